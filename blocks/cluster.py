@@ -1,0 +1,63 @@
+"""A PostgreSQL cluster as Debian packages it."""
+
+import json
+from pathlib import PurePosixPath
+from typing import TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from blocks.names import ClusterName, Port
+from blocks.shell import Shell
+
+Row: TypeAlias = "dict[str, str | int | float | bool | None]"
+
+
+class Cluster(BaseModel):
+    """A PostgreSQL cluster: Debian's version, name and port."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int = Field(ge=12, le=18, description="PostgreSQL's major version.")
+    name: ClusterName = Field(default="main", description="Debian's cluster name.")
+    port: Port = Field(default=5432, description="The port of the cluster.")
+
+    def __str__(self) -> str:
+        return f"{self.version}/{self.name}"
+
+    @property
+    def unit(self) -> str:
+        return f"postgresql@{self.version}-{self.name}.service"
+
+    @property
+    def config_dir(self) -> PurePosixPath:
+        return PurePosixPath("/etc/postgresql", str(self.version), self.name)
+
+    @property
+    def bin_dir(self) -> PurePosixPath:
+        return PurePosixPath("/usr/lib/postgresql", str(self.version), "bin")
+
+    def query(self, shell: Shell, sql: str, *, database: str = "postgres") -> list[Row]:
+        """Ask as the superuser, over the cluster's own socket."""
+        wrapped = f"SELECT coalesce(json_agg(t), '[]') FROM ({sql}) AS t"
+        rows: list[Row] = json.loads(self.execute(shell, wrapped, database=database))
+        return rows
+
+    def value(self, shell: Shell, sql: str, *, database: str = "postgres") -> str:
+        """Ask for one value, as text; null is the empty string."""
+        return self.execute(shell, sql, database=database).strip()
+
+    def execute(
+        self,
+        shell: Shell,
+        sql: str,
+        *,
+        database: str = "postgres",
+        timeout_seconds: float = 60,
+    ) -> str:
+        """Run statements as the superuser; they travel by standard input, never in argv."""
+        argv = (
+            "env", f"PGDATABASE={database}", "PGCONNECT_TIMEOUT=10", "PGOPTIONS=-c log_statement=none",
+            "psql", "--cluster", str(self), "-XqAt", "-v", "ON_ERROR_STOP=1",
+        )  # fmt: skip
+        done = shell.run(argv, user="postgres", stdin=sql, timeout_seconds=timeout_seconds)
+        return done.stdout

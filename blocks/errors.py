@@ -1,0 +1,51 @@
+"""What can go wrong, sorted by what the operator does next.
+
+RelevoError
+ +-- Unreachable    the host did not answer: try again
+ +-- CommandFailed  the host answered, and said no: read it
+ +-- Refused        going on would lose or break something: decide
+      +-- Busy      another procedure holds the instance: wait
+"""
+
+
+class RelevoError(Exception):
+    """A sentence for the operator, and what to do next.
+
+    Picklable, because Prefect carries exceptions across processes.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """
+        >>> print(RelevoError("no slot on uno", hint="run basebackup"))
+        no slot on uno
+        HINT: run basebackup
+        """
+        return f"{self.message}\nHINT: {self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.message, self.hint)
+
+
+def _rebuild(kind: type[RelevoError], message: str, hint: str) -> RelevoError:
+    return kind(message, hint=hint)
+
+
+class Unreachable(RelevoError):
+    """The host did not answer."""
+
+
+class CommandFailed(RelevoError):
+    """The host answered, and said no."""
+
+
+class Refused(RelevoError):
+    """Going on would lose or break something."""
+
+
+class Busy(Refused):
+    """Another procedure holds this instance."""

@@ -1,0 +1,34 @@
+"""A server, and how to reach it."""
+
+from pathlib import Path
+
+from prefect.blocks.core import Block
+from pydantic import Field
+
+from blocks.names import HostAddress, HostKey, HostName, IpAddress, Port, UserName
+from blocks.shell import Address, Shell, SshShell
+
+
+class Host(Block):
+    """A server that Relevo reaches by ssh, as a user who may become root with sudo."""
+
+    _block_type_name = "Relevo host"
+    _block_type_slug = "relevo-host"
+
+    name: HostName = Field(description="What people call this server.")
+    address: HostAddress = Field(description="Where the runner of Relevo reaches it.")
+    peer_address: IpAddress = Field(description="The address that the other server sees.")
+    port: Port = Field(default=22, description="The port of sshd.")
+    user: UserName = Field(default="root", description="root, or a user with sudo.")
+    key_file: Path | None = Field(
+        default=None, description="The private key on the runner; none means ssh's own choice."
+    )
+    host_key: HostKey | None = Field(
+        default=None, description="The server's public host key; none means ~/.ssh/known_hosts."
+    )
+
+    def shell(self) -> Shell:
+        """Speak to this server."""
+        return SshShell(
+            Address(self.name, self.address, self.port, self.user, self.key_file, self.host_key)
+        )

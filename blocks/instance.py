@@ -1,0 +1,122 @@
+"""An instance: one Odoo server and its replica, the argument of nearly every flow."""
+
+from pathlib import PurePosixPath
+from typing import Literal
+
+from prefect.blocks.core import Block
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from blocks.cluster import Cluster
+from blocks.host import Host
+from blocks.names import AbsolutePath, DomainName, InstanceName, RoleName
+from blocks.odoo import Odoo
+
+
+class Place(BaseModel):
+    """A server with the cluster and the Odoo of one instance: the origin or the recovery."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["origin", "recovery"] = Field(description="Places never change, roles do.")
+    host: Host = Field(description="The server.")
+    cluster: Cluster = Field(description="Its PostgreSQL cluster.")
+    odoo: Odoo = Field(description="Its Odoo.")
+
+    def __str__(self) -> str:
+        return self.host.name
+
+
+class Replication(BaseModel):
+    """The two roles that replicate, and how much WAL is kept for them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    user: RoleName = Field(default="replica_user", description="The role that streams.")
+    password: SecretStr = Field(description="Its password.")
+    rewind_user: RoleName = Field(default="replica_rewind", description="The role of pg_rewind.")
+    rewind_password: SecretStr = Field(description="Its password.")
+    wal_keep_mb: int = Field(default=1024, ge=64, description="WAL kept for a rewind, in MB.")
+    slot_cap_mb: int = Field(
+        default=16384, ge=128, description="WAL that a slot may hold back, in MB."
+    )
+
+
+class Dns(BaseModel):
+    """Which provider answers for the domains; the options are those of dns-lexicon."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    provider: str = Field(pattern=r"^[a-z0-9]+$", description="A provider of dns-lexicon.")
+    zone: DomainName = Field(description="The zone that holds the records.")
+    ttl: int = Field(default=60, ge=1, description="Seconds that a record may be cached.")
+    options: dict[str, SecretStr] = Field(
+        default_factory=dict, description="The provider's own options, tokens among them."
+    )
+
+
+class Certificate(BaseModel):
+    """A TLS certificate of nginx at the origin, copied ahead to the recovery host."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    chain: AbsolutePath = Field(description="fullchain.pem at the origin.")
+    key: AbsolutePath = Field(description="privkey.pem at the origin.")
+
+
+class Filestore(BaseModel):
+    """How the files follow, and what happens to deleted ones."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    retention_days: int = Field(default=30, ge=1, description="Days that the trash is kept.")
+    max_deleted_share: float = Field(
+        default=0.1, gt=0, le=1, description="A pass that deletes a larger share is refused."
+    )
+
+
+class Schedules(BaseModel):
+    """How often what is copied, in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    filestore_seconds: int = Field(default=300, ge=30, description="Between filestore passes.")
+    sources_seconds: int = Field(default=43200, ge=60, description="Between passes of the sources.")
+    requirements_seconds: int = Field(
+        default=43200, ge=60, description="Between passes of the Python requirements."
+    )
+    check_seconds: int = Field(default=600, ge=60, description="Between checks.")
+
+
+class OdooInstance(Block):
+    """One replicated Odoo server: where it lives and where it is recovered."""
+
+    _block_type_name = "Odoo instance"
+    _block_type_slug = "odoo-instance"
+
+    name: InstanceName = Field(
+        description="Also the recovery cluster, the slot, the unit suffix and the folder."
+    )
+    origin: Place = Field(description="The VPS of the customers.")
+    recovery: Place = Field(description="Its stand-in on the recovery server.")
+    directory: AbsolutePath = Field(description="Where the recovery host keeps the files.")
+    replication: Replication = Field(description="Roles and WAL.")
+    domains: tuple[DomainName, ...] = Field(default=(), description="Names of the customers.")
+    dns: Dns | None = Field(default=None, description="None: the report says what to change.")
+    certificate: Certificate | None = Field(default=None, description="None: plain HTTP.")
+    filestore: Filestore = Field(default_factory=Filestore, description="Files and trash.")
+    schedules: Schedules = Field(default_factory=Schedules, description="How often.")
+
+    def opposite(self, place: Place) -> Place:
+        """The other end."""
+        return self.recovery if place.kind == "origin" else self.origin
+
+    @property
+    def trash(self) -> PurePosixPath:
+        return self.directory / "trash"
+
+    def copied(self, path: PurePosixPath) -> PurePosixPath:
+        """Where the recovery host has a file of the origin's sources, if it is one of them."""
+        for source in self.origin.odoo.sources:
+            if path.is_relative_to(source):
+                return self.directory / "sources" / path.relative_to("/")
+        return path

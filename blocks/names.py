@@ -1,0 +1,58 @@
+"""The door: what a name, a path or an address may look like, and nothing else."""
+
+import re
+from ipaddress import ip_address
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+INSTANCE = r"^[a-z][a-z0-9_]*$"
+
+
+def _absolute(path: PurePosixPath) -> PurePosixPath:
+    """Accept a plain absolute path.
+
+    >>> _absolute(PurePosixPath("/srv/odoo"))
+    PurePosixPath('/srv/odoo')
+    """
+    if not re.fullmatch(r"(/[A-Za-z0-9._@+-]+)+", str(path)) or ".." in path.parts:
+        raise ValueError("wants an absolute path of letters, digits and . _ @ + -")
+    return path
+
+
+def _host_or_ip(address: str) -> str:
+    """Accept an IP address or a DNS name.
+
+    >>> _host_or_ip("vps1.example.com"), _host_or_ip("2001:db8::1")
+    ('vps1.example.com', '2001:db8::1')
+    """
+    if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*\.?", address):
+        return address
+    return str(ip_address(address))
+
+
+def _ip(address: str) -> str:
+    return str(ip_address(address))
+
+
+InstanceName = Annotated[
+    str,
+    StringConstraints(pattern=INSTANCE, max_length=40),
+    Field(description="Lower-case letters, digits and underscores."),
+]
+HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+UserName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]*$", max_length=32)]
+ClusterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+$", max_length=63)]
+UnitName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_@.-]+\.service$", max_length=120)]
+RoleName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*$", max_length=63)]
+DomainName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)
+]
+Port = Annotated[int, Field(ge=1, le=65535)]
+AbsolutePath = Annotated[PurePosixPath, AfterValidator(_absolute)]
+HostAddress = Annotated[str, AfterValidator(_host_or_ip)]
+IpAddress = Annotated[str, AfterValidator(_ip)]
+HostKey = Annotated[
+    str, StringConstraints(pattern=r"^(ssh-[a-z0-9-]+|ecdsa-[a-z0-9-]+) [A-Za-z0-9+/]+=*( .*)?$")
+]

@@ -1,0 +1,266 @@
+"""Commands on another host: the only place that speaks ssh."""
+
+import base64
+import contextlib
+import select
+import shlex
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import paramiko
+
+from blocks.errors import CommandFailed, Refused, Unreachable
+from blocks.lease import require_lease
+
+CONNECT_SECONDS = 10
+DEAD_PEER_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a command ended."""
+
+    argv: tuple[str, ...]
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def tail(self) -> str:
+        """The last ten lines that it said, the errors if there were any."""
+        said = self.stderr.strip() or self.stdout.strip()
+        return "\n".join(said.splitlines()[-10:])
+
+
+class Shell(Protocol):
+    """Commands on one host, as any of its users."""
+
+    host: str
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        user: str = "root",
+        stdin: str = "",
+        check: bool = True,
+        timeout_seconds: float = 60,
+    ) -> Completed:
+        """Run a command to its end; raise CommandFailed when it says no."""
+
+    def dial(self, port: int) -> socket.socket:
+        """Open a connection to a port on the host's own loopback."""
+
+    def hold(self, argv: Sequence[str]) -> paramiko.Channel:
+        """Start a command as root that lives until its channel is closed."""
+
+
+def command_line(argv: Sequence[str], *, user: str, login: str) -> str:
+    """Render what sshd hands to the login shell.
+
+    >>> command_line(("psql", "-c", "SELECT 1"), user="postgres", login="admin")
+    "cd / && exec sudo -n -H -u postgres -- env LC_ALL=C psql -c 'SELECT 1'"
+    >>> command_line(("id",), user="root", login="root")
+    'cd / && exec env LC_ALL=C id'
+    >>> command_line(("id",), user="odoo", login="root")
+    'cd / && exec runuser -u odoo -- env LC_ALL=C id'
+    """
+    if user == login:
+        become: tuple[str, ...] = ()
+    elif login == "root":
+        become = ("runuser", "-u", user, "--")
+    else:
+        become = ("sudo", "-n", "-H", "-u", user, "--")
+    return "cd / && exec " + shlex.join((*become, "env", "LC_ALL=C", *argv))
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where and as whom to log in; equal addresses share one connection."""
+
+    name: str
+    host: str
+    port: int
+    user: str
+    key_file: Path | None
+    host_key: str | None
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.user}@{self.host} port {self.port})"
+
+
+class SshShell:
+    """A shell over one shared, encrypted and pinned connection."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.host = address.name
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        user: str = "root",
+        stdin: str = "",
+        check: bool = True,
+        timeout_seconds: float = 60,
+    ) -> Completed:
+        require_lease()
+        line = command_line(argv, user=user, login=self.address.user)
+        with self._unreachable(argv[0]), contextlib.closing(self._open(line)) as channel:
+            completed = _converse(channel, tuple(argv), stdin.encode(), timeout_seconds)
+        if check and completed.status != 0:
+            raise CommandFailed(
+                f"{argv[0]} failed on {self.host} with status {completed.status}: "
+                f"{shlex.join(argv)[:300]}\n{completed.tail}",
+                hint=_sudo_hint(completed, self.address),
+            )
+        return completed
+
+    def dial(self, port: int) -> socket.socket:
+        with self._unreachable(f"port {port}"):
+            channel = _transport(self.address).open_channel(
+                "direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0), timeout=CONNECT_SECONDS
+            )
+        return channel  # type: ignore[return-value]  # a Channel speaks a socket's verbs
+
+    def hold(self, argv: Sequence[str]) -> paramiko.Channel:
+        with self._unreachable(argv[0]):
+            return self._open(command_line(argv, user="root", login=self.address.user))
+
+    def _open(self, line: str) -> paramiko.Channel:
+        channel = _transport(self.address).open_session(timeout=CONNECT_SECONDS)
+        channel.exec_command(line)
+        return channel
+
+    @contextlib.contextmanager
+    def _unreachable(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            _forget(self.address)
+            raise Unreachable(
+                f"{self.address} did not answer while running {what}: {error or 'timed out'}",
+                hint=f"see that {self.host} is up and lets {self.address.user} log in with the "
+                "key of the inventory, then retry this run",
+            ) from error
+
+
+def _sudo_hint(completed: Completed, address: Address) -> str:
+    if completed.stderr.startswith("sudo:"):
+        return f"let {address.user} run sudo without a password on {address.name}"
+    return ""
+
+
+def _converse(
+    channel: paramiko.Channel, argv: tuple[str, ...], stdin: bytes, timeout_seconds: float
+) -> Completed:
+    """Feed a command and read it to its end."""
+    deadline = time.monotonic() + timeout_seconds
+    channel.settimeout(timeout_seconds)
+    threading.Thread(target=_feed, args=(channel, stdin), daemon=True).start()
+    out, err = bytearray(), bytearray()
+    while not channel.closed or channel.recv_ready() or channel.recv_stderr_ready():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no end after {timeout_seconds:.0f} s")
+        if not (channel.recv_ready() or channel.recv_stderr_ready()):
+            if channel.exit_status_ready() and channel.eof_received:
+                break
+            select.select([channel], [], [], 0.5)
+        out += channel.recv(1 << 16) if channel.recv_ready() else b""
+        err += channel.recv_stderr(1 << 16) if channel.recv_stderr_ready() else b""
+    if (status := channel.recv_exit_status()) == -1:
+        raise EOFError("the connection broke before the command ended")
+    return Completed(argv, status, out.decode(errors="replace"), err.decode(errors="replace"))
+
+
+def _feed(channel: paramiko.Channel, stdin: bytes) -> None:
+    with contextlib.suppress(OSError):  # the command may end without reading; its status tells
+        channel.sendall(stdin)
+        channel.shutdown_write()
+
+
+_transports: dict[Address, paramiko.Transport] = {}
+_guard = threading.Lock()
+
+
+def _transport(address: Address) -> paramiko.Transport:
+    """The live connection to an address, opened if there is none."""
+    with _guard:
+        transport = _transports.get(address)
+        if transport is None or not transport.is_active():
+            transport = _transports[address] = _connect(address)
+        return transport
+
+
+def _forget(address: Address) -> None:
+    with _guard:
+        if transport := _transports.pop(address, None):
+            transport.close()
+
+
+def _connect(address: Address) -> paramiko.Transport:
+    """Log in; an unknown host key is an error, never accepted."""
+    client = paramiko.SSHClient()
+    client.set_missing_host_key_policy(RefuseUnknown())
+    if address.host_key:
+        _pin(client, address)
+    else:
+        client.load_system_host_keys()
+    try:
+        client.connect(
+            address.host,
+            address.port,
+            address.user,
+            key_filename=str(address.key_file) if address.key_file else None,
+            sock=_dial(address),
+            banner_timeout=CONNECT_SECONDS,
+            auth_timeout=CONNECT_SECONDS,
+            allow_agent=address.key_file is None,
+            look_for_keys=address.key_file is None,
+        )
+    except (paramiko.BadHostKeyException, paramiko.AuthenticationException) as error:
+        raise Refused(
+            f"cannot log in to {address}: {error}",
+            hint=f"put the public key of this runner in {address.user}'s authorized_keys and the "
+            "host's own key (/etc/ssh/ssh_host_ed25519_key.pub) in the inventory",
+        ) from error
+    transport = client.get_transport()
+    assert transport is not None, "connect() leaves a transport"
+    transport.set_keepalive(5)
+    return transport
+
+
+def _dial(address: Address) -> socket.socket:
+    """Open a connection that notices a dead peer."""
+    sock = socket.create_connection((address.host, address.port), timeout=CONNECT_SECONDS)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_SECONDS * 1000)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return sock
+
+
+class RefuseUnknown(paramiko.MissingHostKeyPolicy):
+    """Trust no host key on first sight."""
+
+    def missing_host_key(
+        self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey
+    ) -> None:
+        raise Refused(
+            f"the host key of {hostname} is not known: {key.get_name()} {key.fingerprint}",
+            hint="compare it at the host with ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub, "
+            "then put the public key into the inventory as host_key",
+        )
+
+
+def _pin(client: paramiko.SSHClient, address: Address) -> None:
+    """Expect this one key, by the name under which OpenSSH files it."""
+    kind, blob = (address.host_key or "").split()[:2]
+    key = paramiko.PKey.from_type_string(kind, base64.b64decode(blob))
+    standard = address.port == paramiko.config.SSH_PORT
+    filed = address.host if standard else f"[{address.host}]:{address.port}"
+    client.get_host_keys().add(filed, kind, key)
