@@ -30,7 +30,6 @@ def step(title: str, *, retries: int = 1) -> Callable[[Callable[P, R]], Callable
 
     def make(function: Callable[P, R]) -> Callable[P, R]:
         made = task(
-            function,
             task_run_name=title,
             retries=retries,
             retry_delay_seconds=5,
@@ -38,7 +37,7 @@ def step(title: str, *, retries: int = 1) -> Callable[[Callable[P, R]], Callable
             cache_policy=NO_CACHE,
             persist_result=False,
         )
-        return cast("Callable[P, R]", made)
+        return cast("Callable[P, R]", made(function))
 
     return make
 

@@ -1,0 +1,33 @@
+"""Runbook: "Replicación del cluster de la VPS"."""
+
+from prefect import flow
+
+from blocks.instance import OdooInstance
+from tasks import cluster, lock, replica, replication
+
+
+@flow(name="basebackup", flow_run_name="clone {instance.name} to {instance.recovery}")
+def basebackup(instance: OdooInstance, *, reclone: bool = False) -> None:
+    """Make a cluster on the recovery host that follows the origin's.
+
+    Before: setup-primary has run. After: the clone streams and has replayed all there is.
+    A clone that already follows is left alone; `reclone` makes a new one beside it first.
+    """
+    with lock.held(instance, "basebackup"):
+        build(instance, reclone=reclone)
+
+
+def build(instance: OdooInstance, *, reclone: bool) -> None:
+    origin, recovery = instance.origin, instance.recovery
+
+    replica.require_primary(origin)
+    replica.require_locales(instance)
+    replication.prove_login(instance, recovery, origin)
+
+    cluster.create(recovery)
+    replica.configure(instance)
+    cluster.admit(instance, recovery, origin, odoo_role=replica.odoo_role(instance))
+    replica.clone(instance, reclone=reclone)
+
+    replica.note_identity(instance)
+    replication.prove_login(instance, origin, recovery)

@@ -1,0 +1,27 @@
+"""Runbook: "odoo.conf", ".service" and the Python requirements, done before the disaster."""
+
+from prefect import flow
+
+from blocks.instance import OdooInstance
+from tasks import lock, service
+
+
+@flow(name="build-service", flow_run_name="build Odoo of {instance.name} on {instance.recovery}")
+def build_service(instance: OdooInstance) -> None:
+    """Prepare all that a failover of Odoo will need, and try it without touching a database.
+
+    Before: the clone follows, and sources and requirements have been copied.
+    After: odoo.conf, venv, unit and nginx site stand ready, and every module that the customers
+    have installed has been imported on the recovery host.
+    """
+    with lock.held(instance, "build-service"):
+        build(instance)
+
+
+def build(instance: OdooInstance) -> None:
+    service.install_odoo_conf(instance)
+    service.build_venv(instance)
+    service.install_unit(instance)
+    service.install_site(instance)
+
+    service.dry_run(instance)

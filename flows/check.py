@@ -1,0 +1,26 @@
+"""Is the replica of an instance ready to serve?"""
+
+from prefect import flow
+
+from blocks.errors import Refused
+from blocks.instance import OdooInstance
+from tasks import guard, readiness
+from tasks.report import Report, publish
+
+
+@flow(name="check", flow_run_name="check {instance.name}")
+def check(instance: OdooInstance) -> Report:
+    """Say whether a failover of this instance would work now, and what speaks against it.
+
+    Changes nothing and takes no lock. Fails when something is not as it should be.
+    """
+    guard.sample_link(instance)
+    facts, wrong = readiness.measure(instance)
+
+    report = publish(
+        Report(title=f"{instance.name}: {'red' if wrong else 'green'}", facts=facts),
+        key=f"check-{instance.name}",
+    )
+    if wrong:
+        raise Refused(f"{instance.name} is not ready: {'; '.join(wrong)}", hint="see its report")
+    return report

@@ -1,0 +1,25 @@
+"""Runbook: "Replicación del Filestore", keys and ~/.ssh/config."""
+
+from prefect import flow
+
+from blocks.instance import OdooInstance
+from tasks import lock, trust
+
+
+@flow(name="configure-ssh", flow_run_name="let {instance.recovery} fetch files of {instance.name}")
+def configure_ssh(instance: OdooInstance) -> None:
+    """Let the recovery host fetch the origin's files with rsync, and do nothing else there.
+
+    After: a key of this instance is admitted at the origin for one command, both hosts know each
+    other's pinned keys, and a copy has been tried.
+    """
+    with lock.held(instance, "configure-ssh"):
+        open_way(instance)
+
+
+def open_way(instance: OdooInstance) -> None:
+    public_key = trust.make_key(instance)
+    trust.authorise_key(instance, public_key)
+    trust.pin_host_key(instance)
+
+    trust.prove_key(instance)

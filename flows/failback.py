@@ -1,0 +1,80 @@
+"""Runbook: "Failback" to "Pasos finales"."""
+
+from prefect import flow
+
+from blocks.instance import OdooInstance
+from flows.pg_rewind import bring_back
+from tasks import cluster, dns, fence, filestore, guard, lock, rejoin, replication, schedules
+from tasks import record, service
+from tasks.report import Report, publish
+from tasks.timing import Stopwatch
+
+
+@flow(name="failback", flow_run_name="bring {instance.name} back to {instance.origin}")
+def failback(instance: OdooInstance, *, reclone: bool = False) -> Report:
+    """Bring an instance's customers back to the origin, losing nothing.
+
+    Before: the recovery host serves, and the origin is up again (whatever runs on it).
+    The origin is held, what only it has is kept aside, it rejoins as a standby, and files are
+    copied back while customers work. Then a short window: Odoo stops, the last difference
+    follows, the write right is handed over against a receipt, the origin serves, DNS changes.
+    After: the recovery host follows again, and the schedules run.
+
+    `reclone` copies the origin's database anew, where following or rewinding was refused.
+    """
+    origin, recovery, watch = instance.origin, instance.recovery, Stopwatch()
+
+    with lock.held(instance, "failback", preempt=True):
+        schedules.pause(instance)
+        if guard.stage(instance) == "away":
+            bring_back(instance, reclone=reclone)
+            filestore.heal(instance)
+            filestore.push(instance, when="while customers work")
+
+        down = Stopwatch(from_now=True)
+        if guard.stage(instance) != "home":
+            hand_over(instance)
+        service.start(origin)
+        served = service.wait_until_serving(origin)
+        downtime = down.read()
+
+        names = dns.point(instance, origin)
+        service.disable_site(instance)
+        settle(instance)
+        missing = filestore.find_missing(instance, origin)
+
+    return publish(
+        Report(
+            title=f"{instance.name} is back on {origin}",
+            facts={
+                "databases that answer": ", ".join(served),
+                "lost": "nothing: the origin held the shutdown checkpoint before it was promoted",
+                "seconds of downtime": downtime,
+                "seconds in all": watch.read(),
+                "domains": names,
+                "kept aside": f"data and files that only {origin} had, beside its directories",
+            },
+            documents=missing,
+        ),
+        key=f"failback-{instance.name}",
+    )
+
+
+def hand_over(instance: OdooInstance) -> None:
+    origin, recovery = instance.origin, instance.recovery
+
+    with fence.closed(recovery):
+        filestore.push(instance, when="the last difference")
+        fence.demote(instance, recovery, origin)
+    cluster.promote(origin)
+    cluster.checkpoint(origin)
+
+
+def settle(instance: OdooInstance) -> None:
+    origin, recovery = instance.origin, instance.recovery
+
+    rejoin.rejoin(instance, recovery, origin)
+    cluster.follow_at_boot(recovery)
+    replication.drop_slot(instance, recovery)
+    record.close(instance)
+    schedules.resume(instance)

@@ -1,0 +1,30 @@
+"""Runbook: "Configurar el clúster principal como standby del clúster de respaldo"."""
+
+from prefect import flow
+
+from blocks.instance import OdooInstance
+from tasks import fence, former, lock, rejoin, replication
+
+
+@flow(name="pg_rewind", flow_run_name="rejoin {instance.origin} to {instance.recovery}")
+def pg_rewind(instance: OdooInstance, *, reclone: bool = False) -> None:
+    """Make the returned origin a standby of the recovery host, without handing anything back yet.
+
+    Nothing that only the origin has is destroyed: its data directory is kept aside first.
+    The cheapest safe way is taken: follow, rewind, or re-clone. A pg_rewind never runs twice;
+    failback does this and the rest.
+    """
+    with lock.held(instance, "pg_rewind", preempt=True):
+        former.require_not_following(instance)
+        bring_back(instance, reclone=reclone)
+
+
+def bring_back(instance: OdooInstance, *, reclone: bool) -> None:
+    origin, recovery = instance.origin, instance.recovery
+
+    former.require_serving(recovery)
+    fence.hold_former(instance, origin, recovery)
+    replication.write_pgpass(instance, origin, recovery)
+    replication.prove_login(instance, origin, recovery)
+
+    rejoin.rejoin(instance, origin, recovery, reclone=reclone)

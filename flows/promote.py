@@ -1,0 +1,33 @@
+"""Runbook: "Failover de Postgresql"."""
+
+from prefect import flow
+
+from blocks.instance import OdooInstance
+from tasks import cluster, fence, guard, lock, schedules
+from tasks.read.exposure import Exposure
+
+
+@flow(name="promote", flow_run_name="promote {instance.recovery} for {instance.name}")
+def promote(instance: OdooInstance, *, origin_is_down: bool = False, reason: str = "") -> str:
+    """Let the recovery host's cluster accept writes; failover does this and starts Odoo.
+
+    Before: the origin answers (it is then stopped cleanly, and nothing is lost), or you know that
+    it is down and stays down, say so with origin_is_down, and give a reason.
+    """
+    with lock.held(instance, "promote", preempt=True):
+        return str(take_over(instance, origin_is_down=origin_is_down, reason=reason))
+
+
+def take_over(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> Exposure:
+    recovery = instance.recovery
+
+    guard.require_ready_to_serve(instance)
+    lossless = fence.fence_origin(instance, origin_is_down=origin_is_down)
+    exposure = guard.measure_exposure(instance, lossless=lossless)
+    guard.require_accepted(instance, exposure, origin_is_down=origin_is_down, reason=reason)
+
+    schedules.pause(instance)
+    guard.note_failover(instance, exposure, reason=reason)
+    cluster.promote(recovery)
+    cluster.checkpoint(recovery)
+    return exposure

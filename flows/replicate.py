@@ -1,0 +1,27 @@
+"""The whole set-up of a new instance."""
+
+from prefect import flow
+
+from blocks.instance import OdooInstance
+from flows import basebackup, build_service, configure_ssh, rsync_filestore, setup_primary
+from tasks import lock, schedules
+
+
+@flow(name="replicate", flow_run_name="replicate {instance.name} to {instance.recovery}")
+def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
+    """Give an Odoo server its replica on the recovery host, from nothing.
+
+    Before: the instance is in the inventory. After: the database streams, the files are copied,
+    Odoo is built and tried on the recovery host, and the schedules keep it so.
+    Running it again finds what is done and does what is not.
+    """
+    with lock.held(instance, "replicate"):
+        setup_primary.prepare(instance, allow_restart=allow_restart)
+        configure_ssh.open_way(instance)
+        basebackup.build(instance, reclone=False)
+        rsync_filestore.copy(instance, "sources")
+        rsync_filestore.copy(instance, "requirements")
+        rsync_filestore.copy(instance, "filestore")
+        build_service.build(instance)
+
+        schedules.resume(instance)

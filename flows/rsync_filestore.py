@@ -1,0 +1,29 @@
+"""Runbook: "Replicación del Filestore" and its crontab."""
+
+from typing import Literal
+
+from prefect import flow
+
+from blocks.instance import OdooInstance
+from tasks import filestore, guard, lock
+
+
+@flow(name="rsync-filestore", flow_run_name="copy the {kind} of {instance.name}")
+def rsync_filestore(
+    instance: OdooInstance, kind: Literal["filestore", "sources", "requirements"] = "filestore"
+) -> None:
+    """Bring the recovery host's copy of the origin's files up to date.
+
+    Deleted files go to a trash with a retention, and a pass that would delete a large share is
+    refused. Never runs while the recovery host serves this instance.
+    """
+    with lock.held(instance, "rsync-filestore"):
+        copy(instance, kind)
+
+
+def copy(instance: OdooInstance, kind: Literal["filestore", "sources", "requirements"]) -> None:
+    filestore.require_standby(instance)
+    guard.sample_link(instance)
+
+    filestore.pull(instance, kind)
+    filestore.purge_trash(instance)

@@ -1,0 +1,30 @@
+"""Runbook: "Configuración Clúster Principal para permitir la replicación"."""
+
+from prefect import flow
+
+from blocks.instance import OdooInstance
+from tasks import cluster, lock, replication
+
+
+@flow(name="setup-primary", flow_run_name="set up {instance.origin} as primary of {instance.name}")
+def setup_primary(instance: OdooInstance, *, allow_restart: bool = True) -> None:
+    """Let the origin's PostgreSQL be replicated and, one day, rewound.
+
+    Before: the origin runs Odoo and PostgreSQL as Debian packages them.
+    After: WAL is kept, the two roles exist with what they need, and only the recovery host may
+    use them, over TLS. PostgreSQL is restarted only if a changed setting needs it.
+    """
+    with lock.held(instance, "setup-primary"):
+        prepare(instance, allow_restart=allow_restart)
+
+
+def prepare(instance: OdooInstance, *, allow_restart: bool) -> None:
+    origin, recovery = instance.origin, instance.recovery
+
+    cluster.configure(instance, origin, allow_restart=allow_restart)
+    replication.create_roles(instance, origin)
+    cluster.admit(instance, origin, recovery)
+    replication.write_pgpass(instance, recovery, origin)
+    replication.write_pgpass(instance, origin, recovery)
+
+    replication.prove_login(instance, recovery, origin)

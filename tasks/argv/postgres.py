@@ -1,0 +1,62 @@
+"""Command lines of PostgreSQL and of Debian's tools around it."""
+
+from pathlib import PurePosixPath
+
+from blocks.cluster import Cluster
+
+Argv = tuple[str, ...]
+
+
+def list_clusters() -> Argv:
+    return ("pg_lsclusters", "--no-header")
+
+
+def create_cluster(cluster: Cluster) -> Argv:
+    """
+    >>> " ".join(create_cluster(Cluster(version=13, name="vps_1", port=5433)))
+    'pg_createcluster --port=5433 --start-conf=manual 13 vps_1'
+    """
+    return (
+        "pg_createcluster", f"--port={cluster.port}", "--start-conf=manual",
+        str(cluster.version), cluster.name,
+    )  # fmt: skip
+
+
+def control_data(cluster: Cluster, directory: PurePosixPath) -> Argv:
+    return (str(cluster.bin_dir / "pg_controldata"), "-D", str(directory))
+
+
+def control(cluster: Cluster, verb: str) -> Argv:
+    """
+    >>> control(Cluster(version=13), "promote")
+    ('pg_ctlcluster', '13', 'main', 'promote')
+    """
+    return ("pg_ctlcluster", str(cluster.version), cluster.name, verb)
+
+
+def base_backup(cluster: Cluster, *, directory: PurePosixPath, conninfo: str, slot: str) -> Argv:
+    """Copy a running cluster into an empty directory, WAL included."""
+    return (
+        str(cluster.bin_dir / "pg_basebackup"), "--no-password", "--dbname", conninfo,
+        "--pgdata", str(directory), "--wal-method=stream", "--checkpoint=fast",
+        "--slot", slot, "--progress", "--verbose",
+    )  # fmt: skip
+
+
+def rewind(cluster: Cluster, *, directory: PurePosixPath, source: str) -> Argv:
+    """Take back what a stopped cluster wrote after the fork."""
+    return (
+        str(cluster.bin_dir / "pg_rewind"), "--target-pgdata", str(directory),
+        "--source-server", source, "--progress",
+    )  # fmt: skip
+
+
+def recover_offline(cluster: Cluster, directory: PurePosixPath) -> Argv:
+    """Do crash recovery with no door open to anybody, and stop cleanly.
+
+    pg_rewind does the same, but does not find Debian's configuration before PostgreSQL 15.
+    """
+    return (
+        str(cluster.bin_dir / "postgres"), "--single", "-D", str(directory), "-c",
+        f"config_file={cluster.config_dir / 'postgresql.conf'}", "template1",
+    )  # fmt: skip

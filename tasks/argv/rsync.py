@@ -1,0 +1,30 @@
+"""Command lines of rsync."""
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+Argv = tuple[str, ...]
+TIMEOUT_SECONDS = 15
+
+
+def copy(source: str, target: str, *, options: Sequence[str] = ()) -> Argv:
+    """Copy a tree, and name each file that came.
+
+    >>> " ".join(copy("vps_1:/srv/data/", "/r/data/", options=("--ignore-existing",)))
+    'rsync -a --outbuf=L --out-format=%n --partial-dir=.rsync-partial --timeout=15 --ignore-existing vps_1:/srv/data/ /r/data/'
+    """
+    return (
+        "rsync", "-a", "--outbuf=L", "--out-format=%n", "--partial-dir=.rsync-partial",
+        f"--timeout={TIMEOUT_SECONDS}", *options, source, target,
+    )  # fmt: skip
+
+
+def deletions(
+    source: str, target: str, *, trash: PurePosixPath, options: Sequence[str] = (), dry: bool
+) -> Argv:
+    """Move to the trash what the source no longer has; `dry` only names it."""
+    return (
+        "rsync", "-a", "--delete", "--existing", "--ignore-existing", "--backup",
+        f"--backup-dir={trash}", f"--timeout={TIMEOUT_SECONDS}", "--stats", "--no-human-readable",
+        *(("--dry-run",) if dry else ()), *options, source, target,
+    )  # fmt: skip

@@ -1,0 +1,266 @@
+"""Clusters: created, configured, started, stopped, promoted."""
+
+from pathlib import PurePosixPath
+
+from blocks.cluster import Cluster
+from blocks.errors import CommandFailed, Refused
+from blocks.instance import OdooInstance, Place
+from blocks.shell import Shell
+from tasks import files
+from tasks.argv import postgres
+from tasks.look import Seen, find, look
+from tasks.policy import log, step
+from tasks.text import block, pg_hba, postgresql_conf
+from tasks.text.postgresql_conf import Settings
+from tasks.wait import until
+
+START_SECONDS = 120
+STOP_SECONDS = 600
+PROMOTE_SECONDS = 120
+
+
+def settings(place: Place, names: tuple[str, ...]) -> dict[str, str]:
+    """Ask a running cluster for the settings in force."""
+    listed = ", ".join(f"'{name}'" for name in names)
+    sql = f"SELECT name, setting FROM pg_settings WHERE name IN ({listed})"  # noqa: S608  # our names
+    rows = place.cluster.query(place.host.shell(), sql)
+    return {str(row["name"]): str(row["setting"]) for row in rows}
+
+
+def wanted_settings(instance: OdooInstance, place: Place, current: dict[str, str]) -> Settings:
+    """The settings with which this place can lead, follow and be rewound."""
+    return postgresql_conf.replication(
+        version=place.cluster.version,
+        keep_mb=instance.replication.wal_keep_mb,
+        cap_mb=instance.replication.slot_cap_mb,
+        current=current,
+        listen=place.host.peer_address,
+    )
+
+
+CURRENT = ("wal_level", "listen_addresses", "max_wal_senders", "max_replication_slots")
+
+
+@step("configure PostgreSQL of {place}")
+def configure(instance: OdooInstance, place: Place, *, allow_restart: bool) -> None:
+    """Let the running cluster lead, follow and be rewound; restart it only if a setting needs it."""
+    shell = place.host.shell()
+    wanted = wanted_settings(instance, place, settings(place, CURRENT))
+    if install_settings(shell, place.cluster, wanted):
+        reload(shell, place)
+    _require_in_force(shell, place)
+    waiting = _waiting_for_restart(shell, place)
+    if waiting and not allow_restart:
+        raise Refused(
+            f"PostgreSQL on {place} must be restarted for {', '.join(waiting)}",
+            hint="run this again with allow_restart, at a time when a short outage does no harm",
+        )
+    if waiting:
+        log().info("restarting PostgreSQL on %s for %s", place, ", ".join(waiting))
+        shell.run(("systemctl", "restart", place.cluster.unit), timeout_seconds=STOP_SECONDS)
+        wait_until_answering(place)
+    _require_ssl(place)
+
+
+def install_settings(shell: Shell, cluster: Cluster, wanted: Settings) -> bool:
+    path = cluster.config_dir / "conf.d" / "relevo.conf"
+    return files.install(
+        shell, path, postgresql_conf.render(wanted), owner="postgres:postgres", mode="644"
+    )
+
+
+def _require_in_force(shell: Shell, place: Place) -> None:
+    """Refuse when our file is not read, or when a later line overrides it."""
+    path = place.cluster.config_dir / "conf.d" / "relevo.conf"
+    sql = f"SELECT name, applied, error FROM pg_file_settings WHERE sourcefile = '{path}'"
+    rows = place.cluster.query(shell, sql)
+    if not rows:
+        raise Refused(
+            f"PostgreSQL on {place} does not read {path}",
+            hint="put the line include_dir = 'conf.d' into its postgresql.conf",
+        )
+    beaten = [str(row["name"]) for row in rows if not row["applied"] and row["error"] is None]
+    if beaten:
+        raise Refused(
+            f"on {place}, another file overrides what replication needs: {', '.join(beaten)}",
+            hint="take these settings out with ALTER SYSTEM RESET, or out of the file that "
+            "pg_file_settings names",
+        )
+
+
+def reload(shell: Shell, place: Place) -> None:
+    """Let PostgreSQL read its files again, and wait until it has."""
+    loaded = "SELECT pg_conf_load_time()"
+    before = place.cluster.value(shell, loaded)
+    place.cluster.execute(shell, "SELECT pg_reload_conf()")
+    until(
+        lambda: place.cluster.value(shell, loaded) != before,
+        what=f"PostgreSQL on {place} reads its settings again",
+        timeout_seconds=30,
+    )
+
+
+def _waiting_for_restart(shell: Shell, place: Place) -> list[str]:
+    rows = place.cluster.query(shell, "SELECT name FROM pg_settings WHERE pending_restart")
+    return sorted(str(row["name"]) for row in rows)
+
+
+def _require_ssl(place: Place) -> None:
+    if settings(place, ("ssl",))["ssl"] != "on":
+        raise Refused(
+            f"PostgreSQL on {place} does not speak TLS",
+            hint="install the package ssl-cert (or a certificate) and set ssl = on there",
+        )
+
+
+@step("admit {peer} in pg_hba.conf of {place}")
+def admit(instance: OdooInstance, place: Place, peer: Place, *, odoo_role: str = "") -> None:
+    """Let the two roles in from the one other server, and the recovery's Odoo by a role map."""
+    shell, cluster, roles = place.host.shell(), place.cluster, instance.replication
+    lines = pg_hba.replication(
+        user=roles.user, rewind_user=roles.rewind_user, peer=peer.host.peer_address
+    )
+    changed = False
+    if odoo_role:
+        lines += pg_hba.odoo_map(map_name="relevo", role=odoo_role)
+        mapped = pg_hba.ident(map_name="relevo", system_user=place.odoo.user, role=odoo_role)
+        changed |= _put(shell, cluster.config_dir / "pg_ident.conf", instance.name, mapped)
+    changed |= _put(shell, cluster.config_dir / "pg_hba.conf", instance.name, lines)
+    if changed and look(place).answers:
+        reload(shell, place)
+    _require_valid_hba(place)
+
+
+def _put(shell: Shell, path: PurePosixPath, name: str, lines: str) -> bool:
+    text = block.put(files.read(shell, path), name=name, lines=lines)
+    return files.install(shell, path, text, owner="postgres:postgres", mode="640")
+
+
+def _require_valid_hba(place: Place) -> None:
+    if not look(place).answers:
+        return
+    sql = "SELECT line_number, error FROM pg_hba_file_rules WHERE error IS NOT NULL"
+    if rows := place.cluster.query(place.host.shell(), sql):
+        raise Refused(
+            f"pg_hba.conf on {place} has an error in line {rows[0]['line_number']}: "
+            f"{rows[0]['error']}",
+            hint="mend that line; PostgreSQL ignores the whole file until then",
+        )
+
+
+@step("create cluster {place.cluster} on {place}")
+def create(place: Place) -> None:
+    """Make an empty cluster of Debian's layout; one that is there is left alone."""
+    shell, cluster = place.host.shell(), place.cluster
+    require_binaries(shell, place)
+    if find(shell, place) is None:
+        shell.run(postgres.create_cluster(cluster))
+        shell.run(("systemctl", "daemon-reload"))
+    look(place)
+
+
+def require_binaries(shell: Shell, place: Place) -> None:
+    if not files.exists(shell, place.cluster.bin_dir / "postgres"):
+        version = place.cluster.version
+        raise Refused(
+            f"PostgreSQL {version} is not installed on {place}",
+            hint=f"apt install postgresql-{version} there (from PostgreSQL's own repository if "
+            "the distribution has another version)",
+        )
+
+
+def wait_until_answering(place: Place) -> Seen:
+    """Wait until a cluster answers SQL, whatever its role."""
+
+    def answering() -> Seen | None:
+        seen = look(place)
+        return seen if seen.answers else None
+
+    try:
+        return until(
+            answering, what=f"PostgreSQL {place.cluster} on {place} answers",
+            timeout_seconds=START_SECONDS,
+        )  # fmt: skip
+    except CommandFailed as error:
+        raise CommandFailed(f"{error.message}\n{_last_words(place)}", hint=_log(place)) from error
+
+
+def _log(place: Place) -> str:
+    version, name = place.cluster.version, place.cluster.name
+    return f"read /var/log/postgresql/postgresql-{version}-{name}.log on {place}"
+
+
+def _last_words(place: Place) -> str:
+    version, name = place.cluster.version, place.cluster.name
+    path = f"/var/log/postgresql/postgresql-{version}-{name}.log"
+    return place.host.shell().run(("tail", "-n", "10", path), check=False).stdout
+
+
+def start(place: Place) -> Seen:
+    """Start a cluster and wait until it answers SQL; systemd's exit code proves nothing here."""
+    shell = place.host.shell()
+    if not look(place).online:
+        shell.run(("systemctl", "reset-failed", place.cluster.unit), check=False)
+        shell.run(("systemctl", "start", place.cluster.unit), timeout_seconds=START_SECONDS)
+    return wait_until_answering(place)
+
+
+def stop(place: Place) -> Seen:
+    """Stop a cluster cleanly, and prove by its control file that it did."""
+    if look(place).online:
+        argv = postgres.control(place.cluster, "stop")
+        place.host.shell().run(argv, timeout_seconds=STOP_SECONDS)
+    seen = look(place)
+    if seen.online or seen.control is None:
+        raise CommandFailed(f"PostgreSQL {place.cluster} on {place} did not stop", hint=_log(place))
+    return seen
+
+
+def stop_any(place: Place) -> None:
+    """Stop a cluster, or leave it as a crash left it; prove only that it is down."""
+    if look(place).online:
+        stop(place)
+
+
+def start_at_boot(place: Place, how: str) -> None:
+    """Choose whether Debian starts this cluster at boot: auto or manual."""
+    path = place.cluster.config_dir / "start.conf"
+    shell = place.host.shell()
+    if files.install(shell, path, f"{how}\n", owner="postgres:postgres"):
+        shell.run(("systemctl", "daemon-reload"))
+
+
+@step("promote {place}", retries=0)
+def promote(place: Place) -> None:
+    """Let the standby accept writes; a cluster that already does is left alone.
+
+    Whether it does is asked by SQL: pg_ctlcluster's exit code has been wrong both ways.
+    """
+    shell = place.host.shell()
+    if look(place).is_primary:
+        log().info("%s already accepts writes", place)
+    else:
+        shell.run(
+            postgres.control(place.cluster, "promote"),
+            check=False,
+            timeout_seconds=PROMOTE_SECONDS,
+        )
+        until(
+            lambda: place.cluster.value(shell, "SELECT NOT pg_is_in_recovery()") == "t",
+            what=f"{place} accepts writes",
+            timeout_seconds=PROMOTE_SECONDS,
+            hint=f"{_log(place)}; a walreceiver that hangs can hold a promotion up",
+        )
+    start_at_boot(place, "auto")
+
+
+@step("checkpoint {place}")
+def checkpoint(place: Place) -> None:
+    """Write the new timeline into the control file, which a later pg_rewind reads."""
+    place.cluster.execute(place.host.shell(), "CHECKPOINT", timeout_seconds=600)
+
+
+@step("let {place} follow after a boot")
+def follow_at_boot(place: Place) -> None:
+    """Start this standby at boot: it has a leader to follow."""
+    start_at_boot(place, "auto")

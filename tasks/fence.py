@@ -1,0 +1,198 @@
+"""Keeping a side from serving: proven by asking it, not by having told it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from blocks.errors import CommandFailed, Refused, Unreachable
+from blocks.instance import OdooInstance, Place
+from blocks.shell import Shell
+from tasks import cluster, filestore, record, replication, service
+from tasks.look import look, received
+from tasks.policy import log, step
+from tasks.read.lsn import Lsn
+from tasks.wait import until
+
+RECEIVE_SECONDS = 120
+STOP_SECONDS = 120
+
+
+def stop_odoo(place: Place) -> None:
+    """Stop Odoo and keep it from starting at boot; prove that it is down."""
+    shell, unit = place.host.shell(), place.odoo.unit
+    shell.run(("systemctl", "disable", "--now", unit), check=False, timeout_seconds=STOP_SECONDS)
+    states = ("inactive", "failed", "unknown")
+    until(
+        lambda: _unit_state(shell, unit) in states,
+        what=f"{unit} on {place} is down",
+        timeout_seconds=STOP_SECONDS,
+        hint=f"systemctl status {unit} there",
+    )
+
+
+def _unit_state(shell: Shell, unit: str) -> str:
+    return shell.run(("systemctl", "is-active", unit), check=False).stdout.strip()
+
+
+@step("stop Odoo on {place}")
+def hold_odoo(place: Place) -> None:
+    """Stop Odoo; it does not start by itself any more."""
+    stop_odoo(place)
+
+
+def answers(place: Place) -> bool:
+    """Tell whether a host lets us in at all."""
+    try:
+        place.host.shell().run(("true",), timeout_seconds=15)
+    except Unreachable as error:
+        log().warning("%s", error.message)
+        return False
+    return True
+
+
+@step("demote {giver}, in favour of {taker}", retries=0)
+def demote(instance: OdooInstance, giver: Place, taker: Place) -> None:
+    """Hand the write right over: stop the giver cleanly and prove that the taker has it all.
+
+    The receipt is written on both hosts, and only after the proof. A giver that was demoted
+    before is proven again and left as it is.
+    """
+    seen = look(giver)
+    if seen.is_primary:
+        require_streaming_standby(giver, taker)
+        cluster.start_at_boot(giver, "manual")
+        cluster.stop(giver)
+    elif record.read(giver, instance, "receipt") is None and not _clean(giver):
+        raise Refused(
+            f"PostgreSQL on {giver} is {seen} and was not stopped cleanly",
+            hint=f"what it wrote last may be missing on {taker}: start it, or accept the loss",
+        )
+    at = require_received(giver, taker)
+    facts = _receipt(instance, giver, taker, at)
+    for place in (giver, taker):
+        record.write(place, instance, "receipt", facts)
+
+
+def _clean(place: Place) -> bool:
+    control = look(place).control
+    return control is not None and control.shut_down
+
+
+def require_streaming_standby(giver: Place, taker: Place) -> None:
+    if not look(taker).is_standby:
+        raise Refused(
+            f"{taker} is no standby of {giver}: {giver} will not be stopped",
+            hint="run check for this instance and mend what it names",
+        )
+
+
+def require_received(giver: Place, taker: Place) -> Lsn:
+    """Require that the taker holds the giver's shutdown checkpoint: then nothing is lost."""
+    control = look(giver).control
+    if control is None or not control.shut_down:
+        raise Refused(
+            f"the control file on {giver} does not say that it was shut down cleanly",
+            hint=f"start PostgreSQL on {giver} again and rerun, or accept the loss",
+        )
+    if (seen := look(taker)).is_primary:
+        return control.checkpoint
+    checkpoint = control.checkpoint
+    try:
+        until(
+            lambda: seen.answers and received(taker) > checkpoint,
+            what=f"{taker} has received the shutdown checkpoint of {giver} at {checkpoint}",
+            timeout_seconds=RECEIVE_SECONDS,
+        )
+    except CommandFailed as error:
+        raise Refused(
+            f"{error.message}; it has {received(taker)}",
+            hint=f"nothing is lost yet: start PostgreSQL on {giver} again, let {taker} catch up, "
+            "and rerun",
+        ) from error
+    return checkpoint
+
+
+def _receipt(instance: OdooInstance, giver: Place, taker: Place, at: Lsn) -> dict[str, object]:
+    control = look(giver).control
+    assert control is not None, "require_received has read it"
+    return {
+        "instance": instance.name,
+        "system_identifier": control.system_identifier,
+        "timeline": control.timeline,
+        "checkpoint": str(at),
+        "giver": giver.kind,
+        "taker": taker.kind,
+        "time": record.now(giver.host.shell()),
+    }
+
+
+@step("fence the origin of {instance.name}", retries=0)
+def fence_origin(instance: OdooInstance, *, origin_is_down: bool) -> bool:
+    """Keep the origin from serving, if it answers; tell whether the move is lossless.
+
+    Odoo stops first, so that the last files can follow before PostgreSQL hands over.
+    """
+    origin, recovery = instance.origin, instance.recovery
+    if not answers(origin):
+        return False
+    if not look(origin).is_primary:
+        hold_former(instance, origin, recovery)
+        return _clean(origin) and _has_it_all(origin, recovery)
+    if look(recovery).is_primary:
+        hold_former(instance, origin, recovery)
+        return False
+    _require_streaming(instance, origin_is_down=origin_is_down)
+    with closed(origin):
+        _fetch_last_files(instance, origin_is_down=origin_is_down)
+        demote(instance, origin, recovery)
+    return True
+
+
+def _require_streaming(instance: OdooInstance, *, origin_is_down: bool) -> None:
+    """Refuse to stop a healthy origin whose standby does not follow it."""
+    origin, recovery = instance.origin, instance.recovery
+    if not replication.is_streaming(instance, recovery, origin):
+        raise Refused(
+            f"{origin} answers and accepts writes, and {recovery} does not follow it"
+            + (": origin_is_down is not true" if origin_is_down else ""),
+            hint="mend the replication first (check says why); or stop the origin for good and "
+            "run failover with origin_is_down",
+        )
+
+
+def _fetch_last_files(instance: OdooInstance, *, origin_is_down: bool) -> None:
+    try:
+        filestore.pull(instance, "filestore")
+    except (Unreachable, CommandFailed, Refused) as error:
+        if not origin_is_down:
+            raise
+        log().warning("the last files could not be fetched: %s", error.message)
+
+
+def _has_it_all(giver: Place, taker: Place) -> bool:
+    control = look(giver).control
+    return control is not None and received(taker) > control.checkpoint
+
+
+@step("hold {former}, which has come back")
+def hold_former(instance: OdooInstance, former: Place, leader: Place) -> None:
+    """Keep a returned primary from serving; one that follows the leader already may go on."""
+    stop_odoo(former)
+    cluster.start_at_boot(former, "manual")
+    seen = look(former)
+    if seen.is_primary:
+        log().warning("%s had come back as a second primary of %s", former, instance.name)
+    if not seen.is_standby:
+        cluster.stop_any(former)
+
+
+@contextmanager
+def closed(place: Place) -> Iterator[None]:
+    """Close Odoo's door for a hand-over; open it again if the hand-over does not happen."""
+    hold_odoo(place)
+    try:
+        yield
+    except BaseException:
+        if look(place).is_primary:
+            log().warning("nothing was handed over: Odoo on %s serves again", place)
+            service.start(place)
+        raise

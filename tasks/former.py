@@ -1,0 +1,29 @@
+"""The former primary, on its way back."""
+
+from blocks.errors import Refused
+from blocks.instance import OdooInstance, Place
+from tasks import replication
+from tasks.look import look
+from tasks.policy import step
+
+
+@step("require that {place} serves")
+def require_serving(place: Place) -> None:
+    """Refuse to rejoin anything to a cluster that does not accept writes."""
+    seen = look(place)
+    if not seen.is_primary:
+        raise Refused(
+            f"PostgreSQL {place.cluster} on {place} is {seen}, not primary: there is nothing to "
+            "rejoin to",
+            hint="run check for this instance; this procedure is for the time after a failover",
+        )
+
+
+@step("require that {instance.origin} does not follow yet")
+def require_not_following(instance: OdooInstance) -> None:
+    """Refuse a second pg_rewind of a node that follows already."""
+    if replication.is_following(instance, instance.origin, instance.recovery):
+        raise Refused(
+            f"{instance.origin} already follows {instance.recovery}: there is nothing to rewind",
+            hint="run failback to hand the customers back",
+        )

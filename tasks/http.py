@@ -1,0 +1,65 @@
+"""Odoo asked over HTTP, as a customer's client asks it, through the ssh connection."""
+
+import http.client
+import xmlrpc.client
+from typing import Any
+
+from blocks.errors import CommandFailed, RelevoError
+from blocks.instance import Place
+from blocks.shell import Shell
+
+ANSWER_SECONDS = 20
+
+
+class Tunnelled(http.client.HTTPConnection):
+    """A connection to a port on the host's own loopback."""
+
+    def __init__(self, shell: Shell, port: int) -> None:
+        super().__init__("127.0.0.1", port, timeout=ANSWER_SECONDS)
+        self.shell = shell
+
+    def connect(self) -> None:
+        self.sock = self.shell.dial(self.port)
+        self.sock.settimeout(ANSWER_SECONDS)
+
+
+class Transport(xmlrpc.client.Transport):
+    """XML-RPC over a tunnelled connection."""
+
+    def __init__(self, shell: Shell, port: int) -> None:
+        super().__init__()
+        self.shell, self.port = shell, port
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:  # noqa: ARG002
+        return Tunnelled(self.shell, self.port)
+
+
+def answers(place: Place, database: str) -> str:
+    """Ask Odoo for a login to one database; return "" when the database was asked, else why not.
+
+    The login is refused, which is the point: Odoo had to load the database's registry and read
+    its users to say so (odoo/service/common.py, exp_authenticate).
+    """
+    transport = Transport(place.host.shell(), place.odoo.http_port)
+    proxy = xmlrpc.client.ServerProxy(
+        f"http://127.0.0.1:{place.odoo.http_port}/xmlrpc/2/common", transport=transport
+    )
+    try:
+        said = proxy.authenticate(database, "relevo-probe", "", {})
+    except (OSError, http.client.HTTPException, xmlrpc.client.Error, RelevoError) as error:
+        return f"{database}: {str(error).strip().splitlines()[-1:] or error}"
+    return "" if said is False else f"{database}: unexpected answer {said!r}"
+
+
+def status(place: Place, port: int, *, host: str, path: str = "/web/login") -> int:
+    """The status with which a port answers a browser's request for a domain."""
+    connection = Tunnelled(place.host.shell(), port)
+    try:
+        connection.request("GET", path, headers={"Host": host})
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        raise CommandFailed(
+            f"port {port} on {place} does not answer for {host}: {error}"
+        ) from error
+    finally:
+        connection.close()

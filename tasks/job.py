@@ -1,0 +1,113 @@
+"""Long commands on a host: each is a transient systemd unit with a name of its own.
+
+A killed worker or a cut link does not stop them and cannot start them twice: who comes next finds
+the unit by its name and waits for it. What they say goes to a file under /var/log/relevo.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from blocks.errors import CommandFailed
+from blocks.shell import Shell
+
+LOGS = PurePosixPath("/var/log/relevo")
+POLL_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What systemctl show says of a unit."""
+
+    active: str
+    sub: str
+    result: str
+    status: int
+
+    @property
+    def running(self) -> bool:
+        return self.sub not in {"exited", "failed", "dead"}
+
+
+def show(shell: Shell, unit: str) -> Unit:
+    """Ask systemd for the state of a unit."""
+    properties = ("ActiveState", "SubState", "Result", "ExecMainStatus")
+    argv = ("systemctl", "show", unit, *(f"--property={name}" for name in properties))
+    facts = dict(line.split("=", 1) for line in shell.run(argv).stdout.splitlines())
+    active, sub, result, status = (facts[name] for name in properties)
+    return Unit(active, sub, result, int(status))
+
+
+def run_job(
+    shell: Shell,
+    name: str,
+    argv: Sequence[str],
+    *,
+    user: str,
+    timeout_seconds: float,
+    accept: Sequence[int] = (0,),
+    on_progress: Callable[[str], None] = lambda _: None,
+) -> str:
+    """Run a long command to its end, or wait for the one that is under way; return what it said."""
+    unit, path = f"relevo-{name}.service", LOGS / f"{name}.log"
+    if not show(shell, unit).running:
+        _start(shell, unit, path, argv, user)
+    ended = _wait(shell, unit, path, timeout_seconds, on_progress)
+    said = shell.run(("cat", str(path))).stdout
+    _forget(shell, unit)
+    if ended.sub == "dead":
+        raise CommandFailed(
+            f"{unit} on {shell.host} was stopped before its end, or the host was booted meanwhile",
+            hint="retry this run",
+        )
+    if ended.status not in accept or ended.result not in {"success", "exit-code"}:
+        tail = "\n".join(said.strip().splitlines()[-10:])
+        raise CommandFailed(
+            f"{argv[0]} failed on {shell.host} with status {ended.status} ({ended.result}):\n{tail}",
+            hint=f"the whole of what it said is in {path} on {shell.host}",
+        )
+    return said
+
+
+def stop_job(shell: Shell, name: str) -> None:
+    """End a long command, if it is under way, and wait until it has ended."""
+    _forget(shell, f"relevo-{name}.service")
+
+
+def _start(shell: Shell, unit: str, path: PurePosixPath, argv: Sequence[str], user: str) -> None:
+    _forget(shell, unit)
+    shell.run(("install", "-d", "-m", "750", str(LOGS)))
+    shell.run(("rm", "-f", str(path)))
+    shell.run((
+        "systemd-run", "--quiet", "--remain-after-exit", f"--unit={unit}", f"--uid={user}",
+        "--property=WorkingDirectory=/", f"--property=StandardOutput=append:{path}",
+        f"--property=StandardError=append:{path}", "--setenv=LC_ALL=C", "--", *argv,
+    ))  # fmt: skip
+
+
+def _wait(
+    shell: Shell,
+    unit: str,
+    path: PurePosixPath,
+    timeout_seconds: float,
+    on_progress: Callable[[str], None],
+) -> Unit:
+    deadline = time.monotonic() + timeout_seconds
+    polls = 0
+    while (state := show(shell, unit)).running:
+        if time.monotonic() > deadline:
+            raise CommandFailed(
+                f"{unit} on {shell.host} has not ended after {timeout_seconds:.0f} s",
+                hint=f"read {path} there; running this again waits for it once more",
+            )
+        if polls >= len(POLL_SECONDS):
+            on_progress(shell.run(("tail", "-c", "2000", str(path)), check=False).stdout)
+        time.sleep(POLL_SECONDS[min(polls, len(POLL_SECONDS) - 1)])
+        polls += 1
+    return state
+
+
+def _forget(shell: Shell, unit: str) -> None:
+    shell.run(("systemctl", "stop", unit), check=False, timeout_seconds=120)
+    shell.run(("systemctl", "reset-failed", unit), check=False)

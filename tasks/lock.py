@@ -1,0 +1,115 @@
+"""One procedure at a time on an instance.
+
+The lock is a flock on the recovery host, held by a process at the end of an ssh channel. A killed
+worker closes the channel; a worker whose machine died stops sending heartbeats. Either way the
+lock is free within LEASE_SECONDS, and a worker that comes back from the dead finds out before its
+next command.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from blocks.errors import Busy
+from blocks.instance import OdooInstance
+from blocks.lease import HELD, Lease
+from blocks.shell import Shell
+from tasks.job import stop_job
+from tasks.policy import log
+
+if TYPE_CHECKING:
+    import paramiko
+
+LEASE_SECONDS = 30
+BEAT_SECONDS = 5
+SYNC = "rsync-filestore"
+
+HOLD = """
+install -d -m 755 /run/relevo
+exec 9>>"/run/relevo/$1.lock"
+flock --nonblock 9 || { echo "busy $(cat "/run/relevo/$1.holder")"; exit 0; }
+echo "$$ $2" >"/run/relevo/$1.holder"
+echo held
+while read -r -t "$3" beat && [ "$beat" != bye ]; do :; done
+"""
+
+
+@contextlib.contextmanager
+def held(
+    instance: OdooInstance, procedure: str, *, wait_seconds: float = 0, preempt: bool = False
+) -> Iterator[None]:
+    """Hold the instance while a procedure runs; raise Busy when another one does.
+
+    `preempt` ends a running copy of files rather than waiting for it.
+    """
+    shell = instance.recovery.host.shell()
+    channel = _acquire(shell, instance, procedure, wait_seconds=wait_seconds, preempt=preempt)
+    lease, done = Lease(instance.name), threading.Event()
+    beats = threading.Thread(target=_beat, args=(channel, lease, done), daemon=True)
+    token = HELD.set(lease)
+    beats.start()
+    try:
+        yield
+    finally:
+        done.set()
+        HELD.reset(token)
+        beats.join(timeout=BEAT_SECONDS)
+        _release(channel)
+
+
+def _acquire(
+    shell: Shell, instance: OdooInstance, procedure: str, *, wait_seconds: float, preempt: bool
+) -> "paramiko.Channel":
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        argv = ("bash", "-c", HOLD, "hold", instance.name, procedure, str(LEASE_SECONDS))
+        channel = shell.hold(argv)
+        answer = channel.makefile("r").readline().strip()
+        if answer == "held":
+            return channel
+        channel.close()
+        holder = answer.removeprefix("busy").strip() or "nobody known"
+        if preempt and holder.endswith(SYNC):
+            _end_sync(shell, instance, holder)
+            preempt, deadline = False, max(deadline, time.monotonic() + LEASE_SECONDS)
+        if time.monotonic() > deadline:
+            raise Busy(
+                f"{instance.name} is busy on {shell.host}: {holder} (process and procedure)",
+                hint=f"wait for it to end; a dead worker's lock is free after {LEASE_SECONDS} s",
+            )
+        time.sleep(0.5)
+
+
+def _end_sync(shell: Shell, instance: OdooInstance, holder: str) -> None:
+    log().info("ending the copy of files of %s that is under way", instance.name)
+    shell.run(("kill", holder.split()[0]), check=False)
+    for kind in ("filestore", "sources", "requirements"):
+        stop_job(shell, f"{instance.name}-{kind}")
+
+
+def _beat(channel: "paramiko.Channel", lease: Lease, done: threading.Event) -> None:
+    """Say every few seconds that this run is alive; notice when nobody listens any more."""
+    last = time.monotonic()
+    while not done.wait(BEAT_SECONDS):
+        try:
+            channel.sendall(b"beat\n")
+        except OSError:
+            lease.lost = True
+        if channel.closed or channel.exit_status_ready() or _stale(last):
+            lease.lost = True
+        last = time.monotonic()
+
+
+def _stale(last: float) -> bool:
+    """Tell whether this process was stopped for longer than its lease."""
+    return time.monotonic() - last > LEASE_SECONDS
+
+
+def _release(channel: "paramiko.Channel") -> None:
+    with contextlib.suppress(OSError):  # a broken channel has released the lock by itself
+        channel.sendall(b"bye\n")
+        channel.settimeout(BEAT_SECONDS)
+        channel.recv_exit_status()
+    channel.close()

@@ -1,0 +1,68 @@
+"""May this node follow that leader, and by which way? A pure decision.
+
+The cheapest safe way wins: follow (nothing was written after the fork), rewind (something was,
+and pg_rewind can take it back), re-clone (it cannot).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tasks.read.controldata import ControlData
+from tasks.read.lsn import Lsn
+
+
+@dataclass(frozen=True)
+class Leader:
+    """Whom to follow: its system, its timeline and where it left the former ones."""
+
+    system_identifier: str
+    timeline: int
+    forks: dict[int, Lsn]
+    position: Lsn
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a node rejoins, and why in this way."""
+
+    kind: Literal["follow", "rewind", "reclone", "refuse"]
+    why: str
+
+
+def way(node: ControlData, leader: Leader, *, rewind: str) -> Way:
+    """Decide from the node's control file, the leader's history and the rewind marker.
+
+    `rewind` is the marker on the node's host: "" (none), "started" or "done".
+    """
+    if node.system_identifier != leader.system_identifier:
+        return Way("refuse", "it is another cluster: the system identifiers differ")
+    if rewind == "started":
+        return Way("reclone", "a pg_rewind of it died half-way, which leaves it unusable")
+    if rewind == "done":
+        return Way("follow", "pg_rewind has finished, and it has not been started since")
+    if node.timeline > leader.timeline:
+        return Way("refuse", f"it is on timeline {node.timeline}, ahead of {leader.timeline}")
+    if node.timeline == leader.timeline:
+        return _on_the_same_timeline(node, leader)
+    return _from_a_former_timeline(node, leader)
+
+
+def _on_the_same_timeline(node: ControlData, leader: Leader) -> Way:
+    if not node.was_standby:
+        return Way("refuse", "it accepted writes on the leader's own timeline: a silent fork")
+    if node.minimum_recovery_end > leader.position:
+        return Way("refuse", "it holds WAL that the leader never wrote: a silent fork")
+    return Way("follow", "it was a standby on the leader's timeline")
+
+
+def _from_a_former_timeline(node: ControlData, leader: Leader) -> Way:
+    fork = leader.forks.get(node.timeline)
+    if fork is None:
+        return Way("reclone", f"the leader does not descend from timeline {node.timeline}")
+    if node.was_standby and node.minimum_recovery_end <= fork:
+        return Way("follow", f"it was a standby and had not passed the fork at {fork}")
+    if node.shut_down and node.checkpoint < fork:
+        return Way("follow", f"the leader received its shutdown checkpoint at {node.checkpoint}")
+    if not node.rewindable:
+        return Way("reclone", "it has neither checksums nor wal_log_hints, which pg_rewind needs")
+    return Way("rewind", f"it wrote after the fork at {fork}")

@@ -1,0 +1,105 @@
+"""What check measures, place by place."""
+
+from collections.abc import Callable
+
+from blocks.errors import RelevoError
+from blocks.instance import OdooInstance, Place
+from tasks import guard, replication
+from tasks.look import look, try_look
+from tasks.policy import step
+from tasks.read.lsn import Lsn
+
+Facts = dict[str, str]
+LEAST_FREE = 0.1
+
+
+@step("measure {instance.name}")
+def measure(instance: OdooInstance) -> tuple[Facts, list[str]]:
+    """Measure an instance; return facts for the report and sentences for what is wrong."""
+    facts: Facts = {}
+    wrong: list[str] = []
+    for name, probe in PROBES.items():
+        try:
+            facts[name] = probe(instance)
+        except RelevoError as error:
+            facts[name] = f"**{error.message}**"
+            wrong.append(error.message)
+    return facts, wrong
+
+
+def _roles(instance: OdooInstance) -> str:
+    origin, recovery = try_look(instance.origin), look(instance.recovery)
+    if origin is None:
+        raise RelevoError(f"{instance.origin} does not answer")
+    if origin.is_primary and recovery.is_primary:
+        raise RelevoError(f"both {instance.origin} and {instance.recovery} accept writes")
+    if not (origin.is_primary and recovery.is_standby):
+        raise RelevoError(
+            f"{instance.origin} is {origin} and {instance.recovery} is {recovery}, where primary "
+            "and standby are usual"
+        )
+    return f"{instance.origin} is primary, {instance.recovery} is standby"
+
+
+def _stream(instance: OdooInstance) -> str:
+    origin, recovery = instance.origin, instance.recovery
+    if not replication.is_streaming(instance, recovery, origin):
+        raise RelevoError(f"{recovery} does not stream from {origin}")
+    replication.require_no_fork(recovery, origin)
+    guard.require_replay(recovery)
+    sql = "SELECT pg_last_wal_replay_lsn()"
+    replayed = Lsn.parse(recovery.cluster.value(recovery.host.shell(), sql))
+    now = Lsn.parse(origin.cluster.value(origin.host.shell(), "SELECT pg_current_wal_lsn()"))
+    return f"streaming, {max(0, now - replayed)} bytes behind"
+
+
+def _slot(instance: OdooInstance) -> str:
+    origin = instance.origin
+    status = "wal_status" if origin.cluster.version >= 13 else "'unknown'"  # noqa: PLR2004
+    rows = origin.cluster.query(
+        origin.host.shell(),
+        f"SELECT active, {status} AS status, "
+        "pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) AS kept "
+        f"FROM pg_replication_slots WHERE slot_name = '{instance.name}'",
+    )
+    if not rows or rows[0]["status"] == "lost":
+        raise RelevoError(f"the slot {instance.name} on {origin} is lost")
+    strangers = recovery_slots(instance)
+    if strangers:
+        raise RelevoError(f"{instance.recovery} keeps WAL for slots of nobody: {strangers}")
+    return f"{'active' if rows[0]['active'] else 'inactive'}, keeps {rows[0]['kept']} bytes of WAL"
+
+
+def recovery_slots(instance: OdooInstance) -> str:
+    """Slots on a standby that nobody reads from."""
+    recovery = instance.recovery
+    sql = "SELECT slot_name FROM pg_replication_slots WHERE NOT active"
+    rows = recovery.cluster.query(recovery.host.shell(), sql)
+    return ", ".join(str(row["slot_name"]) for row in rows)
+
+
+def _built(instance: OdooInstance) -> str:
+    guard.require_ready(instance)
+    return "odoo.conf, unit and files are there"
+
+
+def _disk(place_of: Callable[[OdooInstance], Place]) -> Callable[[OdooInstance], str]:
+    def probe(instance: OdooInstance) -> str:
+        place = place_of(instance)
+        argv = ("df", "--output=avail,size", "-B1", str(look(place).directory))
+        free, size = map(int, place.host.shell().run(argv).stdout.split()[-2:])
+        if free < LEAST_FREE * size:
+            raise RelevoError(f"{place} has only {free >> 20} MB free for PostgreSQL")
+        return f"{free >> 30} GB free"
+
+    return probe
+
+
+PROBES: dict[str, Callable[[OdooInstance], str]] = {
+    "roles": _roles,
+    "stream": _stream,
+    "slot": _slot,
+    "service": _built,
+    "disk at the origin": _disk(lambda instance: instance.origin),
+    "disk at the recovery": _disk(lambda instance: instance.recovery),
+}

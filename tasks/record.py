@@ -1,0 +1,57 @@
+"""What Relevo writes down on the hosts: the intent of a failover, receipts, rewind markers.
+
+Roles are never read from here. A record tells a later run what an earlier one had begun.
+"""
+
+import json
+from pathlib import PurePosixPath
+from typing import Any
+
+from blocks.errors import Refused
+from blocks.instance import OdooInstance, Place
+from blocks.shell import Shell
+from tasks import files
+from tasks.files import STATE
+from tasks.policy import step
+
+
+def path(instance: OdooInstance, name: str) -> PurePosixPath:
+    return STATE / instance.name / f"{name}.json"
+
+
+def write(place: Place, instance: OdooInstance, name: str, facts: dict[str, Any]) -> None:
+    """Write a record, whole and durable, readable by root alone."""
+    text = json.dumps(facts, indent=2, sort_keys=True) + "\n"
+    files.install(place.host.shell(), path(instance, name), text, mode="600")
+
+
+def read(place: Place, instance: OdooInstance, name: str) -> dict[str, Any] | None:
+    """Read a record; none if there is none."""
+    text = files.read(place.host.shell(), path(instance, name))
+    if not text:
+        return None
+    try:
+        facts: dict[str, Any] = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise Refused(
+            f"the record {path(instance, name)} on {place} is spoiled: {error}",
+            hint="look at both clusters, then move this file away and run again",
+        ) from error
+    return facts
+
+
+def forget(place: Place, instance: OdooInstance, name: str) -> None:
+    files.remove(place.host.shell(), path(instance, name))
+
+
+def now(shell: Shell) -> str:
+    """The host's own time, in UTC."""
+    return shell.run(("date", "-u", "+%FT%TZ")).stdout.strip()
+
+
+@step("close the records of the failover of {instance.name}")
+def close(instance: OdooInstance) -> None:
+    """Forget what was noted for a procedure that has now ended."""
+    for place in (instance.recovery, instance.origin):
+        for name in ("failover", "receipt"):
+            forget(place, instance, name)

@@ -1,0 +1,266 @@
+"""Rejoin: make a node the standby of the other, by the cheapest safe way."""
+
+from pathlib import PurePosixPath
+
+
+from blocks.errors import CommandFailed, Refused
+from blocks.instance import OdooInstance, Place
+from blocks.shell import Shell
+from tasks import cluster, files, progress, record, replication
+from tasks.argv import postgres
+from tasks.files import STATE
+from tasks.job import run_job
+from tasks.look import leader as look_leader
+from tasks.look import look, read_control
+from tasks.policy import log, step
+from tasks.read import rejoin as decision
+from tasks.read.controldata import ControlData
+from tasks.read.rejoin import Way
+from tasks.text import auto_conf
+
+CLONE_SECONDS = 24 * 3600
+REWIND_SECONDS = 6 * 3600
+
+
+# pg_rewind must never run twice on a node that was not started in between: the second run does a
+# crash recovery that forks the node silently. So the host itself remembers, whoever died.
+REWIND = """
+set -e
+marker=$1
+shift
+mkdir -p "$(dirname "$marker")"
+echo started >"$marker"
+sync "$marker"
+"$@"
+echo done >"$marker"
+sync "$marker"
+"""
+
+
+def marker_path(instance: OdooInstance) -> PurePosixPath:
+    return STATE / instance.name / "rewind"
+
+
+def marker(instance: OdooInstance, node: Place) -> str:
+    """What the node's host remembers of pg_rewind: nothing, "started" or "done"."""
+    return files.read(node.host.shell(), marker_path(instance)).strip()
+
+
+def choose(instance: OdooInstance, node: Place, leader: Place) -> Way:
+    """Decide how a stopped node rejoins."""
+    seen = look(node)
+    if seen.control is None:
+        return Way("reclone", "its data directory is missing or unreadable")
+    if (
+        way := decision.way(seen.control, look_leader(leader), rewind=marker(instance, node))
+    ).kind == "refuse":
+        raise Refused(
+            f"{node} cannot follow {leader}: {way.why}",
+            hint="if it may be thrown away, run basebackup or failback with reclone: the old "
+            "directory is kept beside the new one",
+        )
+    return way
+
+
+@step("make {node} the standby of {leader}", retries=0)
+def rejoin(instance: OdooInstance, node: Place, leader: Place, *, reclone: bool = False) -> None:
+    """Follow, rewind or re-clone, whichever is the cheapest safe way; then prove the stream."""
+    if replication.is_following(instance, node, leader):
+        log().info("%s already follows %s", node, leader)
+        return
+    if look(node).is_primary:
+        raise Refused(
+            f"{node} accepts writes while {leader} does: it must be held first",
+            hint="run failback, which stops it and keeps what only it has",
+        )
+    replication.ensure_slot(leader.host.shell(), leader, instance.name)
+    leader.cluster.execute(leader.host.shell(), "CHECKPOINT", timeout_seconds=600)
+    if not look(node).is_standby or reclone:
+        cluster.stop(node)
+        _by_a_way(instance, node, leader, reclone=reclone)
+    _follow(instance, node, leader)
+
+
+def _by_a_way(instance: OdooInstance, node: Place, leader: Place, *, reclone: bool) -> None:
+    """Bring a stopped node's data to where following the leader is possible."""
+    chosen = (
+        Way("reclone", "the operator asked for it") if reclone else _chosen(instance, node, leader)
+    )
+    log().info("%s goes by the way %r: %s", node, chosen.kind, chosen.why)
+    if chosen.kind == "rewind":
+        try:
+            rewind(instance, node, leader)
+        except CommandFailed as error:
+            log().warning("pg_rewind cannot do it, so a new clone is made: %s", error.message)
+            chosen = Way("reclone", "pg_rewind failed")
+    if chosen.kind == "reclone":
+        clone(instance, node, leader)
+
+
+def _chosen(instance: OdooInstance, node: Place, leader: Place) -> Way:
+    """Choose the way; a crashed node is first recovered, with no door open."""
+    way = choose(instance, node, leader)
+    control = look(node).control
+    if way.kind == "rewind" and control and not control.shut_down:
+        _keep(node)
+        recover_offline(node)
+        way = choose(instance, node, leader)
+    return way
+
+
+def recover_offline(node: Place) -> None:
+    """Let a crashed cluster recover and stop, without serving anybody."""
+    shell, seen = node.host.shell(), look(node)
+    files.remove(shell, seen.directory / "postmaster.pid")
+    argv = postgres.recover_offline(node.cluster, seen.directory)
+    shell.run(argv, user="postgres", timeout_seconds=REWIND_SECONDS)
+
+
+def rewind(instance: OdooInstance, node: Place, leader: Place) -> None:
+    """Take back what only the node wrote. Never twice: the host remembers."""
+    shell, seen = node.host.shell(), look(node)
+    if remembered := marker(instance, node):
+        raise Refused(
+            f"pg_rewind was already {remembered} on {node} and it has not been started since; a "
+            "second run would fork it silently",
+            hint="run failback: it follows after a finished rewind and re-clones after a dead one",
+        )
+    _keep(node)
+    own = files.read(shell, seen.directory / "postgresql.auto.conf")
+    record.write(node, instance, "auto_conf", {"text": own})
+    source = replication.rewind_conninfo(instance, node, leader)
+    command = postgres.rewind(node.cluster, directory=seen.directory, source=source)
+    run_job(
+        shell, f"{instance.name}-rewind",
+        ("sh", "-c", REWIND, "rewind", str(marker_path(instance)),
+         "runuser", "-u", "postgres", "--", *command),
+        user="root", timeout_seconds=REWIND_SECONDS,
+        on_progress=progress.reporter(f"pg_rewind of {node}"),
+    )  # fmt: skip
+
+
+def _keep(node: Place) -> None:
+    """Copy the data directory aside before anything in it is taken back."""
+    shell, seen = node.host.shell(), look(node)
+    assert seen.control is not None, "a node without a control file is re-cloned"
+    target = quarantine(seen.directory, seen.control)
+    if files.exists(shell, target) or _kept(shell, seen.directory, seen.control):
+        return
+    need, free = files.used_bytes(shell, seen.directory), files.free_bytes(shell, seen.directory)
+    if need * 1.1 > free:
+        raise Refused(
+            f"{node} has {free >> 20} MB free, and {need >> 20} MB are needed to keep what only "
+            "it has before it is rewound",
+            hint=f"make room beside {seen.directory} on {node}, then run this again",
+        )
+    partial = target.with_name(target.name + ".partial")
+    files.remove_tree(shell, partial)
+    run_job(
+        shell, f"{node.cluster.name}-quarantine",
+        ("cp", "-a", "--reflink=auto", str(seen.directory), str(partial)),
+        user="root", timeout_seconds=CLONE_SECONDS,
+    )  # fmt: skip
+    files.move(shell, partial, target)
+
+
+def quarantine(directory: PurePosixPath, control: ControlData) -> PurePosixPath:
+    """The name under which a diverged data directory is kept: by the point where it stood."""
+    at = str(control.checkpoint).replace("/", "-")
+    return directory.with_name(f"{directory.name}.quarantine-{control.timeline}-{at}")
+
+
+def _kept(shell: Shell, directory: PurePosixPath, control: ControlData) -> bool:
+    """Tell whether a copy was made already, before the crash recovery moved the checkpoint."""
+    pattern = f"{directory.name}.quarantine-{control.timeline}-*"
+    argv = ("find", str(directory.parent), "-maxdepth", "1", "-name", pattern, "-mmin", "-60")
+    return any(not line.endswith(".partial") for line in shell.run(argv).stdout.splitlines())
+
+
+def clone(instance: OdooInstance, node: Place, leader: Place) -> None:
+    """Make a new clone beside the old data directory, and swap them when it is whole."""
+    shell, seen = node.host.shell(), look(node)
+    beside = seen.directory.with_name(seen.directory.name + ".relevo-new")
+    _require_room(node, leader, seen.directory)
+    require_no_tablespaces(leader)
+    name = f"{instance.name}-basebackup"
+    if not _job_runs(shell, name):
+        files.remove_tree(shell, beside)
+    conninfo = replication.stream_conninfo(instance, node, leader)
+    command = postgres.base_backup(
+        node.cluster, directory=beside, conninfo=conninfo, slot=instance.name
+    )
+    run_job(
+        shell, name, command, user="postgres", timeout_seconds=CLONE_SECONDS,
+        on_progress=progress.reporter(f"base backup of {leader} to {node}"),
+    )  # fmt: skip
+    _require_whole(node, leader, beside)
+    if files.exists(shell, seen.directory):
+        files.move(shell, seen.directory, _aside(seen.directory, seen.control))
+    files.move(shell, beside, seen.directory)
+    record.forget(node, instance, "auto_conf")
+    files.remove(shell, marker_path(instance))
+
+
+def _aside(directory: PurePosixPath, control: ControlData | None) -> PurePosixPath:
+    if control is None:
+        return directory.with_name(f"{directory.name}.quarantine-broken")
+    return quarantine(directory, control)
+
+
+def _job_runs(shell: Shell, name: str) -> bool:
+    return shell.run(("systemctl", "is-active", f"relevo-{name}.service"), check=False).stdout in (
+        "active\n", "activating\n",
+    )  # fmt: skip
+
+
+def _require_room(node: Place, leader: Place, directory: PurePosixPath) -> None:
+    """Refuse a clone that the disk cannot hold beside the old directory."""
+    sql = "SELECT sum(pg_database_size(oid)) FROM pg_database"
+    need = int(leader.cluster.value(leader.host.shell(), sql))
+    free = files.free_bytes(node.host.shell(), directory.parent)
+    if need * 1.2 > free:
+        raise Refused(
+            f"{node} has {free >> 20} MB free, and a clone of {leader} needs {need >> 20} MB",
+            hint=f"make room in {directory.parent} on {node}, then run this again",
+        )
+
+
+def require_no_tablespaces(leader: Place) -> None:
+    sql = "SELECT spcname FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global')"
+    if rows := leader.cluster.query(leader.host.shell(), sql):
+        raise Refused(
+            f"{leader} keeps data in tablespaces: {', '.join(str(r['spcname']) for r in rows)}",
+            hint="Relevo does not copy tablespaces; move their tables to pg_default",
+        )
+
+
+def _require_whole(node: Place, leader: Place, beside: PurePosixPath) -> None:
+    """Prove a fresh clone before it takes the old directory's place."""
+    shell = node.host.shell()
+    control = read_control(shell, node, beside)
+    if control is None or control.system_identifier != look_leader(leader).system_identifier:
+        raise CommandFailed(
+            f"the clone in {beside} on {node} is not a copy of {leader}",
+            hint="run this again; the old data directory has not been touched",
+        )
+    if node.cluster.version >= 13:  # noqa: PLR2004  # the release that added backup manifests
+        argv = (str(node.cluster.bin_dir / "pg_verifybackup"), "--no-parse-wal", "-q", str(beside))
+        shell.run(argv, user="postgres", timeout_seconds=CLONE_SECONDS)
+
+
+def _follow(instance: OdooInstance, node: Place, leader: Place) -> None:
+    """Write the signal file and the connection after the rewind and before the start."""
+    shell, seen = node.host.shell(), look(node)
+    if not seen.answers:
+        kept = record.read(node, instance, "auto_conf")
+        path = seen.directory / "postgresql.auto.conf"
+        own = str(kept["text"]) if kept else files.read(shell, path)
+        conninfo = replication.stream_conninfo(instance, node, leader)
+        text = auto_conf.follow(own, conninfo=conninfo, slot=instance.name)
+        owner = {"owner": "postgres:postgres", "mode": "600"}
+        files.install(shell, path, text, **owner)
+        files.install(shell, seen.directory / "standby.signal", "", **owner)
+    cluster.start(node)
+    replication.wait_until_streaming(instance, node, leader)
+    files.remove(shell, marker_path(instance))
+    record.forget(node, instance, "auto_conf")

@@ -1,0 +1,123 @@
+"""The standby on the recovery host, made for the first time or anew."""
+
+from blocks.errors import Refused
+from blocks.instance import OdooInstance, Place
+from tasks import cluster, files, record, rejoin, replication, service
+from tasks.look import look
+from tasks.policy import log, step
+from tasks.read import controldata
+from tasks.text import odoo_conf, postgresql_conf
+
+
+@step("require that {place} is the primary")
+def require_primary(place: Place) -> None:
+    """Refuse to clone from a cluster that is not the one that accepts writes."""
+    seen = look(place)
+    if not seen.is_primary:
+        raise Refused(
+            f"PostgreSQL {place.cluster} on {place} is {seen}, not primary",
+            hint="after a failover, run failback; otherwise start PostgreSQL there",
+        )
+
+
+@step("require the locales of {instance.origin} on {instance.recovery}")
+def require_locales(instance: OdooInstance) -> None:
+    """Refuse to clone databases whose locale the recovery host does not have."""
+    origin = instance.origin
+    sql = (
+        "SELECT DISTINCT l AS locale FROM pg_database, "
+        "LATERAL (VALUES (datcollate), (datctype)) AS v(l)"
+    )
+    rows = origin.cluster.query(origin.host.shell(), sql)
+    has = instance.recovery.host.shell().run(("locale", "-a")).stdout.split()
+    known = {_canonical(name) for name in has}
+    lacking = sorted({str(r["locale"]) for r in rows if _canonical(str(r["locale"])) not in known})
+    if lacking:
+        raise Refused(
+            f"{instance.recovery} lacks the locales of {origin}: {', '.join(lacking)}",
+            hint="generate them there with dpkg-reconfigure locales, then run this again",
+        )
+
+
+def _canonical(locale: str) -> str:
+    """
+    >>> _canonical("en_US.UTF-8") == _canonical("en_US.utf8")
+    True
+    """
+    return locale.lower().replace("-", "")
+
+
+@step("read the database role of Odoo at {instance.origin}")
+def odoo_role(instance: OdooInstance) -> str:
+    """The role that owns the customers' databases."""
+    return odoo_conf.database_role(service.origin_conf(instance), default=instance.origin.odoo.user)
+
+
+@step("configure the cluster of {instance.name} on {instance.recovery}")
+def configure(instance: OdooInstance) -> None:
+    """Give the standby settings with which it starts, leads one day and can be rewound.
+
+    They stand outside of the data directory, where a base backup does not bring them.
+    """
+    origin, recovery = instance.origin, instance.recovery
+    theirs = cluster.settings(origin, (*postgresql_conf.HOT_STANDBY, *cluster.CURRENT))
+    base = {**theirs, "listen_addresses": "localhost"}
+    wanted = dict(cluster.wanted_settings(instance, recovery, base))
+    for name, value in postgresql_conf.at_least(theirs, theirs).items():
+        wanted[name] = max(value, wanted.get(name, 0), key=int)
+    shell = recovery.host.shell()
+    if cluster.install_settings(shell, recovery.cluster, wanted) and look(recovery).answers:
+        log().info("restarting the standby on %s for changed settings", recovery)
+        shell.run(("systemctl", "restart", recovery.cluster.unit), timeout_seconds=300)
+        cluster.wait_until_answering(recovery)
+
+
+@step("clone {instance.origin} to {instance.recovery}", retries=0)
+def clone(instance: OdooInstance, *, reclone: bool) -> None:
+    """Make the clone beside what is there, swap, and delete the old one when the new streams."""
+    origin, recovery = instance.origin, instance.recovery
+    shell = recovery.host.shell()
+    if not reclone and replication.is_following(instance, recovery, origin):
+        log().info("%s already follows %s", recovery, origin)
+        return
+    if look(recovery).is_primary and record.read(recovery, instance, "failover") is not None:
+        raise Refused(
+            f"{instance.name} is being served from {recovery}: a new clone would throw away what "
+            "customers write there",
+            hint="run failback for this instance",
+        )
+    replication.ensure_slot(origin.host.shell(), origin, instance.name)
+    fresh = _never_used(recovery)
+    cluster.stop(recovery)
+    rejoin.rejoin(instance, recovery, origin, reclone=reclone or not _is_copy(instance))
+    cluster.start_at_boot(recovery, "auto")
+    if fresh:
+        _delete_fresh(recovery)
+
+
+def _never_used(place: Place) -> bool:
+    """Tell whether this is the empty cluster that pg_createcluster has just made."""
+    control = look(place).control
+    return control is not None and control.checkpoint.offset < 0x4000000
+
+
+def _is_copy(instance: OdooInstance) -> bool:
+    mine, theirs = look(instance.recovery).control, look(instance.origin).control
+    return bool(mine and theirs and mine.system_identifier == theirs.system_identifier)
+
+
+def _delete_fresh(place: Place) -> None:
+    shell, directory = place.host.shell(), look(place).directory
+    pattern = f"{directory.name}.quarantine-*"
+    argv = ("find", str(directory.parent), "-maxdepth", "1", "-name", pattern)
+    for path in shell.run(argv).stdout.split():
+        files.remove_tree(shell, directory.with_name(path.rsplit("/", 1)[1]))
+
+
+@step("note which cluster {instance.name} is")
+def note_identity(instance: OdooInstance) -> None:
+    """Write down the system identifier of the copy, by which a failover knows it."""
+    control = look(instance.recovery).control
+    assert isinstance(control, controldata.ControlData), "it streams, so it has a control file"
+    facts = {"system_identifier": control.system_identifier}
+    record.write(instance.recovery, instance, "identity", facts)

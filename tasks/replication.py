@@ -1,0 +1,213 @@
+"""Roles, slots and the stream between two clusters."""
+
+import secrets
+
+from blocks.errors import Refused
+from blocks.instance import OdooInstance, Place
+from blocks.shell import Shell
+from tasks import files
+from tasks.look import leader as look_leader
+from tasks.look import look, received
+from tasks.policy import log, step
+from tasks.text import conninfo, pgpass, scram
+from tasks.wait import until
+
+STREAM_SECONDS = 120
+# What pg_rewind may call on a running source (PostgreSQL manual, pg_rewind, Notes). The grants
+# hold in the database in which they are given, and only there.
+REWIND_FUNCTIONS = (
+    "pg_catalog.pg_ls_dir(text, boolean, boolean)",
+    "pg_catalog.pg_stat_file(text, boolean)",
+    "pg_catalog.pg_read_binary_file(text)",
+    "pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)",
+)
+REWIND_DATABASE = "postgres"
+
+
+@step("create the replication roles on {place}")
+def create_roles(instance: OdooInstance, place: Place) -> None:
+    """Create the two roles with exactly what they need; mend what differs."""
+    roles = instance.replication
+    _put_role(place, roles.user, roles.password.get_secret_value(), "REPLICATION")
+    _put_role(place, roles.rewind_user, roles.rewind_password.get_secret_value(), "NOREPLICATION")
+    shell, cluster = place.host.shell(), place.cluster
+    for function in REWIND_FUNCTIONS:
+        may = f"SELECT has_function_privilege('{roles.rewind_user}', '{function}', 'EXECUTE')"
+        if cluster.value(shell, may, database=REWIND_DATABASE) != "t":
+            grant = f"GRANT EXECUTE ON FUNCTION {function} TO {roles.rewind_user}"
+            cluster.execute(shell, grant, database=REWIND_DATABASE)
+
+
+def _put_role(place: Place, role: str, password: str, attribute: str) -> None:
+    """Create or mend a role; what travels is a verifier, never the password."""
+    shell, cluster = place.host.shell(), place.cluster
+    rows = cluster.query(
+        shell,
+        "SELECT coalesce(rolpassword, '') AS stored, rolreplication, rolsuper, rolcanlogin "
+        f"FROM pg_authid WHERE rolname = '{role}'",
+    )
+    if not rows:
+        cluster.execute(shell, f"CREATE ROLE {role}")
+    right = rows and (
+        scram.matches(password, str(rows[0]["stored"]))
+        and rows[0]["rolcanlogin"]
+        and not rows[0]["rolsuper"]
+        and rows[0]["rolreplication"] == (attribute == "REPLICATION")
+    )
+    if not right:
+        made = scram.verifier(password, salt=secrets.token_bytes(16))
+        options = f"LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE {attribute}"
+        cluster.execute(shell, f"ALTER ROLE {role} {options} PASSWORD '{made}'")
+        log().info("role %s on %s is set", role, place)
+
+
+@step("write the password file of postgres on {place}")
+def write_pgpass(instance: OdooInstance, place: Place, peer: Place) -> None:
+    """Let postgres on one host log in to the other's cluster with the two roles."""
+    shell, roles = place.host.shell(), instance.replication
+    host, port = peer.host.peer_address, peer.cluster.port
+    entries = (
+        pgpass.Entry(host, port, "replication", roles.user, roles.password.get_secret_value()),
+        pgpass.Entry(
+            host, port, REWIND_DATABASE, roles.rewind_user, roles.rewind_password.get_secret_value()
+        ),
+    )
+    path = files.home(shell, "postgres") / ".pgpass"
+    text = pgpass.merge(files.read(shell, path), entries)
+    files.install(shell, path, text, owner="postgres:postgres", mode="600")
+
+
+def stream_conninfo(instance: OdooInstance, node: Place, leader: Place) -> str:
+    """How a node reaches its leader to stream; the password stands in .pgpass."""
+    passfile = files.home(node.host.shell(), "postgres") / ".pgpass"
+    return conninfo.primary(
+        host=leader.host.peer_address,
+        port=leader.cluster.port,
+        user=instance.replication.user,
+        passfile=str(passfile),
+        name=instance.name,
+    )
+
+
+def rewind_conninfo(instance: OdooInstance, node: Place, leader: Place) -> str:
+    """How pg_rewind reaches its source; without a dbname libpq would take the user's name."""
+    return conninfo.render(
+        host=leader.host.peer_address,
+        port=leader.cluster.port,
+        user=instance.replication.rewind_user,
+        dbname=REWIND_DATABASE,
+        passfile=str(files.home(node.host.shell(), "postgres") / ".pgpass"),
+        sslmode="require",
+        connect_timeout=10,
+        options="-c statement_timeout=0",
+    )
+
+
+@step("try the login of {node} at {leader}")
+def prove_login(instance: OdooInstance, node: Place, leader: Place) -> None:
+    """Log in over the real way, with the real roles: network, TLS, pg_hba, password, grants."""
+    shell = node.host.shell()
+    psql = str(node.cluster.bin_dir / "psql")
+    rewind = rewind_conninfo(instance, node, leader)
+    stream = stream_conninfo(instance, node, leader) + " dbname='replication' replication='true'"
+    grants = " AND ".join(
+        f"has_function_privilege('{function}', 'EXECUTE')" for function in REWIND_FUNCTIONS
+    )
+    for string, question in ((stream, "IDENTIFY_SYSTEM"), (rewind, f"SELECT {grants}")):
+        argv = (psql, "--no-password", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", string)
+        done = shell.run(argv, user="postgres", stdin=question, check=False)
+        if done.status != 0 or done.stdout.strip() == "f":
+            raise Refused(
+                f"{node} cannot log in to PostgreSQL of {leader} "
+                f"({leader.host.peer_address} port {leader.cluster.port}): {done.tail}",
+                hint=f"open this port on {leader} for {node.host.peer_address} in every firewall "
+                "between them, then run setup-primary again",
+            )
+
+
+@step("create slot {instance.name} on {leader}")
+def create_slot(instance: OdooInstance, leader: Place) -> None:
+    """Keep WAL for the standby from this moment on, not only from its first connection."""
+    ensure_slot(leader.host.shell(), leader, instance.name)
+
+
+def ensure_slot(shell: Shell, leader: Place, name: str) -> None:
+    rows = leader.cluster.query(
+        shell,
+        "SELECT slot_type, restart_lsn IS NOT NULL AS reserved, active "
+        f"FROM pg_replication_slots WHERE slot_name = '{name}'",
+    )
+    if rows and not rows[0]["reserved"] and not rows[0]["active"]:
+        leader.cluster.execute(shell, f"SELECT pg_drop_replication_slot('{name}')")
+        rows = []
+    if not rows:
+        sql = f"SELECT pg_create_physical_replication_slot('{name}', true)"
+        leader.cluster.execute(shell, sql)
+
+
+@step("drop slot {instance.name} on {place}")
+def drop_slot(instance: OdooInstance, place: Place) -> None:
+    """Let go of the WAL that nobody will fetch: a standby's own slots serve no one."""
+    shell, cluster = place.host.shell(), place.cluster
+    found = f"SELECT 1 AS one FROM pg_replication_slots WHERE slot_name = '{instance.name}'"
+    if cluster.query(shell, found):
+        cluster.execute(shell, f"SELECT pg_drop_replication_slot('{instance.name}')")
+
+
+def is_streaming(instance: OdooInstance, standby: Place, leader: Place) -> bool:
+    """Tell whether the leader sends to this standby, and the standby receives from this leader."""
+    sql = (
+        "SELECT 1 AS one FROM pg_stat_replication "
+        f"WHERE application_name = '{instance.name}' AND state = 'streaming'"
+    )
+    source = (
+        "SELECT 1 AS one FROM pg_stat_wal_receiver WHERE status = 'streaming' "
+        f"AND slot_name = '{instance.name}' AND sender_host = '{leader.host.peer_address}' "
+        f"AND sender_port = {leader.cluster.port}"
+    )
+    return bool(
+        leader.cluster.query(leader.host.shell(), sql)
+        and standby.cluster.query(standby.host.shell(), source)
+    )
+
+
+@step("wait until {standby} streams from {leader}")
+def wait_until_streaming(instance: OdooInstance, standby: Place, leader: Place) -> None:
+    """Wait for the stream, and until the standby has replayed what the leader has now."""
+    until(
+        lambda: is_streaming(instance, standby, leader),
+        what=f"{standby} streams from {leader}",
+        timeout_seconds=STREAM_SECONDS,
+        hint=f"read the end of PostgreSQL's log on {standby}",
+    )
+    require_no_fork(standby, leader)
+    wait_until_replayed(standby, str(look_leader(leader).position))
+
+
+def require_no_fork(standby: Place, leader: Place) -> None:
+    """Refuse a standby that is ahead of its own leader: both wrote on one timeline."""
+    has = received(standby)
+    at = look_leader(leader).position
+    if has > at:
+        raise Refused(
+            f"{standby} holds WAL up to {has}, which {leader} (at {at}) never wrote: "
+            "both have written on the same timeline",
+            hint="keep both data directories; run failback with reclone to make the standby anew",
+        )
+
+
+def wait_until_replayed(standby: Place, position: str, timeout_seconds: float = 600) -> None:
+    """Wait until a standby has replayed up to a position."""
+    shell = standby.host.shell()
+    sql = f"SELECT coalesce(pg_last_wal_replay_lsn() >= '{position}', false)"
+    until(
+        lambda: standby.cluster.value(shell, sql) == "t",
+        what=f"{standby} has replayed up to {position}",
+        timeout_seconds=timeout_seconds,
+        hint=f"see whether replay is paused on {standby}: SELECT pg_is_wal_replay_paused()",
+    )
+
+
+def is_following(instance: OdooInstance, node: Place, leader: Place) -> bool:
+    """Tell whether a node already is the leader's standby."""
+    return look(node).is_standby and is_streaming(instance, node, leader)

@@ -1,0 +1,58 @@
+"""What a procedure says at its end: one artifact, in sentences with the names in them."""
+
+import re
+from dataclasses import dataclass, field
+
+from prefect.artifacts import create_markdown_artifact
+from prefect.context import FlowRunContext
+
+from tasks.filestore import Document
+from tasks.policy import log
+
+SHOWN = 200
+
+
+@dataclass(frozen=True)
+class Report:
+    """A title, facts, and the documents that need somebody's attention."""
+
+    title: str
+    facts: dict[str, str]
+    documents: list[Document] = field(default_factory=list)
+
+    def markdown(self) -> str:
+        """
+        >>> print(Report("vps_1 is home", {"downtime": "3.1 s"}).markdown())
+        # vps_1 is home
+        <BLANKLINE>
+        | | |
+        |---|---|
+        | downtime | 3.1 s |
+        """
+        lines = [f"# {self.title}", "", "| | |", "|---|---|"]
+        lines += [f"| {name} | {_cell(value)} |" for name, value in self.facts.items()]
+        if self.documents:
+            lines += ["", f"## {len(self.documents)} documents whose file is missing", ""]
+            lines += [
+                "| database | id | name | record | created | file |",
+                "|---|---|---|---|---|---|",
+            ]
+            lines += [
+                f"| {_cell(d.database)} | {d.attachment} | {_cell(d.name)} | {_cell(d.record)} "
+                f"| {d.created} | {d.file} |"
+                for d in self.documents[:SHOWN]
+            ]
+        return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def publish(report: Report, *, key: str) -> Report:
+    """Show a report in the UI, and in the log for whoever works without one."""
+    log().info("%s", report.markdown())
+    if FlowRunContext.get() is not None:
+        slug = re.sub(r"[^a-z0-9]+", "-", key.lower())
+        create_markdown_artifact(report.markdown(), key=slug, description=report.title)
+    return report

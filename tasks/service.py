@@ -1,0 +1,292 @@
+"""Odoo on the recovery host: built ahead, tried, and started when it is needed."""
+
+import re
+from pathlib import PurePosixPath
+
+from blocks.errors import CommandFailed, Refused
+from blocks.instance import OdooInstance, Place
+from blocks.shell import Shell
+from tasks import files, http
+from tasks.look import look, odoo_databases
+from tasks.policy import log, step
+from tasks.read import freeze
+from tasks.text import nginx_site, odoo_conf, systemd_unit
+from tasks.wait import until
+
+SERVE_SECONDS = 180
+PIP_SECONDS = 1800
+UNITS = PurePosixPath("/etc/systemd/system")
+SITES = PurePosixPath("/etc/nginx")
+
+# Imports every module that the databases have installed, as Odoo would, without any database.
+TRY = """
+import importlib, sys
+import odoo
+odoo.tools.config.parse_config(["-c", sys.argv[1]])
+odoo.modules.initialize_sys_path()
+from odoo.modules.module import get_module_path
+bad = []
+for name in sys.argv[2].split(","):
+    try:
+        if not get_module_path(name, display_warning=False):
+            bad.append("%s: not in addons_path" % name)
+        else:
+            importlib.import_module("odoo.addons." + name)
+    except Exception as error:
+        bad.append("%s: %s: %s" % (name, type(error).__name__, error))
+print("RELEVO " + ("; ".join(bad) or "good"))
+"""
+
+
+def venv(instance: OdooInstance) -> PurePosixPath:
+    return instance.directory / "venv"
+
+
+@step("render odoo.conf of {instance.name} for {instance.recovery}")
+def install_odoo_conf(instance: OdooInstance) -> None:
+    """Make the recovery's odoo.conf from the origin's: other paths, ports and cluster."""
+    origin, recovery = instance.origin, instance.recovery
+    text = origin_conf(instance)
+    rendered = odoo_conf.render(
+        text,
+        copied=instance.copied,
+        data_dir=recovery.odoo.data_dir,
+        db_port=recovery.cluster.port,
+        db_user=odoo_conf.database_role(text, default=origin.odoo.user),
+        http_port=recovery.odoo.http_port,
+        longpolling_port=recovery.odoo.longpolling_port,
+    )
+    shell = recovery.host.shell()
+    files.install(shell, recovery.odoo.config, rendered, owner=files.owner(shell, recovery.odoo.user), mode="600")
+
+
+def origin_conf(instance: OdooInstance) -> str:
+    origin = instance.origin
+    text = files.read(origin.host.shell(), origin.odoo.config)
+    if not text:
+        raise Refused(
+            f"there is no {origin.odoo.config} on {origin}",
+            hint=f"correct odoo.config of {instance.name} in the inventory and apply it",
+        )
+    return text
+
+
+@step("build the Python environment of {instance.name}")
+def build_venv(instance: OdooInstance) -> None:
+    """Give the recovery's Odoo the packages of the origin's; install only what is missing."""
+    shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
+    environment, wanted = venv(instance), instance.directory / "requirements.txt"
+    own_venv = _in_venv(instance)
+    if not files.exists(shell, environment / "bin" / "python"):
+        _make_venv(shell, user, environment, system=not own_venv)
+    python = str(environment / "bin" / "python")
+    has = shell.run((python, "-m", "pip", "freeze", "--all"), user=user, timeout_seconds=120).stdout
+    missing = freeze.missing(files.read(shell, wanted), has, exact=own_venv)
+    if not missing:
+        return
+    argv = (python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", *missing)
+    done = shell.run(argv, user=user, check=False, timeout_seconds=PIP_SECONDS)
+    if done.status != 0:
+        raise Refused(
+            f"{len(missing)} Python packages of {instance.origin} cannot be installed on "
+            f"{instance.recovery}: {', '.join(missing[:10])}\n{done.tail}",
+            hint="install them there as Debian packages or let the host reach a package index, "
+            "then run build-service again",
+        )
+
+
+def _make_venv(shell: Shell, user: str, environment: PurePosixPath, *, system: bool) -> None:
+    options = ("--system-site-packages",) if system else ()
+    shell.run(("python3", "-m", "venv", *options, str(environment)), user=user, timeout_seconds=300)
+
+
+def _in_venv(instance: OdooInstance) -> bool:
+    """Ask the origin's interpreter whether it lives in a venv of its own."""
+    odoo = instance.origin.odoo
+    question = "import sys; print(sys.prefix != sys.base_prefix)"
+    argv = (str(odoo.python), "-c", question)
+    said = instance.origin.host.shell().run(argv, user=odoo.user).stdout
+    return said.strip() == "True"
+
+
+def command(instance: OdooInstance) -> tuple[str, ...]:
+    """How the recovery host runs this Odoo."""
+    program = instance.copied(instance.origin.odoo.program)
+    python = venv(instance) / "bin" / "python"
+    return (str(python), str(program), "-c", str(instance.recovery.odoo.config))
+
+
+@step("install the unit of {instance.name} on {instance.recovery}")
+def install_unit(instance: OdooInstance) -> None:
+    """Install the unit that runs Odoo here; it is not enabled before a failover."""
+    shell, recovery = instance.recovery.host.shell(), instance.recovery
+    text = systemd_unit.render(
+        instance=instance.name,
+        user=recovery.odoo.user,
+        cluster_unit=recovery.cluster.unit,
+        command=command(instance),
+    )
+    if files.install(shell, UNITS / recovery.odoo.unit, text):
+        shell.run(("systemctl", "daemon-reload"))
+    shell.run(("systemd-analyze", "verify", str(UNITS / recovery.odoo.unit)), check=False)
+
+
+@step("prepare the nginx site of {instance.name}")
+def install_site(instance: OdooInstance) -> None:
+    """Render the site and bring its certificate; it is enabled at a failover."""
+    if not instance.domains:
+        log().info("%s has no domains in the inventory: no nginx site", instance.name)
+        return
+    shell = instance.recovery.host.shell()
+    text = nginx_site.render(
+        instance=instance.name,
+        domains=instance.domains,
+        http_port=instance.recovery.odoo.http_port,
+        longpolling_port=instance.recovery.odoo.longpolling_port,
+        certificate=_copy_certificate(instance, shell),
+    )
+    files.install(shell, SITES / "sites-available" / instance.name, text)
+
+
+def _copy_certificate(instance: OdooInstance, shell: Shell) -> tuple[str, str] | None:
+    if instance.certificate is None:
+        return None
+    origin = instance.origin.host.shell()
+    paths = []
+    for source, name in (
+        (instance.certificate.chain, "fullchain.pem"),
+        (instance.certificate.key, "privkey.pem"),
+    ):
+        text = files.read(origin, source)
+        if not text:
+            raise Refused(
+                f"there is no {source} on {instance.origin}",
+                hint=f"correct certificate of {instance.name} in the inventory and apply it",
+            )
+        path = SITES / "relevo" / instance.name / name
+        files.install(shell, path, text, mode="600")
+        paths.append(str(path))
+    return paths[0], paths[1]
+
+
+@step("try Odoo of {instance.name} on {instance.recovery}")
+def dry_run(instance: OdooInstance) -> None:
+    """Import, on the recovery host, every module that the customers' databases have installed."""
+    shell, recovery = instance.recovery.host.shell(), instance.recovery
+    modules: set[str] = set()
+    for database in odoo_databases(recovery):
+        sql = "SELECT name FROM ir_module_module WHERE state IN ('installed', 'to upgrade')"
+        rows = recovery.cluster.query(shell, sql, database=database)
+        modules |= {str(row["name"]) for row in rows}
+    require_free_port(shell, instance)
+    if not modules:
+        raise Refused(
+            f"the cluster of {instance.name} on {recovery} holds no database of Odoo",
+            hint="see that basebackup has run and that postgres.cluster is the right one",
+        )
+    python, program, *rest = command(instance)
+    version = shell.run((python, program, "--version"), user=recovery.odoo.user, check=False)
+    if version.status != 0:
+        raise Refused(
+            f"Odoo does not start on {recovery}: {version.tail}",
+            hint=f"install what {program} needs there, then run build-service again",
+        )
+    script = f"import sys; sys.path.insert(0, {str(PurePosixPath(program).parent)!r})\n{TRY}"
+    argv = (python, "-c", script, rest[1], ",".join(sorted(modules)))
+    said = shell.run(argv, user=recovery.odoo.user, check=False, timeout_seconds=300)
+    verdict = re.search(r"^RELEVO (.*)$", said.stdout, re.MULTILINE)
+    if not verdict or verdict[1] != "good":
+        raise Refused(
+            f"Odoo of {instance.name} would not serve on {recovery}: "
+            f"{verdict[1] if verdict else said.tail}",
+            hint="add the missing folders to odoo.sources in the inventory, or install the "
+            "missing Python packages there, then run build-service again",
+        )
+    log().info("%d modules of %s can be loaded on %s", len(modules), instance.name, recovery)
+
+
+def require_free_port(shell: Shell, instance: OdooInstance) -> None:
+    """Refuse a port that something else on the recovery host listens on."""
+    odoo = instance.recovery.odoo
+    if is_active(shell, odoo.unit):
+        return
+    listening = shell.run(("ss", "-Hltn", f"sport = :{odoo.http_port}")).stdout.strip()
+    if listening:
+        raise Refused(
+            f"port {odoo.http_port} on {instance.recovery} is taken by something else",
+            hint=f"give {instance.name} another recovery.http_port in the inventory, apply it and "
+            "run build-service again",
+        )
+
+
+def is_active(shell: Shell, unit: str) -> bool:
+    return shell.run(("systemctl", "is-active", unit), check=False).stdout.strip() == "active"
+
+
+@step("start Odoo on {place}")
+def start(place: Place) -> None:
+    """Start Odoo by its unit, now and at the next boot."""
+    if not look(place).is_primary:
+        raise Refused(
+            f"PostgreSQL on {place} does not accept writes, so Odoo is not started there",
+            hint="run the procedure again: it promotes first",
+        )
+    shell, unit = place.host.shell(), place.odoo.unit
+    shell.run(("systemctl", "reset-failed", unit), check=False)
+    shell.run(("systemctl", "enable", "--now", unit), timeout_seconds=120)
+
+
+@step("wait until Odoo on {place} answers for every database")
+def wait_until_serving(place: Place) -> list[str]:
+    """Wait until every database of the cluster answers a customer's request over HTTP."""
+    waiting = odoo_databases(place)
+    served = list(waiting)
+    said: dict[str, str] = {}
+
+    def all_served() -> bool:
+        said.clear()
+        said.update({db: why for db in waiting if (why := http.answers(place, db))})
+        waiting[:] = list(said)
+        return not waiting
+
+    try:
+        until(all_served, what="Odoo answers", timeout_seconds=SERVE_SECONDS)
+    except CommandFailed as error:
+        raise CommandFailed(
+            f"Odoo on {place} does not answer for {'; '.join(said.values())}",
+            hint=f"journalctl -u {place.odoo.unit} there",
+        ) from error
+    return served
+
+
+@step("show {instance.name} on nginx of {instance.recovery}")
+def enable_site(instance: OdooInstance) -> None:
+    """Enable the site and prove that nginx brings a customer's request to Odoo."""
+    if not instance.domains:
+        return
+    shell, name = instance.recovery.host.shell(), instance.name
+    link, site = SITES / "sites-enabled" / name, SITES / "sites-available" / name
+    shell.run(("ln", "-sfn", str(site), str(link)))
+    _reload_nginx(shell)
+    port = 443 if instance.certificate else 80
+    if port == 443:  # noqa: PLR2004  # redirects are all that plain HTTP shows then
+        return
+    for domain in instance.domains:
+        answer = http.status(instance.recovery, port, host=domain)
+        if answer >= 500:  # noqa: PLR2004
+            raise CommandFailed(f"nginx on {instance.recovery} answers {answer} for {domain}")
+
+
+@step("take {instance.name} off nginx of {instance.recovery}")
+def disable_site(instance: OdooInstance) -> None:
+    """Disable the site; it stays prepared for the next failover."""
+    shell = instance.recovery.host.shell()
+    link = SITES / "sites-enabled" / instance.name
+    if files.exists(shell, link):
+        files.remove(shell, link)
+        _reload_nginx(shell)
+
+
+def _reload_nginx(shell: Shell) -> None:
+    shell.run(("nginx", "-t"))
+    shell.run(("systemctl", "reload-or-restart", "nginx"))

@@ -1,0 +1,37 @@
+"""Who may connect to a cluster for replication, and as whom Odoo may."""
+
+from ipaddress import ip_address
+
+
+def replication(*, user: str, rewind_user: str, peer: str) -> str:
+    """Admit the two roles from the one other server, over TLS only.
+
+    >>> print(replication(user="replica_user", rewind_user="replica_rewind", peer="10.0.0.9"), end="")
+    hostssl replication replica_user 10.0.0.9/32 scram-sha-256
+    hostssl postgres replica_rewind 10.0.0.9/32 scram-sha-256
+    """
+    address = ip_address(peer)
+    network = f"{address}/{address.max_prefixlen}"
+    return (
+        f"hostssl replication {user} {network} scram-sha-256\n"
+        f"hostssl postgres {rewind_user} {network} scram-sha-256\n"
+    )
+
+
+def odoo_map(*, map_name: str, role: str) -> str:
+    """Let a system user be Odoo's database role on the cluster's own socket.
+
+    >>> print(odoo_map(map_name="relevo", role="odoo"), end="")
+    local all odoo peer map=relevo
+    """
+    return f"local all {role} peer map={map_name}\n"
+
+
+def ident(*, map_name: str, system_user: str, role: str) -> str:
+    """
+    >>> print(ident(map_name="relevo", system_user="odoouser", role="odoo"), end="")
+    relevo odoouser odoo
+    relevo odoo odoo
+    """
+    own = "" if system_user == role else f"{map_name} {role} {role}\n"
+    return f"{map_name} {system_user} {role}\n{own}"

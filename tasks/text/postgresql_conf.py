@@ -1,0 +1,81 @@
+"""The settings of Relevo, in a file of their own in conf.d."""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+Settings: TypeAlias = "Mapping[str, str | int]"
+
+HEADER = "# Written by Relevo. Your own settings belong into another file of this folder.\n"
+# A standby refuses to start, or pauses, when these are lower than its primary's
+# (PostgreSQL manual, "Hot Standby", Administrator's Overview).
+HOT_STANDBY = (
+    "max_connections",
+    "max_worker_processes",
+    "max_wal_senders",
+    "max_prepared_transactions",
+    "max_locks_per_transaction",
+)
+LEAST = {"max_wal_senders": 10, "max_replication_slots": 10}
+
+
+def quote(value: str | int) -> str:
+    """
+    >>> quote("it's"), quote(5)
+    ("'it''s'", '5')
+    """
+    return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
+
+
+def render(settings: Settings) -> str:
+    """
+    >>> print(render({"wal_level": "replica", "max_wal_senders": 10}), end="")
+    # Written by Relevo. Your own settings belong into another file of this folder.
+    max_wal_senders = 10
+    wal_level = 'replica'
+    """
+    return HEADER + "".join(f"{name} = {quote(settings[name])}\n" for name in sorted(settings))
+
+
+def replication(
+    *, version: int, keep_mb: int, cap_mb: int, current: Mapping[str, str], listen: str
+) -> dict[str, str | int]:
+    """Choose what a node needs to lead, to follow and to be rewound.
+
+    `current` are the values in force; limits are raised, never lowered.
+    """
+    chosen: dict[str, str | int] = {
+        "wal_level": current["wal_level"] if current["wal_level"] == "logical" else "replica",
+        "full_page_writes": "on",
+        "hot_standby": "on",
+        "wal_log_hints": "on",
+        "password_encryption": "scram-sha-256",
+        "listen_addresses": listen_addresses(current["listen_addresses"], listen),
+    }
+    chosen |= {name: max(least, int(current[name])) for name, least in LEAST.items()}
+    if version >= 13:  # noqa: PLR2004  # the release that renamed and added them
+        chosen |= {"wal_keep_size": f"{keep_mb}MB", "max_slot_wal_keep_size": f"{cap_mb}MB"}
+    else:
+        chosen |= {"wal_keep_segments": -(-keep_mb // 16)}
+    return chosen
+
+
+def at_least(primary: Mapping[str, str], standby: Mapping[str, str]) -> dict[str, str | int]:
+    """Choose hot-standby limits that are no lower than the primary's.
+
+    >>> ours, theirs = dict.fromkeys(HOT_STANDBY, "64"), dict.fromkeys(HOT_STANDBY, "100")
+    >>> at_least(theirs, ours)["max_connections"]
+    100
+    """
+    return {name: max(int(primary[name]), int(standby[name])) for name in HOT_STANDBY}
+
+
+def listen_addresses(current: str, wanted: str) -> str:
+    """Listen on one more address, and give up none.
+
+    >>> listen_addresses("localhost", "10.0.0.1"), listen_addresses("*", "10.0.0.1")
+    ('localhost,10.0.0.1', '*')
+    """
+    present = [each.strip() for each in current.split(",") if each.strip()]
+    if "*" in present or wanted in present:
+        return current
+    return ",".join([*present, wanted])
