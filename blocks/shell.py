@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import logging
 import select
 import shlex
 import socket
@@ -16,6 +17,8 @@ import paramiko
 
 from blocks.errors import CommandFailed, Refused, Unreachable
 from blocks.lease import require_lease
+
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # our errors say it in sentences
 
 CONNECT_SECONDS = 10
 DEAD_PEER_SECONDS = 20
@@ -57,7 +60,7 @@ class Shell(Protocol):
         """Open a connection to a port on the host's own loopback."""
 
     def hold(self, argv: Sequence[str]) -> paramiko.Channel:
-        """Start a command as root that lives until its channel is closed."""
+        """Start a command as root, over a connection of its own that lives until it is closed."""
 
 
 def command_line(argv: Sequence[str], *, user: str, login: str) -> str:
@@ -123,15 +126,21 @@ class SshShell:
         return completed
 
     def dial(self, port: int) -> socket.socket:
-        with self._unreachable(f"port {port}"):
-            channel = _transport(self.address).open_channel(
+        transport = _transport(self.address)
+        try:
+            return transport.open_channel(  # type: ignore[return-value]  # it has a socket's verbs
                 "direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0), timeout=CONNECT_SECONDS
             )
-        return channel  # type: ignore[return-value]  # a Channel speaks a socket's verbs
+        except paramiko.ChannelException as error:
+            raise ConnectionRefusedError(f"port {port} on {self.host}: {error.text}") from error
+        except (paramiko.SSHException, EOFError) as error:
+            raise ConnectionError(f"port {port} on {self.host}: {error}") from error
 
     def hold(self, argv: Sequence[str]) -> paramiko.Channel:
         with self._unreachable(argv[0]):
-            return self._open(command_line(argv, user="root", login=self.address.user))
+            channel = _connect(self.address).open_session(timeout=CONNECT_SECONDS)
+            channel.exec_command(command_line(argv, user="root", login=self.address.user))
+            return channel
 
     def _open(self, line: str) -> paramiko.Channel:
         channel = _transport(self.address).open_session(timeout=CONNECT_SECONDS)

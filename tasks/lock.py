@@ -69,7 +69,7 @@ def _acquire(
         answer = channel.makefile("r").readline().strip()
         if answer == "held":
             return channel
-        channel.close()
+        _hang_up(channel)
         holder = answer.removeprefix("busy").strip() or "nobody known"
         if preempt and holder.endswith(SYNC):
             _end_sync(shell, instance, holder)
@@ -112,4 +112,9 @@ def _release(channel: "paramiko.Channel") -> None:
         channel.sendall(b"bye\n")
         channel.settimeout(BEAT_SECONDS)
         channel.recv_exit_status()
+    _hang_up(channel)
+
+
+def _hang_up(channel: "paramiko.Channel") -> None:
     channel.close()
+    channel.get_transport().close()
