@@ -101,6 +101,7 @@ def measure_exposure(instance: OdooInstance, *, lossless: bool) -> Exposure:
     return Exposure.estimate(
         now=float(row["now"] or 0),
         last_commit=float(row["commit"]) if row["commit"] else None,
+        received=has,
         known_lag=max(0, told - has),
         samples=_samples(instance),
     )

@@ -3,6 +3,7 @@
 import http.client
 import xmlrpc.client
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 from blocks.errors import CommandFailed, RelevoError
 from blocks.instance import Place
@@ -34,6 +35,13 @@ class Transport(xmlrpc.client.Transport):
         return Tunnelled(self.shell, self.port)
 
 
+REFUSALS = (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError, RelevoError)
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+
+
 def answers(place: Place, database: str) -> str:
     """Ask Odoo for a login to one database; return "" when the database was asked, else why not.
 
@@ -46,8 +54,8 @@ def answers(place: Place, database: str) -> str:
     )
     try:
         said = proxy.authenticate(database, "relevo-probe", "", {})
-    except (OSError, http.client.HTTPException, xmlrpc.client.Error, RelevoError) as error:
-        return f"{database}: {str(error).strip().splitlines()[-1:] or error}"
+    except REFUSALS as error:
+        return f"{database}: {_last_line(error)}"
     return "" if said is False else f"{database}: unexpected answer {said!r}"
 
 

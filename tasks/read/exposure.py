@@ -30,13 +30,23 @@ class Exposure:
 
     @classmethod
     def estimate(
-        cls, *, now: float, last_commit: float | None, known_lag: int, samples: list[Sample]
+        cls,
+        *,
+        now: float,
+        last_commit: float | None,
+        received: Lsn,
+        known_lag: int,
+        samples: list[Sample],
     ) -> "Exposure":
         """Bound the loss in time, and estimate it in bytes from the origin's usual rate.
 
-        The seconds are a bound: no commit that is older is missing. The bytes are what the origin
-        had said it had and we lack, and its usual rate of writing over those seconds.
+        The seconds are a bound: no older commit is missing. What the origin had written when it
+        was sampled is all here if we received as much, also when nothing was committed since.
+        The bytes are what the origin had said it had and we lack, and its usual rate.
         """
+        whole = [sample.at for sample in samples if sample.written <= received]
+        known = [*whole, *([last_commit] if last_commit is not None else [])]
+        last_commit = max(known, default=None)
         seconds = max(0.0, now - last_commit) if last_commit is not None else None
         grown = rate(samples) * (seconds or 0)
         at = datetime.fromtimestamp(last_commit, UTC) if last_commit is not None else None
