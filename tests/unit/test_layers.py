@@ -1,0 +1,71 @@
+"""The shape holds: deployments -> flows -> tasks -> blocks, and pure code stands apart."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ORDER = ("blocks", "tasks", "flows", "deployments")
+PURE = ("tasks/argv", "tasks/text", "tasks/read")
+OURS = {*ORDER, "tests"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def modules(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("layer", ORDER)
+def test_a_layer_imports_only_itself_and_those_below(layer: str) -> None:
+    allowed = {*ORDER[: ORDER.index(layer) + 1]}
+    for path in modules(layer):
+        used = {name.split(".")[0] for name in imports(path)} & OURS
+        assert used <= allowed, f"{path} imports {used - allowed}"
+
+
+@pytest.mark.parametrize("folder", PURE)
+def test_pure_code_imports_no_prefect_and_no_ssh(folder: str) -> None:
+    for path in modules(folder):
+        for name in imports(path):
+            assert name.split(".")[0] not in {"prefect", "paramiko", "psycopg", "subprocess"}, path
+            assert not name.startswith(("tasks.policy", "blocks.shell", "blocks.host")), path
+
+
+def test_paramiko_speaks_in_one_place_only() -> None:
+    users = {
+        str(path.relative_to(ROOT))
+        for layer in ORDER
+        for path in modules(layer)
+        if any(name.split(".")[0] == "paramiko" for name in imports(path))
+    }
+    assert users == {"blocks/shell.py", "tasks/lock.py"}
+
+
+def test_flows_tell_a_story_and_know_no_command() -> None:
+    for path in modules("flows"):
+        for name in imports(path):
+            assert not name.startswith(("tasks.argv", "tasks.text", "paramiko", "psycopg")), path
+
+
+def test_each_flow_is_named_as_on_the_card() -> None:
+    spelling = {"setup_primary", "configure_ssh", "rsync_filestore", "build_service"}
+    for path in modules("flows"):
+        if path.stem != "__init__":
+            name = path.stem.replace("_", "-") if path.stem in spelling else path.stem
+            assert f'@flow(name="{name}"' in path.read_text(), path
+
+
+def test_nothing_trusts_an_unknown_host_or_the_whole_world() -> None:
+    for path in [p for layer in ORDER for p in modules(layer)]:
+        text = path.read_text()
+        for word in ("AutoAdd" + "Policy", "WarningPolicy", "0.0.0.0" + "/0", "shell=" + "True"):
+            assert word not in text, f"{path}: {word}"
