@@ -1,7 +1,94 @@
-"""stub until helper"""
+"""The schedules of an instance: off while the recovery host serves, on while it follows.
+
+A schedule that is on by mistake does no harm: each copy refuses by itself when roles do not fit.
+"""
+
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterTags,
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.sorting import DeploymentSort
+from prefect.states import Cancelling
+from prefect.context import FlowRunContext
+
 from blocks.instance import OdooInstance
-from tasks.policy import step
-@step("pause")
-def pause(instance: OdooInstance) -> None: ...
-@step("resume")
-def resume(instance: OdooInstance) -> None: ...
+from tasks.policy import log, step
+
+SCHEDULED = "scheduled"
+PAGE = 200
+UNDER_WAY = [StateType.RUNNING, StateType.PENDING, StateType.SCHEDULED]
+
+
+def tag(name: str) -> str:
+    """The tag by which an instance's deployments are found."""
+    return f"instance:{name}"
+
+
+@step("pause the schedules of {instance.name}")
+def pause(instance: OdooInstance) -> None:
+    """Start no more copies of this instance, and cancel those that wait or run."""
+    with get_client(sync_client=True) as client:
+        deployments = _switch(client, instance, on=False)
+        for run in _under_way(client, [deployment.id for deployment in deployments]):
+            client.set_flow_run_state(run, Cancelling(), force=True)
+
+
+@step("resume the schedules of {instance.name}")
+def resume(instance: OdooInstance) -> None:
+    """Copy this instance's files by schedule again."""
+    with get_client(sync_client=True) as client:
+        _switch(client, instance, on=True)
+
+
+def _switch(
+    client: SyncPrefectClient, instance: OdooInstance, *, on: bool
+) -> list[DeploymentResponse]:
+    wanted = DeploymentFilterTags(all_=[SCHEDULED, tag(instance.name)])
+    deployments = read_deployments(client, wanted)
+    for deployment in deployments:
+        for schedule in deployment.schedules:
+            if schedule.active != on:
+                client.update_deployment_schedule(deployment.id, schedule.id, active=on)
+    if not deployments:
+        log().info("no schedules of %s are known to Prefect", instance.name)
+    return deployments
+
+
+def read_deployments(
+    client: SyncPrefectClient, tags: DeploymentFilterTags
+) -> list[DeploymentResponse]:
+    """Read every deployment with these tags, however many pages that takes."""
+    found: list[DeploymentResponse] = []
+    while True:
+        page = client.read_deployments(
+            deployment_filter=DeploymentFilter(tags=tags),
+            sort=DeploymentSort.NAME_ASC,
+            limit=PAGE,
+            offset=len(found),
+        )
+        found += page
+        if len(page) < PAGE:
+            return found
+
+
+def _under_way(client: SyncPrefectClient, deployments: list[UUID]) -> list[UUID]:
+    if not deployments:
+        return []
+    runs = client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(
+            deployment_id=FlowRunFilterDeploymentId(any_=deployments),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=UNDER_WAY)),
+        )
+    )
+    own = FlowRunContext.get()
+    mine = own.flow_run.id if own and own.flow_run else None
+    return [run.id for run in runs if run.id != mine]

@@ -137,7 +137,8 @@ def _build(generation: Generation, root: Path) -> None:
     options = [f"--setup-hook={hook}"] if generation.extra_suite else []
     command = [
         "mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(generation.packages)}",
-        *options, generation.suite, str(root), *lines,
+        # A lab may be built from a frozen mirror, whose release files are past their date.
+        '--aptopt=Acquire::Check-Valid-Until "false"', *options, generation.suite, str(root), *lines,
     ]  # fmt: skip
     subprocess.run(command, check=True, env={**os.environ, "LC_ALL": "C"})
     _prepare(generation, root)

@@ -1,0 +1,183 @@
+"""Tell Prefect what the inventory says: blocks, work pool, deployments, schedules.
+
+What is right already is left alone; a schedule that is paused stays paused.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from prefect import Flow
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import DeploymentFilterTags
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.exceptions import ObjectNotFound
+from prefect.schedules import Interval
+from pydantic import BaseModel, ValidationError
+
+from blocks.host import Host
+from blocks.instance import OdooInstance
+from deployments import plan
+from deployments.plan import PROCEDURES, SYNC, Wanted
+from tasks.schedules import SCHEDULED, read_deployments
+
+ROOT = Path(__file__).parents[1]
+MANAGED = "relevo"
+PRIORITY = {PROCEDURES: 1, SYNC: 10}
+
+
+def apply(instances: list[OdooInstance], *, pool: str, prune: bool) -> Iterator[str]:
+    """Make Prefect agree with the inventory; yield a sentence for each change."""
+    for block in (Host, OdooInstance):
+        block.register_type_and_schema()
+    with get_client(sync_client=True) as client:
+        yield from _pool(client, pool)
+        for instance in instances:
+            yield from _block(instance)
+            document = str(OdooInstance.load(slug(instance.name))._block_document_id)  # noqa: SLF001
+            for wanted in plan.deployments(instance):
+                yield from _deployment(client, wanted, document, pool)
+        yield from _strangers(client, instances, prune=prune)
+
+
+def slug(name: str) -> str:
+    """
+    >>> slug("vps_clientes_1")
+    'vps-clientes-1'
+    """
+    return name.replace("_", "-")
+
+
+def _pool(client: SyncPrefectClient, pool: str) -> Iterator[str]:
+    try:
+        client.read_work_pool(pool)
+    except ObjectNotFound:
+        client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
+        yield f"created work pool {pool}"
+    for queue, priority in PRIORITY.items():
+        try:
+            client.read_work_queue_by_name(queue, work_pool_name=pool)
+        except ObjectNotFound:
+            client.create_work_queue(queue, priority=priority, work_pool_name=pool)
+            yield f"created work queue {queue}"
+
+
+def _block(instance: OdooInstance) -> Iterator[str]:
+    name = slug(instance.name)
+    saved = _saved(name)
+    if saved is None:
+        instance.save(name)
+        yield f"created instance {instance.name}"
+    elif saved != (wanted := _fields(instance)):
+        instance.save(name, overwrite=True)
+        yield f"changed instance {instance.name}: {', '.join(_differences(saved, wanted))}"
+
+
+def _saved(name: str) -> dict[str, Any] | None:
+    try:
+        return _fields(OdooInstance.load(name))
+    except (ValidationError, RuntimeError):
+        return {}  # saved by an older Relevo whose fields were others: differs from anything
+    except ValueError:
+        return None
+
+
+def _fields(instance: OdooInstance) -> dict[str, Any]:
+    """The fields of an instance, without those that Prefect adds to every block."""
+    return {
+        name: getattr(instance, name).model_dump(exclude={"host": {"block_type_slug"}})
+        if isinstance(getattr(instance, name), BaseModel)
+        else getattr(instance, name)
+        for name in OdooInstance.model_fields
+    }
+
+
+def _differences(old: object, new: object, path: str = "") -> Iterator[str]:
+    """Name the fields that differ, and never their values.
+
+    >>> list(_differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "c": 2}))
+    ['a.b']
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new}):
+            yield from _differences(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))
+    elif old != new:
+        yield path
+
+
+def _deployment(
+    client: SyncPrefectClient, wanted: Wanted, document: str, pool: str
+) -> Iterator[str]:
+    flow = Flow.from_source(source=str(ROOT), entrypoint=wanted.entrypoint)
+    full = f"{flow.name}/{wanted.name}"
+    existing = _existing(client, full)
+    parameters = {"instance": {"$ref": document}, **wanted.parameters}
+    version = wanted.fingerprint(pool, sys.executable, str(ROOT), flow.description or "")
+    if existing and existing.version == version and existing.parameters == parameters:
+        return
+    runner = flow.to_deployment(
+        name=wanted.name,
+        parameters=parameters,
+        tags=[MANAGED, *wanted.tags],
+        version=version,
+        schedules=_schedules(wanted, existing),
+        concurrency_limit=_limit(wanted),
+        work_pool_name=pool,
+        work_queue_name=wanted.queue,
+        job_variables={
+            "command": f"{sys.executable} -m prefect.engine",
+            "working_dir": str(ROOT),
+        },
+    )
+    runner.apply(work_pool_name=pool)
+    yield f"{'changed' if existing else 'created'} deployment {full}"
+
+
+def _existing(client: SyncPrefectClient, full: str) -> DeploymentResponse | None:
+    try:
+        return client.read_deployment_by_name(full)
+    except ObjectNotFound:
+        return None
+
+
+def _schedules(wanted: Wanted, existing: DeploymentResponse | None) -> list[Any]:
+    """A new instance's schedules wait for `replicate`; an old one's stay as they are."""
+    if not wanted.every_seconds:
+        return []
+    active = bool(existing and any(schedule.active for schedule in existing.schedules))
+    schedule = Interval(
+        wanted.interval, anchor_date=wanted.anchor, timezone="UTC", active=active, slug=wanted.flow
+    )
+    return [schedule]
+
+
+def _limit(wanted: Wanted) -> ConcurrencyLimitConfig | None:
+    """A copy that is late is skipped, not queued."""
+    if SCHEDULED not in wanted.tags:
+        return None
+    strategy = ConcurrencyLimitStrategy.CANCEL_NEW
+    return ConcurrencyLimitConfig(limit=1, collision_strategy=strategy)
+
+
+def _strangers(
+    client: SyncPrefectClient, instances: list[OdooInstance], *, prune: bool
+) -> Iterator[str]:
+    """Report what belongs to instances that the inventory does not know; remove it if told to."""
+    known = {(wanted.name, wanted.instance) for i in instances for wanted in plan.deployments(i)}
+    for deployment in read_deployments(client, DeploymentFilterTags(all_=[MANAGED])):
+        owner = next(t.removeprefix("instance:") for t in deployment.tags if "instance:" in t)
+        if (deployment.name, owner) in known:
+            continue
+        if prune:
+            client.delete_deployment(deployment.id)
+        yield f"{'removed' if prune else 'not in the inventory:'} deployment {deployment.name}"
+    names = {slug(instance.name) for instance in instances}
+    for document in client.read_block_documents_by_type("odoo-instance"):
+        if document.name is None or document.name in names:
+            continue
+        if prune:
+            client.delete_block_document(document.id)
+        yield f"{'removed' if prune else 'not in the inventory:'} instance {document.name}"

@@ -1,0 +1,274 @@
+"""The inventory: one YAML file that names every instance, checked whole before anything is touched."""
+
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from ipaddress import ip_address
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from blocks.cluster import Cluster
+from blocks.errors import Refused
+from blocks.host import Host
+from blocks.instance import (
+    Certificate,
+    Dns,
+    Filestore,
+    OdooInstance,
+    Place,
+    Replication,
+    Schedules,
+)
+from blocks.names import (
+    AbsolutePath,
+    DomainName,
+    HostAddress,
+    HostKey,
+    HostName,
+    InstanceName,
+    IpAddress,
+    Port,
+    RoleName,
+    UserName,
+)
+from blocks.odoo import Odoo
+from deployments.secrets import Secrets
+
+
+class Entry(BaseModel):
+    """Unknown keys are mistakes, not wishes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HostEntry(Entry):
+    """A server, as the inventory says it."""
+
+    name: HostName | None = None
+    address: HostAddress
+    peer_address: IpAddress | None = None
+    port: Port = 22
+    user: UserName = "root"
+    key_file: Path | None = None
+    host_key: HostKey | None = None
+
+    def block(self, default_name: str) -> Host:
+        """Make the block; the address that the other server sees is this one unless said."""
+        peer = self.peer_address or self.address
+        try:
+            ip_address(peer)
+        except ValueError:
+            raise ValueError(
+                f"peer_address: is needed, because {self.address} is no IP address"
+            ) from None
+        return Host(
+            name=self.name or default_name,
+            address=self.address,
+            peer_address=peer,
+            port=self.port,
+            user=self.user,
+            key_file=self.key_file,
+            host_key=self.host_key,
+        )
+
+
+class RecoveryEntry(HostEntry):
+    """The recovery server, and where it keeps what it replicates."""
+
+    odoo_user: UserName = "odoouser"
+    directory: AbsolutePath = PurePosixPath("/opt/odoouser/respaldo_filestore")
+
+
+class RecoveryPorts(Entry):
+    """The ports of one instance on the recovery server."""
+
+    postgres_port: Port
+    http_port: Port
+    longpolling_port: Port
+
+
+class ReplicationEntry(Entry):
+    """Names of the roles and amounts of WAL; the passwords are among the secrets."""
+
+    user: RoleName = "replica_user"
+    rewind_user: RoleName = "replica_rewind"
+    wal_keep_mb: int = Field(default=1024, ge=64)
+    slot_cap_mb: int = Field(default=16384, ge=128)
+
+
+class DnsEntry(Entry):
+    """The DNS provider; its tokens are among the secrets."""
+
+    provider: str = Field(pattern=r"^[a-z0-9]+$")
+    zone: DomainName
+    ttl: int = Field(default=60, ge=1)
+
+
+class InstanceEntry(Entry):
+    """One Odoo server."""
+
+    host: HostEntry
+    postgres: Cluster
+    odoo: Odoo = Odoo()
+    recovery: RecoveryPorts
+    domains: tuple[DomainName, ...] = ()
+    dns: DnsEntry | None = None
+    certificate: Certificate | None = None
+    filestore: Filestore = Filestore()
+    schedules: Schedules = Schedules()
+    replication: ReplicationEntry = ReplicationEntry()
+
+
+class Document(Entry):
+    """The whole file."""
+
+    recovery: RecoveryEntry
+    defaults: dict[str, Any] = Field(default_factory=dict)
+    instances: dict[InstanceName, InstanceEntry]
+
+
+class StrictLoader(yaml.SafeLoader):
+    """YAML without its trap of taking the last of two equal keys."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002  # PyYAML's own signature
+        keys = Counter(self.construct_object(key, deep=True) for key, _ in node.value)
+        if doubled := [str(key) for key, count in keys.items() if count > 1]:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{', '.join(doubled)}: stands there twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep=deep)
+
+
+def read(path: Path) -> Document:
+    """Read and check an inventory; raise Refused with every mistake in it."""
+    try:
+        raw = yaml.load(path.read_text(), Loader=StrictLoader)  # noqa: S506  # a SafeLoader
+    except FileNotFoundError:
+        raise Refused(
+            f"there is no inventory {path}",
+            hint="copy inventory.example.yaml, fill it in, and name it with RELEVO_INVENTORY",
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _refused(path, [" ".join(str(error).split())]) from None
+    try:
+        document = Document.model_validate(_with_defaults(raw))
+    except ValidationError as error:
+        raise _refused(path, sorted(_sentences(error))) from None
+    if clashes := list(_clashes(document)):
+        raise _refused(path, clashes)
+    return document
+
+
+def _refused(path: Path, mistakes: list[str]) -> Refused:
+    return Refused(
+        "\n".join(f"{path}: {mistake}" for mistake in mistakes),
+        hint="mend the inventory; nothing was changed",
+    )
+
+
+def _with_defaults(raw: object) -> object:
+    """Give each instance what `defaults` says and it does not."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("defaults"), dict):
+        return raw
+    instances = raw.get("instances")
+    if not isinstance(instances, dict):
+        return raw
+    merged = {name: _merge(raw["defaults"], entry) for name, entry in instances.items()}
+    return {**raw, "instances": merged}
+
+
+def _merge(under: object, over: object) -> object:
+    """
+    >>> _merge({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}})
+    {'a': {'x': 1, 'y': 3}}
+    """
+    if isinstance(under, dict) and isinstance(over, dict):
+        return {**under, **{key: _merge(under.get(key), over[key]) for key in over}}
+    return over
+
+
+def _sentences(error: ValidationError) -> Iterator[str]:
+    """Say each mistake with the entry and the field it is in."""
+    for each in error.errors(include_url=False):
+        place = ".".join(str(part) for part in each["loc"] if part != "[key]")
+        said = {
+            "extra_forbidden": "is no key that Relevo knows",
+            "missing": "is missing",
+            "string_pattern_mismatch": f"is not of the form {each.get('ctx', {}).get('pattern')}",
+        }.get(each["type"], each["msg"].removeprefix("Value error, "))
+        yield f"{place}: {said}"
+
+
+def _clashes(document: Document) -> Iterator[str]:
+    """Find instances that would stand on each other's feet."""
+    ports: dict[int, str] = {}
+    origins: dict[tuple[str, str], str] = {}
+    for name, entry in document.instances.items():
+        for field, port in entry.recovery.model_dump().items():
+            place = f"instances.{name}.recovery.{field}"
+            if port in ports:
+                yield f"{place}: port {port} is {ports[port]}'s already"
+            ports.setdefault(port, place)
+        origin = (entry.host.address, str(entry.postgres))
+        if origin in origins:
+            yield f"instances.{name}.host.address: {origin[0]} {origin[1]} is {origins[origin]}'s"
+        origins.setdefault(origin, name)
+        try:
+            entry.host.block(name)
+        except ValueError as error:
+            yield f"instances.{name}.host.{error}"
+
+
+def instances(document: Document, secrets: Secrets) -> list[OdooInstance]:
+    """Make the blocks of all instances."""
+    return [
+        _instance(document, name, entry, secrets) for name, entry in document.instances.items()
+    ]
+
+
+def _instance(
+    document: Document, name: str, entry: InstanceEntry, secrets: Secrets
+) -> OdooInstance:
+    directory = document.recovery.directory / name
+    mine = secrets.of(name)
+    instance = OdooInstance(
+        name=name,
+        origin=Place(
+            kind="origin", host=entry.host.block(name), cluster=entry.postgres, odoo=entry.odoo
+        ),
+        recovery=_recovery(document.recovery, name, entry),
+        directory=directory,
+        replication=Replication(
+            **entry.replication.model_dump(),
+            password=mine.replication,
+            rewind_password=mine.rewind,
+        ),
+        domains=entry.domains,
+        dns=Dns(**entry.dns.model_dump(), options=dict(mine.dns)) if entry.dns else None,
+        certificate=entry.certificate,
+        filestore=entry.filestore,
+        schedules=entry.schedules,
+    )
+    return instance
+
+
+def _recovery(recovery: RecoveryEntry, name: str, entry: InstanceEntry) -> Place:
+    directory = recovery.directory / name
+    return Place(
+        kind="recovery",
+        host=recovery.block("recovery"),
+        cluster=Cluster(
+            version=entry.postgres.version, name=name, port=entry.recovery.postgres_port
+        ),
+        odoo=Odoo(
+            unit=f"odoo_{name}.service",
+            user=recovery.odoo_user,
+            config=directory / "odoo.conf",
+            data_dir=directory / "data_dir",
+            python=directory / "venv" / "bin" / "python",
+            http_port=entry.recovery.http_port,
+            longpolling_port=entry.recovery.longpolling_port,
+        ),
+    )

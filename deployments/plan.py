@@ -1,0 +1,77 @@
+"""Which deployments there should be: pure, so that what `apply` will do can be read."""
+
+import hashlib
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from blocks.instance import OdooInstance
+from tasks.schedules import SCHEDULED, tag
+
+PROCEDURES, SYNC = "procedures", "sync"
+ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
+BY_HAND = ("replicate", "build_service", "failover", "failback")
+KINDS = ("filestore", "sources", "requirements")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One deployment of one instance."""
+
+    flow: str
+    name: str
+    instance: str
+    queue: str
+    parameters: dict[str, str] = field(default_factory=dict)
+    every_seconds: int | None = None
+
+    @property
+    def entrypoint(self) -> str:
+        """
+        >>> Wanted("build_service", "vps_1", "vps_1", PROCEDURES).entrypoint
+        'flows/build_service.py:build_service'
+        """
+        return f"flows/{self.flow}.py:{self.flow}"
+
+    @property
+    def tags(self) -> list[str]:
+        return [tag(self.instance), *([SCHEDULED] if self.every_seconds else [])]
+
+    @property
+    def interval(self) -> timedelta:
+        return timedelta(seconds=self.every_seconds or 0)
+
+    @property
+    def anchor(self) -> datetime:
+        """A beginning of its own for each, so that thirty instances do not start at once."""
+        return ANCHOR + timedelta(seconds=_number(self.name) % (self.every_seconds or 1))
+
+    def fingerprint(self, *more: str) -> str:
+        """Tells one definition from another; kept as the deployment's version."""
+        return hashlib.sha256(repr((asdict(self), more)).encode()).hexdigest()[:16]
+
+
+def _number(text: str) -> int:
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
+
+
+def deployments(instance: OdooInstance) -> list[Wanted]:
+    """The deployments of one instance: buttons for people, schedules for the copies."""
+    name, schedules = instance.name, instance.schedules
+    buttons = [Wanted(flow, name, name, PROCEDURES) for flow in BY_HAND]
+    every = {
+        "filestore": schedules.filestore_seconds,
+        "sources": schedules.sources_seconds,
+        "requirements": schedules.requirements_seconds,
+    }
+    copies = [
+        Wanted(
+            "rsync_filestore",
+            name if kind == "filestore" else f"{name}-{kind}",
+            name,
+            SYNC,
+            {"kind": kind},
+            every[kind],
+        )
+        for kind in KINDS
+    ]
+    return [*buttons, *copies, Wanted("check", name, name, SYNC, {}, schedules.check_seconds)]

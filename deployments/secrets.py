@@ -1,0 +1,81 @@
+"""The secrets, in a file of their own that only its owner may read."""
+
+import os
+import secrets as dice
+import stat
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from blocks.errors import Refused
+
+
+class InstanceSecrets(BaseModel):
+    """The passwords of one instance's roles, and the options of its DNS provider."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    replication: SecretStr
+    rewind: SecretStr
+    dns: dict[str, SecretStr] = Field(default_factory=dict)
+
+    @field_validator("replication", "rewind")
+    @classmethod
+    def _printable(cls, value: SecretStr) -> SecretStr:
+        secret = value.get_secret_value()
+        if len(secret) < 8 or not secret.isascii() or not secret.isprintable():  # noqa: PLR2004
+            raise ValueError("wants at least 8 printable ASCII characters")
+        return value
+
+
+class Secrets:
+    """What secrets.yaml says, and what had to be invented because it does not say it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.invented: list[str] = []
+        self._raw = self._read()
+
+    def _read(self) -> dict[str, dict[str, object]]:
+        if not self.path.exists():
+            return {}
+        if stat.S_IMODE(self.path.stat().st_mode) & 0o077:
+            raise Refused(
+                f"{self.path} may be read by others than its owner",
+                hint=f"chmod 600 {self.path}, and change the passwords if they were seen",
+            )
+        raw = yaml.safe_load(self.path.read_text()) or {}
+        if not isinstance(raw, dict) or not all(isinstance(each, dict) for each in raw.values()):
+            raise Refused(f"{self.path}: wants one entry per instance", hint="see README.md")
+        return raw
+
+    def of(self, name: str) -> InstanceSecrets:
+        """The secrets of one instance; passwords that are missing are invented."""
+        mine = self._raw.setdefault(name, {})
+        for field in ("replication", "rewind"):
+            if field not in mine:
+                mine[field] = dice.token_urlsafe(32)
+                self.invented.append(f"{name}.{field}")
+        try:
+            return InstanceSecrets.model_validate(mine)
+        except ValidationError as error:
+            # The message of pydantic would show the value.
+            places = ", ".join(".".join(map(str, each["loc"])) for each in error.errors())
+            raise Refused(
+                f"{self.path}: {name}: {places}: not a usable secret",
+                hint="passwords are at least 8 printable ASCII characters, in quotes",
+            ) from None
+
+    def save(self) -> None:
+        """Write the invented passwords down, whole or not at all."""
+        if not self.invented:
+            return
+        beside = self.path.with_name(f".{self.path.name}.new")
+        beside.unlink(missing_ok=True)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            yaml.safe_dump(self._raw, file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self.path)

@@ -1,0 +1,68 @@
+"""The inventory of a lab, as an operator would write it."""
+
+from pathlib import Path
+
+import yaml
+
+from tests.lab import names
+from tests.lab.lab import Lab, Origin
+
+BASE = "/opt/odoouser/respaldo_filestore"
+
+
+def write(lab: Lab, folder: Path, *, filestore_seconds: int = 30) -> Path:
+    """Write inventory.yaml and secrets.yaml for both origins; return the inventory's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    recovery = lab.respaldo
+    document = {
+        "recovery": {
+            "name": "respaldo",
+            "address": recovery.address,
+            "user": "admin",
+            "key_file": str(lab.key),
+            "host_key": lab.host_key(recovery),
+            "directory": BASE,
+        },
+        "defaults": {
+            "postgres": {"version": lab.generation.postgres},
+            "odoo": {"sources": ["/opt/odoo/sources"]},
+            "replication": {"wal_keep_mb": 64},
+            "schedules": {"filestore_seconds": filestore_seconds},
+        },
+        "instances": {
+            "vps_uno": {
+                **_instance(lab, lab.uno, 5433, 8169),
+                "domains": [f"cliente1.{names.ZONE}"],
+                "dns": {"provider": "ddns", "zone": names.ZONE},
+            },
+            "vps_dos": _instance(lab, lab.dos, 5434, 8269),
+        },
+    }
+    path = folder / "inventory.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    secrets = folder / "secrets.yaml"
+    secrets.touch(mode=0o600)
+    token = f"hmac-sha256:{names.KEY}:{names.SECRET}"
+    dns = {"auth_token": token, "ddns_server": lab.nameserver}
+    secrets.write_text(yaml.safe_dump({"vps_uno": {"dns": dns}}))
+    return path
+
+
+def _instance(lab: Lab, origin: Origin, postgres_port: int, http_port: int) -> dict[str, object]:
+    return {
+        "host": {
+            "name": origin.machine.name,
+            "address": origin.machine.address,
+            "port": origin.ssh_port,
+            "user": origin.ssh_user,
+            "key_file": str(lab.key),
+            "host_key": lab.host_key(origin.machine),
+        },
+        "postgres": {"name": origin.cluster, "port": origin.port},
+        "odoo": {"data_dir": origin.data_dir, "http_port": origin.http_port},
+        "recovery": {
+            "postgres_port": postgres_port,
+            "http_port": http_port,
+            "longpolling_port": http_port + 3,
+        },
+    }

@@ -1,0 +1,219 @@
+"""A real Prefect server on a private PostgreSQL, and a worker, for the demo and the drills."""
+
+import base64
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from tests.lab.image import LabError
+from tests.lab.machine import wait_until
+
+ROOT = Path(__file__).parents[1]
+FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+PASSWORD = "stack-basic-auth"
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class Stack:
+    """Started as an operator would have it: PostgreSQL below, basic auth in front."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.api = f"http://127.0.0.1:{self.port}/api"
+        self.env = self._environment()
+        self._server: subprocess.Popen[bytes] | None = None
+        self._worker: subprocess.Popen[bytes] | None = None
+
+    def _environment(self) -> dict[str, str]:
+        database = f"postgresql+asyncpg://postgres@/prefect?host={self.folder / 'socket'}"
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT")}
+        kept.pop("PYTHONDONTWRITEBYTECODE", None)
+        return {
+            **kept,
+            "PREFECT_HOME": str(self.folder / "home"),
+            "PREFECT_API_URL": self.api,
+            "PREFECT_API_AUTH_STRING": f"relevo:{PASSWORD}",
+            "PREFECT_SERVER_API_AUTH_STRING": f"relevo:{PASSWORD}",
+            "PREFECT_API_DATABASE_CONNECTION_URL": database,
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL": database,
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
+                "prefect.server.concurrency.lease_storage.filesystem"
+            ),
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+            "PREFECT_WORKER_QUERY_SECONDS": "2",
+            "PREFECT_LOGGING_LEVEL": "INFO",
+            "PYTHONPATH": str(ROOT),
+        }
+
+    def start(self) -> "Stack":
+        for name in ("home", "socket", "database"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        self._start_database()
+        self._server = self._spawn(
+            "server", "-m", "prefect", "server", "start", "--port", str(self.port)
+        )
+        wait_until(self._healthy, "the Prefect server answers", 120)
+        return self
+
+    def _start_database(self) -> None:
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name))
+        if not found:
+            raise LabError("PostgreSQL is not installed\nHINT: run `make setup` as root")
+        tools, data = found[-1], self.folder / "database"
+        for path in (self.folder, data, self.folder / "socket"):
+            shutil.chown(path, "postgres", "postgres")
+        self._as_postgres(tools / "initdb", "-A", "trust", "-U", "postgres", "-D", data)
+        options = f"-c listen_addresses='' -c unix_socket_directories={self.folder / 'socket'}"
+        log = self.folder / "socket" / "log"
+        self._as_postgres(tools / "pg_ctl", "-D", data, "-l", log, "-o", options, "-w", "start")
+        self._as_postgres(tools / "createdb", "-h", self.folder / "socket", "prefect")
+        self._tools = tools
+
+    def _as_postgres(self, *command: object) -> str:
+        done = subprocess.run(
+            ["runuser", "-u", "postgres", "--", *map(str, command)],
+            check=False, capture_output=True, text=True, cwd="/",
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise LabError(f"{command[0]}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def _spawn(self, log: str, *arguments: str) -> "subprocess.Popen[bytes]":
+        with (self.folder / f"{log}.log").open("ab") as out:
+            return subprocess.Popen(
+                [sys.executable, *arguments], env=self.env, stdin=subprocess.DEVNULL, stdout=out,
+                stderr=out, cwd=ROOT, start_new_session=True,
+            )  # fmt: skip
+
+    def _healthy(self) -> bool:
+        try:
+            return bool(self.request("GET", "/health"))
+        except OSError:
+            return False
+
+    def start_worker(self) -> None:
+        self._worker = self._spawn(
+            "worker", "-m", "prefect", "worker", "start", "--pool", "relevo", "--name", "relevo"
+        )
+
+    def kill_worker(self) -> None:
+        """SIGKILL the worker and every run that it has started."""
+        if self._worker is not None:
+            os.killpg(self._worker.pid, signal.SIGKILL)
+            self._worker.wait()
+        for engine in self.engines():
+            os.kill(engine, signal.SIGKILL)
+
+    def engines(self) -> list[int]:
+        """The processes in which this stack's flows run."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                mine = self.api.encode() in (process / "environ").read_bytes()
+            except OSError:
+                continue
+            if mine and b"prefect.engine" in words:
+                found.append(int(process.name))
+        return found
+
+    def request(self, method: str, path: str, body: object = None) -> Any:
+        """Speak to the API as the UI does."""
+        request = urllib.request.Request(self.api + path, method=method)
+        request.add_header("Content-Type", "application/json")
+        request.add_header("Authorization", f"Basic {_basic(f'relevo:{PASSWORD}')}")
+        data = json.dumps(body).encode() if body is not None else None
+        with urllib.request.urlopen(request, data, timeout=30) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def run(self, *arguments: str) -> str:
+        """Run the relevo command against this server."""
+        done = subprocess.run(
+            [sys.executable, "-m", "deployments.cli", *arguments],
+            env=self.env, capture_output=True, text=True, check=False, cwd=ROOT,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise LabError(f"relevo {' '.join(arguments)}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def press(self, deployment: str, **parameters: object) -> str:
+        """Start a deployment as the UI's button does; return the id of the run."""
+        found = self.request("GET", f"/deployments/name/{deployment}")
+        run = self.request(
+            "POST",
+            f"/deployments/{found['id']}/create_flow_run",
+            {"parameters": {**found["parameters"], **parameters}, "state": {"type": "SCHEDULED"}},
+        )
+        return str(run["id"])
+
+    def retry(self, run: str) -> None:
+        """Press Retry on a run, as the UI does."""
+        state = {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": True}
+        self.request("POST", f"/flow_runs/{run}/set_state", state)
+
+    def state(self, run: str) -> dict[str, Any]:
+        state: dict[str, Any] = self.request("GET", f"/flow_runs/{run}")["state"]
+        return state
+
+    def wait(self, run: str, timeout_seconds: float = 600) -> dict[str, Any]:
+        """Wait for a run's end; return its state."""
+        wait_until(lambda: self.state(run)["type"] in FINAL, f"run {run} ends", timeout_seconds)
+        return self.state(run)
+
+    def complete(self, deployment: str, **parameters: object) -> str:
+        """Start a deployment and insist that it completes; return the id of the run."""
+        run = self.press(deployment, **parameters)
+        state = self.wait(run)
+        assert state["type"] == "COMPLETED", f"{deployment}: {state['message']}\n{self.said(run)}"
+        return run
+
+    def said(self, run: str) -> str:
+        """The logs of a run."""
+        body = {"logs": {"flow_run_id": {"any_": [run]}}, "limit": 200, "sort": "TIMESTAMP_ASC"}
+        return "\n".join(line["message"] for line in self.request("POST", "/logs/filter", body))
+
+    def tasks(self, run: str) -> list[tuple[str, str]]:
+        """The steps of a run, in order, with their states."""
+        body = {"flow_runs": {"id": {"any_": [run]}}, "sort": "EXPECTED_START_TIME_ASC"}
+        found = self.request("POST", "/task_runs/filter", body)
+        return [(task["name"], task["state_type"]) for task in found]
+
+    def everything_stored(self) -> str:
+        """All that Prefect keeps: its database but for the encrypted blocks, and its files."""
+        dump = self._as_postgres(
+            self._tools / "pg_dump", "-h", self.folder / "socket", "--data-only",
+            "--exclude-table-data=block_document", "--exclude-table-data=configuration", "prefect",
+        )  # fmt: skip
+        files = [path for path in (self.folder / "home").rglob("*") if path.is_file()]
+        files += list(self.folder.glob("*.log"))
+        return dump + "".join(path.read_text(errors="replace") for path in files)
+
+    def stop(self) -> None:
+        """End every process and forget everything."""
+        self.kill_worker()
+        if self._server is not None:
+            os.killpg(self._server.pid, signal.SIGKILL)
+            self._server.wait()
+        self._as_postgres(
+            self._tools / "pg_ctl", "-D", self.folder / "database", "-m", "immediate", "stop"
+        )
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _basic(pair: str) -> str:
+    return base64.b64encode(pair.encode()).decode()
