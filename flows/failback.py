@@ -22,7 +22,7 @@ def failback(instance: OdooInstance, *, reclone: bool = False) -> Report:
 
     `reclone` copies the origin's database anew, where following or rewinding was refused.
     """
-    origin, recovery, watch = instance.origin, instance.recovery, Stopwatch()
+    origin, watch = instance.origin, Stopwatch()
 
     with lock.held(instance, "failback", preempt=True):
         schedules.pause(instance)
@@ -43,7 +43,7 @@ def failback(instance: OdooInstance, *, reclone: bool = False) -> Report:
         settle(instance)
         missing = filestore.find_missing(instance, origin)
 
-    return publish(
+    report = publish(
         Report(
             title=f"{instance.name} is back on {origin}",
             facts={
@@ -58,6 +58,8 @@ def failback(instance: OdooInstance, *, reclone: bool = False) -> Report:
         ),
         key=f"failback-{instance.name}",
     )
+    dns.require_pointed(instance, origin, said=names)
+    return report
 
 
 def hand_over(instance: OdooInstance) -> None:

@@ -33,7 +33,7 @@ def failover(instance: OdooInstance, *, origin_is_down: bool = False, reason: st
         names = dns.point(instance, recovery)
         missing = filestore.find_missing(instance, recovery)
 
-    return publish(
+    report = publish(
         Report(
             title=f"{instance.name} is served from {recovery}",
             facts={
@@ -48,3 +48,5 @@ def failover(instance: OdooInstance, *, origin_is_down: bool = False, reason: st
         ),
         key=f"failover-{instance.name}",
     )
+    dns.require_pointed(instance, recovery, said=names)
+    return report

@@ -132,8 +132,13 @@ def admit(instance: OdooInstance, place: Place, peer: Place, *, odoo_role: str =
 
 
 def _put(shell: Shell, path: PurePosixPath, name: str, lines: str) -> bool:
-    text = block.put(files.read(shell, path), name=name, lines=lines)
-    return files.install(shell, path, text, owner="postgres:postgres", mode="640")
+    return files.edit(
+        shell,
+        path,
+        lambda text: block.put(text, name=name, lines=lines),
+        owner="postgres:postgres",
+        mode="640",
+    )
 
 
 def _require_valid_hba(place: Place) -> None:

@@ -1,5 +1,7 @@
 """Files on a host: read, installed whole, moved aside. Never edited in place."""
 
+import hashlib
+from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from blocks.shell import Shell
@@ -7,15 +9,23 @@ from blocks.shell import Shell
 STATE = PurePosixPath("/var/lib/relevo")
 
 # The text comes by standard input, so that a secret in it is in no argv and in no log.
+# A fourth argument is the sum of the content that the new one was made from: two procedures may
+# edit one file (.pgpass, ~/.ssh/config) at the same moment, and neither must undo the other.
 INSTALL = """
 set -e
-path=$1 owner=$2 mode=$3
+path=$1 owner=$2 mode=$3 former=$4
 umask 022
 mkdir -p "$(dirname "$path")"
+exec 9>>/run/lock/relevo-files
+flock 9
 umask 077
 beside=$(mktemp "$path.XXXXXX")
 trap 'rm -f "$beside"' EXIT
 cat >"$beside"
+if [ -n "$former" ] && [ "$former" != "$(cat "$path" 2>/dev/null | sha256sum | cut -c1-64)" ]; then
+    echo stale
+    exit 0
+fi
 chown "$owner" "$beside"
 chmod "$mode" "$beside"
 if [ -f "$path" ] && cmp -s "$path" "$beside" \
@@ -34,8 +44,30 @@ def install(
     shell: Shell, path: PurePosixPath, text: str, *, owner: str = "root:root", mode: str = "644"
 ) -> bool:
     """Give a file this content, owner and mode; tell whether anything changed."""
-    argv = ("sh", "-c", INSTALL, "install", str(path), owner, mode)
-    return shell.run(argv, stdin=text).stdout.strip() == "installed"
+    return _install(shell, path, text, owner, mode, "") == "installed"
+
+
+def edit(
+    shell: Shell,
+    path: PurePosixPath,
+    change: Callable[[str], str],
+    *,
+    owner: str,
+    mode: str,
+) -> bool:
+    """Change a file that others edit too; tell whether anything changed."""
+    while True:
+        text = read(shell, path)
+        former = hashlib.sha256(text.encode()).hexdigest()
+        if (said := _install(shell, path, change(text), owner, mode, former)) != "stale":
+            return said == "installed"
+
+
+def _install(
+    shell: Shell, path: PurePosixPath, text: str, owner: str, mode: str, former: str
+) -> str:
+    argv = ("sh", "-c", INSTALL, "install", str(path), owner, mode, former)
+    return shell.run(argv, stdin=text).stdout.strip()
 
 
 def read(shell: Shell, path: PurePosixPath) -> str:

@@ -73,8 +73,13 @@ def write_pgpass(instance: OdooInstance, place: Place, peer: Place) -> None:
         ),
     )
     path = files.home(shell, "postgres") / ".pgpass"
-    text = pgpass.merge(files.read(shell, path), entries)
-    files.install(shell, path, text, owner="postgres:postgres", mode="600")
+    files.edit(
+        shell,
+        path,
+        lambda text: pgpass.merge(text, entries),
+        owner="postgres:postgres",
+        mode="600",
+    )
 
 
 def stream_conninfo(instance: OdooInstance, node: Place, leader: Place) -> str:

@@ -5,6 +5,7 @@ A schedule that is on by mistake does no harm: each copy refuses by itself when 
 
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     DeploymentFilter,
@@ -16,7 +17,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.client.schemas.sorting import DeploymentSort
+from prefect.client.schemas.sorting import DeploymentSort, FlowRunSort
 from prefect.states import Cancelling
 from prefect.context import FlowRunContext
 
@@ -35,11 +36,17 @@ def tag(name: str) -> str:
 
 @step("pause the schedules of {instance.name}")
 def pause(instance: OdooInstance) -> None:
-    """Start no more copies of this instance, and cancel those that wait or run."""
-    with get_client(sync_client=True) as client:
-        deployments = _switch(client, instance, on=False)
-        for run in _under_way(client, [deployment.id for deployment in deployments]):
-            client.set_flow_run_state(run, Cancelling(), force=True)
+    """Start no more copies of this instance, and cancel those that wait or run.
+
+    A server that does not answer must not hold up a failover: the copies refuse by themselves.
+    """
+    try:
+        with get_client(sync_client=True) as client:
+            deployments = _switch(client, instance, on=False)
+            for run in _under_way(client, [deployment.id for deployment in deployments]):
+                client.set_flow_run_state(run, Cancelling(), force=True)
+    except (httpx.HTTPError, RuntimeError) as error:
+        log().warning("the schedules of %s could not be paused: %s", instance.name, error)
 
 
 @step("resume the schedules of {instance.name}")
@@ -87,7 +94,9 @@ def _under_way(client: SyncPrefectClient, deployments: list[UUID]) -> list[UUID]
         flow_run_filter=FlowRunFilter(
             deployment_id=FlowRunFilterDeploymentId(any_=deployments),
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=UNDER_WAY)),
-        )
+        ),
+        sort=FlowRunSort.ID_DESC,
+        limit=PAGE,
     )
     own = FlowRunContext.get()
     mine = own.flow_run.id if own and own.flow_run else None

@@ -72,8 +72,13 @@ def authorise_key(instance: OdooInstance, public_key: str) -> None:
         user=origin.odoo.user,
     )
     path = home / ".ssh" / "authorized_keys"
-    text = block.put(files.read(shell, path), name=instance.name, lines=line)
-    files.install(shell, path, text, owner=owner, mode="600")
+    files.edit(
+        shell,
+        path,
+        lambda text: block.put(text, name=instance.name, lines=line),
+        owner=owner,
+        mode="600",
+    )
 
 
 def _gate(instance: OdooInstance) -> str:
@@ -103,8 +108,13 @@ def pin_host_key(instance: OdooInstance) -> None:
     )  # fmt: skip
     files.install(shell, known_path, known, owner=owner, mode="644")
     config = home / ".ssh" / "config"
-    text = block.put(files.read(shell, config), name=instance.name, lines=entry)
-    files.install(shell, config, text, owner=owner, mode="600")
+    files.edit(
+        shell,
+        config,
+        lambda text: block.put(text, name=instance.name, lines=entry),
+        owner=owner,
+        mode="600",
+    )
 
 
 @step("try the key of {instance.name} from {instance.recovery}")

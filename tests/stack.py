@@ -70,10 +70,7 @@ class Stack:
         return self
 
     def _start_database(self) -> None:
-        found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name))
-        if not found:
-            raise LabError("PostgreSQL is not installed\nHINT: run `make setup` as root")
-        tools, data = found[-1], self.folder / "database"
+        tools, data = self.tools, self.folder / "database"
         for path in (self.folder, data, self.folder / "socket"):
             shutil.chown(path, "postgres", "postgres")
         self._as_postgres(tools / "initdb", "-A", "trust", "-U", "postgres", "-D", data)
@@ -81,7 +78,14 @@ class Stack:
         log = self.folder / "socket" / "log"
         self._as_postgres(tools / "pg_ctl", "-D", data, "-l", log, "-o", options, "-w", "start")
         self._as_postgres(tools / "createdb", "-h", self.folder / "socket", "prefect")
-        self._tools = tools
+
+    @property
+    def tools(self) -> Path:
+        """PostgreSQL's programs on this machine, the newest."""
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name))
+        if not found:
+            raise LabError("PostgreSQL is not installed\nHINT: run `make setup` as root")
+        return found[-1]
 
     def _as_postgres(self, *command: object) -> str:
         done = subprocess.run(
@@ -177,10 +181,16 @@ class Stack:
 
     def complete(self, deployment: str, **parameters: object) -> str:
         """Start a deployment and insist that it completes; return the id of the run."""
-        run = self.press(deployment, **parameters)
+        return self.require_complete(self.press(deployment, **parameters))
+
+    def require_complete(self, run: str) -> str:
         state = self.wait(run)
-        assert state["type"] == "COMPLETED", f"{deployment}: {state['message']}\n{self.said(run)}"
+        assert state["type"] == "COMPLETED", f"{state['message']}\n{self.said(run)}"
         return run
+
+    def artifact(self, key: str) -> str:
+        """The newest artifact under a key, as the UI shows it."""
+        return str(self.request("GET", f"/artifacts/{key}/latest")["data"])
 
     def said(self, run: str) -> str:
         """The logs of a run."""
@@ -196,7 +206,7 @@ class Stack:
     def everything_stored(self) -> str:
         """All that Prefect keeps: its database but for the encrypted blocks, and its files."""
         dump = self._as_postgres(
-            self._tools / "pg_dump", "-h", self.folder / "socket", "--data-only",
+            self.tools / "pg_dump", "-h", self.folder / "socket", "--data-only",
             "--exclude-table-data=block_document", "--exclude-table-data=configuration", "prefect",
         )  # fmt: skip
         files = [path for path in (self.folder / "home").rglob("*") if path.is_file()]
@@ -209,9 +219,9 @@ class Stack:
         if self._server is not None:
             os.killpg(self._server.pid, signal.SIGKILL)
             self._server.wait()
-        self._as_postgres(
-            self._tools / "pg_ctl", "-D", self.folder / "database", "-m", "immediate", "stop"
-        )
+        database = self.folder / "database"
+        if (database / "postmaster.pid").exists():
+            self._as_postgres(self.tools / "pg_ctl", "-D", database, "-m", "immediate", "stop")
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

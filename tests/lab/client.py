@@ -8,6 +8,7 @@ import os
 import threading
 import time
 import xmlrpc.client
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from xml.parsers.expat import ExpatError
@@ -60,17 +61,16 @@ class Written:
 class Client(threading.Thread):
     """Writes documents all the while; an outage is waited out."""
 
-    def __init__(self, address: str, port: int, databases: tuple[str, ...], journal: Path) -> None:
+    def __init__(
+        self, where: Callable[[], tuple[str, int]], databases: tuple[str, ...], journal: Path
+    ) -> None:
+        """`where` tells the server's address and port, as DNS tells customers."""
         super().__init__(daemon=True)
-        self.where = (address, port)
+        self.where = where
         self.databases = databases
         self.journal = journal
         self.refused = 0
         self._ended = threading.Event()
-
-    def move_to(self, address: str, port: int) -> None:
-        """Go to another server, as customers do when DNS has changed."""
-        self.where = (address, port)
 
     def run(self) -> None:
         number = 0
@@ -86,7 +86,7 @@ class Client(threading.Thread):
     def _write(self, database: str, number: int) -> None:
         content = os.urandom(2000 + number * 977 % 58000)
         name = f"documento {number} {os.urandom(4).hex()}"
-        made = Odoo(*self.where, database).call(
+        made = Odoo(*self.where(), database).call(
             "ir.attachment",
             "create",
             {"name": name, "datas": base64.b64encode(content).decode(), "res_model": "res.partner"},

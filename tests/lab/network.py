@@ -1,6 +1,7 @@
 """The lab's network: a bridge, and a namespace with one cable for each host."""
 
 import hashlib
+import os
 import subprocess
 from dataclasses import dataclass
 
@@ -80,4 +81,7 @@ class Network:
         for line in sh("ip", "netns", "list").splitlines():
             if (name := line.split()[0]).startswith(f"rl{self.tag}-"):
                 sh("ip", "netns", "delete", name)
-        sh("ip", "link", "delete", self.bridge, check=False)
+        # A namespace lives on until its last process is gone; its cable must not.
+        for link in os.listdir("/sys/class/net"):
+            if link.startswith(f"rl{self.tag}"):
+                sh("ip", "link", "delete", link, check=False)
