@@ -1,43 +1,69 @@
 """Verbs of the lab for a terminal."""
 
 import argparse
+import os
 import sys
 
-from tests.lab.image import LabError
 from tests.lab.lab import Lab
+from tests.lab.trouble import LabError
 
-
-VERBS = ("up", "down", "status", "run", "cut", "heal", "kill", "boot", "fresh")
+ON_A_HOST = ("boot", "kill", "shutdown", "cut", "heal", "fresh", "shell", "run")
+BETWEEN_HOSTS = ("partition", "mend")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
-    parser.add_argument("verb", choices=VERBS)
-    parser.add_argument("host", nargs="?", choices=("uno", "dos", "respaldo"))
-    parser.add_argument("command", nargs=argparse.REMAINDER)
-    parser.add_argument("--name", default="")
-    parser.add_argument("--generation", default="")
-    given = parser.parse_args()
+    """Do what the command line says; a host's command gives its own exit status."""
+    given = _parser().parse_args()
     try:
-        _do(Lab(given.name, given.generation), given)
-    except LabError as error:
+        _do(given)
+    except (LabError, TimeoutError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def _do(lab: Lab, given: argparse.Namespace) -> None:
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--name", default="", help="of the lab; else $RELEVO_LAB_NAME or relevo")
+    common.add_argument("--generation", default="", help="bullseye or trixie, for up")
+    parser = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    for verb in ("up", "down", "status"):
+        verbs.add_parser(verb, parents=[common])
+    for verb in (*ON_A_HOST, *BETWEEN_HOSTS):
+        one = verbs.add_parser(verb, parents=[common])
+        one.add_argument("host")
+        if verb in BETWEEN_HOSTS:
+            one.add_argument("other")
+        if verb == "run":
+            one.add_argument("command", nargs=argparse.REMAINDER)
+    return parser
+
+
+def _do(given: argparse.Namespace) -> None:
     if given.verb in {"up", "down"}:
-        getattr(lab, given.verb)()
-    elif given.verb == "status":
-        for machine in lab.machines:
-            print(machine.name, machine.address, "up" if machine.pid() else "down")
+        getattr(Lab(given.name, given.generation), given.verb)()
+        return
+    lab = Lab.attach(given.name)
+    if given.verb == "status":
+        _status(lab)
+    elif given.verb in BETWEEN_HOSTS:
+        getattr(lab, given.verb)(lab.machine(given.host), lab.machine(given.other))
     elif given.verb == "fresh":
         lab.fresh(given.host)
-    elif given.verb == "run":
-        print(lab.machine(given.host).run(*given.command).stdout, end="")
+    elif given.verb in {"shell", "run"}:
+        command = given.command if given.verb == "run" else ["bash", "-l"]
+        inside = lab.machine(given.host).inside(*command)
+        os.execvp(inside[0], inside)
     else:
         getattr(lab.machine(given.host), given.verb)()
+
+
+def _status(lab: Lab) -> None:
+    print(f"lab {lab.name}, {lab.generation.suite}, name server {lab.nameserver}, key {lab.key}")
+    for machine in lab.machines:
+        door = f"{machine.ssh_user}@{machine.address}:{machine.ssh_port}"
+        print(f"{machine.name:<10}{'up' if machine.is_running else 'down':<6}{door}")
 
 
 if __name__ == "__main__":

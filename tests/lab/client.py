@@ -3,18 +3,24 @@
 import base64
 import hashlib
 import http.client
+import itertools
 import json
 import os
 import threading
 import time
 import xmlrpc.client
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Self
 from xml.parsers.expat import ExpatError
+
+from tests.lab.machine import wait_until
 
 LOGIN, PASSWORD = "admin", "admin"
 ANSWER_SECONDS = 10
+# Odoo hides a document of a model without a record from searches, even from admin.
+ATTACHED = {"res_model": "res.partner", "res_id": 1}
 REFUSALS = (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError)
 
 
@@ -35,16 +41,27 @@ class Odoo:
     port: int
     database: str
 
-    def call(self, model: str, method: str, *arguments: object, **options: object) -> object:
-        """Call a method of a model, as admin."""
-        user = self._proxy("common").authenticate(self.database, LOGIN, PASSWORD, {})
-        return self._proxy("object").execute_kw(
-            self.database, user, PASSWORD, model, method, list(arguments), options
-        )
+    def login(self) -> int:
+        """Log in as admin; give the user's number."""
+        user = self._ask("common", "authenticate", self.database, LOGIN, PASSWORD, {})
+        if not isinstance(user, int) or not user:
+            raise xmlrpc.client.Fault(1, f"{self.database} knows no {LOGIN}")
+        return user
 
-    def _proxy(self, service: str) -> xmlrpc.client.ServerProxy:
+    def call(
+        self, model: str, method: str, *arguments: object, user: int = 0, **options: object
+    ) -> object:
+        """Call a method of a model, as admin."""
+        return self._ask(
+            "object", "execute_kw", self.database, user or self.login(), PASSWORD,
+            model, method, list(arguments), options,
+        )  # fmt: skip
+
+    def _ask(self, service: str, method: str, *arguments: object) -> object:
         url = f"http://{self.address}:{self.port}/xmlrpc/2/{service}"
-        return xmlrpc.client.ServerProxy(url, transport=Transport(), allow_none=True)
+        with xmlrpc.client.ServerProxy(url, transport=Transport(), allow_none=True) as proxy:
+            answer: object = getattr(proxy, method)(*arguments)
+        return answer
 
 
 @dataclass(frozen=True)
@@ -56,6 +73,7 @@ class Written:
     id: int
     name: str
     sha1: str
+    size: int
 
 
 class Client(threading.Thread):
@@ -69,44 +87,79 @@ class Client(threading.Thread):
         self.where = where
         self.databases = databases
         self.journal = journal
+        self.acknowledged = 0
         self.refused = 0
+        self.last_refusal = ""
+        self._users: dict[tuple[str, int, str], int] = {}
         self._ended = threading.Event()
 
+    @classmethod
+    def at(cls, address: str, port: int, databases: tuple[str, ...], journal: Path) -> Self:
+        """Write to a fixed server, until told to move."""
+        return cls(lambda: (address, port), databases, journal)
+
+    def move_to(self, address: str, port: int) -> None:
+        """Go to another server from now on."""
+        self.where = lambda: (address, port)
+
     def run(self) -> None:
+        """Write until stopped; count what is refused."""
         number = 0
         while not self._ended.is_set():
             number += 1
             database = self.databases[number % len(self.databases)]
             try:
                 self._write(database, number)
-            except REFUSALS:
+            except REFUSALS as refusal:
                 self.refused += 1
+                self.last_refusal = repr(refusal)
                 self._ended.wait(0.2)
 
     def _write(self, database: str, number: int) -> None:
         content = os.urandom(2000 + number * 977 % 58000)
         name = f"documento {number} {os.urandom(4).hex()}"
-        made = Odoo(*self.where(), database).call(
-            "ir.attachment",
-            "create",
-            {"name": name, "datas": base64.b64encode(content).decode(), "res_model": "res.partner"},
-        )
+        datas = base64.b64encode(content).decode()
+        values = {"name": name, "datas": datas, **ATTACHED}
+        odoo = Odoo(*self.where(), database)
+        made = odoo.call("ir.attachment", "create", values, user=self._user(odoo))
         identifier = made[0] if isinstance(made, list) else made
+        assert isinstance(identifier, int)
         sha1 = hashlib.sha1(content).hexdigest()
-        line = {"at": time.time(), "database": database, "id": identifier, "name": name, "sha1": sha1}
+        self._remember(Written(time.time(), database, identifier, name, sha1, len(content)))
+
+    def _user(self, odoo: Odoo) -> int:
+        where = (odoo.address, odoo.port, odoo.database)
+        if where not in self._users:
+            self._users[where] = odoo.login()
+        return self._users[where]
+
+    def _remember(self, written: Written) -> None:
         with self.journal.open("a") as journal:
-            journal.write(json.dumps(line) + "\n")
+            journal.write(json.dumps(asdict(written)) + "\n")
+        self.acknowledged += 1
+
+    def wait_until_acknowledged(self, documents: int, timeout_seconds: float = 60) -> None:
+        """Wait until this many more documents are saved: customers are being served."""
+        goal = self.acknowledged + documents
+        wait_until(lambda: self.acknowledged >= goal, f"{documents} more saved", timeout_seconds)
 
     def stop(self) -> None:
+        """End, after the document at hand."""
         self._ended.set()
         self.join(timeout=3 * ANSWER_SECONDS)
 
 
 def written(journal: Path) -> list[Written]:
-    """What was acknowledged, in order."""
+    """Read what was acknowledged, in order."""
     if not journal.exists():
         return []
     return [Written(**json.loads(line)) for line in journal.read_text().splitlines()]
+
+
+def longest_outage_seconds(journal: Path) -> float:
+    """Give the longest time between two acknowledgements."""
+    times = [each.at for each in written(journal)]
+    return max((b - a for a, b in itertools.pairwise(times)), default=0.0)
 
 
 @dataclass(frozen=True)
@@ -119,29 +172,37 @@ class Audit:
 
     @property
     def whole(self) -> bool:
+        """Whether everything that was acknowledged is there, with its content."""
         return not self.lost_rows and not self.broken_files
 
 
 def audit(address: str, port: int, journal: Path, *, batch: int = 50) -> Audit:
     """Read every acknowledged document back, and compare its content."""
     acknowledged = written(journal)
-    lost, broken = [], []
+    lost: list[Written] = []
+    broken: list[Written] = []
     for database in sorted({each.database for each in acknowledged}):
         mine = [each for each in acknowledged if each.database == database]
         odoo = Odoo(address, port, database)
+        user = odoo.login()
         for start in range(0, len(mine), batch):
             part = mine[start : start + batch]
-            found = odoo.call(
-                "ir.attachment", "search_read", [["name", "in", [each.name for each in part]]],
-                fields=["name", "datas"],
-            )  # fmt: skip
-            assert isinstance(found, list)
-            content = {row["name"]: base64.b64decode(row["datas"] or b"") for row in found}
-            lost += [each for each in part if each.name not in content]
-            broken += [
-                each
-                for each in part
-                if each.name in content
-                and hashlib.sha1(content[each.name]).hexdigest() != each.sha1
-            ]
+            sums = _sums(odoo, user, [each.name for each in part])
+            lost += [each for each in part if each.name not in sums]
+            broken += [each for each in part if sums.get(each.name, each.sha1) != each.sha1]
     return Audit(acknowledged, lost, broken)
+
+
+def _sums(odoo: Odoo, user: int, names: list[str]) -> dict[str, str]:
+    """Give the sha1 of what each document holds now."""
+    found = odoo.call(
+        "ir.attachment", "search_read", [["name", "in", names]],
+        user=user, fields=["name", "datas"],
+    )  # fmt: skip
+    assert isinstance(found, list)
+    return {row["name"]: _sha1(row["datas"]) for row in found}
+
+
+def _sha1(datas: object) -> str:
+    content = base64.b64decode(datas) if isinstance(datas, str) else b""
+    return hashlib.sha1(content).hexdigest()

@@ -1,36 +1,28 @@
 """Two origins, one recovery host and a name server, on this machine and nowhere else."""
 
+import json
 import os
+import re
 import shutil
-import subprocess
+import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
-from tests.lab import names
-from tests.lab.image import GENERATIONS, Generation, chroot, ensure_image
+from tests.lab import hosts, names
+from tests.lab.cgroup import Cgroup
+from tests.lab.hosts import Origin
+from tests.lab.image import GENERATIONS, ensure_image
 from tests.lab.machine import Machine
 from tests.lab.network import Network, sh
+from tests.lab.trouble import LabError
+
+__all__ = ["Lab", "Origin"]
 
 STATE = Path("/var/lib/relevo-lab")
-ADMINS = {"uno": "admin", "dos": "sysop", "respaldo": "admin"}
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What the inventory has to know of an origin."""
-
-    machine: Machine
-    cluster: str
-    port: int
-    data_dir: str
-    http_port: int
-    ssh_port: int
-    ssh_user: str
-
-    @property
-    def odoo(self) -> tuple[str, int]:
-        return self.machine.address, self.http_port
 
 
 class Lab:
@@ -38,114 +30,164 @@ class Lab:
 
     def __init__(self, name: str = "", generation: str = "") -> None:
         self.name = name or os.environ.get("RELEVO_LAB_NAME", "relevo")
+        if not re.fullmatch(r"[a-z][a-z0-9_-]{0,30}", self.name):
+            raise LabError(
+                f"{self.name!r} cannot name a lab",
+                hint="use small letters, digits, - and _, a letter first",
+            )
         chosen = generation or os.environ.get("RELEVO_LAB_GENERATION", "bullseye")
-        self.generation: Generation = GENERATIONS[chosen]
+        if chosen not in GENERATIONS:
+            raise LabError(f"no generation {chosen!r}", hint=f"use one of {', '.join(GENERATIONS)}")
+        self.generation = GENERATIONS[chosen]
         self.folder = STATE / self.name
         self.network = Network(self.name)
         self.key = self.folder / "key"
+        self.zone, self.tsig_name, self.tsig_secret = names.ZONE, names.KEY, names.SECRET
+
+    @classmethod
+    def attach(cls, name: str = "") -> Self:
+        """Find a lab that is up, whoever started it."""
+        state = cls(name).folder / "lab.json"
+        if not state.exists():
+            raise LabError(
+                f"no lab {state.parent.name!r} is up", hint="start it: python -m tests.lab up"
+            )
+        known = json.loads(state.read_text())
+        lab = cls(state.parent.name, known["generation"])
+        lab.image = Path(known["image"])
+        return lab
+
+    @cached_property
+    def image(self) -> Path:
+        return ensure_image(self.generation)
 
     def machine(self, name: str) -> Machine:
-        number = {"uno": 11, "dos": 12, "respaldo": 20}[name]
-        return Machine(name, number, self.network, self.folder, ensure_image(self.generation))
+        """Give a host by its name."""
+        if name not in hosts.NUMBERS:
+            raise LabError(f"no host {name!r}", hint=f"there are {', '.join(hosts.NUMBERS)}")
+        number, (user, port) = hosts.NUMBERS[name], hosts.SSH[name]
+        return Machine(name, number, self.network, self.folder, self.image, user, port)
 
     @property
     def uno(self) -> Origin:
-        data_dir = "/var/lib/odoo/.local/share/Odoo"
-        return Origin(self.machine("uno"), "main", 5432, data_dir, 8069, 22, "admin")
+        return hosts.uno(self.machine("uno"), self.generation)
 
     @property
     def dos(self) -> Origin:
-        """The other one is different wherever a host can be."""
-        return Origin(self.machine("dos"), "clientes", 5544, "/srv/odoo/data", 8169, 5253, "sysop")
+        return hosts.dos(self.machine("dos"), self.generation)
 
     @property
     def respaldo(self) -> Machine:
         return self.machine("respaldo")
 
     @property
-    def nameserver(self) -> str:
-        return self.network.address(53)
+    def origins(self) -> tuple[Origin, Origin]:
+        return self.uno, self.dos
 
     @property
     def machines(self) -> list[Machine]:
-        return [self.machine(name) for name in ADMINS]
+        return [self.machine(name) for name in hosts.NUMBERS]
+
+    @property
+    def nameserver(self) -> str:
+        return self.network.address(names.NUMBER)
 
     def host_key(self, machine: Machine) -> str:
-        return " ".join(machine.read("/etc/ssh/ssh_host_ed25519_key.pub").split()[:2])
+        return machine.host_key
 
-    def up(self) -> "Lab":
+    def up(self) -> Self:
         """Boot every host from a fresh layer."""
-        ensure_image(self.generation)
+        image = self.image
         self.down()
         self.folder.mkdir(parents=True)
+        known = {"generation": self.generation.suite, "image": str(image)}
+        (self.folder / "lab.json").write_text(json.dumps(known))
         sh("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "relevo lab", "-f", str(self.key))
         self.network.up()
-        names.start(self.folder, self.network, ensure_image(self.generation))
-        self._in_parallel(self.fresh, [machine.name for machine in self.machines])
+        records = {"cliente1": self.uno.address, "cliente2": self.dos.address}
+        names.start(self.folder, self.network, image, records)
+        _in_parallel(self.fresh, hosts.NUMBERS)
         return self
 
     def fresh(self, name: str) -> None:
-        """Boot one host from a fresh layer."""
+        """Boot one host from a fresh layer, and wait until it serves."""
         machine = self.machine(name)
         machine.remove()
         machine.mount()
         self._furnish(machine)
         machine.boot()
+        if failed := machine.failed_units():
+            raise LabError(f"{name} booted with {', '.join(failed)} failed:\n{machine.excerpt()}")
+        machine.heal()
+        machine.wait_for_port(machine.ssh_port)
+        for origin in self.origins:
+            if origin.machine == machine:
+                machine.wait_for_port(origin.http_port)
 
-    def _in_parallel(self, action: object, over: list[str]) -> None:
-        with ThreadPoolExecutor(max_workers=len(over)) as pool:
-            list(pool.map(action, over))  # type: ignore[arg-type]
+    def reset(self, machine: Machine) -> None:
+        """Throw away all that a host wrote, and boot it as new."""
+        self.fresh(machine.name)
 
     def _furnish(self, machine: Machine) -> None:
-        root, admin = machine.root, ADMINS[machine.name]
-        machine.write("/etc/hostname", f"{machine.name}\n")
-        machine.write("/etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {machine.name}\n")
-        chroot(root, "ssh-keygen", "-A", quiet=True)
-        chroot(root, "useradd", "--create-home", "--shell", "/bin/bash", admin)
-        home = root / "home" / admin / ".ssh"
-        home.mkdir()
-        (home / "authorized_keys").write_text(self.key.with_suffix(".pub").read_text())
-        chroot(root, "chown", "-R", f"{admin}:{admin}", f"/home/{admin}/.ssh")
-        machine.write(f"/etc/sudoers.d/{admin}", f"{admin} ALL=(ALL) NOPASSWD:ALL\n")
-        {"uno": self._furnish_uno, "dos": self._furnish_dos, "respaldo": self._furnish_recovery}[
-            machine.name
-        ](machine)
+        hosts.furnish(machine, self.key.with_suffix(".pub").read_text(), self.nameserver)
+        if machine == self.uno.machine:
+            hosts.furnish_uno(self.uno)
+        elif machine == self.dos.machine:
+            hosts.furnish_dos(self.dos)
+        else:
+            hosts.furnish_recovery(machine, self.generation)
 
-    def _furnish_uno(self, machine: Machine) -> None:
-        chroot(machine.root, "systemctl", "enable", "odoo", "postgresql", quiet=True)
+    def partition(self, a: Machine, b: Machine) -> None:
+        """Let nothing through between two hosts; everybody else still reaches both."""
+        self.network.partition(a.name, b.name, image=self.image)
 
-    def _furnish_dos(self, machine: Machine) -> None:
-        root, version = machine.root, str(self.generation.postgres)
-        chroot(root, "systemctl", "enable", "odoo", "postgresql", quiet=True)
-        machine.write("/etc/ssh/sshd_config.d/port.conf", f"Port {self.dos.ssh_port}\n")
-        chroot(root, "pg_renamecluster", version, "main", self.dos.cluster, quiet=True)
-        conf = f"/etc/postgresql/{version}/{self.dos.cluster}/postgresql.conf"
-        machine.write(conf, machine.read(conf) + f"\nport = {self.dos.port}\n")
-        moved = root / self.dos.data_dir.lstrip("/")
-        moved.parent.mkdir(parents=True)
-        sh("cp", "-a", str(root / self.uno.data_dir.lstrip("/")), str(moved))
-        odoo = machine.read("/etc/odoo/odoo.conf")
-        odoo = odoo.replace(self.uno.data_dir, self.dos.data_dir).replace("8069", "8169")
-        odoo = odoo.replace("db_port = False", f"db_port = {self.dos.port}")
-        machine.write("/etc/odoo/odoo.conf", odoo)
-
-    def _furnish_recovery(self, machine: Machine) -> None:
-        root, version = machine.root, str(self.generation.postgres)
-        chroot(root, "pg_dropcluster", version, "main")
-        chroot(root, "useradd", "--create-home", "--home-dir", "/opt/odoouser", "odoouser")
-        chroot(root, "systemctl", "enable", "nginx", quiet=True)
-        (root / "etc/nginx/sites-enabled/default").unlink()
-        shutil.rmtree(root / "opt/odoo")
-        shutil.rmtree(root / "var/lib/odoo/.local")
+    def mend(self, a: Machine, b: Machine) -> None:
+        """Let two hosts talk again."""
+        self.network.mend(a.name, b.name, image=self.image)
 
     def down(self) -> None:
-        """Leave nothing behind: no process, mount, namespace, bridge or file."""
-        for process in sh("pgrep", "-f", f"systemd-nspawn.*{self.network.namespace('')}", check=False).split():
-            for child in sh("pgrep", "-P", process, check=False).split():
-                subprocess.run(["kill", "-9", child], check=False)
-        names.stop(self.folder)
-        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-        for mount in reversed([each for each in mounts if each.startswith(f"{self.folder}/")]):
-            sh("umount", "--lazy", mount)
+        """Leave nothing behind: no process, mount, namespace, cable or file."""
+        group = Cgroup.of(self.name)
+        group.kill()
         self.network.down()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        group.remove()
+        for mount in reversed(_mounts_under(self.folder)):
+            _unmount(mount)
+        for left in Path("/run/systemd/nspawn").glob(f"*/{self.network.namespace('')}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+
+    def __enter__(self) -> Self:
+        try:
+            return self.up()
+        except BaseException:
+            self.down()
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.down()
+
+
+def _in_parallel(action: Callable[[str], None], over: Iterable[str]) -> None:
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(action, over))
+
+
+def _mounts_under(folder: Path) -> list[str]:
+    mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    return [where for where in mounted if where.startswith(f"{folder}/")]
+
+
+def _unmount(mount: str, attempts: int = 50) -> None:
+    """Unmount, giving the kernel a moment to let go of what was just killed."""
+    for _ in range(attempts):
+        if sh("umount", mount, check=False) == "" and not os.path.ismount(mount):
+            return
+        time.sleep(0.1)
+    sh("umount", mount)

@@ -2,17 +2,16 @@
 
 import base64
 import hashlib
-import os
-import signal
-import subprocess
 from pathlib import Path
 
+from tests.lab.cgroup import Cgroup
 from tests.lab.machine import wait_until
 from tests.lab.network import Network, sh
 
 ZONE = "lab.test"
 KEY = "relevo"
 SECRET = base64.b64encode(hashlib.sha256(b"a lab has no secrets").digest()).decode()
+NUMBER = 53
 
 CONF = """\
 options {{ directory "/run/relevo-names"; listen-on {{ {address}; }}; listen-on-v6 {{ none; }};
@@ -27,44 +26,47 @@ $TTL 60
 @ IN SOA ns.{zone}. admin.{zone}. 1 3600 600 86400 60
 @ IN NS ns.{zone}.
 ns IN A {address}
-cliente1 IN A {origin}
 """
 
 
-def start(folder: Path, network: Network, image: Path) -> None:
-    """Serve the zone of the lab; cliente1 points at the first origin."""
-    address = network.address(53)
-    network.plug("ns", 53)
-    layers = [folder / "ns" / each for each in ("upper", "work", "root")]
+def start(folder: Path, network: Network, image: Path, records: dict[str, str]) -> None:
+    """Serve the zone of the lab with these addresses in it."""
+    address = network.address(NUMBER)
+    network.plug("ns", NUMBER)
+    root = _mount(folder / "ns", image)
+    home = root / "run/relevo-names"
+    home.mkdir(parents=True)
+    (home / "named.conf").write_text(
+        CONF.format(address=address, key=KEY, secret=SECRET, zone=ZONE)
+    )
+    lines = [f"{name} IN A {where}\n" for name, where in records.items()]
+    (home / "zone").write_text(ZONE_FILE.format(zone=ZONE, address=address) + "".join(lines))
+    Cgroup.of(network.name, "ns").start(
+        "ip", "netns", "exec", network.namespace("ns"), "chroot", str(root),
+        "/usr/sbin/named", "-g", "-c", "/run/relevo-names/named.conf",
+        log=folder / "ns" / "log",
+    )  # fmt: skip
+    wait_until(lambda: lookup(address, f"ns.{ZONE}") == address, "the name server answers", 20)
+
+
+def _mount(folder: Path, image: Path) -> Path:
+    layers = [folder / each for each in ("upper", "work", "root")]
     for layer in layers:
         layer.mkdir(parents=True)
-    upper, work, root = map(str, layers)
+    upper, work, root = layers
     options = f"lowerdir={image},upperdir={upper},workdir={work}"
-    sh("mount", "-t", "overlay", "overlay", "-o", options, root)
-    home = Path(root, "run/relevo-names")
-    home.mkdir(parents=True)
-    (home / "named.conf").write_text(CONF.format(address=address, key=KEY, secret=SECRET, zone=ZONE))
-    text = ZONE_FILE.format(zone=ZONE, address=address, origin=network.address(11))
-    (home / "zone").write_text(text)
-    with (folder / "ns" / "log").open("wb") as log:
-        process = subprocess.Popen(
-            ["ip", "netns", "exec", network.namespace("ns"), "chroot", root,
-             "/usr/sbin/named", "-g", "-c", "/run/relevo-names/named.conf"],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-    (folder / "ns" / "pid").write_text(str(process.pid))
-    wait_until(lambda: lookup(address, f"ns.{ZONE}") == address, "the name server answers", 20)
+    sh("mount", "-t", "overlay", "overlay", "-o", options, str(root))
+    return root
 
 
 def lookup(server: str, name: str) -> str:
     """Ask the name server for an address."""
-    return sh("dig", "+short", "+time=1", "+tries=1", f"@{server}", name, "A", check=False).strip()
+    said = sh("dig", "+short", "+time=1", "+tries=1", f"@{server}", name, "A", check=False)
+    return "" if said.startswith(";") else said.strip()
 
 
-def stop(folder: Path) -> None:
-    path = folder / "ns" / "pid"
-    if path.exists():
-        try:
-            os.killpg(int(path.read_text()), signal.SIGKILL)
-        except ProcessLookupError:
-            return
+def update(server: str, name: str, address: str) -> None:
+    """Point a name at an address, as a provider's API would."""
+    words = f"server {server}\nzone {ZONE}\nupdate delete {name} A\n"
+    words += f"update add {name} 60 A {address}\nsend\n"
+    sh("nsupdate", "-y", f"hmac-sha256:{KEY}:{SECRET}", stdin=words)
