@@ -98,7 +98,7 @@ def _client(provider: Dns) -> Client:
         "domain": provider.zone,
         "type": "A",
         "ttl": provider.ttl,
-        provider.provider: options,
+        provider.provider: {**options, "domain": provider.zone},
     }
     client = Client(resolver.with_dict(facts))
     client.config.add_config_source(DictConfigSource({"domain": provider.zone}), 0)

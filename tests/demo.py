@@ -13,7 +13,8 @@ from pathlib import Path
 
 from tests.lab import inventory, names
 from tests.lab.client import Audit, Client, audit, written
-from tests.lab.image import DATABASES, LabError
+from tests.lab.image import DATABASES
+from tests.lab.trouble import LabError
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.stack import PASSWORD, Stack

@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.lab.image import LabError
+from tests.lab.trouble import LabError
 from tests.lab.machine import wait_until
 
 ROOT = Path(__file__).parents[1]
