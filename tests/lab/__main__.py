@@ -5,7 +5,6 @@ import os
 import sys
 
 from tests.lab.lab import Lab
-from tests.lab.trouble import LabError
 
 ON_A_HOST = ("boot", "kill", "shutdown", "cut", "heal", "fresh", "shell", "run")
 BETWEEN_HOSTS = ("partition", "mend")
@@ -16,7 +15,7 @@ def main() -> int:
     given = _parser().parse_args()
     try:
         _do(given)
-    except (LabError, TimeoutError) as error:
+    except (RuntimeError, TimeoutError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -1,6 +1,7 @@
 """Where Debian's packages come from: the mirror that this machine itself uses."""
 
 import os
+import platform
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +16,11 @@ def mirror(apt: Path = APT) -> str:
     """Return this machine's Debian mirror, or the one that RELEVO_LAB_MIRROR names."""
     if chosen := os.environ.get("RELEVO_LAB_MIRROR"):
         return chosen.rstrip("/")
+    own = platform.freedesktop_os_release().get("VERSION_CODENAME", "stable")
     for address, suites, components in _sources(apt):
         found = _resolved(address).rstrip("/")
-        whole = "main" in components and any(suite.isalpha() for suite in suites)
-        if whole and found.endswith("/debian"):
+        # Others, too, have a folder named debian; theirs is no suite of this release.
+        if found.endswith("/debian") and own in suites and "main" in components:
             return found
     raise LabError(
         "this machine's apt sources name no mirror of Debian",
