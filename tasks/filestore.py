@@ -1,5 +1,6 @@
 """The files: pulled to the recovery host, pushed back at a failback, compared with the database."""
 
+import json
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
@@ -20,14 +21,29 @@ PASS_SECONDS = 6 * 3600
 # 24: a file vanished while it was copied, as Odoo's collector and its sessions do all day.
 VANISHED = (0, 24)
 
-# Odoo names an attachment's file after the sha1 of its content (ir_attachment._compute_checksum).
-SHA1 = r"""
-cd "$1" || exit 1
-while IFS= read -r name; do
-    [ -f "$name" ] || continue
-    sum=$(sha1sum <"$name") || exit 1
-    [ "${sum%% *}" = "${name##*/}" ] || printf '%s\n' "$name"
-done
+# Files arrive beside the filestore and are judged there: a copy that dies half-way, or that met a
+# file which Odoo was still writing, never leaves wrong content under a final name. Odoo names an
+# attachment's file after the sha1 of its content (ir_attachment.py, _get_path).
+ADMIT = """
+import hashlib, json, os, sys
+incoming, filestore = sys.argv[1:]
+wrong, admitted = [], 0
+for folder, _, names in os.walk(incoming):
+    for name in names:
+        path = os.path.join(folder, name)
+        inner = os.path.relpath(path, incoming)
+        with open(path, "rb") as file:
+            content = hashlib.sha1(file.read()).hexdigest()
+        if content != name:
+            wrong.append(inner)
+            os.unlink(path)
+            continue
+        final = os.path.join(filestore, inner)
+        os.makedirs(os.path.dirname(final), exist_ok=True)
+        os.replace(path, final)
+        admitted += 1
+os.sync()
+print("RELEVO " + json.dumps({"admitted": admitted, "wrong": wrong}))
 """
 MISSING = 'cd "$1" || exit 1; while IFS= read -r n; do [ -f "$n" ] || printf "%s\\n" "$n"; done'
 
@@ -76,12 +92,7 @@ def _pull_data(instance: OdooInstance) -> None:
     owner = files.owner(shell, recovery.odoo.user)
     for directory in (instance.directory, target, instance.trash):
         files.make_directory(shell, directory, owner=owner, mode="750")
-    # The filestore is content-addressed: a file that is there is never written again.
-    came = _rsync(
-        instance, "filestore",
-        argv.copy(f"{source}filestore/", f"{target}/filestore/", options=("--ignore-existing",)),
-    )  # fmt: skip
-    _trash_wrong(instance, came.splitlines())
+    fetch(instance)
     others = ("--exclude=/filestore/",)
     _rsync(instance, "filestore", argv.copy(source, f"{target}/", options=others))
     _trash_deleted(instance, source, f"{target}/")
@@ -127,18 +138,35 @@ def _rsync(instance: OdooInstance, kind: Kind, command: tuple[str, ...]) -> str:
         raise
 
 
-def _trash_wrong(instance: OdooInstance, came: list[str]) -> None:
-    """Take files out whose content is not what their name says; the next pass fetches them anew."""
-    names = [name for name in came if not name.endswith("/") and "/checklist/" not in name]
-    shell, target = instance.recovery.host.shell(), instance.recovery.odoo.data_dir / "filestore"
-    wrong = _ask_names(shell, SHA1, target, names)
-    for name in wrong:
-        files.remove(shell, target / name)
-    if wrong:
+def fetch(instance: OdooInstance, *, rules: PurePosixPath | None = None) -> int:
+    """Fetch the files of the filestore that are not here (all, or those that the rules let in).
+
+    The filestore is content-addressed: what is here and right is never written again.
+    """
+    shell, recovery = instance.recovery.host.shell(), instance.recovery
+    final, incoming = recovery.odoo.data_dir / "filestore", instance.directory / "incoming"
+    chosen = (f"--filter=merge {rules}",) if rules else ("--exclude=/*/checklist/",)
+    source = f"{instance.name}:{instance.origin.odoo.data_dir}/filestore/"
+    options = (f"--compare-dest={final}/", *chosen)
+    _rsync(instance, "filestore", argv.copy(source, f"{incoming}/", options=options))
+    said = run_job(
+        shell,
+        f"{instance.name}-filestore",
+        ("python3", "-c", ADMIT, str(incoming), str(final)),
+        user=recovery.odoo.user,
+        timeout_seconds=PASS_SECONDS,
+    )
+    verdict = json.loads(said.rpartition("RELEVO ")[2])
+    files.remove_tree(shell, incoming)
+    if verdict["wrong"]:
         log().warning(
-            "%d files of %s were not whole at the origin and will be fetched again: %s",
-            len(wrong), instance.name, ", ".join(wrong[:5]),
-        )  # fmt: skip
+            "%d files of %s are not whole at the origin (or were being written) and will be "
+            "fetched again: %s",
+            len(verdict["wrong"]),
+            instance.name,
+            ", ".join(verdict["wrong"][:5]),
+        )
+    return int(verdict["admitted"])
 
 
 def _ask_names(shell: Shell, script: str, root: PurePosixPath, names: list[str]) -> list[str]:
@@ -239,15 +267,9 @@ def heal(instance: OdooInstance) -> None:
         argv.only(f"{doc.database}/{doc.file}" for doc in lacking),
         owner=files.owner(shell, recovery.odoo.user),
     )
-    source = f"{instance.name}:{instance.origin.odoo.data_dir}/filestore/"
-    options = (f"--filter=merge {rules}", "--ignore-existing")
-    command = argv.copy(source, f"{recovery.odoo.data_dir}/filestore/", options=options)
-    came = _rsync(instance, "filestore", command)
-    _trash_wrong(instance, came.splitlines())
+    came = fetch(instance, rules=rules)
     files.remove(shell, rules)
-    log().info(
-        "%d files of %s came from %s", len(came.splitlines()), instance.name, instance.origin
-    )
+    log().info("%d files of %s came from %s", came, instance.name, instance.origin)
 
 
 @step("copy the files of {instance.name} back to {instance.origin} ({when})")

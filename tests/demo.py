@@ -125,6 +125,8 @@ def rows(
     outside = [e for e in away.lost_rows if failover.after is None or e.at < failover.after]
     unnamed = [each for each in away.broken_files if each.name not in failover.text]
     before = {each.name for each in away.lost_rows}
+    for each in home.broken_files:
+        print("  broken:", each, "named at failover:", each.name in failover.text)
     lost_at_failback = [each for each in home.lost_rows if each.name not in before]
     slots = lab.respaldo.psql(5433, "SELECT count(*) FROM pg_replication_slots")
     return [

@@ -8,14 +8,13 @@ TIMEOUT_SECONDS = 15
 
 
 def copy(source: str, target: str, *, options: Sequence[str] = ()) -> Argv:
-    """Copy a tree, and name each file that came.
+    """Copy a tree.
 
     >>> " ".join(copy("vps_1:/srv/data/", "/r/data/", options=("--ignore-existing",)))
-    'rsync -a --outbuf=L --out-format=%n --partial-dir=.rsync-partial --timeout=15 --ignore-existing vps_1:/srv/data/ /r/data/'
+    'rsync -a --timeout=15 --ignore-existing vps_1:/srv/data/ /r/data/'
     """
     return (
-        "rsync", "-a", "--outbuf=L", "--out-format=%n", "--partial-dir=.rsync-partial",
-        f"--timeout={TIMEOUT_SECONDS}", *options, source, target,
+        "rsync", "-a", f"--timeout={TIMEOUT_SECONDS}", *options, source, target,
     )  # fmt: skip
 
 

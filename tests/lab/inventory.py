@@ -27,6 +27,8 @@ def write(lab: Lab, folder: Path, *, filestore_seconds: int = 30) -> Path:
             "postgres": {"version": lab.generation.postgres},
             "odoo": {"sources": ["/opt/odoo/sources"]},
             "replication": {"wal_keep_mb": 64},
+            # Odoo's collector takes a large share of so small a filestore on its first run.
+            "filestore": {"max_deleted_share": 0.5},
             "schedules": {"filestore_seconds": filestore_seconds},
         },
         "instances": {
