@@ -43,6 +43,8 @@ def write(lab: Lab, folder: Path, *, filestore_seconds: int = 30) -> Path:
     path = folder / "inventory.yaml"
     path.write_text(yaml.safe_dump(document, sort_keys=False))
     secrets = folder / "secrets.yaml"
+    if secrets.exists():
+        return path
     secrets.touch(mode=0o600)
     token = f"hmac-sha256:{names.KEY}:{names.SECRET}"
     dns = {"auth_token": token, "ddns_server": lab.nameserver}

@@ -1,0 +1,58 @@
+"""From an inventory to a replica that is ready."""
+
+from blocks.instance import OdooInstance
+from flows.check import check
+
+from tests.lab.lab import Lab
+from tests.oracles import Pair, no_strangers
+from tests.stack import Stack
+
+
+def test_replicate_makes_a_standby_that_is_ready(
+    uno: Pair, dos: Pair, blocks: dict[str, OdooInstance]
+) -> None:
+    for pair in (uno, dos):
+        assert pair.is_home()
+        no_strangers(pair)
+        assert check(blocks[pair.name]).title == f"{pair.name}: green"
+
+
+def test_replicating_again_changes_nothing(lab: Lab, uno: Pair, stack: Stack) -> None:
+    before = _fingerprint(lab, uno)
+    stack.complete("replicate/vps_uno")
+    assert _fingerprint(lab, uno) == before
+    no_strangers(uno)
+
+
+def _fingerprint(lab: Lab, pair: Pair) -> list[str]:
+    """Every file that Relevo writes, and when the clusters were started."""
+    files = (
+        "find /etc/postgresql /var/lib/postgresql/.pgpass /usr/local/lib/relevo /etc/systemd/system"
+        " /home/*/.ssh /opt/odoouser/.ssh -type f -exec sha256sum {} + 2>/dev/null | sort"
+    )
+    started = "SELECT pg_postmaster_start_time()"
+    hashes = [m.run("sh", "-c", files).stdout for m in (pair.origin.machine, lab.respaldo)]
+    return [*hashes, pair.at_origin(started), pair.at_recovery(started)]
+
+
+def test_the_roles_have_no_more_than_they_need(uno: Pair) -> None:
+    sql = (
+        "SELECT string_agg(rolname || rolsuper || rolreplication || rolcreatedb, ' ' ORDER BY 1) "
+        "FROM pg_roles WHERE rolname LIKE 'replica%'"
+    )
+    assert uno.at_origin(sql) == "replica_rewindfalsefalsefalse replica_userfalsetruefalse"
+    stored = "SELECT bool_and(rolpassword LIKE 'SCRAM-SHA-256$%') FROM pg_authid WHERE rolname LIKE 'replica%'"
+    assert uno.at_origin(stored) == "t"
+
+
+def test_the_key_of_the_recovery_host_opens_no_shell_and_writes_nothing(uno: Pair) -> None:
+    for words in (
+        ("ssh", "vps_uno", "id"),
+        ("ssh", "vps_uno"),
+        ("rsync", "/etc/hostname", "vps_uno:/tmp/stolen"),
+        ("rsync", "/etc/hostname", f"vps_uno:{uno.origin.data_dir}/stolen"),
+        ("rsync", "vps_uno:/etc/passwd", "/tmp/"),
+        ("rsync", "--remove-source-files", f"vps_uno:{uno.origin.data_dir}/", "/tmp/x/"),
+    ):
+        assert uno.recovery.run(*words, user="odoouser", check=False).returncode != 0, words
+    assert uno.origin.machine.run("ls", uno.origin.data_dir).stdout.count("stolen") == 0

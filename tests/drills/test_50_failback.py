@@ -1,0 +1,128 @@
+"""Home again, by each of the ways."""
+
+from collections.abc import Callable
+
+import pytest
+from blocks.errors import Refused
+from blocks.instance import OdooInstance
+from flows.failback import failback
+from flows.failover import failover
+from flows.pg_rewind import pg_rewind
+
+from tests.lab.client import Client, audit
+from tests.oracles import Pair, no_strangers, one_writer
+
+DOWN = {"origin_is_down": True, "reason": "drill"}
+
+
+def _fork(pair: Pair, block: OdooInstance) -> None:
+    """Let the origin go on by itself after a failover, as a VPS does that was only cut off."""
+    pair.origin.machine.cut()
+    failover(block, **DOWN)
+    pair.at_origin("CREATE TABLE only_here AS SELECT generate_series(1, 1000) AS n", "cliente1")
+    pair.at_recovery("CREATE TABLE outage AS SELECT generate_series(1, 1000) AS n", "cliente1")
+    pair.origin.machine.heal()
+
+
+def _settle(pair: Pair) -> None:
+    """The outage's rows are home, what only the origin had is gone from there but kept aside."""
+    assert pair.at_origin("SELECT count(*) FROM outage", "cliente1") == "1000"
+    assert pair.at_origin("SELECT to_regclass('only_here') IS NULL", "cliente1") == "t"
+    aside = "ls -d /var/lib/postgresql/*/*.quarantine-* | grep -c quarantine"
+    assert int(pair.origin.machine.run("sh", "-c", aside).stdout) >= 1
+    owner = "SELECT string_agg(DISTINCT pg_get_userbyid(datdba), ',') FROM pg_database WHERE datname LIKE 'cliente%'"
+    assert pair.at_origin(owner) == "odoo"
+    pair.at_origin("DROP TABLE outage", "cliente1")
+    no_strangers(pair)
+
+
+def test_writes_that_only_the_origin_has_are_rewound_and_kept_aside(
+    uno: Pair, blocks: dict[str, OdooInstance]
+) -> None:
+    _fork(uno, blocks["vps_uno"])
+    failback(blocks["vps_uno"])
+    _settle(uno)
+
+
+def test_pg_rewind_is_refused_the_second_time(uno: Pair, blocks: dict[str, OdooInstance]) -> None:
+    _fork(uno, blocks["vps_uno"])
+    pg_rewind(blocks["vps_uno"])
+    with pytest.raises(Refused, match="already follows"):
+        pg_rewind(blocks["vps_uno"])
+    failback(blocks["vps_uno"])
+    _settle(uno)
+
+
+def test_a_rewind_that_died_half_way_is_never_rewound_again_but_cloned(
+    dos: Pair, blocks: dict[str, OdooInstance]
+) -> None:
+    """The marker is there, and its end is not: the worker and the host died in the middle."""
+    _fork(dos, blocks["vps_dos"])
+    dos.origin.machine.run("mkdir", "-p", "/var/lib/relevo/vps_dos")
+    dos.origin.machine.write("/var/lib/relevo/vps_dos/rewind", "started\n")
+    failback(blocks["vps_dos"])
+    _settle(dos)
+
+
+def test_where_the_wal_for_a_rewind_is_gone_the_origin_is_cloned_anew(
+    dos: Pair, blocks: dict[str, OdooInstance], customer: Callable[[Pair], Client]
+) -> None:
+    _fork(dos, blocks["vps_dos"])
+    client = customer_at_recovery(dos, customer)
+    machine = dos.origin.machine
+    machine.run("systemctl", "stop", "odoo", f"postgresql@{dos.lab.generation.postgres}-clientes")
+    machine.run("sh", "-c", "cd /var/lib/postgresql/*/clientes/pg_wal && ls | grep -E '^[0-9A-F]{24}$' | sort | head -n -1 | xargs -r rm")
+    dos.at_recovery("SELECT 1")
+    failback(blocks["vps_dos"])
+    client.move_to(*dos.origin.odoo)
+    client.wait_until_acknowledged(5)
+    client.stop()
+    assert audit(*dos.origin.odoo, client.journal).whole
+    _settle(dos)
+
+
+def customer_at_recovery(pair: Pair, customer: Callable[[Pair], Client]) -> Client:
+    client = customer(pair)
+    client.move_to(pair.recovery.address, pair.http_port)
+    client.wait_until_acknowledged(10)
+    return client
+
+
+def test_the_literal_runbook_is_refused(dos: Pair, blocks: dict[str, OdooInstance]) -> None:
+    """Rewound, then started without a signal file: a second primary on the same timeline.
+
+    That is what the runbook's text makes, and what pg_rewind then calls "no rewind required".
+    """
+    _fork(dos, blocks["vps_dos"])
+    pg_rewind(blocks["vps_dos"])
+    version, machine = dos.lab.generation.postgres, dos.origin.machine
+    unit = f"postgresql@{version}-clientes"
+    machine.run("systemctl", "stop", unit)
+    machine.run("rm", f"/var/lib/postgresql/{version}/clientes/standby.signal")
+    machine.run("systemctl", "start", unit)
+    dos.at_origin("CREATE TABLE forked AS SELECT 1 AS n", "cliente1")
+
+    with pytest.raises(Refused, match="silent fork"):
+        failback(blocks["vps_dos"])
+    assert dos.at_recovery("SELECT pg_is_in_recovery()") == "f"
+    assert dos.at_recovery("SELECT count(*) FROM outage", "cliente1") == "1000"
+
+    failback(blocks["vps_dos"], reclone=True)
+    _settle(dos)
+
+
+def test_three_round_trips_in_a_row_leave_no_strangers(
+    uno: Pair, blocks: dict[str, OdooInstance], customer: Callable[[Pair], Client]
+) -> None:
+    client = customer(uno)
+    for _ in range(3):
+        with one_writer(uno):
+            failover(blocks["vps_uno"])
+            client.move_to(uno.recovery.address, uno.http_port)
+            client.wait_until_acknowledged(3)
+            failback(blocks["vps_uno"])
+        client.move_to(*uno.origin.odoo)
+        client.wait_until_acknowledged(3)
+        no_strangers(uno)
+    client.stop()
+    assert audit(*uno.origin.odoo, client.journal).whole

@@ -1,0 +1,35 @@
+"""After everything that the drills have done: no secret anywhere that it does not belong."""
+
+import yaml
+
+from tests.lab.lab import Lab
+from tests.oracles import Pair
+from tests.stack import Stack
+
+
+def test_no_secret_is_in_what_prefect_keeps_or_in_any_log(
+    lab: Lab, uno: Pair, dos: Pair, stack: Stack, inventory_path: "object"
+) -> None:
+    secrets = yaml.safe_load(inventory_path.with_name("secrets.yaml").read_text())  # type: ignore[attr-defined]
+    words = [
+        secret
+        for entry in secrets.values()
+        for secret in (entry["replication"], entry["rewind"], *entry.get("dns", {}).values())
+        if secret != lab.nameserver
+    ]
+    words += [words[-1].rsplit(":", 1)[1]] if ":" in words[-1] else []
+    kept = stack.everything_stored()
+    assert "failover" in kept, "the search looks at the right place"
+    for word in words:
+        assert word not in kept
+        for machine in lab.machines:
+            found = machine.run(
+                "grep", "-rlF", word, "/var/log", "/etc", "/run/relevo", "/var/lib/relevo",
+                check=False,
+            ).stdout  # fmt: skip
+            assert found == "", f"{machine.name}: {found}"
+            in_data = machine.run(
+                "sh", "-c", f"grep -lF '{word}' /var/lib/postgresql/*/*/postgresql.auto.conf",
+                check=False,
+            ).stdout  # fmt: skip
+            assert in_data == ""

@@ -1,0 +1,145 @@
+"""What must be true after every procedure, measured on the hosts and not in Prefect."""
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.lab.lab import Lab, Origin
+from tests.lab.machine import Machine
+
+# One loop inside each host, so that no network stands between the question and the answer.
+PROBE = r"""
+while [ -e /run/relevo-probe ]; do
+    printf '%s ' "$(date +%s.%N)"
+    runuser -u postgres -- /usr/lib/postgresql/$1/bin/psql -h /var/run/postgresql -p "$2" \
+        -d postgres -XAtqc 'SELECT pg_is_in_recovery()' 2>/dev/null || echo -
+    sleep 0.1
+done
+"""
+
+
+class Pair:
+    """An instance of the lab with both of its ends."""
+
+    def __init__(self, lab: Lab, name: str, origin: Origin, port: int, http_port: int) -> None:
+        self.lab, self.name, self.origin = lab, name, origin
+        self.port, self.http_port = port, http_port
+
+    @property
+    def recovery(self) -> Machine:
+        return self.lab.respaldo
+
+    def at_origin(self, sql: str, database: str = "postgres") -> str:
+        return self.origin.machine.psql(self.origin.port, sql, database)
+
+    def at_recovery(self, sql: str, database: str = "postgres") -> str:
+        return self.recovery.psql(self.port, sql, database)
+
+    @property
+    def ends(self) -> list[tuple[Machine, int]]:
+        return [(self.origin.machine, self.origin.port), (self.recovery, self.port)]
+
+    def is_home(self) -> bool:
+        """The origin serves and the recovery follows it."""
+        return (
+            self.at_origin("SELECT pg_is_in_recovery()") == "f"
+            and self.at_recovery("SELECT pg_is_in_recovery()") == "t"
+            and self.at_origin(
+                "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' "
+                f"AND application_name = '{self.name}'"
+            )
+            == "1"
+        )
+
+
+def no_strangers(pair: Pair) -> None:
+    """Nothing is left of a procedure: slots, signal files, markers, permissions, records."""
+    version, data = pair.lab.generation.postgres, "/var/lib/postgresql"
+    slots = "SELECT string_agg(slot_name || ' ' || active, ',') FROM pg_replication_slots"
+    assert pair.at_origin(slots) == f"{pair.name} true"
+    assert pair.at_recovery(slots) == ""
+    origin, recovery = pair.origin.machine, pair.recovery
+    signals = f"find {data}/{version}/*/ -maxdepth 1 -name '*.signal'"
+    assert _lines(origin, signals) == []
+    assert _lines(recovery, f"{signals} -path '*{pair.name}*'") == [
+        f"{data}/{version}/{pair.name}/standby.signal"
+    ]
+    records = {"identity.json", "link.json"}
+    assert set(_lines(recovery, f"ls /var/lib/relevo/{pair.name}")) <= records
+    assert _lines(origin, f"ls /var/lib/relevo/{pair.name} 2>/dev/null || true") == []
+    assert _lines(origin, f"ls /run/relevo/{pair.name}.writable 2>/dev/null || true") == []
+    assert _start_conf(origin, version, pair.origin.cluster) == "auto"
+    assert _start_conf(recovery, version, pair.name) == "auto"
+    unit = f"odoo_{pair.name}.service"
+    assert recovery.run("systemctl", "is-active", unit, check=False).stdout != "active\n"
+    assert recovery.run("systemctl", "is-enabled", unit, check=False).stdout == "disabled\n"
+    assert origin.run("systemctl", "is-enabled", pair.origin.unit).stdout == "enabled\n"
+    transient = "systemctl list-units --all --plain --no-legend 'relevo-*' | awk '{print $1}'"
+    assert [u for u in _lines(recovery, transient) if pair.name in u] == []
+    assert _lines(origin, transient) == []
+
+
+def _lines(machine: Machine, command: str) -> list[str]:
+    return machine.run("sh", "-c", command).stdout.split("\n")[:-1]
+
+
+def _start_conf(machine: Machine, version: int, cluster: str) -> str:
+    text = machine.read(f"/etc/postgresql/{version}/{cluster}/start.conf")
+    return re.sub(r"#.*", "", text).strip()
+
+
+@contextmanager
+def one_writer(pair: Pair) -> Iterator[None]:
+    """Ask both ends all the while; fail if both ever accepted writes at the same time."""
+    answers: list[list[tuple[float, str]]] = [[], []]
+    threads = []
+    for index, (machine, port) in enumerate(pair.ends):
+        machine.run("touch", "/run/relevo-probe")
+        version = str(pair.lab.generation.postgres)
+
+        def probe(index: int = index, machine: Machine = machine, port: int = port) -> None:
+            said = machine.run("sh", "-c", PROBE, "probe", version, str(port)).stdout
+            pairs = (line.split() for line in said.splitlines())
+            answers[index] = [(float(at), role) for at, role in pairs]
+
+        threads.append(threading.Thread(target=probe, daemon=True))
+        threads[-1].start()
+    try:
+        yield
+    finally:
+        for machine, _ in pair.ends:
+            machine.run("rm", "-f", "/run/relevo-probe")
+        for thread in threads:
+            thread.join(timeout=30)
+    assert all(len(each) > 5 for each in answers), "the probe of one end has not run"
+    both = overlaps(*answers)
+    assert not both, f"both ends accepted writes at {both[:5]}"
+
+
+def overlaps(
+    one: list[tuple[float, str]], other: list[tuple[float, str]]
+) -> list[tuple[float, float]]:
+    """Times at which one end accepted writes between two moments at which the other did.
+
+    >>> overlaps([(1.0, "f"), (2.0, "f")], [(1.5, "f")])
+    [(1.0, 2.0)]
+    >>> overlaps([(1.0, "f"), (2.0, "-")], [(1.5, "t"), (2.5, "f")])
+    []
+    """
+    spans = [
+        (begin, end)
+        for (begin, role), (end, then) in zip(other, other[1:], strict=False)
+        if role == then == "f"
+    ] + [
+        (begin, end)
+        for (begin, role), (end, then) in zip(one, one[1:], strict=False)
+        if role == then == "f"
+    ]
+    writes = [at for at, role in (*one, *other) if role == "f"]
+    inside = [
+        (begin, end)
+        for begin, end in spans
+        if any(begin < at < end for at in writes)
+    ]
+    return sorted(set(inside))
