@@ -2,17 +2,24 @@
 
 
 def put(text: str, *, name: str, lines: str) -> str:
-    r"""Put a named block first in a file, in place of its former self.
+    r"""Put a named block in place of its former self, or first in the file.
 
-    >>> print(put("a\n# relevo vps_1: begin\nold\n# relevo vps_1: end\n", name="vps_1", lines="new\n"))
+    >>> print(put("a\n", name="vps_1", lines="new\n"))
     # relevo vps_1: begin
     new
     # relevo vps_1: end
     a
     <BLANKLINE>
+    >>> once = put(put("a\n", name="x", lines="1"), name="y", lines="2")
+    >>> put(once, name="x", lines="1") == once
+    True
     """
     begin, end = f"# relevo {name}: begin", f"# relevo {name}: end"
-    return f"{begin}\n{lines.rstrip()}\n{end}\n" + without(text, name=name)
+    block = f"{begin}\n{lines.rstrip()}\n{end}\n"
+    before, mark, after = f"\n{text}".partition(f"\n{begin}\n")
+    if not mark:
+        return block + text
+    return f"{before}\n".removeprefix("\n") + block + without(begin + "\n" + after, name=name)
 
 
 def without(text: str, *, name: str) -> str:

@@ -28,13 +28,14 @@ def _escape(field: str) -> str:
 
 
 def merge(text: str, entries: Iterable[Entry]) -> str:
-    r"""Put these entries first, in place of their former selves; leave all others.
+    r"""Put these entries in place of their former selves, or first; leave all others.
 
     >>> merge("other:1:*:u:p\nh:5432:*:r:old\n", [Entry("h", 5432, "*", "r", "new")])
-    'h:5432:*:r:new\nother:1:*:u:p\n'
+    'other:1:*:u:p\nh:5432:*:r:new\n'
     """
-    wanted = {entry.key: f"{entry.key}:{_escape(entry.password)}" for entry in entries}
-    others = [
-        line for line in text.splitlines() if not any(line.startswith(key + ":") for key in wanted)
-    ]
-    return "".join(f"{line}\n" for line in [*wanted.values(), *others])
+    wanted = {f"{entry.key}:": f"{entry.key}:{_escape(entry.password)}" for entry in entries}
+    lines = []
+    for line in text.splitlines():
+        key = next((key for key in wanted if line.startswith(key)), None)
+        lines.append(wanted.pop(key) if key else line)
+    return "".join(f"{line}\n" for line in [*wanted.values(), *lines])
