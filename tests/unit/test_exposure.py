@@ -1,0 +1,89 @@
+"""What a failover may lose is bounded by what was known, and never flattered."""
+
+import pytest
+
+from tasks.read.exposure import Exposure, Sample, rate
+from tasks.read.lsn import Lsn
+
+NOW = 1_800_000_000.0
+RECEIVED = Lsn(10_000)
+
+
+def estimate(
+    *, last_commit: float | None = None, known_lag: int = 0, samples: list[Sample] | None = None
+) -> Exposure:
+    return Exposure.estimate(
+        now=NOW,
+        last_commit=last_commit,
+        received=RECEIVED,
+        known_lag=known_lag,
+        samples=samples or [],
+    )
+
+
+def test_the_last_commit_seen_here_bounds_the_loss() -> None:
+    exposure = estimate(last_commit=NOW - 12.5)
+
+    assert exposure.seconds == 12.5
+    assert exposure.last_commit == "2027-01-15T07:59:47.500+00:00"
+
+
+def test_a_quiet_origin_is_bounded_by_the_sample_of_which_all_is_here() -> None:
+    """Nothing was committed for an hour, and ten seconds ago the origin had no more than we."""
+    exposure = estimate(last_commit=NOW - 3600, samples=[Sample(NOW - 10, RECEIVED)])
+
+    assert exposure.seconds == 10
+
+
+def test_a_sample_of_which_something_is_missing_here_bounds_nothing() -> None:
+    exposure = estimate(last_commit=NOW - 3600, samples=[Sample(NOW - 10, Lsn(10_001))])
+
+    assert exposure.seconds == 3600
+
+
+def test_a_later_commit_beats_an_older_sample() -> None:
+    exposure = estimate(last_commit=NOW - 5, samples=[Sample(NOW - 60, Lsn(1))])
+
+    assert exposure.seconds == 5
+
+
+def test_a_clock_that_runs_ahead_at_the_origin_makes_no_negative_loss() -> None:
+    assert estimate(last_commit=NOW + 7).seconds == 0
+
+
+def test_what_is_not_known_is_said_to_be_unknown() -> None:
+    exposure = estimate(known_lag=42)
+
+    assert exposure.seconds is None
+    assert str(exposure) == "an unknown number of commits, about 42 bytes of WAL"
+
+
+def test_bytes_are_the_known_lag_and_the_usual_rate() -> None:
+    samples = [Sample(NOW - 30, Lsn(1_000)), Sample(NOW - 20, Lsn(3_000))]
+
+    exposure = estimate(last_commit=NOW - 10, known_lag=500, samples=samples)
+
+    assert exposure.about_bytes == 500 + 200 * 10
+
+
+def test_an_estimate_is_never_called_lossless() -> None:
+    assert not estimate(last_commit=NOW).lossless
+    assert Exposure.none().lossless
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        pytest.param([Sample(0, Lsn(5))], id="one_sample"),
+        pytest.param([Sample(5, Lsn(0)), Sample(5, Lsn(9))], id="two_at_one_time"),
+        pytest.param([Sample(9, Lsn(0)), Sample(5, Lsn(9))], id="a_clock_set_back"),
+        pytest.param([Sample(0, Lsn(9)), Sample(5, Lsn(0))], id="another_cluster"),
+    ],
+)
+def test_samples_that_make_no_sense_have_no_rate(samples: list[Sample]) -> None:
+    assert rate(samples) == 0
+
+
+@pytest.mark.parametrize("exposure", [Exposure.none(), estimate(last_commit=NOW - 1)])
+def test_an_exposure_survives_being_noted_down(exposure: Exposure) -> None:
+    assert Exposure.from_facts(exposure.facts()) == exposure

@@ -1,0 +1,165 @@
+"""By which way a node rejoins, case by case."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+
+from tasks.read.controldata import ControlData
+from tasks.read.lsn import Lsn
+from tasks.read.rejoin import Leader, way
+
+SYSTEM = "7711701281883249531"
+FORK = Lsn.parse("0/5000098")
+BEFORE, AFTER = Lsn.parse("0/5000028"), Lsn.parse("0/5000100")
+NOWHERE = Lsn(0)
+
+LEADER = Leader(
+    system_identifier=SYSTEM, timeline=2, forks={1: FORK}, position=Lsn.parse("0/6000000")
+)
+FORMER_PRIMARY = ControlData(
+    system_identifier=SYSTEM,
+    state="shut down",
+    timeline=1,
+    checkpoint=BEFORE,
+    minimum_recovery_end=NOWHERE,
+    checksums=False,
+    log_hints=True,
+)
+FORMER_STANDBY = replace(FORMER_PRIMARY, state="shut down in recovery", minimum_recovery_end=BEFORE)
+ON_TIMELINE_2 = replace(FORMER_STANDBY, timeline=2)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A node, the way that it must take, and words of the reason."""
+
+    name: str
+    node: ControlData
+    kind: str
+    why: str
+    rewind: str = ""
+    leader: Leader = LEADER
+
+
+CASES = [
+    Case(
+        "a clean shutdown that the leader received is followed",
+        FORMER_PRIMARY, "follow", "received its shutdown checkpoint",
+    ),
+    Case(
+        "a clean shutdown exactly at the fork was not received",
+        replace(FORMER_PRIMARY, checkpoint=FORK), "rewind", "wrote after the fork",
+    ),
+    Case(
+        "a clean shutdown after the fork is rewound",
+        replace(FORMER_PRIMARY, checkpoint=AFTER), "rewind", "wrote after the fork at 0/5000098",
+    ),
+    Case(
+        "a crashed primary is rewound wherever its last checkpoint was",
+        replace(FORMER_PRIMARY, state="in production"), "rewind", "wrote after the fork",
+    ),
+    Case(
+        "a primary that died in its own crash recovery is no standby",
+        replace(FORMER_PRIMARY, state="in crash recovery", minimum_recovery_end=BEFORE),
+        "rewind", "wrote after the fork",
+    ),
+    Case(
+        "a primary that died while it was shutting down did not shut down",
+        replace(FORMER_PRIMARY, state="shutting down"), "rewind", "wrote after the fork",
+    ),
+    Case(
+        "a standby that had not come to the fork follows",
+        FORMER_STANDBY, "follow", "had not passed the fork",
+    ),
+    Case(
+        "a standby that stopped exactly at the fork follows",
+        replace(FORMER_STANDBY, minimum_recovery_end=FORK), "follow", "had not passed the fork",
+    ),
+    Case(
+        "a standby that was killed before the fork follows",
+        replace(FORMER_STANDBY, state="in archive recovery"), "follow", "had not passed the fork",
+    ),
+    Case(
+        "a standby that had passed the fork is rewound",
+        replace(FORMER_STANDBY, minimum_recovery_end=AFTER), "rewind", "wrote after the fork",
+    ),
+    Case(
+        "a standby of the leader's own timeline follows",
+        ON_TIMELINE_2, "follow", "standby on the leader's timeline",
+    ),
+    Case(
+        "a standby that has just what the leader has follows",
+        replace(ON_TIMELINE_2, minimum_recovery_end=LEADER.position),
+        "follow", "standby on the leader's timeline",
+    ),
+    Case(
+        "a standby that is ahead of the leader on one timeline is a fork nobody recorded",
+        replace(ON_TIMELINE_2, minimum_recovery_end=Lsn.parse("0/6000001")),
+        "refuse", "silent fork",
+    ),
+    Case(
+        "a second primary on the leader's own timeline is a fork nobody recorded",
+        replace(ON_TIMELINE_2, state="shut down", minimum_recovery_end=NOWHERE),
+        "refuse", "accepted writes on the leader's own timeline",
+    ),
+    Case(
+        "a crashed second primary on the leader's own timeline is refused as well",
+        replace(ON_TIMELINE_2, state="in production", minimum_recovery_end=NOWHERE),
+        "refuse", "accepted writes on the leader's own timeline",
+    ),
+    Case(
+        "a node that is ahead in timelines is refused: it may be the newer truth",
+        replace(FORMER_PRIMARY, timeline=3), "refuse", "timeline 3, ahead of 2",
+    ),
+    Case(
+        "another cluster is refused",
+        replace(FORMER_PRIMARY, system_identifier="1"), "refuse", "another cluster",
+    ),
+    Case(
+        "another cluster is refused before its marker is believed",
+        replace(FORMER_PRIMARY, system_identifier="1"), "refuse", "another cluster", rewind="done",
+    ),
+    Case(
+        "a rewind that died half-way leaves nothing to follow with",
+        FORMER_PRIMARY, "reclone", "died half-way", rewind="started",
+    ),
+    Case(
+        "a rewind that has finished is followed and not done twice",
+        replace(FORMER_PRIMARY, checkpoint=AFTER), "follow", "has finished", rewind="done",
+    ),
+    Case(
+        "a timeline that the leader never was on is re-cloned",
+        replace(FORMER_PRIMARY, timeline=2), "reclone", "does not descend from timeline 2",
+        leader=replace(LEADER, timeline=3),
+    ),
+    Case(
+        "a standby of a timeline that the leader never was on is re-cloned",
+        replace(FORMER_STANDBY, timeline=2), "reclone", "does not descend from timeline 2",
+        leader=replace(LEADER, timeline=3),
+    ),
+    Case(
+        "without hints and checksums nothing can be rewound",
+        replace(FORMER_PRIMARY, checkpoint=AFTER, log_hints=False), "reclone", "neither checksums",
+    ),
+    Case(
+        "checksums alone are enough for a rewind",
+        replace(FORMER_PRIMARY, checkpoint=AFTER, log_hints=False, checksums=True),
+        "rewind", "wrote after the fork",
+    ),
+    Case(
+        "without hints and checksums a clean shutdown still follows",
+        replace(FORMER_PRIMARY, log_hints=False), "follow", "received its shutdown checkpoint",
+    ),
+    Case(
+        "two failovers later the oldest fork decides",
+        replace(FORMER_PRIMARY, checkpoint=BEFORE), "follow", "received its shutdown checkpoint",
+        leader=replace(LEADER, timeline=3, forks={1: FORK, 2: AFTER}),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "_"))
+def test_the_cheapest_safe_way_is_taken(case: Case) -> None:
+    chosen = way(case.node, case.leader, rewind=case.rewind)
+
+    assert (chosen.kind, case.why in chosen.why) == (case.kind, True), chosen
