@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LEASE_SECONDS = 30
 BEAT_SECONDS = 5
+SYNC_SECONDS = 60
 SYNC = "rsync-filestore"
 
 HOLD = """
@@ -37,15 +38,13 @@ while read -r -t "$3" beat && [ "$beat" != bye ]; do :; done
 
 
 @contextlib.contextmanager
-def held(
-    instance: OdooInstance, procedure: str, *, wait_seconds: float = 0, preempt: bool = False
-) -> Iterator[None]:
+def held(instance: OdooInstance, procedure: str, *, preempt: bool = False) -> Iterator[None]:
     """Hold the instance while a procedure runs; raise Busy when another one does.
 
-    `preempt` ends a running copy of files rather than waiting for it.
+    A copy of files that is under way is waited for, or ended with `preempt`.
     """
     shell = instance.recovery.host.shell()
-    channel = _acquire(shell, instance, procedure, wait_seconds=wait_seconds, preempt=preempt)
+    channel = _acquire(shell, instance, procedure, preempt=preempt)
     lease, done = Lease(instance.name), threading.Event()
     beats = threading.Thread(target=_beat, args=(channel, lease, done), daemon=True)
     token = HELD.set(lease)
@@ -60,9 +59,9 @@ def held(
 
 
 def _acquire(
-    shell: Shell, instance: OdooInstance, procedure: str, *, wait_seconds: float, preempt: bool
+    shell: Shell, instance: OdooInstance, procedure: str, *, preempt: bool
 ) -> "paramiko.Channel":
-    deadline = time.monotonic() + wait_seconds
+    deadline = time.monotonic() + SYNC_SECONDS
     while True:
         argv = ("bash", "-c", HOLD, "hold", instance.name, procedure, str(LEASE_SECONDS))
         channel = shell.hold(argv)
@@ -71,10 +70,10 @@ def _acquire(
             return channel
         _hang_up(channel)
         holder = answer.removeprefix("busy").strip() or "nobody known"
-        if preempt and holder.endswith(SYNC):
+        syncing = holder.endswith(SYNC)
+        if preempt and syncing:
             _end_sync(shell, instance, holder)
-            preempt, deadline = False, max(deadline, time.monotonic() + LEASE_SECONDS)
-        if time.monotonic() > deadline:
+        if not syncing or time.monotonic() > deadline:
             raise Busy(
                 f"{instance.name} is busy on {shell.host}: {holder} (process and procedure)",
                 hint=f"wait for it to end; a dead worker's lock is free after {LEASE_SECONDS} s",

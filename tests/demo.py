@@ -56,7 +56,7 @@ def step(what: str) -> Iterator[None]:
 
 def play(lab: Lab, stack: Stack, folder: Path) -> bool:
     """Tell the story; return whether every promise held."""
-    path = inventory.write(lab, folder)
+    path = inventory.write(lab, folder, filestore_seconds=30)
     stack.run("--inventory", str(path), "apply")
     stack.start_worker()
     journal = folder / "journal"

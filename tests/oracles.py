@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.lab.lab import Lab, Origin
-from tests.lab.machine import Machine
+from tests.lab.machine import Machine, wait_until
 
 # One loop inside each host, so that no network stands between the question and the answer.
 PROBE = r"""
@@ -76,7 +76,10 @@ def no_strangers(pair: Pair) -> None:
     assert recovery.run("systemctl", "is-enabled", unit, check=False).stdout == "disabled\n"
     assert origin.run("systemctl", "is-enabled", pair.origin.unit).stdout == "enabled\n"
     transient = "systemctl list-units --all --plain --no-legend 'relevo-*' | awk '{print $1}'"
-    assert [u for u in _lines(recovery, transient) if pair.name in u] == []
+    wait_until(
+        lambda: not [u for u in _lines(recovery, transient) if pair.name in u],
+        "no long command is left (but for a scheduled copy that ends by itself)",
+    )
     assert _lines(origin, transient) == []
 
 

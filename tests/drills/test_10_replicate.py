@@ -37,7 +37,7 @@ def _fingerprint(lab: Lab, pair: Pair) -> list[str]:
 
 def test_the_roles_have_no_more_than_they_need(uno: Pair) -> None:
     sql = (
-        "SELECT string_agg(rolname || rolsuper || rolreplication || rolcreatedb, ' ' ORDER BY 1) "
+        "SELECT string_agg(rolname || rolsuper || rolreplication || rolcreatedb, ' ' ORDER BY rolname) "
         "FROM pg_roles WHERE rolname LIKE 'replica%'"
     )
     assert uno.at_origin(sql) == "replica_rewindfalsefalsefalse replica_userfalsetruefalse"

@@ -42,13 +42,13 @@ def test_an_emptied_origin_is_refused_and_nothing_is_deleted(
     rsync_filestore(blocks["vps_uno"])
     before = _count(uno, HELD)
     store = f"{uno.origin.data_dir}/filestore"
-    uno.origin.machine.run("mv", store, f"{store}.away")
+    uno.origin.machine.run("mv", store, "/var/lib/unmounted")
     uno.origin.machine.run("install", "-d", "-o", "odoo", store)
     with pytest.raises(Refused, match=r"files of vps_uno .* are gone at the origin"):
         rsync_filestore(blocks["vps_uno"])
     assert _count(uno, HELD) == before
     uno.origin.machine.run("rmdir", store)
-    uno.origin.machine.run("mv", f"{store}.away", store)
+    uno.origin.machine.run("mv", "/var/lib/unmounted", store)
 
 
 def test_a_truncated_file_at_the_origin_never_replaces_the_good_copy(

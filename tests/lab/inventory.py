@@ -10,7 +10,7 @@ from tests.lab.lab import Lab, Origin
 BASE = "/opt/odoouser/respaldo_filestore"
 
 
-def write(lab: Lab, folder: Path, *, filestore_seconds: int = 30) -> Path:
+def write(lab: Lab, folder: Path, *, filestore_seconds: int = 3600) -> Path:
     """Write inventory.yaml and secrets.yaml for both origins; return the inventory's path."""
     folder.mkdir(parents=True, exist_ok=True)
     recovery = lab.respaldo
