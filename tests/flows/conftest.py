@@ -1,0 +1,129 @@
+"""Stories run in this process, against a private Prefect server and hosts that are tables."""
+
+import os
+
+os.environ["DO_NOT_TRACK"] = "1"
+os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import TypeAlias
+
+import pytest
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.testing.utilities import prefect_test_harness
+from pydantic import SecretStr
+
+from blocks.cluster import Cluster
+from blocks.errors import Unreachable
+from blocks.host import Host
+from blocks.instance import Dns, OdooInstance, Place, Replication
+from blocks.odoo import Odoo
+from blocks.shell import Shell
+from tests.fakes import Answer, FakeHost
+
+CONTROL = Path(__file__).parents[1] / "unit" / "data"
+SECRETS = ("streaming-password", "rewinding-password", "dns-token-of-the-provider")
+Hosts: TypeAlias = "Callable[[FakeHost, FakeHost], None]"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def prefect() -> Iterator[None]:
+    """One server for all stories; it takes most of the time that they take."""
+    quiet = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+    with quiet, prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture
+def instance() -> OdooInstance:
+    """One customer's server, and its stand-in on the recovery host."""
+    return OdooInstance(
+        name="vps_1",
+        origin=Place(
+            kind="origin",
+            host=Host(name="uno", address="192.0.2.1", peer_address="10.0.0.1"),
+            cluster=Cluster(version=13),
+            odoo=Odoo(),
+        ),
+        recovery=Place(
+            kind="recovery",
+            host=Host(name="due", address="192.0.2.2", peer_address="10.0.0.2"),
+            cluster=Cluster(version=13, name="vps_1", port=5433),
+            odoo=Odoo(
+                unit="odoo_vps_1.service", config=PurePosixPath("/srv/vps_1/odoo.conf"),
+                data_dir=PurePosixPath("/srv/vps_1/data"), http_port=8169,
+                longpolling_port=8172,
+            ),
+        ),
+        directory=PurePosixPath("/srv/vps_1"),
+        replication=Replication(
+            password=SecretStr(SECRETS[0]), rewind_password=SecretStr(SECRETS[1])
+        ),
+        domains=("shop.example.com",),
+        dns=Dns(
+            provider="ddns", zone="example.com", options={"auth_token": SecretStr(SECRETS[2])}
+        ),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def hosts(monkeypatch: pytest.MonkeyPatch) -> Hosts:
+    """Put two fakes in place of the two servers, at the one seam."""
+
+    def put(uno: FakeHost, due: FakeHost) -> None:
+        by_name = {"uno": uno, "due": due}
+
+        def shell(self: Host) -> Shell:
+            return by_name[self.name].shell()
+
+        monkeypatch.setattr(Host, "shell", shell)
+
+    return put
+
+
+def control(state: str) -> str:
+    """What pg_controldata of a real PostgreSQL 13 said in this state."""
+    return (CONTROL / f"pg_controldata_13_{state}.txt").read_text()
+
+
+def identity(state: str) -> str:
+    line = next(each for each in control(state).splitlines() if "system identifier" in each)
+    return json.dumps({"system_identifier": line.split()[-1]})
+
+
+def dead() -> FakeHost:
+    """An origin that does not answer."""
+    return FakeHost("uno", {"*": Unreachable("uno did not answer", hint="see that uno is up")})
+
+
+def standby(**more: Answer) -> dict[str, Answer]:
+    """A recovery host that follows, built and ready."""
+    return {
+        **more,
+        "hold vps_1 * 30": "held",
+        "pg_lsclusters --no-header": (
+            "13 vps_1 5433 online,recovery postgres /var/lib/postgresql/13/vps_1 /x.log\n"
+        ),
+        "SELECT pg_is_in_recovery()": "t\n",
+        "*/pg_controldata -D /var/lib/postgresql/13/vps_1": control("in_archive_recovery"),
+        "SELECT pg_is_wal_replay_paused()": "f\n",
+        "read /var/lib/relevo/vps_1/identity.json": identity("in_archive_recovery"),
+        "read /var/lib/relevo/vps_1/*.json": "",
+        "test -e *": 0,
+        "systemctl is-active odoo_vps_1.service": "inactive\n",
+        "ss -Hltn *": "",
+    }
+
+
+def serving() -> dict[str, Answer]:
+    """A recovery host that was failed over to, and serves the customers."""
+    return {
+        **standby(),
+        "pg_lsclusters --no-header": (
+            "13 vps_1 5433 online postgres /var/lib/postgresql/13/vps_1 /x.log\n"
+        ),
+        "SELECT pg_is_in_recovery()": "f\n",
+        "*/pg_controldata -D /var/lib/postgresql/13/vps_1": control("in_production"),
+    }

@@ -1,0 +1,138 @@
+"""What a procedure refuses, it refuses before it has changed anything."""
+
+import pytest
+
+from blocks.errors import Busy, Refused
+from blocks.instance import OdooInstance
+from flows.failover import failover
+from flows.rsync_filestore import rsync_filestore
+from tasks.filestore import Kind
+from tests.fakes import FakeHost
+from tests.flows.conftest import Hosts, dead, serving, standby
+
+EXPOSURE = '[{"commit": 1800000000.0, "now": 1800000012.5, "sent": "0/3000100"}]'
+LAST = {
+    "SELECT extract(epoch FROM pg_last_xact_replay_timestamp())*": EXPOSURE,
+    "SELECT greatest(pg_last_wal_receive_lsn()*": "0/3000000\n",
+}
+LOCK = "hold vps_1 failover 30"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param({}, id="nothing"),
+        pytest.param({"origin_is_down": True}, id="no_reason"),
+        pytest.param({"origin_is_down": True, "reason": " "}, id="a_blank_reason"),
+        pytest.param({"reason": "it is dead"}, id="only_a_reason"),
+    ],
+)
+def test_failover_from_a_silent_origin_wants_a_yes_and_changes_nothing_without_one(
+    instance: OdooInstance, hosts: Hosts, said: dict[str, object]
+) -> None:
+    uno, due = dead(), FakeHost("due", standby() | LAST)
+    hosts(uno, due)
+
+    with pytest.raises(Refused, match=r"commits of the last 12\.5 s .*about 256 bytes") as refused:
+        failover(instance, **said)  # type: ignore[call-overload]
+
+    assert "origin_is_down and a reason" in refused.value.hint
+    assert due.changes == [LOCK]
+    assert set(uno.ran) == {"true"}
+
+
+def test_failover_to_a_standby_that_was_never_built_changes_nothing(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    uno, due = dead(), FakeHost("due", {"test -e /srv/vps_1/odoo.conf": 1} | standby())
+    hosts(uno, due)
+
+    with pytest.raises(Refused, match="was never built there"):
+        failover(instance, origin_is_down=True, reason="the disk burnt")
+
+    assert due.changes == [LOCK]
+
+
+def test_failover_to_a_copy_of_another_cluster_changes_nothing(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    other = {"read /var/lib/relevo/vps_1/identity.json": '{"system_identifier": "1"}'}
+    uno, due = dead(), FakeHost("due", standby() | other)
+    hosts(uno, due)
+
+    with pytest.raises(Refused, match="not the copy 1 of the origin"):
+        failover(instance, origin_is_down=True, reason="the disk burnt")
+
+    assert due.changes == [LOCK]
+
+
+def test_failover_to_a_cluster_that_somebody_else_promoted_changes_nothing(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    uno, due = dead(), FakeHost("due", serving())
+    hosts(uno, due)
+
+    with pytest.raises(Refused, match="no failover of Relevo made it so"):
+        failover(instance, origin_is_down=True, reason="the disk burnt")
+
+    assert due.changes == [LOCK]
+
+
+@pytest.mark.parametrize("kind", ["filestore", "sources", "requirements"])
+def test_a_copy_refuses_while_the_recovery_host_serves_and_does_not_ask_the_origin(
+    instance: OdooInstance, hosts: Hosts, kind: Kind
+) -> None:
+    uno, due = FakeHost("uno"), FakeHost("due", serving())
+    hosts(uno, due)
+
+    with pytest.raises(Refused, match="is primary, not standby: copying from the origin could"):
+        rsync_filestore(instance, kind)
+
+    assert due.changes == ["hold vps_1 rsync-filestore 30"]
+    assert uno.ran == []
+
+
+def test_a_second_holder_of_the_lock_is_told_the_name_of_the_first(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    uno, due = FakeHost("uno"), FakeHost("due", {"hold vps_1 * 30": "busy 4711 failback"})
+    hosts(uno, due)
+
+    with pytest.raises(Busy, match="vps_1 is busy on due: 4711 failback") as busy:
+        rsync_filestore(instance)
+
+    assert "a dead worker's lock is free after 30 s" in busy.value.hint
+    assert set(due.ran) == {"hold vps_1 rsync-filestore 30"}
+
+
+def test_a_failover_ends_a_copy_that_holds_the_lock_and_goes_on(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    answers = (
+        standby()
+        | LAST
+        | {
+            "hold vps_1 * 30": ["busy 4711 rsync-filestore", "held"],
+            "kill 4711": 0,
+            "systemctl stop relevo-vps_1-*.service": 0,
+            "systemctl reset-failed relevo-vps_1-*.service": 0,
+        }
+    )
+    uno, due = dead(), FakeHost("due", answers)
+    hosts(uno, due)
+
+    with pytest.raises(Refused, match="failing over now may lose"):
+        failover(instance)
+
+    assert due.changes[:2] == [LOCK, "kill 4711"]
+    assert due.changes.count(LOCK) == 2
+
+
+def test_a_failover_does_not_end_another_failover(instance: OdooInstance, hosts: Hosts) -> None:
+    uno, due = dead(), FakeHost("due", {"hold vps_1 * 30": "busy 4711 failover"})
+    hosts(uno, due)
+
+    with pytest.raises(Busy, match="4711 failover"):
+        failover(instance)
+
+    assert set(due.ran) == {LOCK}
