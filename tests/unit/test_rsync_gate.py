@@ -22,13 +22,17 @@ PUSH = "rsync --server -logDtpre.iLsfxCIvu --delete"
 
 @dataclass(frozen=True)
 class Gate:
-    """An origin in a folder: open data, a quarantine, and a secret beside them."""
+    """An origin in a folder: data, sources, a quarantine, and a secret beside them."""
 
     root: Path
 
     @property
     def data(self) -> Path:
         return self.root / "data"
+
+    @property
+    def sources(self) -> Path:
+        return self.root / "sources"
 
     @property
     def quarantine(self) -> Path:
@@ -73,7 +77,7 @@ class Gate:
 @pytest.fixture
 def gate(tmp_path: Path) -> Gate:
     made = Gate(tmp_path)
-    for folder in (made.data / "sub", made.quarantine, made.secret):
+    for folder in (made.data / "sub", made.sources, made.quarantine, made.secret):
         folder.mkdir(parents=True)
     (made.data / "sub" / "letter").write_text("hello")
     (made.secret / "passwd").write_text("root")
@@ -81,7 +85,7 @@ def gate(tmp_path: Path) -> Gate:
     made.script.write_text(
         rsync_gate.render(
             instance="vps_1",
-            read=[PurePosixPath(made.data)],
+            read=[PurePosixPath(made.data), PurePosixPath(made.sources)],
             write=[PurePosixPath(made.data), PurePosixPath(made.quarantine)],
             until=PurePosixPath(tmp_path / "until"),
         )
@@ -127,6 +131,8 @@ def test_whatever_is_not_the_server_of_rsync_is_refused(gate: Gate, command: str
         "{data} | id",
         "{data}\nid",
         "{data} $(id)",
+        "{quarantine}",
+        "{data} {quarantine}",
         "secret",
         "../secret",
         "~/secret",
@@ -134,7 +140,7 @@ def test_whatever_is_not_the_server_of_rsync_is_refused(gate: Gate, command: str
     ],
 )
 def test_a_path_outside_of_the_folders_is_refused(gate: Gate, path: str) -> None:
-    words = path.format(data=gate.data, secret=gate.secret)
+    words = path.format(data=gate.data, secret=gate.secret, quarantine=gate.quarantine)
 
     assert gate.refuses(f"{PULL} . {words}")
 
@@ -234,6 +240,9 @@ def test_writing_is_refused_unless_it_is_open_now(gate: Gate, until: str | None)
     "words",
     [
         ". {secret}",
+        ". {sources}",
+        ". {data} {sources}",
+        "-b --backup-dir={sources} . {data}",
         ". {data}/../secret",
         ". {data}/way_out",
         ". {root}",
@@ -250,7 +259,9 @@ def test_writing_outside_of_the_two_folders_is_refused_while_it_is_open(
     gate: Gate, words: str
 ) -> None:
     gate.open_for_writing()
-    folders = {name: getattr(gate, name) for name in ("root", "data", "quarantine", "secret")}
+    folders = {
+        name: getattr(gate, name) for name in ("root", "data", "sources", "quarantine", "secret")
+    }
 
     assert gate.refuses(f"{PUSH} {words.format(**folders)}")
 
