@@ -56,7 +56,8 @@ class Cluster(BaseModel):
     ) -> str:
         """Run statements as the superuser; they travel by standard input, never in argv."""
         argv = (
-            "env", f"PGDATABASE={database}", "PGCONNECT_TIMEOUT=10", "PGOPTIONS=-c log_statement=none",
+            "env", f"PGDATABASE={database}", "PGCONNECT_TIMEOUT=10",
+            "PGOPTIONS=-c log_statement=none",
             "psql", "--cluster", str(self), "-XqAt", "-v", "ON_ERROR_STOP=1",
         )  # fmt: skip
         done = shell.run(argv, user="postgres", stdin=sql, timeout_seconds=timeout_seconds)

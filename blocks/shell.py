@@ -257,7 +257,10 @@ class RefuseUnknown(paramiko.MissingHostKeyPolicy):
     """Trust no host key on first sight."""
 
     def missing_host_key(
-        self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey
+        self,
+        client: paramiko.SSHClient,  # noqa: ARG002  # paramiko's signature
+        hostname: str,
+        key: paramiko.PKey,
     ) -> None:
         raise Refused(
             f"the host key of {hostname} is not known: {key.get_name()} {key.fingerprint}",

@@ -6,7 +6,7 @@ What is right already is left alone; a schedule that is paused stays paused.
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -14,6 +14,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import DeploymentFilterTags
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.client.schemas.responses import DeploymentResponse
+from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.schedules import Interval
 from pydantic import BaseModel, ValidationError
@@ -37,7 +38,7 @@ def apply(instances: list[OdooInstance], *, pool: str, prune: bool) -> Iterator[
         yield from _pool(client, pool)
         for instance in instances:
             yield from _block(instance)
-            document = str(OdooInstance.load(slug(instance.name))._block_document_id)  # noqa: SLF001
+            document = str(_load(instance.name)._block_document_id)  # noqa: SLF001  # no other way
             for wanted in plan.deployments(instance):
                 yield from _deployment(client, wanted, document, pool)
         yield from _strangers(client, instances, prune=prune)
@@ -65,9 +66,14 @@ def _pool(client: SyncPrefectClient, pool: str) -> Iterator[str]:
             yield f"created work queue {queue}"
 
 
+def _load(name: str) -> OdooInstance:
+    # Prefect's types promise a coroutine as well, which it returns to asynchronous callers only.
+    return cast("OdooInstance", OdooInstance.load(slug(name)))
+
+
 def _block(instance: OdooInstance) -> Iterator[str]:
     name = slug(instance.name)
-    saved = _saved(name)
+    saved = _saved(instance.name)
     if saved is None:
         instance.save(name)
         yield f"created instance {instance.name}"
@@ -78,7 +84,7 @@ def _block(instance: OdooInstance) -> Iterator[str]:
 
 def _saved(name: str) -> dict[str, Any] | None:
     try:
-        return _fields(OdooInstance.load(name))
+        return _fields(_load(name))
     except (ValidationError, RuntimeError):
         return {}  # saved by an older Relevo whose fields were others: differs from anything
     except ValueError:
@@ -111,14 +117,15 @@ def _differences(old: object, new: object, path: str = "") -> Iterator[str]:
 def _deployment(
     client: SyncPrefectClient, wanted: Wanted, document: str, pool: str
 ) -> Iterator[str]:
-    flow = Flow.from_source(source=str(ROOT), entrypoint=wanted.entrypoint)
+    found = Flow.from_source(source=str(ROOT), entrypoint=wanted.entrypoint)
+    flow = cast("Flow[..., Any]", found)
     full = f"{flow.name}/{wanted.name}"
     existing = _existing(client, full)
     parameters = {"instance": {"$ref": document}, **wanted.parameters}
     version = wanted.fingerprint(pool, sys.executable, str(ROOT), flow.description or "")
     if existing and existing.version == version and existing.parameters == parameters:
         return
-    runner = flow.to_deployment(
+    deployment = flow.to_deployment(
         name=wanted.name,
         parameters=parameters,
         tags=[MANAGED, *wanted.tags],
@@ -132,7 +139,7 @@ def _deployment(
             "working_dir": str(ROOT),
         },
     )
-    runner.apply(work_pool_name=pool)
+    cast("RunnerDeployment", deployment).apply(work_pool_name=pool)
     yield f"{'changed' if existing else 'created'} deployment {full}"
 
 

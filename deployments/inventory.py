@@ -1,4 +1,4 @@
-"""The inventory: one YAML file that names every instance, checked whole before anything is touched."""
+"""The inventory: one YAML file that names every instance, checked whole at the door."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterator
@@ -223,9 +223,7 @@ def _clashes(document: Document) -> Iterator[str]:
 
 def instances(document: Document, secrets: Secrets) -> list[OdooInstance]:
     """Make the blocks of all instances."""
-    return [
-        _instance(document, name, entry, secrets) for name, entry in document.instances.items()
-    ]
+    return [_instance(document, name, entry, secrets) for name, entry in document.instances.items()]
 
 
 def _instance(
@@ -233,7 +231,7 @@ def _instance(
 ) -> OdooInstance:
     directory = document.recovery.directory / name
     mine = secrets.of(name)
-    instance = OdooInstance(
+    return OdooInstance(
         name=name,
         origin=Place(
             kind="origin", host=entry.host.block(name), cluster=entry.postgres, odoo=entry.odoo
@@ -251,7 +249,6 @@ def _instance(
         filestore=entry.filestore,
         schedules=entry.schedules,
     )
-    return instance
 
 
 def _recovery(recovery: RecoveryEntry, name: str, entry: InstanceEntry) -> Place:

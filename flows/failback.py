@@ -4,8 +4,19 @@ from prefect import flow
 
 from blocks.instance import OdooInstance
 from flows.pg_rewind import bring_back
-from tasks import cluster, dns, fence, filestore, guard, lock, rejoin, replication, schedules
-from tasks import record, service
+from tasks import (
+    cluster,
+    dns,
+    fence,
+    filestore,
+    guard,
+    lock,
+    record,
+    rejoin,
+    replication,
+    schedules,
+    service,
+)
 from tasks.report import Report, publish
 from tasks.timing import Stopwatch
 

@@ -23,7 +23,7 @@ def bring_back(instance: OdooInstance, *, reclone: bool) -> None:
     origin, recovery = instance.origin, instance.recovery
 
     former.require_serving(recovery)
-    fence.hold_former(instance, origin, recovery)
+    fence.hold_former(instance, origin)
     replication.write_pgpass(instance, origin, recovery)
     replication.prove_login(instance, origin, recovery)
 

@@ -22,7 +22,7 @@ PROMOTE_SECONDS = 120
 def settings(place: Place, names: tuple[str, ...]) -> dict[str, str]:
     """Ask a running cluster for the settings in force."""
     listed = ", ".join(f"'{name}'" for name in names)
-    sql = f"SELECT name, setting FROM pg_settings WHERE name IN ({listed})"  # noqa: S608  # our names
+    sql = f"SELECT name, setting FROM pg_settings WHERE name IN ({listed})"  # our names
     rows = place.cluster.query(place.host.shell(), sql)
     return {str(row["name"]): str(row["setting"]) for row in rows}
 
@@ -43,7 +43,7 @@ CURRENT = ("wal_level", "listen_addresses", "max_wal_senders", "max_replication_
 
 @step("configure PostgreSQL of {place}")
 def configure(instance: OdooInstance, place: Place, *, allow_restart: bool) -> None:
-    """Let the running cluster lead, follow and be rewound; restart it only if a setting needs it."""
+    """Let the running cluster lead, follow and be rewound; restart it only if it has to be."""
     shell = place.host.shell()
     wanted = wanted_settings(instance, place, settings(place, CURRENT))
     if install_settings(shell, place.cluster, wanted):
@@ -183,9 +183,10 @@ def wait_until_answering(place: Place) -> Seen:
 
     try:
         return until(
-            answering, what=f"PostgreSQL {place.cluster} on {place} answers",
+            answering,
+            what=f"PostgreSQL {place.cluster} on {place} answers",
             timeout_seconds=START_SECONDS,
-        )  # fmt: skip
+        )
     except CommandFailed as error:
         raise CommandFailed(f"{error.message}\n{_last_words(place)}", hint=_log(place)) from error
 

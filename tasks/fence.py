@@ -135,10 +135,10 @@ def fence_origin(instance: OdooInstance, *, origin_is_down: bool) -> bool:
     if not answers(origin):
         return False
     if not look(origin).is_primary:
-        hold_former(instance, origin, recovery)
+        hold_former(instance, origin)
         return _clean(origin) and _has_it_all(origin, recovery)
     if look(recovery).is_primary:
-        hold_former(instance, origin, recovery)
+        hold_former(instance, origin)
         return False
     _require_streaming(instance, origin_is_down=origin_is_down)
     with closed(origin):
@@ -174,7 +174,7 @@ def _has_it_all(giver: Place, taker: Place) -> bool:
 
 
 @step("hold {former}, which has come back")
-def hold_former(instance: OdooInstance, former: Place, leader: Place) -> None:
+def hold_former(instance: OdooInstance, former: Place) -> None:
     """Keep a returned primary from serving; one that follows the leader already may go on."""
     stop_odoo(former)
     cluster.start_at_boot(former, "manual")

@@ -44,7 +44,7 @@ def install(
     shell: Shell, path: PurePosixPath, text: str, *, owner: str = "root:root", mode: str = "644"
 ) -> bool:
     """Give a file this content, owner and mode; tell whether anything changed."""
-    return _install(shell, path, text, owner, mode, "") == "installed"
+    return _install(shell, path, text, owner=owner, mode=mode) == "installed"
 
 
 def edit(
@@ -59,12 +59,13 @@ def edit(
     while True:
         text = read(shell, path)
         former = hashlib.sha256(text.encode()).hexdigest()
-        if (said := _install(shell, path, change(text), owner, mode, former)) != "stale":
+        said = _install(shell, path, change(text), owner=owner, mode=mode, former=former)
+        if said != "stale":
             return said == "installed"
 
 
 def _install(
-    shell: Shell, path: PurePosixPath, text: str, owner: str, mode: str, former: str
+    shell: Shell, path: PurePosixPath, text: str, *, owner: str, mode: str, former: str = ""
 ) -> str:
     argv = ("sh", "-c", INSTALL, "install", str(path), owner, mode, former)
     return shell.run(argv, stdin=text).stdout.strip()

@@ -133,7 +133,9 @@ def _rsync(instance: OdooInstance, kind: Kind, command: tuple[str, ...]) -> str:
     except CommandFailed as error:
         # 255 is ssh's own, 10, 12, 30 and 35 are rsync's for a broken or silent connection.
         refused = "relevo: refused" in error.message
-        if not refused and any(f"with status {code} " in error.message for code in (10, 12, 30, 35, 255)):
+        if not refused and any(
+            f"with status {code} " in error.message for code in (10, 12, 30, 35, 255)
+        ):
             raise Unreachable(error.message, hint=error.hint) from error
         raise
 

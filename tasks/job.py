@@ -64,7 +64,8 @@ def run_job(
     if ended.status not in accept or ended.result not in {"success", "exit-code"}:
         tail = "\n".join(said.strip().splitlines()[-10:])
         raise CommandFailed(
-            f"{argv[0]} failed on {shell.host} with status {ended.status} ({ended.result}):\n{tail}",
+            f"{argv[0]} failed on {shell.host} with status {ended.status} ({ended.result}):\n"
+            f"{tail}",
             hint=f"the whole of what it said is in {path} on {shell.host}",
         )
     return said

@@ -83,7 +83,7 @@ def _acquire(
 
 def _end_sync(shell: Shell, instance: OdooInstance, holder: str) -> None:
     log().info("ending the copy of files of %s that is under way", instance.name)
-    shell.run(("kill", holder.split()[0]), check=False)
+    shell.run(("kill", holder.split(maxsplit=1)[0]), check=False)
     for kind in ("filestore", "sources", "requirements"):
         stop_job(shell, f"{instance.name}-{kind}")
 

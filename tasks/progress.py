@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import TaskRunContext
+
 from tasks.policy import log
 
 

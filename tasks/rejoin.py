@@ -2,7 +2,6 @@
 
 from pathlib import PurePosixPath
 
-
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell

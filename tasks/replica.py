@@ -6,7 +6,11 @@ from tasks import cluster, files, record, rejoin, replication, service
 from tasks.look import look
 from tasks.policy import log, step
 from tasks.read import controldata
+from tasks.read.lsn import Lsn
 from tasks.text import odoo_conf, postgresql_conf
+
+# initdb leaves a new cluster's first checkpoint in the first segments.
+NEVER_USED = Lsn.parse("0/4000000")
 
 
 @step("require that {place} is the primary")
@@ -76,7 +80,6 @@ def configure(instance: OdooInstance) -> None:
 def clone(instance: OdooInstance, *, reclone: bool) -> None:
     """Make the clone beside what is there, swap, and delete the old one when the new streams."""
     origin, recovery = instance.origin, instance.recovery
-    shell = recovery.host.shell()
     if not reclone and replication.is_following(instance, recovery, origin):
         log().info("%s already follows %s", recovery, origin)
         return
@@ -98,7 +101,7 @@ def clone(instance: OdooInstance, *, reclone: bool) -> None:
 def _never_used(place: Place) -> bool:
     """Tell whether this is the empty cluster that pg_createcluster has just made."""
     control = look(place).control
-    return control is not None and control.checkpoint.offset < 0x4000000
+    return control is not None and control.checkpoint < NEVER_USED
 
 
 def _is_copy(instance: OdooInstance) -> bool:

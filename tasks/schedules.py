@@ -18,8 +18,8 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import DeploymentSort, FlowRunSort
-from prefect.states import Cancelling
 from prefect.context import FlowRunContext
+from prefect.states import Cancelling
 
 from blocks.instance import OdooInstance
 from tasks.policy import log, step

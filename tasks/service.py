@@ -57,7 +57,13 @@ def install_odoo_conf(instance: OdooInstance) -> None:
         longpolling_port=recovery.odoo.longpolling_port,
     )
     shell = recovery.host.shell()
-    files.install(shell, recovery.odoo.config, rendered, owner=files.owner(shell, recovery.odoo.user), mode="600")
+    files.install(
+        shell,
+        recovery.odoo.config,
+        rendered,
+        owner=files.owner(shell, recovery.odoo.user),
+        mode="600",
+    )
 
 
 def origin_conf(instance: OdooInstance) -> str:

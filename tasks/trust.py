@@ -7,7 +7,6 @@ from pathlib import PurePosixPath
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
-from blocks.shell import Shell
 from tasks import files
 from tasks.policy import log, step
 from tasks.text import block, rsync_gate, ssh
@@ -132,7 +131,8 @@ def prove_key(instance: OdooInstance) -> None:
     if shell.run(("ssh", instance.name, "id"), user=user, check=False).status == 0:
         raise Refused(
             f"the key of {instance.name} opens a shell at {instance.origin}",
-            hint=f"see what sshd_config there does to authorized_keys of {instance.origin.host.user}",
+            hint="see what sshd_config there does to authorized_keys of "
+            f"{instance.origin.host.user}",
         )
 
 

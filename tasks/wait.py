@@ -10,7 +10,12 @@ T = TypeVar("T")
 
 
 def until(
-    probe: Callable[[], T], *, what: str, timeout_seconds: float, hint: str = "", every: float = 0.2
+    probe: Callable[[], T | None],
+    *,
+    what: str,
+    timeout_seconds: float,
+    hint: str = "",
+    every: float = 0.2,
 ) -> T:
     """Wait until a probe answers with something true, and return it."""
     deadline = time.monotonic() + timeout_seconds

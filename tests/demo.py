@@ -14,9 +14,9 @@ from pathlib import Path
 from tests.lab import inventory, names
 from tests.lab.client import Audit, Client, audit, written
 from tests.lab.image import DATABASES
-from tests.lab.trouble import LabError
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
+from tests.lab.trouble import LabError
 from tests.stack import PASSWORD, Stack
 
 RECOVERY_HTTP = 8169
@@ -71,7 +71,7 @@ def play(lab: Lab, stack: Stack, folder: Path) -> bool:
     lab.uno.machine.kill()
     with step("the first one's power is cut, failover pressed"):
         stack.complete("failover/vps_uno", origin_is_down=True, reason=REASON)
-    failover = Told.of(lab, stack, "failover-vps-uno")
+    failover = Told.of(stack, "failover-vps-uno")
     away = audit(*follow_dns(lab), journal)
     dns = follow_dns(lab)[0]
     write_on(journal)
@@ -79,11 +79,11 @@ def play(lab: Lab, stack: Stack, folder: Path) -> bool:
     lab.uno.machine.boot()
     with step("it has booted again, failback pressed"):
         stack.complete("failback/vps_uno")
-    failback = Told.of(lab, stack, "failback-vps-uno")
+    failback = Told.of(stack, "failback-vps-uno")
     write_on(journal)
     client.stop()
     home = audit(*follow_dns(lab), journal)
-    return show(rows(lab, failover, failback, away, home, dns), stack)
+    return show(rows(lab, failover, failback, away=away, home=home, dns=dns), stack)
 
 
 def write_on(journal: Path, documents: int = 60) -> None:
@@ -107,7 +107,7 @@ class Told:
     seconds: str
 
     @classmethod
-    def of(cls, lab: Lab, stack: Stack, key: str) -> "Told":
+    def of(cls, stack: Stack, key: str) -> "Told":
         text = stack.artifact(key)
         bound = re.search(r"of the last [\d.]+ s \(after (\S+)\)", text)
         seconds = re.search(r"\| seconds (?:from the button|of downtime).* \| ([\d.]+) \|", text)
@@ -119,7 +119,7 @@ class Told:
 
 
 def rows(
-    lab: Lab, failover: Told, failback: Told, away: Audit, home: Audit, dns: str
+    lab: Lab, failover: Told, failback: Told, *, away: Audit, home: Audit, dns: str
 ) -> list[tuple[str, object, bool]]:
     """Each line: what, how many, and whether the promise held."""
     outside = [e for e in away.lost_rows if failover.after is None or e.at < failover.after]

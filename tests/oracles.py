@@ -1,5 +1,6 @@
 """What must be true after every procedure, measured on the hosts and not in Prefect."""
 
+import itertools
 import re
 import threading
 from collections.abc import Iterator
@@ -97,16 +98,16 @@ def one_writer(pair: Pair) -> Iterator[None]:
     """Ask both ends all the while; fail if both ever accepted writes at the same time."""
     answers: list[list[tuple[float, str]]] = [[], []]
     threads = []
+    version = str(pair.lab.generation.postgres)
+
+    def probe(index: int, machine: Machine, port: int) -> None:
+        said = machine.run("sh", "-c", PROBE, "probe", version, str(port)).stdout
+        pairs = (line.split() for line in said.splitlines())
+        answers[index] = [(float(at), role) for at, role in pairs]
+
     for index, (machine, port) in enumerate(pair.ends):
         machine.run("touch", "/run/relevo-probe")
-        version = str(pair.lab.generation.postgres)
-
-        def probe(index: int = index, machine: Machine = machine, port: int = port) -> None:
-            said = machine.run("sh", "-c", PROBE, "probe", version, str(port)).stdout
-            pairs = (line.split() for line in said.splitlines())
-            answers[index] = [(float(at), role) for at, role in pairs]
-
-        threads.append(threading.Thread(target=probe, daemon=True))
+        threads.append(threading.Thread(target=probe, args=(index, machine, port), daemon=True))
         threads[-1].start()
     try:
         yield
@@ -132,17 +133,10 @@ def overlaps(
     """
     spans = [
         (begin, end)
-        for (begin, role), (end, then) in zip(other, other[1:], strict=False)
-        if role == then == "f"
-    ] + [
-        (begin, end)
-        for (begin, role), (end, then) in zip(one, one[1:], strict=False)
+        for answers in (one, other)
+        for (begin, role), (end, then) in itertools.pairwise(answers)
         if role == then == "f"
     ]
     writes = [at for at, role in (*one, *other) if role == "f"]
-    inside = [
-        (begin, end)
-        for begin, end in spans
-        if any(begin < at < end for at in writes)
-    ]
+    inside = [(begin, end) for begin, end in spans if any(begin < at < end for at in writes)]
     return sorted(set(inside))

@@ -12,8 +12,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.lab.trouble import LabError
 from tests.lab.machine import wait_until
+from tests.lab.trouble import LabError
 
 ROOT = Path(__file__).parents[1]
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}

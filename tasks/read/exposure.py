@@ -66,8 +66,8 @@ class Exposure:
 
     def __str__(self) -> str:
         """
-        >>> print(Exposure(False, 12.5, 4096, "2026-01-01T03:00:00.000+00:00"))
-        at most the commits of the last 12.5 s (after 2026-01-01T03:00:00.000+00:00), about 4096 bytes of WAL
+        >>> print(Exposure(False, 12.5, 4096, "2026-01-01T03:00:00Z"))
+        at most the commits of the last 12.5 s (after 2026-01-01T03:00:00Z), about 4096 bytes of WAL
         >>> print(Exposure.none())
         nothing
         """

@@ -5,7 +5,7 @@ import re
 
 def count(stats: str, what: str) -> int:
     r"""
-    >>> count("Number of files: 1,204 (reg: 1,000, dir: 204)\nNumber of deleted files: 3\n", "deleted files")
+    >>> count("Number of files: 1,204 (reg: 1,000)\nNumber of deleted files: 3", "deleted files")
     3
     >>> count("Number of files: 1,204 (reg: 1,000, dir: 204)\n", "files")
     1204

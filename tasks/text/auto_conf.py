@@ -20,7 +20,8 @@ OURS = (
 def follow(text: str, *, conninfo: str, slot: str) -> str:
     r"""Follow this leader through this slot; keep what ALTER SYSTEM had set besides.
 
-    >>> print(follow("work_mem = '8MB'\nprimary_slot_name = 'old'\n", conninfo="host='a'", slot="s"))
+    >>> own = "work_mem = '8MB'\nprimary_slot_name = 'old'\n"
+    >>> print(follow(own, conninfo="host='a'", slot="s"))
     work_mem = '8MB'
     primary_conninfo = 'host=''a'''
     primary_slot_name = 's'

@@ -6,7 +6,8 @@ from ipaddress import ip_address
 def replication(*, user: str, rewind_user: str, peer: str) -> str:
     """Admit the two roles from the one other server, over TLS only.
 
-    >>> print(replication(user="replica_user", rewind_user="replica_rewind", peer="10.0.0.9"), end="")
+    >>> lines = replication(user="replica_user", rewind_user="replica_rewind", peer="10.0.0.9")
+    >>> print(lines, end="")
     hostssl replication replica_user 10.0.0.9/32 scram-sha-256
     hostssl postgres replica_rewind 10.0.0.9/32 scram-sha-256
     """

@@ -30,7 +30,8 @@ def refuse(why):
 
 def inside(path, folders):
     real = os.path.realpath(path)
-    return any(real == os.path.realpath(f) or real.startswith(os.path.realpath(f) + "/") for f in folders)
+    roots = [os.path.realpath(folder) for folder in folders]
+    return any(real == root or real.startswith(root + "/") for root in roots)
 
 
 def may_write():

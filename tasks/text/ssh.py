@@ -8,9 +8,9 @@ def authorized_key(
 ) -> str:
     """Admit a key from one address, for one command, which runs as another user.
 
-    >>> print(authorized_key(public_key="ssh-ed25519 AAAA relevo", gate=PurePosixPath("/g"),
+    >>> print(authorized_key(public_key="ssh-rsa AA", gate=PurePosixPath("/g"),
     ...     peer="10.0.0.9", login="admin", user="odoo"), end="")
-    restrict,from="10.0.0.9",command="sudo -n -u odoo -- /g \\"$SSH_ORIGINAL_COMMAND\\"" ssh-ed25519 AAAA relevo
+    restrict,from="10.0.0.9",command="sudo -n -u odoo -- /g \\"$SSH_ORIGINAL_COMMAND\\"" ssh-rsa AA
     """
     become = f"runuser -u {user}" if login == "root" else f"sudo -n -u {user}"
     command = f'{become} -- {gate} \\"$SSH_ORIGINAL_COMMAND\\"'

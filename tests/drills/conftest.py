@@ -6,9 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from blocks.instance import OdooInstance
-from deployments.inventory import instances, read
-from deployments.secrets import Secrets
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
     PREFECT_API_URL,
@@ -17,6 +14,9 @@ from prefect.settings import (
     temporary_settings,
 )
 
+from blocks.instance import OdooInstance
+from deployments.inventory import instances, read
+from deployments.secrets import Secrets
 from tests.lab import inventory
 from tests.lab.client import Client
 from tests.lab.image import DATABASES
@@ -141,5 +141,3 @@ def customer(tmp_path: Path) -> Iterator[Callable[[Pair], Client]]:
     yield start
     for client in clients:
         client.stop()
-
-

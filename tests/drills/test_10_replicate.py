@@ -2,7 +2,6 @@
 
 from blocks.instance import OdooInstance
 from flows.check import check
-
 from tests.lab.lab import Lab
 from tests.oracles import Pair, no_strangers
 from tests.stack import Stack
@@ -37,11 +36,14 @@ def _fingerprint(lab: Lab, pair: Pair) -> list[str]:
 
 def test_the_roles_have_no_more_than_they_need(uno: Pair) -> None:
     sql = (
-        "SELECT string_agg(rolname || rolsuper || rolreplication || rolcreatedb, ' ' ORDER BY rolname) "
-        "FROM pg_roles WHERE rolname LIKE 'replica%'"
+        "SELECT string_agg(rolname || rolsuper || rolreplication || rolcreatedb, ' ' "
+        "ORDER BY rolname) FROM pg_roles WHERE rolname LIKE 'replica%'"
     )
     assert uno.at_origin(sql) == "replica_rewindfalsefalsefalse replica_userfalsetruefalse"
-    stored = "SELECT bool_and(rolpassword LIKE 'SCRAM-SHA-256$%') FROM pg_authid WHERE rolname LIKE 'replica%'"
+    stored = (
+        "SELECT bool_and(rolpassword LIKE 'SCRAM-SHA-256$%') FROM pg_authid "
+        "WHERE rolname LIKE 'replica%'"
+    )
     assert uno.at_origin(stored) == "t"
 
 

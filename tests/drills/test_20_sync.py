@@ -3,10 +3,10 @@
 import time
 
 import pytest
+
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from flows.rsync_filestore import rsync_filestore
-
 from tests.lab.inventory import BASE
 from tests.oracles import Pair
 from tests.stack import Stack

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 import pytest
+
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from flows.failback import failback
 from flows.failover import failover
 from flows.rsync_filestore import rsync_filestore
-
 from tests.lab import names
 from tests.lab.client import Client, audit
 from tests.oracles import Pair, no_strangers, one_writer

@@ -3,22 +3,20 @@
 from collections.abc import Callable
 
 import pytest
+
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from flows.failback import failback
 from flows.failover import failover
 from flows.pg_rewind import pg_rewind
-
 from tests.lab.client import Client, audit
 from tests.oracles import Pair, no_strangers, one_writer
-
-DOWN = {"origin_is_down": True, "reason": "drill"}
 
 
 def _fork(pair: Pair, block: OdooInstance) -> None:
     """Let the origin go on by itself after a failover, as a VPS does that was only cut off."""
     pair.origin.machine.cut()
-    failover(block, **DOWN)
+    failover(block, origin_is_down=True, reason="drill")
     pair.at_origin("CREATE TABLE only_here AS SELECT generate_series(1, 1000) AS n", "cliente1")
     pair.at_recovery("CREATE TABLE outage AS SELECT generate_series(1, 1000) AS n", "cliente1")
     pair.origin.machine.heal()
@@ -30,7 +28,10 @@ def _settle(pair: Pair) -> None:
     assert pair.at_origin("SELECT to_regclass('only_here') IS NULL", "cliente1") == "t"
     aside = "ls -d /var/lib/postgresql/*/*.quarantine-* | grep -c quarantine"
     assert int(pair.origin.machine.run("sh", "-c", aside).stdout) >= 1
-    owner = "SELECT string_agg(DISTINCT pg_get_userbyid(datdba), ',') FROM pg_database WHERE datname LIKE 'cliente%'"
+    owner = (
+        "SELECT string_agg(DISTINCT pg_get_userbyid(datdba), ',') FROM pg_database "
+        "WHERE datname LIKE 'cliente%'"
+    )
     assert pair.at_origin(owner) == "odoo"
     pair.at_origin("DROP TABLE outage", "cliente1")
     no_strangers(pair)
@@ -71,7 +72,12 @@ def test_where_the_wal_for_a_rewind_is_gone_the_origin_is_cloned_anew(
     client = customer_at_recovery(dos, customer)
     machine = dos.origin.machine
     machine.run("systemctl", "stop", "odoo", f"postgresql@{dos.lab.generation.postgres}-clientes")
-    machine.run("sh", "-c", "cd /var/lib/postgresql/*/clientes/pg_wal && ls | grep -E '^[0-9A-F]{24}$' | sort | head -n -1 | xargs -r rm")
+    machine.run(
+        "sh",
+        "-c",
+        "cd /var/lib/postgresql/*/clientes/pg_wal && "
+        "ls | grep -E '^[0-9A-F]{24}$' | sort | head -n -1 | xargs -r rm",
+    )
     dos.at_recovery("SELECT 1")
     failback(blocks["vps_dos"])
     client.move_to(*dos.origin.odoo)
