@@ -14,12 +14,12 @@ def put(text: str, *, name: str, lines: str) -> str:
     >>> put(once, name="x", lines="1") == once
     True
     """
-    begin, end = f"# relevo {name}: begin", f"# relevo {name}: end"
+    begin, end = marks(name)
     block = f"{begin}\n{lines.rstrip()}\n{end}\n"
-    before, mark, after = f"\n{text}".partition(f"\n{begin}\n")
-    if not mark:
-        return block + text
-    return f"{before}\n".removeprefix("\n") + block + without(begin + "\n" + after, name=name)
+    before, inside, after = split(text, name=name)
+    if not inside:
+        return block + before
+    return before + block + after
 
 
 def without(text: str, *, name: str) -> str:
@@ -28,13 +28,30 @@ def without(text: str, *, name: str) -> str:
     >>> without("a\n# relevo x: begin\nb\n# relevo x: end\nc\n", name="x")
     'a\nc\n'
     """
-    begin, end = f"# relevo {name}: begin", f"# relevo {name}: end"
-    kept, inside = [], False
-    for line in text.splitlines(keepends=True):
-        if line.strip() == begin:
-            inside = True
-        if not inside:
-            kept.append(line)
-        if line.strip() == end:
-            inside = False
-    return "".join(kept)
+    before, _, after = split(text, name=name)
+    return before + after
+
+
+def marks(name: str) -> tuple[str, str]:
+    return f"# relevo {name}: begin", f"# relevo {name}: end"
+
+
+def split(text: str, *, name: str) -> tuple[str, str, str]:
+    r"""Split a file at a named block: before, the block with its marks, after.
+
+    A mark that has lost its other half goes, and nothing of others with it.
+
+    >>> split("# relevo x: begin\na\n", name="x")
+    ('a\n', '', '')
+    """
+    begin, end = marks(name)
+    lines = text.splitlines(keepends=True)
+    said = [line.strip() for line in lines]
+    if begin not in said or end not in said[said.index(begin) :]:
+        kept = (line for line, word in zip(lines, said, strict=True) if word not in {begin, end})
+        return "".join(kept), "", ""
+    first = said.index(begin)
+    last = said.index(end, first)
+    before, inside, after = lines[:first], lines[first : last + 1], lines[last + 1 :]
+    rest = (line for line in after if line.strip() not in {begin, end})
+    return "".join(before), "".join(inside), "".join(rest)

@@ -1,7 +1,10 @@
 """The password file of postgres."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+FIELD = re.compile(r"(?<!\\):")
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,32 @@ def _escape(field: str) -> str:
 def merge(text: str, entries: Iterable[Entry]) -> str:
     r"""Put these entries in place of their former selves, or first; leave all others.
 
+    libpq takes the first line that fits, so an entry goes first where a wildcard of somebody
+    else's would be taken before it.
+
     >>> merge("other:1:*:u:p\nh:5432:*:r:old\n", [Entry("h", 5432, "*", "r", "new")])
     'other:1:*:u:p\nh:5432:*:r:new\n'
     """
     wanted = {f"{entry.key}:": f"{entry.key}:{_escape(entry.password)}" for entry in entries}
-    lines = []
+    lines: list[str] = []
+    first: list[str] = []
     for line in text.splitlines():
         key = next((key for key in wanted if line.startswith(key)), None)
-        lines.append(wanted.pop(key) if key else line)
-    return "".join(f"{line}\n" for line in [*wanted.values(), *lines])
+        if key is None:
+            lines.append(line)
+        elif any(_shadows(earlier, key) for earlier in lines):
+            first.append(wanted.pop(key))
+        else:
+            lines.append(wanted.pop(key))
+    return "".join(f"{line}\n" for line in [*wanted.values(), *first, *lines])
+
+
+def _shadows(line: str, key: str) -> bool:
+    r"""Tell whether libpq would take this line for that entry.
+
+    >>> _shadows("*:*:*:r:x", "h:1:*:r:"), _shadows("h:2:*:r:x", "h:1:*:r:")
+    (True, False)
+    """
+    theirs, ours = FIELD.split(line), FIELD.split(key)
+    pairs = zip(theirs[:4], ours[:4], strict=False)
+    return len(theirs) > 4 and all(their in {"*", our} for their, our in pairs)  # noqa: PLR2004

@@ -23,7 +23,9 @@ def quote(value: str | int) -> str:
     >>> quote("it's"), quote(5)
     ("'it''s'", '5')
     """
-    return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
+    if isinstance(value, int):
+        return str(value)
+    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def render(settings: Settings) -> str:

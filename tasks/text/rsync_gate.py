@@ -20,7 +20,7 @@ LONG = re.compile(
     r"^--(numeric-ids|list-only|partial|delete(-during|-delay|-before|-after)?|existing|ignore-existing|backup"
     r"|ignore-errors|from0|no-[a-z-]+|whole-file|outbuf=L|timeout=[0-9]+|max-delete=[0-9]+"
     r"|bwlimit=[0-9.a-zA-Z]+|log-format=[%a-zA-Z]+|out-format=[%a-zA-Z]+|stats|recursive|dirs"
-    r"|new-compress|old-compress|compress-choice=[a-z0-9]+|fsync|secluded-args|protect-args)$"
+    r"|new-compress|old-compress|compress-choice=[a-z0-9]+|fsync)$"
 )
 
 
@@ -65,7 +65,7 @@ while rest and rest[0].startswith("-"):
 if rest[:1] != ["."] or len(rest) < 2:
     refuse("not a command of rsync's client")
 for path in rest[1:]:
-    if not inside(path, READ if reads else WRITE):
+    if path.startswith("-") or not inside(path, READ if reads else WRITE):
         refuse("path " + path)
 os.execv("/usr/bin/rsync", ["rsync", "--server"] + (["--sender"] if reads else []) + options + rest)
 '''

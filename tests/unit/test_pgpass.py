@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import pq
@@ -59,7 +58,6 @@ def test_a_new_entry_stands_before_those_of_others_because_the_first_one_counts(
     assert found_by_libpq(file, port=2, user="r") == "wrong"
 
 
-@pytest.mark.xfail(reason="merge() leaves an entry where it stood, behind a wildcard of others")
 def test_an_entry_that_somebody_s_wildcard_shadows_comes_to_the_front(tmp_path: Path) -> None:
     shadowed = f"*:*:*:*:wrong\n{HOST}:1:*:r:old\n"
     file = write(tmp_path, merge(shadowed, [Entry(HOST, 1, "*", "r", "right")]))

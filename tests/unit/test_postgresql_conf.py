@@ -71,6 +71,5 @@ def test_a_standby_allows_no_less_than_its_primary_in_any_limit() -> None:
     assert list(at_least(primary, standby).values()) == [15, 15, 20, 30, 40]
 
 
-@pytest.mark.xfail(reason="quote() leaves a backslash single, which PostgreSQL reads as an escape")
 def test_a_backslash_is_doubled_as_alter_system_does() -> None:
     assert quote("a\\b") == r"'a\\b'"

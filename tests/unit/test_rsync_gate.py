@@ -198,7 +198,6 @@ def test_an_option_that_writes_elsewhere_is_refused_while_writing_is_open(
     assert gate.refuses(f"{PUSH} {option} {gate.secret}/x . {gate.data}")
 
 
-@pytest.mark.xfail(reason="the gate lets --secluded-args pass, and then rsync asks stdin for paths")
 @pytest.mark.parametrize("option", ["--secluded-args", "--protect-args"])
 def test_paths_that_come_by_standard_input_are_refused(gate: Gate, option: str) -> None:
     """A client of the attacker's own names an open folder to the gate, another one to rsync."""
@@ -209,7 +208,6 @@ def test_paths_that_come_by_standard_input_are_refused(gate: Gate, option: str) 
     assert not (gate.root / "stolen" / "passwd").exists()
 
 
-@pytest.mark.xfail(reason="a relative path is measured from the login's home, and rsync permutes")
 def test_an_option_that_poses_as_a_path_is_refused_wherever_the_login_is_at_home(
     gate: Gate,
 ) -> None:
