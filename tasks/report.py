@@ -9,7 +9,7 @@ from prefect.context import FlowRunContext
 from tasks.filestore import Document
 from tasks.policy import log
 
-SHOWN = 200
+SHOWN = 5000
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prefect.settings import (
@@ -127,12 +128,13 @@ def _forget(lab: Lab, pair: Pair) -> None:
 
 
 @pytest.fixture
-def customer(tmp_path: Path) -> Iterator[Callable[[Pair], Client]]:
-    """A client that writes to an instance, wherever it is served."""
+def customer(tmp_path: Path) -> Iterator[Callable[..., Client]]:
+    """A client that writes to an instance: at its origin, unless told where."""
     clients: list[Client] = []
 
-    def start(pair: Pair) -> Client:
-        client = Client.at(*pair.origin.odoo, DATABASES, tmp_path / f"{pair.name}.journal")
+    def start(pair: Pair, *where: Any) -> Client:
+        address, port = where or pair.origin.odoo
+        client = Client.at(address, port, DATABASES, tmp_path / f"{pair.name}.journal")
         client.start()
         clients.append(client)
         client.wait_until_acknowledged(10)

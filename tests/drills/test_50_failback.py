@@ -66,10 +66,10 @@ def test_a_rewind_that_died_half_way_is_never_rewound_again_but_cloned(
 
 
 def test_where_the_wal_for_a_rewind_is_gone_the_origin_is_cloned_anew(
-    dos: Pair, blocks: dict[str, OdooInstance], customer: Callable[[Pair], Client]
+    dos: Pair, blocks: dict[str, OdooInstance], customer: Callable[..., Client]
 ) -> None:
     _fork(dos, blocks["vps_dos"])
-    client = customer_at_recovery(dos, customer)
+    client = customer(dos, dos.recovery.address, dos.http_port)
     machine = dos.origin.machine
     machine.run("systemctl", "stop", "odoo", f"postgresql@{dos.lab.generation.postgres}-clientes")
     machine.run(
@@ -85,13 +85,6 @@ def test_where_the_wal_for_a_rewind_is_gone_the_origin_is_cloned_anew(
     client.stop()
     assert audit(*dos.origin.odoo, client.journal).whole
     _settle(dos)
-
-
-def customer_at_recovery(pair: Pair, customer: Callable[[Pair], Client]) -> Client:
-    client = customer(pair)
-    client.move_to(pair.recovery.address, pair.http_port)
-    client.wait_until_acknowledged(10)
-    return client
 
 
 def test_the_literal_runbook_is_refused(dos: Pair, blocks: dict[str, OdooInstance]) -> None:
