@@ -1,11 +1,9 @@
 """A server, and how to reach it."""
 
-from pathlib import Path
-
 from prefect.blocks.core import Block
 from pydantic import Field
 
-from blocks.names import HostAddress, HostKey, HostName, IpAddress, Port, UserName
+from blocks.names import HostAddress, HostKey, HostName, IpAddress, LocalPath, Port, UserName
 from blocks.shell import Address, Shell, SshShell
 
 
@@ -20,7 +18,7 @@ class Host(Block):
     peer_address: IpAddress = Field(description="The address that the other server sees.")
     port: Port = Field(default=22, description="The port of sshd.")
     user: UserName = Field(default="root", description="root, or a user with sudo.")
-    key_file: Path | None = Field(
+    key_file: LocalPath | None = Field(
         default=None, description="The private key on the runner; none means ssh's own choice."
     )
     host_key: HostKey | None = Field(

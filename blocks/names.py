@@ -2,7 +2,7 @@
 
 import re
 from ipaddress import ip_address
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -32,6 +32,18 @@ def _host_or_ip(address: str) -> str:
     return str(ip_address(address))
 
 
+def _own_role(role: str) -> str:
+    if role == "postgres" or role.startswith("pg_"):
+        raise ValueError("is PostgreSQL's own; name a role that Relevo may create")
+    return role
+
+
+def _local(path: Path) -> Path:
+    if not str(path).isprintable():
+        raise ValueError("wants a path of printable characters")
+    return path
+
+
 def _ip(address: str) -> str:
     return str(ip_address(address))
 
@@ -44,13 +56,17 @@ InstanceName = Annotated[
 HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 UserName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]*$", max_length=32)]
 ClusterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+$", max_length=63)]
-UnitName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_@.-]+\.service$", max_length=120)]
-RoleName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*$", max_length=63)]
-DomainName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)
+UnitName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_@.-]*\.service$", max_length=120)
 ]
+RoleName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*$", max_length=63), AfterValidator(_own_role)
+]
+LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+DomainName = Annotated[str, StringConstraints(pattern=rf"^{LABEL}(\.{LABEL})*$", max_length=253)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 AbsolutePath = Annotated[PurePosixPath, AfterValidator(_absolute)]
+LocalPath = Annotated[Path, AfterValidator(_local)]
 HostAddress = Annotated[str, AfterValidator(_host_or_ip)]
 IpAddress = Annotated[str, AfterValidator(_ip)]
 HostKey = Annotated[

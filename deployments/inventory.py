@@ -29,6 +29,7 @@ from blocks.names import (
     HostName,
     InstanceName,
     IpAddress,
+    LocalPath,
     Port,
     RoleName,
     UserName,
@@ -51,7 +52,7 @@ class HostEntry(Entry):
     peer_address: IpAddress | None = None
     port: Port = 22
     user: UserName = "root"
-    key_file: Path | None = None
+    key_file: LocalPath | None = None
     host_key: HostKey | None = None
 
     def block(self, default_name: str) -> Host:
@@ -192,7 +193,8 @@ def _merge(under: object, over: object) -> object:
 def _sentences(error: ValidationError) -> Iterator[str]:
     """Say each mistake with the entry and the field it is in."""
     for each in error.errors(include_url=False):
-        place = ".".join(str(part) for part in each["loc"] if part != "[key]")
+        parts = (str(part) for part in each["loc"] if part != "[key]")
+        place = ".".join(part if part.isprintable() else repr(part) for part in parts)
         said = {
             "extra_forbidden": "is no key that Relevo knows",
             "missing": "is missing",
@@ -215,10 +217,26 @@ def _clashes(document: Document) -> Iterator[str]:
         if origin in origins:
             yield f"instances.{name}.host.address: {origin[0]} {origin[1]} is {origins[origin]}'s"
         origins.setdefault(origin, name)
+        if entry.host.address == document.recovery.address:
+            yield f"instances.{name}.host.address: {origin[0]} is the recovery server itself"
         try:
             entry.host.block(name)
         except ValueError as error:
             yield f"instances.{name}.host.{error}"
+        yield from _overlaps(name, entry)
+    if document.recovery.odoo_user == "root":
+        yield "recovery.odoo_user: Odoo never runs as root"
+
+
+def _overlaps(name: str, entry: InstanceEntry) -> Iterator[str]:
+    """Find roles that are one, and folders that would be copied twice."""
+    if entry.replication.user == entry.replication.rewind_user:
+        yield f"instances.{name}.replication.rewind_user: wants another role than user"
+    folders = [*entry.odoo.sources, entry.odoo.data_dir]
+    for index, folder in enumerate(folders):
+        others = folders[:index] + folders[index + 1 :]
+        if around := next((other for other in others if folder.is_relative_to(other)), None):
+            yield f"instances.{name}.odoo: {folder} lies in {around} and would be copied twice"
 
 
 def instances(document: Document, secrets: Secrets) -> list[OdooInstance]:

@@ -1,0 +1,158 @@
+"""The door: what an inventory may say, and what is refused before anything is touched."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from blocks.errors import Refused
+from deployments import inventory
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE: dict[str, Any] = yaml.safe_load((ROOT / "inventory.example.yaml").read_text())
+ONE, OTHER = "vps_clientes_1", "vps_clientes_2"
+
+
+def read(folder: Path, change: Callable[[dict[str, Any]], object]) -> inventory.Document:
+    document = copy.deepcopy(EXAMPLE)
+    change(document)
+    path = folder / "inventory.yaml"
+    path.write_text(yaml.safe_dump(document, allow_unicode=True))
+    return inventory.read(path)
+
+
+def refusal(folder: Path, change: Callable[[dict[str, Any]], object]) -> str:
+    with pytest.raises(Refused) as refused:
+        read(folder, change)
+    assert "HINT: mend the inventory; nothing was changed" in str(refused.value)
+    assert str(folder / "inventory.yaml") in str(refused.value)
+    return str(refused.value)
+
+
+def test_the_example_is_accepted(tmp_path: Path) -> None:
+    assert list(read(tmp_path, lambda _: None).instances) == [ONE, OTHER]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vps-1", "vps 1", "Vps", "vps;rm", "vps$(id)", "ñu", "../x", "a\nb", "a\n", "a" * 41,
+        "1a", "_a", "", "vps/1", "vps'1", "%n",
+    ],
+)  # fmt: skip
+def test_a_hostile_name_is_refused(tmp_path: Path, name: str) -> None:
+    def rename(document: dict[str, Any]) -> None:
+        document["instances"][name] = document["instances"].pop(OTHER)
+
+    assert "instances." in refusal(tmp_path, rename)
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "values"),
+    [
+        ("host", "user", ["root;id", "a b", "-x", "ñ", "odoo\n", "$(id)", "a" * 33]),
+        ("host", "address", ["a;b", "-oProxyCommand=x", "a b", "x\n", "..", "a..b", "1.2.3.4\n"]),
+        ("host", "peer_address", ["vps1.example.com", "1.2.3", "0.0.0.0/0", "1.2.3.4\n"]),
+        ("host", "key_file", ["a\nb"]),
+        ("host", "host_key", ["x", "ssh-rsa $(id)", "ssh-ed25519 AAAA\nssh-rsa BBBB"]),
+        ("host", "name", ["-x", "a b", "a;b", "ñ"]),
+        ("odoo", "data_dir", ["relative", "/a/../b", "/a b", "/a;b", "/a\n", "/", "/a'b", "//x"]),
+        ("odoo", "config", ["/etc/$(x)", "/etc/`x`", "~/odoo.conf"]),
+        ("odoo", "unit", ["x", "-x.service", "../x.service", "x.service\n", "a b.service"]),
+        ("odoo", "user", ["a b", "Odoo", "-odoo"]),
+        ("odoo", "sources", [["/"], ["/opt/../x"], ["relative"], ["/opt/odoo", "/opt/odoo"]]),
+        ("odoo", "http_port", [0, 65536, "x"]),
+        ("postgres", "name", ["a-b", "a b", "a\n", "a;b", ""]),
+        ("postgres", "port", [0, 70000, "x", -1]),
+        ("postgres", "version", [9, 11, 19, "13.2", "latest"]),
+        ("dns", "zone", ["a;b", "-x", "a..b", "a b", "Example.com"]),
+        ("dns", "provider", ["A B", "x;", ""]),
+        ("recovery", "http_port", [0]),
+        ("certificate", "key", ["privkey.pem", "/etc/../x"]),
+    ],
+)
+def test_a_hostile_value_is_refused_with_its_entry_and_field(
+    tmp_path: Path, section: str, field: str, values: list[object]
+) -> None:
+    for value in values:
+
+        def spoil(document: dict[str, Any], value: object = value) -> None:
+            document["instances"][ONE][section][field] = value
+
+        assert f"instances.{ONE}.{section}" in refusal(tmp_path, spoil), value
+
+
+@pytest.mark.parametrize("domain", ["-x.com", "a b.com", "a.com;", "a.com\n", "A.com", "*.x.com"])
+def test_a_hostile_domain_is_refused(tmp_path: Path, domain: str) -> None:
+    said = refusal(tmp_path, lambda d: d["instances"][ONE].update(domains=[domain]))
+
+    assert f"instances.{ONE}.domains.0" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda d: d.pop("recovery"), "recovery: is missing"),
+        (lambda d: d.update(instances=None), "instances: "),
+        (lambda d: d["instances"][ONE].update(colour=1), f"{ONE}.colour: is no key that Relevo"),
+        (lambda d: d["recovery"].update(odoo_user="root"), "recovery.odoo_user: "),
+        (
+            lambda d: d["instances"][ONE].update(replication={"user": "postgres"}),
+            f"{ONE}.replication.user: is PostgreSQL's own",
+        ),
+        (
+            lambda d: d["instances"][ONE].update(replication={"user": "x", "rewind_user": "x"}),
+            f"{ONE}.replication.rewind_user: wants another role",
+        ),
+        (
+            lambda d: d["instances"][OTHER]["host"].update(address=d["recovery"]["address"]),
+            "is the recovery server itself",
+        ),
+        (
+            lambda d: d["instances"][OTHER]["recovery"].update(http_port=8169),
+            "port 8169 is instances.vps_clientes_1.recovery.http_port's already",
+        ),
+        (
+            lambda d: d["instances"][ONE]["odoo"].update(data_dir="/opt/odoo/odoo/data"),
+            "/opt/odoo/odoo/data lies in /opt/odoo/odoo and would be copied twice",
+        ),
+        (
+            lambda d: d["instances"][ONE]["host"].pop("peer_address"),
+            "peer_address: is needed, because vps1.example.com is no IP address",
+        ),
+    ],
+)
+def test_a_mistake_is_said_where_it_is(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], said: str
+) -> None:
+    assert said in refusal(tmp_path, change)
+
+
+def test_every_mistake_is_said_at_once(tmp_path: Path) -> None:
+    def spoil(document: dict[str, Any]) -> None:
+        document["instances"][ONE]["host"]["user"] = "a b"
+        document["instances"][OTHER]["host"]["address"] = "a b"
+
+    said = refusal(tmp_path, spoil)
+    assert f"{ONE}.host.user" in said
+    assert f"{OTHER}.host.address" in said
+
+
+def test_a_name_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.yaml"
+    path.write_text("recovery: {}\ninstances:\n  a: {}\n  a: {}\n")
+
+    with pytest.raises(Refused, match="a: stands there twice"):
+        inventory.read(path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "x: [", "\x00", "- a\n- b"])
+def test_a_file_that_is_no_inventory_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "inventory.yaml"
+    path.write_text(text)
+
+    with pytest.raises(Refused):
+        inventory.read(path)

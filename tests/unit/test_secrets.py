@@ -1,0 +1,45 @@
+"""The file of secrets: kept from others, written whole, never shown."""
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from blocks.errors import Refused
+from deployments.secrets import Secrets
+
+
+def test_missing_passwords_are_made_once_and_kept_for_the_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.yaml"
+    first = Secrets(path)
+    made = first.of("vps_1")
+    first.save()
+
+    again = Secrets(path)
+    assert again.of("vps_1") == made
+    assert again.invented == []
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert made.replication != made.rewind
+
+
+def test_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.yaml"
+    path.write_text("vps_1: {}")
+    path.chmod(0o640)
+
+    with pytest.raises(Refused, match="may be read by others"):
+        Secrets(path)
+
+
+@pytest.mark.parametrize("password", ["short", "contraseña-larga", "line\nfeed-in-it", 12345678])
+def test_a_password_that_cannot_be_used_is_refused_and_not_shown(
+    tmp_path: Path, password: object
+) -> None:
+    path = tmp_path / "secrets.yaml"
+    path.touch(mode=0o600)
+    path.write_text(json.dumps({"vps_1": {"replication": password, "rewind": "good-enough-1"}}))
+
+    with pytest.raises(Refused, match=r"vps_1: replication: not a usable secret") as refused:
+        Secrets(path).of("vps_1")
+    assert str(password) not in str(refused.value)
