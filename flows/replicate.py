@@ -4,7 +4,7 @@ from prefect import flow
 
 from blocks.instance import OdooInstance
 from flows import basebackup, build_service, configure_ssh, rsync_filestore, setup_primary
-from tasks import lock, schedules
+from tasks import lock, preflight, schedules
 
 
 @flow(name="replicate", flow_run_name="replicate {instance.name} to {instance.recovery}")
@@ -16,6 +16,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
     Running it again finds what is done and does what is not.
     """
     with lock.held(instance, "replicate"):
+        preflight.require_hosts(instance)
         setup_primary.prepare(instance, allow_restart=allow_restart)
         configure_ssh.open_way(instance)
         basebackup.build(instance, reclone=False)

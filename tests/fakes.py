@@ -25,11 +25,11 @@ Answer: TypeAlias = "str | int | RelevoError | list[str | int | RelevoError]"
 WRAPPED = re.compile(r"SELECT coalesce\(json_agg\(t\), '\[\]'\) FROM \((.*)\) AS t", re.DOTALL)
 LOOKS = (
     "pg_lsclusters --no-header", "*/pg_controldata -D *", "SELECT *", "read /*", "test *", "true",
-    "systemctl is-active *", "systemctl show *", "ss -Hltn *", "df *", "du *", "date *",
-    "getent *", "id -gn *",
+    "lacking *", "systemctl is-active *", "systemctl show *", "ss -Hltn *", "df *", "du *",
+    "date *", "getent *", "id -gn *",
 )  # fmt: skip
 SELECTS_THAT_ACT = re.compile(
-    r"pg_(reload|promote|create|drop|terminate|cancel|switch|wal_replay_[pr])"
+    r"SELECT .*pg_(reload|promote|create|drop|terminate|cancel|switch|wal_replay_[pr])"
 )
 
 

@@ -5,6 +5,7 @@ import pytest
 from blocks.errors import Busy, Refused
 from blocks.instance import OdooInstance
 from flows.failover import failover
+from flows.replicate import replicate
 from flows.rsync_filestore import rsync_filestore
 from tasks.filestore import Kind
 from tests.fakes import FakeHost
@@ -136,3 +137,19 @@ def test_a_failover_does_not_end_another_failover(instance: OdooInstance, hosts:
         failover(instance)
 
     assert set(due.ran) == {LOCK}
+
+
+def test_replicate_names_everything_that_is_missing_before_it_changes_anything(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    uno = FakeHost("uno", {"lacking odoo *": "/etc/odoo/odoo.conf\nthe unit odoo.service\n"})
+    due = FakeHost("due", standby() | {"lacking odoo *": "the command nginx\n"})
+    hosts(uno, due)
+
+    with pytest.raises(Refused) as refused:
+        replicate(instance)
+
+    for what in ("uno lacks /etc/odoo/odoo.conf", "uno lacks the unit", "due lacks the command"):
+        assert what in refused.value.message
+    assert uno.changes == []
+    assert due.changes == ["hold vps_1 replicate 30"]
