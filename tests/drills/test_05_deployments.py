@@ -1,0 +1,86 @@
+"""What Prefect is told: once, the same the second time, and no more than the inventory says."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from tests.stack import ROOT, Stack
+
+
+def _apply(stack: Stack, inventory: Path, *options: str) -> list[str]:
+    return stack.run("--inventory", str(inventory), "apply", *options).splitlines()
+
+
+def _without(inventory: Path, name: str) -> Path:
+    document = yaml.safe_load(inventory.read_text())
+    del document["instances"][name]
+    other = inventory.with_name("other.yaml")
+    other.write_text(yaml.safe_dump(document))
+    return other
+
+
+def _names(stack: Stack) -> set[str]:
+    found = stack.request("POST", "/deployments/filter", {"limit": 200})
+    return {deployment["name"] for deployment in found}
+
+
+def test_applying_the_same_inventory_again_changes_nothing_and_says_so(
+    stack: Stack, inventory_path: Path
+) -> None:
+    assert _apply(stack, inventory_path) == ["nothing to change (2 instances)"]
+
+
+def test_an_instance_that_left_the_inventory_is_reported_and_removed_only_when_told(
+    stack: Stack, inventory_path: Path
+) -> None:
+    other = _without(inventory_path, "vps_dos")
+
+    said = _apply(stack, other)
+    assert "not in the inventory: instance vps-dos" in said
+    assert said[-1] == "nothing to change (1 instances)"
+    assert "vps_dos" in _names(stack)
+
+    assert "removed instance vps-dos" in _apply(stack, other, "--prune")
+    assert "vps_dos" not in _names(stack)
+
+    assert "created instance vps_dos" in _apply(stack, inventory_path)
+    assert _apply(stack, inventory_path) == ["nothing to change (2 instances)"]
+
+
+def test_a_schedule_that_is_paused_stays_paused(stack: Stack, inventory_path: Path) -> None:
+    def schedule() -> tuple[str, dict[str, object]]:
+        found = stack.request("GET", "/deployments/name/rsync-filestore/vps_uno")
+        return found["id"], found["schedules"][0]
+
+    deployment, before = schedule()
+    path = f"/deployments/{deployment}/schedules/{before['id']}"
+    stack.request("PATCH", path, {"active": True})
+    document = yaml.safe_load(inventory_path.read_text())
+    document["defaults"]["schedules"]["filestore_seconds"] = 7200
+    other = inventory_path.with_name("other.yaml")
+    other.write_text(yaml.safe_dump(document))
+
+    assert "changed deployment rsync-filestore/vps_uno" in _apply(stack, other)
+    deployment, changed = schedule()
+    assert changed["active"] is True
+    path = f"/deployments/{deployment}/schedules/{changed['id']}"
+    stack.request("PATCH", path, {"active": False})
+
+    _apply(stack, inventory_path)
+    assert schedule()[1]["active"] is False
+
+
+def test_the_generic_deployments_can_be_deployed(stack: Stack) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
+        env=stack.env, cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = stack.request("POST", "/deployments/filter", {"limit": 200})
+    generic = {d["entrypoint"] for d in found if "any-instance" in d["tags"]}
+    flows = {f"flows/{p.stem}.py:{p.stem}" for p in (ROOT / "flows").glob("[a-z]*.py")}
+    assert generic == flows
+    steps = next(d["pull_steps"] for d in found if "any-instance" in d["tags"])
+    assert str(ROOT) in str(steps)
