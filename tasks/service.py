@@ -19,12 +19,14 @@ UNITS = PurePosixPath("/etc/systemd/system")
 SITES = PurePosixPath("/etc/nginx")
 
 # Imports every module that the databases have installed, as Odoo would, without any database.
+# odoo.cli comes first: from Odoo 19 on it is what makes `odoo` a whole package.
 TRY = """
 import importlib, sys
-import odoo
-odoo.tools.config.parse_config(["-c", sys.argv[1]])
-odoo.modules.initialize_sys_path()
-from odoo.modules.module import get_module_path
+import odoo.cli
+from odoo.tools import config
+from odoo.modules.module import get_module_path, initialize_sys_path
+config.parse_config(["-c", sys.argv[1]])
+initialize_sys_path()
 bad = []
 for name in sys.argv[2].split(","):
     try:
