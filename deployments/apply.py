@@ -23,7 +23,7 @@ from blocks.host import Host
 from blocks.instance import OdooInstance
 from deployments import plan
 from deployments.plan import PROCEDURES, SYNC, Wanted
-from tasks.schedules import SCHEDULED, read_deployments
+from tasks.schedules import OWNER, SCHEDULED, read_deployments
 
 ROOT = Path(__file__).parents[1]
 MANAGED = "relevo"
@@ -40,7 +40,9 @@ def apply(instances: list[OdooInstance], *, pool: str, prune: bool) -> Iterator[
             yield from _block(instance)
             document = str(_load(instance.name)._block_document_id)  # noqa: SLF001  # no other way
             for wanted in plan.deployments(instance):
-                yield from _deployment(client, wanted, document, pool)
+                yield from _deployment(client, wanted, {"instance": {"$ref": document}}, pool)
+        for wanted in plan.any_instance():
+            yield from _deployment(client, wanted, {}, pool)
         yield from _strangers(client, instances, prune=prune)
 
 
@@ -115,14 +117,15 @@ def _differences(old: object, new: object, path: str = "") -> Iterator[str]:
 
 
 def _deployment(
-    client: SyncPrefectClient, wanted: Wanted, document: str, pool: str
+    client: SyncPrefectClient, wanted: Wanted, fixed: dict[str, Any], pool: str
 ) -> Iterator[str]:
     found = Flow.from_source(source=str(ROOT), entrypoint=wanted.entrypoint)
     flow = cast("Flow[..., Any]", found)
     full = f"{flow.name}/{wanted.name}"
     existing = _existing(client, full)
-    parameters = {"instance": {"$ref": document}, **wanted.parameters}
-    version = wanted.fingerprint(pool, sys.executable, str(ROOT), flow.description or "")
+    parameters = {**fixed, **wanted.parameters}
+    form = flow.parameters.model_dump_json()
+    version = wanted.fingerprint(pool, sys.executable, str(ROOT), flow.description or "", form)
     if existing and existing.version == version and existing.parameters == parameters:
         return
     deployment = flow.to_deployment(
@@ -174,8 +177,9 @@ def _strangers(
 ) -> Iterator[str]:
     """Report what belongs to instances that the inventory does not know; remove it if told to."""
     known = {(wanted.name, wanted.instance) for i in instances for wanted in plan.deployments(i)}
+    known |= {(wanted.name, "") for wanted in plan.any_instance()}
     for deployment in read_deployments(client, DeploymentFilterTags(all_=[MANAGED])):
-        owner = next(t.removeprefix("instance:") for t in deployment.tags if "instance:" in t)
+        owner = next((t.removeprefix(OWNER) for t in deployment.tags if t.startswith(OWNER)), "")
         if (deployment.name, owner) in known:
             continue
         if prune:

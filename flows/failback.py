@@ -1,11 +1,15 @@
 """Runbook: "Failback" to "Pasos finales"."""
 
+from typing import Annotated
+
 from prefect import flow
+from pydantic import Field
 
 from blocks.instance import OdooInstance
 from flows.pg_rewind import bring_back
 from tasks import (
     cluster,
+    decision,
     dns,
     fence,
     filestore,
@@ -17,23 +21,52 @@ from tasks import (
     schedules,
     service,
 )
+from tasks.decision import Decide
 from tasks.report import Report, publish
 from tasks.timing import Stopwatch
 
 
 @flow(name="failback", flow_run_name="bring {instance.name} back to {instance.origin}")
-def failback(instance: OdooInstance, *, reclone: bool = False) -> Report:
+def failback(
+    instance: Annotated[
+        OdooInstance, Field(description="The instance whose customers are to go home.")
+    ],
+    *,
+    decide: Annotated[
+        Decide,
+        Field(
+            description="ask: show the plan and wait for a yes. plan only: change nothing. "
+            "unattended: for scripts; nobody is asked.",
+        ),
+    ] = "ask",
+    reclone: Annotated[
+        bool,
+        Field(
+            description="Copy the origin's database anew. Only where following or rewinding was "
+            "refused: it takes as long as the database is big.",
+        ),
+    ] = False,
+    reason: Annotated[str, Field(description="Why; the report keeps it.")] = "",
+    approved_by: Annotated[str, Field(description="Who says so, for unattended runs.")] = "",
+) -> Report:
     """Bring an instance's customers back to the origin, losing nothing.
 
     Before: the recovery host serves, and the origin is up again (whatever runs on it).
-    The origin is held, what only it has is kept aside, it rejoins as a standby, and files are
-    copied back while customers work. Then a short window: Odoo stops, the last difference
-    follows, the write right is handed over against a receipt, the origin serves, DNS changes.
-    After: the recovery host follows again, and the schedules run.
 
-    `reclone` copies the origin's database anew, where following or rewinding was refused.
+    1. The plan is shown, and waits for the instance's name, a reason and a name.
+    2. The origin is held, what only it has is kept aside, it rejoins as a standby, and files are
+       copied back while customers work.
+    3. Then a short window: Odoo stops, the last difference follows, the write right is handed
+       over against a receipt, the origin serves, DNS changes.
+    4. The recovery host follows again, and the schedules run.
+
+    A run that failed may be retried; it goes on from where the clusters are. `reclone` copies the
+    origin's database anew, where following or rewinding was refused.
     """
-    origin, watch = instance.origin, Stopwatch()
+    origin = instance.origin
+    decided = decision.reach(instance, "failback", decide, reason=reason, approved_by=approved_by)
+    if not decided.go:
+        return decided.report
 
     with lock.held(instance, "failback", preempt=True):
         schedules.pause(instance)
@@ -61,8 +94,9 @@ def failback(instance: OdooInstance, *, reclone: bool = False) -> Report:
                 "databases that answer": ", ".join(served),
                 "lost": "nothing: the origin held the shutdown checkpoint before it was promoted",
                 "seconds of downtime": downtime,
-                "seconds in all": watch.read(),
+                "seconds in all": decided.watch.read(),
                 "domains": names,
+                **decided.facts,
                 "kept aside": f"data and files that only {origin} had, beside its directories",
             },
             documents=missing,

@@ -1,33 +1,69 @@
 """Runbook: "Failover" to "Pasos Finales del Failover"."""
 
+from typing import Annotated
+
 from prefect import flow
+from pydantic import Field
 
 from blocks.instance import OdooInstance
 from flows.promote import take_over
-from tasks import dns, filestore, lock, service
+from tasks import decision, dns, filestore, lock, service
+from tasks.decision import Decide
 from tasks.report import Report, publish
-from tasks.timing import Stopwatch
 
 
 @flow(name="failover", flow_run_name="fail {instance.name} over to {instance.recovery}")
-def failover(instance: OdooInstance, *, origin_is_down: bool = False, reason: str = "") -> Report:
+def failover(
+    instance: Annotated[
+        OdooInstance, Field(description="The instance whose customers are to be served here.")
+    ],
+    *,
+    decide: Annotated[
+        Decide,
+        Field(
+            description="ask: show the plan and wait for a yes. plan only: change nothing. "
+            "unattended: for scripts; nobody is asked.",
+        ),
+    ] = "ask",
+    origin_is_down: Annotated[
+        bool,
+        Field(
+            description="You have seen by other means that the origin is down and stays down. "
+            "Leave it off when you are not sure: the plan asks again when it matters.",
+        ),
+    ] = False,
+    reason: Annotated[
+        str, Field(description="Why; needed when something may be lost. The report keeps it.")
+    ] = "",
+    approved_by: Annotated[str, Field(description="Who says so, for unattended runs.")] = "",
+) -> Report:
     """Serve an instance's customers from the recovery host.
 
-    An origin that answers is stopped cleanly first, and nothing is lost. One that does not answer
-    may still be alive: see by other means that it is down and stays down, tick origin_is_down and
-    give a reason. Without that this run changes nothing and says what would be lost.
+    1. The plan is shown: what will be done, and what would be lost. Nothing is touched until the
+       instance's name is typed, with a reason and a name.
+    2. An origin that answers is stopped cleanly first, and nothing is lost. One that does not
+       answer may still be alive: see by other means that it is down and stays down, and say so.
+    3. The copies of files pause, PostgreSQL on the recovery host accepts writes, Odoo starts and
+       has to answer for every database, then nginx and DNS show it.
+    4. The report names what may be lost, and each document whose file is missing.
 
-    After: PostgreSQL accepts writes here, Odoo answers for every database, nginx and DNS show it,
-    and the report names what may be lost and each document whose file is missing.
+    A run that failed may be retried: what is done is found done. Keep the origin from serving
+    until the failback. With no Prefect: `relevo failover NAME` on the recovery host.
     """
-    recovery, watch = instance.recovery, Stopwatch()
+    recovery = instance.recovery
+    decided = decision.reach(
+        instance, "failover", decide,
+        origin_is_down=origin_is_down, reason=reason, approved_by=approved_by,
+    )  # fmt: skip
+    if not decided.go:
+        return decided.report
 
     with lock.held(instance, "failover", preempt=True):
-        exposure = take_over(instance, origin_is_down=origin_is_down, reason=reason)
+        exposure = take_over(instance, origin_is_down=decided.origin_is_down, reason=decided.reason)
 
         service.start(recovery)
         served = service.wait_until_serving(recovery)
-        served_after = watch.read()
+        served_after = decided.watch.read()
 
         service.enable_site(instance)
         names = dns.point(instance, recovery)
@@ -41,7 +77,7 @@ def failover(instance: OdooInstance, *, origin_is_down: bool = False, reason: st
                 "may be lost": str(exposure),
                 "seconds from the button to Odoo answering": served_after,
                 "domains": names,
-                "reason given": reason or "none was needed: nothing is lost",
+                **decided.facts,
                 "next": f"keep {instance.origin} from serving; when it is repaired, run failback",
             },
             documents=missing,

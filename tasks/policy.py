@@ -1,16 +1,18 @@
 """What a step is, and when it is tried again."""
 
+import inspect
 import logging
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
-from prefect import Task, task
+from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
 from blocks.errors import Unreachable
+from tasks import bare
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,6 +23,19 @@ def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     return isinstance(state.result(raise_on_failure=False), Unreachable)
 
 
+class Step(Task[P, R]):
+    """A task of Prefect's, which is also a plain function where no server is up."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]
+        if bare.alone():
+            bound = inspect.signature(self.fn).bind(*args, **kwargs)
+            bound.apply_defaults()
+            title = str(self.task_run_name).format(**bound.arguments)
+            retries = self.retries or 0
+            return bare.take(title, lambda: self.fn(*args, **kwargs), retries=retries)
+        return super().__call__(*args, **kwargs)
+
+
 def step(title: str, *, retries: int = 1) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Make a function a task of a runbook: it looks, decides, acts and proves.
 
@@ -29,15 +44,15 @@ def step(title: str, *, retries: int = 1) -> Callable[[Callable[P, R]], Callable
     """
 
     def make(function: Callable[P, R]) -> Callable[P, R]:
-        made = task(
+        return Step(
+            function,
             task_run_name=title,
             retries=retries,
-            retry_delay_seconds=5,
+            retry_delay_seconds=bare.RETRY_SECONDS,
             retry_condition_fn=is_transient,
             cache_policy=NO_CACHE,
             persist_result=False,
         )
-        return cast("Callable[P, R]", made(function))
 
     return make
 

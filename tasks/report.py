@@ -51,8 +51,13 @@ def _cell(text: str) -> str:
 
 def publish(report: Report, *, key: str) -> Report:
     """Show a report in the UI, and in the log for whoever works without one."""
-    log().info("%s", report.markdown())
+    publish_text(report.markdown(), key=key, title=report.title)
+    return report
+
+
+def publish_text(text: str, *, key: str, title: str) -> None:
+    """Show a page under a key, where its history is kept."""
+    log().info("%s", text)
     if FlowRunContext.get() is not None:
         slug = re.sub(r"[^a-z0-9]+", "-", key.lower())
-        create_markdown_artifact(report.markdown(), key=slug, description=report.title)
-    return report
+        create_markdown_artifact(text, key=slug, description=title)

@@ -25,13 +25,14 @@ from blocks.instance import OdooInstance
 from tasks.policy import log, step
 
 SCHEDULED = "scheduled"
+OWNER = "instance:"
 PAGE = 200
 UNDER_WAY = [StateType.RUNNING, StateType.PENDING, StateType.SCHEDULED]
 
 
 def tag(name: str) -> str:
     """The tag by which an instance's deployments are found."""
-    return f"instance:{name}"
+    return f"{OWNER}{name}"
 
 
 @step("pause the schedules of {instance.name}")

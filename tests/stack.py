@@ -156,8 +156,10 @@ class Stack:
         return done.stdout
 
     def press(self, deployment: str, **parameters: object) -> str:
-        """Start a deployment as the UI's button does; return the id of the run."""
+        """Start a deployment as a script does, asking nobody; return the id of the run."""
         found = self.request("GET", f"/deployments/name/{deployment}")
+        if "decide" in found["parameter_openapi_schema"]["properties"]:
+            parameters = {"decide": "unattended", **parameters}
         run = self.request(
             "POST",
             f"/deployments/{found['id']}/create_flow_run",

@@ -1,0 +1,197 @@
+"""Whether to go on: a yes typed on the page of the run, or one that came with the call.
+
+While somebody reads, nothing is held and nothing is paused: no lock, no schedule. What was
+measured may have changed when the yes comes, so the guards of the procedure measure again.
+
+The run pauses, it does not suspend: its process waits, with its imports done and its connections
+open, and goes on within a second of the yes. A suspended run would exit and be started anew by the
+worker, which costs four to eight seconds of an outage; what it saves is one idle process.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from prefect.context import FlowRunContext
+from prefect.exceptions import FlowPauseTimeout
+from prefect.flow_runs import pause_flow_run
+from prefect.input import RunInput
+from pydantic import Field, create_model
+
+from blocks.errors import Refused
+from blocks.instance import OdooInstance
+from tasks import bare, plan
+from tasks.policy import log
+from tasks.read.plan import Plan, Procedure
+from tasks.report import Report, publish_text
+from tasks.schedules import OWNER
+from tasks.text import plan as words
+from tasks.timing import Stopwatch
+
+Decide: TypeAlias = Literal["ask", "plan only", "unattended"]
+WAIT_SECONDS = 3600
+POLL_SECONDS = 1
+TRIES = 3
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided, by whom and why; the clock of the outage runs from here."""
+
+    go: bool
+    origin_is_down: bool
+    reason: str
+    approved_by: str
+    watch: Stopwatch
+    report: Report
+
+    @property
+    def facts(self) -> dict[str, str]:
+        return {
+            "reason given": self.reason or "none was needed: nothing is lost",
+            "approved by": self.approved_by or "nobody was asked",
+        }
+
+
+class Yes(RunInput):
+    """A yes that nobody says by mistake."""
+
+    instance_name: str
+    reason: str
+    approved_by: str
+    origin_is_down: bool = False
+
+
+def reach(
+    instance: OdooInstance,
+    procedure: Procedure,
+    decide: Decide,
+    *,
+    origin_is_down: bool = False,
+    reason: str = "",
+    approved_by: str = "",
+) -> Decision:
+    """Show what would be done, and find out whether somebody wants it.
+
+    A run that was not started from a page has no page to ask on: who called it has decided.
+    """
+    require_own_button(instance)
+    given = Decision(
+        go=True, origin_is_down=origin_is_down, reason=reason, approved_by=approved_by,
+        watch=Stopwatch(), report=Report("", {}),
+    )  # fmt: skip
+    if decide == "unattended" or (decide == "ask" and not _has_a_page()):
+        return given
+    drawn = plan.draw(instance, procedure)
+    report = Report(f"plan: {procedure} of {instance.name}", words.facts(drawn))
+    publish_text(words.summary(drawn), key=f"plan-{procedure}-{instance.name}", title=report.title)
+    if decide == "plan only":
+        return Decision(
+            go=False, origin_is_down=False, reason="", approved_by="", watch=given.watch,
+            report=report,
+        )  # fmt: skip
+    if drawn.situation.refusals:
+        raise Refused(
+            f"{procedure} of {instance.name} is refused: {'; '.join(drawn.situation.refusals)}",
+            hint="nothing was changed; mend this (check says more), then press the button again",
+        )
+    yes = _ask(drawn)
+    return Decision(
+        go=True, origin_is_down=origin_is_down or yes.origin_is_down, reason=yes.reason,
+        approved_by=yes.approved_by, watch=Stopwatch(from_now=True), report=report,
+    )  # fmt: skip
+
+
+def _has_a_page() -> bool:
+    run = FlowRunContext.get()
+    return not bare.alone() and bool(run and run.flow_run and run.flow_run.deployment_id)
+
+
+def require_own_button(instance: OdooInstance) -> None:
+    """Refuse to act on one instance by the button of another."""
+    run = FlowRunContext.get()
+    tags = run.flow_run.tags if run and run.flow_run else []
+    owners = {tag.removeprefix(OWNER) for tag in tags if tag.startswith(OWNER)}
+    if owners and owners != {instance.name}:
+        raise Refused(
+            f"this button is that of {', '.join(sorted(owners))}, and {instance.name} was chosen",
+            hint="nothing was changed; press the button of the instance that you mean",
+        )
+
+
+def _ask(drawn: Plan) -> Yes:
+    """Wait for a yes; one that does not fit is told why, and may be said again."""
+    wrong = ""
+    for attempt in range(1, TRIES + 1):
+        yes = _wait(drawn, key=f"{drawn.fingerprint}-{attempt}", wrong=wrong)
+        if not (wrong := objection(drawn, yes)):
+            log().info("%s said yes: %s", yes.approved_by, yes.reason)
+            return yes
+        log().warning("%s; nothing was changed", wrong)
+    raise Refused(f"{wrong}; nothing was changed", hint="press the button again")
+
+
+def _wait(drawn: Plan, *, key: str, wrong: str) -> Yes:
+    try:
+        return pause_flow_run(
+            wait_for_input=form(drawn, wrong=wrong), timeout=WAIT_SECONDS,
+            poll_interval=POLL_SECONDS, key=key,
+        )  # fmt: skip
+    except FlowPauseTimeout as error:
+        raise Refused(
+            f"nobody said yes to the {drawn.procedure} of {drawn.instance} within "
+            f"{WAIT_SECONDS // 60} minutes; nothing was changed",
+            hint="press the button again",
+        ) from error
+
+
+def form(drawn: Plan, *, wrong: str = "") -> type[Yes]:
+    """The form of one plan: the server itself refuses another name than the instance's."""
+    fields: dict[str, Any] = {
+        "instance_name": (
+            str,
+            Field(
+                title="Name of the instance",
+                description="Type the name of the instance that this plan is about.",
+                pattern=f"^{drawn.instance}$",
+            ),
+        ),
+        "reason": (
+            str,
+            Field(title="Reason", description="Why it is done; the report keeps it.", min_length=3),
+        ),
+        "approved_by": (
+            str,
+            Field(
+                title="Approved by",
+                description="Who says yes; Prefect itself does not know.",
+                min_length=2,
+            ),
+        ),
+    }
+    if drawn.asks_whether_down:
+        fields["origin_is_down"] = (
+            bool,
+            Field(
+                default=False,
+                title=f"{drawn.names['origin']} is down and stays down",
+                description="I have seen so by other means, and accept the loss stated above.",
+            ),
+        )
+    made = create_model("Yes", __base__=Yes, **fields)
+    said = words.summary(drawn)
+    made._description = f"**{wrong}. Nothing was changed.**\n\n{said}" if wrong else said  # noqa: SLF001  # as Prefect's own with_initial_data does
+    return made
+
+
+def objection(drawn: Plan, yes: Yes) -> str:
+    """Say what is wrong with a yes; the empty string when it holds."""
+    if yes.instance_name != drawn.instance:
+        return f"{yes.instance_name!r} was typed, and this plan is about {drawn.instance}"
+    if not yes.reason.strip() or not yes.approved_by.strip():
+        return "a reason and a name are needed"
+    if drawn.asks_whether_down and not yes.origin_is_down:
+        return (
+            f"nobody has said that {drawn.names['origin']} is down and stays down, and without "
+            "that customers could write to both"
+        )
+    return ""

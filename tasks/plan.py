@@ -1,0 +1,201 @@
+"""What failover and failback would do now, measured without changing anything."""
+
+import shlex
+from pathlib import PurePosixPath
+
+from blocks.errors import RelevoError
+from blocks.instance import OdooInstance, Place
+from tasks import filestore, guard, record, rejoin, replication
+from tasks.argv import postgres
+from tasks.look import Seen, look, received, try_look
+from tasks.policy import log, step
+from tasks.read.exposure import Exposure
+from tasks.read.lsn import Lsn
+from tasks.read.plan import SILENT, Plan, Procedure, Situation
+
+
+@step("draw up the {procedure} of {instance.name}")
+def draw(instance: OdooInstance, procedure: Procedure) -> Plan:
+    """Measure both ends and say what would be done, and what would be refused."""
+    origin, recovery = try_look(instance.origin), look(instance.recovery)
+    measure = _failover if procedure == "failover" else _failback
+    return Plan(procedure, measure(instance, origin, recovery), names(instance, origin, recovery))
+
+
+def _failover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Situation:
+    refusals: list[str] = []
+    streaming = bool(origin and origin.is_primary and _streams(instance))
+    try:
+        guard.require_ready(instance)
+    except RelevoError as error:
+        refusals.append(error.message)
+    if origin is not None and origin.is_primary and not streaming:
+        refusals.append(
+            f"{instance.origin} accepts writes and {instance.recovery} does not follow it"
+        )
+    exposure = Exposure.none() if streaming else _exposure(instance, recovery)
+    lag_bytes, lag_seconds = _lag(instance, recovery, leads=streaming)
+    return Situation(
+        at=record.now(instance.recovery.host.shell()),
+        origin=str(origin or SILENT),
+        recovery=str(recovery),
+        streaming=streaming,
+        exposure=exposure,
+        lag_bytes=lag_bytes,
+        lag_seconds=lag_seconds,
+        documents=_documents(instance, recovery),
+        last_drill=last_drill(instance),
+        predicted_seconds=predicted_seconds(instance),
+        refusals=tuple(refusals),
+    )
+
+
+def _failback(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Situation:
+    refusals: list[str] = []
+    way, why = "", ""
+    try:
+        stage = guard.stage(instance)
+        if stage == "away" and origin is not None and recovery.is_primary:
+            way, why = _way(instance, origin)
+    except RelevoError as error:
+        refusals.append(error.message)
+    return Situation(
+        at=record.now(instance.recovery.host.shell()),
+        origin=str(origin or SILENT),
+        recovery=str(recovery),
+        streaming=False,
+        exposure=Exposure.none(),
+        way=way,
+        why=why,
+        documents=_documents(instance, recovery),
+        last_drill=last_drill(instance),
+        refusals=tuple(refusals),
+    )
+
+
+def _way(instance: OdooInstance, origin: Seen) -> tuple[str, str]:
+    if origin.is_standby and _streams(instance, back=True):
+        return "follow", f"{instance.origin} follows {instance.recovery} already"
+    way = rejoin.choose(instance, instance.origin, instance.recovery)
+    return way.kind, way.why
+
+
+def _streams(instance: OdooInstance, *, back: bool = False) -> bool:
+    ends = (instance.origin, instance.recovery) if back else (instance.recovery, instance.origin)
+    try:
+        return replication.is_streaming(instance, *ends)
+    except RelevoError as error:
+        log().warning("the stream of %s cannot be seen: %s", instance.name, error.message)
+        return False
+
+
+def _exposure(instance: OdooInstance, recovery: Seen) -> Exposure:
+    if not recovery.answers:
+        return Exposure(lossless=False, seconds=None, about_bytes=0, last_commit="")
+    return guard.measure_exposure(instance, lossless=False)
+
+
+def _lag(instance: OdooInstance, recovery: Seen, *, leads: bool) -> tuple[int | None, float | None]:
+    """How far the standby is behind: bytes not replayed, and seconds since it last replayed."""
+    if not recovery.is_standby:
+        return None, None
+    shell, cluster = instance.recovery.host.shell(), instance.recovery.cluster
+    row = cluster.query(
+        shell,
+        "SELECT pg_last_wal_replay_lsn() AS replayed, "
+        "extract(epoch FROM now() - pg_last_xact_replay_timestamp()) AS seconds",
+    )[0]
+    replayed = Lsn.parse(str(row["replayed"]))
+    if leads:
+        origin = instance.origin
+        sql = "SELECT pg_current_wal_lsn()"
+        ahead = Lsn.parse(origin.cluster.value(origin.host.shell(), sql)) - replayed
+    else:
+        ahead = received(instance.recovery) - replayed
+    if ahead <= 0:
+        return 0, 0.0
+    return ahead, float(row["seconds"]) if row["seconds"] is not None else None
+
+
+def _documents(instance: OdooInstance, recovery: Seen) -> int | None:
+    if not recovery.answers:
+        return None
+    return len(filestore.find_missing(instance, instance.recovery))
+
+
+def last_drill(instance: OdooInstance) -> str:
+    kept = record.read(instance.recovery, instance, "drill")
+    return str(kept["time"]) if kept else ""
+
+
+def predicted_seconds(instance: OdooInstance) -> float | None:
+    """How long the last drill or failover of this instance took, which is the best guess."""
+    kept = record.read(instance.recovery, instance, "drill") or record.read(
+        instance.recovery, instance, "rto"
+    )
+    return float(kept["seconds"]) if kept and "seconds" in kept else None
+
+
+def names(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> dict[str, str]:
+    """Everything that a person would have to look up to do it by hand; no secrets."""
+    ends = {
+        f"{end.kind}{suffix}": value
+        for end, seen in ((instance.origin, origin), (instance.recovery, recovery))
+        for suffix, value in _end(end, seen).items()
+    }
+    directory = _directory(instance.origin, origin)
+    beside = directory.with_name(directory.name + ".relevo-new")
+    to_recovery = _conninfo(instance, instance.recovery, instance.replication.user)
+    source = (
+        _conninfo(instance, instance.recovery, instance.replication.rewind_user)
+        + f" dbname={replication.REWIND_DATABASE}"
+    )
+    cluster = instance.origin.cluster
+    as_postgres = ("runuser", "-u", "postgres", "--")
+    backup = postgres.base_backup(
+        cluster, directory=beside, conninfo=to_recovery, slot=instance.name
+    )
+    return {
+        "instance": instance.name,
+        "domains": ", ".join(instance.domains) or "the customers' names",
+        "to_recovery": to_recovery,
+        "to_origin": _conninfo(instance, instance.origin, instance.replication.user),
+        "rewind": shlex.join(
+            (*as_postgres, *postgres.rewind(cluster, directory=directory, source=source))
+        ),
+        "recover_offline": shlex.join(
+            (*as_postgres, *postgres.recover_offline(cluster, directory))
+        ),
+        "base_backup": shlex.join((*as_postgres, *backup)),
+        **ends,
+    }
+
+
+def _directory(place: Place, seen: Seen | None) -> PurePosixPath:
+    if seen is not None:
+        return seen.directory
+    return PurePosixPath("/var/lib/postgresql", str(place.cluster.version), place.cluster.name)
+
+
+def _end(place: Place, seen: Seen | None) -> dict[str, str]:
+    return {
+        "": str(place),
+        "_address": place.host.peer_address,
+        "_unit": place.odoo.unit,
+        "_user": place.odoo.user,
+        "_data_dir": str(place.odoo.data_dir),
+        "_http_port": str(place.odoo.http_port),
+        "_cluster": str(place.cluster),
+        "_cluster_words": f"{place.cluster.version} {place.cluster.name}",
+        "_config": str(place.cluster.config_dir),
+        "_bin": str(place.cluster.bin_dir),
+        "_directory": str(_directory(place, seen)),
+    }
+
+
+def _conninfo(instance: OdooInstance, leader: Place, user: str) -> str:
+    """How to reach a leader; the password stands in ~postgres/.pgpass of either host."""
+    return (
+        f"host={leader.host.peer_address} port={leader.cluster.port} user={user} sslmode=require "
+        f"application_name={instance.name}"
+    )

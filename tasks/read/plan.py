@@ -1,0 +1,75 @@
+"""What a procedure would do now: decided from what was measured, and from nothing else."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tasks.read.exposure import Exposure
+
+Procedure = Literal["failover", "failback"]
+Kind = Literal["planned", "forced", "follow", "rewind", "reclone", "refused"]
+SILENT = "silent"
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Both ends of an instance, as they were measured at one moment."""
+
+    at: str
+    origin: str
+    recovery: str
+    streaming: bool
+    exposure: Exposure
+    lag_bytes: int | None = None
+    lag_seconds: float | None = None
+    documents: int | None = None
+    last_drill: str = ""
+    predicted_seconds: float | None = None
+    way: str = ""
+    why: str = ""
+    refusals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One procedure on one instance, with the names that a person would need to follow it."""
+
+    procedure: Procedure
+    situation: Situation
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def instance(self) -> str:
+        return self.names["instance"]
+
+    @property
+    def kind(self) -> Kind:
+        """Which way the procedure would take.
+
+        >>> seen = Situation("", "primary", "standby", True, Exposure.none())
+        >>> Plan("failover", seen).kind
+        'planned'
+        >>> Plan("failover", Situation("", SILENT, "standby", False, Exposure.none())).kind
+        'forced'
+        """
+        if self.situation.refusals:
+            return "refused"
+        if self.procedure == "failover":
+            return "planned" if self.situation.origin == "primary" else "forced"
+        ways: dict[str, Kind] = {"follow": "follow", "rewind": "rewind", "reclone": "reclone"}
+        return ways.get(self.situation.way, "follow")
+
+    @property
+    def asks_whether_down(self) -> bool:
+        """Somebody has to see by other means that the origin is down, or data could fork."""
+        return self.procedure == "failover" and not self.situation.exposure.lossless
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells whether a yes that was said to one plan is a yes to another.
+
+        Not the figures, which move every second, but what would be done and whether it costs.
+        """
+        said = (self.procedure, self.instance, self.kind, self.asks_whether_down)
+        return hashlib.sha256(repr(said).encode()).hexdigest()[:12]

@@ -1,0 +1,269 @@
+"""The procedures as a person would do them by hand, in English and Spanish.
+
+Each step: where, what (in both languages), and the commands, whose holes are the plan's names.
+Commands are typed as root on the server that the step names.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Language = Literal["en", "es"]
+Where = Literal["origin", "recovery", "anywhere"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a procedure."""
+
+    where: Where
+    en: str
+    es: str
+    commands: tuple[str, ...] = ()
+
+    def said(self, language: Language) -> str:
+        return self.en if language == "en" else self.es
+
+
+def _ask(place: str, sql: str) -> str:
+    return f'runuser -u postgres -- psql --cluster {{{place}_cluster}} -XAtc "{sql}"'
+
+
+PAUSE = Step(
+    "anywhere",
+    "In Prefect, pause the schedules of {instance} (they refuse by themselves if you cannot).",
+    "En Prefect, pause las programaciones de {instance} (si no puede, ellas mismas se niegan).",
+)
+STOP_ODOO_AT_ORIGIN = Step(
+    "origin",
+    "Stop Odoo on {origin}, and keep it from starting at boot.",
+    "Pare Odoo en {origin} e impida que arranque al iniciar el servidor.",
+    ("systemctl disable --now {origin_unit}", "systemctl is-active {origin_unit}   # inactive"),
+)
+LAST_FILES = Step(
+    "recovery",
+    "Fetch the last files of {origin}.",
+    "Traiga los últimos ficheros de {origin}.",
+    (
+        (
+            "runuser -u {recovery_user} -- rsync -rlt --ignore-existing "
+            "{instance}:{origin_data_dir}/filestore/ {recovery_data_dir}/filestore/"
+        ),
+    ),
+)
+STOP_ORIGIN = Step(
+    "origin",
+    "Stop PostgreSQL on {origin} cleanly, and note its shutdown checkpoint.",
+    "Pare PostgreSQL en {origin} limpiamente y anote su último checkpoint.",
+    (
+        "echo manual > {origin_config}/start.conf",
+        "pg_ctlcluster {origin_cluster_words} stop",
+        "{origin_bin}/pg_controldata -D {origin_directory} | grep -E 'state|checkpoint location'",
+    ),
+)
+COMPARE = Step(
+    "recovery",
+    "Go on only if what {recovery} has received is greater than that checkpoint.",
+    "Siga solo si lo que {recovery} ha recibido es mayor que ese checkpoint.",
+    (_ask("recovery", "SELECT pg_last_wal_receive_lsn()"),),
+)
+FENCE = Step(
+    "anywhere",
+    "See by other means (the hoster's panel, a telephone) that {origin} is down, and power it off "
+    "so that it stays down. Write down who says so: whatever had not been streamed is lost.",
+    "Compruebe por otros medios (el panel del proveedor, un teléfono) que {origin} está caído y "
+    "apáguelo para que siga así. Anote quién lo dice: lo no transmitido se pierde.",
+)
+PROMOTE = Step(
+    "recovery",
+    "Promote the cluster on {recovery}; it must answer f.",
+    "Promocione el clúster de {recovery}; debe responder f.",
+    (
+        "pg_ctlcluster {recovery_cluster_words} promote",
+        _ask("recovery", "SELECT pg_is_in_recovery()"),
+        "echo auto > {recovery_config}/start.conf",
+        _ask("recovery", "CHECKPOINT"),
+    ),
+)
+START_ODOO = Step(
+    "recovery",
+    "Start Odoo on {recovery}, and wait until it answers.",
+    "Arranque Odoo en {recovery} y espere a que responda.",
+    (
+        "systemctl enable --now {recovery_unit}",
+        (
+            "curl -sS -o /dev/null -w '%{{http_code}}\\n' "
+            "http://127.0.0.1:{recovery_http_port}/web/login   # 200 or 303"
+        ),
+    ),
+)
+SHOW_SITE = Step(
+    "recovery",
+    "Show the site on nginx.",
+    "Publique el sitio en nginx.",
+    (
+        "ln -sfn /etc/nginx/sites-available/{instance} /etc/nginx/sites-enabled/{instance}",
+        "nginx -t && systemctl reload-or-restart nginx",
+    ),
+)
+DNS_TO_RECOVERY = Step(
+    "anywhere",
+    "Point {domains} at {recovery_address} in DNS.",
+    "Apunte {domains} a {recovery_address} en el DNS.",
+)
+KEEP_DOWN = Step(
+    "anywhere",
+    "Keep {origin} from serving until the failback: a second primary forks the data.",
+    "Impida que {origin} sirva hasta el retorno: dos primarios bifurcan los datos.",
+)
+
+HOLD_ORIGIN = Step(
+    "origin",
+    "Hold {origin}: neither Odoo nor PostgreSQL may serve there.",
+    "Retenga {origin}: allí no deben servir ni Odoo ni PostgreSQL.",
+    (
+        "systemctl disable --now {origin_unit}",
+        "echo manual > {origin_config}/start.conf",
+        "pg_ctlcluster {origin_cluster_words} stop",
+    ),
+)
+KEEP_ASIDE = Step(
+    "origin",
+    "Keep what only {origin} has, before anything in it is taken back.",
+    "Guarde lo que solo tiene {origin} antes de deshacer nada.",
+    ("cp -a --reflink=auto {origin_directory} {origin_directory}.kept-by-hand",),
+)
+PREPARE_LEADER = Step(
+    "recovery",
+    "Write the new timeline into the control file of {recovery}, and keep WAL for {origin}.",
+    "Escriba la nueva línea de tiempo en el fichero de control de {recovery} y retenga WAL.",
+    (
+        _ask("recovery", "CHECKPOINT"),
+        _ask("recovery", "SELECT pg_create_physical_replication_slot('{instance}', true)"),
+    ),
+)
+REWIND = Step(
+    "origin",
+    "Rewind {origin}. Never run this twice: a second run forks it silently. If it fails, go by "
+    "the way of a new clone.",
+    "Ejecute pg_rewind en {origin}. Nunca dos veces: la segunda lo bifurca en silencio. Si falla, "
+    "haga un clon nuevo.",
+    ("{recover_offline}   # only if it was not shut down cleanly", "{rewind}"),
+)
+RECLONE = Step(
+    "origin",
+    "Clone {recovery} beside the old directory, and swap them when it is whole.",
+    "Clone {recovery} junto al directorio antiguo y cámbielos cuando esté completo.",
+    (
+        "{base_backup}",
+        "mv -T {origin_directory} {origin_directory}.kept-by-hand",
+        "mv -T {origin_directory}.relevo-new {origin_directory}",
+    ),
+)
+FOLLOW = Step(
+    "origin",
+    "Make {origin} a standby BEFORE it starts; without standby.signal it would open for writing.",
+    "Haga de {origin} un standby ANTES de arrancarlo; sin standby.signal abriría en escritura.",
+    (
+        (
+            'printf "%s\\n" "primary_conninfo = \'{to_recovery}\'" '
+            "\"primary_slot_name = '{instance}'\" >> {origin_directory}/postgresql.auto.conf"
+        ),
+        "install -o postgres -g postgres -m 600 /dev/null {origin_directory}/standby.signal",
+        "pg_ctlcluster {origin_cluster_words} start",
+        _ask("origin", "SELECT pg_is_in_recovery(), status FROM pg_stat_wal_receiver")
+        + "   # t|streaming",
+    ),
+)
+FILES_BACK = Step(
+    "recovery",
+    "Copy the files back while customers work on, and once more after Odoo has stopped.",
+    "Devuelva los ficheros mientras los clientes trabajan, y otra vez con Odoo parado.",
+    (
+        (
+            "rsync -rlt --ignore-existing {recovery_data_dir}/ "
+            "root@{origin_address}:{origin_data_dir}/   # then chown -R {origin_user} there"
+        ),
+    ),
+)
+CLOSE_RECOVERY = Step(
+    "recovery",
+    "The window begins: stop Odoo on {recovery}, copy the last files, stop PostgreSQL cleanly.",
+    "Empieza la ventana: pare Odoo en {recovery}, copie lo último, pare PostgreSQL limpiamente.",
+    (
+        "systemctl disable --now {recovery_unit}",
+        "echo manual > {recovery_config}/start.conf",
+        "pg_ctlcluster {recovery_cluster_words} stop",
+        (
+            "{recovery_bin}/pg_controldata -D {recovery_directory} | "
+            "grep -E 'state|checkpoint location'"
+        ),
+    ),
+)
+COMPARE_BACK = Step(
+    "origin",
+    "Go on only if what {origin} has received is greater than that checkpoint; otherwise start "
+    "{recovery} again and let it catch up.",
+    "Siga solo si lo recibido por {origin} es mayor que ese checkpoint; si no, arranque de nuevo "
+    "{recovery} y espere.",
+    (_ask("origin", "SELECT pg_last_wal_receive_lsn()"),),
+)
+PROMOTE_ORIGIN = Step(
+    "origin",
+    "Promote {origin}, start Odoo there, and see it answer.",
+    "Promocione {origin}, arranque allí Odoo y compruebe que responde.",
+    (
+        "pg_ctlcluster {origin_cluster_words} promote",
+        "echo auto > {origin_config}/start.conf",
+        _ask("origin", "CHECKPOINT"),
+        "systemctl enable --now {origin_unit}",
+        (
+            "curl -sS -o /dev/null -w '%{{http_code}}\\n' "
+            "http://127.0.0.1:{origin_http_port}/web/login   # 200 or 303"
+        ),
+    ),
+)
+DNS_TO_ORIGIN = Step(
+    "anywhere",
+    "Point {domains} at {origin_address} in DNS, and take the site off nginx of {recovery}.",
+    "Apunte {domains} a {origin_address} en el DNS y retire el sitio de nginx en {recovery}.",
+    ("rm -f /etc/nginx/sites-enabled/{instance}; systemctl reload nginx   # on {recovery}",),
+)
+FOLLOW_AGAIN = Step(
+    "recovery",
+    "Let {recovery} follow {origin} again.",
+    "Haga que {recovery} siga de nuevo a {origin}.",
+    (
+        "install -o postgres -g postgres -m 600 /dev/null {recovery_directory}/standby.signal",
+        "# primary_conninfo in postgresql.auto.conf: {to_origin}",
+        "pg_ctlcluster {recovery_cluster_words} start",
+        "echo auto > {recovery_config}/start.conf",
+        _ask("recovery", "SELECT pg_drop_replication_slot('{instance}')"),
+    ),
+)
+RESUME = Step(
+    "anywhere",
+    "Run check for {instance}, and switch its schedules on again in Prefect.",
+    "Ejecute check de {instance} y reactive sus programaciones en Prefect.",
+)
+
+SERVE = (PROMOTE, START_ODOO, SHOW_SITE, DNS_TO_RECOVERY, KEEP_DOWN)
+HAND_OVER = (
+    FILES_BACK,
+    CLOSE_RECOVERY,
+    COMPARE_BACK,
+    PROMOTE_ORIGIN,
+    DNS_TO_ORIGIN,
+    FOLLOW_AGAIN,
+    RESUME,
+)
+STEPS: dict[tuple[str, str], tuple[Step, ...]] = {
+    ("failover", "planned"): (
+        PAUSE, STOP_ODOO_AT_ORIGIN, LAST_FILES, STOP_ORIGIN, COMPARE, *SERVE,
+    ),
+    ("failover", "forced"): (FENCE, PAUSE, *SERVE),
+    ("failback", "follow"): (HOLD_ORIGIN, PREPARE_LEADER, FOLLOW, *HAND_OVER),
+    ("failback", "rewind"): (
+        HOLD_ORIGIN, KEEP_ASIDE, PREPARE_LEADER, REWIND, FOLLOW, *HAND_OVER,
+    ),
+    ("failback", "reclone"): (HOLD_ORIGIN, PREPARE_LEADER, RECLONE, FOLLOW, *HAND_OVER),
+}  # fmt: skip

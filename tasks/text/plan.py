@@ -1,0 +1,102 @@
+"""A plan in words: short for whoever has to say yes, whole for whoever works by hand."""
+
+from collections.abc import Iterator
+
+from tasks.read.plan import Plan
+from tasks.text.by_hand import STEPS, Language, Step
+
+WORDS: dict[str, tuple[str, str]] = {
+    "title": ("{procedure} of {instance}", "{procedure} de {instance}"),
+    "at": ("measured at", "medido a las"),
+    "origin": ("{origin} (origin)", "{origin} (origen)"),
+    "recovery": ("{recovery} (recovery)", "{recovery} (respaldo)"),
+    "loses": ("what would be lost", "qué se perdería"),
+    "lag": ("behind the origin", "retraso respecto al origen"),
+    "documents": ("documents whose file is missing", "documentos cuyo fichero falta"),
+    "drill": ("last drill", "último simulacro"),
+    "rto": ("expected seconds until Odoo answers", "segundos previstos hasta que responda Odoo"),
+    "way": ("how {origin} rejoins", "cómo se reincorpora {origin}"),
+    "unknown": ("not known", "se desconoce"),
+    "never": ("never", "nunca"),
+    "steps": ("What will be done", "Qué se hará"),
+    "hand": ("By hand, as root", "A mano, como root"),
+    "refused": ("Refused as things are", "Rechazado tal como están las cosas"),
+    "then": ("If that is mended, the procedure is", "Cuando se arregle, el procedimiento es"),
+    "anywhere": ("anywhere", "donde sea"),
+}
+
+
+def word(key: str, language: Language) -> str:
+    english, spanish = WORDS[key]
+    return english if language == "en" else spanish
+
+
+def facts(plan: Plan, language: Language = "en") -> dict[str, str]:
+    """What was measured, as rows of a table."""
+    seen, unknown = plan.situation, word("unknown", language)
+    rows = {
+        "at": seen.at,
+        "origin": seen.origin,
+        "recovery": seen.recovery,
+        "loses": str(seen.exposure),
+        "lag": _lag(plan, unknown),
+        "documents": unknown if seen.documents is None else str(seen.documents),
+        "way": f"{seen.way}: {seen.why}" if seen.way else "",
+        "drill": seen.last_drill or word("never", language),
+        "rto": unknown if seen.predicted_seconds is None else f"{seen.predicted_seconds:.0f}",
+    }
+    if plan.procedure == "failback":
+        rows.pop("loses")
+    return {word(key, language).format(**plan.names): value for key, value in rows.items() if value}
+
+
+def _lag(plan: Plan, unknown: str) -> str:
+    seen = plan.situation
+    if seen.lag_bytes is None:
+        return unknown
+    seconds = f", {seen.lag_seconds:.1f} s" if seen.lag_seconds is not None else ""
+    return f"{seen.lag_bytes} bytes{seconds}"
+
+
+def steps(plan: Plan) -> tuple[Step, ...]:
+    """The steps of the way that this plan takes; a refused plan shows the usual one."""
+    usual = "forced" if plan.situation.origin != "primary" else "planned"
+    kind = plan.kind if plan.kind != "refused" else usual
+    if plan.procedure == "failback" and kind in {"planned", "forced"}:
+        kind = "follow"
+    return STEPS[plan.procedure, kind]
+
+
+def summary(plan: Plan) -> str:
+    """What somebody reads before saying yes."""
+    return "\n".join(_lines(plan, "en", by_hand=False))
+
+
+def page(plan: Plan, language: Language) -> str:
+    """What somebody follows when nothing else is there."""
+    return "\n".join(_lines(plan, language, by_hand=True)) + "\n"
+
+
+def _lines(plan: Plan, language: Language, *, by_hand: bool) -> Iterator[str]:
+    yield "# " + word("title", language).format(procedure=plan.procedure, **plan.names)
+    yield from ("", "| | |", "|---|---|")
+    yield from (f"| {name} | {value} |" for name, value in facts(plan, language).items())
+    if plan.situation.refusals:
+        yield from ("", f"## {word('refused', language)}", "")
+        yield from (f"- {refusal}" for refusal in plan.situation.refusals)
+        yield from ("", f"{word('then', language)}:")
+    yield from ("", f"## {word('hand' if by_hand else 'steps', language)}", "")
+    for number, each in enumerate(steps(plan), 1):
+        yield f"{number}. **{_where(plan, each, language)}**: " + each.said(language).format(
+            **plan.names
+        )
+        if by_hand and each.commands:
+            yield from ("", "   ```")
+            yield from (f"   {command.format(**plan.names)}" for command in each.commands)
+            yield from ("   ```", "")
+
+
+def _where(plan: Plan, step: Step, language: Language) -> str:
+    if step.where == "anywhere":
+        return word("anywhere", language)
+    return plan.names[step.where]
