@@ -17,22 +17,23 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.schedules import Interval
-from pydantic import BaseModel, ValidationError
+from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
+from pydantic import BaseModel, HttpUrl, ValidationError
 
 from blocks.host import Host
 from blocks.instance import OdooInstance
 from deployments import plan
 from deployments.plan import PROCEDURES, SYNC, Wanted
-from tasks.schedules import OWNER, SCHEDULED, read_deployments
+from tasks.schedules import MANAGED, OWNER, SCHEDULED, read_deployments
 
 ROOT = Path(__file__).parents[1]
-MANAGED = "relevo"
 PRIORITY = {PROCEDURES: 1, SYNC: 10}
 
 
 def apply(instances: list[OdooInstance], *, pool: str, prune: bool) -> Iterator[str]:
     """Make Prefect agree with the inventory; yield a sentence for each change."""
     for block in (Host, OdooInstance):
+        block._logo_url = _logo()  # noqa: SLF001  # where Prefect looks for it
         block.register_type_and_schema()
     with get_client(sync_client=True) as client:
         yield from _pool(client, pool)
@@ -40,10 +41,14 @@ def apply(instances: list[OdooInstance], *, pool: str, prune: bool) -> Iterator[
             yield from _block(instance)
             document = str(_load(instance.name)._block_document_id)  # noqa: SLF001  # no other way
             for wanted in plan.deployments(instance):
-                yield from _deployment(client, wanted, {"instance": {"$ref": document}}, pool)
-        for wanted in plan.any_instance():
-            yield from _deployment(client, wanted, {}, pool)
+                yield from _deployment(client, wanted, document, pool)
         yield from _strangers(client, instances, prune=prune)
+
+
+def _logo() -> HttpUrl:
+    """A picture for the forms, which would show a broken one; the server's own, so no Internet."""
+    served = PREFECT_UI_URL.value() or PREFECT_API_URL.value().removesuffix("/api")
+    return HttpUrl(f"{served}/v2/ico/android-chrome-192x192.png")
 
 
 def slug(name: str) -> str:
@@ -117,13 +122,13 @@ def _differences(old: object, new: object, path: str = "") -> Iterator[str]:
 
 
 def _deployment(
-    client: SyncPrefectClient, wanted: Wanted, fixed: dict[str, Any], pool: str
+    client: SyncPrefectClient, wanted: Wanted, document: str, pool: str
 ) -> Iterator[str]:
     found = Flow.from_source(source=str(ROOT), entrypoint=wanted.entrypoint)
     flow = cast("Flow[..., Any]", found)
     full = f"{flow.name}/{wanted.name}"
     existing = _existing(client, full)
-    parameters = {**fixed, **wanted.parameters}
+    parameters = {"instance": {"$ref": document}, **wanted.parameters}
     form = flow.parameters.model_dump_json()
     version = wanted.fingerprint(pool, sys.executable, str(ROOT), flow.description or "", form)
     if existing and existing.version == version and existing.parameters == parameters:
@@ -177,7 +182,6 @@ def _strangers(
 ) -> Iterator[str]:
     """Report what belongs to instances that the inventory does not know; remove it if told to."""
     known = {(wanted.name, wanted.instance) for i in instances for wanted in plan.deployments(i)}
-    known |= {(wanted.name, "") for wanted in plan.any_instance()}
     for deployment in read_deployments(client, DeploymentFilterTags(all_=[MANAGED])):
         owner = next((t.removeprefix(OWNER) for t in deployment.tags if t.startswith(OWNER)), "")
         if (deployment.name, owner) in known:

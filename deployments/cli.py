@@ -1,9 +1,6 @@
 """relevo: apply an inventory, and run the procedures from a shell when no server is up."""
 
 import argparse
-import importlib
-import logging
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +10,7 @@ from pydantic import TypeAdapter
 
 from blocks.errors import Busy, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
-from deployments import inventory
+from deployments import break_glass, inventory
 from deployments.secrets import Secrets
 from deployments.settings import Settings
 
@@ -22,14 +19,24 @@ FLOWS = (
     "pg_rewind", "replicate", "failover", "failback", "check",
 )  # fmt: skip
 EPILOG = """\
-examples:
+examples, on the night itself (none of them needs a server):
+  relevo status                                 who serves each instance now
+  relevo plan failover vps_1                    what would be done and lost, with every command
+  relevo plan failback vps_1 --language es      the same page in Spanish
+  relevo failover vps_1                         shows the plan, and asks for the name
+  relevo failover vps_1 --yes --origin-is-down --reason "hoster confirms fire"
+  relevo failback vps_1
+  relevo check                                  of all instances; Nagios reads its exit code
+  relevo check vps_1 --textfile /var/lib/prometheus/node-exporter/relevo.prom
+
+and on other days:
   relevo apply                                  tell Prefect what the inventory says
   relevo list                                   the instances of the inventory
-  relevo run check vps_1                        works with no server up, as does every flow:
-  relevo run failover vps_1 --set origin_is_down=true --set reason="hoster confirms fire"
-  relevo run failback vps_1
+  relevo run replicate vps_1                    any other procedure, without a server
 
 exit codes: 0 done, 1 failed, 2 bad input, 3 refused, 4 busy, 5 a host did not answer
+            check: 0 all green, 1 a warning, 2 critical, 3 not known
+What happens is told here and kept in /var/log/relevo/runs (or RELEVO_LOG_DIR).
 """
 CODES = ((Busy, 4), (Refused, 3), (Unreachable, 5))
 
@@ -67,11 +74,31 @@ def _parser() -> argparse.ArgumentParser:
     apply = commands.add_parser("apply", help="register instances, deployments and schedules")
     apply.add_argument("--prune", action="store_true", help="remove what the inventory has not")
     commands.add_parser("list", help="show the instances of the inventory")
-    run = commands.add_parser("run", help="run a procedure here, without a server")
+    commands.add_parser("status", help="show who serves each instance, asked of the clusters")
+    shown = commands.add_parser("plan", help="show what would be done, and change nothing")
+    shown.add_argument("procedure", choices=("failover", "failback"))
+    shown.add_argument("instance")
+    shown.add_argument("--language", choices=("en", "es"), default="en")
+    for procedure in ("failover", "failback"):
+        _procedure(commands.add_parser(procedure, help=f"{procedure} here, without a server"))
+    commands.choices["failover"].add_argument(
+        "--origin-is-down", action="store_true", help="seen by other means: it stays down"
+    )
+    commands.choices["failback"].add_argument(
+        "--reclone", action="store_true", help="copy the origin's database anew"
+    )
+    run = commands.add_parser("run", help="run any procedure here, without a server")
     run.add_argument("flow", type=lambda text: text.replace("-", "_"), choices=FLOWS)
     run.add_argument("instance")
     run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="values")
     return parser
+
+
+def _procedure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("instance")
+    parser.add_argument("--yes", action="store_true", help="do not ask; for scripts")
+    parser.add_argument("--reason", default="", help="why; the report keeps it")
+    parser.add_argument("--approved-by", default="", help="who says so; the report keeps it")
 
 
 def _apply(
@@ -108,7 +135,48 @@ def _list(
 def _run(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
 ) -> int:
+    instance = _chosen(given, instances, secrets)
+    values = dict(_value(text) for text in given.values)
+    break_glass.run(instance, given.flow, settings.logs(), values)
+    return 0
+
+
+def _fail(
+    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
+) -> int:
+    """Fail over or back, after a typed yes unless --yes."""
+    instance = _chosen(given, instances, secrets)
+    values = {"reason": given.reason, "approved_by": given.approved_by, "decide": "unattended"}
+    own = "origin_is_down" if given.command == "failover" else "reclone"
+    values[own] = getattr(given, own)
+    if not given.yes:
+        said = break_glass.ask(instance, given.command, reason=given.reason, by=given.approved_by)
+        values |= said
+    break_glass.run(instance, given.command, settings.logs(), values)
+    return 0
+
+
+def _plan(
+    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
+) -> int:
     del settings
+    instance = _chosen(given, instances, secrets)
+    return break_glass.say_plan(instance, given.procedure, language=given.language)
+
+
+def _status(
+    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
+) -> int:
+    del given, secrets, settings
+    for line in break_glass.status(instances):
+        _print(line)
+    return 0
+
+
+def _chosen(
+    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets
+) -> OdooInstance:
+    """The instance that was named, if this machine has all that is needed to act on it."""
     if given.instance not in {each.name for each in instances}:
         raise Refused(
             f"there is no instance {given.instance} in the inventory", hint="see relevo list"
@@ -118,12 +186,7 @@ def _run(
             f"{secrets.path} has no passwords for {given.instance}",
             hint="run relevo apply first, or bring secrets.yaml here",
         )
-    instance = next(each for each in instances if each.name == given.instance)
-    os.environ.pop("PREFECT_API_URL", None)  # a server that is down must not stand in the way
-    logging.getLogger("relevo").setLevel(logging.INFO)
-    flow = getattr(importlib.import_module(f"flows.{given.flow}"), given.flow)
-    flow(instance, **dict(_value(text) for text in given.values))
-    return 0
+    return next(each for each in instances if each.name == given.instance)
 
 
 def _value(text: str) -> tuple[str, bool | str]:
@@ -141,7 +204,15 @@ def _print(sentence: str) -> None:
     print(sentence, flush=True)  # noqa: T201
 
 
-COMMANDS = {"apply": _apply, "list": _list, "run": _run}
+COMMANDS = {
+    "apply": _apply,
+    "list": _list,
+    "run": _run,
+    "status": _status,
+    "plan": _plan,
+    "failover": _fail,
+    "failback": _fail,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -9,7 +9,6 @@ from tasks.schedules import SCHEDULED, tag
 
 PROCEDURES, SYNC = "procedures", "sync"
 ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
-ANY = "any-instance"
 BY_HAND = ("replicate", "build_service", "failover", "failback")
 KINDS = ("filestore", "sources", "requirements")
 
@@ -35,7 +34,7 @@ class Wanted:
 
     @property
     def tags(self) -> list[str]:
-        return [*([tag(self.instance)] if self.instance else []), *([SCHEDULED] if self.every_seconds else [])]
+        return [tag(self.instance), *([SCHEDULED] if self.every_seconds else [])]
 
     @property
     def interval(self) -> timedelta:
@@ -53,11 +52,6 @@ class Wanted:
 
 def _number(text: str) -> int:
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
-
-
-def any_instance() -> list[Wanted]:
-    """A button for each procedure whose form asks for the instance."""
-    return [Wanted(flow, ANY, "", PROCEDURES) for flow in (*BY_HAND, "check")]
 
 
 def deployments(instance: OdooInstance) -> list[Wanted]:

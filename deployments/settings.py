@@ -1,5 +1,6 @@
 """Where Relevo finds its inventory, and how its deployments are named to Prefect."""
 
+import os
 from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -8,17 +9,23 @@ PLACES = (Path("inventory.yaml"), Path("/etc/relevo/inventory.yaml"))
 
 
 class Settings(BaseSettings):
-    """Settings from the environment: RELEVO_INVENTORY, RELEVO_SECRETS, RELEVO_WORK_POOL."""
+    """Settings from the environment: RELEVO_INVENTORY, _SECRETS, _WORK_POOL and _LOG_DIR."""
 
     model_config = SettingsConfigDict(env_prefix="RELEVO_")
 
     inventory: Path | None = None
     secrets: Path | None = None
     work_pool: str = "relevo"
+    log_dir: Path | None = None
 
     def inventory_path(self) -> Path:
         """The inventory that was named, or the first that is there."""
         return self.inventory or next((each for each in PLACES if each.exists()), PLACES[0])
+
+    def logs(self) -> Path:
+        """Where runs without a server are kept: root's in /var/log, a user's at home."""
+        home = Path("~/.local/state/relevo").expanduser()
+        return self.log_dir or (Path("/var/log/relevo/runs") if os.geteuid() == 0 else home)
 
     def secrets_path(self) -> Path:
         """The secrets that were named, or those beside the inventory."""

@@ -1,9 +1,6 @@
 """Runbook: "Failback" to "Pasos finales"."""
 
-from typing import Annotated
-
 from prefect import flow
-from pydantic import Field
 
 from blocks.instance import OdooInstance
 from flows.pg_rewind import bring_back
@@ -28,26 +25,12 @@ from tasks.timing import Stopwatch
 
 @flow(name="failback", flow_run_name="bring {instance.name} back to {instance.origin}")
 def failback(
-    instance: Annotated[
-        OdooInstance, Field(description="The instance whose customers are to go home.")
-    ],
+    instance: OdooInstance,
     *,
-    decide: Annotated[
-        Decide,
-        Field(
-            description="ask: show the plan and wait for a yes. plan only: change nothing. "
-            "unattended: for scripts; nobody is asked.",
-        ),
-    ] = "ask",
-    reclone: Annotated[
-        bool,
-        Field(
-            description="Copy the origin's database anew. Only where following or rewinding was "
-            "refused: it takes as long as the database is big.",
-        ),
-    ] = False,
-    reason: Annotated[str, Field(description="Why; the report keeps it.")] = "",
-    approved_by: Annotated[str, Field(description="Who says so, for unattended runs.")] = "",
+    decide: Decide = "ask",
+    reclone: bool = False,
+    reason: str = "",
+    approved_by: str = "",
 ) -> Report:
     """Bring an instance's customers back to the origin, losing nothing.
 
@@ -62,6 +45,15 @@ def failback(
 
     A run that failed may be retried; it goes on from where the clusters are. `reclone` copies the
     origin's database anew, where following or rewinding was refused.
+
+    Args:
+        instance: The instance whose customers are to go home.
+        decide: "ask" shows the plan and waits for a yes. "plan only" changes nothing.
+            "unattended" is for scripts: nobody is asked.
+        reclone: Copy the origin's database anew. Only where following or rewinding was refused:
+            it takes as long as the database is big.
+        reason: Why. The report keeps it.
+        approved_by: Who says so, for unattended runs.
     """
     origin = instance.origin
     decided = decision.reach(instance, "failback", decide, reason=reason, approved_by=approved_by)

@@ -1,9 +1,6 @@
 """Runbook: "Failover" to "Pasos Finales del Failover"."""
 
-from typing import Annotated
-
 from prefect import flow
-from pydantic import Field
 
 from blocks.instance import OdooInstance
 from flows.promote import take_over
@@ -14,28 +11,12 @@ from tasks.report import Report, publish
 
 @flow(name="failover", flow_run_name="fail {instance.name} over to {instance.recovery}")
 def failover(
-    instance: Annotated[
-        OdooInstance, Field(description="The instance whose customers are to be served here.")
-    ],
+    instance: OdooInstance,
     *,
-    decide: Annotated[
-        Decide,
-        Field(
-            description="ask: show the plan and wait for a yes. plan only: change nothing. "
-            "unattended: for scripts; nobody is asked.",
-        ),
-    ] = "ask",
-    origin_is_down: Annotated[
-        bool,
-        Field(
-            description="You have seen by other means that the origin is down and stays down. "
-            "Leave it off when you are not sure: the plan asks again when it matters.",
-        ),
-    ] = False,
-    reason: Annotated[
-        str, Field(description="Why; needed when something may be lost. The report keeps it.")
-    ] = "",
-    approved_by: Annotated[str, Field(description="Who says so, for unattended runs.")] = "",
+    decide: Decide = "ask",
+    origin_is_down: bool = False,
+    reason: str = "",
+    approved_by: str = "",
 ) -> Report:
     """Serve an instance's customers from the recovery host.
 
@@ -49,6 +30,15 @@ def failover(
 
     A run that failed may be retried: what is done is found done. Keep the origin from serving
     until the failback. With no Prefect: `relevo failover NAME` on the recovery host.
+
+    Args:
+        instance: The instance whose customers are to be served from the recovery host.
+        decide: "ask" shows the plan and waits for a yes. "plan only" changes nothing.
+            "unattended" is for scripts: nobody is asked.
+        origin_is_down: You have seen by other means that the origin is down and stays down.
+            Leave it off when you are not sure: the plan asks again if it matters.
+        reason: Why. The report keeps it; unattended, it is needed when something may be lost.
+        approved_by: Who says so, for unattended runs.
     """
     recovery = instance.recovery
     decided = decision.reach(

@@ -14,6 +14,7 @@ R = TypeVar("R")
 RETRY_SECONDS = 5
 ALONE: ContextVar[bool] = ContextVar("alone", default=False)
 NESTED: ContextVar[int] = ContextVar("nested", default=0)
+JOURNAL: ContextVar[str] = ContextVar("journal", default="")
 LOG = logging.getLogger("relevo")
 
 
@@ -23,13 +24,14 @@ def alone() -> bool:
 
 
 @contextlib.contextmanager
-def without_server() -> Iterator[None]:
-    """Let every step in this block run as a plain function."""
-    token = ALONE.set(True)
+def without_server(journal: str = "") -> Iterator[None]:
+    """Let every step in this block run as a plain function; the report names the journal."""
+    token, named = ALONE.set(True), JOURNAL.set(journal)
     try:
         yield
     finally:
         ALONE.reset(token)
+        JOURNAL.reset(named)
 
 
 def take(title: str, act: Callable[[], R], *, retries: int) -> R:

@@ -9,7 +9,7 @@ worker, which costs four to eight seconds of an outage; what it saves is one idl
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from prefect.context import FlowRunContext
 from prefect.exceptions import FlowPauseTimeout
@@ -58,6 +58,11 @@ class Yes(RunInput):
     instance_name: str
     reason: str
     approved_by: str
+
+
+class YesAtALoss(Yes):
+    """A yes to a failover from an origin that does not answer."""
+
     origin_is_down: bool = False
 
 
@@ -94,9 +99,14 @@ def reach(
             f"{procedure} of {instance.name} is refused: {'; '.join(drawn.situation.refusals)}",
             hint="nothing was changed; mend this (check says more), then press the button again",
         )
+    log().info(
+        "waiting for a yes: open the menu at the top right of this page, choose Resume, and type "
+        "the name %s",
+        instance.name,
+    )
     yes = _ask(drawn)
     return Decision(
-        go=True, origin_is_down=origin_is_down or yes.origin_is_down, reason=yes.reason,
+        go=True, origin_is_down=origin_is_down or _said_down(yes), reason=yes.reason,
         approved_by=yes.approved_by, watch=Stopwatch(from_now=True), report=report,
     )  # fmt: skip
 
@@ -177,7 +187,8 @@ def form(drawn: Plan, *, wrong: str = "") -> type[Yes]:
                 description="I have seen so by other means, and accept the loss stated above.",
             ),
         )
-    made = create_model("Yes", __base__=Yes, **fields)
+    base = YesAtALoss if drawn.asks_whether_down else Yes
+    made = cast("type[Yes]", create_model("Yes", __base__=base, **fields))
     said = words.summary(drawn)
     made._description = f"**{wrong}. Nothing was changed.**\n\n{said}" if wrong else said  # noqa: SLF001  # as Prefect's own with_initial_data does
     return made
@@ -189,9 +200,13 @@ def objection(drawn: Plan, yes: Yes) -> str:
         return f"{yes.instance_name!r} was typed, and this plan is about {drawn.instance}"
     if not yes.reason.strip() or not yes.approved_by.strip():
         return "a reason and a name are needed"
-    if drawn.asks_whether_down and not yes.origin_is_down:
+    if drawn.asks_whether_down and not _said_down(yes):
         return (
             f"nobody has said that {drawn.names['origin']} is down and stays down, and without "
             "that customers could write to both"
         )
     return ""
+
+
+def _said_down(yes: Yes) -> bool:
+    return isinstance(yes, YesAtALoss) and yes.origin_is_down

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
-from tasks import filestore, guard, record, rejoin, replication
+from tasks import files, filestore, guard, record, rejoin, replication
 from tasks.argv import postgres
 from tasks.look import Seen, look, received, try_look
 from tasks.policy import log, step
@@ -145,9 +145,10 @@ def names(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> dict[s
     }
     directory = _directory(instance.origin, origin)
     beside = directory.with_name(directory.name + ".relevo-new")
-    to_recovery = _conninfo(instance, instance.recovery, instance.replication.user)
+    passfile = files.home(instance.recovery.host.shell(), "postgres") / ".pgpass"
+    to_recovery = _conninfo(instance.recovery, instance.replication.user, passfile)
     source = (
-        _conninfo(instance, instance.recovery, instance.replication.rewind_user)
+        _conninfo(instance.recovery, instance.replication.rewind_user, passfile)
         + f" dbname={replication.REWIND_DATABASE}"
     )
     cluster = instance.origin.cluster
@@ -159,7 +160,7 @@ def names(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> dict[s
         "instance": instance.name,
         "domains": ", ".join(instance.domains) or "the customers' names",
         "to_recovery": to_recovery,
-        "to_origin": _conninfo(instance, instance.origin, instance.replication.user),
+        "to_origin": _conninfo(instance.origin, instance.replication.user, passfile),
         "rewind": shlex.join(
             (*as_postgres, *postgres.rewind(cluster, directory=directory, source=source))
         ),
@@ -193,9 +194,9 @@ def _end(place: Place, seen: Seen | None) -> dict[str, str]:
     }
 
 
-def _conninfo(instance: OdooInstance, leader: Place, user: str) -> str:
-    """How to reach a leader; the password stands in ~postgres/.pgpass of either host."""
+def _conninfo(leader: Place, user: str, passfile: PurePosixPath) -> str:
+    """How to reach a leader; the password stands in the password file of either host."""
     return (
         f"host={leader.host.peer_address} port={leader.cluster.port} user={user} sslmode=require "
-        f"application_name={instance.name}"
+        f"passfile={passfile}"
     )

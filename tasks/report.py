@@ -1,11 +1,12 @@
 """What a procedure says at its end: one artifact, in sentences with the names in them."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from prefect.artifacts import create_markdown_artifact
 from prefect.context import FlowRunContext
 
+from tasks import bare
 from tasks.filestore import Document
 from tasks.policy import log
 
@@ -51,6 +52,8 @@ def _cell(text: str) -> str:
 
 def publish(report: Report, *, key: str) -> Report:
     """Show a report in the UI, and in the log for whoever works without one."""
+    if bare.JOURNAL.get():
+        report = replace(report, facts={**report.facts, "log of this run": bare.JOURNAL.get()})
     publish_text(report.markdown(), key=key, title=report.title)
     return report
 
@@ -59,5 +62,12 @@ def publish_text(text: str, *, key: str, title: str) -> None:
     """Show a page under a key, where its history is kept."""
     log().info("%s", text)
     if FlowRunContext.get() is not None:
-        slug = re.sub(r"[^a-z0-9]+", "-", key.lower())
-        create_markdown_artifact(text, key=slug, description=title)
+        create_markdown_artifact(text, key=slug(key), description=title)
+
+
+def slug(key: str) -> str:
+    """
+    >>> slug("failover-vps_uno")
+    'failover-vps-uno'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", key.lower())

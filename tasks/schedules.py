@@ -22,8 +22,10 @@ from prefect.context import FlowRunContext
 from prefect.states import Cancelling
 
 from blocks.instance import OdooInstance
+from tasks import bare, record
 from tasks.policy import log, step
 
+MANAGED = "relevo"
 SCHEDULED = "scheduled"
 OWNER = "instance:"
 PAGE = 200
@@ -41,6 +43,9 @@ def pause(instance: OdooInstance) -> None:
 
     A server that does not answer must not hold up a failover: the copies refuse by themselves.
     """
+    if bare.alone():
+        _later(instance, on=False)
+        return
     try:
         with get_client(sync_client=True) as client:
             deployments = _switch(client, instance, on=False)
@@ -53,8 +58,27 @@ def pause(instance: OdooInstance) -> None:
 @step("resume the schedules of {instance.name}")
 def resume(instance: OdooInstance) -> None:
     """Copy this instance's files by schedule again."""
+    if bare.alone():
+        _later(instance, on=True)
+        return
     with get_client(sync_client=True) as client:
         _switch(client, instance, on=True)
+
+
+def _later(instance: OdooInstance, *, on: bool) -> None:
+    """Leave word for the next check with a server; until then the copies judge for themselves."""
+    record.write(instance.recovery, instance, "schedules", {"on": on})
+    log().info("the schedules will be switched %s by the next check", "on" if on else "off")
+
+
+@step("switch the schedules of {instance.name} as a run without a server left word")
+def catch_up(instance: OdooInstance) -> None:
+    """Do what a run without a server could not."""
+    if (word := record.read(instance.recovery, instance, "schedules")) is None:
+        return
+    with get_client(sync_client=True) as client:
+        _switch(client, instance, on=bool(word["on"]))
+    record.forget(instance.recovery, instance, "schedules")
 
 
 def _switch(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Language = Literal["en", "es"]
-Where = Literal["origin", "recovery", "anywhere"]
+Where = Literal["origin", "recovery", "Prefect", "DNS", "you"]
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ def _ask(place: str, sql: str) -> str:
 
 
 PAUSE = Step(
-    "anywhere",
-    "In Prefect, pause the schedules of {instance} (they refuse by themselves if you cannot).",
-    "En Prefect, pause las programaciones de {instance} (si no puede, ellas mismas se niegan).",
+    "Prefect",
+    "Pause the schedules of {instance}; where nobody can, the copies refuse by themselves.",
+    "Pause las programaciones de {instance}; si no se puede, las copias se niegan por sí mismas.",
 )
 STOP_ODOO_AT_ORIGIN = Step(
     "origin",
@@ -67,7 +67,7 @@ COMPARE = Step(
     (_ask("recovery", "SELECT pg_last_wal_receive_lsn()"),),
 )
 FENCE = Step(
-    "anywhere",
+    "you",
     "See by other means (the hoster's panel, a telephone) that {origin} is down, and power it off "
     "so that it stays down. Write down who says so: whatever had not been streamed is lost.",
     "Compruebe por otros medios (el panel del proveedor, un teléfono) que {origin} está caído y "
@@ -106,12 +106,12 @@ SHOW_SITE = Step(
     ),
 )
 DNS_TO_RECOVERY = Step(
-    "anywhere",
-    "Point {domains} at {recovery_address} in DNS.",
-    "Apunte {domains} a {recovery_address} en el DNS.",
+    "DNS",
+    "Point {domains} at {recovery_address}.",
+    "Apunte {domains} a {recovery_address}.",
 )
 KEEP_DOWN = Step(
-    "anywhere",
+    "you",
     "Keep {origin} from serving until the failback: a second primary forks the data.",
     "Impida que {origin} sirva hasta el retorno: dos primarios bifurcan los datos.",
 )
@@ -165,7 +165,7 @@ FOLLOW = Step(
     "Haga de {origin} un standby ANTES de arrancarlo; sin standby.signal abriría en escritura.",
     (
         (
-            'printf "%s\\n" "primary_conninfo = \'{to_recovery}\'" '
+            'printf "%s\\n" "primary_conninfo = \'{to_recovery} application_name={instance}\'" '
             "\"primary_slot_name = '{instance}'\" >> {origin_directory}/postgresql.auto.conf"
         ),
         "install -o postgres -g postgres -m 600 /dev/null {origin_directory}/standby.signal",
@@ -223,9 +223,9 @@ PROMOTE_ORIGIN = Step(
     ),
 )
 DNS_TO_ORIGIN = Step(
-    "anywhere",
-    "Point {domains} at {origin_address} in DNS, and take the site off nginx of {recovery}.",
-    "Apunte {domains} a {origin_address} en el DNS y retire el sitio de nginx en {recovery}.",
+    "DNS",
+    "Point {domains} at {origin_address}, and take the site off nginx of {recovery}.",
+    "Apunte {domains} a {origin_address} y retire el sitio de nginx en {recovery}.",
     ("rm -f /etc/nginx/sites-enabled/{instance}; systemctl reload nginx   # on {recovery}",),
 )
 FOLLOW_AGAIN = Step(
@@ -234,16 +234,16 @@ FOLLOW_AGAIN = Step(
     "Haga que {recovery} siga de nuevo a {origin}.",
     (
         "install -o postgres -g postgres -m 600 /dev/null {recovery_directory}/standby.signal",
-        "# primary_conninfo in postgresql.auto.conf: {to_origin}",
+        "# primary_conninfo in postgresql.auto.conf: {to_origin} application_name={instance}",
         "pg_ctlcluster {recovery_cluster_words} start",
         "echo auto > {recovery_config}/start.conf",
         _ask("recovery", "SELECT pg_drop_replication_slot('{instance}')"),
     ),
 )
 RESUME = Step(
-    "anywhere",
-    "Run check for {instance}, and switch its schedules on again in Prefect.",
-    "Ejecute check de {instance} y reactive sus programaciones en Prefect.",
+    "Prefect",
+    "Run check for {instance}, and switch its schedules on again.",
+    "Ejecute check de {instance} y reactive sus programaciones.",
 )
 
 SERVE = (PROMOTE, START_ODOO, SHOW_SITE, DNS_TO_RECOVERY, KEEP_DOWN)

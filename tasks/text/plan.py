@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from tasks.read.exposure import Exposure
 from tasks.read.plan import Plan
 from tasks.text.by_hand import STEPS, Language, Step
 
@@ -22,7 +23,19 @@ WORDS: dict[str, tuple[str, str]] = {
     "hand": ("By hand, as root", "A mano, como root"),
     "refused": ("Refused as things are", "Rechazado tal como están las cosas"),
     "then": ("If that is mended, the procedure is", "Cuando se arregle, el procedimiento es"),
-    "anywhere": ("anywhere", "donde sea"),
+    "you": ("you", "usted"),
+    "lossless": ("nothing", "nada"),
+    "bound": (
+        (
+            "at most the commits of the last {seconds:.1f} s (after {after}), "
+            "about {bytes} bytes of WAL"
+        ),
+        "como mucho los commits de los últimos {seconds:.1f} s (tras {after}), unos {bytes} bytes",
+    ),
+    "boundless": (
+        "an unknown number of commits, about {bytes} bytes of WAL",
+        "un número desconocido de commits, unos {bytes} bytes de WAL",
+    ),
 }
 
 
@@ -38,7 +51,7 @@ def facts(plan: Plan, language: Language = "en") -> dict[str, str]:
         "at": seen.at,
         "origin": seen.origin,
         "recovery": seen.recovery,
-        "loses": str(seen.exposure),
+        "loses": loses(seen.exposure, language),
         "lag": _lag(plan, unknown),
         "documents": unknown if seen.documents is None else str(seen.documents),
         "way": f"{seen.way}: {seen.why}" if seen.way else "",
@@ -48,6 +61,20 @@ def facts(plan: Plan, language: Language = "en") -> dict[str, str]:
     if plan.procedure == "failback":
         rows.pop("loses")
     return {word(key, language).format(**plan.names): value for key, value in rows.items() if value}
+
+
+def loses(exposure: Exposure, language: Language) -> str:
+    """
+    >>> loses(Exposure(False, 12.5, 4096, "2026-01-01T03:00:00Z"), "es")
+    'como mucho los commits de los últimos 12.5 s (tras 2026-01-01T03:00:00Z), unos 4096 bytes'
+    >>> loses(Exposure.none(), "en")
+    'nothing'
+    """
+    if exposure.lossless:
+        return word("lossless", language)
+    return word("boundless" if exposure.seconds is None else "bound", language).format(
+        seconds=exposure.seconds, after=exposure.last_commit, bytes=exposure.about_bytes
+    )
 
 
 def _lag(plan: Plan, unknown: str) -> str:
@@ -97,6 +124,6 @@ def _lines(plan: Plan, language: Language, *, by_hand: bool) -> Iterator[str]:
 
 
 def _where(plan: Plan, step: Step, language: Language) -> str:
-    if step.where == "anywhere":
-        return word("anywhere", language)
-    return plan.names[step.where]
+    if step.where == "you":
+        return word("you", language)
+    return plan.names.get(step.where, step.where)

@@ -1,0 +1,143 @@
+"""The procedures from a shell on the recovery host, with no Prefect server up.
+
+The same flows, guards and lock as behind the buttons; each step is told to the terminal.
+"""
+
+import importlib
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from blocks.errors import Refused, RelevoError
+from blocks.instance import OdooInstance
+from tasks import bare, journal, plan
+from tasks.look import look, try_look
+from tasks.read.plan import Plan, Procedure
+from tasks.text import plan as words
+from tasks.text.by_hand import Language
+
+LOG = logging.getLogger("relevo")
+
+
+@contextmanager
+def journalled(folder: Path, what: str) -> Iterator[Path]:
+    """Tell the terminal what happens, and a file of its own as well."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{stamp}-{what}.log"
+    written = logging.FileHandler(path)
+    told = logging.StreamHandler(sys.stderr)
+    for handler in (written, told):
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+        LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    LOG.propagate = False
+    try:
+        with bare.without_server(str(path)):
+            yield path
+    finally:
+        for handler in (written, told):
+            LOG.removeHandler(handler)
+            if handler is written:
+                handler.close()
+
+
+def run(instance: OdooInstance, flow: str, folder: Path, values: dict[str, Any]) -> None:
+    """Run a flow to its end without a server, and keep its history for the server's return."""
+    function: Callable[..., object] = getattr(importlib.import_module(f"flows.{flow}"), flow).fn
+    with journalled(folder, f"{flow}-{instance.name}") as path:
+        try:
+            report = function(instance, **values)
+        except RelevoError as error:
+            LOG.error("%s", error)  # noqa: TRY400  # the sentence is what counts; no traceback
+            _keep(instance, flow, ended=error.message, text="", good=False)
+            error.hint = f"{error.hint} (all that happened is in {path})".strip()
+            raise
+        markdown = getattr(report, "markdown", lambda: "")()
+        _keep(instance, flow, ended="done", text=markdown, good=True)
+    print(f"done; all that happened is in {path}")  # noqa: T201
+
+
+def _keep(instance: OdooInstance, flow: str, *, ended: str, text: str, good: bool) -> None:
+    """Keep the run for Prefect; the log file has it anyway, so a dead host stops nothing here."""
+    try:
+        journal.keep(instance, flow, ended=ended, text=text, good=good)
+    except RelevoError as error:
+        LOG.warning("the run is not noted on %s: %s", instance.recovery, error.message)
+
+
+def drawn(instance: OdooInstance, procedure: Procedure) -> Plan:
+    """Measure, and change nothing."""
+    with bare.without_server():
+        return plan.draw(instance, procedure)
+
+
+def say_plan(instance: OdooInstance, procedure: Procedure, *, language: Language) -> int:
+    """Print the whole page: what was measured, and every step with its commands."""
+    made = drawn(instance, procedure)
+    print(words.page(made, language), end="")  # noqa: T201
+    return 3 if made.situation.refusals else 0
+
+
+def ask(instance: OdooInstance, procedure: Procedure, *, reason: str, by: str) -> dict[str, Any]:
+    """Show the plan, and have the name typed; a wrong name ends it with nothing changed."""
+    if not sys.stdin.isatty():
+        raise Refused(
+            "there is nobody to ask: this is no terminal",
+            hint="give --yes (and --reason, --origin-is-down where something may be lost)",
+        )
+    made = drawn(instance, procedure)
+    print(words.summary(made))  # noqa: T201
+    if made.situation.refusals:
+        raise Refused(
+            "; ".join(made.situation.refusals), hint="nothing was changed; mend this first"
+        )
+    said: dict[str, Any] = {}
+    if made.asks_whether_down:
+        answer = input(
+            f"\nHave you seen by other means that {instance.origin} is down and stays down, and do "
+            "you accept the loss stated above? (yes/no) "
+        )
+        if answer.strip().lower() != "yes":
+            raise Refused("that was no yes; nothing was changed", hint="power it off first")
+        said["origin_is_down"] = True
+    name = input(f"\nType the name of the instance to begin the {procedure}: ")
+    if name.strip() != instance.name:
+        raise Refused(
+            f"{name!r} was typed, and this plan is about {instance.name}; nothing was changed",
+            hint="run it again when you are sure",
+        )
+    said["reason"] = reason or input("Why (the report keeps it): ")
+    said["approved_by"] = by or input("Who says so: ")
+    return said
+
+
+def status(instances: list[OdooInstance]) -> Iterator[str]:
+    """Who serves each instance now, asked of the clusters."""
+    yield f"{'instance':<24} {'origin':<10} {'recovery':<10} served from"
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        yield from pool.map(_status, instances)
+
+
+def _status(instance: OdooInstance) -> str:
+    try:
+        origin = try_look(instance.origin)
+        seen = str(origin or "silent")
+    except RelevoError:
+        origin, seen = None, "refused"
+    try:
+        recovery = look(instance.recovery)
+    except RelevoError as error:
+        return f"{instance.name:<24} {seen:<10} {'?':<10} {error.message}"
+    serves = [
+        str(place)
+        for place, end in ((instance.origin, origin), (instance.recovery, recovery))
+        if end is not None and end.is_primary
+    ]
+    served = "BOTH: " + " and ".join(serves) if len(serves) > 1 else "".join(serves) or "nobody"
+    return f"{instance.name:<24} {seen:<10} {recovery!s:<10} {served}"

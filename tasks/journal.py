@@ -1,0 +1,61 @@
+"""Runs without a server, kept on the recovery host until a server can show them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import Flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from blocks.instance import OdooInstance
+from tasks import record
+from tasks.policy import log, step
+from tasks.report import slug
+from tasks.schedules import MANAGED, tag
+
+NAME = "runs"
+KEPT = 20
+
+
+def keep(instance: OdooInstance, procedure: str, *, ended: str, text: str, good: bool) -> None:
+    """Write down how a run ended that no server has seen."""
+    runs = _kept(instance)[-KEPT:]
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    run = {"procedure": procedure, "time": now, "ended": ended, "text": text, "good": good}
+    record.write(instance.recovery, instance, NAME, {"runs": [*runs, run]})
+
+
+def _kept(instance: OdooInstance) -> list[dict[str, Any]]:
+    return list((record.read(instance.recovery, instance, NAME) or {"runs": []})["runs"])
+
+
+@step("bring the runs of {instance.name} without a server into Prefect")
+def bring(instance: OdooInstance) -> None:
+    """Show, in the history of the server, what was done while it was down."""
+    runs = _kept(instance)
+    for run in runs:
+        _show(instance, run)
+    if runs:
+        record.forget(instance.recovery, instance, NAME)
+        log().info("%d runs of %s were done without a server", len(runs), instance.name)
+
+
+def _show(instance: OdooInstance, run: dict[str, Any]) -> None:
+    said = f"run from a shell without a server, ended {run['time']}: {run['ended']}"
+    state: State[None] = Completed(message=said) if run["good"] else Failed(message=said)
+    with get_client(sync_client=True) as client:
+        client.create_flow_run(
+            Flow(_nothing, name=run["procedure"]),
+            name=f"{run['procedure']} of {instance.name} from a shell",
+            tags=[MANAGED, tag(instance.name), "break-glass"],
+            state=state,
+        )
+    if run["text"]:
+        key = slug(f"{run['procedure']}-{instance.name}")
+        create_markdown_artifact(run["text"], key=key, description=said)
+
+
+def _nothing() -> None:
+    """Stand for a flow that ran elsewhere."""

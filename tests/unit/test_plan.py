@@ -1,0 +1,104 @@
+"""What a plan says is decided from what was measured, and can be followed by hand."""
+
+import re
+
+import pytest
+
+from tasks.decision import YesAtALoss, form, objection
+from tasks.read.exposure import Exposure
+from tasks.read.plan import SILENT, Plan, Procedure, Situation
+from tasks.text import plan as words
+from tasks.text.by_hand import STEPS, Language
+
+LOSS = Exposure(lossless=False, seconds=12.5, about_bytes=256, last_commit="2027-01-15T08:00:00Z")
+END = (
+    "", "_address", "_unit", "_user", "_data_dir", "_http_port", "_cluster", "_cluster_words",
+    "_config", "_bin", "_directory",
+)  # fmt: skip
+NAMES = {
+    "instance": "vps_1", "domains": "shop.example.com", "to_recovery": "host=10.0.0.2",
+    "to_origin": "host=10.0.0.1", "rewind": "pg_rewind ...", "recover_offline": "postgres --single",
+    "base_backup": "pg_basebackup ...",
+    **{f"origin{each}": f"uno{each}" for each in END},
+    **{f"recovery{each}": f"due{each}" for each in END},
+}  # fmt: skip
+
+
+def plan(
+    procedure: Procedure = "failover", origin: str = SILENT, exposure: Exposure = LOSS,
+    way: str = "", refusals: tuple[str, ...] = (),
+) -> Plan:  # fmt: skip
+    seen = Situation(
+        at="2027-01-15T08:00:12Z", origin=origin, recovery="standby", streaming=False,
+        exposure=exposure, lag_bytes=256, way=way, refusals=refusals,
+    )  # fmt: skip
+    return Plan(procedure, seen, NAMES)
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+@pytest.mark.parametrize(("procedure", "kind"), list(STEPS))
+def test_every_page_has_all_its_names_filled_in(
+    procedure: Procedure, kind: str, language: Language
+) -> None:
+    origin = {"planned": "primary", "forced": SILENT}.get(kind, "down")
+    made = plan(procedure, origin, Exposure.none() if kind == "planned" else LOSS, way=kind)
+
+    page = words.page(made, language)
+
+    assert made.kind == kind
+    assert len(words.steps(made)) > 5
+    assert not re.search(r"(?<!%)\{[a-z]", page)
+    assert "Promo" in page
+
+
+def test_a_page_in_spanish_has_no_english_sentence_left() -> None:
+    page = words.page(plan(), "es")
+
+    assert "como mucho los commits de los últimos 12.5 s" in page
+    assert not re.search(r"\b(the|will|until|nobody)\b", page)
+
+
+def test_a_plan_that_is_refused_says_why_and_shows_the_usual_way() -> None:
+    said = words.summary(plan(refusals=("replay is paused on due",)))
+
+    assert "- replay is paused on due" in said
+    assert "Promote the cluster on due" in said
+
+
+def test_a_yes_holds_for_other_figures_and_not_for_another_way() -> None:
+    later = Exposure(lossless=False, seconds=90, about_bytes=9, last_commit="")
+
+    assert plan().fingerprint == plan(exposure=later).fingerprint
+    assert plan().fingerprint != plan(origin="primary", exposure=Exposure.none()).fingerprint
+
+
+def yes(**more: object) -> YesAtALoss:
+    said: dict[str, object] = {
+        "instance_name": "vps_1", "reason": "fire", "approved_by": "Ana", "origin_is_down": True,
+    }  # fmt: skip
+    return YesAtALoss.model_validate({**said, **more})
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (yes(), ""),
+        (yes(instance_name="vps_2"), "'vps_2' was typed, and this plan is about vps_1"),
+        (yes(reason=" "), "a reason and a name are needed"),
+        (yes(origin_is_down=False), "nobody has said that uno is down and stays down"),
+    ],
+)
+def test_a_yes_that_does_not_fit_is_told_why(answer: YesAtALoss, why: str) -> None:
+    said = objection(plan(), answer)
+
+    assert said.startswith(why) if why else said == ""
+
+
+def test_the_form_itself_refuses_another_name_and_asks_only_what_matters() -> None:
+    forced = form(plan()).model_json_schema()["properties"]
+    planned = form(plan(origin="primary", exposure=Exposure.none())).model_json_schema()
+
+    assert forced["instance_name"]["pattern"] == "^vps_1$"
+    assert "stays down" in forced["origin_is_down"]["title"]
+    assert "origin_is_down" not in planned["properties"]
+    assert planned["required"] == ["instance_name", "reason", "approved_by"]
