@@ -8,7 +8,7 @@ open, and goes on within a second of the yes. A suspended run would exit and be 
 worker, which costs four to eight seconds of an outage; what it saves is one idle process.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, cast
 
 from prefect.context import FlowRunContext
@@ -19,8 +19,8 @@ from pydantic import Field, create_model
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
-from tasks import bare, plan
-from tasks.policy import log
+from tasks import bare, plan, record
+from tasks.policy import log, step
 from tasks.read.plan import Plan, Procedure
 from tasks.report import Report, publish_text
 from tasks.schedules import OWNER
@@ -86,14 +86,13 @@ def reach(
     )  # fmt: skip
     if decide == "unattended" or (decide == "ask" and not _has_a_page()):
         return given
+    if (kept := said_before(instance, procedure)) is not None:
+        return replace(given, **kept)
     drawn = plan.draw(instance, procedure)
     report = Report(f"plan: {procedure} of {instance.name}", words.facts(drawn))
     publish_text(words.summary(drawn), key=f"plan-{procedure}-{instance.name}", title=report.title)
     if decide == "plan only":
-        return Decision(
-            go=False, origin_is_down=False, reason="", approved_by="", watch=given.watch,
-            report=report,
-        )  # fmt: skip
+        return replace(given, go=False, report=report)
     if drawn.situation.refusals:
         raise Refused(
             f"{procedure} of {instance.name} is refused: {'; '.join(drawn.situation.refusals)}",
@@ -105,10 +104,37 @@ def reach(
         instance.name,
     )
     yes = _ask(drawn)
-    return Decision(
-        go=True, origin_is_down=origin_is_down or _said_down(yes), reason=yes.reason,
-        approved_by=yes.approved_by, watch=Stopwatch(from_now=True), report=report,
-    )  # fmt: skip
+    said: dict[str, Any] = {
+        "origin_is_down": origin_is_down or _said_down(yes),
+        "reason": yes.reason,
+        "approved_by": yes.approved_by,
+    }
+    note(instance, procedure, said)
+    return replace(given, **said, watch=Stopwatch(from_now=True), report=report)
+
+
+@step("note the yes to the {procedure} of {instance.name}")
+def note(instance: OdooInstance, procedure: Procedure, said: dict[str, Any]) -> None:
+    """Write down on the recovery host what was said to this run, so that a retry goes on."""
+    facts = {"run": _run_id(), "procedure": procedure, "said": said}
+    record.write(instance.recovery, instance, "decided", facts)
+
+
+@step("find out whether the {procedure} of {instance.name} was decided before")
+def said_before(instance: OdooInstance, procedure: Procedure) -> dict[str, Any] | None:
+    """The yes that was said to this very run before it was retried.
+
+    The guards of the procedure judge the facts anew: a loss that was not accepted is refused.
+    """
+    kept = record.read(instance.recovery, instance, "decided")
+    if kept is None or (kept["run"], kept["procedure"]) != (_run_id(), procedure):
+        return None
+    return dict(kept["said"])
+
+
+def _run_id() -> str:
+    run = FlowRunContext.get()
+    return str(run.flow_run.id) if run and run.flow_run else ""
 
 
 def _has_a_page() -> bool:
@@ -132,12 +158,17 @@ def _ask(drawn: Plan) -> Yes:
     """Wait for a yes; one that does not fit is told why, and may be said again."""
     wrong = ""
     for attempt in range(1, TRIES + 1):
-        yes = _wait(drawn, key=f"{drawn.fingerprint}-{attempt}", wrong=wrong)
+        yes = _wait(drawn, key=f"yes-{_times_run()}-{attempt}", wrong=wrong)
         if not (wrong := objection(drawn, yes)):
             log().info("%s said yes: %s", yes.approved_by, yes.reason)
             return yes
         log().warning("%s; nothing was changed", wrong)
     raise Refused(f"{wrong}; nothing was changed", hint="press the button again")
+
+
+def _times_run() -> int:
+    run = FlowRunContext.get()
+    return run.flow_run.run_count if run and run.flow_run else 0
 
 
 def _wait(drawn: Plan, *, key: str, wrong: str) -> Yes:

@@ -1,6 +1,5 @@
 """What a procedure would do now: decided from what was measured, and from nothing else."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -64,12 +63,3 @@ class Plan:
     def asks_whether_down(self) -> bool:
         """Somebody has to see by other means that the origin is down, or data could fork."""
         return self.procedure == "failover" and not self.situation.exposure.lossless
-
-    @property
-    def fingerprint(self) -> str:
-        """Tells whether a yes that was said to one plan is a yes to another.
-
-        Not the figures, which move every second, but what would be done and whether it costs.
-        """
-        said = (self.procedure, self.instance, self.kind, self.asks_whether_down)
-        return hashlib.sha256(repr(said).encode()).hexdigest()[:12]

@@ -65,13 +65,6 @@ def test_a_plan_that_is_refused_says_why_and_shows_the_usual_way() -> None:
     assert "Promote the cluster on due" in said
 
 
-def test_a_yes_holds_for_other_figures_and_not_for_another_way() -> None:
-    later = Exposure(lossless=False, seconds=90, about_bytes=9, last_commit="")
-
-    assert plan().fingerprint == plan(exposure=later).fingerprint
-    assert plan().fingerprint != plan(origin="primary", exposure=Exposure.none()).fingerprint
-
-
 def yes(**more: object) -> YesAtALoss:
     said: dict[str, object] = {
         "instance_name": "vps_1", "reason": "fire", "approved_by": "Ana", "origin_is_down": True,

@@ -1,0 +1,105 @@
+"""The operator's desk: a real browser on the real UI, with the verbs of whoever sits there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Locator, Page, expect, sync_playwright
+
+from tests.stack import PASSWORD, Stack
+
+CHROMIUM = "/usr/bin/chromium"
+OPTIONS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+PATIENCE_SECONDS = 120
+
+
+class Desk:
+    """One page, logged in."""
+
+    def __init__(self, page: Page, stack: Stack, pictures: Path) -> None:
+        self.page, self.stack, self.pictures = page, stack, pictures
+        self.base = stack.api.removesuffix("/api")
+        self.run = ""
+
+    def log_in(self) -> None:
+        self.page.goto(self.base)
+        self.page.locator("input").fill(f"relevo:{PASSWORD}")
+        self.page.get_by_role("button", name="Login").click()
+        expect(self.page.get_by_role("link", name="Deployments")).to_be_visible()
+
+    def picture(self, name: str) -> None:
+        """Keep what the operator sees now, once nothing moves any more."""
+        self.page.wait_for_load_state("networkidle")
+        self.page.screenshot(path=self.pictures / f"{name}.png")
+
+    def find_button(self, flow: str, name: str = "any-instance") -> None:
+        """Go to the deployments, look for a procedure, and open its form."""
+        self.page.get_by_role("link", name="Deployments").click()
+        self.page.get_by_placeholder("Search").fill(flow)
+        row = self.page.get_by_role("row").filter(has_text=flow).filter(has_text=name)
+        row.get_by_role("link", name=name, exact=True).click()
+        self.page.get_by_role("button", name="Run", exact=True).click()
+        self.page.get_by_role("menuitem", name="Custom run").click()
+        expect(self.page.get_by_role("heading", name="Parameters")).to_be_visible()
+
+    def choose(self, instance: str) -> None:
+        self.page.get_by_text("Select a block...").click()
+        self.page.get_by_role("option", name=instance.replace("_", "-")).click()
+
+    def start(self, run_name: str) -> None:
+        """Press Submit, and open the page of the run once it has its name."""
+        self.page.get_by_role("button", name="Submit").click()
+        self.page.get_by_role("button", name="View run").click()
+        self.run = urlsplit(self.page.url).path.rsplit("/", 1)[-1]
+        expect(self.page.get_by_role("main")).to_contain_text(
+            run_name, timeout=PATIENCE_SECONDS * 1000
+        )
+
+    def wait_for(self, state: str) -> None:
+        """Wait until the badge at the top of the run's page shows a state."""
+        badge = self.page.get_by_role("main").get_by_text(state, exact=True).first
+        expect(badge).to_be_visible(timeout=PATIENCE_SECONDS * 1000)
+
+    def from_menu(self, entry: str) -> Locator:
+        """Choose from the menu at the top right of the run's page; return the dialog."""
+        self.page.get_by_role("main").get_by_role("button", name="Open menu").first.click()
+        self.page.get_by_role("menuitem", name=entry).click()
+        return self.page.get_by_role("dialog")
+
+    def fill_in(self, dialog: Locator, *, name: str, reason: str, by: str) -> None:
+        for label, text in (("Name of the instance", name), ("Reason", reason), ("Approved", by)):
+            dialog.get_by_label(label).fill(text)
+
+    def tab(self, name: str) -> None:
+        self.page.get_by_role("tab", name=name).click()
+
+    def open_report(self, key: str) -> str:
+        """Open the newest artifact under a key, and read it."""
+        self.page.get_by_role("link", name=key).first.click()
+        self.page.get_by_role("main").locator("a[href*='/artifacts/artifact/']").first.click()
+        expect(self.page.get_by_role("main").get_by_role("table").first).to_be_visible()
+        return self.page.get_by_role("main").inner_text()
+
+
+@contextmanager
+def opened(stack: Stack, pictures: Path) -> Iterator[Desk]:
+    """Open a browser that speaks to this machine and to nobody else."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(OPTIONS))
+        context = browser.new_context(
+            viewport={"width": 1400, "height": 1000}, color_scheme="light", timezone_id="UTC"
+        )
+        context.route(lambda url: urlsplit(url).hostname != "127.0.0.1", lambda r: r.abort())
+        desk = Desk(context.new_page(), stack, pictures)
+        try:
+            desk.log_in()
+            yield desk
+        except BaseException:
+            desk.page.screenshot(path=pictures / "where-it-failed.png")
+            raise
+        finally:
+            browser.close()

@@ -1,0 +1,94 @@
+"""The two nights an operator has: one with a dead server, one with a step that fails."""
+
+from playwright.sync_api import expect
+
+from tests.drills.ui.desk import Desk
+from tests.lab import names
+from tests.oracles import Pair, no_strangers
+
+BROKEN = "/etc/nginx/conf.d/broken.conf"
+
+
+def test_a_dead_origin_is_failed_over_and_brought_home_by_somebody_at_a_browser(
+    uno: Pair, desk: Desk
+) -> None:
+    uno.origin.machine.kill()
+    desk.find_button("failover")
+    desk.choose("vps_uno")
+    desk.picture("1-form")
+    desk.start("fail vps_uno over to respaldo")
+
+    desk.wait_for("Paused")
+    desk.picture("2-waiting-for-a-yes")
+    dialog = desk.from_menu("Resume")
+    expect(dialog).to_contain_text("at most the commits of the last")
+    expect(dialog).to_contain_text("uno is down and stays down")
+    desk.picture("3-plan")
+
+    desk.fill_in(dialog, name="vps_dos", reason="the hoster confirms a fire", by="Ana")
+    dialog.get_by_role("switch").click()
+    dialog.get_by_role("button", name="Resume").click()
+    expect(desk.page.get_by_text("'vps_dos' does not match")).to_be_visible()
+    desk.picture("4-wrong-name")
+    assert uno.at_recovery("SELECT pg_is_in_recovery()") == "t"
+
+    dialog.get_by_label("Name of the instance").fill("vps_uno")
+    dialog.get_by_role("button", name="Resume").click()
+    desk.wait_for("Completed")
+    desk.picture("5-failed-over")
+    assert uno.at_recovery("SELECT pg_is_in_recovery()") == "f"
+    assert names.lookup(uno.lab.nameserver, f"cliente1.{names.ZONE}") == uno.recovery.address
+    desk.tab("Artifacts")
+    report = desk.open_report("failover-vps-uno")
+    desk.picture("6-report")
+    assert "the hoster confirms a fire" in report
+    assert "Ana" in report
+
+    uno.origin.machine.boot()
+    desk.find_button("failback")
+    desk.choose("vps_uno")
+    desk.start("bring vps_uno back to uno")
+    desk.wait_for("Paused")
+    dialog = desk.from_menu("Resume")
+    expect(dialog).to_contain_text("how uno rejoins")
+    desk.picture("7-plan-of-the-failback")
+    desk.fill_in(dialog, name="vps_uno", reason="it is repaired", by="Ana")
+    dialog.get_by_role("button", name="Resume").click()
+    desk.wait_for("Completed")
+    desk.tab("Artifacts")
+    assert "vps_uno is back on uno" in desk.open_report("failback-vps-uno")
+    desk.picture("8-home")
+    no_strangers(uno)
+
+
+def test_a_failed_step_is_found_mended_and_retried_without_another_question(
+    uno: Pair, desk: Desk
+) -> None:
+    uno.recovery.write(BROKEN, "this is no directive;\n")
+    try:
+        desk.find_button("failover", "vps_uno")
+        desk.start("fail vps_uno over to respaldo")
+        desk.wait_for("Paused")
+        dialog = desk.from_menu("Resume")
+        desk.fill_in(dialog, name="vps_uno", reason="a planned move", by="Ana")
+        dialog.get_by_role("button", name="Resume").click()
+
+        desk.wait_for("Failed")
+        desk.tab("Task Runs")
+        expect(desk.page.get_by_text("show vps_uno on nginx of respaldo")).to_be_visible()
+        desk.picture("9-failed-step")
+        desk.tab("Logs")
+        expect(desk.page.get_by_text("unknown directive").first).to_be_visible()
+        desk.picture("10-why-it-failed")
+    finally:
+        uno.recovery.run("rm", "-f", BROKEN)
+
+    dialog = desk.from_menu("Retry")
+    desk.picture("11-retry")
+    dialog.get_by_role("button", name="Retry").click()
+    desk.wait_for("Completed")
+    desk.picture("12-retried")
+    steps = [name for name, _ in desk.stack.tasks(desk.run)]
+    assert steps.count("note the yes to the failover of vps_uno") == 1
+    desk.stack.complete("failback/vps_uno")
+    no_strangers(uno)
