@@ -7,7 +7,7 @@ from prefect.events import emit_event
 
 from blocks import signing
 from blocks.errors import CommandFailed, Refused
-from blocks.instance import OdooInstance, Place
+from blocks.instance import OdooInstance
 from blocks.shell import Shell
 from tasks import files, receipts
 from tasks.files import STATE
@@ -181,17 +181,23 @@ def _require_in_force(shell: Shell, instance: OdooInstance) -> None:
         raise CommandFailed(f"{watcher} does not run on {origin}", hint="systemctl status there")
 
 
-def report_held(instance: OdooInstance, place: Place) -> str:
-    """Say that the guard holds this place, and since when; raise the event that tells people."""
-    said = files.read(place.host.shell(), held_path(instance))
+@step("see whether {instance.origin} is held")
+def tell_held(instance: OdooInstance) -> str:
+    """Say that the guard holds the origin, and since when; raise the event that tells people."""
+    return held(instance)
+
+
+def held(instance: OdooInstance) -> str:
+    origin = instance.origin
+    said = files.read(origin.host.shell(), held_path(instance))
     if not said:
         return ""
     facts = json.loads(said)
-    sentence = f"{place} has been held since {facts['time']}: {facts['why']}"
+    sentence = f"{origin} has been held since {facts['time']}: {facts['why']}"
     log().warning("%s", sentence)
     emit_event(
         event="relevo.origin.held",
         resource={"prefect.resource.id": f"relevo.instance.{instance.name}"},
-        payload={"place": place.host.name, "time": facts["time"], "why": facts["why"]},
+        payload={"place": origin.host.name, "time": facts["time"], "why": facts["why"]},
     )
     return sentence
