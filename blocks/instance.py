@@ -41,6 +41,21 @@ class Replication(BaseModel):
     )
 
 
+class Guard(BaseModel):
+    """What keeps a returning origin from serving when the recovery host has the write right."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    unanswered: Literal["serve", "hold"] = Field(
+        default="serve",
+        description="At boot, when the recovery host does not answer: serve, if this origin had "
+        "the write right when it went down; or hold until it answers.",
+    )
+    wait_seconds: int = Field(
+        default=15, ge=0, le=600, description="How long a boot waits for an answer."
+    )
+
+
 class Dns(BaseModel):
     """Which provider answers for the domains; the options are those of dns-lexicon."""
 
@@ -100,6 +115,8 @@ class OdooInstance(Block):
     recovery: Place = Field(description="Its stand-in on the recovery server.")
     directory: AbsolutePath = Field(description="Where the recovery host keeps the files.")
     replication: Replication = Field(description="Roles and WAL.")
+    signing_key: SecretStr = Field(description="Signs the receipts; any long secret will do.")
+    guard: Guard = Field(default_factory=Guard, description="How a returning origin is held.")
     domains: tuple[DomainName, ...] = Field(default=(), description="Names of the customers.")
     dns: Dns | None = Field(default=None, description="None: the report says what to change.")
     certificate: Certificate | None = Field(default=None, description="None: plain HTTP.")

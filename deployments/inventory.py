@@ -16,6 +16,7 @@ from blocks.instance import (
     Certificate,
     Dns,
     Filestore,
+    Guard,
     OdooInstance,
     Place,
     Replication,
@@ -120,6 +121,7 @@ class InstanceEntry(Entry):
     filestore: Filestore = Filestore()
     schedules: Schedules = Schedules()
     replication: ReplicationEntry = ReplicationEntry()
+    guard: Guard = Guard()
 
 
 class Document(Entry):
@@ -261,6 +263,8 @@ def _instance(
             password=mine.replication,
             rewind_password=mine.rewind,
         ),
+        signing_key=mine.signing,
+        guard=entry.guard,
         domains=entry.domains,
         dns=Dns(**entry.dns.model_dump(), options=dict(mine.dns)) if entry.dns else None,
         certificate=entry.certificate,

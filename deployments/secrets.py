@@ -12,15 +12,16 @@ from blocks.errors import Refused
 
 
 class InstanceSecrets(BaseModel):
-    """The passwords of one instance's roles, and the options of its DNS provider."""
+    """Passwords of an instance's roles, what signs its receipts, its DNS provider's options."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     replication: SecretStr
     rewind: SecretStr
+    signing: SecretStr
     dns: dict[str, SecretStr] = Field(default_factory=dict)
 
-    @field_validator("replication", "rewind")
+    @field_validator("replication", "rewind", "signing")
     @classmethod
     def _printable(cls, value: SecretStr) -> SecretStr:
         secret = value.get_secret_value()
@@ -53,7 +54,7 @@ class Secrets:
     def of(self, name: str) -> InstanceSecrets:
         """The secrets of one instance; passwords that are missing are invented."""
         mine = self._raw.setdefault(name, {})
-        for field in ("replication", "rewind"):
+        for field in ("replication", "rewind", "signing"):
             if field not in mine:
                 mine[field] = dice.token_urlsafe(32)
                 self.invented.append(f"{name}.{field}")

@@ -12,6 +12,7 @@ from tasks import (
     filestore,
     guard,
     lock,
+    receipts,
     record,
     rejoin,
     replication,
@@ -105,6 +106,7 @@ def hand_over(instance: OdooInstance) -> None:
     with fence.closed(recovery):
         filestore.push(instance, when="the last difference")
         fence.demote(instance, recovery, origin)
+        receipts.require(instance, recovery, origin)
     cluster.promote(origin)
     cluster.checkpoint(origin)
 

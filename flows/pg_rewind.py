@@ -3,7 +3,7 @@
 from prefect import flow
 
 from blocks.instance import OdooInstance
-from tasks import fence, former, lock, rejoin, replication
+from tasks import fence, former, lock, rejoin, replication, resurrection
 
 
 @flow(name="pg_rewind", flow_run_name="rejoin {instance.origin} to {instance.recovery}")
@@ -23,6 +23,7 @@ def bring_back(instance: OdooInstance, *, reclone: bool) -> None:
     origin, recovery = instance.origin, instance.recovery
 
     former.require_serving(recovery)
+    resurrection.tell_held(instance)
     fence.hold_former(instance, origin)
     replication.write_pgpass(instance, origin, recovery)
     replication.prove_login(instance, origin, recovery)

@@ -3,7 +3,7 @@
 from prefect import flow
 
 from blocks.instance import OdooInstance
-from tasks import cluster, fence, guard, lock, schedules
+from tasks import cluster, fence, guard, lock, receipts, schedules
 from tasks.read.exposure import Exposure
 
 
@@ -28,6 +28,7 @@ def take_over(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> E
 
     schedules.pause(instance)
     guard.note_failover(instance, exposure, reason=reason)
+    receipts.award(instance, exposure, reason=reason)
     cluster.promote(recovery)
     cluster.checkpoint(recovery)
     return exposure

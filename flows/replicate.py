@@ -4,7 +4,7 @@ from prefect import flow
 
 from blocks.instance import OdooInstance
 from flows import basebackup, build_service, configure_ssh, rsync_filestore, setup_primary
-from tasks import lock, preflight, schedules
+from tasks import lock, preflight, receipts, resurrection, schedules
 
 
 @flow(name="replicate", flow_run_name="replicate {instance.name} to {instance.recovery}")
@@ -24,5 +24,13 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
         rsync_filestore.copy(instance, "requirements")
         rsync_filestore.copy(instance, "filestore")
         build_service.build(instance)
+        watch_over(instance)
 
         schedules.resume(instance)
+
+
+def watch_over(instance: OdooInstance) -> None:
+    receipts.begin(instance)
+    resurrection.admit_guard(instance)
+    resurrection.install(instance)
+    resurrection.prove(instance)

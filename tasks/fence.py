@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from blocks.errors import CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
-from tasks import cluster, filestore, record, replication, service
+from tasks import cluster, filestore, receipts, replication, service
 from tasks.look import look, received
 from tasks.policy import log, step
 from tasks.read.lsn import Lsn
@@ -56,20 +56,13 @@ def demote(instance: OdooInstance, giver: Place, taker: Place) -> None:
     The receipt is written on both hosts, and only after the proof. A giver that was demoted
     before is proven again and left as it is.
     """
-    seen = look(giver)
-    if seen.is_primary:
+    if look(giver).is_primary:
         require_streaming_standby(giver, taker)
         cluster.start_at_boot(giver, "manual")
         cluster.stop(giver)
-    elif record.read(giver, instance, "receipt") is None and not _clean(giver):
-        raise Refused(
-            f"PostgreSQL on {giver} is {seen} and was not stopped cleanly",
-            hint=f"what it wrote last may be missing on {taker}: start it, or accept the loss",
-        )
-    at = require_received(giver, taker)
-    facts = _receipt(instance, giver, taker, at)
-    for place in (giver, taker):
-        record.write(place, instance, "receipt", facts)
+    require_received(giver, taker)
+    if not look(taker).is_primary:
+        receipts.record_demotion(instance, giver, taker)
 
 
 def _clean(place: Place) -> bool:
@@ -109,20 +102,6 @@ def require_received(giver: Place, taker: Place) -> Lsn:
             "and rerun",
         ) from error
     return checkpoint
-
-
-def _receipt(instance: OdooInstance, giver: Place, taker: Place, at: Lsn) -> dict[str, object]:
-    control = look(giver).control
-    assert control is not None, "require_received has read it"
-    return {
-        "instance": instance.name,
-        "system_identifier": control.system_identifier,
-        "timeline": control.timeline,
-        "checkpoint": str(at),
-        "giver": giver.kind,
-        "taker": taker.kind,
-        "time": record.now(giver.host.shell()),
-    }
 
 
 @step("fence the origin of {instance.name}", retries=0)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from blocks.errors import CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance, Place
-from tasks import files, record, service
+from tasks import files, receipts, record, service
 from tasks.look import look, received, try_look
 from tasks.policy import log, step
 from tasks.read.exposure import Exposure, Sample
@@ -168,8 +168,9 @@ def stage(instance: OdooInstance) -> Stage:
         )
     if recovery.is_primary:
         return "away"
-    receipt = record.read(instance.origin, instance, "receipt")
-    if origin.is_primary and receipt is not None and receipt["taker"] == "origin":
+    begun = record.read(instance.recovery, instance, "failover") is not None
+    known, _ = receipts.newest(instance)
+    if origin.is_primary and begun and known and known.taker == "origin":
         return "home"
     stopped = recovery.control is not None and recovery.control.shut_down
     if origin.is_standby and stopped and not recovery.online:

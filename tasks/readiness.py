@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
-from tasks import guard, replication
+from tasks import guard, receipts, replication, resurrection
 from tasks.look import look, try_look
 from tasks.policy import step
 from tasks.read.lsn import Lsn
@@ -70,6 +70,22 @@ def _slot(instance: OdooInstance) -> str:
     return f"{'active' if rows[0]['active'] else 'inactive'}, keeps {rows[0]['kept']} bytes of WAL"
 
 
+def _guard(instance: OdooInstance) -> str:
+    if sentence := resurrection.held(instance):
+        raise RelevoError(sentence)
+    known = resurrection.require_answered(instance)
+    return f"{instance.origin} asks {instance.recovery}: epoch {known['epoch']}, {known['taker']}"
+
+
+def _receipts(instance: OdooInstance) -> str:
+    kept = [receipts.history(instance, place) for place in (instance.origin, instance.recovery)]
+    if kept[0] != kept[1]:
+        raise RelevoError(
+            f"{instance.origin} and {instance.recovery} keep different receipts of {instance.name}"
+        )
+    return str(kept[0][-1]) if kept[0] else "none yet"
+
+
 def recovery_slots(instance: OdooInstance) -> str:
     """Slots on a standby that nobody reads from."""
     recovery = instance.recovery
@@ -99,6 +115,8 @@ PROBES: dict[str, Callable[[OdooInstance], str]] = {
     "roles": _roles,
     "stream": _stream,
     "slot": _slot,
+    "guard": _guard,
+    "receipts": _receipts,
     "service": _built,
     "disk at the origin": _disk(lambda instance: instance.origin),
     "disk at the recovery": _disk(lambda instance: instance.recovery),

@@ -1,4 +1,4 @@
-"""What Relevo writes down on the hosts: the intent of a failover, receipts, rewind markers.
+"""What Relevo writes down on the hosts: the intent of a failover, rewind markers.
 
 Roles are never read from here. A record tells a later run what an earlier one had begun.
 """
@@ -53,5 +53,4 @@ def now(shell: Shell) -> str:
 def close(instance: OdooInstance) -> None:
     """Forget what was noted for a procedure that has now ended."""
     for place in (instance.recovery, instance.origin):
-        for name in ("failover", "receipt"):
-            forget(place, instance, name)
+        forget(place, instance, "failover")

@@ -15,6 +15,7 @@ from tasks.wait import until
 
 SERVE_SECONDS = 180
 PIP_SECONDS = 1800
+NGINX_SECONDS = 20
 UNITS = PurePosixPath("/etc/systemd/system")
 SITES = PurePosixPath("/etc/nginx")
 
@@ -280,9 +281,26 @@ def enable_site(instance: OdooInstance) -> None:
     if port == 443:  # noqa: PLR2004  # redirects are all that plain HTTP shows then
         return
     for domain in instance.domains:
-        answer = http.status(instance.recovery, port, host=domain)
-        if answer >= 500:  # noqa: PLR2004
-            raise CommandFailed(f"nginx on {instance.recovery} answers {answer} for {domain}")
+        _wait_until_shown(instance, port, domain)
+
+
+def _wait_until_shown(instance: OdooInstance, port: int, domain: str) -> None:
+    """Wait for nginx, which opens its ports a moment after it was told to."""
+    said: list[str] = []
+
+    def shown() -> bool:
+        try:
+            status = http.status(instance.recovery, port, host=domain)
+        except CommandFailed as error:
+            said.append(error.message)
+            return False
+        said.append(f"nginx on {instance.recovery} answers {status} for {domain}")
+        return status < 500  # noqa: PLR2004
+
+    try:
+        until(shown, what=f"nginx shows {domain}", timeout_seconds=NGINX_SECONDS)
+    except CommandFailed as error:
+        raise CommandFailed(said[-1], hint=f"nginx -t on {instance.recovery}") from error
 
 
 @step("take {instance.name} off nginx of {instance.recovery}")

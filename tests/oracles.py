@@ -66,9 +66,15 @@ def no_strangers(pair: Pair) -> None:
     assert _lines(recovery, f"{signals} -path '*{pair.name}*'") == [
         f"{data}/{version}/{pair.name}/standby.signal"
     ]
-    records = {"identity.json", "link.json"}
+    receipts = {"receipts", "right.json"}
+    records = {"identity.json", "link.json", *receipts}
     assert set(_lines(recovery, f"ls /var/lib/relevo/{pair.name}")) <= records
-    assert _lines(origin, f"ls /var/lib/relevo/{pair.name} 2>/dev/null || true") == []
+    wait_until(
+        lambda: set(_lines(origin, f"ls /var/lib/relevo/{pair.name}")) == receipts,
+        "nothing but receipts is kept at the origin",
+    )
+    same = f"cd /var/lib/relevo/{pair.name} && sha256sum right.json receipts/*"
+    assert _lines(origin, same) == _lines(recovery, same), "both hosts keep the same receipts"
     assert _lines(origin, f"ls /run/relevo/{pair.name}.writable 2>/dev/null || true") == []
     assert _start_conf(origin, version, pair.origin.cluster) == "auto"
     assert _start_conf(recovery, version, pair.name) == "auto"
@@ -81,7 +87,7 @@ def no_strangers(pair: Pair) -> None:
         lambda: not [u for u in _lines(recovery, transient) if pair.name in u],
         "no long command is left (but for a scheduled copy that ends by itself)",
     )
-    assert _lines(origin, transient) == []
+    assert _lines(origin, transient) == [f"relevo-guard-{pair.name}.service"]
 
 
 def _lines(machine: Machine, command: str) -> list[str]:

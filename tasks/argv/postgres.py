@@ -54,9 +54,14 @@ def rewind(cluster: Cluster, *, directory: PurePosixPath, source: str) -> Argv:
 def recover_offline(cluster: Cluster, directory: PurePosixPath) -> Argv:
     """Do crash recovery with no door open to anybody, and stop cleanly.
 
-    pg_rewind does the same, but does not find Debian's configuration before PostgreSQL 15.
+    pg_rewind does the same, but does not find Debian's configuration before PostgreSQL 15. Up to
+    14, Debian's statistics go to a folder that only pg_ctlcluster makes after a boot.
+
+    >>> "stats_temp_directory=pg_stat_tmp" in recover_offline(Cluster(version=13), PurePosixPath())
+    True
     """
+    own = () if cluster.version >= 15 else ("-c", "stats_temp_directory=pg_stat_tmp")  # noqa: PLR2004
     return (
         str(cluster.bin_dir / "postgres"), "--single", "-D", str(directory), "-c",
-        f"config_file={cluster.config_dir / 'postgresql.conf'}", "template1",
+        f"config_file={cluster.config_dir / 'postgresql.conf'}", *own, "template1",
     )  # fmt: skip

@@ -14,7 +14,12 @@ def test_no_secret_is_in_what_prefect_keeps_or_in_any_log(
     words = [
         secret
         for entry in secrets.values()
-        for secret in (entry["replication"], entry["rewind"], *entry.get("dns", {}).values())
+        for secret in (
+            entry["replication"],
+            entry["rewind"],
+            entry["signing"],
+            *entry.get("dns", {}).values(),
+        )
         if secret != lab.nameserver
     ]
     words += [words[-1].rsplit(":", 1)[1]] if ":" in words[-1] else []

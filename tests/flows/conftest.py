@@ -24,7 +24,9 @@ from blocks.shell import Shell
 from tests.fakes import Answer, FakeHost
 
 CONTROL = Path(__file__).parents[1] / "unit" / "data"
-SECRETS = ("streaming-password", "rewinding-password", "dns-token-of-the-provider")
+SECRETS = (
+    "streaming-password", "rewinding-password", "dns-token-of-the-provider", "signing-key-of-vps-1",
+)  # fmt: skip
 Hosts: TypeAlias = "Callable[[FakeHost, FakeHost], None]"
 
 
@@ -61,6 +63,7 @@ def instance() -> OdooInstance:
         replication=Replication(
             password=SecretStr(SECRETS[0]), rewind_password=SecretStr(SECRETS[1])
         ),
+        signing_key=SecretStr(SECRETS[3]),
         domains=("shop.example.com",),
         dns=Dns(
             provider="ddns", zone="example.com", options={"auth_token": SecretStr(SECRETS[2])}

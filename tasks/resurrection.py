@@ -1,0 +1,203 @@
+"""The guard at the origin: it comes back from the dead, and asks before it serves."""
+
+import json
+from pathlib import Path, PurePosixPath
+
+from prefect.events import emit_event
+
+from blocks import signing
+from blocks.errors import CommandFailed, Refused
+from blocks.instance import OdooInstance
+from blocks.shell import Shell
+from tasks import files, receipts
+from tasks.files import STATE
+from tasks.look import look
+from tasks.policy import log, step
+from tasks.read.receipt import NAMESPACE
+from tasks.text import block
+from tasks.text import guard as text
+
+PROGRAMS = Path(__file__).parent / "programs"
+LIBRARY = PurePosixPath("/usr/local/lib/relevo")
+UNITS = PurePosixPath("/etc/systemd/system")
+PROVE_SECONDS = 30
+
+
+def folder(instance: OdooInstance) -> PurePosixPath:
+    return PurePosixPath("/etc/relevo/guard") / instance.name
+
+
+def config_path(instance: OdooInstance) -> PurePosixPath:
+    return folder(instance) / "config.json"
+
+
+def held_path(instance: OdooInstance) -> PurePosixPath:
+    return STATE / instance.name / "held.json"
+
+
+def watcher_unit(instance: OdooInstance) -> str:
+    return f"relevo-guard-{instance.name}.service"
+
+
+@step("let {instance.origin} ask {instance.recovery} who may write")
+def admit_guard(instance: OdooInstance) -> None:
+    """Make a key at the origin, and admit it on the recovery host for one question."""
+    origin, recovery = instance.origin, instance.recovery
+    here, there = origin.host.shell(), recovery.host.shell()
+    key = folder(instance) / "key"
+    files.make_directory(here, folder(instance), owner="root:root", mode="700")
+    if not files.exists(here, key):
+        comment = f"relevo guard of {instance.name}"
+        here.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(key)))
+    public = files.read(here, key.with_name("key.pub")).strip()
+    said = there.run(("sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub")).stdout
+    keys = [line.split()[:2] for line in said.splitlines()]
+    known = "".join(f"{instance.name} {kind} {blob}\n" for kind, blob in keys)
+    files.install(here, folder(instance) / "known_hosts", known, mode="600")
+    right = LIBRARY / "right"
+    files.install(there, right, (PROGRAMS / "right.sh").read_text(), mode="755")
+    command = f"{right} {receipts.right_path(instance)}"
+    line = f'restrict,from="{origin.host.peer_address}",command="{command}" {public}\n'
+    user = recovery.host.user
+    home, owner = files.home(there, user), files.owner(there, user)
+    files.make_directory(there, home / ".ssh", owner=owner, mode="700")
+    files.edit(
+        there,
+        home / ".ssh" / "authorized_keys",
+        lambda old: block.put(old, name=f"guard {instance.name}", lines=line),
+        owner=owner,
+        mode="600",
+    )
+
+
+@step("install the guard of {instance.name} on {instance.origin}")
+def install(instance: OdooInstance) -> None:
+    """Put a question before every start of PostgreSQL and Odoo, and a watcher beside them."""
+    shell, origin = instance.origin.host.shell(), instance.origin
+    program, config = LIBRARY / "guard", config_path(instance)
+    signer = text.allowed_signer(
+        public_key=signing.public_key(instance.signing_key), namespace=NAMESPACE
+    )
+    changed = [
+        files.install(shell, program, (PROGRAMS / "guard.py").read_text(), mode="755"),
+        files.install(shell, folder(instance) / "signer", signer),
+        files.install(shell, config, text.config(_facts(instance)), mode="600"),
+    ]
+    units = {
+        f"{origin.cluster.unit}.d/relevo.conf": "cluster",
+        f"{origin.odoo.unit}.d/relevo.conf": "odoo",
+    }
+    for path, what in units.items():
+        drop_in = text.drop_in(instance=instance.name, guard=program, config=config, what=what)
+        changed.append(files.install(shell, UNITS / path, drop_in))
+    watcher = text.watcher(instance=instance.name, guard=program, config=config)
+    changed.append(files.install(shell, UNITS / watcher_unit(instance), watcher))
+    if any(changed):
+        shell.run(("systemctl", "daemon-reload"))
+        shell.run(("systemctl", "enable", watcher_unit(instance)))
+        shell.run(("systemctl", "restart", watcher_unit(instance)))
+
+
+def _facts(instance: OdooInstance) -> dict[str, object]:
+    """What the guard must know; no secret is among it."""
+    origin, recovery = instance.origin, instance.recovery
+    seen = look(origin)
+    control = look(recovery).control
+    assert control is not None, "it streams, so it has a control file"
+    question = text.question(
+        address=recovery.host.peer_address, port=recovery.host.port, user=recovery.host.user,
+        key=folder(instance) / "key", known=folder(instance) / "known_hosts", alias=instance.name,
+    )  # fmt: skip
+    psql = (
+        "runuser", "-u", "postgres", "--", "env", "PGCONNECT_TIMEOUT=3", "psql", "--cluster",
+        str(origin.cluster), "-XAtq", "-d", "postgres",
+    )  # fmt: skip
+    return {
+        "instance": instance.name,
+        "system_identifier": control.system_identifier,
+        "place": origin.kind,
+        "namespace": NAMESPACE,
+        "unanswered": instance.guard.unanswered,
+        "wait_seconds": instance.guard.wait_seconds,
+        "ssh": question,
+        "psql": psql,
+        "signer": str(folder(instance) / "signer"),
+        "right": str(receipts.right_path(instance)),
+        "held": str(held_path(instance)),
+        "waiting": f"/run/relevo/{instance.name}.waiting",
+        "cluster": (str(origin.cluster.version), origin.cluster.name),
+        "cluster_unit": origin.cluster.unit,
+        "odoo_unit": origin.odoo.unit,
+        "data_directory": str(seen.directory),
+        "start_conf": str(origin.cluster.config_dir / "start.conf"),
+    }
+
+
+@step("try the guard of {instance.name} on {instance.origin}")
+def prove(instance: OdooInstance) -> None:
+    """See that the origin asks, is answered, believes the answer, and cannot be started past it."""
+    known = require_answered(instance)
+    if known["taker"] != instance.origin.kind:
+        raise Refused(
+            f"the newest receipt of {instance.name} gives the write right to {known['taker']}",
+            hint="run failback to bring the customers home",
+        )
+
+
+def require_answered(instance: OdooInstance) -> dict[str, object]:
+    shell, origin = instance.origin.host.shell(), instance.origin
+    argv = (str(LIBRARY / "guard"), str(config_path(instance)), "ask")
+    done = shell.run(argv, check=False, timeout_seconds=PROVE_SECONDS)
+    if done.status != 0:
+        raise Refused(
+            f"there is no working guard of {instance.name} on {origin}: {done.tail}",
+            hint="run replicate, which installs it",
+        )
+    said = json.loads(done.stdout)
+    if not said["answered"] or said["known"] is None:
+        raise Refused(
+            f"{origin} asks {instance.recovery} who may write {instance.name}, and gets no "
+            f"{'answer' if not said['answered'] else 'receipt that it can believe'}",
+            hint=f"let {origin.host.peer_address} reach sshd of {instance.recovery} at "
+            f"{instance.recovery.host.peer_address} port {instance.recovery.host.port}, and run "
+            "replicate again",
+        )
+    _require_in_force(shell, instance)
+    known: dict[str, object] = said["known"]
+    return known
+
+
+def _require_in_force(shell: Shell, instance: OdooInstance) -> None:
+    origin = instance.origin
+    for unit in (origin.cluster.unit, origin.odoo.unit):
+        argv = ("systemctl", "show", unit, "--property=ExecCondition")
+        if str(LIBRARY / "guard") not in shell.run(argv).stdout:
+            raise Refused(
+                f"{unit} on {origin} starts without asking the guard",
+                hint="see systemctl cat of it there; systemd must be 243 or newer",
+            )
+    watcher = watcher_unit(instance)
+    if shell.run(("systemctl", "is-active", watcher), check=False).stdout.strip() != "active":
+        raise CommandFailed(f"{watcher} does not run on {origin}", hint="systemctl status there")
+
+
+@step("see whether {instance.origin} is held")
+def tell_held(instance: OdooInstance) -> str:
+    """Say that the guard holds the origin, and since when; raise the event that tells people."""
+    return held(instance)
+
+
+def held(instance: OdooInstance) -> str:
+    origin = instance.origin
+    said = files.read(origin.host.shell(), held_path(instance))
+    if not said:
+        return ""
+    facts = json.loads(said)
+    sentence = f"{origin} has been held since {facts['time']}: {facts['why']}"
+    log().warning("%s", sentence)
+    emit_event(
+        event="relevo.origin.held",
+        resource={"prefect.resource.id": f"relevo.instance.{instance.name}"},
+        payload={"place": origin.host.name, "time": facts["time"], "why": facts["why"]},
+    )
+    return sentence

@@ -1,0 +1,150 @@
+"""A server that comes back from the dead asks before it serves anyone."""
+
+import json
+import time
+from collections.abc import Callable
+
+import pytest
+
+from blocks.instance import OdooInstance
+from flows.check import check
+from flows.failback import failback
+from flows.failover import failover
+from tests.lab.client import Client
+from tests.lab.machine import Machine, wait_until
+from tests.oracles import Pair, no_strangers
+
+RIGHT = "/var/lib/relevo/vps_uno/right.json"
+CONFIG = "/etc/relevo/guard/vps_uno/config.json"
+
+
+def _serves(pair: Pair) -> bool:
+    done = pair.origin.machine.run(
+        "psql", "-p", str(pair.origin.port), "-XAtqc", "SELECT pg_is_in_recovery()",
+        user="postgres", check=False,
+    )  # fmt: skip
+    return done.stdout == "f\n"
+
+
+def _odoo_is_up(machine: Machine, unit: str = "odoo") -> bool:
+    return machine.run("systemctl", "is-active", unit, check=False).stdout == "active\n"
+
+
+def _held(pair: Pair) -> bool:
+    return not _serves(pair) and not _odoo_is_up(pair.origin.machine)
+
+
+def test_an_origin_that_boots_after_a_failover_serves_nobody(
+    uno: Pair, blocks: dict[str, OdooInstance]
+) -> None:
+    machine = uno.origin.machine
+    machine.kill()
+    failover(blocks["vps_uno"], origin_is_down=True, reason="drill")
+    machine.boot()
+    assert _held(uno)
+    said = json.loads(machine.read("/var/lib/relevo/vps_uno/held.json"))
+    assert said["why"].endswith("gave the write right to recovery")
+    machine.run("systemctl", "start", "odoo", f"postgresql@{uno.origin.version}-main", check=False)
+    assert _held(uno), "starting by hand asks as well"
+
+    uno.recovery.kill()
+    machine.kill()
+    machine.boot()
+    assert _held(uno), "told once, it holds without an answer"
+    uno.recovery.boot()
+    failback(blocks["vps_uno"])
+    assert check(blocks["vps_uno"]).title == "vps_uno: green"
+    no_strangers(uno)
+
+
+def test_an_origin_that_was_cut_off_is_held_within_ten_seconds_of_the_healing(
+    uno: Pair, blocks: dict[str, OdooInstance]
+) -> None:
+    machine = uno.origin.machine
+    machine.cut()
+    failover(blocks["vps_uno"], origin_is_down=True, reason="drill")
+    uno.at_origin("CREATE TABLE only_here AS SELECT 1 AS n", "cliente1")
+    machine.heal()
+    healed = time.monotonic()
+    wait_until(lambda: _held(uno), "the origin is held", 10)
+    print(f"held {time.monotonic() - healed:.1f} s after the healing")
+    said = machine.run("journalctl", "-u", "relevo-guard-vps_uno", "-o", "cat").stdout
+    assert said.index("holding Odoo") < said.index("holding PostgreSQL")
+    failback(blocks["vps_uno"])
+    assert uno.at_origin("SELECT to_regclass('only_here') IS NULL", "cliente1") == "t"
+    no_strangers(uno)
+
+
+def test_a_recovery_host_that_is_dead_or_mistaken_holds_nobody(
+    uno: Pair, customer: Callable[[Pair], Client]
+) -> None:
+    """A lost, older, edited, forged or foreign record is no opinion: customers work on."""
+    right, recovery = uno.recovery.read(RIGHT), uno.recovery
+    sealed = json.loads(right)
+    edited = sealed["text"].replace('"taker":"origin"', '"taker":"recovery"')
+    newer = edited.replace('"epoch":', '"epoch":9')
+    client = customer(uno)
+    for said in (
+        "",
+        "nonsense\n",
+        json.dumps({"text": edited, "signature": sealed["signature"]}) + "\n",
+        json.dumps({"text": newer, "signature": sealed["signature"]}) + "\n",
+        json.dumps({"text": newer, "signature": _signature_of_another(recovery, newer)}) + "\n",
+        recovery.read("/var/lib/relevo/vps_dos/right.json"),
+    ):
+        recovery.write(RIGHT, said)
+        time.sleep(5)  # two beats of the watcher and one to act
+        assert _serves(uno)
+        assert _odoo_is_up(uno.origin.machine)
+    recovery.kill()
+    client.wait_until_acknowledged(10)
+    uno.origin.machine.kill()
+    uno.origin.machine.boot()
+    assert _serves(uno), "nobody answers, and its own receipt says that it had the write right"
+    client.wait_until_acknowledged(5)
+    recovery.boot()
+    recovery.write(RIGHT, right)
+    client.wait_until_acknowledged(5)
+    wait_until(uno.is_home, "the recovery host follows again", 60)
+
+
+def _signature_of_another(machine: Machine, text: str) -> str:
+    machine.write("/tmp/forged", text)
+    machine.run(
+        "sh", "-c", "rm -f /tmp/k /tmp/forged.sig; ssh-keygen -q -t ed25519 -N '' -f /tmp/k"
+    )
+    machine.run("ssh-keygen", "-Y", "sign", "-f", "/tmp/k", "-n", "relevo-receipt", "/tmp/forged")
+    return machine.read("/tmp/forged.sig")
+
+
+@pytest.fixture
+def held_without_an_answer(uno: Pair) -> Pair:
+    machine = uno.origin.machine
+    config = machine.read(CONFIG)
+    machine.write(CONFIG, config.replace('"unanswered": "serve"', '"unanswered": "hold"'))
+    return uno
+
+
+def test_where_the_policy_is_to_hold_a_boot_waits_for_the_answer(
+    held_without_an_answer: Pair,
+) -> None:
+    pair, machine = held_without_an_answer, held_without_an_answer.origin.machine
+    pair.recovery.kill()
+    machine.kill()
+    machine.boot()
+    assert _held(pair)
+    pair.recovery.boot()
+    wait_until(lambda: _serves(pair) and _odoo_is_up(machine), "it serves once it is told", 30)
+    config = machine.read(CONFIG)
+    machine.write(CONFIG, config.replace('"unanswered": "hold"', '"unanswered": "serve"'))
+    wait_until(pair.is_home, "the recovery host follows again", 60)
+    no_strangers(pair)
+
+
+def test_the_key_of_the_origin_asks_and_does_nothing_else(uno: Pair) -> None:
+    argv = json.loads(uno.origin.machine.read(CONFIG))["ssh"]
+    run = uno.origin.machine.run
+    assert '"epoch' in run(*argv, "once").stdout.replace("\\", "")
+    for words in (("id",), (), ("cat /etc/shadow",), ("once; id",)):
+        assert run(*argv, *words, check=False).returncode == 1, words
+    assert run(*argv[:-1], "-N", "-W", "127.0.0.1:5433", argv[-1], check=False).returncode != 0
