@@ -120,10 +120,12 @@ class Twins:
         self.quarantine = folder / "quarantine"
         self.until = folder / "until"
         self.ours = folder / "recovery" / "filestore"
+        self.near_wrap = False
         for path in (self.theirs, self.quarantine, self.ours):
             path.mkdir(parents=True)
 
     def start(self, *, xid: int = 0) -> "Twins":
+        self.near_wrap = bool(xid)
         self.primary.make()
         if xid:
             self._near_wrap(xid)
@@ -135,6 +137,11 @@ class Twins:
 
     def _near_wrap(self, xid: int) -> None:
         """Let a new cluster have used up nearly all of its transaction ids."""
+        self.primary.start()
+        as_postgres(
+            tools() / "vacuumdb", "-h", self.primary.socket, "-p", self.primary.port, "-aF", "-q"
+        )
+        self.primary.stop()
         as_postgres(tools() / "pg_resetwal", "-D", self.primary.data, "-x", xid)
         segment = self.primary.data / "pg_xact" / f"{xid // (8192 * 4 * 32):04X}"
         segment.write_bytes(bytes(8192 * 32))
