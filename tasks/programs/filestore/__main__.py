@@ -6,6 +6,7 @@ import argparse
 import errno
 import json
 import signal
+import sqlite3
 import sys
 import threading
 from dataclasses import asdict
@@ -19,6 +20,7 @@ from .trouble import Refusal, Trouble
 from .verdict import verdicts
 
 MARK = "RELEVO "
+FULL = (errno.ENOSPC, errno.EDQUOT)
 Facts = Dict[str, Any]
 
 
@@ -110,8 +112,8 @@ def main(arguments: list[str]) -> int:
             run(given)
     except Trouble as trouble:
         return fail(trouble)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except (OSError, sqlite3.OperationalError) as error:
+        if getattr(error, "errno", 0) not in FULL and "full" not in str(error):
             raise
         return fail(
             Refusal(
