@@ -232,8 +232,11 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_file_leaves_nothing(twins: 
 
 
 def test_a_standby_that_was_promoted_is_left_alone(twins: Twins) -> None:
-    settings = {"socket": str(twins.primary.socket), "port": twins.primary.port}
-    with twins.engine(**settings) as engine, pytest.raises(Refusal, match="accepts writes"):
+    socket, port = str(twins.primary.socket), twins.primary.port
+    with (
+        twins.engine(socket=socket, port=port) as engine,
+        pytest.raises(Refusal, match="accepts writes"),
+    ):
         engine.sweep()
 
 
