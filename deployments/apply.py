@@ -23,7 +23,7 @@ from blocks.host import Host
 from blocks.instance import OdooInstance
 from deployments import plan
 from deployments.plan import PROCEDURES, SYNC, Wanted
-from tasks.schedules import SCHEDULED, read_deployments
+from tasks.schedules import read_deployments
 
 ROOT = Path(__file__).parents[1]
 MANAGED = "relevo"
@@ -39,8 +39,9 @@ def apply(instances: list[OdooInstance], *, pool: str, prune: bool) -> Iterator[
         for instance in instances:
             yield from _block(instance)
             document = str(_load(instance.name)._block_document_id)  # noqa: SLF001  # no other way
-            for wanted in plan.deployments(instance):
-                yield from _deployment(client, wanted, document, pool)
+            for owner, wanted in plan.everything(instances):
+                if owner is instance:
+                    yield from _deployment(client, wanted, document, pool)
         yield from _strangers(client, instances, prune=prune)
 
 
@@ -154,7 +155,8 @@ def _schedules(wanted: Wanted, existing: DeploymentResponse | None) -> list[Any]
     """A new instance's schedules wait for `replicate`; an old one's stay as they are."""
     if not wanted.every_seconds:
         return []
-    active = bool(existing and any(schedule.active for schedule in existing.schedules))
+    active = wanted.always and existing is None
+    active |= bool(existing and any(schedule.active for schedule in existing.schedules))
     schedule = Interval(
         wanted.interval, anchor_date=wanted.anchor, timezone="UTC", active=active, slug=wanted.flow
     )
@@ -163,7 +165,7 @@ def _schedules(wanted: Wanted, existing: DeploymentResponse | None) -> list[Any]
 
 def _limit(wanted: Wanted) -> ConcurrencyLimitConfig | None:
     """A copy that is late is skipped, not queued."""
-    if SCHEDULED not in wanted.tags:
+    if not wanted.every_seconds:
         return None
     strategy = ConcurrencyLimitStrategy.CANCEL_NEW
     return ConcurrencyLimitConfig(limit=1, collision_strategy=strategy)
@@ -173,7 +175,7 @@ def _strangers(
     client: SyncPrefectClient, instances: list[OdooInstance], *, prune: bool
 ) -> Iterator[str]:
     """Report what belongs to instances that the inventory does not know; remove it if told to."""
-    known = {(wanted.name, wanted.instance) for i in instances for wanted in plan.deployments(i)}
+    known = {(wanted.name, wanted.instance) for _, wanted in plan.everything(instances)}
     for deployment in read_deployments(client, DeploymentFilterTags(all_=[MANAGED])):
         owner = next(t.removeprefix("instance:") for t in deployment.tags if "instance:" in t)
         if (deployment.name, owner) in known:

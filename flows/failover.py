@@ -31,6 +31,7 @@ def failover(instance: OdooInstance, *, origin_is_down: bool = False, reason: st
 
         service.enable_site(instance)
         names = dns.point(instance, recovery)
+        agreed = filestore.judge(instance)
         missing = filestore.find_missing(instance, recovery)
 
     report = publish(
@@ -39,6 +40,7 @@ def failover(instance: OdooInstance, *, origin_is_down: bool = False, reason: st
             facts={
                 "databases that answer": ", ".join(served),
                 "may be lost": str(exposure),
+                "database and files": agreed,
                 "seconds from the button to Odoo answering": served_after,
                 "domains": names,
                 "reason given": reason or "none was needed: nothing is lost",

@@ -189,6 +189,8 @@ class Files:
         if not DATABASE.match(database):
             raise PermissionError("it is no database's name")
         top = os.path.join(os.path.realpath(self.door.filestore), database)
+        if os.path.islink(top):
+            raise PermissionError("it is a link")
         lines = []
         for shard in sorted(os.listdir(top)):
             if re.match(r"^[0-9a-f]{2,3}$", shard):
@@ -268,8 +270,11 @@ class Service:
                 self.answer(verb, rest)
             except (FileNotFoundError, NotADirectoryError):
                 self.say(ABSENT, repr(time.time()).encode())
-            except OSError as error:
-                self.say(NO, (error.strerror or str(error)).encode())
+            except (OSError, ValueError) as error:
+                why = error.strerror if isinstance(error, OSError) else ""
+                self.say(NO, (why or str(error)).encode())
+        with contextlib.suppress(OSError):  # it was never made, or another client uses it
+            os.rmdir(STAGE, dir_fd=self.files.root)
 
     def answer(self, verb: str, rest: str) -> None:
         if verb == "get":

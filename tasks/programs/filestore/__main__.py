@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import errno
 import json
+import os
 import signal
 import sqlite3
 import sys
 import threading
+import time
 from dataclasses import asdict
 from typing import Any, Callable, Dict
 
 from .care import Care
 from .engine import Engine, Progress
-from .follow import Followers
+from .follow import Condition, Followers
 from .settings import read
 from .trouble import Refusal, Trouble
 from .verdict import verdicts
@@ -35,7 +37,7 @@ def progress(done: Progress) -> None:
 def one_pass(engine: Engine, _: argparse.Namespace) -> Facts:
     """Fetch what is new; prove that nothing is missing."""
     unread = engine.sweep()
-    return {"fetched": engine.progress.files, "unread": unread, "pending": engine.state.count()}
+    return {"fetched": engine.fetched, "unread": unread, "pending": engine.state.count()}
 
 
 def reconcile(engine: Engine, given: argparse.Namespace) -> Facts:
@@ -48,7 +50,7 @@ def heal(engine: Engine, _: argparse.Namespace) -> Facts:
     """Fetch what the serving database names and this host has not."""
     found = engine.reconcile()
     missing = sum(each.missing for each in found.values())
-    return {"missing": missing, "fetched": missing - engine.state.count()}
+    return {"missing": missing, "fetched": engine.fetched}
 
 
 def push(engine: Engine, _: argparse.Namespace) -> Facts:
@@ -82,16 +84,30 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("settings", help="the settings of an instance; a pattern for follow")
     made.add_argument("--repair", action="store_true", help="give the origin what it has spoiled")
     made.add_argument("--accept-deletions", action="store_true")
+    made.add_argument("--conditions", default="", help="follow: where to write how it goes")
     made.add_argument("--day", default="")
     made.add_argument("--database", default="")
     return made
 
 
-def follow(pattern: str) -> None:
-    """Follow all instances until SIGTERM."""
+def follow(given: argparse.Namespace) -> None:
+    """Follow all instances until SIGTERM; write down how it goes, and say what changes."""
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
-    Followers(pattern, say).run(ended)
+    told: dict[str, str] = {}
+
+    def tell(conditions: list[Condition]) -> None:
+        facts = {"conditions": [vars(each) for each in conditions], "at": time.time()}
+        if given.conditions:
+            with open(given.conditions + ".new", "w", encoding="utf-8") as file:
+                json.dump(facts, file)
+            os.replace(given.conditions + ".new", given.conditions)
+        for each in conditions:
+            if told.get(each.instance) != each.state:
+                told[each.instance] = each.state
+                say(json.dumps(vars(each)))
+
+    Followers(given.settings, tell).run(ended)
 
 
 def run(given: argparse.Namespace) -> None:
@@ -107,7 +123,7 @@ def main(arguments: list[str]) -> int:
     given = parser().parse_args(arguments)
     try:
         if given.verb == "follow":
-            follow(given.settings)
+            follow(given)
         else:
             run(given)
     except Trouble as trouble:

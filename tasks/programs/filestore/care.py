@@ -49,7 +49,7 @@ class Care:
         cared = Cared(
             rows=sum(each.rows for each in found.values()),
             files=sum(each.here for each in found.values()),
-            fetched=sum(each.missing for each in found.values()) - self.state.count(),
+            fetched=self.engine.fetched,
         )
         self.scrub(cared)
         self.judge_origin(found, cared, repair=repair)

@@ -83,6 +83,7 @@ class Engine:
         self.origin = Origin(settings.channel, settings.origin)
         self.fetching = threading.RLock()
         self.progress = Progress()
+        self.fetched = 0
         self.known: list[str] = []
         self.seen: dict[str, set[str]] = {}
 
@@ -234,6 +235,7 @@ class Engine:
             failed = self._fetch(part)
             self.store.sync()
             self.state.done(key for key in part if key not in failed)
+            self.fetched += len(part) - len(failed)
             self.report(self.progress)
             last = part[-1]
 

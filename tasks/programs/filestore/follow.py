@@ -9,7 +9,6 @@ left alone until it is a standby again.
 from __future__ import annotations
 
 import glob
-import json
 import os
 import threading
 import time
@@ -27,7 +26,7 @@ QUIET_LOOK_SECONDS = 0.2
 QUIET_AFTER_SECONDS = 10.0
 DATABASES_SECONDS = 5.0
 PROMOTED_SECONDS = 5.0
-SAY_SECONDS = 10.0
+SAY_SECONDS = 5.0
 
 
 @dataclass
@@ -147,7 +146,7 @@ class Follower:
 class Followers:
     """All instances whose settings lie below a folder; new ones join, removed ones leave."""
 
-    def __init__(self, pattern: str, say: Callable[[str], None]) -> None:
+    def __init__(self, pattern: str, say: Callable[[list[Condition]], None]) -> None:
         self.pattern, self.say = pattern, say
         self.running: dict[str, tuple[float, Follower]] = {}
 
@@ -168,8 +167,7 @@ class Followers:
         """Follow until told to end; say every few seconds how it goes."""
         while not ended.is_set():
             self.turn()
-            facts = [vars(follower.condition) for _, follower in self.running.values()]
-            self.say(json.dumps({"conditions": facts}))
+            self.say([follower.condition for _, follower in self.running.values()])
             ended.wait(SAY_SECONDS)
         for _, follower in self.running.values():
             follower.stop()
