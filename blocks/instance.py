@@ -87,6 +87,13 @@ class Filestore(BaseModel):
     max_deleted_share: float = Field(
         default=0.1, gt=0, le=1, description="A pass that deletes a larger share is refused."
     )
+    grace_hours: float = Field(
+        default=24, ge=0, description="Hours that a file nobody names waits before the trash."
+    )
+    scrub_days: int = Field(default=30, ge=1, description="Days in which all files are read again.")
+    sessions: bool = Field(
+        default=True, description="Copy the sessions too: users stay logged in after a failover."
+    )
 
 
 class Schedules(BaseModel):
@@ -95,6 +102,12 @@ class Schedules(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     filestore_seconds: int = Field(default=300, ge=30, description="Between filestore passes.")
+    reconcile_seconds: int = Field(
+        default=21600, ge=300, description="Between comparisons of the whole filestore."
+    )
+    follow_seconds: int = Field(
+        default=900, ge=60, description="How long a run watches the follower of the host."
+    )
     sources_seconds: int = Field(default=43200, ge=60, description="Between passes of the sources.")
     requirements_seconds: int = Field(
         default=43200, ge=60, description="Between passes of the Python requirements."

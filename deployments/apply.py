@@ -24,7 +24,7 @@ from blocks.host import Host
 from blocks.instance import OdooInstance
 from deployments import plan
 from deployments.plan import PROCEDURES, SYNC, Wanted
-from tasks.schedules import MANAGED, OWNER, SCHEDULED, read_deployments
+from tasks.schedules import MANAGED, OWNER, read_deployments
 
 ROOT = Path(__file__).parents[1]
 PRIORITY = {PROCEDURES: 1, SYNC: 10}
@@ -40,8 +40,9 @@ def apply(instances: list[OdooInstance], *, pool: str, prune: bool) -> Iterator[
         for instance in instances:
             yield from _block(instance)
             document = str(_load(instance.name)._block_document_id)  # noqa: SLF001  # no other way
-            for wanted in plan.deployments(instance):
-                yield from _deployment(client, wanted, document, pool)
+            for owner, wanted in plan.everything(instances):
+                if owner is instance:
+                    yield from _deployment(client, wanted, document, pool)
         yield from _strangers(client, instances, prune=prune)
 
 
@@ -162,7 +163,8 @@ def _schedules(wanted: Wanted, existing: DeploymentResponse | None) -> list[Any]
     """A new instance's schedules wait for `replicate`; an old one's stay as they are."""
     if not wanted.every_seconds:
         return []
-    active = bool(existing and any(schedule.active for schedule in existing.schedules))
+    active = wanted.always and existing is None
+    active |= bool(existing and any(schedule.active for schedule in existing.schedules))
     schedule = Interval(
         wanted.interval, anchor_date=wanted.anchor, timezone="UTC", active=active, slug=wanted.flow
     )
@@ -171,7 +173,7 @@ def _schedules(wanted: Wanted, existing: DeploymentResponse | None) -> list[Any]
 
 def _limit(wanted: Wanted) -> ConcurrencyLimitConfig | None:
     """A copy that is late is skipped, not queued."""
-    if SCHEDULED not in wanted.tags:
+    if not wanted.every_seconds:
         return None
     strategy = ConcurrencyLimitStrategy.CANCEL_NEW
     return ConcurrencyLimitConfig(limit=1, collision_strategy=strategy)
@@ -181,7 +183,7 @@ def _strangers(
     client: SyncPrefectClient, instances: list[OdooInstance], *, prune: bool
 ) -> Iterator[str]:
     """Report what belongs to instances that the inventory does not know; remove it if told to."""
-    known = {(wanted.name, wanted.instance) for i in instances for wanted in plan.deployments(i)}
+    known = {(wanted.name, wanted.instance) for _, wanted in plan.everything(instances)}
     for deployment in read_deployments(client, DeploymentFilterTags(all_=[MANAGED])):
         owner = next((t.removeprefix(OWNER) for t in deployment.tags if t.startswith(OWNER)), "")
         if (deployment.name, owner) in known:

@@ -1,6 +1,7 @@
 """Which deployments there should be: pure, so that what `apply` will do can be read."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +10,7 @@ from tasks.schedules import SCHEDULED, tag
 
 PROCEDURES, SYNC = "procedures", "sync"
 ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
-BY_HAND = ("replicate", "build_service", "failover", "failback")
+BY_HAND = ("replicate", "build_service", "failover", "failback", "restore_filestore")
 KINDS = ("filestore", "sources", "requirements")
 
 
@@ -21,8 +22,9 @@ class Wanted:
     name: str
     instance: str
     queue: str
-    parameters: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, str | int] = field(default_factory=dict)
     every_seconds: int | None = None
+    always: bool = False
 
     @property
     def entrypoint(self) -> str:
@@ -34,7 +36,8 @@ class Wanted:
 
     @property
     def tags(self) -> list[str]:
-        return [tag(self.instance), *([SCHEDULED] if self.every_seconds else [])]
+        scheduled = self.every_seconds and not self.always
+        return [tag(self.instance), *([SCHEDULED] if scheduled else [])]
 
     @property
     def interval(self) -> timedelta:
@@ -74,4 +77,33 @@ def deployments(instance: OdooInstance) -> list[Wanted]:
         )
         for kind in KINDS
     ]
-    return [*buttons, *copies, Wanted("check", name, name, SYNC, {}, schedules.check_seconds)]
+    reconcile = Wanted("reconcile_filestore", name, name, SYNC, {}, schedules.reconcile_seconds)
+    check = Wanted("check", name, name, SYNC, {}, schedules.check_seconds)
+    return [*buttons, *copies, reconcile, check]
+
+
+def followers(instances: Sequence[OdooInstance]) -> list[tuple[OdooInstance, Wanted]]:
+    """One follower for each recovery host, registered with the first of its instances.
+
+    It is no copy of one instance: a failover of that one does not stop it.
+    """
+    first: dict[str, OdooInstance] = {}
+    for instance in instances:
+        first.setdefault(instance.recovery.host.name, instance)
+    return [
+        (
+            instance,
+            Wanted(
+                "follow_filestore", host, instance.name, SYNC,
+                {"watch_seconds": instance.schedules.follow_seconds - 30},
+                instance.schedules.follow_seconds, always=True,
+            ),
+        )
+        for host, instance in first.items()
+    ]  # fmt: skip
+
+
+def everything(instances: Sequence[OdooInstance]) -> list[tuple[OdooInstance, Wanted]]:
+    """All that Prefect is told of an inventory."""
+    own = [(instance, wanted) for instance in instances for wanted in deployments(instance)]
+    return own + followers(instances)

@@ -57,6 +57,7 @@ def failover(
 
         service.enable_site(instance)
         names = dns.point(instance, recovery)
+        agreed = filestore.judge(instance)
         missing = filestore.find_missing(instance, recovery)
 
     report = publish(
@@ -65,6 +66,7 @@ def failover(
             facts={
                 "databases that answer": ", ".join(served),
                 "may be lost": str(exposure),
+                "database and files": agreed,
                 "seconds from the button to Odoo answering": served_after,
                 "domains": names,
                 **decided.facts,

@@ -1,6 +1,6 @@
 """The files: pulled to the recovery host, pushed back at a failback, compared with the database."""
 
-import json
+import contextlib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
@@ -8,12 +8,14 @@ from typing import Literal
 from blocks.errors import CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
-from tasks import files, trust
+from tasks import engine, files, trust
 from tasks.argv import rsync as argv
 from tasks.job import run_job
 from tasks.look import look, odoo_databases
 from tasks.policy import log, step
 from tasks.read import rsync as read
+from tasks.read import verdict
+from tasks.read.verdict import Verdict
 
 Kind = Literal["filestore", "sources", "requirements"]
 
@@ -21,31 +23,21 @@ PASS_SECONDS = 6 * 3600
 # 24: a file vanished while it was copied, as Odoo's collector and its sessions do all day.
 VANISHED = (0, 24)
 
-# Files arrive beside the filestore and are judged there: a copy that dies half-way, or that met a
-# file which Odoo was still writing, never leaves wrong content under a final name. Odoo names an
-# attachment's file after the sha1 of its content (ir_attachment.py, _get_path).
-ADMIT = """
-import hashlib, json, os, sys
-incoming, filestore = sys.argv[1:]
-wrong, admitted = [], 0
-for folder, _, names in os.walk(incoming):
-    for name in names:
-        path = os.path.join(folder, name)
-        inner = os.path.relpath(path, incoming)
-        with open(path, "rb") as file:
-            content = hashlib.sha1(file.read()).hexdigest()
-        if content != name:
-            wrong.append(inner)
-            os.unlink(path)
-            continue
-        final = os.path.join(filestore, inner)
-        os.makedirs(os.path.dirname(final), exist_ok=True)
-        os.replace(path, final)
-        admitted += 1
-os.sync()
-print("RELEVO " + json.dumps({"admitted": admitted, "wrong": wrong}))
+# What Odoo's own collector does to sessions (odoo/http.py, session_gc).
+SESSION_DAYS = 7
+CHUNK = 5000
+FEW = 10
+APART = ("--exclude=/filestore/", "--exclude=/sessions/")
+# The names travel from psql to the shell on the host itself: a million of them cost nothing.
+MISSING = """
+set -o pipefail
+PGDATABASE=$2 runuser -u postgres -- psql --cluster "$1" -XqAtc "$4" |
+    while IFS= read -r name; do [ -f "$3/$name" ] || printf '%s\\n' "$name"; done
 """
-MISSING = 'cd "$1" || exit 1; while IFS= read -r n; do [ -f "$n" ] || printf "%s\\n" "$n"; done'
+NAMES = (
+    "SELECT DISTINCT store_fname FROM ir_attachment "
+    "WHERE store_fname ~ '^[0-9a-f]{2,3}/[0-9a-f]{40}$'"
+)
 
 
 @dataclass(frozen=True)
@@ -58,9 +50,11 @@ class Document:
     record: str
     created: str
     file: str
+    author: str = ""
+    why: str = ""
 
     def __str__(self) -> str:
-        return f"{self.database}: {self.name} ({self.record}, {self.created})"
+        return f"{self.database}: {self.name} ({self.record}, {self.author}, {self.created})"
 
 
 @step("copy the {kind} of {instance.name}")
@@ -92,10 +86,35 @@ def _pull_data(instance: OdooInstance) -> None:
     owner = files.owner(shell, recovery.odoo.user)
     for directory in (instance.directory, target, instance.trash):
         files.make_directory(shell, directory, owner=owner, mode="750")
-    fetch(instance)
-    others = ("--exclude=/filestore/",)
-    _rsync(instance, "filestore", argv.copy(source, f"{target}/", options=others))
-    _trash_deleted(instance, source, f"{target}/")
+    engine.settle(instance)
+    _note(instance, engine.run(instance, "pass"))
+    _pull_sessions(instance, source, target)
+    _rsync(instance, "filestore", argv.copy(source, f"{target}/", options=APART))
+    _trash_deleted(instance, source, f"{target}/", options=APART)
+
+
+def _note(instance: OdooInstance, facts: engine.Facts) -> None:
+    """Say what a pass did, and what it could not have."""
+    log().info("%d files of %s were fetched", facts["fetched"], instance.name)
+    for unread in facts["unread"]:
+        log().warning("a database of %s could not be read this time: %s", instance.name, unread)
+    if facts["pending"]:
+        log().warning(
+            "%d files of %s are named by documents and could not be had from %s (check names them)",
+            facts["pending"], instance.name, instance.origin,
+        )  # fmt: skip
+
+
+def _pull_sessions(instance: OdooInstance, source: str, target: PurePosixPath) -> None:
+    """Copy the sessions; those that Odoo itself would forget by now are forgotten here too."""
+    if not instance.filestore.sessions:
+        return
+    only = ("--include=/sessions/", "--include=/sessions/**", "--exclude=*")
+    _rsync(instance, "filestore", argv.copy(source, f"{target}/", options=only))
+    shell, folder = instance.recovery.host.shell(), target / "sessions"
+    if files.exists(shell, folder):
+        old = ("find", str(folder), "-type", "f", "-mtime", f"+{SESSION_DAYS}", "-delete")
+        shell.run(old, timeout_seconds=600)
 
 
 def _pull_sources(instance: OdooInstance) -> None:
@@ -140,59 +159,22 @@ def _rsync(instance: OdooInstance, kind: Kind, command: tuple[str, ...]) -> str:
         raise
 
 
-def fetch(instance: OdooInstance, *, rules: PurePosixPath | None = None) -> int:
-    """Fetch the files of the filestore that are not here (all, or those that the rules let in).
-
-    The filestore is content-addressed: what is here and right is never written again.
-    """
-    shell, recovery = instance.recovery.host.shell(), instance.recovery
-    final, incoming = recovery.odoo.data_dir / "filestore", instance.directory / "incoming"
-    chosen = (f"--filter=merge {rules}",) if rules else ("--exclude=/*/checklist/",)
-    source = f"{instance.name}:{instance.origin.odoo.data_dir}/filestore/"
-    options = (f"--compare-dest={final}/", *chosen)
-    _rsync(instance, "filestore", argv.copy(source, f"{incoming}/", options=options))
-    said = run_job(
-        shell,
-        f"{instance.name}-filestore",
-        ("python3", "-c", ADMIT, str(incoming), str(final)),
-        user=recovery.odoo.user,
-        timeout_seconds=PASS_SECONDS,
-    )
-    verdict = json.loads(said.rpartition("RELEVO ")[2])
-    files.remove_tree(shell, incoming)
-    if verdict["wrong"]:
-        log().warning(
-            "%d files of %s are not whole at the origin (or were being written) and will be "
-            "fetched again: %s",
-            len(verdict["wrong"]),
-            instance.name,
-            ", ".join(verdict["wrong"][:5]),
-        )
-    return int(verdict["admitted"])
-
-
-def _ask_names(shell: Shell, script: str, root: PurePosixPath, names: list[str]) -> list[str]:
-    if not names:
-        return []
-    done = shell.run(
-        ("sh", "-c", script, "names", str(root)),
-        stdin="".join(f"{name}\n" for name in names),
-        timeout_seconds=3600,
-    )
-    return done.stdout.splitlines()
-
-
 def _trash_deleted(
-    instance: OdooInstance, source: str, target: str, kind: Kind = "filestore"
+    instance: OdooInstance,
+    source: str,
+    target: str,
+    kind: Kind = "filestore",
+    options: tuple[str, ...] = (),
 ) -> None:
     """Move what the origin deleted to the trash, unless it is suspiciously much."""
     trash = instance.trash / "now"
-    stats = _rsync(instance, kind, argv.deletions(source, target, trash=trash, dry=True))
+    dry = argv.deletions(source, target, trash=trash, options=options, dry=True)
+    stats = _rsync(instance, kind, dry)
     deleted, total = read.count(stats, "deleted files"), read.count(stats, "files")
     if not deleted:
         return
     share = deleted / (total + deleted)
-    if share > instance.filestore.max_deleted_share:
+    if deleted > FEW and share > instance.filestore.max_deleted_share:
         raise Refused(
             f"{deleted} of {total + deleted} files of {instance.name} ({source}) are gone at the "
             f"origin, more than the {instance.filestore.max_deleted_share:.0%} allowed; nothing "
@@ -201,7 +183,8 @@ def _trash_deleted(
             "is right, raise filestore.max_deleted_share for one pass",
         )
     day = _today(instance.recovery.host.shell())
-    _rsync(instance, kind, argv.deletions(source, target, trash=instance.trash / day, dry=False))
+    trash = instance.trash / day
+    _rsync(instance, kind, argv.deletions(source, target, trash=trash, options=options, dry=False))
     log().info("%d deleted files of %s went to the trash of %s", deleted, instance.name, day)
 
 
@@ -231,47 +214,43 @@ def find_missing(instance: OdooInstance, place: Place) -> list[Document]:
 
 
 def _missing_in(place: Place, database: str) -> list[Document]:
-    shell = place.host.shell()
+    root = place.odoo.data_dir / "filestore" / database
+    done = place.host.shell().run(
+        ("bash", "-c", MISSING, "missing", str(place.cluster), database, str(root), NAMES),
+        timeout_seconds=3600,
+    )
+    names = done.stdout.splitlines()
+    chunks = (names[start : start + CHUNK] for start in range(0, len(names), CHUNK))
+    return [document for chunk in chunks for document in _documents(place, database, chunk)]
+
+
+def _documents(place: Place, database: str, names: list[str]) -> list[Document]:
+    """Name the documents behind files; the names have the form of a sha1 and no other."""
+    listed = ", ".join(f"'{name}'" for name in names)
     rows = place.cluster.query(
-        shell,
+        place.host.shell(),
         "SELECT id, name, coalesce(res_model || ',' || res_id, '') AS record, "
-        "to_char(create_date, 'YYYY-MM-DD HH24:MI:SS') AS created, store_fname FROM ir_attachment "
-        "WHERE store_fname ~ '^[0-9a-f]{2,3}/[0-9a-f]{40}$'",
+        "coalesce((SELECT p.name FROM res_users u JOIN res_partner p ON p.id = u.partner_id "
+        "WHERE u.id = a.create_uid), '') AS author, "
+        "coalesce(to_char(create_date, 'YYYY-MM-DD HH24:MI:SS'), '') AS created, store_fname "
+        f"FROM ir_attachment a WHERE store_fname IN ({listed}) ORDER BY id",
         database=database,
     )
-    root = place.odoo.data_dir / "filestore" / database
-    names = sorted({str(row["store_fname"]) for row in rows})
-    if not files.exists(shell, root):
-        gone = set(names)
-    else:
-        gone = set(_ask_names(shell, MISSING, root, names))
     return [
         Document(
             database, int(row["id"] or 0), str(row["name"]), str(row["record"]),
-            str(row["created"]), str(row["store_fname"]),
+            str(row["created"]), str(row["store_fname"]), str(row["author"]),
         )
         for row in rows
-        if str(row["store_fname"]) in gone
     ]  # fmt: skip
 
 
 @step("fetch files that only {instance.origin} has")
 def heal(instance: OdooInstance) -> None:
     """Fetch what the serving database knows and the recovery host lacks, while customers work."""
-    lacking = find_missing(instance, instance.recovery)
-    if not lacking:
-        return
-    shell, recovery = instance.recovery.host.shell(), instance.recovery
-    rules = instance.directory / "wanted"
-    files.install(
-        shell,
-        rules,
-        argv.only(f"{doc.database}/{doc.file}" for doc in lacking),
-        owner=files.owner(shell, recovery.odoo.user),
-    )
-    came = fetch(instance, rules=rules)
-    files.remove(shell, rules)
-    log().info("%d files of %s came from %s", came, instance.name, instance.origin)
+    engine.settle(instance)
+    facts = engine.run(instance, "heal")
+    log().info("%d files of %s came from %s", facts["fetched"], instance.name, instance.origin)
 
 
 @step("copy the files of {instance.name} back to {instance.origin} ({when})")
@@ -282,9 +261,77 @@ def push(instance: OdooInstance, *, when: str) -> None:
     stamp = _today(instance.origin.host.shell())
     command = (
         "rsync", "-rlptgoD", "--no-owner", "--no-group", "--outbuf=L", "--out-format=%n",
-        f"--timeout={argv.TIMEOUT_SECONDS}", "--delete", "--backup",
+        f"--timeout={argv.TIMEOUT_SECONDS}", "--exclude=/filestore/", "--delete", "--backup",
         f"--backup-dir={trust.file_quarantine(instance) / stamp}",
         f"{recovery.data_dir}/", f"{instance.name}:{origin.data_dir}/",
     )  # fmt: skip
+    engine.settle(instance)
     with trust.writable(instance):
+        facts = engine.run(instance, "push")
         _rsync(instance, "filestore", command)
+    log().info(
+        "%d files were given to %s; %d that only it had were kept aside there",
+        facts["given"], instance.origin, facts["kept_aside"],
+    )  # fmt: skip
+    if facts["refused"]:
+        path, why = next(iter(facts["refused"].items()))
+        raise CommandFailed(
+            f"{len(facts['refused'])} files of {instance.name} could not be given to "
+            f"{instance.origin}, {path} among them: {why}",
+            hint="mend what it says, then run failback again",
+        )
+
+
+@step("compare all files of {instance.name} with all its documents")
+def reconcile(
+    instance: OdooInstance, *, repair_origin: bool, accept_deletions: bool
+) -> engine.Facts:
+    """Compare the database, the files here and the origin's; fetch, scrub, repair, and tidy up.
+
+    What no document names goes to the trash after the grace time, unless it is suspiciously much.
+    """
+    engine.settle(instance)
+    options = ("--accept-deletions",) if accept_deletions else ()
+    with trust.writable(instance) if repair_origin else contextlib.nullcontext():
+        return engine.run(
+            instance, "reconcile", *(("--repair",) if repair_origin else ()), *options
+        )
+
+
+@step("restore files of {instance.name} from the trash of {day}")
+def restore(instance: OdooInstance, *, day: str, database: str) -> int:
+    """Put files of the trash back in their place, where none is."""
+    options = (f"--day={day}", f"--database={database}")
+    return int(engine.run(instance, "restore", *options)["restored"])
+
+
+def verdicts(instance: OdooInstance) -> list[Verdict]:
+    """Ask whether database and files agree, database by database."""
+    facts = engine.run(instance, "verdict")
+    return [verdict.read(each) for each in facts["databases"]]
+
+
+@step("judge whether the files of {instance.name} are whole")
+def judge(instance: OdooInstance) -> str:
+    """Say up to which point database and files agree; a verdict that is not to be had says why."""
+    try:
+        return verdict.sentence(verdicts(instance))
+    except (CommandFailed, Refused, Unreachable) as error:
+        log().warning("the files were not judged: %s", error)
+        return f"not known: {error.message}"
+
+
+def reconciled(facts: engine.Facts) -> dict[str, str]:
+    """What a comparison of everything did, for the report."""
+    unrepaired = facts["unrepaired"]
+    return {
+        "documents": str(facts["rows"]),
+        "files here": str(facts["files"]),
+        "fetched": str(facts["fetched"]),
+        "read again": f"{facts['scrubbed']}, spoiled: {facts['spoiled']}",
+        "went to the trash": str(facts["trashed"]),
+        "missing at the origin": str(len(facts["origin_lacks"])),
+        "spoiled at the origin": str(len(facts["origin_wrong"])),
+        "given back to the origin": str(facts["repaired"]),
+        "not given back": "; ".join(f"{path}: {why}" for path, why in unrepaired.items()) or "0",
+    }

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LEASE_SECONDS = 30
 BEAT_SECONDS = 5
 SYNC_SECONDS = 60
-SYNC = "rsync-filestore"
+SYNCS = ("rsync-filestore", "reconcile-filestore", "restore-filestore")
 
 HOLD = """
 install -d -m 755 /run/relevo
@@ -70,7 +70,7 @@ def _acquire(
             return channel
         _hang_up(channel)
         holder = answer.removeprefix("busy").strip() or "nobody known"
-        syncing = holder.endswith(SYNC)
+        syncing = holder.endswith(SYNCS)
         if preempt and syncing:
             _end_sync(shell, instance, holder)
         if not syncing or time.monotonic() > deadline:
@@ -86,6 +86,8 @@ def _end_sync(shell: Shell, instance: OdooInstance, holder: str) -> None:
     shell.run(("kill", holder.split(maxsplit=1)[0]), check=False)
     for kind in ("filestore", "sources", "requirements"):
         stop_job(shell, f"{instance.name}-{kind}")
+    for verb in ("pass", "reconcile", "restore"):
+        stop_job(shell, f"{instance.name}-engine-{verb}")
 
 
 def _beat(channel: "paramiko.Channel", lease: Lease, done: threading.Event) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
-from tasks import guard, receipts, replication, resurrection
+from tasks import filestore, guard, receipts, replication, resurrection
 from tasks.look import look, try_look
 from tasks.policy import step
 from tasks.read.lsn import Lsn
+from tasks.read.verdict import sentence
 
 Facts = dict[str, str]
 LEAST_FREE = 0.1
@@ -99,6 +100,16 @@ def _built(instance: OdooInstance) -> str:
     return "odoo.conf, unit and files are there"
 
 
+def _files(instance: OdooInstance) -> str:
+    """Require that what documents name is here, or has been missing for no longer than a pass."""
+    verdicts = filestore.verdicts(instance)
+    patience = 2 * instance.schedules.filestore_seconds
+    late = [v for v in verdicts if v.wrong or v.oldest_pending_seconds > patience]
+    if late:
+        raise RelevoError(f"documents without their files: {sentence(late)}")
+    return sentence(verdicts)
+
+
 def _disk(place_of: Callable[[OdooInstance], Place]) -> Callable[[OdooInstance], str]:
     def probe(instance: OdooInstance) -> str:
         place = place_of(instance)
@@ -118,6 +129,7 @@ PROBES: dict[str, Callable[[OdooInstance], str]] = {
     "guard": _guard,
     "receipts": _receipts,
     "service": _built,
+    "files": _files,
     "disk at the origin": _disk(lambda instance: instance.origin),
     "disk at the recovery": _disk(lambda instance: instance.recovery),
 }

@@ -35,12 +35,12 @@ class Report:
         if self.documents:
             lines += ["", f"## {len(self.documents)} documents whose file is missing", ""]
             lines += [
-                "| database | id | name | record | created | file |",
-                "|---|---|---|---|---|---|",
+                "| database | id | name | record | author | created | file |",
+                "|---|---|---|---|---|---|---|",
             ]
             lines += [
                 f"| {_cell(d.database)} | {d.attachment} | {_cell(d.name)} | {_cell(d.record)} "
-                f"| {d.created} | {d.file} |"
+                f"| {_cell(d.author)} | {d.created} | {d.file} |"
                 for d in self.documents[:SHOWN]
             ]
         return "\n".join(lines)

@@ -1,6 +1,6 @@
 """Command lines of rsync."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 Argv = tuple[str, ...]
@@ -27,19 +27,3 @@ def deletions(
         f"--backup-dir={trash}", f"--timeout={TIMEOUT_SECONDS}", "--stats", "--no-human-readable",
         *(("--dry-run",) if dry else ()), *options, source, target,
     )  # fmt: skip
-
-
-def only(names: Iterable[str]) -> str:
-    r"""Filter rules that let through these files of a tree and no others.
-
-    A list of names (--files-from) would let the other side ask for ../ outside of the tree.
-
-    >>> only(["db/ab/abc"])
-    '+ /db/\n+ /db/ab/\n+ /db/ab/abc\n- *\n'
-    """
-    rules: dict[str, None] = {}
-    for name in sorted(names):
-        path = PurePosixPath("/", name)
-        rules |= {f"+ {parent}/": None for parent in reversed(path.parents) if parent.name}
-        rules[f"+ {path}"] = None
-    return "".join(f"{rule}\n" for rule in [*rules, "- *"])

@@ -1,17 +1,25 @@
-"""Files follow, deletions wait, and a dead origin is said in one sentence."""
+"""Files follow the documents, deletions wait, and a dead origin is said in one sentence."""
 
+import hashlib
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
+from flows.follow_filestore import follow_filestore
+from flows.reconcile_filestore import reconcile_filestore
+from flows.restore_filestore import restore_filestore
 from flows.rsync_filestore import rsync_filestore
+from tasks import engine
 from tests.lab.inventory import BASE
+from tests.lab.machine import wait_until
 from tests.oracles import Pair
 from tests.stack import Stack
 
 HELD = f"{BASE}/vps_uno/data_dir/filestore"
+TRASH = f"{BASE}/vps_uno/trash"
 
 
 def _count(pair: Pair, where: str) -> int:
@@ -19,21 +27,82 @@ def _count(pair: Pair, where: str) -> int:
     return len(found.splitlines())
 
 
-def test_a_deleted_file_goes_to_the_trash(uno: Pair, blocks: dict[str, OdooInstance]) -> None:
+def _attach(pair: Pair, content: str, *, database: str = "cliente1") -> str:
+    """Save a document at the origin as Odoo does: the file, then the row; give the file's name."""
+    digest = hashlib.sha1(content.encode()).hexdigest()
+    name, store = f"{digest[:2]}/{digest}", f"{pair.origin.data_dir}/filestore/{database}"
+    write = f'install -d -o odoo -g odoo "{store}/{digest[:2]}" && printf %s "$1" >"{store}/{name}"'
+    pair.origin.machine.run("sh", "-c", write, "write", content)
+    pair.at_origin(
+        "INSERT INTO ir_attachment (name, type, store_fname, file_size) "
+        f"VALUES ('drill', 'binary', '{name}', {len(content)})",
+        database,
+    )
+    return f"{database}/{name}"
+
+
+def _caught_up(pair: Pair) -> None:
+    lsn = pair.at_origin("SELECT pg_current_wal_lsn()")
+    sql = f"SELECT pg_last_wal_replay_lsn() >= '{lsn}'"
+    wait_until(lambda: pair.at_recovery(sql) == "t", f"replay to {lsn}")
+
+
+def _without_grace(instance: OdooInstance) -> OdooInstance:
+    """An instance whose files go to the trash as soon as no document names them."""
+    wishes = instance.filestore.model_copy(update={"grace_hours": 0.0})
+    return instance.model_copy(update={"filestore": wishes})
+
+
+def _here(pair: Pair, file: str) -> bool:
+    digest = file.rsplit("/", 1)[1]
+    said = pair.recovery.run("sha1sum", f"{HELD}/{file}", check=False).stdout
+    return said.startswith(digest)
+
+
+def test_a_deleted_document_s_file_goes_to_the_trash_after_the_grace_time_and_comes_back(
+    uno: Pair, blocks: dict[str, OdooInstance]
+) -> None:
+    file = _attach(uno, "short-lived")
+    _caught_up(uno)
     rsync_filestore(blocks["vps_uno"])
-    victim = uno.origin.machine.run(
-        "sh", "-c", f"find {uno.origin.data_dir}/filestore/cliente1 -type f | head -1"
-    ).stdout.strip()
-    inner = victim.removeprefix(f"{uno.origin.data_dir}/filestore/")
-    content = uno.origin.machine.run("sha1sum", victim).stdout.split()[0]
-    uno.origin.machine.run("mv", victim, "/root/kept")
+    assert _here(uno, file)
+    uno.at_origin("DELETE FROM ir_attachment WHERE name = 'drill'", "cliente1")
+    uno.origin.machine.run("rm", f"{uno.origin.data_dir}/filestore/{file}")
+    _caught_up(uno)
+    reconcile_filestore(blocks["vps_uno"])
+    assert _here(uno, file)
+
+    reconcile_filestore(_without_grace(blocks["vps_uno"]))
+
+    assert not _here(uno, file)
+    found = uno.recovery.run("find", TRASH, "-name", file.rsplit("/", 1)[1]).stdout
+    day = found.removeprefix(f"{TRASH}/").split("/")[0]
+    assert restore_filestore(blocks["vps_uno"], day) >= 1
+    assert _here(uno, file)
+
+
+def test_a_file_that_is_gone_at_the_origin_is_given_back_to_it(
+    uno: Pair, blocks: dict[str, OdooInstance]
+) -> None:
+    file = _attach(uno, "lost at the origin")
+    other = _attach(uno, "cut short at the origin")
+    _caught_up(uno)
     rsync_filestore(blocks["vps_uno"])
-    found = uno.recovery.run("find", f"{BASE}/vps_uno/trash", "-name", victim.split("/")[-1])
-    assert content in found.stdout
-    assert inner not in uno.recovery.run("find", HELD).stdout
-    uno.origin.machine.run("mv", "/root/kept", victim)
+    store = f"{uno.origin.data_dir}/filestore"
+    uno.origin.machine.run("rm", f"{store}/{file}")
+    uno.origin.machine.run("truncate", "-s", "5", f"{store}/{other}")
     rsync_filestore(blocks["vps_uno"])
-    assert inner in uno.recovery.run("find", HELD).stdout
+    assert _here(uno, file)
+    assert _here(uno, other)
+
+    report = reconcile_filestore(blocks["vps_uno"])
+
+    assert report.facts["given back to the origin"] == "2"
+    for each in (file, other):
+        said = uno.origin.machine.run("sha1sum", f"{store}/{each}").stdout
+        assert said.startswith(each.rsplit("/", 1)[1])
+        owner = uno.origin.machine.run("stat", "-c", "%U", f"{store}/{each}").stdout
+        assert owner == "odoo\n"
 
 
 def test_an_emptied_origin_is_refused_and_nothing_is_deleted(
@@ -44,27 +113,60 @@ def test_an_emptied_origin_is_refused_and_nothing_is_deleted(
     store = f"{uno.origin.data_dir}/filestore"
     uno.origin.machine.run("mv", store, "/var/lib/unmounted")
     uno.origin.machine.run("install", "-d", "-o", "odoo", store)
-    with pytest.raises(Refused, match=r"files of vps_uno .* are gone at the origin"):
-        rsync_filestore(blocks["vps_uno"])
+    rsync_filestore(blocks["vps_uno"])
+    with pytest.raises(Refused, match=r"files of vps_uno are gone or spoiled at uno"):
+        reconcile_filestore(_without_grace(blocks["vps_uno"]))
     assert _count(uno, HELD) == before
+    assert uno.origin.machine.run("find", store, "-type", "f").stdout == ""
     uno.origin.machine.run("rmdir", store)
     uno.origin.machine.run("mv", "/var/lib/unmounted", store)
 
 
-def test_a_truncated_file_at_the_origin_never_replaces_the_good_copy(
+def test_a_truncated_file_at_the_origin_is_never_taken_and_is_reported_by_name(
     uno: Pair, blocks: dict[str, OdooInstance]
 ) -> None:
+    file = _attach(uno, "never whole anywhere")
+    source = f"{uno.origin.data_dir}/filestore/{file}"
+    uno.origin.machine.run("cp", "-a", source, "/root/whole")
+    uno.origin.machine.run("truncate", "-s", "5", source)
+    _caught_up(uno)
+
+    report = reconcile_filestore(blocks["vps_uno"])
+
+    assert uno.recovery.run("test", "-e", f"{HELD}/{file}", check=False).returncode == 1
+    assert [document.file for document in report.documents] == [file.partition("/")[2]]
+    assert "1 wrong" in report.facts["database and files"]
+    uno.origin.machine.run("cp", "-a", "/root/whole", source)
     rsync_filestore(blocks["vps_uno"])
-    victim = uno.origin.machine.run(
-        "sh", "-c", f"find {uno.origin.data_dir}/filestore/cliente1 -type f -size +1k | head -1"
-    ).stdout.strip()
-    uno.origin.machine.run("cp", "-a", victim, "/root/whole")
-    uno.origin.machine.run("truncate", "-s", "5", victim)
+    assert _here(uno, file)
+
+
+@pytest.fixture
+def followed(uno: Pair, blocks: dict[str, OdooInstance]) -> Iterator[OdooInstance]:
+    """An instance whose follower runs."""
     rsync_filestore(blocks["vps_uno"])
-    copy = victim.replace(uno.origin.data_dir, f"{BASE}/vps_uno/data_dir")
-    name = victim.rsplit("/", 1)[1]
-    assert uno.recovery.run("sha1sum", copy).stdout.split()[0] == name
-    uno.origin.machine.run("cp", "-a", "/root/whole", victim)
+    follow_filestore(blocks["vps_uno"], watch_seconds=0)
+    yield blocks["vps_uno"]
+    uno.recovery.run("systemctl", "stop", engine.FOLLOWER, check=False)
+
+
+def _state(instance: OdooInstance) -> str:
+    found = [each for each in engine.conditions(instance) if each["instance"] == "vps_uno"]
+    return str(found[0]["state"]) if found else ""
+
+
+def test_the_follower_brings_files_at_once_and_catches_up_after_a_cut(
+    uno: Pair, followed: OdooInstance
+) -> None:
+    wait_until(lambda: _state(followed) == "following", "the follower follows", 30)
+    file = _attach(uno, "followed at once")
+    wait_until(lambda: _here(uno, file), "the file is here", 10)
+
+    uno.origin.machine.cut()
+    late = _attach(uno, "written behind a cut cable")
+    uno.origin.machine.heal()
+    wait_until(lambda: _here(uno, late), "the file came after the cut", 120)
+    assert _state(followed) in {"following", "away"}
 
 
 def test_an_origin_that_does_not_answer_fails_the_run_in_one_sentence_and_retry_goes_on(

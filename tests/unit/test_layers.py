@@ -1,6 +1,7 @@
 """The shape holds: deployments -> flows -> tasks -> blocks, and pure code stands apart."""
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +41,15 @@ def test_pure_code_imports_no_prefect_and_no_ssh(folder: str) -> None:
             assert not name.startswith(("tasks.policy", "blocks.shell", "blocks.host")), path
 
 
+def test_programs_for_the_hosts_need_nothing_but_python() -> None:
+    for path in modules("tasks/programs"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                assert {alias.name.split(".")[0] for alias in node.names} <= sys.stdlib_module_names
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                assert str(node.module).split(".")[0] in sys.stdlib_module_names, path
+
+
 def test_paramiko_speaks_in_one_place_only() -> None:
     users = {
         str(path.relative_to(ROOT))
@@ -57,10 +67,12 @@ def test_flows_tell_a_story_and_know_no_command() -> None:
 
 
 def test_each_flow_is_named_as_on_the_card() -> None:
-    spelling = {"setup_primary", "configure_ssh", "rsync_filestore", "build_service"}
+    spelling = {"setup_primary", "configure_ssh", "build_service"}
     for path in modules("flows"):
         if path.stem != "__init__":
-            name = path.stem.replace("_", "-") if path.stem in spelling else path.stem
+            name = path.stem
+            if path.stem in spelling or path.stem.endswith("_filestore"):
+                name = name.replace("_", "-")
             assert f'@flow(name="{name}"' in path.read_text(), path
 
 

@@ -4,6 +4,7 @@
 argument; the pulls and pushes are those of the real rsync on this machine.
 """
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -13,7 +14,6 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tasks.argv.rsync import only
 from tasks.text import rsync_gate
 
 PULL = "rsync --server --sender -logDtpre.iLsfxCIvu"
@@ -290,18 +290,6 @@ def test_a_pull_that_names_deletions_and_one_that_trashes_them_work(gate: Gate) 
     assert (trash / "gone").exists()
 
 
-def test_single_files_are_fetched_by_rules_and_no_others_come(gate: Gate) -> None:
-    (gate.data / "sub" / "other").write_text("x")
-    rules = gate.root / "rules"
-    rules.write_text(only(["sub/letter", "sub/absent", "../secret/passwd"]))
-    copy = gate.root / "copy"
-
-    done = gate.rsync("-a", f"--filter=merge {rules}", f"x:{gate.data}/", f"{copy}/")
-
-    assert done.returncode == 0, done.stderr
-    assert [str(p.relative_to(copy)) for p in copy.rglob("*") if p.is_file()] == ["sub/letter"]
-
-
 def test_a_pull_from_outside_fails_with_a_sentence_that_relevo_knows(gate: Gate) -> None:
     done = gate.rsync("-a", f"x:{gate.secret}/", f"{gate.root}/copy/")
 
@@ -351,8 +339,87 @@ def test_a_push_through_a_link_out_of_the_tree_writes_nothing_there(gate: Gate) 
     assert sorted(path.name for path in gate.secret.iterdir()) == ["passwd"]
 
 
-def test_rules_let_through_the_folders_on_the_way_once() -> None:
-    assert only(["db/ab/1", "db/ab/2"]).splitlines() == [
-        "+ /db/", "+ /db/ab/", "+ /db/ab/1", "+ /db/ab/2", "- *",
-    ]  # fmt: skip
-    assert only([]) == "- *\n"
+def files(gate: Gate, *requests: str) -> list[bytes]:
+    """Ask for files as the engine does; give each answer with its kind before it."""
+    done = subprocess.run(
+        [sys.executable, "-IS", str(gate.script), "relevo files"],
+        input="".join(requests).encode(), capture_output=True, check=True, timeout=20,
+    )  # fmt: skip
+    answers, said = [], done.stdout
+    while said:
+        size = int.from_bytes(said[1:9], "big")
+        answers.append(said[:1] + said[9 : 9 + size])
+        said = said[9 + size :]
+    return answers
+
+
+def stored(gate: Gate, content: bytes) -> str:
+    name = hashlib.sha1(content).hexdigest()
+    path = gate.data / "filestore" / "shop" / name[:2] / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return f"shop/{name[:2]}/{name}"
+
+
+def test_files_are_served_by_name_and_absence_is_said_with_the_time(gate: Gate) -> None:
+    name = stored(gate, b"letter")
+    absent = f"shop/ab/{20 * 'ab'}"
+
+    one, none, summed = files(gate, f"get {name}\n", f"get {absent}\n", f"sum {name}\n")
+
+    assert one == b"+letter"
+    assert none[:1] == b"0"
+    assert abs(float(none[1:]) - time.time()) < 60
+    assert summed == b"+" + name[-40:].encode()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "get ../secret/passwd\n",
+        "get shop/../../secret/passwd\n",
+        "get /etc/passwd\n",
+        f"get ./ab/{20 * 'ab'}\n",
+        f"get shop/ac/{20 * 'ab'}\n",
+        "list ..\n",
+        "list .\n",
+        "run id\n",
+        "\n",
+    ],
+)
+def test_nothing_but_a_name_of_odoo_s_own_is_served(gate: Gate, request_: str) -> None:
+    stored(gate, b"letter")
+    (answer,) = files(gate, request_)
+    assert answer[:1] == b"!"
+
+
+def test_no_link_is_followed_wherever_it_stands(gate: Gate) -> None:
+    name = stored(gate, b"letter")
+    path = gate.data / "filestore" / name
+    path.rename(gate.secret / path.name)
+    path.symlink_to(gate.secret / path.name)
+    other = gate.data / "filestore" / "other"
+    other.symlink_to(gate.data / "filestore" / "shop")
+
+    answers = files(gate, f"get {name}\n", f"get {name.replace('shop', 'other')}\n")
+
+    assert [answer[:1] for answer in answers] in ([b"!", b"!"], [b"!", b"0"])
+
+
+def test_a_file_is_put_only_while_writing_is_open_and_only_if_it_is_what_its_name_says(
+    gate: Gate,
+) -> None:
+    stored(gate, b"letter")
+    digest = hashlib.sha1(b"new").hexdigest()
+    path = gate.data / "filestore" / "shop" / digest[:2] / digest
+    good, bad = f"put shop/{digest[:2]}/{digest} 3\nnew", f"put shop/{digest[:2]}/{digest} 3\nold"
+
+    assert files(gate, good, good) == [b"!writing is open only while a failback runs"] * 2
+    assert not path.exists()
+    gate.open_for_writing()
+    assert files(gate, bad)[0][:1] == b"!"
+    assert not path.exists()
+    assert files(gate, good, good, "flush\n") == [b"+", b"+", b"+"]
+    assert path.read_bytes() == b"new"
+    assert files(gate, f"aside shop/{digest[:2]}/{digest}\n") == [b"+"]
+    assert [p.read_bytes() for p in gate.quarantine.rglob(digest)] == [b"new"]

@@ -1,0 +1,24 @@
+"""Continuous: files follow within a second, for all instances of a recovery host."""
+
+from prefect import flow
+
+from blocks.instance import OdooInstance
+from tasks import follower
+from tasks.report import Report, publish
+
+
+@flow(name="follow-filestore", flow_run_name="follow the filestores on {instance.recovery}")
+def follow_filestore(instance: OdooInstance, watch_seconds: int = 870) -> Report:
+    """Have the follower run on an instance's recovery host, and watch it for a while.
+
+    One process there follows all instances of the host, each from its first rsync-filestore on,
+    and only while the host is its standby. It goes on between runs of this flow, which tell what
+    becomes of it: an event when an instance's origin is away or its files cannot be had.
+    """
+    follower.start(instance)
+    facts = follower.watch(instance, watch_seconds)
+
+    return publish(
+        Report(title=f"filestores followed on {instance.recovery}", facts=facts),
+        key=f"follow-{instance.recovery}",
+    )

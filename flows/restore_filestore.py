@@ -1,0 +1,17 @@
+"""Back from the trash."""
+
+from prefect import flow
+
+from blocks.instance import OdooInstance
+from tasks import filestore, lock
+
+
+@flow(name="restore-filestore", flow_run_name="restore files of {instance.name} of {day}")
+def restore_filestore(instance: OdooInstance, day: str, database: str = "") -> int:
+    """Put files of one day's trash (2026-11-24) back into the recovery host's filestore.
+
+    Only where no file is in their place, and only of one database if it is named. A file that no
+    document names goes to the trash again after the grace time.
+    """
+    with lock.held(instance, "restore-filestore"):
+        return filestore.restore(instance, day=day, database=database)

@@ -1,0 +1,210 @@
+"""The filestore engine on the recovery host: installed, run, and what it said.
+
+It is one file of Python's standard library, tasks/programs/filestore, which runs there as Odoo's
+user and asks the standby over its own socket.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import Any
+
+from prefect.events import emit_event
+
+from blocks.errors import CommandFailed, Refused, RelevoError, Unreachable
+from blocks.instance import OdooInstance
+from blocks.shell import Shell
+from tasks import files, progress, replica
+from tasks.job import LOGS, run_job, show
+from tasks.policy import log
+from tasks.programs.filestore.settings import Settings
+from tasks.text import zipapp
+
+PROGRAM = PurePosixPath("/usr/local/lib/relevo/filestore.pyz")
+SOCKETS = PurePosixPath("/var/run/postgresql")
+FOLLOWER = "relevo-follow-filestore.service"
+PASS_SECONDS = 24 * 3600
+MARK = "RELEVO "
+# What the engine ends with, and whether another try may help.
+KINDS: dict[str, type[RelevoError]] = {
+    "OriginAway": Unreachable,
+    "ClusterAway": Unreachable,
+    "Refusal": Refused,
+}
+STATUSES = (0, 1, 75, 76, 77)
+CIPHERS = "Ciphers=^aes128-gcm@openssh.com"  # half the time of ssh's own choice, where it is known
+
+INSTALL = """
+set -e
+[ "$(sha256sum "$1" 2>/dev/null | cut -c1-64)" != "$2" ] || { echo same; exit 0; }
+mkdir -p "$(dirname "$1")"
+base64 -d >"$1.new"
+chmod 755 "$1.new"
+sync "$1.new"
+mv -T "$1.new" "$1"
+echo installed
+"""
+
+Facts = dict[str, Any]
+
+
+def work(instance: OdooInstance) -> PurePosixPath:
+    """Where the engine keeps what it knows of an instance."""
+    return instance.directory / "engine"
+
+
+def settings_path(instance: OdooInstance) -> PurePosixPath:
+    return work(instance) / "settings.json"
+
+
+def install(shell: Shell) -> bool:
+    """Put the program on the recovery host; tell whether it was another one."""
+    packed = zipapp.pack("filestore")
+    argv = ("sh", "-c", INSTALL, "install", str(PROGRAM), hashlib.sha256(packed).hexdigest())
+    said = shell.run(argv, stdin=base64.encodebytes(packed).decode()).stdout
+    return said.strip() == "installed"
+
+
+def settle(instance: OdooInstance) -> None:
+    """Install the program and what it has to know of an instance; the origin must answer."""
+    shell, recovery = instance.recovery.host.shell(), instance.recovery
+    wishes, owner = instance.filestore, files.owner(shell, recovery.odoo.user)
+    install(shell)
+    files.make_directory(shell, work(instance), owner=owner, mode="750")
+    settings = Settings(
+        instance=instance.name,
+        origin=str(instance.origin),
+        socket=str(SOCKETS),
+        port=recovery.cluster.port,
+        role=replica.odoo_role(instance),
+        filestore=str(recovery.odoo.data_dir / "filestore"),
+        work=str(work(instance)),
+        trash=str(instance.trash),
+        channel=("ssh", "-o", CIPHERS, instance.name, "relevo files"),
+        grace_seconds=wishes.grace_hours * 3600,
+        retention_days=wishes.retention_days,
+        max_deleted_share=wishes.max_deleted_share,
+        scrub_days=wishes.scrub_days,
+    )
+    files.install(shell, settings_path(instance), settings.text(), owner=owner, mode="640")
+
+
+def run(instance: OdooInstance, verb: str, *options: str) -> Facts:
+    """Run the engine to its end; give what it found, or raise what it complains of."""
+    shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
+    said = run_job(
+        shell,
+        f"{instance.name}-engine-{verb}",
+        ("python3", "-I", str(PROGRAM), verb, str(settings_path(instance)), *options),
+        user=user,
+        timeout_seconds=PASS_SECONDS,
+        accept=STATUSES,
+        on_progress=_teller(f"{verb} of the filestore of {instance.name}"),
+    )
+    facts = last(said, "result", "error")
+    if error := facts.get("error"):
+        _tell_of(instance, error)
+        raise KINDS.get(error["kind"], CommandFailed)(error["message"], hint=error["hint"])
+    if "result" not in facts:
+        tail = "\n".join(said.strip().splitlines()[-10:])
+        raise CommandFailed(
+            f"the filestore engine of {instance.name} failed on {shell.host}:\n{tail}",
+            hint=f"the whole of what it said is in {LOGS} there",
+        )
+    result: Facts = facts["result"]
+    return result
+
+
+def last(said: str, *names: str) -> Facts:
+    r"""The last thing of a kind that the engine said.
+
+    >>> last('RELEVO {"progress": 1}\nRELEVO {"result": {}}\n', "result")
+    {'result': {}}
+    >>> last("nothing", "result")
+    {}
+    """
+    for line in reversed(said.splitlines()):
+        if line.startswith(MARK) and line.endswith("}"):
+            facts: Facts = json.loads(line.removeprefix(MARK))
+            if set(names) & set(facts):
+                return facts
+    return {}
+
+
+def _tell_of(instance: OdooInstance, error: dict[str, str]) -> None:
+    """Raise an event for what somebody has to decide; automations may send it on."""
+    if error["kind"] == "Refusal":
+        emit_event(
+            event="relevo.filestore.refused",
+            resource={
+                "prefect.resource.id": f"relevo.instance.{instance.name}",
+                "prefect.resource.name": instance.name,
+            },
+            payload={"message": error["message"], "hint": error["hint"]},
+        )
+
+
+def _teller(what: str) -> Callable[[str], None]:
+    """Show in the UI how far a long work has come."""
+    show_percent = progress.reporter(what)
+
+    def tell(said: str) -> None:
+        facts = last(said, "progress").get("progress")
+        if facts and facts["of"]:
+            log().info("%s", sentence(facts))
+            show_percent(f"({100 * facts['files'] // facts['of']:.0f}%)")
+
+    return tell
+
+
+def sentence(facts: Facts) -> str:
+    """Say how far a copy has come.
+
+    >>> sentence({"files": 500, "of": 1000, "bytes": 5e6, "seconds": 2.0, "seconds_left": 2.0})
+    '500 of 1000 files, 5 MB, 250 files/s, 2 s left'
+    """
+    rate = facts["files"] / max(facts["seconds"], 0.001)
+    return (
+        f"{facts['files']} of {facts['of']} files, {facts['bytes'] / 1e6:.0f} MB, "
+        f"{rate:.0f} files/s, {facts['seconds_left']:.0f} s left"
+    )
+
+
+def conditions_path(instance: OdooInstance) -> PurePosixPath:
+    """Where the follower writes how it goes with all instances of its host."""
+    return work(instance) / "follow.json"
+
+
+def follow(instance: OdooInstance) -> None:
+    """Have the follower of this host's instances run; one that runs the newest program goes on."""
+    shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
+    newer = install(shell)
+    if show(shell, FOLLOWER).running and not newer:
+        return
+    shell.run(("systemctl", "stop", FOLLOWER), check=False, timeout_seconds=120)
+    shell.run(("systemctl", "reset-failed", FOLLOWER), check=False)
+    shell.run(("install", "-d", "-m", "750", str(LOGS)))
+    path = LOGS / "follow-filestore.log"
+    conditions = conditions_path(instance)
+    files.make_directory(shell, conditions.parent, owner=files.owner(shell, user), mode="750")
+    shell.run((
+        "systemd-run", "--quiet", f"--unit={FOLLOWER}", f"--uid={user}",
+        "--property=WorkingDirectory=/", "--property=Restart=always", "--property=RestartSec=5",
+        "--property=StartLimitIntervalSec=0", f"--property=StandardOutput=append:{path}",
+        f"--property=StandardError=append:{path}", "--setenv=LC_ALL=C", "--",
+        "python3", "-I", str(PROGRAM), "follow",
+        f"{instance.directory.parent}/*/engine/settings.json", f"--conditions={conditions}",
+    ))  # fmt: skip
+
+
+def conditions(instance: OdooInstance) -> list[Facts]:
+    """How it goes with each instance that is followed on this host."""
+    text = files.read(instance.recovery.host.shell(), conditions_path(instance))
+    found: list[Facts] = json.loads(text)["conditions"] if text else []
+    return found
+
+
+def following(shell: Shell) -> bool:
+    return show(shell, FOLLOWER).running

@@ -1,0 +1,151 @@
+"""relevo's filestore engine on the recovery host: `filestore.pyz VERB SETTINGS`."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import os
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from dataclasses import asdict
+from typing import Any, Callable, Dict
+
+from .care import Care
+from .engine import Engine, Progress
+from .follow import Condition, Followers
+from .settings import read
+from .trouble import Refusal, Trouble
+from .verdict import verdicts
+
+MARK = "RELEVO "
+FULL = (errno.ENOSPC, errno.EDQUOT)
+Facts = Dict[str, Any]
+
+
+def say(text: str) -> None:
+    print(MARK + text, flush=True)
+
+
+def progress(done: Progress) -> None:
+    say(json.dumps({"progress": done.facts()}))
+
+
+def one_pass(engine: Engine, _: argparse.Namespace) -> Facts:
+    """Fetch what is new; prove that nothing is missing."""
+    unread = engine.sweep()
+    return {"fetched": engine.fetched, "unread": unread, "pending": engine.state.count()}
+
+
+def reconcile(engine: Engine, given: argparse.Namespace) -> Facts:
+    """Compare everything."""
+    care = Care(engine)
+    return asdict(care.reconcile(repair=given.repair, accept_deletions=given.accept_deletions))
+
+
+def heal(engine: Engine, _: argparse.Namespace) -> Facts:
+    """Fetch what the serving database names and this host has not."""
+    found = engine.reconcile()
+    missing = sum(each.missing for each in found.values())
+    return {"missing": missing, "fetched": engine.fetched}
+
+
+def push(engine: Engine, _: argparse.Namespace) -> Facts:
+    """Give the origin what it lacks."""
+    return Care(engine).push()
+
+
+def restore(engine: Engine, given: argparse.Namespace) -> Facts:
+    """Take files out of the trash."""
+    return {"restored": Care(engine).restore(given.day, given.database)}
+
+
+def judge(engine: Engine, _: argparse.Namespace) -> Facts:
+    """Say whether database and files agree."""
+    return {"databases": [each.facts() for each in verdicts(engine)]}
+
+
+VERBS: dict[str, tuple[Callable[[Engine, argparse.Namespace], Facts], bool]] = {
+    "pass": (one_pass, False),
+    "reconcile": (reconcile, False),
+    "verdict": (judge, True),
+    "restore": (restore, False),
+    "heal": (heal, True),
+    "push": (push, True),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="filestore", description=__doc__)
+    made.add_argument("verb", choices=[*VERBS, "follow"])
+    made.add_argument("settings", help="the settings of an instance; a pattern for follow")
+    made.add_argument("--repair", action="store_true", help="give the origin what it has spoiled")
+    made.add_argument("--accept-deletions", action="store_true")
+    made.add_argument("--conditions", default="", help="follow: where to write how it goes")
+    made.add_argument("--day", default="")
+    made.add_argument("--database", default="")
+    return made
+
+
+def follow(given: argparse.Namespace) -> None:
+    """Follow all instances until SIGTERM; write down how it goes, and say what changes."""
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    told: dict[str, str] = {}
+
+    def tell(conditions: list[Condition]) -> None:
+        facts = {"conditions": [vars(each) for each in conditions], "at": time.time()}
+        if given.conditions:
+            with open(given.conditions + ".new", "w", encoding="utf-8") as file:
+                json.dump(facts, file)
+            os.replace(given.conditions + ".new", given.conditions)
+        for each in conditions:
+            if told.get(each.instance) != each.state:
+                told[each.instance] = each.state
+                say(json.dumps(vars(each)))
+
+    Followers(given.settings, tell).run(ended)
+
+
+def run(given: argparse.Namespace) -> None:
+    verb, serving = VERBS[given.verb]
+    engine = Engine(read(given.settings), serving=serving, report=progress)
+    try:
+        say(json.dumps({"result": verb(engine, given)}))
+    finally:
+        engine.close()
+
+
+def main(arguments: list[str]) -> int:
+    given = parser().parse_args(arguments)
+    try:
+        if given.verb == "follow":
+            follow(given)
+        else:
+            run(given)
+    except Trouble as trouble:
+        return fail(trouble)
+    except (OSError, sqlite3.OperationalError) as error:
+        if getattr(error, "errno", 0) not in FULL and "full" not in str(error):
+            raise
+        return fail(
+            Refusal(
+                f"the disk is full: {error}",
+                "make room on the recovery host; the next pass goes on where this one stopped",
+            )
+        )
+    return 0
+
+
+def fail(trouble: Trouble) -> int:
+    kind = type(trouble).__name__
+    error = {"kind": kind, "message": trouble.message, "hint": trouble.hint}
+    say(json.dumps({"error": error}))
+    return trouble.status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,302 @@
+"""One instance: what its standby knows, what is here, and what is fetched.
+
+    scan       rows that are new since the watermark -> pending -> fetched   (sound)
+    tail       the newest rows -> fetched                                    (fast, no proof)
+    reconcile  all rows and all files are compared                           (the base of it all)
+
+Order within a scan: pending and watermark in one transaction, then stage, sha1, rename, syncfs,
+and only then is a file pending no more. What is fetched by `tail` is on the disk before a
+watermark moves past its row, because a scan syncs before it notes anything.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Callable, Iterable, Iterator, Sequence  # Python 3.8
+
+from . import decide, questions
+from .decide import ABSENT, BAD, LOST, Head
+from .names import DIGEST, FOLDER, Key, is_database, is_file
+from .origin import ABSENT as NOT_THERE
+from .origin import OK, Answer, Origin
+from .settings import Settings
+from .state import State
+from .store import Store
+from .trouble import ClusterAway, Refusal
+from .wire import Cluster, Row
+
+BATCH = 512
+
+
+@dataclass
+class Progress:
+    """What a long work has done so far."""
+
+    files: int = 0
+    size: int = 0
+    total: int = 0
+    begun: float = field(default_factory=time.monotonic)
+
+    def facts(self) -> dict[str, float]:
+        took = max(time.monotonic() - self.begun, 1e-6)
+        left = max(self.total - self.files, 0) / (self.files / took) if self.files else 0.0
+        return {
+            "files": self.files,
+            "bytes": self.size,
+            "of": self.total,
+            "seconds": round(took, 3),
+            "seconds_left": round(left, 1),
+        }
+
+
+@dataclass
+class Found:
+    """What a reconcile found in one database."""
+
+    rows: int = 0
+    missing: int = 0
+    here: int = 0
+    orphans: set[Key] = field(default_factory=set)
+
+    def note(self, database: str, shard: str, strangers: set[str], *, here: int) -> None:
+        self.here += here
+        self.orphans |= {Key(database, f"{shard}/{n}") for n in strangers if DIGEST.match(n)}
+
+
+class Engine:
+    """The work on one instance; two threads may share it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        serving: bool = False,
+        report: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        self.settings, self.serving, self.report = settings, serving, report
+        self.cluster = Cluster(settings.socket, settings.port, settings.role)
+        self.state = State(f"{settings.work}/state.sqlite")
+        self.store = Store(settings.filestore, settings.work, settings.trash)
+        self.origin = Origin(settings.channel, settings.origin)
+        self.fetching = threading.RLock()
+        self.progress = Progress()
+        self.fetched = 0
+        self.known: list[str] = []
+        self.seen: dict[str, set[str]] = {}
+
+    def close(self) -> None:
+        self.cluster.close()
+        self.origin.close()
+        self.state.close()
+
+    def twin(self) -> Cluster:
+        """Sessions for another thread."""
+        return Cluster(self.settings.socket, self.settings.port, self.settings.role)
+
+    # ------------------------------------------------------------------ what the standby knows
+
+    def databases(self, cluster: Cluster | None = None) -> list[str]:
+        """The databases of the cluster that may have attachments."""
+        rows = (cluster or self.cluster).ask("postgres", questions.DATABASES)
+        self.known = [str(row[0]) for row in rows if is_database(str(row[0]))]
+        return self.known
+
+    def sweep(self, cluster: Cluster | None = None) -> list[str]:
+        """Scan every database; one that is being dropped or cancels us is for the next time.
+
+        Give those that could not be read.
+        """
+        unread = [self._try_scan(database, cluster) for database in self.databases(cluster)]
+        self.state.forget_databases({*self.known})
+        return [said for said in unread if said]
+
+    def _try_scan(self, database: str, cluster: Cluster | None) -> str:
+        try:
+            self.scan(database, cluster)
+        except ClusterAway as error:
+            return f"{database}: {error.message}"
+        return ""
+
+    def head(self, cluster: Cluster, database: str) -> Head:
+        """Read what this snapshot is; refuse when it is not a standby's."""
+        head = decide.head(database, cluster.ask(database, questions.HEAD)[0])
+        if not head.in_recovery and not self.serving:
+            raise Refusal(
+                f"the cluster of {self.settings.instance} accepts writes: it is no standby any "
+                "more, and its files are nobody's copy",
+                "after a failover this is right; failback makes it a standby again",
+            )
+        return head
+
+    def scan(self, database: str, cluster: Cluster | None = None) -> int:
+        """Fetch what is new since the watermark; say how many rows had to be looked at."""
+        cluster = cluster or self.cluster
+        session = cluster.session(database)
+        with session.snapshot(questions.SNAPSHOT):
+            head = self.head(cluster, database)
+            if head.guard.table_oid == "0":
+                self.state.advance(head.guard, head.xmin, head.lsn, [], rows=lambda: 0)
+                return 0
+            mark = self.state.watermark(database)
+            if mark is None or not decide.may_continue(mark.guard, mark.xmin, head):
+                found = self._compare(cluster, database, head)
+                rows = found.rows
+            else:
+                candidates = _keys(database, session.ask(questions.changed(mark.xmin)))
+                wanted = [each for each in candidates if not self.store.has(*each)]
+                self.store.sync(always=bool(candidates))
+                self.state.advance(head.guard, head.xmin, head.lsn, wanted)
+                rows = len(candidates)
+            self._recheck(cluster, database, head)
+        self.fetch(at=None if self.serving else time.time())
+        self.state.agree(database, head.lsn, head.now)
+        return rows
+
+    def _recheck(self, cluster: Cluster, database: str, head: Head) -> None:
+        """Give up what no row names any more; call lost what a row names and the origin has not."""
+        doubtful = [p for p in self.state.pending(database) if p.state in {ABSENT, BAD, LOST}]
+        for start in range(0, len(doubtful), BATCH):
+            part = doubtful[start : start + BATCH]
+            sql = questions.still_known([each.key.name for each in part])
+            named = {row[0] for row in cluster.ask(database, sql)}
+            self.state.done(each.key for each in part if each.key.name not in named)
+            for each in part:
+                absent = each.state == ABSENT and each.key.name in named
+                if absent and decide.is_lost(each.since, head.last_commit):
+                    self.state.failed(each.key, LOST, why=each.why, since=each.since)
+
+    def tail(self, database: str) -> int:
+        """Fetch the files of the newest rows at once: fast, and no proof that none is missing."""
+        keys = _keys(database, self.cluster.ask(database, questions.TAIL))
+        seen = self.seen.setdefault(database, set())
+        fresh = [each for each in keys if each[0].name not in seen]
+        if len(seen) > 20 * questions.TAIL_ROWS:
+            seen.clear()
+        seen.update(key.name for key, _ in keys)
+        wanted = [each for each in fresh if not self.store.has(*each)]
+        if wanted:
+            self._fetch([key for key, _ in wanted])
+        return len(wanted)
+
+    # ------------------------------------------------------------------------------- comparing
+
+    def _compare(self, cluster: Cluster, database: str, head: Head) -> Found:
+        """Compare all rows with all files, names only; note what is wanted and move the mark."""
+        found = Found()
+        wanted = self._differences(cluster, database, found)
+        self.state.advance(head.guard, head.xmin, head.lsn, wanted, rows=lambda: found.rows)
+        return found
+
+    def _differences(
+        self, cluster: Cluster, database: str, found: Found
+    ) -> Iterator[tuple[Key, int | None]]:
+        """Give what is named and not here; note in `found` what is here and not named."""
+        left = set(self.store.folders(database))
+        for row in cluster.session(database).stream(questions.EVERYTHING):
+            folder, joined, count = (str(value) for value in row)
+            shard = folder[:-1]
+            names, here = digests(folder, joined), self.store.listed(database, shard)
+            left.discard(shard)
+            found.rows += int(count)
+            found.note(database, shard, here - names, here=len(here))
+            for name in names - here:
+                found.missing += 1
+                yield Key(database, f"{folder}{name}"), None
+        for shard in left:
+            here = self.store.listed(database, shard)
+            found.note(database, shard, here, here=len(here))
+        self.store.sync(always=True)
+
+    def reconcile(self) -> dict[str, Found]:
+        """Compare every database as a whole, fetch what is missing, and find what nobody names."""
+        result: dict[str, Found] = {}
+        for database in self.databases():
+            session = self.cluster.session(database)
+            with session.snapshot(questions.SNAPSHOT):
+                head = self.head(self.cluster, database)
+                if head.guard.table_oid == "0":
+                    continue
+                result[database] = self._compare(self.cluster, database, head)
+                self._recheck(self.cluster, database, head)
+            self.fetch()
+            self.state.agree(database, head.lsn, head.now)
+        return result
+
+    # -------------------------------------------------------------------------------- fetching
+
+    def fetch(self, *, at: float | None = None) -> None:
+        """Fetch what is pending and due."""
+        self.progress = Progress(total=self.state.count())
+        last: Key | None = None
+        while part := self.state.due(at=at, after=last):
+            failed = self._fetch(part)
+            self.store.sync()
+            self.state.done(key for key in part if key not in failed)
+            self.fetched += len(part) - len(failed)
+            self.report(self.progress)
+            last = part[-1]
+
+    def _fetch(self, keys: Sequence[Key]) -> set[Key]:
+        """Get files: from here if another database or the trash has them, else from the origin.
+
+        Give those that could not be had.
+        """
+        with self.fetching:
+            folders = {
+                database: self.store.elsewhere(database, self.known)
+                for database in {key.database for key in keys}
+            }
+            left = [key for key in keys if not self.store.reuse(key, folders[key.database])]
+            self.progress.files += len(keys) - len(left)
+            by_path = {key.path: key for key in left}
+            failed: set[Key] = set()
+            self.origin.get(
+                by_path, lambda path, answer: self._receive(by_path[path], answer, failed)
+            )
+            return failed
+
+    def _receive(self, key: Key, answer: Answer, failed: set[Key]) -> None:
+        self.progress.files += 1
+        if answer.kind == OK:
+            size = answer.size
+            if self.store.admit(key, answer):
+                self.progress.size += size
+                return
+            failed.add(key)
+            self.state.failed(key, BAD, why=f"{size} bytes at the origin are not its content")
+        elif answer.kind == NOT_THERE:
+            failed.add(key)
+            since = float(answer.text())
+            self.state.failed(key, ABSENT, why="not there at the origin", since=since)
+        else:
+            failed.add(key)
+            self.state.failed(key, BAD, why=answer.text().decode("utf-8", "replace"))
+
+
+def _keys(database: str, rows: Iterable[Row]) -> list[tuple[Key, int | None]]:
+    """Read rows of names and sizes; a name that is no file of the filestore is none of ours."""
+    return [
+        (Key(database, str(name)), int(size) if size else None)
+        for name, size in rows
+        if is_file(str(name))
+    ]
+
+
+def digests(folder: str, joined: str) -> set[str]:
+    """Take apart what questions.EVERYTHING has joined.
+
+    >>> one, other = 20 * "0b", "0b" + 19 * "ff"
+    >>> digests("0b/", one + other) == {one, other}
+    True
+    >>> digests("0c/", one), digests("../", one)
+    (set(), set())
+    """
+    if not folder.endswith("/"):
+        return set()
+    names = {joined[at : at + 40] for at in range(0, len(joined), 40)}
+    if re.fullmatch(f"(?:{re.escape(folder[:-1])}[0-9a-f]{{{41 - len(folder)}}})*", joined):
+        return names if FOLDER.match(folder[:-1]) else set()
+    return {name for name in names if is_file(folder + name)}

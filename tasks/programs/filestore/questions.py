@@ -1,0 +1,84 @@
+"""What is asked of the standby: pure texts.
+
+The watermark W is the xmin of a snapshot. A row version that is visible in a later snapshot of the
+same cluster and was not in the earlier one has an xid that is not before the earlier one's xmin:
+all transactions before it had ended, and a freeze does not change what xmin says. So the rows that
+are new since W are among those with age(xmin) <= age(W), whatever the transactions did. The xip
+list of a snapshot is empty on a standby and is not used.
+"""
+
+from __future__ import annotations
+
+FETCHABLE = "length(store_fname) IN (43, 44)"
+
+HEAD = """
+SELECT pg_is_in_recovery(), txid_snapshot_xmin(txid_current_snapshot()),
+    coalesce(pg_last_wal_replay_lsn(), '0/0'), system_identifier, timeline_id,
+    extract(epoch FROM pg_postmaster_start_time()), extract(epoch FROM clock_timestamp()),
+    coalesce(extract(epoch FROM pg_last_xact_replay_timestamp()), 0),
+    (SELECT oid FROM pg_database WHERE datname = current_database()),
+    coalesce(to_regclass('public.ir_attachment')::oid, 0)
+FROM pg_control_system(), pg_control_checkpoint()
+"""
+POSITION = "SELECT pg_last_wal_replay_lsn(), pg_is_in_recovery()"
+DATABASES = """
+SELECT datname FROM pg_database
+WHERE datallowconn AND NOT datistemplate AND has_database_privilege(datname, 'CONNECT')
+ORDER BY datname
+"""
+ALL_DATABASES = "SELECT datname FROM pg_database"
+SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+# One row for each folder of the filestore, so that a million names are a few hundred values.
+EVERYTHING = f"""
+SELECT left(store_fname, -40), string_agg(right(store_fname, 40), ''), count(*)
+FROM public.ir_attachment WHERE {FETCHABLE} GROUP BY 1
+"""
+TAIL_ROWS = 500
+TAIL = f"""
+SELECT DISTINCT store_fname, file_size FROM public.ir_attachment
+WHERE id > (SELECT max(id) FROM public.ir_attachment) - {TAIL_ROWS} AND {FETCHABLE}
+"""
+COUNT = f"SELECT count(*) FROM public.ir_attachment WHERE {FETCHABLE}"
+
+
+def changed(watermark: int) -> str:
+    """Ask for the rows that may be new since a watermark.
+
+    The age of the watermark is asked for once; in the condition itself it would be asked for each
+    row, which takes three times as long.
+
+    >>> "age(xmin) <= (SELECT age('700'::xid))" in changed(2**32 + 700)
+    True
+    """
+    return (
+        "SELECT DISTINCT store_fname, file_size FROM public.ir_attachment "
+        f"WHERE age(xmin) <= (SELECT age('{watermark % 2**32}'::xid))\nAND {FETCHABLE}"
+    )
+
+
+def literals(names: list[str]) -> str:
+    """Write names into a statement; only letters, digits and slashes ever come here.
+
+    >>> literals(["ab/cd"])
+    "('ab/cd')"
+    """
+    return "(" + ", ".join(f"'{name}'" for name in names) + ")"
+
+
+def still_known(names: list[str]) -> str:
+    """Ask which of these files some row still refers to."""
+    return (
+        "SELECT DISTINCT store_fname FROM public.ir_attachment "
+        f"WHERE store_fname IN {literals(names)}"
+    )
+
+
+def documents(names: list[str]) -> str:
+    """Ask for the documents behind these files, as an operator names them."""
+    return f"""
+SELECT a.id, a.name, coalesce(a.res_model || ',' || a.res_id, ''),
+    coalesce((SELECT p.name FROM public.res_users u JOIN public.res_partner p
+        ON p.id = u.partner_id WHERE u.id = a.create_uid), ''),
+    coalesce(to_char(a.create_date, 'YYYY-MM-DD HH24:MI:SS'), ''), a.store_fname
+FROM public.ir_attachment a WHERE a.store_fname IN {literals(names)} ORDER BY a.id
+"""

@@ -1,0 +1,243 @@
+"""What the engine knows, durable: watermarks, files that are wanted, files that nobody wants.
+
+A watermark moves in the transaction that notes all its candidates as pending, and a file stops to
+be pending when it is on the disk. So after a crash at any point there is work to repeat, and none
+is forgotten. Without this file everything is compared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import threading
+import time
+from typing import Callable, Iterable, Iterator, NamedTuple  # Python 3.8
+
+from .decide import QUEUED, Guard, delay_seconds
+from .names import Key
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS watermark (
+    database TEXT PRIMARY KEY, guard TEXT NOT NULL, xmin INTEGER NOT NULL, lsn TEXT NOT NULL,
+    at REAL NOT NULL, agreed_lsn TEXT, agreed_at REAL, rows INTEGER
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pending (
+    database TEXT, name TEXT, size INTEGER, first_seen REAL NOT NULL, state TEXT NOT NULL,
+    since REAL NOT NULL DEFAULT 0, tries INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL DEFAULT 0,
+    why TEXT NOT NULL DEFAULT '', PRIMARY KEY (database, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS orphan (
+    database TEXT, name TEXT, since REAL NOT NULL, PRIMARY KEY (database, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+"""
+SOME = 512
+
+
+class Pending(NamedTuple):
+    """A file that is wanted and is not here."""
+
+    key: Key
+    size: int | None
+    first_seen: float
+    state: str
+    since: float
+    why: str
+
+
+class Watermark(NamedTuple):
+    """Up to where a database has been read, and up to where its files are whole."""
+
+    guard: Guard
+    xmin: int
+    lsn: str
+    at: float
+    agreed_lsn: str
+    agreed_at: float
+    rows: int
+
+
+class State:
+    """The store of one instance; threads and processes may share it."""
+
+    def __init__(self, path: str) -> None:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        self.lock = threading.RLock()
+        try:
+            self.db = self._open(path)
+        except sqlite3.DatabaseError:
+            # Nothing in it is worth a question: without it everything is compared.
+            os.replace(path, path + ".spoiled")
+            for more in ("-wal", "-shm"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path + more)
+            self.db = self._open(path)
+
+    @staticmethod
+    def _open(path: str) -> sqlite3.Connection:
+        db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+        db.execute("PRAGMA journal_mode = WAL")
+        # A power cut may take the last transactions back, and never a part of one: work to repeat.
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.executescript(SCHEMA)
+        return db
+
+    def close(self) -> None:
+        self.db.close()
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing."""
+        with self.lock:
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.db
+            except BaseException:
+                self.db.execute("ROLLBACK")
+                raise
+            self.db.execute("COMMIT")
+
+    def watermark(self, database: str) -> Watermark | None:
+        with self.lock:
+            row = self.db.execute(
+                "SELECT guard, xmin, lsn, at, agreed_lsn, agreed_at, rows FROM watermark "
+                "WHERE database = ?", (database,),
+            ).fetchone()  # fmt: skip
+        if row is None:
+            return None
+        guard = Guard(*json.loads(row[0]))
+        return Watermark(guard, row[1], row[2], row[3], row[4] or "", row[5] or 0.0, row[6] or 0)
+
+    def advance(
+        self,
+        guard: Guard,
+        xmin: int,
+        lsn: str,
+        wanted: Iterable[tuple[Key, int | None]],
+        rows: Callable[[], int] | None = None,
+    ) -> None:
+        """Note what is wanted and move the watermark, in one transaction.
+
+        `rows` says how many there are, where all were read.
+        """
+        now = time.time()
+        with self.change() as db:
+            db.executemany(
+                "INSERT INTO pending (database, name, size, first_seen, state) "
+                "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                ((key.database, key.name, size, now, QUEUED) for key, size in wanted),
+            )
+            db.execute(
+                "INSERT INTO watermark (database, guard, xmin, lsn, at, rows) "
+                "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (database) DO UPDATE SET "
+                "guard = excluded.guard, xmin = excluded.xmin, lsn = excluded.lsn, "
+                "at = excluded.at, rows = coalesce(excluded.rows, rows)",
+                (guard.database, json.dumps(guard), xmin, lsn, now, rows() if rows else None),
+            )
+
+    def agree(self, database: str, lsn: str, at: float) -> bool:
+        """Note that all files up to a position are whole, if none is pending."""
+        with self.change() as db:
+            (count,) = db.execute(
+                "SELECT count(*) FROM pending WHERE database = ?", (database,)
+            ).fetchone()
+            if count == 0:
+                db.execute(
+                    "UPDATE watermark SET agreed_lsn = ?, agreed_at = ? WHERE database = ?",
+                    (lsn, at, database),
+                )
+        return bool(count == 0)
+
+    def due(self, *, at: float | None = None, after: Key | None = None) -> list[Key]:
+        """Name some of what should be fetched now, in order; all of it in time, without a time."""
+        with self.lock:
+            rows = self.db.execute(
+                "SELECT database, name FROM pending WHERE due <= ? AND (database, name) > (?, ?) "
+                "ORDER BY database, name LIMIT ?",
+                (float("inf") if at is None else at, *(after or ("", "")), SOME),
+            ).fetchall()
+        return [Key(database, name) for database, name in rows]
+
+    def count(self) -> int:
+        """How many files are pending."""
+        with self.lock:
+            return int(self.db.execute("SELECT count(*) FROM pending").fetchone()[0])
+
+    def pending(self, database: str | None = None) -> list[Pending]:
+        with self.lock:
+            rows = self.db.execute(
+                "SELECT database, name, size, first_seen, state, since, why FROM pending "
+                "WHERE ?1 IS NULL OR database = ?1 ORDER BY database, name", (database,),
+            ).fetchall()  # fmt: skip
+        return [Pending(Key(row[0], row[1]), *row[2:]) for row in rows]
+
+    def done(self, keys: Iterable[Key]) -> None:
+        """Forget what is on the disk, or wanted no more."""
+        with self.change() as db:
+            self._forget(db, keys)
+
+    @staticmethod
+    def _forget(db: sqlite3.Connection, keys: Iterable[Key]) -> None:
+        db.executemany("DELETE FROM pending WHERE database = ? AND name = ?", keys)
+
+    def failed(self, key: Key, state: str, *, why: str = "", since: float = 0.0) -> None:
+        """Note why a file could not be had, and when to try again."""
+        with self.change() as db:
+            db.execute(
+                "UPDATE pending SET state = ?1, why = ?2, tries = tries + 1, "
+                "since = CASE WHEN state = ?1 AND since > 0 THEN since ELSE ?3 END "
+                "WHERE database = ?4 AND name = ?5",
+                (state, why, since, key.database, key.name),
+            )
+            row = db.execute("SELECT tries FROM pending WHERE database = ? AND name = ?", key)
+            for (tries,) in row.fetchall():
+                db.execute(
+                    "UPDATE pending SET due = ? WHERE database = ? AND name = ?",
+                    (time.time() + delay_seconds(tries), key.database, key.name),
+                )
+
+    def want(self, keys: Iterable[Key]) -> None:
+        """Note files that are wanted, whatever the watermark says."""
+        with self.change() as db:
+            db.executemany(
+                "INSERT INTO pending (database, name, first_seen, state) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT DO NOTHING",
+                ((key.database, key.name, time.time(), QUEUED) for key in keys),
+            )
+
+    def forget_databases(self, known: set[str]) -> None:
+        """Forget what was wanted for databases that are no more."""
+        with self.change() as db:
+            for (name,) in db.execute("SELECT database FROM watermark").fetchall():
+                if name not in known:
+                    db.execute("DELETE FROM watermark WHERE database = ?", (name,))
+                    db.execute("DELETE FROM pending WHERE database = ?", (name,))
+
+    def orphans(self, found: set[Key], now: float) -> list[tuple[Key, float]]:
+        """Note which files nobody refers to; give each with the time since when."""
+        with self.change() as db:
+            known = {
+                Key(database, name): since
+                for database, name, since in db.execute("SELECT * FROM orphan").fetchall()
+            }
+            gone = [key for key in known if key not in found]
+            db.executemany("DELETE FROM orphan WHERE database = ? AND name = ?", gone)
+            db.executemany(
+                "INSERT INTO orphan VALUES (?, ?, ?)",
+                ((key.database, key.name, now) for key in found if key not in known),
+            )
+        return sorted((key, known.get(key, now)) for key in found)
+
+    def fact(self, name: str) -> str:
+        with self.lock:
+            row = self.db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def note(self, name: str, value: str) -> None:
+        with self.change() as db:
+            db.execute(
+                "INSERT INTO fact VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET "
+                "value = excluded.value", (name, value),
+            )  # fmt: skip

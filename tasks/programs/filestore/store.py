@@ -1,0 +1,206 @@
+"""The files here: written beside, judged, renamed; and the trash.
+
+Nothing takes its final name before its content is what the name says, and nothing that is here and
+right is ever written again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import shutil
+import threading
+import time
+from typing import Iterable, Iterator  # Python 3.8
+
+from .names import DIGEST, FOLDER, Key, is_database
+from .origin import Answer
+
+BUFFER = 1 << 20
+
+
+def sha1_of(path: str) -> str:
+    """Say the sha1 of a file; the empty string when it cannot be read."""
+    digest = hashlib.sha1()  # noqa: S324  # Odoo's own choice
+    view = memoryview(bytearray(BUFFER))
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while got := file.readinto(view):
+                digest.update(view[:got])
+    except OSError:
+        return ""
+    return digest.hexdigest()
+
+
+class Store:
+    """One filestore; each thread that writes has a stage of its own."""
+
+    def __init__(self, root: str, work: str, trash: str) -> None:
+        self.root, self.work, self.trash = root, work, trash
+        self.local = threading.local()
+        self.dirty = False
+        os.makedirs(root, exist_ok=True)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Remove the stages of processes that are no more."""
+        stages = os.path.join(self.work, "stage")
+        os.makedirs(stages, exist_ok=True)
+        for name in os.listdir(stages):
+            if not os.path.exists(f"/proc/{name.split('-')[0]}"):
+                shutil.rmtree(os.path.join(stages, name), ignore_errors=True)
+
+    def path(self, key: Key) -> str:
+        return f"{self.root}/{key.database}/{key.name}"
+
+    def stage(self) -> tuple[str, memoryview]:
+        """This thread's own folder and buffer: two writers in one folder are much slower."""
+        if not hasattr(self.local, "stage"):
+            self.local.stage = os.path.join(
+                self.work, "stage", f"{os.getpid()}-{threading.get_ident()}"
+            )
+            os.makedirs(self.local.stage, exist_ok=True)
+            self.local.buffer = memoryview(bytearray(BUFFER))
+        return self.local.stage, self.local.buffer
+
+    def has(self, key: Key, size: int | None) -> bool:
+        """Tell whether a file is here: of the right size, or else of the right content."""
+        try:
+            found = os.lstat(self.path(key)).st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return found == size or sha1_of(self.path(key)) == key.digest
+
+    def admit(self, key: Key, answer: Answer) -> bool:
+        """Write a content that is coming in; give it its name if it is what the name says."""
+        stage, buffer = self.stage()
+        beside = f"{stage}/{key.digest}"
+        digest = hashlib.sha1()  # noqa: S324
+        try:
+            file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            try:
+                for part in answer.parts(buffer):
+                    digest.update(part)
+                    _write(file, part)
+            finally:
+                os.close(file)
+            good = digest.hexdigest() == key.digest
+            if good:
+                self._settle(beside, key)
+        except BaseException:
+            _unlink(beside)
+            raise
+        if not good:
+            _unlink(beside)
+        return good
+
+    def _settle(self, beside: str, key: Key) -> None:
+        target = self.path(key)
+        self.dirty = True
+        try:
+            os.rename(beside, target)
+        except FileNotFoundError:  # the first file of its folder
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            os.rename(beside, target)
+
+    def elsewhere(self, database: str, databases: Iterable[str]) -> list[str]:
+        """Folders here that may hold a file that a database wants: the others', and the trash."""
+        folders = [f"{self.root}/{other}" for other in databases if other != database]
+        folders += [f"{self.trash}/{day}/filestore/{database}" for day in self.days()]
+        return [folder for folder in folders if os.path.isdir(folder)]
+
+    def reuse(self, key: Key, folders: Iterable[str]) -> bool:
+        """Take a file from one of these folders, if its content is right."""
+        for folder in folders:
+            candidate = f"{folder}/{key.name}"
+            if os.path.isfile(candidate) and sha1_of(candidate) == key.digest:
+                beside = f"{self.stage()[0]}/{key.digest}"
+                _unlink(beside)
+                os.link(candidate, beside)
+                self._settle(beside, key)
+                return True
+        return False
+
+    def days(self) -> list[str]:
+        """The days of the trash, the newest first."""
+        try:
+            return sorted(os.listdir(self.trash), reverse=True)
+        except FileNotFoundError:
+            return []
+
+    def sync(self, *, always: bool = False) -> None:
+        """Wait until all that was written is on the disk, by other processes too with `always`."""
+        if not (self.dirty or always):
+            return
+        self.dirty = False
+        folder = os.open(self.root, os.O_RDONLY)
+        try:
+            if ctypes.CDLL(None, use_errno=True).syncfs(folder) != 0:
+                raise OSError(ctypes.get_errno(), "syncfs failed", self.root)
+        finally:
+            os.close(folder)
+
+    def databases(self) -> list[str]:
+        """Folders of databases that are here."""
+        with os.scandir(self.root) as entries:
+            return sorted(e.name for e in entries if is_database(e.name) and e.is_dir())
+
+    def folders(self, database: str) -> list[str]:
+        """The folders of a database that hold files."""
+        try:
+            return sorted(f for f in os.listdir(f"{self.root}/{database}") if FOLDER.match(f))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def listed(self, database: str, folder: str) -> set[str]:
+        """What a folder holds, whatever it is."""
+        try:
+            return set(os.listdir(f"{self.root}/{database}/{folder}"))
+        except (FileNotFoundError, NotADirectoryError):
+            return set()
+
+    def names(self, database: str) -> Iterator[Key]:
+        """Every file of a database that is here."""
+        for folder in self.folders(database):
+            for name in self.listed(database, folder):
+                if DIGEST.match(name):
+                    yield Key(database, f"{folder}/{name}")
+
+    def discard(self, keys: Iterable[Key], *, kind: str = "filestore") -> int:
+        """Move files to the trash of today."""
+        day = time.strftime("%Y-%m-%d")
+        moved = 0
+        for key in keys:
+            target = os.path.join(self.trash, day, kind, key.path)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(self.path(key), target)
+                moved += 1
+        self.dirty = True
+        return moved
+
+    def remove_empty(self, database: str) -> None:
+        """Remove the folders of a dropped database that are empty now."""
+        for folder, _, _ in os.walk(f"{self.root}/{database}", topdown=False):
+            with contextlib.suppress(OSError):  # not empty
+                os.rmdir(folder)
+
+    def purge(self, retention_days: float) -> int:
+        """Delete the days of the trash that are older than the retention."""
+        oldest = time.strftime("%Y-%m-%d", time.localtime(time.time() - retention_days * 86400))
+        old = [day for day in self.days() if day[:2] == "20" and day < oldest]
+        for day in old:
+            shutil.rmtree(os.path.join(self.trash, day))
+        return len(old)
+
+
+def _write(file: int, part: memoryview) -> None:
+    while part:
+        part = part[os.write(file, part) :]
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)

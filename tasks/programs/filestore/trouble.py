@@ -1,0 +1,31 @@
+"""What can go wrong here, sorted by what is done next."""
+
+from __future__ import annotations
+
+
+class Trouble(Exception):
+    """A sentence for the operator, and what to do next."""
+
+    status = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message, self.hint = message, hint
+
+
+class OriginAway(Trouble):
+    """The origin does not answer: try again."""
+
+    status = 75
+
+
+class ClusterAway(Trouble):
+    """PostgreSQL does not answer, or cancelled a query: try again."""
+
+    status = 76
+
+
+class Refusal(Trouble):
+    """Going on would lose or break something: decide."""
+
+    status = 77

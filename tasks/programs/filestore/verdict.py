@@ -1,0 +1,100 @@
+"""Do database and files agree: measured now, with the losses by name."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+
+from . import questions
+from .decide import ABSENT, BAD, LOST, QUEUED
+from .engine import Engine
+from .state import Pending
+from .trouble import ClusterAway
+
+NAMED = 1000
+WHY = {
+    QUEUED: "not fetched yet",
+    ABSENT: "not at the origin; a collector may have taken it, or it is lost",
+    LOST: "lost at the origin",
+    BAD: "spoiled at the origin",
+}
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A document whose file is not here."""
+
+    database: str
+    attachment: int
+    name: str
+    record: str
+    author: str
+    created: str
+    file: str
+    why: str
+
+
+@dataclass
+class Verdict:
+    """One database: how many files, what is missing, and up to where both agree."""
+
+    database: str
+    rows: int = 0
+    missing: int = 0
+    wrong: int = 0
+    read_lsn: str = ""
+    agreed_lsn: str = ""
+    agreed_age_seconds: float | None = None
+    oldest_pending_seconds: float = 0.0
+    losses: list[Loss] = field(default_factory=list)
+    unread: str = ""
+
+    def facts(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def verdicts(engine: Engine) -> list[Verdict]:
+    """Judge every database by what the engine knows; nothing is read from the origin."""
+    return [_of(engine, database) for database in engine.databases()]
+
+
+def _of(engine: Engine, database: str) -> Verdict:
+    mark, pending = engine.state.watermark(database), engine.state.pending(database)
+    now = time.time()
+    verdict = Verdict(
+        database,
+        missing=sum(each.state != BAD for each in pending),
+        wrong=sum(each.state == BAD for each in pending),
+        oldest_pending_seconds=max((now - each.first_seen for each in pending), default=0.0),
+    )
+    if mark is not None:
+        verdict.read_lsn, verdict.agreed_lsn = mark.lsn, mark.agreed_lsn
+        verdict.agreed_age_seconds = now - mark.agreed_at if mark.agreed_at else None
+    try:
+        if mark is None or mark.guard.table_oid != "0":
+            verdict.rows = int(engine.cluster.ask(database, questions.COUNT)[0][0] or 0)
+            verdict.losses = losses(engine, database, pending[:NAMED])
+    except ClusterAway as error:
+        verdict.unread = error.message
+    return verdict
+
+
+def losses(engine: Engine, database: str, pending: list[Pending]) -> list[Loss]:
+    """Name the documents behind the files that are missing."""
+    if not pending:
+        return []
+    why = {each.key.name: each.why or WHY[each.state] for each in pending}
+    rows = engine.cluster.ask(database, questions.documents(list(why)))
+    return [
+        Loss(
+            database,
+            int(number or 0),
+            str(name),
+            str(record),
+            str(author),
+            str(created),
+            str(file),
+            why[str(file)],
+        )
+        for number, name, record, author, created, file in rows
+    ]

@@ -1,0 +1,56 @@
+"""Do database and files agree: what the engine said of one database, and what it means."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One database: its files, those that are missing or wrong, and up to where both agree."""
+
+    database: str
+    rows: int
+    missing: int
+    wrong: int
+    agreed_lsn: str
+    agreed_age_seconds: float | None
+    oldest_pending_seconds: float
+
+    @property
+    def whole(self) -> bool:
+        return not self.missing and not self.wrong and bool(self.agreed_lsn)
+
+    def __str__(self) -> str:
+        """
+        >>> print(Verdict("shop", 7, 0, 0, "0/5000", 3.2, 0.0))
+        shop: 7 files whole up to 0/5000, 3 s ago
+        >>> print(Verdict("shop", 7, 2, 1, "", None, 90.0))
+        shop: 2 of 7 files missing, 1 wrong, the oldest for 90 s; never seen whole
+        """
+        since = (
+            f"{self.agreed_lsn}, {self.agreed_age_seconds or 0:.0f} s ago"
+            if self.agreed_lsn
+            else ""
+        )
+        if self.whole:
+            return f"{self.database}: {self.rows} files whole up to {since}"
+        return (
+            f"{self.database}: {self.missing} of {self.rows} files missing, {self.wrong} wrong, "
+            f"the oldest for {self.oldest_pending_seconds:.0f} s; "
+            + (f"whole up to {since}" if since else "never seen whole")
+        )
+
+
+def read(facts: Mapping[str, Any]) -> Verdict:
+    """Read what the engine said of a database."""
+    return Verdict(**{name: facts[name] for name in Verdict.__dataclass_fields__})
+
+
+def sentence(verdicts: Sequence[Verdict]) -> str:
+    """Say it of all databases that have files.
+
+    >>> sentence([])
+    'no database has files'
+    """
+    return "; ".join(str(each) for each in verdicts if each.rows) or "no database has files"
