@@ -19,12 +19,12 @@ def promote(instance: OdooInstance, *, origin_is_down: bool = False, reason: str
 
 
 def take_over(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> Exposure:
-    recovery = instance.recovery
+    recovery, loss_accepted = instance.recovery, origin_is_down and bool(reason.strip())
 
     guard.require_ready_to_serve(instance)
-    lossless = fence.fence_origin(instance, origin_is_down=origin_is_down)
+    lossless = fence.fence_origin(instance, loss_accepted=loss_accepted)
     exposure = guard.measure_exposure(instance, lossless=lossless)
-    guard.require_accepted(instance, exposure, origin_is_down=origin_is_down, reason=reason)
+    guard.require_accepted(instance, exposure, loss_accepted=loss_accepted)
 
     schedules.pause(instance)
     guard.note_failover(instance, exposure, reason=reason)

@@ -105,44 +105,44 @@ def require_received(giver: Place, taker: Place) -> Lsn:
 
 
 @step("fence the origin of {instance.name}", retries=0)
-def fence_origin(instance: OdooInstance, *, origin_is_down: bool) -> bool:
+def fence_origin(instance: OdooInstance, *, loss_accepted: bool) -> bool:
     """Keep the origin from serving, if it answers; tell whether the move is lossless.
 
-    Odoo stops first, so that the last files can follow before PostgreSQL hands over.
+    Odoo stops first, so that the last files can follow before PostgreSQL hands over. An origin
+    whose PostgreSQL is down is left as it is, where the failover is going to be refused.
     """
     origin, recovery = instance.origin, instance.recovery
     if not answers(origin):
         return False
-    if not look(origin).is_primary:
+    if look(origin).is_primary and not look(recovery).is_primary:
+        _require_streaming(instance, loss_accepted=loss_accepted)
+        with closed(origin):
+            _fetch_last_files(instance, loss_accepted=loss_accepted)
+            demote(instance, origin, recovery)
+        return True
+    lossless = _clean(origin) and _has_it_all(origin, recovery)
+    if lossless or loss_accepted or look(recovery).is_primary:
         hold_former(instance, origin)
-        return _clean(origin) and _has_it_all(origin, recovery)
-    if look(recovery).is_primary:
-        hold_former(instance, origin)
-        return False
-    _require_streaming(instance, origin_is_down=origin_is_down)
-    with closed(origin):
-        _fetch_last_files(instance, origin_is_down=origin_is_down)
-        demote(instance, origin, recovery)
-    return True
+    return lossless
 
 
-def _require_streaming(instance: OdooInstance, *, origin_is_down: bool) -> None:
+def _require_streaming(instance: OdooInstance, *, loss_accepted: bool) -> None:
     """Refuse to stop a healthy origin whose standby does not follow it."""
     origin, recovery = instance.origin, instance.recovery
     if not replication.is_streaming(instance, recovery, origin):
         raise Refused(
             f"{origin} answers and accepts writes, and {recovery} does not follow it"
-            + (": origin_is_down is not true" if origin_is_down else ""),
+            + (": origin_is_down is not true" if loss_accepted else ""),
             hint="mend the replication first (check says why); or stop the origin for good and "
             "run failover with origin_is_down",
         )
 
 
-def _fetch_last_files(instance: OdooInstance, *, origin_is_down: bool) -> None:
+def _fetch_last_files(instance: OdooInstance, *, loss_accepted: bool) -> None:
     try:
         filestore.pull(instance, "filestore")
     except (Unreachable, CommandFailed, Refused) as error:
-        if not origin_is_down:
+        if not loss_accepted:
             raise
         log().warning("the last files could not be fetched: %s", error.message)
 

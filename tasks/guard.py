@@ -129,12 +129,10 @@ def sample_link(instance: OdooInstance) -> None:
 
 
 @step("require a yes to the exposure of {instance.name}")
-def require_accepted(
-    instance: OdooInstance, exposure: Exposure, *, origin_is_down: bool, reason: str
-) -> None:
+def require_accepted(instance: OdooInstance, exposure: Exposure, *, loss_accepted: bool) -> None:
     """Refuse to lose anything that nobody has agreed to lose."""
     log().info("exposure of %s: %s", instance.name, exposure)
-    if exposure.lossless or (origin_is_down and reason.strip()):
+    if exposure.lossless or loss_accepted:
         return
     raise Refused(
         f"{instance.origin} does not answer (or stopped uncleanly); failing over now may lose: "
