@@ -41,7 +41,8 @@ def apply(instances: list[OdooInstance], *, pool: str, prune: bool) -> Iterator[
             yield from _block(instance)
             document = str(_load(instance.name)._block_document_id)  # noqa: SLF001  # no other way
             for wanted in plan.deployments(instance):
-                yield from _deployment(client, wanted, document, pool)
+                yield from _deployment(client, wanted, {"instance": {"$ref": document}}, pool)
+        yield from _deployment(client, plan.board(instances), {}, pool)
         yield from _strangers(client, instances, prune=prune)
 
 
@@ -122,13 +123,13 @@ def _differences(old: object, new: object, path: str = "") -> Iterator[str]:
 
 
 def _deployment(
-    client: SyncPrefectClient, wanted: Wanted, document: str, pool: str
+    client: SyncPrefectClient, wanted: Wanted, fixed: dict[str, Any], pool: str
 ) -> Iterator[str]:
     found = Flow.from_source(source=str(ROOT), entrypoint=wanted.entrypoint)
     flow = cast("Flow[..., Any]", found)
     full = f"{flow.name}/{wanted.name}"
     existing = _existing(client, full)
-    parameters = {"instance": {"$ref": document}, **wanted.parameters}
+    parameters = {**fixed, **wanted.parameters}
     form = flow.parameters.model_dump_json()
     version = wanted.fingerprint(pool, sys.executable, str(ROOT), flow.description or "", form)
     if existing and existing.version == version and existing.parameters == parameters:
@@ -162,7 +163,9 @@ def _schedules(wanted: Wanted, existing: DeploymentResponse | None) -> list[Any]
     """A new instance's schedules wait for `replicate`; an old one's stay as they are."""
     if not wanted.every_seconds:
         return []
-    active = bool(existing and any(schedule.active for schedule in existing.schedules))
+    active = not wanted.instance or bool(
+        existing and any(schedule.active for schedule in existing.schedules)
+    )
     schedule = Interval(
         wanted.interval, anchor_date=wanted.anchor, timezone="UTC", active=active, slug=wanted.flow
     )
@@ -182,6 +185,7 @@ def _strangers(
 ) -> Iterator[str]:
     """Report what belongs to instances that the inventory does not know; remove it if told to."""
     known = {(wanted.name, wanted.instance) for i in instances for wanted in plan.deployments(i)}
+    known.add((plan.board(instances).name, ""))
     for deployment in read_deployments(client, DeploymentFilterTags(all_=[MANAGED])):
         owner = next((t.removeprefix(OWNER) for t in deployment.tags if t.startswith(OWNER)), "")
         if (deployment.name, owner) in known:

@@ -9,7 +9,7 @@ from tasks.schedules import SCHEDULED, tag
 
 PROCEDURES, SYNC = "procedures", "sync"
 ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
-BY_HAND = ("replicate", "build_service", "failover", "failback")
+BY_HAND = ("replicate", "build_service", "failover", "failback", "check")
 KINDS = ("filestore", "sources", "requirements")
 
 
@@ -34,7 +34,10 @@ class Wanted:
 
     @property
     def tags(self) -> list[str]:
-        return [tag(self.instance), *([SCHEDULED] if self.every_seconds else [])]
+        return [
+            *([tag(self.instance)] if self.instance else []),
+            *([SCHEDULED] if self.every_seconds else []),
+        ]
 
     @property
     def interval(self) -> timedelta:
@@ -74,4 +77,10 @@ def deployments(instance: OdooInstance) -> list[Wanted]:
         )
         for kind in KINDS
     ]
-    return [*buttons, *copies, Wanted("check", name, name, SYNC, {}, schedules.check_seconds)]
+    return [*buttons, *copies]
+
+
+def board(instances: list[OdooInstance]) -> Wanted:
+    """One run that measures all instances, as often as the most impatient of them wants."""
+    every = min((each.schedules.check_seconds for each in instances), default=600)
+    return Wanted("board", "all-instances", "", PROCEDURES, {}, every)
