@@ -8,11 +8,8 @@ from blocks.instance import OdooInstance
 from tasks import events, filestore, guard, lock
 
 
-@flow(
-    name="rsync-filestore",
-    flow_run_name="copy the {kind} of {instance.name}",
-    on_failure=[events.tell_refused],
-)
+@flow(name="rsync-filestore", flow_run_name="copy the {kind} of {instance.name}",
+      on_failure=[events.tell_refused])  # fmt: skip
 def rsync_filestore(
     instance: OdooInstance, kind: Literal["filestore", "sources", "requirements"] = "filestore"
 ) -> None:
