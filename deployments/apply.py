@@ -18,19 +18,22 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.schedules import Interval
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
-from pydantic import BaseModel, HttpUrl, ValidationError
+from pydantic import BaseModel, HttpUrl, SecretStr, ValidationError
 
 from blocks.host import Host
 from blocks.instance import OdooInstance
-from deployments import plan
+from deployments import automations, plan
 from deployments.plan import PROCEDURES, SYNC, Wanted
-from tasks.schedules import MANAGED, OWNER, SCHEDULED, read_deployments
+from tasks.schedules import read_deployments
+from tasks.tags import MANAGED, OWNER, SCHEDULED
 
 ROOT = Path(__file__).parents[1]
 PRIORITY = {PROCEDURES: 1, SYNC: 10}
 
 
-def apply(instances: list[OdooInstance], *, pool: str, prune: bool) -> Iterator[str]:
+def apply(
+    instances: list[OdooInstance], receivers: dict[str, SecretStr], *, pool: str, prune: bool
+) -> Iterator[str]:
     """Make Prefect agree with the inventory; yield a sentence for each change."""
     for block in (Host, OdooInstance):
         block._logo_url = _logo()  # noqa: SLF001  # where Prefect looks for it
@@ -43,6 +46,7 @@ def apply(instances: list[OdooInstance], *, pool: str, prune: bool) -> Iterator[
             for wanted in plan.deployments(instance):
                 yield from _deployment(client, wanted, {"instance": {"$ref": document}}, pool)
         yield from _deployment(client, plan.board(instances), {}, pool)
+        yield from automations.notify(client, instances, receivers)
         yield from _strangers(client, instances, prune=prune)
 
 

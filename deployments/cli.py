@@ -120,7 +120,9 @@ def _apply(
         secrets.save()
         _print(f"made passwords in {secrets.path}: {', '.join(secrets.invented)}")
     changes = 0
-    for sentence in apply(instances, pool=settings.work_pool, prune=given.prune):
+    for sentence in apply(
+        instances, secrets.receivers(), pool=settings.work_pool, prune=given.prune
+    ):
         _print(sentence)
         changes += not sentence.startswith("not in the inventory")
     if not changes:

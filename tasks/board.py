@@ -23,7 +23,8 @@ from tasks.read.board import Limits, Measured, alarms, verdict
 from tasks.read.lsn import Lsn
 from tasks.read.plan import Procedure
 from tasks.report import slug
-from tasks.schedules import MANAGED, read_deployments
+from tasks.schedules import read_deployments
+from tasks.tags import MANAGED
 from tasks.text import board as words
 from tasks.text import plan as pages
 from tasks.text.board import Judged

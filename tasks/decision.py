@@ -23,7 +23,7 @@ from tasks import bare, plan, record
 from tasks.policy import log, step
 from tasks.read.plan import Plan, Procedure
 from tasks.report import Report, publish_text
-from tasks.schedules import OWNER
+from tasks.tags import OWNER
 from tasks.text import plan as words
 from tasks.timing import Stopwatch
 

@@ -12,11 +12,11 @@ from blocks.instance import OdooInstance, Place
 from tasks import bare, record
 from tasks.filestore import Kind
 from tasks.policy import step
-from tasks.schedules import OWNER
+from tasks.tags import OWNER
 
 PREFIX = "relevo."
 RESOURCE = "relevo.instance."
-SYNCED, RESTING, REGISTERED = "relevo.sync.succeeded", "relevo.sync.resting", "relevo.registered"
+SYNCED, RESTING, AWAITED = "relevo.sync.succeeded", "relevo.sync.resting", "relevo.sync.awaited"
 SERVED = "served-elsewhere"
 FACES = {
     SERVED: "another place serves the customers",
@@ -52,8 +52,6 @@ def tell_served(instance: OdooInstance, place: Place) -> None:
         return
     said = f"{instance.name} is served from {place} now"
     tell(instance.name, SERVED, said)
-    if place.kind == "recovery":
-        tell(instance.name, RESTING, f"files are not copied from {instance.origin} while it is out")
     record.write(instance.recovery, instance, "told", {**kept, "served": place.kind})
 
 
