@@ -115,6 +115,18 @@ class Schedules(BaseModel):
     check_seconds: int = Field(default=600, ge=60, description="Between checks.")
 
 
+class Alarms(BaseModel):
+    """When somebody is told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lag_mb: int = Field(default=256, ge=1, description="MB of WAL that the standby may lag behind.")
+    lag_seconds: int = Field(default=900, ge=1, description="Seconds that it may lag behind.")
+    sync_minutes: int = Field(
+        default=30, ge=1, description="Minutes without a good copy of the files."
+    )
+
+
 class OdooInstance(Block):
     """One replicated Odoo server: where it lives and where it is recovered."""
 
@@ -135,6 +147,7 @@ class OdooInstance(Block):
     certificate: Certificate | None = Field(default=None, description="None: plain HTTP.")
     filestore: Filestore = Field(default_factory=Filestore, description="Files and trash.")
     schedules: Schedules = Field(default_factory=Schedules, description="How often.")
+    alarms: Alarms = Field(default_factory=Alarms, description="When somebody is told.")
 
     def opposite(self, place: Place) -> Place:
         """The other end."""

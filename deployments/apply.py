@@ -18,31 +18,36 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.schedules import Interval
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
-from pydantic import BaseModel, HttpUrl, ValidationError
+from pydantic import BaseModel, HttpUrl, SecretStr, ValidationError
 
 from blocks.host import Host
 from blocks.instance import OdooInstance
-from deployments import plan
+from deployments import automations, plan
 from deployments.plan import PROCEDURES, SYNC, Wanted
-from tasks.schedules import MANAGED, OWNER, read_deployments
+from tasks.schedules import read_deployments
+from tasks.tags import MANAGED, OWNER
 
 ROOT = Path(__file__).parents[1]
 PRIORITY = {PROCEDURES: 1, SYNC: 10}
 
 
-def apply(instances: list[OdooInstance], *, pool: str, prune: bool) -> Iterator[str]:
+def apply(
+    instances: list[OdooInstance], receivers: dict[str, SecretStr], *, pool: str, prune: bool
+) -> Iterator[str]:
     """Make Prefect agree with the inventory; yield a sentence for each change."""
     for block in (Host, OdooInstance):
         block._logo_url = _logo()  # noqa: SLF001  # where Prefect looks for it
         block.register_type_and_schema()
     with get_client(sync_client=True) as client:
         yield from _pool(client, pool)
+        documents: dict[str, dict[str, Any]] = {}
         for instance in instances:
             yield from _block(instance)
             document = str(_load(instance.name)._block_document_id)  # noqa: SLF001  # no other way
-            for owner, wanted in plan.everything(instances):
-                if owner is instance:
-                    yield from _deployment(client, wanted, document, pool)
+            documents[instance.name] = {"instance": {"$ref": document}}
+        for wanted in plan.everything(instances):
+            yield from _deployment(client, wanted, documents.get(wanted.instance, {}), pool)
+        yield from automations.notify(client, instances, receivers)
         yield from _strangers(client, instances, prune=prune)
 
 
@@ -123,13 +128,13 @@ def _differences(old: object, new: object, path: str = "") -> Iterator[str]:
 
 
 def _deployment(
-    client: SyncPrefectClient, wanted: Wanted, document: str, pool: str
+    client: SyncPrefectClient, wanted: Wanted, fixed: dict[str, Any], pool: str
 ) -> Iterator[str]:
     found = Flow.from_source(source=str(ROOT), entrypoint=wanted.entrypoint)
     flow = cast("Flow[..., Any]", found)
     full = f"{flow.name}/{wanted.name}"
     existing = _existing(client, full)
-    parameters = {"instance": {"$ref": document}, **wanted.parameters}
+    parameters = {**fixed, **wanted.parameters}
     form = flow.parameters.model_dump_json()
     version = wanted.fingerprint(pool, sys.executable, str(ROOT), flow.description or "", form)
     if existing and existing.version == version and existing.parameters == parameters:
@@ -183,7 +188,7 @@ def _strangers(
     client: SyncPrefectClient, instances: list[OdooInstance], *, prune: bool
 ) -> Iterator[str]:
     """Report what belongs to instances that the inventory does not know; remove it if told to."""
-    known = {(wanted.name, wanted.instance) for _, wanted in plan.everything(instances)}
+    known = {(wanted.name, wanted.instance) for wanted in plan.everything(instances)}
     for deployment in read_deployments(client, DeploymentFilterTags(all_=[MANAGED])):
         owner = next((t.removeprefix(OWNER) for t in deployment.tags if t.startswith(OWNER)), "")
         if (deployment.name, owner) in known:

@@ -15,9 +15,10 @@ from typing import Any
 
 from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
-from tasks import bare, journal, plan
+from tasks import bare, board, journal, plan
 from tasks.look import look, try_look
 from tasks.read.plan import Plan, Procedure
+from tasks.text import board as board_words
 from tasks.text import plan as words
 from tasks.text.by_hand import Language
 
@@ -141,3 +142,18 @@ def _status(instance: OdooInstance) -> str:
     ]
     served = "BOTH: " + " and ".join(serves) if len(serves) > 1 else "".join(serves) or "nobody"
     return f"{instance.name:<24} {seen:<10} {recovery!s:<10} {served}"
+
+
+def check(instances: list[OdooInstance], textfile: Path | None) -> int:
+    """Measure all, say it as Nagios wants it, and leave a file for Prometheus."""
+    with bare.without_server():
+        rows = board.measure(instances)
+    code, line = board_words.nagios(rows)
+    print(line)  # noqa: T201
+    for seen, colour, why in rows:
+        print(f"{colour:<6} {seen.instance:<24} {'; '.join(why)}")  # noqa: T201
+    if textfile is not None:
+        beside = textfile.with_name(f".{textfile.name}.new")
+        beside.write_text(board_words.metrics(rows))
+        beside.replace(textfile)
+    return code

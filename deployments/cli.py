@@ -76,6 +76,11 @@ def _parser() -> argparse.ArgumentParser:
     apply.add_argument("--prune", action="store_true", help="remove what the inventory has not")
     commands.add_parser("list", help="show the instances of the inventory")
     commands.add_parser("status", help="show who serves each instance, asked of the clusters")
+    check = commands.add_parser(
+        "check", help="say what could be failed over now, as Nagios reads it"
+    )
+    check.add_argument("instance", nargs="?", help="default: all of the inventory")
+    check.add_argument("--textfile", type=Path, help="for node_exporter's textfile collector")
     shown = commands.add_parser("plan", help="show what would be done, and change nothing")
     shown.add_argument("procedure", choices=("failover", "failback"))
     shown.add_argument("instance")
@@ -116,7 +121,9 @@ def _apply(
         secrets.save()
         _print(f"made passwords in {secrets.path}: {', '.join(secrets.invented)}")
     changes = 0
-    for sentence in apply(instances, pool=settings.work_pool, prune=given.prune):
+    for sentence in apply(
+        instances, secrets.receivers(), pool=settings.work_pool, prune=given.prune
+    ):
         _print(sentence)
         changes += not sentence.startswith("not in the inventory")
     if not changes:
@@ -174,6 +181,14 @@ def _status(
     return 0
 
 
+def _check(
+    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
+) -> int:
+    del settings
+    chosen = [_chosen(given, instances, secrets)] if given.instance else instances
+    return break_glass.check(chosen, given.textfile)
+
+
 def _chosen(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets
 ) -> OdooInstance:
@@ -211,6 +226,7 @@ COMMANDS = {
     "run": _run,
     "status": _status,
     "plan": _plan,
+    "check": _check,
     "failover": _fail,
     "failback": _fail,
 }

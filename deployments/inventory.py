@@ -13,6 +13,7 @@ from blocks.cluster import Cluster
 from blocks.errors import Refused
 from blocks.host import Host
 from blocks.instance import (
+    Alarms,
     Certificate,
     Dns,
     Filestore,
@@ -120,6 +121,7 @@ class InstanceEntry(Entry):
     certificate: Certificate | None = None
     filestore: Filestore = Filestore()
     schedules: Schedules = Schedules()
+    alarms: Alarms = Alarms()
     replication: ReplicationEntry = ReplicationEntry()
     guard: Guard = Guard()
 
@@ -270,6 +272,7 @@ def _instance(
         certificate=entry.certificate,
         filestore=entry.filestore,
         schedules=entry.schedules,
+        alarms=entry.alarms,
     )
 
 

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from blocks.instance import OdooInstance
-from tasks.schedules import SCHEDULED, tag
+from tasks.tags import SCHEDULED, tag
 
 PROCEDURES, SYNC = "procedures", "sync"
 ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
-BY_HAND = ("replicate", "build_service", "failover", "failback", "restore_filestore")
+BY_HAND = ("replicate", "build_service", "failover", "failback", "check", "restore_filestore")
 KINDS = ("filestore", "sources", "requirements")
 
 
@@ -36,8 +36,8 @@ class Wanted:
 
     @property
     def tags(self) -> list[str]:
-        scheduled = self.every_seconds and not self.always
-        return [tag(self.instance), *([SCHEDULED] if scheduled else [])]
+        copies = [SCHEDULED] if self.every_seconds and not self.always else []
+        return [*([tag(self.instance)] if self.instance else []), *copies]
 
     @property
     def interval(self) -> timedelta:
@@ -78,11 +78,10 @@ def deployments(instance: OdooInstance) -> list[Wanted]:
         for kind in KINDS
     ]
     reconcile = Wanted("reconcile_filestore", name, name, SYNC, {}, schedules.reconcile_seconds)
-    check = Wanted("check", name, name, SYNC, {}, schedules.check_seconds)
-    return [*buttons, *copies, reconcile, check]
+    return [*buttons, *copies, reconcile]
 
 
-def followers(instances: Sequence[OdooInstance]) -> list[tuple[OdooInstance, Wanted]]:
+def followers(instances: Sequence[OdooInstance]) -> list[Wanted]:
     """One follower for each recovery host, registered with the first of its instances.
 
     It is no copy of one instance: a failover of that one does not stop it.
@@ -91,19 +90,22 @@ def followers(instances: Sequence[OdooInstance]) -> list[tuple[OdooInstance, Wan
     for instance in instances:
         first.setdefault(instance.recovery.host.name, instance)
     return [
-        (
-            instance,
-            Wanted(
-                "follow_filestore", host, instance.name, SYNC,
-                {"watch_seconds": instance.schedules.follow_seconds - 30},
-                instance.schedules.follow_seconds, always=True,
-            ),
+        Wanted(
+            "follow_filestore", host, instance.name, SYNC,
+            {"watch_seconds": instance.schedules.follow_seconds - 30},
+            instance.schedules.follow_seconds, always=True,
         )
         for host, instance in first.items()
     ]  # fmt: skip
 
 
-def everything(instances: Sequence[OdooInstance]) -> list[tuple[OdooInstance, Wanted]]:
+def board(instances: Sequence[OdooInstance]) -> Wanted:
+    """One run that measures all instances, as often as the most impatient of them wants."""
+    every = min((each.schedules.check_seconds for each in instances), default=600)
+    return Wanted("board", "all-instances", "", PROCEDURES, {}, every, always=True)
+
+
+def everything(instances: Sequence[OdooInstance]) -> list[Wanted]:
     """All that Prefect is told of an inventory."""
-    own = [(instance, wanted) for instance in instances for wanted in deployments(instance)]
-    return own + followers(instances)
+    own = [wanted for instance in instances for wanted in deployments(instance)]
+    return [*own, *followers(instances), board(instances)]

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from blocks.errors import Refused
 
+NOTIFY = "notify"  # no instance may have this name
+
 
 class InstanceSecrets(BaseModel):
     """Passwords of an instance's roles, what signs its receipts, its DNS provider's options."""
@@ -53,6 +55,10 @@ class Secrets:
 
     def of(self, name: str) -> InstanceSecrets:
         """The secrets of one instance; passwords that are missing are invented."""
+        if name == NOTIFY:
+            raise Refused(
+                f"no instance may be called {NOTIFY}", hint="that entry names who is told of alarms"
+            )
         mine = self._raw.setdefault(name, {})
         for field in ("replication", "rewind", "signing"):
             if field not in mine:
@@ -67,6 +73,11 @@ class Secrets:
                 f"{self.path}: {name}: {places}: not a usable secret",
                 hint="passwords are at least 8 printable ASCII characters, in quotes",
             ) from None
+
+    def receivers(self) -> dict[str, SecretStr]:
+        """Who is told: names, and where to, which holds passwords."""
+        said = self._raw.get(NOTIFY, {})
+        return {name: SecretStr(str(url)) for name, url in said.items()}
 
     def save(self) -> None:
         """Write the invented passwords down, whole or not at all."""

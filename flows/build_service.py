@@ -3,7 +3,7 @@
 from prefect import flow
 
 from blocks.instance import OdooInstance
-from tasks import lock, service
+from tasks import lock, record, service
 
 
 @flow(name="build-service", flow_run_name="build Odoo of {instance.name} on {instance.recovery}")
@@ -25,3 +25,4 @@ def build(instance: OdooInstance) -> None:
     service.install_site(instance)
 
     service.dry_run(instance)
+    record.stamp(instance.recovery, instance, "verified")

@@ -4,7 +4,7 @@ from prefect import flow
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
-from tasks import guard, readiness
+from tasks import board, guard, readiness
 from tasks.report import Report, publish
 
 
@@ -12,10 +12,12 @@ from tasks.report import Report, publish
 def check(instance: OdooInstance) -> Report:
     """Say whether a failover of this instance would work now, and what speaks against it.
 
-    Changes nothing and takes no lock. Fails when something is not as it should be.
+    Changes nothing and takes no lock. Fails when something is not as it should be. Draws up the
+    pages by which a failover and a failback can be done by hand, in English and Spanish.
     """
     guard.sample_link(instance)
     facts, wrong = readiness.measure(instance)
+    board.write_pages(instance)
 
     report = publish(
         Report(title=f"{instance.name}: {'red' if wrong else 'green'}", facts=facts),

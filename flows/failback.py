@@ -8,6 +8,7 @@ from tasks import (
     cluster,
     decision,
     dns,
+    events,
     fence,
     filestore,
     guard,
@@ -79,6 +80,7 @@ def failback(
         service.disable_site(instance)
         settle(instance)
         missing = filestore.find_missing(instance, origin)
+        events.tell_served(instance, origin)
 
     report = publish(
         Report(

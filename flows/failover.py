@@ -4,7 +4,7 @@ from prefect import flow
 
 from blocks.instance import OdooInstance
 from flows.promote import take_over
-from tasks import decision, dns, filestore, lock, service
+from tasks import decision, dns, events, filestore, lock, record, service
 from tasks.decision import Decide
 from tasks.report import Report, publish
 
@@ -59,6 +59,8 @@ def failover(
         names = dns.point(instance, recovery)
         agreed = filestore.judge(instance)
         missing = filestore.find_missing(instance, recovery)
+        record.stamp(recovery, instance, "rto", seconds=float(served_after))
+        events.tell_served(instance, recovery)
 
     report = publish(
         Report(

@@ -5,10 +5,11 @@ from typing import Literal
 from prefect import flow
 
 from blocks.instance import OdooInstance
-from tasks import filestore, guard, lock
+from tasks import events, filestore, guard, lock
 
 
-@flow(name="rsync-filestore", flow_run_name="copy the {kind} of {instance.name}")
+@flow(name="rsync-filestore", flow_run_name="copy the {kind} of {instance.name}",
+      on_failure=[events.tell_refused])  # fmt: skip
 def rsync_filestore(
     instance: OdooInstance, kind: Literal["filestore", "sources", "requirements"] = "filestore"
 ) -> None:
@@ -27,3 +28,4 @@ def copy(instance: OdooInstance, kind: Literal["filestore", "sources", "requirem
 
     filestore.pull(instance, kind)
     filestore.purge_trash(instance)
+    events.tell_synced(instance, kind)

@@ -23,7 +23,7 @@ from tasks import bare, plan, record
 from tasks.policy import log, step
 from tasks.read.plan import Plan, Procedure
 from tasks.report import Report, publish_text
-from tasks.schedules import OWNER
+from tasks.tags import OWNER
 from tasks.text import plan as words
 from tasks.timing import Stopwatch
 
@@ -63,7 +63,7 @@ class Yes(RunInput):
 class YesAtALoss(Yes):
     """A yes to a failover from an origin that does not answer."""
 
-    origin_is_down: bool = False
+    origin_is_down: bool
 
 
 def reach(
@@ -213,7 +213,6 @@ def form(drawn: Plan, *, wrong: str = "") -> type[Yes]:
         fields["origin_is_down"] = (
             bool,
             Field(
-                default=False,
                 title=f"{drawn.names['origin']} is down and stays down",
                 description="I have seen so by other means, and accept the loss stated above.",
             ),

@@ -13,7 +13,7 @@ from blocks.instance import OdooInstance
 from tasks import record
 from tasks.policy import log, step
 from tasks.report import slug
-from tasks.schedules import MANAGED, tag
+from tasks.tags import MANAGED, tag
 
 NAME = "runs"
 KEPT = 20

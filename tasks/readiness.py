@@ -17,11 +17,15 @@ LEAST_FREE = 0.1
 @step("measure {instance.name}")
 def measure(instance: OdooInstance) -> tuple[Facts, list[str]]:
     """Measure an instance; return facts for the report and sentences for what is wrong."""
+    return probe(instance)
+
+
+def probe(instance: OdooInstance) -> tuple[Facts, list[str]]:
     facts: Facts = {}
     wrong: list[str] = []
-    for name, probe in PROBES.items():
+    for name, ask in PROBES.items():
         try:
-            facts[name] = probe(instance)
+            facts[name] = ask(instance)
         except RelevoError as error:
             facts[name] = f"**{error.message}**"
             wrong.append(error.message)

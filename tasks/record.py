@@ -4,6 +4,7 @@ Roles are never read from here. A record tells a later run what an earlier one h
 """
 
 import json
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -42,6 +43,17 @@ def read(place: Place, instance: OdooInstance, name: str) -> dict[str, Any] | No
 
 def forget(place: Place, instance: OdooInstance, name: str) -> None:
     files.remove(place.host.shell(), path(instance, name))
+
+
+def stamp(place: Place, instance: OdooInstance, name: str, **facts: object) -> None:
+    """Write down that something has succeeded, and when (seconds since 1970)."""
+    write(place, instance, name, {"at": datetime.now(UTC).timestamp(), **facts})
+
+
+def stamped(place: Place, instance: OdooInstance, name: str) -> float | None:
+    """When something last succeeded; none if it never has."""
+    facts = read(place, instance, name)
+    return float(facts["at"]) if facts and "at" in facts else None
 
 
 def now(shell: Shell) -> str:

@@ -22,19 +22,12 @@ from prefect.context import FlowRunContext
 from prefect.states import Cancelling
 
 from blocks.instance import OdooInstance
-from tasks import bare, record
+from tasks import bare, events, record
 from tasks.policy import log, step
+from tasks.tags import SCHEDULED, tag
 
-MANAGED = "relevo"
-SCHEDULED = "scheduled"
-OWNER = "instance:"
 PAGE = 200
 UNDER_WAY = [StateType.RUNNING, StateType.PENDING, StateType.SCHEDULED]
-
-
-def tag(name: str) -> str:
-    """The tag by which an instance's deployments are found."""
-    return f"{OWNER}{name}"
 
 
 @step("pause the schedules of {instance.name}")
@@ -46,6 +39,7 @@ def pause(instance: OdooInstance) -> None:
     if bare.alone():
         _later(instance, on=False)
         return
+    events.tell(instance.name, events.RESTING, f"the copies of {instance.name} are paused")
     try:
         with get_client(sync_client=True) as client:
             deployments = _switch(client, instance, on=False)
@@ -61,6 +55,7 @@ def resume(instance: OdooInstance) -> None:
     if bare.alone():
         _later(instance, on=True)
         return
+    events.tell(instance.name, events.AWAITED, f"the copies of {instance.name} run by schedule")
     with get_client(sync_client=True) as client:
         _switch(client, instance, on=True)
 

@@ -1,5 +1,6 @@
 """The operator's desk: a real browser on the real UI, with the verbs of whoever sits there."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ OPTIONS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 240
 
 
 class Desk:
@@ -60,9 +61,16 @@ class Desk:
         )
 
     def wait_for(self, state: str) -> None:
-        """Wait until the badge at the top of the run's page shows a state."""
-        badge = self.page.get_by_role("main").get_by_text(state, exact=True).first
+        """Wait until the badge at the top of the run's page shows this state, or another end."""
+        ends = re.compile(f"^({state}|Completed|Failed|Crashed|Cancelled)$")
+        badge = self.page.get_by_role("main").get_by_text(ends).first
         expect(badge).to_be_visible(timeout=PATIENCE_SECONDS * 1000)
+        assert badge.inner_text() == state, self.stack.said(self.run)
+
+    def newest_log_first(self) -> None:
+        self.tab("Logs")
+        self.page.get_by_role("combobox", name="log sort order").click()
+        self.page.get_by_role("option", name="Newest to oldest").click()
 
     def from_menu(self, entry: str) -> Locator:
         """Choose from the menu at the top right of the run's page; return the dialog."""
@@ -79,7 +87,7 @@ class Desk:
 
     def open_report(self, key: str) -> str:
         """Open the newest artifact under a key, and read it."""
-        self.page.get_by_role("link", name=key).first.click()
+        self.page.get_by_role("link", name=key, exact=True).first.click()
         self.page.get_by_role("main").locator("a[href*='/artifacts/artifact/']").first.click()
         expect(self.page.get_by_role("main").get_by_role("table").first).to_be_visible()
         return self.page.get_by_role("main").inner_text()

@@ -77,8 +77,8 @@ def test_a_failed_step_is_found_mended_and_retried_without_another_question(
         desk.tab("Task Runs")
         expect(desk.page.get_by_text("show vps_uno on nginx of respaldo")).to_be_visible()
         desk.picture("9-failed-step")
-        desk.tab("Logs")
-        expect(desk.page.get_by_text("unknown directive").first).to_be_visible()
+        desk.newest_log_first()
+        expect(desk.page.get_by_text("unknown directive").first).to_be_visible(timeout=30_000)
         desk.picture("10-why-it-failed")
     finally:
         uno.recovery.run("rm", "-f", BROKEN)

@@ -1,0 +1,138 @@
+"""Who is told of what: Prefect's automations and notification blocks, made from the inventory.
+
+The receivers stand among the secrets, for their addresses hold passwords:
+
+    notify:
+      duty: mailtos://user:password@mail.example.com?from=relevo@example.com&to=duty@example.com
+      chat: https://chat.example.com/hook       # a POST with {"subject": ..., "body": ...}
+"""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from prefect.blocks.notifications import CustomWebhookNotificationBlock, SlackWebhook
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.events.actions import SendNotification
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.types import SecretDict
+from pydantic import SecretStr
+
+from blocks.instance import OdooInstance
+from tasks import events
+from tasks.report import slug
+
+PREFIX = "relevo: "
+SUBJECT = "Relevo: {{ event.resource['relevo.instance'] or event.resource.id }}: %s"
+BODY = "{{ event.resource['relevo.said'] or event.resource.id }}"
+
+
+def notify(
+    client: SyncPrefectClient, instances: list[OdooInstance], receivers: dict[str, SecretStr]
+) -> Iterator[str]:
+    """Make blocks and automations agree with who is to be told; yield a sentence per change."""
+    blocks: list[str] = []
+    for name, url in receivers.items():
+        document, changed = _receiver(name, url)
+        blocks.append(document)
+        if changed:
+            yield f"{changed} receiver {name}"
+    wanted = {each.name: each for each in _wanted(instances, blocks)} if blocks else {}
+    existing = {
+        each.name: each for each in client.read_automations() if each.name.startswith(PREFIX)
+    }
+    for name, automation in wanted.items():
+        before = existing.get(name)
+        if before is None:
+            client.create_automation(automation)
+            yield f"created automation {name}"
+        elif before.description != automation.description:
+            kept = automation.model_copy(update={"enabled": before.enabled})
+            client.update_automation(before.id, kept)
+            yield f"changed automation {name}"
+    for name in existing.keys() - wanted.keys():
+        client.delete_automation(existing[name].id)
+        yield f"removed automation {name}"
+
+
+def _receiver(name: str, url: SecretStr) -> tuple[str, str]:
+    """Save one receiver; return the id of its block, and whether that was a change."""
+    full = f"relevo-{slug(name)}"
+    kind = CustomWebhookNotificationBlock if _is_web(url) else SlackWebhook
+    kind.register_type_and_schema()
+    made = _web_hook(name, url) if _is_web(url) else SlackWebhook(url=url)
+    try:
+        saved: Any = kind.load(full)
+    except ValueError:
+        return str(made.save(full)), "created"
+    if _address(saved) == _address(made):
+        return str(saved._block_document_id), ""  # noqa: SLF001  # no other way
+    return str(made.save(full, overwrite=True)), "changed"
+
+
+def _is_web(url: SecretStr) -> bool:
+    return url.get_secret_value().startswith(("http://", "https://"))
+
+
+def _web_hook(name: str, url: SecretStr) -> CustomWebhookNotificationBlock:
+    return CustomWebhookNotificationBlock(
+        name=name,
+        url="{{url}}",
+        method="POST",
+        json_data={"subject": "{{subject}}", "body": "{{body}}"},
+        secrets=SecretDict({"url": url.get_secret_value()}),
+    )
+
+
+def _address(block: CustomWebhookNotificationBlock | SlackWebhook) -> object:
+    if isinstance(block, SlackWebhook):
+        return block.url.get_secret_value()
+    return block.secrets.get_secret_value()
+
+
+def _wanted(instances: list[OdooInstance], blocks: list[str]) -> Iterator[AutomationCore]:
+    for event, face in events.FACES.items():
+        yield _automation(
+            face,
+            blocks,
+            EventTrigger(
+                match={"prefect.resource.id": f"{events.RESOURCE}*"},
+                for_each={"prefect.resource.id"},
+                expect={events.PREFIX + event},
+                posture=Posture.Reactive,
+                threshold=1,
+                within=timedelta(0),
+            ),
+        )
+    for minutes in sorted({each.alarms.sync_minutes for each in instances}):
+        named = [each.name for each in instances if each.alarms.sync_minutes == minutes]
+        yield _automation(
+            f"no good copy of files for {minutes} minutes",
+            blocks,
+            # Absence of success: a copy that hangs, a worker that is dead, a schedule that is off.
+            EventTrigger(
+                match={"prefect.resource.id": [f"{events.RESOURCE}{name}" for name in named]},
+                for_each={"prefect.resource.id"},
+                after={events.SYNCED, events.AWAITED},
+                expect={events.SYNCED, events.RESTING},
+                posture=Posture.Proactive,
+                threshold=1,
+                within=timedelta(minutes=minutes),
+            ),
+        )
+
+
+def _automation(face: str, blocks: list[str], trigger: EventTrigger) -> AutomationCore:
+    actions = [
+        SendNotification(block_document_id=block, subject=SUBJECT % face, body=BODY)
+        for block in blocks
+    ]
+    text = repr((trigger.model_dump(exclude={"id"}, mode="json"), [str(a) for a in actions]))
+    mark = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return AutomationCore(
+        name=PREFIX + face,
+        description=f"Made by relevo apply ({mark}).",
+        trigger=trigger,
+        actions=actions,
+    )

@@ -1,0 +1,22 @@
+"""The readiness of every instance, on one page."""
+
+from prefect import flow
+
+from tasks import board as desk
+from tasks import fleet
+
+
+@flow(name="board", flow_run_name="readiness of all instances")
+def board() -> None:
+    """Measure every instance, and show on one page which could be failed over now.
+
+    Changes nothing at the customers' side. Each row is green, amber or red and says why; what has
+    become an alarm since the last time is told as an event. The pages to be followed by hand are
+    kept fresh on the recovery host, and what a run without a server left to do is done.
+    """
+    instances = fleet.known()
+    rows = desk.measure(instances)
+
+    desk.tell(instances, rows)
+    desk.publish(rows)
+    desk.catch_up(instances, rows)

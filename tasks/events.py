@@ -1,0 +1,73 @@
+"""What happened, as events of Prefect: automations turn them into notifications.
+
+A run without a server tells nobody; the next board sees what it did, and tells.
+"""
+
+from prefect import Flow
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.events import emit_event
+
+from blocks.errors import Busy, Refused
+from blocks.instance import OdooInstance, Place
+from tasks import bare, record
+from tasks.filestore import Kind
+from tasks.policy import step
+from tasks.tags import OWNER
+
+PREFIX = "relevo."
+RESOURCE = "relevo.instance."
+SYNCED, RESTING, AWAITED = "relevo.sync.succeeded", "relevo.sync.resting", "relevo.sync.awaited"
+SERVED = "served-elsewhere"
+FACES = {
+    SERVED: "another place serves the customers",
+    "lag": "the standby lags behind",
+    "slot-lost": "the replication slot is lost",
+    "filestore-refused": "a copy of files was refused",
+    "origin-returned": "the origin answers again after a failover",
+}
+
+
+def tell(instance: str, name: str, said: str) -> None:
+    """Emit one event of one instance, with a sentence for whoever is told."""
+    if bare.alone():
+        return
+    full = name if name.startswith(PREFIX) else PREFIX + name
+    emit_event(
+        event=full,
+        resource={
+            "prefect.resource.id": f"{RESOURCE}{instance}",
+            "prefect.resource.name": instance,
+            "relevo.instance": instance,
+            "relevo.said": said,
+        },
+        payload={"instance": instance, "said": said},
+    )
+
+
+@step("tell that {place} serves {instance.name}")
+def tell_served(instance: OdooInstance, place: Place) -> None:
+    """Tell of a change of place, once."""
+    kept = record.read(instance.recovery, instance, "told") or {}
+    if bare.alone() or kept.get("served") == place.kind:
+        return
+    said = f"{instance.name} is served from {place} now"
+    tell(instance.name, SERVED, said)
+    record.write(instance.recovery, instance, "told", {**kept, "served": place.kind})
+
+
+@step("note the copy of the {kind} of {instance.name}")
+def tell_synced(instance: OdooInstance, kind: Kind) -> None:
+    """Note a good copy, and reset the dead-man's switch."""
+    if kind == "filestore":
+        record.stamp(instance.recovery, instance, "synced")
+        tell(instance.name, SYNCED, f"the files of {instance.name} are copied")
+
+
+def tell_refused(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:
+    """Tell of a copy that refused to go on, which will not heal by itself."""
+    del flow
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, Refused) and not isinstance(error, Busy):
+        for tag in flow_run.tags:
+            if tag.startswith(OWNER):
+                tell(tag.removeprefix(OWNER), "filestore-refused", error.message)

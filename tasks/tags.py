@@ -1,0 +1,10 @@
+"""The tags by which Prefect's deployments and runs are found again."""
+
+MANAGED = "relevo"
+SCHEDULED = "scheduled"
+OWNER = "instance:"
+
+
+def tag(name: str) -> str:
+    """The tag by which an instance's deployments are found."""
+    return f"{OWNER}{name}"

@@ -1,0 +1,135 @@
+"""The readiness of all instances in words: a table, Prometheus' text, a line for Nagios."""
+
+from collections.abc import Iterable, Sequence
+
+from tasks.read.board import Colour, Measured
+
+BARS = "▁▂▃▄▅▆▇█"
+NAGIOS: dict[Colour, tuple[int, str]] = {
+    "green": (0, "OK"),
+    "amber": (1, "WARNING"),
+    "red": (2, "CRITICAL"),
+}
+SHOWN: dict[Colour, str] = {"green": "green", "amber": "*amber*", "red": "**RED**"}
+HEAD = (
+    "instance", "", "served from", "lag", "lag so far", "slot, WAL kept", "files copied",
+    "service tried", "certificate", "disk free", "last drill", "RTO", "why",
+)  # fmt: skip
+Judged = tuple[Measured, Colour, list[str]]
+
+
+def sparkline(values: Sequence[int]) -> str:
+    """
+    >>> sparkline([0, 1, 8])
+    '▁▁█'
+    >>> sparkline([])
+    ''
+    """
+    top = max(values, default=0)
+    return "".join(BARS[(value * (len(BARS) - 1)) // top if top else 0] for value in values)
+
+
+def size(count: int | None) -> str:
+    """
+    >>> size(None), size(12), size(5 << 20)
+    ('?', '12 B', '5.0 MB')
+    """
+    if count is None:
+        return "?"
+    return f"{count} B" if count < 1 << 16 else f"{count / (1 << 20):.1f} MB"
+
+
+def ago(seconds: float | None) -> str:
+    """
+    >>> ago(None), ago(30), ago(7200), ago(200000)
+    ('never', '30 s', '120 min', '2 d')
+    """
+    if seconds is None:
+        return "never"
+    if seconds < 120:  # noqa: PLR2004
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 86400 else f"{seconds / 86400:.0f} d"  # noqa: PLR2004
+
+
+def table(rows: Iterable[Judged], *, links: dict[str, str]) -> str:
+    """The board, the worst first; an instance's name leads to its button."""
+    ranked = sorted(rows, key=lambda row: (-NAGIOS[row[1]][0], row[0].instance))
+    lines = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
+    lines += ["| " + " | ".join(_cells(row, links)) + " |" for row in ranked]
+    return "\n".join(lines)
+
+
+def _cells(row: Judged, links: dict[str, str]) -> list[str]:
+    seen, colour, why = row
+    name = seen.instance
+    lag = size(seen.lag_bytes)
+    if seen.lag_seconds:
+        lag += f", {seen.lag_seconds:.1f} s"
+    return [
+        f"[{name}]({links[name]})" if name in links else name,
+        SHOWN[colour],
+        seen.served or seen.roles or "?",
+        lag if seen.streaming else "no stream",
+        sparkline(seen.lags[-30:]),
+        f"{seen.slot or '?'}, {size(seen.kept_bytes)}",
+        ago(seen.age(seen.synced_at)),
+        ago(seen.age(seen.verified_at)),
+        "-" if seen.certificate_days is None else f"{seen.certificate_days} d",
+        "?" if seen.free_share is None else f"{seen.free_share:.0%}",
+        ago(seen.age(seen.drilled_at)),
+        "?" if seen.predicted_seconds is None else f"{seen.predicted_seconds:.0f} s",
+        "; ".join(why).replace("|", "\\|").replace("\n", " "),
+    ]
+
+
+def nagios(rows: Sequence[Judged]) -> tuple[int, str]:
+    """The exit code and the first line that a monitoring plugin gives.
+
+    >>> nagios([(Measured("vps_1", 0), "red", ["no slot"])])
+    (2, 'CRITICAL - vps_1: no slot')
+    >>> nagios([])
+    (3, 'UNKNOWN - there are no instances')
+    """
+    if not rows:
+        return 3, "UNKNOWN - there are no instances"
+    worst = max((colour for _, colour, _ in rows), key=lambda colour: NAGIOS[colour][0])
+    code, word = NAGIOS[worst]
+    said = [f"{seen.instance}: {'; '.join(why)}" for seen, c, why in rows if c == worst and why]
+    return code, f"{word} - {' / '.join(said) or f'{len(rows)} instances are ready'}"
+
+
+def metrics(rows: Sequence[Judged]) -> str:
+    """What node_exporter's textfile collector reads.
+
+    >>> print(metrics([(Measured("vps_1", 9.0, lag_bytes=5), "green", [])]), end="")
+    # TYPE relevo_ready gauge
+    relevo_ready{instance="vps_1"} 2
+    # TYPE relevo_measured_timestamp_seconds gauge
+    relevo_measured_timestamp_seconds{instance="vps_1"} 9.0
+    # TYPE relevo_streaming gauge
+    relevo_streaming{instance="vps_1"} 0
+    # TYPE relevo_lag_bytes gauge
+    relevo_lag_bytes{instance="vps_1"} 5
+    """
+    lines = []
+    for name, values in (
+        ("ready", [2 - NAGIOS[colour][0] for _, colour, _ in rows]),
+        ("measured_timestamp_seconds", [seen.at for seen, _, _ in rows]),
+        ("streaming", [int(seen.streaming) for seen, _, _ in rows]),
+        ("lag_bytes", [seen.lag_bytes for seen, _, _ in rows]),
+        ("lag_seconds", [seen.lag_seconds for seen, _, _ in rows]),
+        ("slot_kept_bytes", [seen.kept_bytes for seen, _, _ in rows]),
+        ("synced_timestamp_seconds", [seen.synced_at for seen, _, _ in rows]),
+        ("certificate_days", [seen.certificate_days for seen, _, _ in rows]),
+        ("disk_free_ratio", [seen.free_share for seen, _, _ in rows]),
+        ("predicted_rto_seconds", [seen.predicted_seconds for seen, _, _ in rows]),
+    ):
+        known = [
+            (seen.instance, value)
+            for (seen, _, _), value in zip(rows, values, strict=True)
+            if value is not None
+        ]
+        if known:
+            lines.append(f"# TYPE relevo_{name} gauge")
+            lines += [f'relevo_{name}{{instance="{who}"}} {value}' for who, value in known]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,88 @@
+"""Whoever is on duty is told of what matters, by mail and by web hook, and of nothing else."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.lab.machine import wait_until
+from tests.oracles import Pair
+from tests.receivers import Received, mail, web
+from tests.stack import Stack
+
+PATIENCE_SECONDS = 120
+GROW = "CREATE TABLE big AS SELECT repeat(md5(n::text), 30) AS t FROM generate_series(1, 5000) n"
+
+
+@pytest.fixture(scope="module")
+def told(stack: Stack, inventory_path: Path) -> Iterator[tuple[Received, Received]]:
+    """Receivers that `apply` has made known, and limits that a drill can pass."""
+    document = yaml.safe_load(inventory_path.read_text())
+    document["defaults"]["alarms"] = {"lag_mb": 1, "sync_minutes": 1}
+    other = inventory_path.with_name("alarms.yaml")
+    other.write_text(yaml.safe_dump(document))
+    secrets = inventory_path.with_name("secrets.yaml")
+    before = yaml.safe_load(secrets.read_text())
+    with mail() as box, web() as hook:
+        mailto = (
+            f"mailto://127.0.0.1:{box.port}?from=relevo@lab.test&to=duty@lab.test&mode=insecure"
+        )
+        notify = {"duty": mailto, "chat": f"http://127.0.0.1:{hook.port}/hook"}
+        secrets.write_text(yaml.safe_dump({**before, "notify": notify}))
+        said = stack.run("--inventory", str(other), "apply")
+        assert "created automation relevo: the standby lags behind" in said
+        again = stack.run("--inventory", str(other), "apply")
+        assert again.splitlines() == ["nothing to change (2 instances)"]
+        yield box, hook
+    secrets.write_text(yaml.safe_dump(before))
+    assert "removed automation" in stack.run("--inventory", str(inventory_path), "apply")
+
+
+def _both(told: tuple[Received, Received], *words: str) -> None:
+    for box in told:
+        wait_until(lambda box=box: box.about(*words), f"told: {words}", PATIENCE_SECONDS)  # type: ignore[misc]
+
+
+def test_a_standby_that_lags_is_told_once_and_shown_red_on_the_board(
+    dos: Pair, stack: Stack, told: tuple[Received, Received]
+) -> None:
+    stack.complete("board/all-instances")
+    dos.at_recovery("SELECT pg_wal_replay_pause()")
+    try:
+        dos.at_origin(GROW)
+        for _ in range(2):
+            stack.complete("board/all-instances")
+        _both(told, "vps_dos", "the standby lags behind")
+        assert "**RED**" in stack.artifact("board")
+    finally:
+        dos.at_recovery("SELECT pg_wal_replay_resume()")
+        dos.at_origin("DROP TABLE big")
+    assert [len(box.about("vps_dos", "lags behind")) for box in told] == [1, 1]
+
+
+def test_a_lost_slot_is_told(dos: Pair, stack: Stack, told: tuple[Received, Received]) -> None:
+    stack.complete("board/all-instances")
+    dos.recovery.run("systemctl", "stop", f"postgresql@{dos.lab.generation.postgres}-{dos.name}")
+    dos.at_origin(f"SELECT pg_drop_replication_slot('{dos.name}')")
+    dos.recovery.run("systemctl", "start", f"postgresql@{dos.lab.generation.postgres}-{dos.name}")
+
+    stack.complete("board/all-instances")
+
+    _both(told, "vps_dos", "the replication slot is lost")
+    stack.complete("replicate/vps_dos")
+
+
+def test_copies_that_stop_are_told_by_their_silence_and_a_failover_is_no_silence(
+    uno: Pair, dos: Pair, stack: Stack, told: tuple[Received, Received]
+) -> None:
+    for name in ("vps_uno", "vps_dos"):
+        stack.complete(f"rsync-filestore/{name}", kind="filestore")
+    stack.complete("failover/vps_uno")
+
+    _both(told, "vps_dos", "no good copy of files")
+    _both(told, "vps_uno", "another place serves")
+
+    stack.complete("failback/vps_uno")
+    assert [box.about("vps_uno", "no good copy") for box in told] == [[], []]
+    assert [box.about("vps_uno", "lags behind") for box in told] == [[], []]
