@@ -10,7 +10,9 @@ from tasks.schedules import SCHEDULED, tag
 
 PROCEDURES, SYNC = "procedures", "sync"
 ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
-BY_HAND = ("replicate", "build_service", "failover", "failback", "restore_filestore")
+BY_HAND = (
+    "replicate", "build_service", "failover", "failback", "switchover", "restore_filestore",
+)  # fmt: skip
 KINDS = ("filestore", "sources", "requirements")
 
 
