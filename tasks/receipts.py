@@ -4,7 +4,7 @@ They are signed by the runner, numbered by epoch, never changed, and all kept. T
 once more in right.json, which the origin's guard asks for.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from blocks import signing
@@ -18,7 +18,7 @@ from tasks.read import receipt as reading
 from tasks.read.exposure import Exposure
 from tasks.read.receipt import NAMESPACE, Kind, Receipt, Stand
 
-READ = 'cd "$1" 2>/dev/null || exit 0; cat receipts/*.json right.json 2>/dev/null || :'
+READ = 'cd "$1" 2>/dev/null || exit 0; cat receipts/*.json 2>/dev/null; echo right; cat right.json'
 
 
 def folder(instance: OdooInstance) -> PurePosixPath:
@@ -29,24 +29,43 @@ def right_path(instance: OdooInstance) -> PurePosixPath:
     return STATE / instance.name / "right.json"
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What a host keeps: genuine receipts by their epochs, its right.json, and what is false."""
+
+    files: dict[int, Receipt]
+    right: Receipt | None
+    false: int
+
+    @property
+    def all(self) -> dict[int, Receipt]:
+        """The guard may know a receipt of which there is no file yet."""
+        return {**({self.right.epoch: self.right} if self.right else {}), **self.files}
+
+
 def history(instance: OdooInstance, place: Place) -> list[Receipt]:
     """The receipts that a host keeps, oldest first; refuse those that we never signed."""
-    kept, false = _read(instance, place)
-    if false:
+    kept = _read(instance, place)
+    if kept.false:
         raise Refused(
-            f"{place} keeps {false} receipts of {instance.name} that Relevo never signed",
+            f"{place} keeps {kept.false} receipts of {instance.name} that Relevo never signed",
             hint=f"compare {folder(instance)} with that of the other host, move what is false away "
             "and find out who wrote it",
         )
-    return [kept[epoch] for epoch in sorted(kept)]
+    return [kept.all[epoch] for epoch in sorted(kept.all)]
 
 
-def _read(instance: OdooInstance, place: Place) -> tuple[dict[int, Receipt], int]:
-    """The genuine receipts on a host by their epochs, and how many are not genuine."""
+def _read(instance: OdooInstance, place: Place) -> Kept:
     argv = ("sh", "-c", READ, "receipts", str(STATE / instance.name))
-    lines = place.host.shell().run(argv).stdout.splitlines()
-    found = [_genuine(instance, line) for line in lines]
-    return {receipt.epoch: receipt for receipt in found if receipt}, found.count(None)
+    said = place.host.shell().run(argv, check=False).stdout
+    text, _, right = said.partition("right\n")
+    found = [_genuine(instance, line) for line in text.splitlines()]
+    now = [_genuine(instance, line) for line in right.splitlines()]
+    return Kept(
+        files={receipt.epoch: receipt for receipt in found if receipt},
+        right=next((receipt for receipt in now if receipt), None),
+        false=[*found, *now].count(None),
+    )
 
 
 def _genuine(instance: OdooInstance, line: str) -> Receipt | None:
@@ -69,13 +88,13 @@ def newest(instance: OdooInstance, *, ask_origin: bool = True) -> tuple[Receipt 
     both_asked = ask_origin
     for place in (instance.recovery, instance.origin)[: 2 if ask_origin else 1]:
         try:
-            kept, false = _read(instance, place)
+            kept = _read(instance, place)
         except Unreachable:
             both_asked = False
             continue
-        if false:
-            log().warning("%s keeps %d receipts that Relevo never signed", place, false)
-        known |= kept
+        if kept.false:
+            log().warning("%s keeps %d receipts that Relevo never signed", place, kept.false)
+        known |= kept.all
     return (known[max(known)] if known else None), both_asked
 
 
@@ -84,12 +103,12 @@ def publish(instance: OdooInstance, receipt: Receipt, *, to_both: bool = True) -
 
     What one of them missed while it was away is brought to it, so that both keep the same.
     """
-    there, _ = _read(instance, instance.recovery)
-    here = _read(instance, instance.origin)[0] if to_both else {}
-    both = {**here, **there, receipt.epoch: receipt}
-    _complete(instance, instance.recovery, both, there)
+    there = _read(instance, instance.recovery)
+    here = _read(instance, instance.origin) if to_both else Kept({}, None, 0)
+    both = {**here.all, **there.all, receipt.epoch: receipt}
+    _complete(instance, instance.recovery, both, there.files)
     if to_both:
-        _complete(instance, instance.origin, both, here)
+        _complete(instance, instance.origin, both, here.files)
     log().info("%s", receipt)
 
 
