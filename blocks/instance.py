@@ -39,6 +39,9 @@ class Replication(BaseModel):
     slot_cap_mb: int = Field(
         default=16384, ge=128, description="WAL that a slot may hold back, in MB."
     )
+    quarantine_days: int = Field(
+        default=90, ge=1, description="Days that a diverged data directory is kept."
+    )
 
 
 class Guard(BaseModel):

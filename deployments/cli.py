@@ -16,8 +16,8 @@ from deployments.settings import Settings
 
 FLOWS = (
     "setup_primary", "configure_ssh", "basebackup", "rsync_filestore", "build_service", "promote",
-    "pg_rewind", "replicate", "failover", "failback", "check", "reconcile_filestore",
-    "restore_filestore", "follow_filestore",
+    "pg_rewind", "replicate", "failover", "failback", "switchover", "check",
+    "reconcile_filestore", "restore_filestore", "follow_filestore",
 )  # fmt: skip
 EPILOG = """\
 examples, on the night itself (none of them needs a server):

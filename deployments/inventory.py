@@ -99,6 +99,7 @@ class ReplicationEntry(Entry):
     rewind_user: RoleName = "replica_rewind"
     wal_keep_mb: int = Field(default=1024, ge=64)
     slot_cap_mb: int = Field(default=16384, ge=128)
+    quarantine_days: int = Field(default=90, ge=1)
 
 
 class DnsEntry(Entry):

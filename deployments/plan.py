@@ -10,7 +10,10 @@ from tasks.tags import SCHEDULED, tag
 
 PROCEDURES, SYNC = "procedures", "sync"
 ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
-BY_HAND = ("replicate", "build_service", "failover", "failback", "check", "restore_filestore")
+BY_HAND = (
+    "replicate", "build_service", "failover", "failback", "switchover", "check",
+    "restore_filestore",
+)  # fmt: skip
 KINDS = ("filestore", "sources", "requirements")
 
 

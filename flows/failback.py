@@ -11,6 +11,7 @@ from tasks import (
     events,
     fence,
     filestore,
+    forensics,
     guard,
     lock,
     receipts,
@@ -31,6 +32,7 @@ def failback(
     *,
     decide: Decide = "ask",
     reclone: bool = False,
+    accept_loss: bool = False,
     reason: str = "",
     approved_by: str = "",
 ) -> Report:
@@ -54,6 +56,8 @@ def failback(
             "unattended" is for scripts: nobody is asked.
         reclone: Copy the origin's database anew. Only where following or rewinding was refused:
             it takes as long as the database is big.
+        accept_loss: Promote the origin without the receipt of a clean hand-over. Only where
+            there can be none; the reason is kept in the receipt.
         reason: Why. The report keeps it.
         approved_by: Who says so, for unattended runs.
     """
@@ -64,14 +68,14 @@ def failback(
 
     with lock.held(instance, "failback", preempt=True):
         schedules.pause(instance)
-        if guard.stage(instance) == "away":
+        if guard.stage(instance, at_a_loss=accept_loss) == "away":
             bring_back(instance, reclone=reclone)
             filestore.heal(instance)
             filestore.push(instance, when="while customers work")
 
         down = Stopwatch(from_now=True)
-        if guard.stage(instance) != "home":
-            hand_over(instance)
+        if guard.stage(instance, at_a_loss=accept_loss) != "home":
+            hand_over(instance, accept_loss=accept_loss, reason=reason)
         service.start(origin)
         served = service.wait_until_serving(origin)
         downtime = down.read()
@@ -81,18 +85,21 @@ def failback(
         settle(instance)
         missing = filestore.find_missing(instance, origin)
         events.tell_served(instance, origin)
+        aside = forensics.kept(instance, origin)
 
     report = publish(
         Report(
             title=f"{instance.name} is back on {origin}",
             facts={
                 "databases that answer": ", ".join(served),
-                "lost": "nothing: the origin held the shutdown checkpoint before it was promoted",
+                "lost": f"accepted: {reason}"
+                if accept_loss
+                else "nothing: the origin held the shutdown checkpoint before it was promoted",
                 "seconds of downtime": downtime,
                 "seconds in all": decided.watch.read(),
                 "domains": names,
                 **decided.facts,
-                "kept aside": f"data and files that only {origin} had, beside its directories",
+                "kept aside": aside or f"nothing: {origin} had no rows of its own",
             },
             documents=missing,
         ),
@@ -102,13 +109,16 @@ def failback(
     return report
 
 
-def hand_over(instance: OdooInstance) -> None:
+def hand_over(instance: OdooInstance, *, accept_loss: bool = False, reason: str = "") -> None:
     origin, recovery = instance.origin, instance.recovery
 
     with fence.closed(recovery):
         filestore.push(instance, when="the last difference")
-        fence.demote(instance, recovery, origin)
-        receipts.require(instance, recovery, origin)
+        if accept_loss:
+            fence.abandon(instance, recovery, origin, reason=reason)
+        else:
+            fence.demote(instance, recovery, origin)
+            receipts.require(instance, recovery, origin)
     cluster.promote(origin)
     cluster.checkpoint(origin)
 
@@ -119,5 +129,6 @@ def settle(instance: OdooInstance) -> None:
     rejoin.rejoin(instance, recovery, origin)
     cluster.follow_at_boot(recovery)
     replication.drop_slot(instance, recovery)
+    forensics.purge(instance, origin)
     record.close(instance)
     schedules.resume(instance)

@@ -65,6 +65,22 @@ def demote(instance: OdooInstance, giver: Place, taker: Place) -> None:
         receipts.record_demotion(instance, giver, taker)
 
 
+@step("take the write right from {giver} without its receipt", retries=0)
+def abandon(instance: OdooInstance, giver: Place, taker: Place, *, reason: str) -> None:
+    """Hand over although nobody can prove that the taker has it all; the reason is kept."""
+    if not reason.strip():
+        raise Refused(
+            f"nobody said why {giver} may lose what {taker} has not received",
+            hint="give a reason; it is kept in the receipt",
+        )
+    if look(taker).is_primary:
+        return
+    cluster.start_at_boot(giver, "manual")
+    cluster.stop_any(giver)
+    loss = f"what {giver} wrote after {received(taker)}, if anything"
+    receipts.write(instance, kind="forced", taker=taker, reason=reason, loss=loss)
+
+
 def _clean(place: Place) -> bool:
     control = look(place).control
     return control is not None and control.shut_down

@@ -156,7 +156,7 @@ def note_failover(instance: OdooInstance, exposure: Exposure, *, reason: str) ->
 
 
 @step("find out who serves {instance.name}")
-def stage(instance: OdooInstance) -> Stage:
+def stage(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
     """How far a failback has come, asked of both clusters; refuse when they make no sense."""
     origin, recovery = try_look(instance.origin), look(instance.recovery)
     if origin is None:
@@ -170,7 +170,7 @@ def stage(instance: OdooInstance) -> Stage:
     known, _ = receipts.newest(instance)
     if origin.is_primary and begun and known and known.taker == "origin":
         return "home"
-    stopped = recovery.control is not None and recovery.control.shut_down
+    stopped = at_a_loss or (recovery.control is not None and recovery.control.shut_down)
     if origin.is_standby and stopped and not recovery.online:
         return "handing over"
     raise Refused(

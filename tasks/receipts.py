@@ -4,6 +4,7 @@ They are signed by the runner, numbered by epoch, never changed, and all kept. T
 once more in right.json, which the origin's guard asks for.
 """
 
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from blocks import signing
@@ -17,7 +18,7 @@ from tasks.read import receipt as reading
 from tasks.read.exposure import Exposure
 from tasks.read.receipt import NAMESPACE, Kind, Receipt, Stand
 
-READ = 'cd "$1" 2>/dev/null || exit 0; cat receipts/*.json right.json 2>/dev/null || :'
+READ = 'cd "$1" 2>/dev/null || exit 0; cat receipts/*.json 2>/dev/null; echo right; cat right.json'
 
 
 def folder(instance: OdooInstance) -> PurePosixPath:
@@ -28,24 +29,43 @@ def right_path(instance: OdooInstance) -> PurePosixPath:
     return STATE / instance.name / "right.json"
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What a host keeps: genuine receipts by their epochs, its right.json, and what is false."""
+
+    files: dict[int, Receipt]
+    right: Receipt | None
+    false: int
+
+    @property
+    def all(self) -> dict[int, Receipt]:
+        """The guard may know a receipt of which there is no file yet."""
+        return {**({self.right.epoch: self.right} if self.right else {}), **self.files}
+
+
 def history(instance: OdooInstance, place: Place) -> list[Receipt]:
     """The receipts that a host keeps, oldest first; refuse those that we never signed."""
-    genuine, false = _read(instance, place)
-    if false:
+    kept = _read(instance, place)
+    if kept.false:
         raise Refused(
-            f"{place} keeps {false} receipts of {instance.name} that Relevo never signed",
+            f"{place} keeps {kept.false} receipts of {instance.name} that Relevo never signed",
             hint=f"compare {folder(instance)} with that of the other host, move what is false away "
             "and find out who wrote it",
         )
-    return genuine
+    return [kept.all[epoch] for epoch in sorted(kept.all)]
 
 
-def _read(instance: OdooInstance, place: Place) -> tuple[list[Receipt], int]:
+def _read(instance: OdooInstance, place: Place) -> Kept:
     argv = ("sh", "-c", READ, "receipts", str(STATE / instance.name))
-    lines = place.host.shell().run(argv).stdout.splitlines()
-    found = [_genuine(instance, line) for line in lines]
-    genuine = {receipt.epoch: receipt for receipt in found if receipt}
-    return [genuine[epoch] for epoch in sorted(genuine)], found.count(None)
+    said = place.host.shell().run(argv, check=False).stdout
+    text, _, right = said.partition("right\n")
+    found = [_genuine(instance, line) for line in text.splitlines()]
+    now = [_genuine(instance, line) for line in right.splitlines()]
+    return Kept(
+        files={receipt.epoch: receipt for receipt in found if receipt},
+        right=next((receipt for receipt in now if receipt), None),
+        false=[*found, *now].count(None),
+    )
 
 
 def _genuine(instance: OdooInstance, line: str) -> Receipt | None:
@@ -59,55 +79,80 @@ def _genuine(instance: OdooInstance, line: str) -> Receipt | None:
     return receipt if receipt.instance == instance.name else None
 
 
-def newest(instance: OdooInstance) -> tuple[Receipt | None, bool]:
+def newest(instance: OdooInstance, *, ask_origin: bool = True) -> tuple[Receipt | None, bool]:
     """The newest genuine receipt on either host, and whether both could be asked.
 
     What is not genuine is passed over, aloud: a spoiled file must not stop a failover.
     """
-    found: list[Receipt] = []
-    asked = 0
-    for place in (instance.recovery, instance.origin):
+    known: dict[int, Receipt] = {}
+    both_asked = ask_origin
+    for place in (instance.recovery, instance.origin)[: 2 if ask_origin else 1]:
         try:
-            genuine, false = _read(instance, place)
+            kept = _read(instance, place)
         except Unreachable:
+            both_asked = False
             continue
-        if false:
-            log().warning("%s keeps %d receipts that Relevo never signed", place, false)
-        found, asked = [*found, *genuine], asked + 1
-    return max(found, key=lambda each: each.epoch, default=None), asked == 2  # noqa: PLR2004
+        if kept.false:
+            log().warning("%s keeps %d receipts that Relevo never signed", place, kept.false)
+        known |= kept.all
+    return (known[max(known)] if known else None), both_asked
 
 
-def publish(instance: OdooInstance, receipt: Receipt) -> None:
-    """Write a receipt down on both hosts, the recovery host first; a dead one goes without."""
-    text = receipt.text()
-    mark = signing.sign(text, instance.signing_key, namespace=NAMESPACE)
-    line = reading.sealed(text, mark)
-    _install(instance, instance.recovery, receipt, line)
-    try:
-        _install(instance, instance.origin, receipt, line)
-    except Unreachable as error:
-        log().warning("%s has no copy of the receipt: %s", instance.origin, error.message)
+def publish(instance: OdooInstance, receipt: Receipt, *, to_both: bool = True) -> None:
+    """Write a receipt down on both hosts, the recovery host first; a dead one goes without.
+
+    What one of them missed while it was away is brought to it, so that both keep the same.
+    """
+    there = _read(instance, instance.recovery)
+    here = _read(instance, instance.origin) if to_both else Kept({}, None, 0)
+    both = {**here.all, **there.all, receipt.epoch: receipt}
+    _complete(instance, instance.recovery, both, there.files)
+    if to_both:
+        _complete(instance, instance.origin, both, here.files)
     log().info("%s", receipt)
 
 
-def _install(instance: OdooInstance, place: Place, receipt: Receipt, line: str) -> None:
+def _complete(
+    instance: OdooInstance, place: Place, wanted: dict[int, Receipt], kept: dict[int, Receipt]
+) -> None:
+    """Write what a host lacks; the newest last, under the name by which the guard asks."""
     shell = place.host.shell()
-    path = folder(instance) / f"{receipt.epoch:06d}.json"
-    kept = files.read(shell, path)
-    if kept and kept != line:
-        raise Refused(
-            f"{path} on {place} is another receipt of the same epoch",
-            hint="two procedures wrote at once, or somebody did; look at both, then move it away",
-        )
-    files.install(shell, path, line, mode="444")
+    for epoch in sorted(wanted):
+        path, line = folder(instance) / f"{epoch:06d}.json", _seal(instance, wanted[epoch])
+        if kept.get(epoch) not in {None, wanted[epoch]}:
+            raise Refused(
+                f"{path} on {place} is another receipt of the same epoch",
+                hint="two procedures wrote at once: look at both hosts, then move one away",
+            )
+        if epoch not in kept or epoch == max(wanted):
+            files.install(shell, path, line, mode="444")
     files.install(shell, right_path(instance), line, mode="644")
 
 
-def make(
-    instance: OdooInstance, *, kind: Kind, taker: Place, reason: str = "", loss: str = ""
-) -> Receipt:
-    """Number a new receipt after the newest known, with what the giver's control file says."""
-    known, both_asked = newest(instance)
+def _seal(instance: OdooInstance, receipt: Receipt) -> str:
+    text = receipt.text()
+    mark = signing.sign(text, instance.signing_key, namespace=NAMESPACE)
+    return reading.sealed(text, mark)
+
+
+def write(
+    instance: OdooInstance,
+    *,
+    kind: Kind,
+    taker: Place,
+    reason: str = "",
+    loss: str = "",
+    ask_origin: bool = True,
+) -> None:
+    """Write a new receipt, numbered after the newest that is known."""
+    known, both_asked = newest(instance, ask_origin=ask_origin)
+    receipt = _make(instance, kind=kind, taker=taker, reason=reason, loss=loss)
+    epoch = reading.next_epoch(known, both_asked=both_asked)
+    publish(instance, replace(receipt, epoch=epoch), to_both=both_asked)
+
+
+def _make(instance: OdooInstance, *, kind: Kind, taker: Place, reason: str, loss: str) -> Receipt:
+    """Say what the control file says: the giver's, if it was demoted, else the taker's."""
     giver = instance.opposite(taker)
     seen = try_look(giver) if kind == "demotion" else look(taker)
     control = seen.control if seen else None
@@ -115,7 +160,7 @@ def make(
         raise Refused(f"there is no control file to write a receipt of {instance.name} from")
     return Receipt(
         instance=instance.name,
-        epoch=reading.next_epoch(known, both_asked=both_asked),
+        epoch=1,
         kind=kind,
         giver=giver.kind,
         taker=taker.kind,
@@ -151,7 +196,7 @@ def record_demotion(instance: OdooInstance, giver: Place, taker: Place) -> None:
     if known and not objection(instance, giver, taker, known):
         publish(instance, known)
     else:
-        publish(instance, make(instance, kind="demotion", taker=taker))
+        write(instance, kind="demotion", taker=taker)
 
 
 @step("require the receipt by which {taker} may write")
@@ -176,16 +221,21 @@ def require(instance: OdooInstance, giver: Place, taker: Place) -> None:
 
 @step("write down that {instance.recovery} has the write right of {instance.name}")
 def award(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
-    """Before a promotion: a receipt that the origin's guard will find, whenever it comes back."""
+    """Before a promotion: a receipt that the origin's guard will find, whenever it comes back.
+
+    An origin that may be dead is not asked for anything: customers are waiting.
+    """
     origin, recovery = instance.origin, instance.recovery
-    known, both_asked = newest(instance)
+    known, _ = newest(instance, ask_origin=exposure.lossless)
     if look(recovery).is_primary and known and known.taker == recovery.kind:
         return
-    if exposure.lossless and both_asked:
+    if exposure.lossless:
         record_demotion(instance, origin, recovery)
     else:
-        loss = str(exposure)
-        publish(instance, make(instance, kind="forced", taker=recovery, reason=reason, loss=loss))
+        write(
+            instance, kind="forced", taker=recovery, reason=reason, loss=str(exposure),
+            ask_origin=False,
+        )  # fmt: skip
 
 
 @step("write the first receipt of {instance.name}")
@@ -193,5 +243,6 @@ def begin(instance: OdooInstance) -> None:
     """Say on both hosts that the origin, which the other one follows, has the write right."""
     known, _ = newest(instance)
     if known is None or known.taker != instance.origin.kind:
-        known = make(instance, kind="first", taker=instance.origin)
-    publish(instance, known)
+        write(instance, kind="first", taker=instance.origin)
+    else:
+        publish(instance, known)

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
-from tasks import cluster, files, progress, record, replication
+from tasks import cluster, files, forensics, progress, record, replication
 from tasks.argv import postgres
 from tasks.files import STATE
 from tasks.job import run_job
@@ -124,7 +124,8 @@ def rewind(instance: OdooInstance, node: Place, leader: Place) -> None:
             "second run would fork it silently",
             hint="run failback: it follows after a finished rewind and re-clones after a dead one",
         )
-    _keep(node)
+    assert seen.control is not None, "a node without a control file is re-cloned"
+    forensics.examine(instance, node, leader, _keep(node), seen.control.timeline)
     own = files.read(shell, seen.directory / "postgresql.auto.conf")
     record.write(node, instance, "auto_conf", {"text": own})
     source = replication.rewind_conninfo(instance, node, leader)
@@ -138,13 +139,15 @@ def rewind(instance: OdooInstance, node: Place, leader: Place) -> None:
     )  # fmt: skip
 
 
-def _keep(node: Place) -> None:
-    """Copy the data directory aside before anything in it is taken back."""
+def _keep(node: Place) -> PurePosixPath:
+    """Copy the data directory aside before anything in it is taken back; say where to."""
     shell, seen = node.host.shell(), look(node)
     assert seen.control is not None, "a node without a control file is re-cloned"
     target = quarantine(seen.directory, seen.control)
-    if files.exists(shell, target) or _kept(shell, seen.directory, seen.control):
-        return
+    if files.exists(shell, target):
+        return target
+    if kept := _kept(shell, seen.directory, seen.control):
+        return kept
     need, free = files.used_bytes(shell, seen.directory), files.free_bytes(shell, seen.directory)
     if need * 1.1 > free:
         raise Refused(
@@ -160,6 +163,7 @@ def _keep(node: Place) -> None:
         user="root", timeout_seconds=CLONE_SECONDS,
     )  # fmt: skip
     files.move(shell, partial, target)
+    return target
 
 
 def quarantine(directory: PurePosixPath, control: ControlData) -> PurePosixPath:
@@ -168,11 +172,12 @@ def quarantine(directory: PurePosixPath, control: ControlData) -> PurePosixPath:
     return directory.with_name(f"{directory.name}.quarantine-{control.timeline}-{at}")
 
 
-def _kept(shell: Shell, directory: PurePosixPath, control: ControlData) -> bool:
-    """Tell whether a copy was made already, before the crash recovery moved the checkpoint."""
+def _kept(shell: Shell, directory: PurePosixPath, control: ControlData) -> PurePosixPath | None:
+    """Find a copy that was made already, before the crash recovery moved the checkpoint."""
     pattern = f"{directory.name}.quarantine-{control.timeline}-*"
     argv = ("find", str(directory.parent), "-maxdepth", "1", "-name", pattern, "-mmin", "-60")
-    return any(not line.endswith(".partial") for line in shell.run(argv).stdout.splitlines())
+    found = (PurePosixPath(line) for line in shell.run(argv).stdout.splitlines())
+    return next((path for path in found if path.suffix not in {".partial", ".only-here"}), None)
 
 
 def clone(instance: OdooInstance, node: Place, leader: Place) -> None:
@@ -193,11 +198,20 @@ def clone(instance: OdooInstance, node: Place, leader: Place) -> None:
         on_progress=progress.reporter(f"base backup of {leader} to {node}"),
     )  # fmt: skip
     _require_whole(node, leader, beside)
+    aside = _aside(seen.directory, seen.control)
     if files.exists(shell, seen.directory):
-        files.move(shell, seen.directory, _aside(seen.directory, seen.control))
+        files.move(shell, seen.directory, aside)
     files.move(shell, beside, seen.directory)
+    if seen.control and _wrote(seen.control, leader):
+        forensics.examine(instance, node, leader, aside, seen.control.timeline)
     record.forget(node, instance, "auto_conf")
     files.remove(shell, marker_path(instance))
+
+
+def _wrote(control: ControlData, leader: Place) -> bool:
+    """Tell whether this was a primary of the same system, which may have gone on after the fork."""
+    same = control.system_identifier == look_leader(leader).system_identifier
+    return same and not control.was_standby
 
 
 def _aside(directory: PurePosixPath, control: ControlData | None) -> PurePosixPath:

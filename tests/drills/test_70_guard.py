@@ -76,7 +76,7 @@ def test_an_origin_that_was_cut_off_is_held_within_ten_seconds_of_the_healing(
 
 
 def test_a_recovery_host_that_is_dead_or_mistaken_holds_nobody(
-    uno: Pair, customer: Callable[[Pair], Client]
+    uno: Pair, dos: Pair, customer: Callable[[Pair], Client]
 ) -> None:
     """A lost, older, edited, forged or foreign record is no opinion: customers work on."""
     right, recovery = uno.recovery.read(RIGHT), uno.recovery
@@ -90,7 +90,7 @@ def test_a_recovery_host_that_is_dead_or_mistaken_holds_nobody(
         json.dumps({"text": edited, "signature": sealed["signature"]}) + "\n",
         json.dumps({"text": newer, "signature": sealed["signature"]}) + "\n",
         json.dumps({"text": newer, "signature": _signature_of_another(recovery, newer)}) + "\n",
-        recovery.read("/var/lib/relevo/vps_dos/right.json"),
+        recovery.read(f"/var/lib/relevo/{dos.name}/right.json"),
     ):
         recovery.write(RIGHT, said)
         time.sleep(5)  # two beats of the watcher and one to act

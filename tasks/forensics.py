@@ -1,0 +1,95 @@
+"""What only a former primary has, written down for the customer before anything is taken back."""
+
+import json
+from pathlib import Path, PurePosixPath
+
+from blocks.errors import CommandFailed
+from blocks.instance import OdooInstance, Place
+from tasks import files
+from tasks.files import STATE
+from tasks.job import run_job
+from tasks.look import leader as look_leader
+from tasks.look import look
+from tasks.policy import log, step
+from tasks.read.divergence import Divergence, parse
+
+PROGRAM = Path(__file__).parent / "programs" / "divergence.py"
+LIBRARY = PurePosixPath("/usr/local/lib/relevo")
+EXAMINE_SECONDS = 6 * 3600
+
+
+def output(quarantine: PurePosixPath) -> PurePosixPath:
+    return quarantine.with_name(f"{quarantine.name}.only-here")
+
+
+@step("write down what only {node} has", retries=0)
+def examine(
+    instance: OdooInstance, node: Place, leader: Place, quarantine: PurePosixPath, timeline: int
+) -> Divergence | None:
+    """Export the rows that a node committed after the fork, from its quarantined directory.
+
+    An export that fails does not hold customers up: the directory itself is kept, and says it all.
+    """
+    shell = node.host.shell()
+    if text := files.read(shell, output(quarantine) / "summary.json"):
+        return parse(text)
+    fork = look_leader(leader).forks.get(timeline)
+    if fork is None:
+        log().warning("no fork of timeline %d is known: %s is kept as it is", timeline, quarantine)
+        return None
+    files.install(shell, LIBRARY / "divergence", PROGRAM.read_text(), mode="755")
+    config = STATE / instance.name / "divergence.json"
+    facts = {
+        "bin": str(node.cluster.bin_dir),
+        "version": node.cluster.version,
+        "port": node.cluster.port,
+        "config_file": str(node.cluster.config_dir / "postgresql.conf"),
+        "directory": str(quarantine),
+        "output": str(output(quarantine)),
+        "timeline": timeline,
+        "fork": str(fork),
+    }
+    files.install(shell, config, json.dumps(facts, indent=2) + "\n")
+    try:
+        run_job(
+            shell, f"{instance.name}-divergence", (str(LIBRARY / "divergence"), str(config)),
+            user="postgres", timeout_seconds=EXAMINE_SECONDS,
+        )  # fmt: skip
+    except CommandFailed as error:
+        log().error("what only %s has was not written down: %s", node, error.message)
+        return None
+    finally:
+        files.remove(shell, config)
+    found = parse(files.read(shell, output(quarantine) / "summary.json"))
+    text = found.markdown(f"What only {node} had", where=str(output(quarantine)))
+    files.install(
+        shell, output(quarantine) / "summary.md", text, owner="postgres:postgres", mode="600"
+    )
+    log().warning("%s: %s", node, found)
+    return found
+
+
+@step("look for what was kept aside on {place}")
+def kept(instance: OdooInstance, place: Place) -> str:
+    """Say where the newest export of diverged rows lies, and how many they are."""
+    del instance
+    shell, directory = place.host.shell(), look(place).directory
+    pattern = f"{directory.name}.quarantine-*.only-here"
+    argv = ("find", str(directory.parent), "-maxdepth", "1", "-name", pattern, "-mmin", "-1440")
+    found = sorted(shell.run(argv).stdout.splitlines())
+    texts = {path: files.read(shell, PurePosixPath(path) / "summary.json") for path in found}
+    return "; ".join(f"{parse(text)} ({path})" for path, text in texts.items() if text)
+
+
+@step("delete what was kept aside on {place} longer than its retention")
+def purge(instance: OdooInstance, place: Place) -> None:
+    """Delete quarantined directories and exports that are older than the retention."""
+    shell, directory = place.host.shell(), look(place).directory
+    days = instance.replication.quarantine_days
+    argv = (
+        "find", str(directory.parent), "-maxdepth", "1",
+        "-name", f"{directory.name}.quarantine-*", "-ctime", f"+{days}",
+    )  # fmt: skip
+    for path in shell.run(argv).stdout.splitlines():
+        log().info("deleting %s on %s: kept for more than %d days", path, place, days)
+        files.remove_tree(shell, PurePosixPath(path))

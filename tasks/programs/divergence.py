@@ -1,0 +1,267 @@
+#!/usr/bin/python3
+"""Write down what only a former primary has: the rows that it committed after the fork.
+
+Written by Relevo; runs as postgres, with python3.8 and PostgreSQL's own programs.
+
+    divergence CONFIG
+
+The WAL after the fork says which transactions were committed and which tables they touched. The
+quarantined data directory is then started as a standby of nobody, on a socket of its own in a
+folder of its own, with no port; it replays its own WAL, accepts no writes, and is asked for the
+rows whose version was written by one of those transactions.
+
+What it cannot see: values that were overwritten, and rows that were deleted. It counts them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+START_SECONDS = 600
+STILL = 5  # looks at which the replay has not moved
+NO_STATISTICS = 15  # the release that keeps no statistics in files while it runs
+LINE = re.compile(
+    r"^rmgr: (?P<manager>\w+) .*? tx: +(?P<xid>\d+), lsn: (?P<lsn>[0-9A-F/]+), .*?"
+    r"desc: (?P<what>[A-Z_+]+) ?(?P<rest>.*)$"
+)
+RELATION = re.compile(r"\brel \d+/(\d+)/(\d+)\b")
+SUBTRANSACTIONS = re.compile(r"subxacts:((?: \d+)+)")
+KINDS = {
+    "INSERT": "inserted", "MULTI_INSERT": "inserted", "UPDATE": "updated",
+    "HOT_UPDATE": "updated", "DELETE": "deleted",
+}  # fmt: skip
+
+
+class Story:
+    """What the WAL tells: committed transactions, and what they did to which tables."""
+
+    def __init__(self) -> None:
+        self.committed: set[int] = set()
+        self.commits: list[str] = []
+        self.changes: dict[int, dict[tuple[int, int], dict[str, int]]] = {}
+
+    def read(self, lines: Iterable[str]) -> Story:
+        """
+        >>> story = Story().read([
+        ...  "rmgr: Heap        len (rec/tot):     54/   150, tx:        512, lsn: 0/03000060, "
+        ...  "prev 0/03000028, desc: INSERT off 3 flags 0x00, blkref #0: rel 1663/14/16384 blk 0",
+        ...  "rmgr: Heap        len (rec/tot):     54/   150, tx:        513, lsn: 0/03000090, "
+        ...  "prev 0/03000028, desc: DELETE off 3 flags 0x00, blkref #0: rel 1663/14/16384 blk 0",
+        ...  "rmgr: Transaction len (rec/tot):     34/    34, tx:        512, lsn: 0/030000F8, "
+        ...  "prev 0/03000060, desc: COMMIT 2026-01-01 10:00:00.5 UTC",
+        ...  "rmgr: Transaction len (rec/tot):     34/    34, tx:        513, lsn: 0/03000198, "
+        ...  "prev 0/03000060, desc: ABORT 2026-01-01 10:00:00.7 UTC"])
+        >>> story.committed, story.touched()
+        ({512}, {(14, 16384): {'inserted': 1}})
+        """
+        for line in lines:
+            found = LINE.match(line)
+            if not found:
+                continue
+            xid, what, rest = int(found["xid"]), found["what"].split("+")[0], found["rest"]
+            if found["manager"] == "Transaction" and what in {"COMMIT", "COMMIT_PREPARED"}:
+                self.committed.add(xid)
+                self.commits.append(rest.split(";")[0].strip())
+                inner = SUBTRANSACTIONS.search(rest)
+                self.committed.update(map(int, inner[1].split()) if inner else ())
+            relation = RELATION.search(rest)
+            if relation and found["manager"] in {"Heap", "Heap2"} and what in KINDS:
+                mine = self.changes.setdefault(xid, {})
+                counts = mine.setdefault((int(relation[1]), int(relation[2])), {})
+                counts[KINDS[what]] = counts.get(KINDS[what], 0) + 1
+        return self
+
+    def touched(self) -> dict[tuple[int, int], dict[str, int]]:
+        """Databases and tables, with the changes that were committed."""
+        found: dict[tuple[int, int], dict[str, int]] = {}
+        for xid in self.committed & self.changes.keys():
+            for relation, counts in self.changes[xid].items():
+                for kind, number in counts.items():
+                    mine = found.setdefault(relation, {})
+                    mine[kind] = mine.get(kind, 0) + number
+        return found
+
+
+def read_wal(config: dict[str, Any]) -> Story:
+    argv = [
+        config["bin"] + "/pg_waldump", "--path", config["directory"] + "/pg_wal",
+        "--timeline", str(config["timeline"]), "--start", config["fork"],
+    ]  # fmt: skip
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
+    ) as dump:
+        assert dump.stdout is not None, "it was asked for"
+        assert dump.stderr is not None, "it was asked for"
+        story = Story().read(dump.stdout)
+        said = dump.stderr.read()
+    if not story.commits and "could not find file" in said:
+        sys.exit(f"the WAL after the fork at {config['fork']} is gone: {said.strip()}")
+    return story
+
+
+@contextlib.contextmanager
+def started(config: dict[str, Any]) -> Iterator[Path]:
+    """Start the directory as a standby of nobody, reachable by nobody but us; give its socket."""
+    directory = Path(config["directory"])
+    socket = Path(tempfile.mkdtemp(prefix="relevo-divergence-"))
+    (socket / "pg_hba.conf").write_text("local all all trust\n")  # the folder lets nobody else in
+    (directory / "postmaster.pid").unlink(missing_ok=True)
+    (directory / "standby.signal").touch()
+    settings = {
+        "config_file": config["config_file"],
+        "data_directory": directory,
+        "hba_file": socket / "pg_hba.conf",
+        "listen_addresses": "",
+        "unix_socket_directories": socket,
+        "external_pid_file": "",
+        "hot_standby": "on",
+        "primary_conninfo": "",
+        "primary_slot_name": "",
+        "restore_command": "",
+        "recovery_target_timeline": "current",
+        "archive_mode": "off",
+        "ssl": "off",
+        "logging_collector": "off",
+        "cluster_name": "relevo_divergence",
+        **({"stats_temp_directory": "pg_stat_tmp"} if config["version"] < NO_STATISTICS else {}),
+    }
+    options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
+    pg_ctl = [config["bin"] + "/pg_ctl", "-D", str(directory)]
+    log = str(socket / "log")
+    try:
+        begin = [*pg_ctl, "-w", "-t", str(START_SECONDS), "-l", log, "-o", options, "start"]
+        done = subprocess.run(begin, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            sys.exit(f"{done.stdout}{done.stderr}{Path(log).read_text()[-2000:]}")
+        wait_until_replayed(config, socket)
+        yield socket
+    finally:
+        subprocess.run([*pg_ctl, "-w", "-m", "fast", "stop"], capture_output=True, check=False)
+        shutil.rmtree(socket, ignore_errors=True)
+
+
+def wait_until_replayed(config: dict[str, Any], socket: Path) -> None:
+    """Wait until nothing more is replayed: the directory has no more WAL than it has."""
+    last, still = "", 0
+    deadline = time.monotonic() + START_SECONDS
+    while still < STILL and time.monotonic() < deadline:
+        now = ask(config, socket, "postgres", "SELECT pg_last_wal_replay_lsn()")
+        still = still + 1 if now == last else 0
+        last = now
+        time.sleep(0.3)
+
+
+def ask(config: dict[str, Any], socket: Path, database: str, sql: str) -> str:
+    argv = [
+        config["bin"] + "/psql", "-h", str(socket), "-p", str(config["port"]), "-d", database,
+        "-XAtq", "-v", "ON_ERROR_STOP=1",
+    ]  # fmt: skip
+    done = subprocess.run(argv, input=sql, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{database}: {done.stderr}")
+    return done.stdout.rstrip("\n")
+
+
+TABLES = """
+SELECT coalesce(json_agg(t), '[]') FROM (
+    SELECT pg_relation_filenode(c.oid) AS node, n.nspname AS schema, c.relname AS name
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'm') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+) AS t
+"""  # noqa: E501
+MODELS = """
+SELECT coalesce(json_object_agg(replace(model, '.', '_'), model), '{}') FROM ir_model
+"""
+
+
+def export(config: dict[str, Any], socket: Path, story: Story) -> list[dict[str, Any]]:
+    """Write one CSV a table, and return what was found where."""
+    found = []
+    named = "SELECT json_object_agg(oid, datname) FROM pg_database WHERE datallowconn"
+    databases = json.loads(ask(config, socket, "postgres", named))
+    touched = story.touched()
+    for oid in sorted({database for database, _ in touched}):
+        database = databases.get(str(oid))
+        if database is None:
+            continue
+        tables = {each["node"]: each for each in json.loads(ask(config, socket, database, TABLES))}
+        has_models = ask(config, socket, database, "SELECT to_regclass('public.ir_model')")
+        models = json.loads(ask(config, socket, database, MODELS)) if has_models else {}
+        for (where, node), counts in sorted(touched.items()):
+            if where == oid and node in tables:
+                table = tables[node]
+                found.append({
+                    "database": database,
+                    "table": f"{table['schema']}.{table['name']}",
+                    "model": models.get(table["name"], ""),
+                    "rows": write_rows(config, socket, database, table, story.committed),
+                    **{kind: counts.get(kind, 0) for kind in ("inserted", "updated", "deleted")},
+                })  # fmt: skip
+    return found
+
+
+def write_rows(
+    config: dict[str, Any], socket: Path, database: str, table: dict[str, Any], xids: set[int]
+) -> int:
+    """Write the rows whose version one of these transactions wrote; return how many."""
+    name = '"{}"."{}"'.format(table["schema"].replace('"', '""'), table["name"].replace('"', '""'))
+    listed = ",".join(map(str, sorted(xids)))
+    query = f"SELECT * FROM {name} WHERE xmin::text::bigint = ANY('{{{listed}}}'::bigint[])"
+    rows = int(ask(config, socket, database, f"SELECT count(*) FROM ({query}) AS q"))
+    if rows:
+        folder = Path(config["output"], plain(database))
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{plain(table['schema'])}.{plain(table['name'])}.csv"
+        path.write_text(
+            ask(config, socket, database, f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER)") + "\n"
+        )
+    return rows
+
+
+def plain(name: str) -> str:
+    """Make a file's name of any database's or table's.
+
+    >>> plain("a/b..c"), plain("res_partner")
+    ('a_b__c', 'res_partner')
+    """
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)
+
+
+def main(argv: list[str]) -> int:
+    config = json.loads(Path(argv[0]).read_text())
+    output = Path(config["output"])
+    shutil.rmtree(output, ignore_errors=True)
+    output.mkdir(mode=0o700, parents=True)
+    story = read_wal(config)
+    found: list[dict[str, Any]] = []
+    if story.touched():
+        with started(config) as socket:
+            found = export(config, socket, story)
+    summary = {
+        "fork": config["fork"],
+        "transactions": len(story.commits),
+        "first": story.commits[0] if story.commits else "",
+        "last": story.commits[-1] if story.commits else "",
+        "tables": found,
+    }
+    beside = output / "summary.json.new"
+    beside.write_text(json.dumps(summary, indent=2) + "\n")
+    beside.rename(output / "summary.json")
+    print(f"{len(found)} tables, {sum(each['rows'] for each in found)} rows")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

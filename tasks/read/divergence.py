@@ -1,0 +1,79 @@
+"""What the program divergence found: rows that only a former primary has."""
+
+import json
+from dataclasses import dataclass
+from itertools import groupby
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of one database, with what was committed after the fork."""
+
+    database: str
+    table: str
+    model: str
+    rows: int
+    inserted: int
+    updated: int
+    deleted: int
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """All of it; rows are there to be read, deletions and former values are only counted."""
+
+    fork: str
+    transactions: int
+    first: str
+    last: str
+    tables: tuple[Table, ...]
+
+    def __str__(self) -> str:
+        """
+        >>> str(Divergence("0/3", 2, "a", "b", (Table("c1", "public.x", "x.y", 5, 5, 0, 1),)))
+        '5 rows of 1 table in c1, from 2 transactions after the fork; 1 row was deleted'
+        >>> str(Divergence("0/3", 0, "", "", ()))
+        'nothing was committed after the fork'
+        """
+        if not self.tables:
+            return "nothing was committed after the fork"
+        rows, deleted = (sum(getattr(t, name) for t in self.tables) for name in ("rows", "deleted"))
+        names = ", ".join(sorted({each.database for each in self.tables}))
+        gone = f"; {_count(deleted, 'row')} {'was' if deleted == 1 else 'were'} deleted"
+        return (
+            f"{_count(rows, 'row')} of {_count(len(self.tables), 'table')} in {names}, from "
+            f"{_count(self.transactions, 'transaction')} after the fork{gone if deleted else ''}"
+        )
+
+    def markdown(self, title: str, *, where: str) -> str:
+        """For the customer, by database and model."""
+        lines = [f"# {title}", "", f"{self}. The rows are in `{where}`, one CSV a table.", ""]
+        if self.first:
+            lines += [f"First commit {self.first}, last {self.last}.", ""]
+        for database, tables in groupby(self.tables, lambda each: each.database):
+            lines += [
+                f"## {database}", "",
+                "| model or table | rows in the CSV | inserted | updated | deleted |",
+                "|---|---|---|---|---|",
+            ]  # fmt: skip
+            lines += [
+                f"| {each.model or each.table} | {each.rows} | {each.inserted} | {each.updated} | "
+                f"{each.deleted} |"
+                for each in tables
+            ]
+            lines.append("")
+        lines.append(
+            "An updated row stands in the CSV as it was last; what it said before, and rows that "
+            "were deleted, can be read only in the data directory that is kept beside it."
+        )
+        return "\n".join(lines) + "\n"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def parse(text: str) -> Divergence:
+    facts = json.loads(text)
+    tables = tuple(Table(**each) for each in facts.pop("tables"))
+    return Divergence(**facts, tables=tables)

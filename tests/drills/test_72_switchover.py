@@ -1,0 +1,125 @@
+"""A planned move loses nothing, or does not happen; and nobody writes without a receipt."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from blocks.errors import Refused
+from blocks.instance import OdooInstance
+from flows.failback import failback
+from flows.failover import failover
+from flows.switchover import switchover
+from tests.lab.client import Client, audit, longest_outage_seconds
+from tests.lab.machine import Machine
+from tests.oracles import Pair, no_strangers, one_writer
+from tests.stack import Stack
+
+# All that Relevo or a package could write, but for logs, and but for what runs by itself.
+FILES = (
+    "find /etc /usr /opt /srv /home /root /var/lib/relevo /var/lib/odoo /var/spool -xdev -type f "
+    "! -path '*/sessions/*' ! -path '*/__pycache__/*' -exec sha256sum {} + 2>/dev/null | sort"
+)
+UNITS = "systemctl list-units --all --plain --no-legend --type=service --state=active | sort"
+
+
+def _hashes(pair: Pair) -> list[str]:
+    said = []
+    for machine, port in pair.ends:
+        said += [machine.run("sh", "-c", FILES).stdout, machine.run("sh", "-c", UNITS).stdout]
+        dump = f"pg_dumpall -p {port} | sha256sum"
+        said.append(machine.run("sh", "-c", dump, user="postgres").stdout)
+        said.append(machine.psql(port, "SELECT pg_is_in_recovery(), pg_postmaster_start_time()"))
+        said.append(machine.psql(port, "SELECT * FROM pg_replication_slots").split("|")[0])
+    return [*said, pair.at_origin("SELECT pg_current_wal_lsn()")]
+
+
+def test_a_rehearsal_of_a_switchover_changes_nothing(
+    uno: Pair, stack: Stack, blocks: dict[str, OdooInstance]
+) -> None:
+    uno.origin.machine.run("systemctl", "stop", "odoo")  # it writes by itself
+    uno.at_origin("CHECKPOINT")
+    before = _hashes(uno)
+    assert switchover(blocks["vps_uno"], plan_only=True).title.startswith("vps_uno can move")
+    with pytest.raises(Refused, match="uno is primary and respaldo is standby"):
+        switchover(blocks["vps_uno"], to="origin", plan_only=True)
+    stack.complete("switchover/vps_uno", plan_only=True)
+    assert _hashes(uno) == before
+    uno.origin.machine.run("systemctl", "start", "odoo")
+
+
+def test_a_switchover_there_and_back_under_load_loses_nothing(
+    uno: Pair, blocks: dict[str, OdooInstance], customer: Callable[[Pair], Client]
+) -> None:
+    client, aside = customer(uno), _kept_aside(uno.origin.machine)
+    with one_writer(uno):
+        switchover(blocks["vps_uno"])
+        client.move_to(uno.recovery.address, uno.http_port)
+        client.wait_until_acknowledged(10)
+        assert uno.at_origin("SELECT pg_is_in_recovery()") == "t"
+        with pytest.raises(Refused, match="already served from respaldo"):
+            switchover(blocks["vps_uno"])
+        switchover(blocks["vps_uno"], to="origin")
+    client.move_to(*uno.origin.odoo)
+    client.wait_until_acknowledged(5)
+    client.stop()
+    seen = audit(*uno.origin.odoo, client.journal)
+    assert seen.whole
+    assert _kept_aside(uno.origin.machine) == aside
+    no_strangers(uno)
+    print(f"{len(seen.acknowledged)} documents, none lost; longest outage "
+          f"{longest_outage_seconds(client.journal):.1f} s")  # fmt: skip
+
+
+def _kept_aside(machine: Machine) -> str:
+    return machine.run("find", "/var/lib/postgresql", "-name", "*.quarantine-*").stdout
+
+
+def test_a_switchover_that_could_lose_anything_is_refused_before_anything_stops(
+    uno: Pair, blocks: dict[str, OdooInstance]
+) -> None:
+    uno.at_recovery("SELECT pg_wal_replay_pause()")
+    try:
+        with pytest.raises(Refused, match="replay is paused on respaldo"):
+            switchover(blocks["vps_uno"])
+    finally:
+        uno.at_recovery("SELECT pg_wal_replay_resume()")
+    unit = f"postgresql@{uno.origin.version}-vps_uno"
+    uno.recovery.run("systemctl", "stop", unit)
+    with pytest.raises(Refused, match="respaldo is down"):
+        switchover(blocks["vps_uno"])
+    uno.recovery.run("systemctl", "start", unit)
+    assert uno.origin.machine.run("systemctl", "is-active", "odoo").stdout == "active\n"
+
+
+def test_forged_edited_replayed_and_foreign_receipts_let_nobody_write(
+    uno: Pair, blocks: dict[str, OdooInstance]
+) -> None:
+    """The recovery host is demoted, and what stands on the hosts is not its receipt."""
+    failover(blocks["vps_uno"])
+    uno.at_recovery("CREATE TABLE outage AS SELECT 1 AS n", "cliente1")
+    receipts = "/var/lib/relevo/vps_uno/receipts"
+    newest = uno.recovery.run("sh", "-c", f"ls {receipts} | tail -1").stdout.strip()
+    genuine = uno.recovery.read(f"{receipts}/{newest}")
+    sealed = json.loads(genuine)
+    facts = json.loads(sealed["text"])
+    home = {**facts, "epoch": facts["epoch"] + 1, "giver": "recovery", "taker": "origin"}
+    edited = json.dumps(home, sort_keys=True, separators=(",", ":"))
+    path = f"{receipts}/{home['epoch']:06d}.json"
+    for forged in (
+        json.dumps({"text": edited, "signature": sealed["signature"]}) + "\n",
+        json.dumps({"text": edited, "signature": ""}) + "\n",
+        "{}\n",
+    ):
+        uno.recovery.write(path, forged)
+        with pytest.raises(Refused, match="that Relevo never signed"):
+            failback(blocks["vps_uno"])
+        assert uno.at_origin("SELECT pg_is_in_recovery()") == "t"
+        uno.recovery.run("rm", path)
+
+    failback(blocks["vps_uno"], accept_loss=True, reason="drill: who knows")
+    kept = uno.origin.machine.run("sh", "-c", f"cat {receipts}/*").stdout
+    assert "drill: who knows" in kept
+    assert uno.at_origin("SELECT n FROM outage", "cliente1") == "1"
+    uno.at_origin("DROP TABLE outage", "cliente1")
+    no_strangers(uno)
