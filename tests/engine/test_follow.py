@@ -28,7 +28,7 @@ def _all_here(twins: Twins, names: list[str]) -> bool:
 
 def test_a_new_document_is_here_at_once(twins: Twins, follower: Follower) -> None:
     names = twins.attach(b"fresh", b"and another")
-    wait_until(lambda: _all_here(twins, names), "the files are here", 5)
+    wait_until(lambda: _all_here(twins, names), "the files are here", 180)
     assert follower.condition.state == "following"
 
 
@@ -42,11 +42,11 @@ def test_a_cut_cable_is_waited_out_and_what_came_meanwhile_is_fetched(
     assert process is not None
     process.kill()
     names = twins.attach(b"while away")
-    wait_until(lambda: follower.condition.state == "away", "the origin is away", 20)
+    wait_until(lambda: follower.condition.state == "away", "the origin is away", 180)
     assert "uno does not answer: no route to host" in follower.condition.said
     (twins.folder / "cut").unlink()
-    wait_until(lambda: _all_here(twins, names), "the files are here", 40)
-    wait_until(lambda: follower.condition.state == "following", "it follows again", 40)
+    wait_until(lambda: _all_here(twins, names), "the files are here", 180)
+    wait_until(lambda: follower.condition.state == "following", "it follows again", 180)
 
 
 def test_a_row_that_the_fast_look_cannot_see_is_found_by_the_proof(
@@ -63,7 +63,7 @@ def test_a_row_that_the_fast_look_cannot_see_is_found_by_the_proof(
             "INSERT INTO ir_attachment (name) SELECT 'x' FROM generate_series(1, 2000)"
         )
         late.execute("COMMIT")
-    wait_until(lambda: twins.has(name), "the proof has found it", 30)
+    wait_until(lambda: twins.has(name), "the proof has found it", 180)
     assert follower.condition.state == "following"
 
 
@@ -80,7 +80,7 @@ def test_a_promoted_standby_is_not_followed_any_more(twins: Twins, tmp_path: Pat
         (_, follower) = next(iter(followers.running.values()))
         wait_until(lambda: follower.condition.state == "following", "it follows")
         as_postgres(tools() / "pg_ctl", "-D", twins.standby.data, "-w", "promote")
-        wait_until(lambda: follower.condition.state == "promoted", "it has noticed", 20)
+        wait_until(lambda: follower.condition.state == "promoted", "it has noticed", 180)
         sessions = (
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'relevo filestore' "
             "AND datname = 'shop'"
@@ -88,7 +88,7 @@ def test_a_promoted_standby_is_not_followed_any_more(twins: Twins, tmp_path: Pat
         wait_until(
             lambda: twins.standby.sql(sessions, "postgres") == [(0,)], "no session is left", 20
         )
-        wait_until(lambda: said[-1][0].state == "promoted", "it has said so", 20)
+        wait_until(lambda: said[-1][0].state == "promoted", "it has said so", 180)
     finally:
         ended.set()
         thread.join(timeout=30)

@@ -88,13 +88,13 @@ def too_many(due: int, total: int, max_share: float) -> bool:
     return due > max_share * total
 
 
-def rest_seconds(last_duration: float, least: float = 5.0) -> float:
+def rest_seconds(last_duration: float, least: float = 5.0, most: float = 60.0) -> float:
     """How long the sound scan rests: it takes no more than a twentieth of a core.
 
-    >>> rest_seconds(0.01), rest_seconds(1.0)
-    (5.0, 20.0)
+    >>> rest_seconds(0.01), rest_seconds(1.0), rest_seconds(30.0)
+    (5.0, 20.0, 60.0)
     """
-    return max(least, 20 * last_duration)
+    return min(most, max(least, 20 * last_duration))
 
 
 def prefixes_to_scrub(elapsed_days: float, scrub_days: float) -> int:
