@@ -63,11 +63,21 @@ class Stack:
         for name in ("home", "socket", "database"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self._start_database()
+        self.start_server()
+        return self
+
+    def start_server(self) -> None:
         self._server = self._spawn(
             "server", "-m", "prefect", "server", "start", "--port", str(self.port)
         )
         wait_until(self._healthy, "the Prefect server answers", 120)
-        return self
+
+    def kill_server(self) -> None:
+        """SIGKILL the server; its PostgreSQL lives on, as on a machine of its own."""
+        if self._server is not None:
+            os.killpg(self._server.pid, signal.SIGKILL)
+            self._server.wait()
+            self._server = None
 
     def _start_database(self) -> None:
         tools, data = self.tools, self.folder / "database"
@@ -119,6 +129,7 @@ class Stack:
         if self._worker is not None:
             os.killpg(self._worker.pid, signal.SIGKILL)
             self._worker.wait()
+            self._worker = None
         for engine in self.engines():
             os.kill(engine, signal.SIGKILL)
 
@@ -218,9 +229,7 @@ class Stack:
     def stop(self) -> None:
         """End every process and forget everything."""
         self.kill_worker()
-        if self._server is not None:
-            os.killpg(self._server.pid, signal.SIGKILL)
-            self._server.wait()
+        self.kill_server()
         database = self.folder / "database"
         if (database / "postmaster.pid").exists():
             self._as_postgres(self.tools / "pg_ctl", "-D", database, "-m", "immediate", "stop")

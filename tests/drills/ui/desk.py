@@ -76,7 +76,7 @@ class Desk:
         """Choose from the menu at the top right of the run's page; return the dialog."""
         self.page.get_by_role("main").get_by_role("button", name="Open menu").first.click()
         self.page.get_by_role("menuitem", name=entry).click()
-        return self.page.get_by_role("dialog")
+        return self.page.get_by_role("dialog").or_(self.page.get_by_role("alertdialog"))
 
     def fill_in(self, dialog: Locator, *, name: str, reason: str, by: str) -> None:
         for label, text in (("Name of the instance", name), ("Reason", reason), ("Approved", by)):
