@@ -216,6 +216,12 @@ class Stack:
         found = self.request("POST", "/task_runs/filter", body)
         return [(task["name"], task["state_type"]) for task in found]
 
+    def first_step(self, run: str) -> str:
+        """When the first step of a run began."""
+        body = {"flow_runs": {"id": {"any_": [run]}}, "sort": "EXPECTED_START_TIME_ASC"}
+        begun = [task["start_time"] for task in self.request("POST", "/task_runs/filter", body)]
+        return str(min(each for each in begun if each))
+
     def everything_stored(self) -> str:
         """All that Prefect keeps: its database but for the encrypted blocks, and its files."""
         dump = self._as_postgres(
