@@ -33,17 +33,17 @@ SAID = (
 
 
 @step("find runs whose process has died")
-def mark_dead() -> None:
+def mark_dead(silence: timedelta = SILENCE) -> None:
     """Call runs crashed that give no sign of life, so that they can be retried."""
     with get_client(sync_client=True) as client:
-        for run in _running(client):
-            if not _alive(client, run):
-                _mark(client, run)
+        for run in _running(client, silence):
+            if not alive(client, run, silence):
+                _mark(client, run, silence)
 
 
-def _running(client: SyncPrefectClient) -> list[FlowRun]:
+def _running(client: SyncPrefectClient, silence: timedelta) -> list[FlowRun]:
     """Our runs that have been running for longer than silence may last."""
-    since = datetime.now(UTC) - SILENCE
+    since = datetime.now(UTC) - silence
     return [
         run
         for tag in (MANAGED, ANY)
@@ -59,14 +59,14 @@ def _running(client: SyncPrefectClient) -> list[FlowRun]:
     ]
 
 
-def _alive(client: SyncPrefectClient, run: FlowRun) -> bool:
+def alive(client: SyncPrefectClient, run: FlowRun, silence: timedelta) -> bool:
     """Tell whether a run has beaten, or changed its state, within the time."""
     now = datetime.now(UTC)
-    if run.state and run.state.timestamp > now - SILENCE:
+    if run.state and run.state.timestamp > now - silence:
         return True
     beats = client.read_events(
         EventFilter(
-            occurred=EventOccurredFilter(since=now - SILENCE, until=now),
+            occurred=EventOccurredFilter(since=now - silence, until=now),
             event=EventNameFilter(name=["prefect.flow-run.heartbeat"]),
             resource=EventResourceFilter(id=[f"prefect.flow-run.{run.id}"]),
         ),
@@ -75,11 +75,11 @@ def _alive(client: SyncPrefectClient, run: FlowRun) -> bool:
     return bool(beats.events)
 
 
-def _mark(client: SyncPrefectClient, run: FlowRun) -> None:
+def _mark(client: SyncPrefectClient, run: FlowRun, silence: timedelta) -> None:
     """Mark a run, unless it has moved while we looked."""
     if _state_id(client, run.id) != run.state_id:
         return
-    said = SAID.format(seconds=SILENCE.total_seconds())
+    said = SAID.format(seconds=silence.total_seconds())
     client.set_flow_run_state(run.id, Crashed(message=said), force=True)
     log().warning("%s: %s", run.name, said)
 

@@ -23,7 +23,10 @@ from tests.stack import ROOT, Stack
 
 ROUNDS = int(os.environ.get("RELEVO_ROUNDS", "3"))
 PORT = 8169
-PROBE = "until curl -s -o /dev/null -m 5 http://127.0.0.1:$1/web/login; do sleep 0.05; done; date +%s.%N"
+PROBE = (
+    "while ! curl -s -o /dev/null -m 5 http://127.0.0.1:$1/web/login; "
+    "do sleep 0.05; done; date +%s.%N"
+)
 BY_HAND = (
     "pg_ctlcluster $1 vps_uno promote && systemctl start odoo_vps_uno.service && "
     "until curl -s -o /dev/null http://127.0.0.1:$2/web/login; do sleep 0.05; done"
@@ -32,7 +35,7 @@ REASON = "the bench cut its power"
 PAGE = """\
 # Seconds of an outage that are ours
 
-`make bench-rto`, {when}, {cores} cores, load {load:.1f} at the begin, {rounds} rounds: median (each).
+`make bench-rto`, {when}, {cores} cores, load {load:.1f} at first, {rounds} rounds: median (each).
 The origin's power is cut each time; the clock runs from the press of the button, or from Enter in
 the shell, to the first answer of Odoo over HTTP on the recovery host.
 
