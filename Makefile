@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 export RELEVO_LAB_GENERATION = $(LAB)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test lint lab-up lab-down
+.PHONY: setup demo test lint bench-rto screenshots lab-up lab-down
 
 setup:
 	@.ci/setup
@@ -22,6 +22,13 @@ lint: setup
 
 test: lint
 	@$(PYTHON) -m pytest
+
+bench-rto: setup
+	@$(PYTHON) -m tests.bench_rto
+
+# The pictures of the README and of docs/, made anew by the browser suite.
+screenshots: setup
+	@RELEVO_SCREENSHOTS=docs/screenshots $(PYTHON) -m pytest -q tests/drills/ui
 
 lab-up: setup
 	@$(PYTHON) -m tests.lab up

@@ -25,6 +25,7 @@ from blocks.instance import OdooInstance
 from deployments import automations, plan
 from deployments.plan import PROCEDURES, SYNC, Wanted
 from tasks.schedules import read_deployments
+from tasks.sweep import HEARTBEAT_SECONDS
 from tasks.tags import MANAGED, OWNER
 
 ROOT = Path(__file__).parents[1]
@@ -151,6 +152,7 @@ def _deployment(
         job_variables={
             "command": f"{sys.executable} -m prefect.engine",
             "working_dir": str(ROOT),
+            "env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS)},
         },
     )
     cast("RunnerDeployment", deployment).apply(work_pool_name=pool)

@@ -8,6 +8,7 @@ The receivers stand among the secrets, for their addresses hold passwords:
 """
 
 import hashlib
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -128,7 +129,8 @@ def _automation(face: str, blocks: list[str], trigger: EventTrigger) -> Automati
         SendNotification(block_document_id=block, subject=SUBJECT % face, body=BODY)
         for block in blocks
     ]
-    text = repr((trigger.model_dump(exclude={"id"}, mode="json"), [str(a) for a in actions]))
+    said = [each.model_dump(mode="json") for each in actions]
+    text = json.dumps(_ordered([trigger.model_dump(exclude={"id"}, mode="json"), said]))
     mark = hashlib.sha256(text.encode()).hexdigest()[:12]
     return AutomationCore(
         name=PREFIX + face,
@@ -136,3 +138,16 @@ def _automation(face: str, blocks: list[str], trigger: EventTrigger) -> Automati
         trigger=trigger,
         actions=actions,
     )
+
+
+def _ordered(value: object) -> object:
+    """Put what were sets into one order, so that equal definitions look equal.
+
+    >>> _ordered({"b": ["y", "x"], "a": 1})
+    {'a': 1, 'b': ['x', 'y']}
+    """
+    if isinstance(value, dict):
+        return {key: _ordered(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return sorted((_ordered(each) for each in value), key=repr)
+    return value

@@ -3,7 +3,7 @@
 from prefect import flow
 
 from tasks import board as desk
-from tasks import fleet
+from tasks import fleet, sweep
 
 
 @flow(name="board", flow_run_name="readiness of all instances")
@@ -12,7 +12,8 @@ def board() -> None:
 
     Changes nothing at the customers' side. Each row is green, amber or red and says why; what has
     become an alarm since the last time is told as an event. The pages to be followed by hand are
-    kept fresh on the recovery host, and what a run without a server left to do is done.
+    kept fresh on the recovery host, what a run without a server left to do is done, and runs whose
+    process died with its machine are marked, so that they can be retried.
     """
     instances = fleet.known()
     rows = desk.measure(instances)
@@ -20,3 +21,4 @@ def board() -> None:
     desk.tell(instances, rows)
     desk.publish(rows)
     desk.catch_up(instances, rows)
+    sweep.mark_dead()

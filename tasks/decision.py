@@ -10,11 +10,13 @@ worker, which costs four to eight seconds of an outage; what it saves is one idl
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, cast
+from uuid import UUID
 
 from prefect.context import FlowRunContext
 from prefect.exceptions import FlowPauseTimeout
 from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput
+from prefect.input.run_input import Keyset, keyset_from_base_key
 from pydantic import Field, create_model
 
 from blocks.errors import Refused
@@ -58,6 +60,17 @@ class Yes(RunInput):
     instance_name: str
     reason: str
     approved_by: str
+
+
+class Shown:
+    """A form that stands on the page already.
+
+    Prefect saves it only after the run has paused: for a moment Resume would show no plan.
+    """
+
+    @classmethod
+    def save(cls, keyset: Keyset, flow_run_id: UUID | None = None) -> None:
+        """Leave what was saved before the pause."""
 
 
 class YesAtALoss(Yes):
@@ -172,11 +185,13 @@ def _times_run() -> int:
 
 
 def _wait(drawn: Plan, *, key: str, wrong: str) -> Yes:
+    made = form(drawn, wrong=wrong)
+    made.save(keyset_from_base_key(f"paused-{key}"))
+    shown = cast("type[Yes]", type("Yes", (Shown, made), {}))
     try:
         return pause_flow_run(
-            wait_for_input=form(drawn, wrong=wrong), timeout=WAIT_SECONDS,
-            poll_interval=POLL_SECONDS, key=key,
-        )  # fmt: skip
+            wait_for_input=shown, timeout=WAIT_SECONDS, poll_interval=POLL_SECONDS, key=key
+        )
     except FlowPauseTimeout as error:
         raise Refused(
             f"nobody said yes to the {drawn.procedure} of {drawn.instance} within "

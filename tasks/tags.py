@@ -3,6 +3,7 @@
 MANAGED = "relevo"
 SCHEDULED = "scheduled"
 OWNER = "instance:"
+ANY = "any-instance"  # of prefect.yaml
 
 
 def tag(name: str) -> str:

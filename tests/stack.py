@@ -63,11 +63,21 @@ class Stack:
         for name in ("home", "socket", "database"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self._start_database()
+        self.start_server()
+        return self
+
+    def start_server(self) -> None:
         self._server = self._spawn(
             "server", "-m", "prefect", "server", "start", "--port", str(self.port)
         )
         wait_until(self._healthy, "the Prefect server answers", 120)
-        return self
+
+    def kill_server(self) -> None:
+        """SIGKILL the server; its PostgreSQL lives on, as on a machine of its own."""
+        if self._server is not None:
+            os.killpg(self._server.pid, signal.SIGKILL)
+            self._server.wait()
+            self._server = None
 
     def _start_database(self) -> None:
         tools, data = self.tools, self.folder / "database"
@@ -119,6 +129,7 @@ class Stack:
         if self._worker is not None:
             os.killpg(self._worker.pid, signal.SIGKILL)
             self._worker.wait()
+            self._worker = None
         for engine in self.engines():
             os.kill(engine, signal.SIGKILL)
 
@@ -205,6 +216,12 @@ class Stack:
         found = self.request("POST", "/task_runs/filter", body)
         return [(task["name"], task["state_type"]) for task in found]
 
+    def first_step(self, run: str) -> str:
+        """When the first step of a run began."""
+        body = {"flow_runs": {"id": {"any_": [run]}}, "sort": "EXPECTED_START_TIME_ASC"}
+        begun = [task["start_time"] for task in self.request("POST", "/task_runs/filter", body)]
+        return str(min(each for each in begun if each))
+
     def everything_stored(self) -> str:
         """All that Prefect keeps: its database but for the encrypted blocks, and its files."""
         dump = self._as_postgres(
@@ -218,9 +235,7 @@ class Stack:
     def stop(self) -> None:
         """End every process and forget everything."""
         self.kill_worker()
-        if self._server is not None:
-            os.killpg(self._server.pid, signal.SIGKILL)
-            self._server.wait()
+        self.kill_server()
         database = self.folder / "database"
         if (database / "postmaster.pid").exists():
             self._as_postgres(self.tools / "pg_ctl", "-D", database, "-m", "immediate", "stop")

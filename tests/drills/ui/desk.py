@@ -76,7 +76,15 @@ class Desk:
         """Choose from the menu at the top right of the run's page; return the dialog."""
         self.page.get_by_role("main").get_by_role("button", name="Open menu").first.click()
         self.page.get_by_role("menuitem", name=entry).click()
-        return self.page.get_by_role("dialog")
+        return self.page.get_by_role("dialog").or_(self.page.get_by_role("alertdialog"))
+
+    def retry(self) -> None:
+        """Press Retry, and wait until the failure is history."""
+        dialog = self.from_menu("Retry")
+        self.picture("11-retry")
+        dialog.get_by_role("button", name="Retry").click()
+        failed = self.page.get_by_role("main").get_by_text("Failed", exact=True)
+        expect(failed).to_have_count(0, timeout=PATIENCE_SECONDS * 1000)
 
     def fill_in(self, dialog: Locator, *, name: str, reason: str, by: str) -> None:
         for label, text in (("Name of the instance", name), ("Reason", reason), ("Approved", by)):
@@ -87,7 +95,7 @@ class Desk:
 
     def open_report(self, key: str) -> str:
         """Open the newest artifact under a key, and read it."""
-        self.page.get_by_role("link", name=key, exact=True).first.click()
+        self.page.get_by_role("main").get_by_text(key, exact=True).first.click()
         self.page.get_by_role("main").locator("a[href*='/artifacts/artifact/']").first.click()
         expect(self.page.get_by_role("main").get_by_role("table").first).to_be_visible()
         return self.page.get_by_role("main").inner_text()

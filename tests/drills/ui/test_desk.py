@@ -83,9 +83,7 @@ def test_a_failed_step_is_found_mended_and_retried_without_another_question(
     finally:
         uno.recovery.run("rm", "-f", BROKEN)
 
-    dialog = desk.from_menu("Retry")
-    desk.picture("11-retry")
-    dialog.get_by_role("button", name="Retry").click()
+    desk.retry()
     desk.wait_for("Completed")
     desk.picture("12-retried")
     steps = [name for name, _ in desk.stack.tasks(desk.run)]

@@ -1,0 +1,88 @@
+"""Runs whose process died with its machine: Prefect would call them running for ever."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.events.filters import (
+    EventFilter,
+    EventNameFilter,
+    EventOccurredFilter,
+    EventResourceFilter,
+)
+from prefect.states import Crashed
+
+from tasks.policy import log, step
+from tasks.tags import ANY, MANAGED
+
+HEARTBEAT_SECONDS = 30
+SILENCE = timedelta(seconds=4 * HEARTBEAT_SECONDS)
+SAID = (
+    "its process died with its machine: no sign of life for {seconds:.0f} s. What it had finished "
+    "stands, and its lock is free. See check, then Retry: finished steps find nothing left to do"
+)
+
+
+@step("find runs whose process has died")
+def mark_dead(silence: timedelta = SILENCE) -> None:
+    """Call runs crashed that give no sign of life, so that they can be retried."""
+    with get_client(sync_client=True) as client:
+        for run in _running(client, silence):
+            if not alive(client, run, silence):
+                _mark(client, run, silence)
+
+
+def _running(client: SyncPrefectClient, silence: timedelta) -> list[FlowRun]:
+    """Our runs that have been running for longer than silence may last."""
+    since = datetime.now(UTC) - silence
+    return [
+        run
+        for tag in (MANAGED, ANY)
+        for run in client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(
+                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING])),
+                tags=FlowRunFilterTags(all_=[tag]),
+                start_time=FlowRunFilterStartTime(before_=since),
+            ),
+            sort=FlowRunSort.START_TIME_ASC,
+            limit=200,
+        )
+    ]
+
+
+def alive(client: SyncPrefectClient, run: FlowRun, silence: timedelta) -> bool:
+    """Tell whether a run has beaten, or changed its state, within the time."""
+    now = datetime.now(UTC)
+    if run.state and run.state.timestamp > now - silence:
+        return True
+    beats = client.read_events(
+        EventFilter(
+            occurred=EventOccurredFilter(since=now - silence, until=now),
+            event=EventNameFilter(name=["prefect.flow-run.heartbeat"]),
+            resource=EventResourceFilter(id=[f"prefect.flow-run.{run.id}"]),
+        ),
+        limit=1,
+    )
+    return bool(beats.events)
+
+
+def _mark(client: SyncPrefectClient, run: FlowRun, silence: timedelta) -> None:
+    """Mark a run, unless it has moved while we looked."""
+    if _state_id(client, run.id) != run.state_id:
+        return
+    said = SAID.format(seconds=silence.total_seconds())
+    client.set_flow_run_state(run.id, Crashed(message=said), force=True)
+    log().warning("%s: %s", run.name, said)
+
+
+def _state_id(client: SyncPrefectClient, run: UUID) -> UUID | None:
+    return client.read_flow_run(run).state_id

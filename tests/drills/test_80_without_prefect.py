@@ -1,0 +1,63 @@
+"""Prefect is dead as well: the same procedures from a shell, and its history when it is back."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.oracles import Pair, no_strangers
+from tests.stack import ROOT, Stack
+
+
+def _relevo(stack: Stack, inventory: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """The relevo command as somebody has it who has no server."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT")}
+    env = {**kept, "RELEVO_LOG_DIR": str(stack.folder / "runs"), "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-m", "deployments.cli", "--inventory", str(inventory), *words],
+        env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def _active(stack: Stack, deployment: str) -> bool:
+    found = stack.request("GET", f"/deployments/name/{deployment}")
+    return bool(found["schedules"][0]["active"])
+
+
+def test_with_prefect_dead_a_shell_fails_over_and_prefect_agrees_when_it_is_back(
+    uno: Pair, stack: Stack, inventory_path: Path
+) -> None:
+    stack.kill_worker()
+    stack.kill_server()
+    uno.origin.machine.kill()
+
+    refused = _relevo(stack, inventory_path, "failover", "vps_uno", "--yes")
+    assert refused.returncode == 3, refused.stderr
+    assert "may lose: at most the commits of the last" in refused.stderr
+    assert _relevo(stack, inventory_path, "failover", "vps_uno").returncode == 3, "nobody to ask"
+    assert uno.at_recovery("SELECT pg_is_in_recovery()") == "t"
+
+    done = _relevo(
+        stack, inventory_path, "failover", "vps_uno", "--yes", "--origin-is-down",
+        "--reason", "the drill cut its power", "--approved-by", "Ana",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert uno.at_recovery("SELECT pg_is_in_recovery()") == "f"
+    assert "promote respaldo" in done.stderr
+    log = max((stack.folder / "runs").glob("*-failover-vps_uno.log"))
+    assert log.name in done.stdout
+
+    stack.start_server()
+    stack.start_worker()
+    stack.complete("board/all-instances")
+    assert "recovery" in stack.artifact("board")
+    assert not _active(stack, "rsync-filestore/vps_uno")
+    report = stack.artifact("failover-vps-uno")
+    assert "the drill cut its power" in report
+    assert str(log) in report
+
+    uno.origin.machine.boot()
+    stack.complete("failback/vps_uno")
+    assert _active(stack, "rsync-filestore/vps_uno")
+    assert _relevo(stack, inventory_path, "status").stdout.count("standby") == 2
+    no_strangers(uno)

@@ -1,0 +1,64 @@
+"""A run whose machine died is found by its silence; one that lives is left alone."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from prefect import Flow, flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType
+from prefect.events import emit_event
+from prefect.states import Paused, Running
+
+from tasks import sweep
+from tasks.sweep import mark_dead
+from tasks.tags import MANAGED
+from tasks.wait import until
+
+SILENCE = timedelta(seconds=8)
+
+
+@flow(name="sweep")
+def sweeping() -> None:
+    mark_dead(SILENCE)
+
+
+def run(*, paused: bool = False) -> UUID:
+    """A run whose process nobody has started."""
+    with get_client(sync_client=True) as client:
+        made = client.create_flow_run(Flow(run, name="anything"), tags=[MANAGED])
+        client.set_flow_run_state(made.id, Running(), force=True)
+        if paused:
+            client.set_flow_run_state(made.id, Paused(timeout_seconds=3600), force=True)
+        return made.id
+
+
+def state(of: UUID) -> tuple[StateType | None, str]:
+    with get_client(sync_client=True) as client:
+        found = client.read_flow_run(of)
+        return found.state_type, (found.state.message or "") if found.state else ""
+
+
+def beat(of: UUID) -> None:
+    resource = {"prefect.resource.id": f"prefect.flow-run.{of}"}
+    emit_event("prefect.flow-run.heartbeat", resource=resource)
+    with get_client(sync_client=True) as client:
+        found = client.read_flow_run(of)
+        found.state = None  # only what beats shall count
+        until(
+            lambda: sweep.alive(client, found, SILENCE),
+            what="the server has the beat",
+            timeout_seconds=60,
+        )
+
+
+def test_a_silent_run_is_marked_with_what_to_do_and_a_waiting_or_living_one_is_not() -> None:
+    dead, waiting, living, begun = run(), run(paused=True), run(), datetime.now(UTC)
+    until(lambda: datetime.now(UTC) - begun > SILENCE, what="silence", timeout_seconds=60)
+    beat(living)
+
+    sweeping()
+
+    assert state(dead)[0] == StateType.CRASHED
+    assert "then Retry: finished steps find nothing left to do" in state(dead)[1]
+    assert state(waiting)[0] == StateType.PAUSED
+    assert state(living)[0] == StateType.RUNNING
