@@ -1,5 +1,6 @@
 # make demo   a failover and a failback of real hosts on this machine, with a real client writing
 # make test   everything: lint, types, unit, stories, drills on real hosts (LAB=trixie for the newer)
+# make chaos  stories of accidents, from SEED=1, N=20 of them; docs/chaos.md says what they found
 # make lab-up, make lab-down   the hosts alone
 
 LAB ?= bullseye
@@ -7,7 +8,10 @@ PYTHON := .venv/bin/python
 export RELEVO_LAB_GENERATION = $(LAB)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test lint lab-up lab-down
+SEED ?= 1
+N ?= 20
+
+.PHONY: chaos setup demo test lint lab-up lab-down
 
 setup:
 	@.ci/setup
@@ -22,6 +26,9 @@ lint: setup
 
 test: lint
 	@$(PYTHON) -m pytest
+
+chaos: setup
+	@$(PYTHON) -m tests.chaos --seed $(SEED) --stories $(N)
 
 lab-up: setup
 	@$(PYTHON) -m tests.lab up
