@@ -33,7 +33,7 @@ class Story:
     def __str__(self) -> str:
         """
         >>> print(tell(1))
-        1: switchover from away; partition after 7.6 s for 3.1 s
+        1: switchover from home; cut recovery after 1.1 s for 9.4 s
         """
         faults = (f"{each.what} after {each.after} s for {each.lasts} s" for each in self.faults)
         where = "away" if self.begins_away else "home"
