@@ -1,5 +1,6 @@
 # make demo   a failover and a failback of real hosts on this machine, with a real client writing
 # make test   everything: lint, types, unit, stories, drills on real hosts (LAB=trixie for the newer)
+# make chaos  stories of accidents, from SEED=1, N=20 of them; docs/chaos.md says what they found
 # make lab-up, make lab-down   the hosts alone
 
 LAB ?= bullseye
@@ -7,7 +8,10 @@ PYTHON := .venv/bin/python
 export RELEVO_LAB_GENERATION = $(LAB)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test lint bench-rto screenshots lab-up lab-down
+SEED ?= 1
+N ?= 20
+
+.PHONY: setup demo test lint chaos bench-rto bench-filestore drill-seeds screenshots lab-up lab-down
 
 setup:
 	@.ci/setup
@@ -29,6 +33,9 @@ bench-rto: setup
 # The pictures of the README and of docs/, made anew by the browser suite.
 screenshots: setup
 	@RELEVO_SCREENSHOTS=docs/screenshots $(PYTHON) -m pytest -q tests/drills/ui
+
+chaos: setup
+	@$(PYTHON) -m tests.chaos --seed $(SEED) --stories $(N)
 
 lab-up: setup
 	@$(PYTHON) -m tests.lab up

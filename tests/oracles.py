@@ -4,10 +4,11 @@ import itertools
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from tests.lab.lab import Lab, Origin
 from tests.lab.machine import Machine, wait_until
+from tests.lab.trouble import LabError
 
 # One loop inside each host, so that no network stands between the question and the answer.
 PROBE = r"""
@@ -100,28 +101,45 @@ def _start_conf(machine: Machine, version: int, cluster: str) -> str:
 
 
 @contextmanager
-def one_writer(pair: Pair) -> Iterator[None]:
-    """Ask both ends all the while; fail if both ever accepted writes at the same time."""
+def probing(pair: Pair) -> Iterator[list[list[tuple[float, str]]]]:
+    """Ask both ends for their roles ten times a second; a host that is off says nothing."""
     answers: list[list[tuple[float, str]]] = [[], []]
-    threads = []
+    ended = threading.Event()
     version = str(pair.lab.generation.postgres)
 
     def probe(index: int, machine: Machine, port: int) -> None:
-        said = machine.run("sh", "-c", PROBE, "probe", version, str(port)).stdout
-        pairs = (line.split() for line in said.splitlines())
-        answers[index] = [(float(at), role) for at, role in pairs]
+        while not ended.is_set():
+            with suppress(LabError):
+                machine.run("touch", "/run/relevo-probe")
+                said = machine.run(
+                    "sh", "-c", PROBE, "probe", version, str(port), check=False
+                ).stdout
+                pairs = (line.split() for line in said.splitlines())
+                answers[index] += [(float(p[0]), p[1]) for p in pairs if len(p) == 2]
+            ended.wait(0.1)
 
-    for index, (machine, port) in enumerate(pair.ends):
-        machine.run("touch", "/run/relevo-probe")
-        threads.append(threading.Thread(target=probe, args=(index, machine, port), daemon=True))
-        threads[-1].start()
+    threads = [
+        threading.Thread(target=probe, args=(index, *end), daemon=True)
+        for index, end in enumerate(pair.ends)
+    ]
+    for thread in threads:
+        thread.start()
     try:
-        yield
+        yield answers
     finally:
+        ended.set()
         for machine, _ in pair.ends:
-            machine.run("rm", "-f", "/run/relevo-probe")
+            with suppress(LabError):
+                machine.run("rm", "-f", "/run/relevo-probe")
         for thread in threads:
             thread.join(timeout=30)
+
+
+@contextmanager
+def one_writer(pair: Pair) -> Iterator[None]:
+    """Ask both ends all the while; fail if both ever accepted writes at the same time."""
+    with probing(pair) as answers:
+        yield
     assert all(len(each) > 5 for each in answers), "the probe of one end has not run"
     both = overlaps(*answers)
     assert not both, f"both ends accepted writes at {both[:5]}"
