@@ -1,13 +1,15 @@
 # make demo   a failover and a failback of real hosts on this machine, with a real client writing
 # make test   everything: lint, types, unit, stories, drills on real hosts (LAB=trixie for the newer)
 # make lab-up, make lab-down   the hosts alone
+# make bench-filestore   the engine beside the runbook's rsync (SIZES=10000 is short)
+# make drill-seeds       20 power cuts at random moments
 
 LAB ?= bullseye
 PYTHON := .venv/bin/python
 export RELEVO_LAB_GENERATION = $(LAB)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test lint lab-up lab-down
+.PHONY: setup demo test lint lab-up lab-down bench-filestore drill-seeds
 
 setup:
 	@.ci/setup
@@ -28,3 +30,13 @@ lab-up: setup
 
 lab-down: setup
 	@$(PYTHON) -m tests.lab down
+
+SIZES ?= 10000,100000,1000000
+bench-filestore: setup
+	@$(PYTHON) -m tests.bench --sizes $(SIZES) --rounds 5 --cold 5 --wan 5 --initial 3 --follow 30 $(BENCH)
+	@$(PYTHON) -m tests.bench.report
+
+drill-seeds: setup
+	@RELEVO_SEEDS=20 RELEVO_SEED_DOCUMENTS=600 \
+	    RELEVO_SEED_RESULTS=docs/benchmarks/power-cuts.jsonl \
+	    $(PYTHON) -m pytest tests/drills/test_45_power_cut.py

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from tests.lab import cgroup
+
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -20,6 +22,14 @@ class Cost:
     server: float
     postgres: float
     wire: int
+
+    def shared(self, times: int) -> "Cost":
+        """One of several, all alike."""
+        each = 1 / times
+        return Cost(
+            self.wall * each, self.client * each, self.server * each, self.postgres * each,
+            self.wire // times,
+        )  # fmt: skip
 
 
 def descendants(root: int) -> list[int]:
@@ -57,40 +67,44 @@ def wire() -> int:
     raise LookupError("there is no lo")
 
 
+class Group:
+    """A cgroup, for the CPU that its processes use, also those that have ended."""
+
+    def __init__(self, name: str) -> None:
+        self.path = cgroup.hierarchy() / f"relevo-bench-{os.getpid()}-{name}"
+        self.path.mkdir(exist_ok=True)
+
+    def take(self, root: int) -> None:
+        """Move a process and its descendants in; their children will be born here."""
+        for pid in descendants(root):
+            (self.path / "cgroup.procs").write_text(str(pid))
+
+    def used(self) -> float:
+        return int((self.path / "cpu.stat").read_text().split()[1]) / 1e6
+
+    def within(self, command: list[str]) -> list[str]:
+        """Have a command run in here from its first moment."""
+        join = 'echo 0 >"$1/cgroup.procs"; shift; exec "$@"'
+        return ["sh", "-c", join, "join", str(self.path), *command]
+
+
 class Meter:
-    """Measures what runs in this process and in children that are waited for."""
+    """Measures this process with its children, the far end, and PostgreSQL."""
 
-    def __init__(self, *, sshd: int, postmaster: int, halves: int) -> None:
-        self.sshd, self.postmaster, self.halves = sshd, postmaster, halves
+    def __init__(self, *, server: Group, postgres: Group, client: Group, halves: int) -> None:
+        self.groups, self.halves = (client, server, postgres), halves
 
-    def measure(self, work: Callable[[], object], *more: int) -> Cost:
-        """Run something once; `more` are other processes of the client's side that live on.
-
-        What looking itself costs stands outside of what is counted.
-        """
-        family = len(descendants(self.sshd))
-        others = sum(map(of_tree, more)), of_tree(self.sshd), of_tree(self.postmaster)
-        sent, mine = wire(), _mine()
+    def measure(self, work: Callable[[], object]) -> Cost:
+        """Run something once."""
+        sent, before = wire(), [group.used() for group in self.groups]
         begun = time.perf_counter()
         work()
         wall = time.perf_counter() - begun
-        mine = _mine() - mine
-        self._settle(family)
-        sent = wire() - sent
-        then = sum(map(of_tree, more)), of_tree(self.sshd), of_tree(self.postmaster)
-        children, server, postgres = (b - a for a, b in zip(others, then, strict=True))
-        return Cost(wall, mine + children, server, postgres, sent // self.halves)
-
-    def _settle(self, family: int) -> None:
-        """Wait for the far end to be waited for, else its CPU would count for who comes next."""
-        ends = time.monotonic() + 3
-        while len(descendants(self.sshd)) > family and time.monotonic() < ends:
-            time.sleep(0.02)
-
-
-def _mine() -> float:
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+        client = self.groups[0].used()
+        time.sleep(0.1)  # for the far end to close its books; we do nothing meanwhile
+        used = [client, *(group.used() for group in self.groups[1:])]
+        spent = [b - a for a, b in zip(before, used, strict=True)]
+        return Cost(wall, spent[0], spent[1], spent[2], (wire() - sent) // self.halves)
 
 
 def run(command: list[str]) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from tasks.programs.filestore.engine import Engine
+from tests.bench.measure import Group
 from tests.engine.clusters import Twins
 from tests.lab.machine import wait_until
 from tests.lab.trouble import LabError
@@ -150,13 +151,17 @@ class World:
         (home / "config").write_text("".join(entries))
         subprocess.run(["chown", "-R", USER, home], check=True)
         shutil.chown(home / "key", "root")
+        self.server = Group("server")
         command = ["runuser", "-u", USER, "--", self.sshd, "-D", "-f", str(home / "sshd_config")]
         log = (home / "log").open("wb")
-        self.processes.append(subprocess.Popen(command, stderr=log, cwd="/"))
+        self.processes.append(subprocess.Popen(self.server.within(command), stderr=log, cwd="/"))
         relay = ["relay", str(self.ports["wan"]), str(self.ports["lan"]), str(RTT_SECONDS)]
         self.processes.append(
-            subprocess.Popen([sys.executable, "-m", "tests.bench.relay", *relay[1:], str(MBIT)],
-                             cwd=ROOT)
+            subprocess.Popen(
+                Group("relay").within([
+                    sys.executable, "-m", "tests.bench.relay", *relay[1:], str(MBIT),
+                ]), cwd=ROOT,
+            )
         )  # fmt: skip
         for link in self.ports:
             wait_until(partial(self._answers, link), f"sshd answers ({link})", 20)
@@ -165,10 +170,6 @@ class World:
         config = str(self.folder / "ssh" / "config")
         done = subprocess.run(["ssh", "-F", config, link, "true"], capture_output=True, check=False)
         return done.returncode == 0
-
-    @property
-    def sshd_process(self) -> int:
-        return self.processes[0].pid
 
     def stop(self) -> None:
         for process in self.processes:
