@@ -2,6 +2,8 @@
 # make test   everything: lint, types, unit, stories, drills on real hosts (LAB=trixie for the newer)
 # make chaos  stories of accidents, from SEED=1, N=20 of them; docs/chaos.md says what they found
 # make lab-up, make lab-down   the hosts alone
+# make bench-filestore   the engine beside the runbook's rsync (SIZES=10000 is short)
+# make drill-seeds       20 power cuts at random moments
 
 LAB ?= bullseye
 PYTHON := .venv/bin/python
@@ -42,3 +44,13 @@ lab-up: setup
 
 lab-down: setup
 	@$(PYTHON) -m tests.lab down
+
+SIZES ?= 10000,100000,1000000
+bench-filestore: setup
+	@$(PYTHON) -m tests.bench --sizes $(SIZES) --rounds 5 --cold 5 --wan 5 --initial 3 --follow 30 $(BENCH)
+	@$(PYTHON) -m tests.bench.report
+
+drill-seeds: setup
+	@RELEVO_SEEDS=20 RELEVO_SEED_DOCUMENTS=600 \
+	    RELEVO_SEED_RESULTS=docs/benchmarks/power-cuts.jsonl \
+	    $(PYTHON) -m pytest tests/drills/test_45_power_cut.py

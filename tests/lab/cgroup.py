@@ -21,7 +21,7 @@ class Cgroup:
     @classmethod
     def of(cls, lab: str, host: str = "") -> "Cgroup":
         """Name the group of a host, or of a whole lab."""
-        return cls(_hierarchy() / f"relevo-lab-{lab}" / host)
+        return cls(hierarchy() / f"relevo-lab-{lab}" / host)
 
     def start(self, *command: str, log: Path) -> None:
         """Start a command inside, detached from whoever runs the lab."""
@@ -67,7 +67,7 @@ def _inner_number(process: int) -> str:
     return ""
 
 
-def _hierarchy() -> Path:
+def hierarchy() -> Path:
     """Find the unified hierarchy, wherever this machine has mounted it."""
     for line in Path("/proc/mounts").read_text().splitlines():
         _, where, kind, *_ = line.split()

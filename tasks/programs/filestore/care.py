@@ -117,25 +117,25 @@ class Care:
         first, last = int(known[0]), float(known[1]) or begun - 86400 / 4
         due = decide.prefixes_to_scrub((begun - last) / 86400, self.settings.scrub_days)
         for at in range(first, first + due):
-            self._scrub_prefix(f"{at % 256:02x}", cared, begun)
+            self._scrub_prefix(f"{at % 256:02x}", cared)
         self.state.note("scrub", json.dumps([(first + due) % 256, begun]))
         if cared.spoiled:
             self.engine.fetch()
 
-    def _scrub_prefix(self, prefix: str, cared: Cared, begun: float) -> None:
-        read = 0
+    def _scrub_prefix(self, prefix: str, cared: Cared) -> None:
         for database in self.engine.known:
-            for key in self._of_prefix(database, prefix):
+            begun, read = time.monotonic(), 0
+            for key, found in self.store.sums(self._of_prefix(database, prefix)):
                 size = _size(self.store.path(key))
-                if sha1_of(self.store.path(key)) != key.digest and size >= 0:
+                if found != key.digest and size >= 0:
                     self.store.discard([key], kind="spoiled")
                     self.state.want([key])
                     cared.spoiled += 1
                 cared.scrubbed += 1
                 read += max(size, 0)
-                ahead = read / self.settings.scrub_bytes_per_second - (time.time() - begun)
-                if ahead > 0.1:  # noqa: PLR2004
-                    time.sleep(ahead)
+            ahead = read / self.settings.scrub_bytes_per_second - (time.monotonic() - begun)
+            if ahead > 0:
+                time.sleep(ahead)
 
     def _of_prefix(self, database: str, prefix: str) -> list[Key]:
         folders = [f for f in self.store.folders(database) if f.startswith(prefix)]

@@ -29,6 +29,8 @@ from .trouble import ClusterAway, Refusal
 from .wire import Cluster, Row
 
 BATCH = 512
+SOME = 128  # so that the other thread has its turn
+NEVER = 2**62
 
 
 @dataclass
@@ -86,6 +88,7 @@ class Engine:
         self.fetched = 0
         self.known: list[str] = []
         self.seen: dict[str, set[str]] = {}
+        self.tops: dict[str, int] = {}
 
     def close(self) -> None:
         self.cluster.close()
@@ -170,15 +173,18 @@ class Engine:
 
     def tail(self, database: str) -> int:
         """Fetch the files of the newest rows at once: fast, and no proof that none is missing."""
-        keys = _keys(database, self.cluster.ask(database, questions.TAIL))
+        rows = self.cluster.ask(database, questions.tail(self.tops.get(database, NEVER)))
+        keys = _keys(database, [row[:2] for row in rows])
         seen = self.seen.setdefault(database, set())
         fresh = [each for each in keys if each[0].name not in seen]
         if len(seen) > 20 * questions.TAIL_ROWS:
             seen.clear()
         seen.update(key.name for key, _ in keys)
         wanted = [each for each in fresh if not self.store.has(*each)]
-        if wanted:
-            self._fetch([key for key, _ in wanted])
+        for start in range(0, len(wanted), SOME):
+            self._fetch([key for key, _ in wanted[start : start + SOME]])
+        if rows:
+            self.tops[database] = int(rows[-1][2] or 0)
         return len(wanted)
 
     # ------------------------------------------------------------------------------- comparing

@@ -34,10 +34,6 @@ SELECT left(store_fname, -40), string_agg(right(store_fname, 40), ''), count(*)
 FROM public.ir_attachment WHERE {FETCHABLE} GROUP BY 1
 """
 TAIL_ROWS = 500
-TAIL = f"""
-SELECT DISTINCT store_fname, file_size FROM public.ir_attachment
-WHERE id > (SELECT max(id) FROM public.ir_attachment) - {TAIL_ROWS} AND {FETCHABLE}
-"""
 COUNT = f"SELECT count(*) FROM public.ir_attachment WHERE {FETCHABLE}"
 
 
@@ -53,6 +49,19 @@ def changed(watermark: int) -> str:
     return (
         "SELECT DISTINCT store_fname, file_size FROM public.ir_attachment "
         f"WHERE age(xmin) <= (SELECT age('{watermark % 2**32}'::xid))\nAND {FETCHABLE}"
+    )
+
+
+def tail(after: int) -> str:
+    """Ask for the newest rows: all above an id, and some below, which may have committed late.
+
+    >>> "least(700, " in tail(700)
+    True
+    """
+    return (
+        "SELECT store_fname, file_size, id FROM public.ir_attachment WHERE id > "
+        f"least({after}, (SELECT max(id) FROM public.ir_attachment)) - {TAIL_ROWS} "
+        f"AND {FETCHABLE} ORDER BY id"
     )
 
 
