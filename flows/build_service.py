@@ -25,4 +25,4 @@ def build(instance: OdooInstance) -> None:
     service.install_site(instance)
 
     service.dry_run(instance)
-    record.stamp(instance.recovery, instance, "verified")
+    record.stamp(instance.recovery, instance, "notes/verified")

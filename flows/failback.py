@@ -120,7 +120,6 @@ def hand_over(instance: OdooInstance, *, accept_loss: bool = False, reason: str 
             fence.demote(instance, recovery, origin)
             receipts.require(instance, recovery, origin)
     cluster.promote(origin)
-    cluster.checkpoint(origin)
 
 
 def settle(instance: OdooInstance) -> None:

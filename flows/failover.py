@@ -4,7 +4,7 @@ from prefect import flow
 
 from blocks.instance import OdooInstance
 from flows.promote import take_over
-from tasks import decision, dns, events, filestore, lock, record, service
+from tasks import cluster, decision, dns, events, filestore, lock, record, schedules, service
 from tasks.decision import Decide
 from tasks.report import Report, publish
 
@@ -52,14 +52,16 @@ def failover(
         exposure = take_over(instance, origin_is_down=decided.origin_is_down, reason=decided.reason)
 
         service.start(recovery)
+        schedules.pause(instance)  # while Odoo starts; until then the copies refuse by themselves
         served = service.wait_until_serving(recovery)
         served_after = decided.watch.read()
+        cluster.checkpoint(recovery)
 
         service.enable_site(instance)
         names = dns.point(instance, recovery)
         agreed = filestore.judge(instance)
         missing = filestore.find_missing(instance, recovery)
-        record.stamp(recovery, instance, "rto", seconds=float(served_after))
+        record.stamp(recovery, instance, "notes/rto", seconds=float(served_after))
         events.tell_served(instance, recovery)
 
     report = publish(

@@ -15,7 +15,10 @@ def promote(instance: OdooInstance, *, origin_is_down: bool = False, reason: str
     it is down and stays down, say so with origin_is_down, and give a reason.
     """
     with lock.held(instance, "promote", preempt=True):
-        return str(take_over(instance, origin_is_down=origin_is_down, reason=reason))
+        exposure = take_over(instance, origin_is_down=origin_is_down, reason=reason)
+        schedules.pause(instance)
+        cluster.checkpoint(instance.recovery)
+    return str(exposure)
 
 
 def take_over(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> Exposure:
@@ -26,9 +29,7 @@ def take_over(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> E
     exposure = guard.measure_exposure(instance, lossless=lossless)
     guard.require_accepted(instance, exposure, loss_accepted=loss_accepted)
 
-    schedules.pause(instance)
     guard.note_failover(instance, exposure, reason=reason)
     receipts.award(instance, exposure, reason=reason)
     cluster.promote(recovery)
-    cluster.checkpoint(recovery)
     return exposure

@@ -8,7 +8,7 @@ from blocks.instance import OdooInstance, Place
 from flows.failback import hand_over, settle
 from flows.pg_rewind import bring_back
 from flows.promote import take_over
-from tasks import dns, filestore, guard, handover, lock, schedules, service
+from tasks import dns, events, filestore, guard, handover, lock, schedules, service
 from tasks.report import Report, publish
 from tasks.timing import Stopwatch
 
@@ -44,6 +44,7 @@ def switchover(
         names = show(instance, taker)
         follow(instance, taker)
         missing = filestore.find_missing(instance, taker)
+        events.tell_served(instance, taker)
 
     report = publish(
         Report(

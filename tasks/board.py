@@ -35,7 +35,7 @@ HISTORY = 96
 PAGES_MINUTES = 60
 PROCEDURES: tuple[Procedure, ...] = ("failover", "failback")
 LANGUAGES: tuple[Language, ...] = ("en", "es")
-LEFT_WORD = ("schedules", journal.NAME)
+LEFT_WORD = ("notes/schedules", journal.NAME)
 BUTTON = "flows/failover.py:failover"
 # An empty answer: nobody holds the instance.
 HOLDER = 'flock --nonblock "$1.lock" true 2>/dev/null || cut -d" " -f2- "$1.holder" 2>/dev/null'
@@ -90,9 +90,9 @@ def _measure(instance: OdooInstance) -> Measured:
         lag_seconds=seconds if behind else 0.0,
         slot=status,
         kept_bytes=kept_bytes,
-        synced_at=record.stamped(instance.recovery, instance, "synced"),
-        verified_at=record.stamped(instance.recovery, instance, "verified"),
-        drilled_at=record.stamped(instance.recovery, instance, "drill"),
+        synced_at=record.stamped(instance.recovery, instance, "notes/synced"),
+        verified_at=record.stamped(instance.recovery, instance, "notes/verified"),
+        drilled_at=record.stamped(instance.recovery, instance, "notes/drill"),
         certificate_days=_certificate_days(shell, instance),
         free_share=_free_share(shell, recovery),
         predicted_seconds=plan.predicted_seconds(instance),
@@ -152,10 +152,10 @@ def _free_share(shell: Shell, recovery: Seen) -> float:
 
 def _history(instance: OdooInstance, behind: int | None) -> tuple[int, ...]:
     """The lag at the last boards, kept on the recovery host."""
-    kept = list((record.read(instance.recovery, instance, "lags") or {"lags": []})["lags"])
+    kept = list((record.read(instance.recovery, instance, "notes/lags") or {"lags": []})["lags"])
     if behind is not None:
         kept = [*kept, behind][-HISTORY:]
-        record.write(instance.recovery, instance, "lags", {"lags": kept})
+        record.write(instance.recovery, instance, "notes/lags", {"lags": kept})
     return tuple(kept)
 
 
@@ -173,7 +173,7 @@ def tell(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> None:
 
 def _tell(instance: OdooInstance, seen: Measured) -> None:
     now = alarms(seen, limits(instance))
-    kept = record.read(instance.recovery, instance, "told") or {}
+    kept = record.read(instance.recovery, instance, "notes/told") or {}
     for name, said in now.items():
         if name not in kept.get("alarms", []):
             events.tell(instance.name, name, said)
@@ -185,7 +185,7 @@ def _tell(instance: OdooInstance, seen: Measured) -> None:
         events.tell(instance.name, events.RESTING, "the recovery host serves")
     facts = {"alarms": sorted(now), "served": served}
     if facts != kept:
-        record.write(instance.recovery, instance, "told", facts)
+        record.write(instance.recovery, instance, "notes/told", facts)
 
 
 @step("publish the board")

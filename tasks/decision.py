@@ -130,7 +130,7 @@ def reach(
 def note(instance: OdooInstance, procedure: Procedure, said: dict[str, Any]) -> None:
     """Write down on the recovery host what was said to this run, so that a retry goes on."""
     facts = {"run": _run_id(), "procedure": procedure, "said": said}
-    record.write(instance.recovery, instance, "decided", facts)
+    record.write(instance.recovery, instance, "notes/decided", facts)
 
 
 @step("find out whether the {procedure} of {instance.name} was decided before")
@@ -139,7 +139,7 @@ def said_before(instance: OdooInstance, procedure: Procedure) -> dict[str, Any] 
 
     The guards of the procedure judge the facts anew: a loss that was not accepted is refused.
     """
-    kept = record.read(instance.recovery, instance, "decided")
+    kept = record.read(instance.recovery, instance, "notes/decided")
     if kept is None or (kept["run"], kept["procedure"]) != (_run_id(), procedure):
         return None
     return dict(kept["said"])

@@ -1,18 +1,19 @@
 """The names of the customers, pointed at the place that serves."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dns.exception
 import dns.message
 import dns.query
 import dns.rdatatype
-from lexicon.client import Client
-from lexicon.config import ConfigResolver, DictConfigSource
 
 from blocks.errors import CommandFailed
 from blocks.instance import Dns, OdooInstance, Place
 from tasks.policy import log, step
+
+if TYPE_CHECKING:
+    from lexicon.client import Client
 
 ANSWER_SECONDS = 10
 BY_HAND, FAILED = "by hand", "not done"
@@ -84,12 +85,16 @@ def _records(provider: Dns, client: Any, kind: str, domain: str) -> list[str]:
     return sorted(str(data) for rrset in answer if rrset.rdtype == wanted for data in rrset)
 
 
-def _client(provider: Dns) -> Client:
+def _client(provider: Dns) -> "Client":
     """Make lexicon's client, for the very zone that the inventory names.
 
     Left to itself it guesses the zone from the list of public suffixes, and a zone that is
     delegated or private is guessed wrong.
     """
+    # It takes 0.2 s to import, which a failover has better use for than its own beginning.
+    from lexicon.client import Client  # noqa: PLC0415
+    from lexicon.config import ConfigResolver, DictConfigSource  # noqa: PLC0415
+
     options = {name: value.get_secret_value() for name, value in provider.options.items()}
     resolver = ConfigResolver()  # type: ignore[no-untyped-call]
     facts = {

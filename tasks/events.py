@@ -47,19 +47,19 @@ def tell(instance: str, name: str, said: str) -> None:
 @step("tell that {place} serves {instance.name}")
 def tell_served(instance: OdooInstance, place: Place) -> None:
     """Tell of a change of place, once."""
-    kept = record.read(instance.recovery, instance, "told") or {}
+    kept = record.read(instance.recovery, instance, "notes/told") or {}
     if bare.alone() or kept.get("served") == place.kind:
         return
     said = f"{instance.name} is served from {place} now"
     tell(instance.name, SERVED, said)
-    record.write(instance.recovery, instance, "told", {**kept, "served": place.kind})
+    record.write(instance.recovery, instance, "notes/told", {**kept, "served": place.kind})
 
 
 @step("note the copy of the {kind} of {instance.name}")
 def tell_synced(instance: OdooInstance, kind: Kind) -> None:
     """Note a good copy, and reset the dead-man's switch."""
     if kind == "filestore":
-        record.stamp(instance.recovery, instance, "synced")
+        record.stamp(instance.recovery, instance, "notes/synced")
         tell(instance.name, SYNCED, f"the files of {instance.name} are copied")
 
 

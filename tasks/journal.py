@@ -15,7 +15,7 @@ from tasks.policy import log, step
 from tasks.report import slug
 from tasks.tags import MANAGED, tag
 
-NAME = "runs"
+NAME = "notes/runs"
 KEPT = 20
 
 

@@ -124,14 +124,14 @@ def _documents(instance: OdooInstance, recovery: Seen) -> int | None:
 
 
 def last_drill(instance: OdooInstance) -> str:
-    kept = record.read(instance.recovery, instance, "drill")
+    kept = record.read(instance.recovery, instance, "notes/drill")
     return str(kept["time"]) if kept else ""
 
 
 def predicted_seconds(instance: OdooInstance) -> float | None:
     """How long the last drill or failover of this instance took, which is the best guess."""
-    kept = record.read(instance.recovery, instance, "drill") or record.read(
-        instance.recovery, instance, "rto"
+    kept = record.read(instance.recovery, instance, "notes/drill") or record.read(
+        instance.recovery, instance, "notes/rto"
     )
     return float(kept["seconds"]) if kept and "seconds" in kept else None
 

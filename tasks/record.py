@@ -1,5 +1,6 @@
 """What Relevo writes down on the hosts: the intent of a failover, rewind markers.
 
+What is no part of a procedure (when files were copied, what was told) stands under notes/.
 Roles are never read from here. A record tells a later run what an earlier one had begun.
 """
 

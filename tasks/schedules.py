@@ -62,18 +62,18 @@ def resume(instance: OdooInstance) -> None:
 
 def _later(instance: OdooInstance, *, on: bool) -> None:
     """Leave word for the next check with a server; until then the copies judge for themselves."""
-    record.write(instance.recovery, instance, "schedules", {"on": on})
+    record.write(instance.recovery, instance, "notes/schedules", {"on": on})
     log().info("the schedules will be switched %s by the next check", "on" if on else "off")
 
 
 @step("switch the schedules of {instance.name} as a run without a server left word")
 def catch_up(instance: OdooInstance) -> None:
     """Do what a run without a server could not."""
-    if (word := record.read(instance.recovery, instance, "schedules")) is None:
+    if (word := record.read(instance.recovery, instance, "notes/schedules")) is None:
         return
     with get_client(sync_client=True) as client:
         _switch(client, instance, on=bool(word["on"]))
-    record.forget(instance.recovery, instance, "schedules")
+    record.forget(instance.recovery, instance, "notes/schedules")
 
 
 def _switch(

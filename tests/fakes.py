@@ -43,7 +43,7 @@ def question(argv: Sequence[str], stdin: str = "") -> str:
     >>> question(("systemctl", "stop", "odoo.service"))
     'systemctl stop odoo.service'
     """
-    if "psql" in argv:
+    if argv[0] == "env" and any(word.endswith("psql") for word in argv):
         found = WRAPPED.fullmatch(stdin)
         return found[1] if found else stdin
     if argv[0] in {"sh", "bash"} and argv[1] == "-c" and len(argv) > 3:

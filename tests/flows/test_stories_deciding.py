@@ -37,7 +37,7 @@ def test_a_plan_only_run_says_what_would_be_lost_and_takes_no_lock(
 def test_a_run_from_a_shell_refuses_as_the_button_does_and_says_where_its_log_is(
     instance: OdooInstance, hosts: Hosts, tmp_path: Path
 ) -> None:
-    noted: dict[str, Answer] = {"install /var/lib/relevo/vps_1/runs.json *": "installed"}
+    noted: dict[str, Answer] = {"install /var/lib/relevo/vps_1/notes/runs.json *": "installed"}
     due = FakeHost("due", standby() | LAST | noted)
     hosts(dead(), due)
 
