@@ -112,6 +112,8 @@ def failback(
 def hand_over(instance: OdooInstance, *, accept_loss: bool = False, reason: str = "") -> None:
     origin, recovery = instance.origin, instance.recovery
 
+    if not accept_loss:
+        receipts.require_genuine(instance)
     with fence.closed(recovery):
         filestore.push(instance, when="the last difference")
         if accept_loss:

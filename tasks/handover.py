@@ -68,11 +68,11 @@ def _roles(instance: OdooInstance, giver: Place, taker: Place) -> str:
 
 
 def _stream(instance: OdooInstance, giver: Place, taker: Place) -> str:
+    replication.require_no_fork(taker, giver)
     if not replication.is_streaming(instance, taker, giver):
         raise Refused(
             f"{taker} does not stream from {giver}", hint=f"read PostgreSQL's log on {taker}"
         )
-    replication.require_no_fork(taker, giver)
     guard.require_replay(taker)
     behind = max(0, leader(giver).position - received(taker))
     if behind > MOST_BEHIND_BYTES:

@@ -48,9 +48,10 @@ def _roles(instance: OdooInstance) -> str:
 
 def _stream(instance: OdooInstance) -> str:
     origin, recovery = instance.origin, instance.recovery
+    if look(origin).is_primary and look(recovery).is_standby:
+        replication.require_no_fork(recovery, origin)
     if not replication.is_streaming(instance, recovery, origin):
         raise RelevoError(f"{recovery} does not stream from {origin}")
-    replication.require_no_fork(recovery, origin)
     guard.require_replay(recovery)
     sql = "SELECT pg_last_wal_replay_lsn()"
     replayed = Lsn.parse(recovery.cluster.value(recovery.host.shell(), sql))

@@ -4,12 +4,14 @@ They are signed by the runner, numbered by epoch, never changed, and all kept. T
 once more in right.json, which the origin's guard asks for.
 """
 
+import secrets
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from blocks import signing
 from blocks.errors import Refused, Unreachable
 from blocks.instance import OdooInstance, Place
+from blocks.shell import Shell
 from tasks import files, record
 from tasks.files import STATE
 from tasks.look import look, received, try_look
@@ -124,9 +126,18 @@ def _complete(
                 f"{path} on {place} is another receipt of the same epoch",
                 hint="two procedures wrote at once: look at both hosts, then move one away",
             )
+        if epoch not in kept:
+            _set_aside(shell, path)
         if epoch not in kept or epoch == max(wanted):
             files.install(shell, path, line, mode="444")
     files.install(shell, right_path(instance), line, mode="644")
+
+
+def _set_aside(shell: Shell, path: PurePosixPath) -> None:
+    """Keep what stands under a receipt's name and is none: it is evidence."""
+    if files.exists(shell, path):
+        log().warning("%s on %s was no receipt of ours", path, shell.host)
+        files.move(shell, path, path.with_suffix(f".{secrets.token_hex(4)}.false"))
 
 
 def _seal(instance: OdooInstance, receipt: Receipt) -> str:
@@ -197,6 +208,13 @@ def record_demotion(instance: OdooInstance, giver: Place, taker: Place) -> None:
         publish(instance, known)
     else:
         write(instance, kind="demotion", taker=taker)
+
+
+@step("require that the receipts of {instance.name} are genuine")
+def require_genuine(instance: OdooInstance) -> None:
+    """Refuse, before anything stops, when a host keeps a receipt that we never signed."""
+    for place in (instance.recovery, instance.origin):
+        history(instance, place)
 
 
 @step("require the receipt by which {taker} may write")

@@ -89,10 +89,12 @@ def clone(instance: OdooInstance, *, reclone: bool) -> None:
             "customers write there",
             hint="run failback for this instance",
         )
+    if gone := replication.is_out_of_reach(recovery, origin):
+        log().warning("%s no longer has the WAL that %s needs: it is cloned anew", origin, recovery)
     replication.ensure_slot(origin.host.shell(), origin, instance.name)
     fresh = _never_used(recovery)
     cluster.stop(recovery)
-    rejoin.rejoin(instance, recovery, origin, reclone=reclone or not _is_copy(instance))
+    rejoin.rejoin(instance, recovery, origin, reclone=reclone or gone or not _is_copy(instance))
     cluster.start_at_boot(recovery, "auto")
     if fresh:
         _delete_fresh(recovery)

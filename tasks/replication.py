@@ -150,6 +150,18 @@ def ensure_slot(shell: Shell, leader: Place, name: str) -> None:
         leader.cluster.execute(shell, sql)
 
 
+def is_out_of_reach(standby: Place, leader: Place) -> bool:
+    """Tell whether the leader has thrown away WAL that a standby still needs."""
+    if not look(standby).is_standby:
+        return False
+    needs = received(standby)
+    sql = (
+        f"SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '{needs}') >= 0 AND NOT EXISTS ("
+        f"SELECT FROM pg_ls_waldir() WHERE name = pg_walfile_name('{needs}'))"
+    )
+    return leader.cluster.value(leader.host.shell(), sql) == "t"
+
+
 @step("drop slot {instance.name} on {place}")
 def drop_slot(instance: OdooInstance, place: Place) -> None:
     """Let go of the WAL that nobody will fetch: a standby's own slots serve no one."""

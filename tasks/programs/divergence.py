@@ -37,6 +37,7 @@ LINE = re.compile(
     r"desc: (?P<what>[A-Z_+]+) ?(?P<rest>.*)$"
 )
 RELATION = re.compile(r"\brel \d+/(\d+)/(\d+)\b")
+TUPLES = re.compile(r"\b(\d+) tuples|ntuples: (\d+)")
 SUBTRANSACTIONS = re.compile(r"subxacts:((?: \d+)+)")
 KINDS = {
     "INSERT": "inserted", "MULTI_INSERT": "inserted", "UPDATE": "updated",
@@ -80,7 +81,9 @@ class Story:
             if relation and found["manager"] in {"Heap", "Heap2"} and what in KINDS:
                 mine = self.changes.setdefault(xid, {})
                 counts = mine.setdefault((int(relation[1]), int(relation[2])), {})
-                counts[KINDS[what]] = counts.get(KINDS[what], 0) + 1
+                many = TUPLES.search(rest) if what == "MULTI_INSERT" else None
+                rows = int(many[1] or many[2]) if many else 1
+                counts[KINDS[what]] = counts.get(KINDS[what], 0) + rows
         return self
 
     def touched(self) -> dict[tuple[int, int], dict[str, int]]:
@@ -124,6 +127,7 @@ def started(config: dict[str, Any]) -> Iterator[Path]:
         "data_directory": directory,
         "hba_file": socket / "pg_hba.conf",
         "listen_addresses": "",
+        "port": config["port"],
         "unix_socket_directories": socket,
         "external_pid_file": "",
         "hot_standby": "on",
@@ -149,6 +153,7 @@ def started(config: dict[str, Any]) -> Iterator[Path]:
         yield socket
     finally:
         subprocess.run([*pg_ctl, "-w", "-m", "fast", "stop"], capture_output=True, check=False)
+        (directory / "standby.signal").unlink()
         shutil.rmtree(socket, ignore_errors=True)
 
 
@@ -176,7 +181,7 @@ def ask(config: dict[str, Any], socket: Path, database: str, sql: str) -> str:
 
 TABLES = """
 SELECT coalesce(json_agg(t), '[]') FROM (
-    SELECT pg_relation_filenode(c.oid) AS node, n.nspname AS schema, c.relname AS name
+    SELECT pg_relation_filenode(c.oid)::bigint AS node, n.nspname AS schema, c.relname AS name
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'm') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
 ) AS t

@@ -38,14 +38,16 @@ def test_a_rehearsal_of_a_switchover_changes_nothing(
     uno: Pair, stack: Stack, blocks: dict[str, OdooInstance]
 ) -> None:
     uno.origin.machine.run("systemctl", "stop", "odoo")  # it writes by itself
-    uno.at_origin("CHECKPOINT")
-    before = _hashes(uno)
-    assert switchover(blocks["vps_uno"], plan_only=True).title.startswith("vps_uno can move")
-    with pytest.raises(Refused, match="uno is primary and respaldo is standby"):
-        switchover(blocks["vps_uno"], to="origin", plan_only=True)
-    stack.complete("switchover/vps_uno", plan_only=True)
-    assert _hashes(uno) == before
-    uno.origin.machine.run("systemctl", "start", "odoo")
+    try:
+        uno.at_origin("CHECKPOINT")
+        before = _hashes(uno)
+        assert switchover(blocks["vps_uno"], plan_only=True).title.startswith("vps_uno can move")
+        with pytest.raises(Refused, match="already served from uno"):
+            switchover(blocks["vps_uno"], to="origin", plan_only=True)
+        stack.complete("switchover/vps_uno", plan_only=True)
+        assert _hashes(uno) == before
+    finally:
+        uno.origin.machine.run("systemctl", "start", "odoo")
 
 
 def test_a_switchover_there_and_back_under_load_loses_nothing(
@@ -93,9 +95,9 @@ def test_a_switchover_that_could_lose_anything_is_refused_before_anything_stops(
 
 
 def test_forged_edited_replayed_and_foreign_receipts_let_nobody_write(
-    uno: Pair, blocks: dict[str, OdooInstance]
+    uno: Pair, dos: Pair, blocks: dict[str, OdooInstance]
 ) -> None:
-    """The recovery host is demoted, and what stands on the hosts is not its receipt."""
+    """Somebody puts a receipt there by which the origin might write."""
     failover(blocks["vps_uno"])
     uno.at_recovery("CREATE TABLE outage AS SELECT 1 AS n", "cliente1")
     receipts = "/var/lib/relevo/vps_uno/receipts"
@@ -110,16 +112,20 @@ def test_forged_edited_replayed_and_foreign_receipts_let_nobody_write(
         json.dumps({"text": edited, "signature": sealed["signature"]}) + "\n",
         json.dumps({"text": edited, "signature": ""}) + "\n",
         "{}\n",
+        dos.recovery.read(f"/var/lib/relevo/{dos.name}/right.json"),
     ):
         uno.recovery.write(path, forged)
         with pytest.raises(Refused, match="that Relevo never signed"):
             failback(blocks["vps_uno"])
         assert uno.at_origin("SELECT pg_is_in_recovery()") == "t"
         uno.recovery.run("rm", path)
+    uno.recovery.write(path, genuine)  # replayed: an old one under a new number entitles to nothing
 
     failback(blocks["vps_uno"], accept_loss=True, reason="drill: who knows")
     kept = uno.origin.machine.run("sh", "-c", f"cat {receipts}/*").stdout
     assert "drill: who knows" in kept
     assert uno.at_origin("SELECT n FROM outage", "cliente1") == "1"
     uno.at_origin("DROP TABLE outage", "cliente1")
+    assert ".false" in uno.recovery.run("ls", receipts).stdout, "the replayed one is kept"
+    uno.recovery.run("sh", "-c", f"rm {receipts}/*.false")
     no_strangers(uno)
