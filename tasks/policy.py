@@ -13,6 +13,7 @@ from prefect.logging import get_run_logger
 
 from blocks.errors import Unreachable
 from tasks import bare
+from tasks.timing import timed
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,13 +28,13 @@ class Step(Task[P, R]):
     """A task of Prefect's, which is also a plain function where no server is up."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]
-        if bare.alone():
-            bound = inspect.signature(self.fn).bind(*args, **kwargs)
-            bound.apply_defaults()
-            title = str(self.task_run_name).format(**bound.arguments)
-            retries = self.retries or 0
-            return bare.take(title, lambda: self.fn(*args, **kwargs), retries=retries)
-        return super().__call__(*args, **kwargs)
+        bound = inspect.signature(self.fn).bind(*args, **kwargs)
+        bound.apply_defaults()
+        title = str(self.task_run_name).format(**bound.arguments)
+        with timed(title):
+            if bare.alone():
+                return bare.take(title, lambda: self.fn(*args, **kwargs), retries=self.retries or 0)
+            return super().__call__(*args, **kwargs)
 
 
 def step(title: str, *, retries: int = 1) -> Callable[[Callable[P, R]], Callable[P, R]]:

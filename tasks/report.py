@@ -9,6 +9,7 @@ from prefect.context import FlowRunContext
 from tasks import bare
 from tasks.filestore import Document
 from tasks.policy import log
+from tasks.timing import steps
 
 SHOWN = 5000
 
@@ -54,8 +55,25 @@ def publish(report: Report, *, key: str) -> Report:
     """Show a report in the UI, and in the log for whoever works without one."""
     if bare.JOURNAL.get():
         report = replace(report, facts={**report.facts, "log of this run": bare.JOURNAL.get()})
-    publish_text(report.markdown(), key=key, title=report.title)
+    publish_text(report.markdown() + timeline(steps()), key=key, title=report.title)
     return report
+
+
+def timeline(taken: list[tuple[str, float]]) -> str:
+    """
+    >>> print(timeline([("promote due", 0.61)]))
+    <BLANKLINE>
+    <BLANKLINE>
+    ## Steps
+    <BLANKLINE>
+    | | seconds |
+    |---|---|
+    | promote due | 0.6 |
+    """
+    if not taken:
+        return ""
+    rows = [f"| {_cell(title)} | {seconds:.1f} |" for title, seconds in taken]
+    return "\n".join(["", "", "## Steps", "", "| | seconds |", "|---|---|", *rows])
 
 
 def publish_text(text: str, *, key: str, title: str) -> None:

@@ -242,7 +242,9 @@ def start(place: Place) -> None:
         )
     shell, unit = place.host.shell(), place.odoo.unit
     shell.run(("systemctl", "reset-failed", unit), check=False)
-    shell.run(("systemctl", "enable", "--now", unit), timeout_seconds=120)
+    shell.run(("systemctl", "start", unit), timeout_seconds=120)
+    # Enabling makes systemd read all its units again; by now Odoo starts meanwhile.
+    shell.run(("systemctl", "enable", unit), timeout_seconds=120)
 
 
 @step("wait until Odoo on {place} answers for every database")

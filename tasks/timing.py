@@ -1,8 +1,43 @@
 """Seconds that people care about."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 
-from prefect.context import FlowRunContext
+from prefect.context import FlowRunContext, TaskRunContext
+
+# The run that steps were taken in, and each with its seconds.
+TAKEN: ContextVar[tuple[str, list[tuple[str, float]]]] = ContextVar("taken", default=("", []))
+WITHIN: ContextVar[bool] = ContextVar("within", default=False)
+
+
+def _run() -> str:
+    run = FlowRunContext.get()
+    return str(run.flow_run.id) if run and run.flow_run else "a shell"
+
+
+def steps() -> list[tuple[str, float]]:
+    """The steps that this run has taken so far, and their seconds."""
+    run, taken = TAKEN.get()
+    return taken if run == _run() else []
+
+
+@contextmanager
+def timed(title: str) -> Iterator[None]:
+    """Note how long a step took; what it consists of is not noted again."""
+    if WITHIN.get() or TaskRunContext.get() is not None:
+        yield
+        return
+    if TAKEN.get()[0] != _run():
+        TAKEN.set((_run(), []))
+    begun, token = time.monotonic(), WITHIN.set(True)
+    try:
+        yield
+    finally:
+        WITHIN.reset(token)
+        TAKEN.get()[1].append((title, time.monotonic() - begun))
 
 
 class Stopwatch:

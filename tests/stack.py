@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -152,8 +154,7 @@ class Stack:
         request.add_header("Content-Type", "application/json")
         request.add_header("Authorization", f"Basic {_basic(f'relevo:{PASSWORD}')}")
         data = json.dumps(body).encode() if body is not None else None
-        with urllib.request.urlopen(request, data, timeout=30) as answer:
-            text = answer.read()
+        text = _answer(request, data)
         return json.loads(text) if text else None
 
     def run(self, *arguments: str) -> str:
@@ -240,6 +241,19 @@ class Stack:
         if (database / "postmaster.pid").exists():
             self._as_postgres(self.tools / "pg_ctl", "-D", database, "-m", "immediate", "stop")
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _answer(request: urllib.request.Request, data: bytes | None, tries: int = 5) -> bytes:
+    """Ask again after a 503, as Prefect's own client does: a busy server has done nothing then."""
+    for attempt in range(tries):
+        try:
+            with urllib.request.urlopen(request, data, timeout=30) as answer:
+                return bytes(answer.read())
+        except urllib.error.HTTPError as error:
+            if error.code != 503 or attempt == tries - 1:
+                raise
+            time.sleep(1 + attempt)
+    raise AssertionError("the last try returns or raises")
 
 
 def _basic(pair: str) -> str:

@@ -59,7 +59,8 @@ def facts(plan: Plan, language: Language = "en") -> dict[str, str]:
         "rto": unknown if seen.predicted_seconds is None else f"{seen.predicted_seconds:.0f}",
     }
     if plan.procedure == "failback":
-        rows.pop("loses")
+        for key in ("loses", "lag", "rto"):
+            del rows[key]
     return {word(key, language).format(**plan.names): value for key, value in rows.items() if value}
 
 
