@@ -5,7 +5,7 @@ import secrets
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
-from tasks import files
+from tasks import certificate, files
 from tasks.look import leader as look_leader
 from tasks.look import look, received
 from tasks.policy import log, step
@@ -91,6 +91,7 @@ def stream_conninfo(instance: OdooInstance, node: Place, leader: Place) -> str:
         user=instance.replication.user,
         passfile=str(passfile),
         name=instance.name,
+        tls=certificate.options(instance, node, leader),
     )
 
 
@@ -102,7 +103,7 @@ def rewind_conninfo(instance: OdooInstance, node: Place, leader: Place) -> str:
         user=instance.replication.rewind_user,
         dbname=REWIND_DATABASE,
         passfile=str(files.home(node.host.shell(), "postgres") / ".pgpass"),
-        sslmode="require",
+        **certificate.options(instance, node, leader),
         connect_timeout=10,
         options="-c statement_timeout=0",
     )
@@ -110,8 +111,12 @@ def rewind_conninfo(instance: OdooInstance, node: Place, leader: Place) -> str:
 
 @step("try the login of {node} at {leader}")
 def prove_login(instance: OdooInstance, node: Place, leader: Place) -> None:
-    """Log in over the real way, with the real roles: network, TLS, pg_hba, password, grants."""
+    """Log in over the real way, with the real roles: network, TLS, pg_hba, password, grants.
+
+    The leader's certificate is pinned first, by way of ssh.
+    """
     shell = node.host.shell()
+    certificate.pin(instance, node, leader)
     psql = str(node.cluster.bin_dir / "psql")
     rewind = rewind_conninfo(instance, node, leader)
     stream = stream_conninfo(instance, node, leader) + " dbname='replication' replication='true'"

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -173,7 +174,10 @@ def ask(config: dict[str, Any], socket: Path, database: str, sql: str) -> str:
         config["bin"] + "/psql", "-h", str(socket), "-p", str(config["port"]), "-d", database,
         "-XAtq", "-v", "ON_ERROR_STOP=1",
     ]  # fmt: skip
-    done = subprocess.run(argv, input=sql, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        argv, input=sql, capture_output=True, encoding="utf-8", errors="surrogateescape",
+        check=False, env={**os.environ, "PGCLIENTENCODING": "UTF8"},
+    )  # fmt: skip
     if done.returncode != 0:
         sys.exit(f"{database}: {done.stderr}")
     return done.stdout.rstrip("\n")
@@ -229,9 +233,8 @@ def write_rows(
         folder = Path(config["output"], plain(database))
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{plain(table['schema'])}.{plain(table['name'])}.csv"
-        path.write_text(
-            ask(config, socket, database, f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER)") + "\n"
-        )
+        text = ask(config, socket, database, f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER)")
+        path.write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
     return rows
 
 

@@ -1,5 +1,7 @@
 """Connection strings of libpq, without a password: that stands in .pgpass."""
 
+from collections.abc import Mapping
+
 
 def render(**fields: str | int) -> str:
     r"""
@@ -13,7 +15,9 @@ def _escape(value: str) -> str:
     return value.replace("\\", "\\\\").replace("'", "\\'")
 
 
-def primary(*, host: str, port: int, user: str, passfile: str, name: str) -> str:
+def primary(
+    *, host: str, port: int, user: str, passfile: str, name: str, tls: Mapping[str, str]
+) -> str:
     """How a standby reaches its primary; `name` is what the primary sees it as."""
     return render(
         host=host,
@@ -21,7 +25,7 @@ def primary(*, host: str, port: int, user: str, passfile: str, name: str) -> str
         user=user,
         passfile=passfile,
         application_name=name,
-        sslmode="require",
+        **tls,
         connect_timeout=10,
         keepalives_idle=10,
         keepalives_interval=5,

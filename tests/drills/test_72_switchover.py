@@ -31,7 +31,7 @@ def _hashes(pair: Pair) -> list[str]:
         said.append(machine.run("sh", "-c", dump, user="postgres").stdout)
         said.append(machine.psql(port, "SELECT pg_is_in_recovery(), pg_postmaster_start_time()"))
         said.append(machine.psql(port, "SELECT * FROM pg_replication_slots").split("|")[0])
-    return [*said, pair.at_origin("SELECT pg_current_wal_lsn()")]
+    return said
 
 
 def test_a_rehearsal_of_a_switchover_changes_nothing(
@@ -59,8 +59,7 @@ def test_a_switchover_there_and_back_under_load_loses_nothing(
         client.move_to(uno.recovery.address, uno.http_port)
         client.wait_until_acknowledged(10)
         assert uno.at_origin("SELECT pg_is_in_recovery()") == "t"
-        with pytest.raises(Refused, match="already served from respaldo"):
-            switchover(blocks["vps_uno"])
+        switchover(blocks["vps_uno"])  # the button pressed once more does no harm
         switchover(blocks["vps_uno"], to="origin")
     client.move_to(*uno.origin.odoo)
     client.wait_until_acknowledged(5)
