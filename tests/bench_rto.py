@@ -88,7 +88,9 @@ def main() -> int:
         shutil.rmtree(folder, ignore_errors=True)
     page = _page(measured, load)
     print(page)
-    (ROOT / "docs" / "benchmarks" / "rto.md").write_text(page)
+    kept = ROOT / "docs" / "benchmarks" / "rto.md"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text(page)
     return 0
 
 
