@@ -48,24 +48,17 @@ From the button to the first step running: {first}.
 The bare minimum is what a person with perfect memory types: promote, start the unit, wait. It
 proves nothing, notes nothing, keeps no second procedure out and asks nobody.
 
-## What stands in the way
-Seen on a quiet lab of 2 cores (2026-11-25), seconds:
+## What stands in the way, and what was done
+- Importing Prefect and Relevo: lexicon is imported only when DNS is changed.
+- The worker asks the server: every second (`PREFECT_WORKER_QUERY_SECONDS=1`), not every ten.
+- The process of a run: one interpreter (`command`), not two.
+- A person reads the plan: the process waits meanwhile, and goes on within a second of the yes.
+- ssh: one connection to a host, shared by all steps; psql is called past Debian's Perl script.
+- Pausing the schedules, the checkpoint and `systemctl enable` come after the start of Odoo.
+- Open: an origin that drops packets is waited for until ssh gives up; a guard must not guess.
 
-| what | seconds | what was done |
-|---|---|---|
-| Python, import of Prefect and Relevo | 1.6 CPU | lexicon (0.2) only when DNS is changed |
-| the worker asks the server | 0 to 1 | `PREFECT_WORKER_QUERY_SECONDS=1`, not 10 |
-| the process of the run | 2 to 3 | one interpreter (`command`), not two |
-| a person reads the plan | as it takes | the process waits, and goes on within 1 s of the yes |
-| first ssh connection to a host | 0.3 | one per host, shared by all steps |
-| a question to PostgreSQL by ssh | 0.05 to 0.1 | past Debian's psql script, 0.05 each |
-| pausing the schedules | 0.9 | while Odoo starts |
-| checkpoint of the new primary | 0.2 to minutes | after Odoo answers |
-| `systemctl enable` makes systemd read all units | 0.3 | after the start, while Odoo loads |
-| an origin that drops packets | up to 10 | open: a guard that must not guess |
-
-On a machine that is busy with other things (here: load 8 to 14) all of it takes three to five
-times as long, the start of processes most of all; compare the ways within one table only.
+On a busy machine all of it takes several times as long, the start of processes most of all;
+compare the ways within one table only.
 """
 
 
