@@ -29,7 +29,6 @@ from .trouble import ClusterAway, Refusal
 from .wire import Cluster, Row
 
 BATCH = 512  # then the other thread has its turn
-NEVER = 2**62
 
 
 @dataclass
@@ -172,8 +171,10 @@ class Engine:
 
     def tail(self, database: str) -> int:
         """Fetch the files of the newest rows at once: fast, and no proof that none is missing."""
-        rows = self.cluster.ask(database, questions.tail(self.tops.get(database, NEVER)))
-        keys = _keys(database, [row[:2] for row in rows])
+        newest = int(self.cluster.ask(database, questions.NEWEST)[0][0] or 0)
+        top = min(newest, self.tops.get(database, newest))
+        rows = self.cluster.ask(database, questions.tail(top))
+        keys = _keys(database, rows)
         seen = self.seen.setdefault(database, set())
         fresh = [each for each in keys if each[0].name not in seen]
         if len(seen) > 20 * questions.TAIL_ROWS:
@@ -182,8 +183,7 @@ class Engine:
         wanted = [each for each in fresh if not self.store.has(*each)]
         for start in range(0, len(wanted), BATCH):
             self._fetch([key for key, _ in wanted[start : start + BATCH]])
-        if rows:
-            self.tops[database] = int(rows[-1][2] or 0)
+        self.tops[database] = newest
         return len(wanted)
 
     # ------------------------------------------------------------------------------- comparing
