@@ -14,6 +14,7 @@ from tests.lab.machine import wait_until
 @pytest.fixture
 def follower(twins: Twins) -> Iterator[Follower]:
     """A follower whose connection to the origin can be cut."""
+    (twins.folder / "cut").unlink(missing_ok=True)
     cable = f'[ ! -e "{twins.folder}/cut" ] && exec "$@"; echo "no route to host" >&2; exit 255'
     made = Follower(twins.settings(channel=("sh", "-c", cable, "ssh", *twins.gate())))
     made.start()
@@ -35,15 +36,16 @@ def test_a_new_document_is_here_at_once(twins: Twins, follower: Follower) -> Non
 def test_a_cut_cable_is_waited_out_and_what_came_meanwhile_is_fetched(
     twins: Twins, follower: Follower
 ) -> None:
-    twins.attach(b"before")
-    wait_until(lambda: follower.engine.origin.process is not None, "it is connected")
+    before = twins.attach(b"before")
+    wait_until(lambda: _all_here(twins, before), "it is connected", 180)
     (twins.folder / "cut").touch()
     process = follower.engine.origin.process
     assert process is not None
     process.kill()
     names = twins.attach(b"while away")
-    wait_until(lambda: follower.condition.state == "away", "the origin is away", 180)
-    assert "uno does not answer: no route to host" in follower.condition.said
+    said = "uno does not answer: no route to host"
+    wait_until(lambda: follower.condition.said == said, "the origin is away", 180)
+    assert follower.condition.state == "away"
     (twins.folder / "cut").unlink()
     wait_until(lambda: _all_here(twins, names), "the files are here", 180)
     wait_until(lambda: follower.condition.state == "following", "it follows again", 180)

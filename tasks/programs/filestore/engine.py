@@ -28,9 +28,7 @@ from .store import Store
 from .trouble import ClusterAway, Refusal
 from .wire import Cluster, Row
 
-BATCH = 512
-SOME = 128  # so that the other thread has its turn
-NEVER = 2**62
+BATCH = 512  # then the other thread has its turn
 
 
 @dataclass
@@ -173,18 +171,19 @@ class Engine:
 
     def tail(self, database: str) -> int:
         """Fetch the files of the newest rows at once: fast, and no proof that none is missing."""
-        rows = self.cluster.ask(database, questions.tail(self.tops.get(database, NEVER)))
-        keys = _keys(database, [row[:2] for row in rows])
+        newest = int(self.cluster.ask(database, questions.NEWEST)[0][0] or 0)
+        top = min(newest, self.tops.get(database, newest))
+        rows = self.cluster.ask(database, questions.tail(top))
+        keys = _keys(database, rows)
         seen = self.seen.setdefault(database, set())
         fresh = [each for each in keys if each[0].name not in seen]
         if len(seen) > 20 * questions.TAIL_ROWS:
             seen.clear()
         seen.update(key.name for key, _ in keys)
         wanted = [each for each in fresh if not self.store.has(*each)]
-        for start in range(0, len(wanted), SOME):
-            self._fetch([key for key, _ in wanted[start : start + SOME]])
-        if rows:
-            self.tops[database] = int(rows[-1][2] or 0)
+        for start in range(0, len(wanted), BATCH):
+            self._fetch([key for key, _ in wanted[start : start + BATCH]])
+        self.tops[database] = newest
         return len(wanted)
 
     # ------------------------------------------------------------------------------- comparing
@@ -238,11 +237,13 @@ class Engine:
         self.progress = Progress(total=self.state.count())
         last: Key | None = None
         while part := self.state.due(at=at, after=last):
-            failed = self._fetch(part)
+            failed: set[Key] = set()
+            for start in range(0, len(part), BATCH):
+                failed |= self._fetch(part[start : start + BATCH])
+                self.report(self.progress)
             self.store.sync()
             self.state.done(key for key in part if key not in failed)
             self.fetched += len(part) - len(failed)
-            self.report(self.progress)
             last = part[-1]
 
     def _fetch(self, keys: Sequence[Key]) -> set[Key]:

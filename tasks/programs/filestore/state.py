@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS orphan (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 """
-SOME = 512
+SOME = 4096  # as many as are synced to the disk at once: a sync costs as much for one file
 
 
 class Pending(NamedTuple):
