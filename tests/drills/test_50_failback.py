@@ -99,6 +99,11 @@ def test_the_literal_runbook_is_refused(dos: Pair, blocks: dict[str, OdooInstanc
     machine.run("systemctl", "stop", unit)
     machine.run("rm", f"/var/lib/postgresql/{version}/clientes/standby.signal")
     machine.run("systemctl", "start", unit)
+    assert machine.run("systemctl", "is-active", unit, check=False).stdout == "inactive\n", (
+        "the guard lets nothing but a standby start here"
+    )
+    machine.run("systemctl", "stop", "relevo-guard-vps_dos")
+    machine.run("pg_ctlcluster", "--skip-systemctl-redirect", str(version), "clientes", "start")
     dos.at_origin("CREATE TABLE forked AS SELECT 1 AS n", "cliente1")
 
     with pytest.raises(Refused, match="silent fork"):
@@ -106,6 +111,7 @@ def test_the_literal_runbook_is_refused(dos: Pair, blocks: dict[str, OdooInstanc
     assert dos.at_recovery("SELECT pg_is_in_recovery()") == "f"
     assert dos.at_recovery("SELECT count(*) FROM outage", "cliente1") == "1000"
 
+    machine.run("systemctl", "start", "relevo-guard-vps_dos")
     failback(blocks["vps_dos"], reclone=True)
     _settle(dos)
 
