@@ -41,7 +41,7 @@ def test_what_the_database_knows_has_its_file_or_stands_in_the_report(
     instance = blocks["vps_dos"]
     rsync_filestore(instance)
     follow_filestore(instance, watch_seconds=0)
-    wait_until(lambda: _followed(instance), "the follower follows", 60)
+    wait_until(lambda: _followed(instance), "the follower follows", 180)
     client = customer(dos)
     documents = random.Random(seed).randrange(5, MOST_DOCUMENTS)
     client.wait_until_acknowledged(documents, timeout_seconds=180)
