@@ -1,5 +1,5 @@
 # make demo   a failover and a failback of real hosts on this machine, with a real client writing
-# make test   everything: lint, types, unit, stories, drills on real hosts (LAB=trixie for the newer)
+# make test   lint, types, unit, stories, drills on real hosts (LAB=trixie for the newer)
 # make chaos  stories of accidents, from SEED=1, N=20 of them; docs/chaos.md says what they found
 # make lab-up, make lab-down   the hosts alone
 # make bench-filestore   the engine beside the runbook's rsync (SIZES=10000 is short)
