@@ -195,6 +195,15 @@ class Twins:
         sql = f"SELECT pg_last_wal_replay_lsn() >= '{lsn}'"
         wait_until(lambda: self.standby.sql(sql, "postgres")[0][0] is True, f"replay to {lsn}")
 
+    def catch_up_or_wait_for_a_lock(self) -> None:
+        """Wait until the standby has replayed all, or waits for a reader that is in the way."""
+        lsn = str(self.primary.sql("SELECT pg_current_wal_lsn()", "postgres")[0][0])
+        sql = (
+            f"SELECT pg_last_wal_replay_lsn() >= '{lsn}' "
+            "OR EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
+        )
+        wait_until(lambda: self.standby.sql(sql, "postgres")[0][0] is True, f"replay to {lsn}")
+
     def gate(self) -> tuple[str, ...]:
         """The origin's door, without an ssh before it."""
         script = self.folder / "gate"

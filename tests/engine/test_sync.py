@@ -1,5 +1,6 @@
 """Files follow the rows that name them, whatever the source looks like."""
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -9,8 +10,9 @@ import pytest
 from tasks.programs.filestore import decide
 from tasks.programs.filestore.care import Care
 from tasks.programs.filestore.origin import Origin
-from tasks.programs.filestore.trouble import OriginAway, Refusal
+from tasks.programs.filestore.trouble import ClusterAway, OriginAway, Refusal
 from tasks.programs.filestore.verdict import verdicts
+from tasks.programs.filestore.wire import Cluster
 from tests.engine.clusters import Twins
 
 
@@ -37,6 +39,31 @@ def test_the_newest_rows_come_at_once_without_a_scan(twins: Twins) -> None:
         twins.catch_up()
         assert engine.tail("shop") == 1
         assert engine.tail("shop") == 0
+        assert all(map(twins.has, names))
+
+
+def test_a_table_that_is_rewritten_meanwhile_is_not_taken_for_an_empty_one(
+    twins: Twins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with twins.engine() as engine:
+        engine.sweep()
+        names = twins.attach(b"fresh")
+        twins.catch_up()
+        take_snapshot = engine.head
+
+        def then_rewrite(cluster: Cluster, database: str) -> decide.Head:
+            head = take_snapshot(cluster, database)
+            twins.primary.sql("ALTER TABLE ir_attachment ALTER COLUMN res_id TYPE bigint")
+            twins.catch_up_or_wait_for_a_lock()
+            return head
+
+        monkeypatch.setattr(engine, "head", then_rewrite)
+        with contextlib.suppress(ClusterAway):
+            engine.scan("shop")
+            assert all(map(twins.has, names))
+        monkeypatch.undo()
+        twins.catch_up()
+        engine.scan("shop")
         assert all(map(twins.has, names))
 
 

@@ -11,6 +11,7 @@ watermark moves past its row, because a scan syncs before it notes anything.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 import time
@@ -26,7 +27,7 @@ from .settings import Settings
 from .state import State
 from .store import Store
 from .trouble import ClusterAway, Refusal
-from .wire import Cluster, Row
+from .wire import Cluster, Connection, Row
 
 BATCH = 512  # then the other thread has its turn
 
@@ -132,11 +133,24 @@ class Engine:
             )
         return head
 
+    @contextlib.contextmanager
+    def _moment(self, cluster: Cluster, database: str) -> Iterator[Connection]:
+        """See a database as it is at one moment.
+
+        The table is locked before the snapshot is taken: one that ALTER TABLE rewrites between
+        the two is empty to that snapshot (PostgreSQL's manual, "Caveats" of MVCC).
+        """
+        session = cluster.session(database)
+        there = session.ask(questions.TABLE)[0][0] == "t"
+        with session.snapshot(questions.SNAPSHOT):
+            if there:
+                session.ask(questions.HOLD)
+            yield session
+
     def scan(self, database: str, cluster: Cluster | None = None) -> int:
         """Fetch what is new since the watermark; say how many rows had to be looked at."""
         cluster = cluster or self.cluster
-        session = cluster.session(database)
-        with session.snapshot(questions.SNAPSHOT):
+        with self._moment(cluster, database) as session:
             head = self.head(cluster, database)
             if head.guard.table_oid == "0":
                 self.state.advance(head.guard, head.xmin, head.lsn, [], rows=lambda: 0)
@@ -219,8 +233,7 @@ class Engine:
         """Compare every database as a whole, fetch what is missing, and find what nobody names."""
         result: dict[str, Found] = {}
         for database in self.databases():
-            session = self.cluster.session(database)
-            with session.snapshot(questions.SNAPSHOT):
+            with self._moment(self.cluster, database):
                 head = self.head(self.cluster, database)
                 if head.guard.table_oid == "0":
                     continue

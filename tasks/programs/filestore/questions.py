@@ -27,7 +27,9 @@ WHERE datallowconn AND NOT datistemplate AND has_database_privilege(datname, 'CO
 ORDER BY datname
 """
 ALL_DATABASES = "SELECT datname FROM pg_database"
+TABLE = "SELECT to_regclass('public.ir_attachment') IS NOT NULL"
 SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+HOLD = "LOCK TABLE public.ir_attachment IN ACCESS SHARE MODE"
 # One row for each folder of the filestore, so that a million names are a few hundred values.
 EVERYTHING = f"""
 SELECT left(store_fname, -40), string_agg(right(store_fname, 40), ''), count(*)
