@@ -85,20 +85,20 @@ def deployments(instance: OdooInstance) -> list[Wanted]:
 
 
 def followers(instances: Sequence[OdooInstance]) -> list[Wanted]:
-    """One follower for each recovery host, registered with the first of its instances.
+    """One follower for each recovery host and user there, with the first of the instances.
 
     It is no copy of one instance: a failover of that one does not stop it.
     """
     first: dict[str, OdooInstance] = {}
     for instance in instances:
-        first.setdefault(instance.recovery.host.name, instance)
+        first.setdefault(f"{instance.recovery}-{instance.recovery.odoo.user}", instance)
     return [
         Wanted(
-            "follow_filestore", host, instance.name, SYNC,
+            "follow_filestore", name, instance.name, SYNC,
             {"watch_seconds": instance.schedules.follow_seconds - 30},
             instance.schedules.follow_seconds, always=True,
         )
-        for host, instance in first.items()
+        for name, instance in first.items()
     ]  # fmt: skip
 
 

@@ -4,15 +4,15 @@ from prefect import flow
 
 from blocks.instance import OdooInstance
 from flows import basebackup, build_service, configure_ssh, rsync_filestore, setup_primary
-from tasks import lock, preflight, receipts, resurrection, schedules
+from tasks import follower, lock, preflight, receipts, resurrection, schedules
 
 
 @flow(name="replicate", flow_run_name="replicate {instance.name} to {instance.recovery}")
 def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
     """Give an Odoo server its replica on the recovery host, from nothing.
 
-    Before: the instance is in the inventory. After: the database streams, the files are copied,
-    Odoo is built and tried on the recovery host, and the schedules keep it so.
+    Before: the instance is in the inventory. After: the database streams, the files follow, Odoo is
+    built and tried on the recovery host, and the schedules keep it so.
     Running it again finds what is done and does what is not.
     """
     with lock.held(instance, "replicate"):
@@ -25,6 +25,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
         rsync_filestore.copy(instance, "filestore")
         build_service.build(instance)
         watch_over(instance)
+        follower.start(instance)
 
         schedules.resume(instance)
 

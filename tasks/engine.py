@@ -24,7 +24,6 @@ from tasks.text import zipapp
 
 PROGRAM = PurePosixPath("/usr/local/lib/relevo/filestore.pyz")
 SOCKETS = PurePosixPath("/var/run/postgresql")
-FOLLOWER = "relevo-follow-filestore.service"
 PASS_SECONDS = 24 * 3600
 MARK = "RELEVO "
 # What the engine ends with, and whether another try may help.
@@ -172,30 +171,39 @@ def sentence(facts: Facts) -> str:
     )
 
 
+def follower(instance: OdooInstance) -> str:
+    """The unit that follows all instances of a host that belong to one system user."""
+    return f"relevo-follow-{instance.recovery.odoo.user}"
+
+
+def follower_log(instance: OdooInstance) -> PurePosixPath:
+    return LOGS / f"{follower(instance).removeprefix('relevo-')}.log"
+
+
 def conditions_path(instance: OdooInstance) -> PurePosixPath:
-    """Where the follower writes how it goes with all instances of its host."""
-    return work(instance) / "follow.json"
+    """Where the follower writes how it goes with each instance; systemd makes the directory."""
+    return PurePosixPath("/run") / follower(instance) / "conditions.json"
 
 
 def follow(instance: OdooInstance) -> None:
-    """Have the follower of this host's instances run; one that runs the newest program goes on."""
+    """Have the follower run; one that runs the newest program goes on."""
     shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
+    unit, path = follower(instance), follower_log(instance)
     newer = install(shell)
-    if show(shell, FOLLOWER).running and not newer:
+    if following(instance) and not newer:
         return
-    shell.run(("systemctl", "stop", FOLLOWER), check=False, timeout_seconds=120)
-    shell.run(("systemctl", "reset-failed", FOLLOWER), check=False)
+    shell.run(("systemctl", "stop", unit), check=False, timeout_seconds=120)
+    shell.run(("systemctl", "reset-failed", unit), check=False)
     shell.run(("install", "-d", "-m", "750", str(LOGS)))
-    path = LOGS / "follow-filestore.log"
-    conditions = conditions_path(instance)
-    files.make_directory(shell, conditions.parent, owner=files.owner(shell, user), mode="750")
     shell.run((
-        "systemd-run", "--quiet", f"--unit={FOLLOWER}", f"--uid={user}",
-        "--property=WorkingDirectory=/", "--property=Restart=always", "--property=RestartSec=5",
+        "systemd-run", "--quiet", f"--unit={unit}", f"--uid={user}",
+        f"--property=RuntimeDirectory={unit}", "--property=WorkingDirectory=/",
+        "--property=Restart=always", "--property=RestartSec=5",
         "--property=StartLimitIntervalSec=0", f"--property=StandardOutput=append:{path}",
         f"--property=StandardError=append:{path}", "--setenv=LC_ALL=C", "--",
         "python3", "-I", str(PROGRAM), "follow",
-        f"{instance.directory.parent}/*/engine/settings.json", f"--conditions={conditions}",
+        f"{instance.directory.parent}/*/engine/settings.json",
+        f"--conditions={conditions_path(instance)}",
     ))  # fmt: skip
 
 
@@ -206,5 +214,5 @@ def conditions(instance: OdooInstance) -> list[Facts]:
     return found
 
 
-def following(shell: Shell) -> bool:
-    return show(shell, FOLLOWER).running
+def following(instance: OdooInstance) -> bool:
+    return show(instance.recovery.host.shell(), f"{follower(instance)}.service").running

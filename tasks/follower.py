@@ -22,14 +22,14 @@ def start(instance: OdooInstance) -> None:
 @step("watch the follower on {instance.recovery}", retries=0)
 def watch(instance: OdooInstance, seconds: float) -> dict[str, str]:
     """Tell what changes, and raise an event for what somebody should know."""
-    shell, told = instance.recovery.host.shell(), dict[str, str]()
+    told = dict[str, str]()
     ends = time.monotonic() + seconds
     found: list[engine.Facts] = []
     while True:
-        if not engine.following(shell):
+        if not engine.following(instance):
             raise CommandFailed(
                 f"the follower on {instance.recovery} has ended",
-                hint="read /var/log/relevo/follow-filestore.log there; the next run starts it",
+                hint=f"read {engine.follower_log(instance)} there; the next run starts it",
             )
         found = engine.conditions(instance)
         for each in found:

@@ -147,7 +147,7 @@ def followed(uno: Pair, blocks: dict[str, OdooInstance]) -> Iterator[OdooInstanc
     rsync_filestore(blocks["vps_uno"])
     follow_filestore(blocks["vps_uno"], watch_seconds=0)
     yield blocks["vps_uno"]
-    uno.recovery.run("systemctl", "stop", engine.FOLLOWER, check=False)
+    uno.recovery.run("systemctl", "stop", engine.follower(blocks["vps_uno"]))
 
 
 def _state(instance: OdooInstance) -> str:
