@@ -55,6 +55,7 @@ class Desk:
         """Press Submit, and open the page of the run once it has its name."""
         self.page.get_by_role("button", name="Submit").click()
         self.page.get_by_role("button", name="View run").click()
+        self.page.wait_for_url("**/runs/flow-run/**")
         self.run = urlsplit(self.page.url).path.rsplit("/", 1)[-1]
         expect(self.page.get_by_role("main")).to_contain_text(
             run_name, timeout=PATIENCE_SECONDS * 1000
@@ -65,7 +66,8 @@ class Desk:
         ends = re.compile(f"^({state}|Completed|Failed|Crashed|Cancelled)$")
         badge = self.page.get_by_role("main").get_by_text(ends).first
         expect(badge).to_be_visible(timeout=PATIENCE_SECONDS * 1000)
-        assert badge.inner_text() == state, self.stack.said(self.run)
+        shown = badge.inner_text()
+        assert shown == state, f"{shown}, not {state}: {self.stack.said(self.run)}"
 
     def newest_log_first(self) -> None:
         self.tab("Logs")
