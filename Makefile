@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SEED ?= 1
 N ?= 20
 
-.PHONY: setup demo test lint drill-open chaos bench-rto bench-filestore drill-seeds screenshots lab-up lab-down
+.PHONY: setup demo test lint chaos bench-rto bench-filestore drill-seeds screenshots lab-up lab-down
 
 setup:
 	@.ci/setup
@@ -26,14 +26,8 @@ lint: setup
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 
-# A drill that depends on minutes and was not green on the whole tree yet; `make drill-open` runs it.
-OPEN := tests/drills/test_75_alarms.py::test_copies_that_stop_are_told_by_their_silence_and_a_failover_is_no_silence
-
 test: lint
-	@$(PYTHON) -m pytest $(OPEN:%=--deselect %)
-
-drill-open: setup
-	@$(PYTHON) -m pytest $(OPEN)
+	@$(PYTHON) -m pytest --durations=40
 
 bench-rto: setup
 	@$(PYTHON) -m tests.bench_rto

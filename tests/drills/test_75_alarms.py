@@ -11,7 +11,7 @@ from tests.oracles import Pair
 from tests.receivers import Received, mail, web
 from tests.stack import Stack
 
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 300
 GROW = "CREATE TABLE big AS SELECT repeat(md5(n::text), 30) AS t FROM generate_series(1, 5000) n"
 
 
