@@ -144,7 +144,7 @@ def odoo_databases(place: Place) -> list[str]:
     )
     names = sorted(str(row["datname"]) for row in rows)
     asked = "\n".join(f"{_connect(name)}\n{IS_ODOO};" for name in names)
-    answers = cluster.execute(shell, asked).split()
+    answers = cluster.execute(shell, asked).split() if names else []
     return [name for name, answer in zip(names, answers, strict=True) if answer == "t"]
 
 
