@@ -42,20 +42,23 @@ class Seen:
 
 RECEIVED = "greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())"
 IS_ODOO = "SELECT to_regclass('public.ir_module_module') IS NOT NULL"
-# Asked in one go: the way to a host costs more than any of the three answers.
+# Asked in one go: the way to a host costs more than any of the answers. A cluster that answers says
+# by itself that it is the right one; Debian's list is a Perl script, and slow.
 LOOK = """
-version=$1 name=$2 bin=$3
-all=$(pg_lsclusters --no-header) || exit $?
-line=$(printf '%s\\n' "$all" | grep -E "^$version +$name ") || exit 0
-printf '%s\\n' "$line"
-set -- $line
+version=$1 name=$2 port=$3 bin=$4
 as_postgres() { runuser -u postgres -- env PGCONNECT_TIMEOUT=10 "$@" 2>/dev/null; }
-role=
-case $4 in
-*online*) role=$(as_postgres "$bin/psql" -p "$3" -XqAtc 'SELECT pg_is_in_recovery()') ;;
-esac
-printf '%s\\n' "$role"
-as_postgres "$bin/pg_controldata" -D "$6" || exit 0
+set -- $(as_postgres "$bin/psql" -p "$port" -XqAtF' ' -c "SELECT pg_is_in_recovery(), \
+    current_setting('config_file'), current_setting('data_directory')")
+if [ "$2" = "/etc/postgresql/$version/$name/postgresql.conf" ]; then
+    role=$1 directory=$3 status=online
+else
+    all=$(pg_lsclusters --no-header) || exit $?
+    line=$(printf '%s\\n' "$all" | grep -E "^$version +$name ") || exit 0
+    set -- $line
+    role=unknown port=$3 status=$4 directory=$6
+fi
+echo "$port $status $role $directory"
+as_postgres "$bin/pg_controldata" -D "$directory" || exit 0
 """
 
 
@@ -69,22 +72,22 @@ def find(shell: Shell, place: Place) -> lsclusters.Listed | None:
 def look(place: Place) -> Seen:
     """Look at a cluster; raise Refused when there is none."""
     cluster = place.cluster
-    argv = ("sh", "-c", LOOK, "look", str(cluster.version), cluster.name, str(cluster.bin_dir))
-    line, _, rest = place.host.shell().run(argv).stdout.partition("\n")
+    words = (str(cluster.version), cluster.name, str(cluster.port), str(cluster.bin_dir))
+    said = place.host.shell().run(("sh", "-c", LOOK, "look", *words)).stdout
+    line, _, control = said.partition("\n")
     if not line:
         raise Refused(f"there is no cluster {cluster} on {place}", hint=_missing_hint(place))
-    listed = lsclusters.Listed.parse(line)
-    if listed.port != cluster.port:
+    port, status, role, directory = line.split()
+    if int(port) != cluster.port:
         raise Refused(
-            f"cluster {cluster} on {place} has port {listed.port}, not {cluster.port}",
+            f"cluster {cluster} on {place} has port {port}, not {cluster.port}",
             hint="correct the port in the inventory and apply it",
         )
-    role, _, control = rest.partition("\n")
     return Seen(
         place=place,
-        directory=listed.data_directory,
-        online=listed.online,
-        answers=bool(role),
+        directory=PurePosixPath(directory),
+        online=status.startswith("online"),
+        answers=role != "unknown",
         in_recovery=role == "t",
         control=controldata.parse(control) if control else None,
     )

@@ -107,8 +107,7 @@ def standby(**more: Answer) -> dict[str, Answer]:
         **more,
         "hold vps_1 * 30": "held",
         "look 13 vps_1 *": (
-            "13 vps_1 5433 online,recovery postgres /var/lib/postgresql/13/vps_1 /x.log\nt\n"
-            + control("in_archive_recovery")
+            "5433 online t /var/lib/postgresql/13/vps_1\n" + control("in_archive_recovery")
         ),
         "SELECT pg_is_wal_replay_paused()": "f\n",
         "read /var/lib/relevo/vps_1/identity.json": identity("in_archive_recovery"),
@@ -125,7 +124,6 @@ def serving() -> dict[str, Answer]:
     return {
         **standby(),
         "look 13 vps_1 *": (
-            "13 vps_1 5433 online postgres /var/lib/postgresql/13/vps_1 /x.log\nf\n"
-            + control("in_production")
+            "5433 online f /var/lib/postgresql/13/vps_1\n" + control("in_production")
         ),
     }
