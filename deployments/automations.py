@@ -21,7 +21,7 @@ from prefect.types import SecretDict
 from pydantic import SecretStr
 
 from blocks.instance import OdooInstance
-from tasks import events
+from tasks import events, telling
 from tasks.report import slug
 
 PREFIX = "relevo: "
@@ -98,9 +98,9 @@ def _wanted(instances: list[OdooInstance], blocks: list[str]) -> Iterator[Automa
             face,
             blocks,
             EventTrigger(
-                match={"prefect.resource.id": f"{events.RESOURCE}*"},
+                match={"prefect.resource.id": f"{telling.RESOURCE}*"},
                 for_each={"prefect.resource.id"},
-                expect={events.PREFIX + event},
+                expect={telling.PREFIX + event},
                 posture=Posture.Reactive,
                 threshold=1,
                 within=timedelta(0),
@@ -113,7 +113,7 @@ def _wanted(instances: list[OdooInstance], blocks: list[str]) -> Iterator[Automa
             blocks,
             # Absence of success: a copy that hangs, a worker that is dead, a schedule that is off.
             EventTrigger(
-                match={"prefect.resource.id": [f"{events.RESOURCE}{name}" for name in named]},
+                match={"prefect.resource.id": [f"{telling.RESOURCE}{name}" for name in named]},
                 for_each={"prefect.resource.id"},
                 after={events.SYNCED, events.AWAITED},
                 expect={events.SYNCED, events.RESTING},

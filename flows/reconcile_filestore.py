@@ -3,11 +3,12 @@
 from prefect import flow
 
 from blocks.instance import OdooInstance
-from tasks import filestore, lock
+from tasks import events, filestore, lock
 from tasks.report import Report, publish
 
 
-@flow(name="reconcile-filestore", flow_run_name="reconcile the filestore of {instance.name}")
+@flow(name="reconcile-filestore", flow_run_name="reconcile the filestore of {instance.name}",
+      on_failure=[events.tell_refused])  # fmt: skip
 def reconcile_filestore(
     instance: OdooInstance, *, repair_origin: bool = True, accept_deletions: bool = False
 ) -> Report:

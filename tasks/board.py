@@ -16,7 +16,18 @@ from prefect.context import FlowRunContext
 from blocks.errors import CommandFailed, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
-from tasks import bare, events, files, guard, journal, plan, readiness, record, schedules
+from tasks import (
+    bare,
+    events,
+    files,
+    guard,
+    journal,
+    plan,
+    readiness,
+    record,
+    schedules,
+    telling,
+)  # fmt: skip
 from tasks.look import Seen, look, try_look
 from tasks.policy import log, step
 from tasks.read.board import Limits, Measured, alarms, verdict
@@ -176,13 +187,13 @@ def _tell(instance: OdooInstance, seen: Measured) -> None:
     kept = record.read(instance.recovery, instance, "notes/told") or {}
     for name, said in now.items():
         if name not in kept.get("alarms", []):
-            events.tell(instance.name, name, said)
+            telling.tell(instance.name, name, said)
     served = seen.served or kept.get("served", "")
     if kept.get("served") not in {None, served}:
         place = instance.recovery if served == "recovery" else instance.origin
-        events.tell(instance.name, events.SERVED, f"{instance.name} is served from {place} now")
+        telling.tell(instance.name, events.SERVED, f"{instance.name} is served from {place} now")
     if served == "recovery":
-        events.tell(instance.name, events.RESTING, "the recovery host serves")
+        telling.tell(instance.name, events.RESTING, "the recovery host serves")
     facts = {"alarms": sorted(now), "served": served}
     if facts != kept:
         record.write(instance.recovery, instance, "notes/told", facts)

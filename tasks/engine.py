@@ -11,8 +11,6 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
 
-from prefect.events import emit_event
-
 from blocks.errors import CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
@@ -104,7 +102,6 @@ def run(instance: OdooInstance, verb: str, *options: str) -> Facts:
     )
     facts = last(said, "result", "error")
     if error := facts.get("error"):
-        _tell_of(instance, error)
         raise KINDS.get(error["kind"], CommandFailed)(error["message"], hint=error["hint"])
     if "result" not in facts:
         tail = "\n".join(said.strip().splitlines()[-10:])
@@ -130,19 +127,6 @@ def last(said: str, *names: str) -> Facts:
             if set(names) & set(facts):
                 return facts
     return {}
-
-
-def _tell_of(instance: OdooInstance, error: dict[str, str]) -> None:
-    """Raise an event for what somebody has to decide; automations may send it on."""
-    if error["kind"] == "Refusal":
-        emit_event(
-            event="relevo.filestore.refused",
-            resource={
-                "prefect.resource.id": f"relevo.instance.{instance.name}",
-                "prefect.resource.name": instance.name,
-            },
-            payload={"message": error["message"], "hint": error["hint"]},
-        )
 
 
 def _teller(what: str) -> Callable[[str], None]:

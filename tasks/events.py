@@ -5,7 +5,6 @@ A run without a server tells nobody; the next board sees what it did, and tells.
 
 from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.events import emit_event
 
 from blocks.errors import Busy, Refused
 from blocks.instance import OdooInstance, Place
@@ -13,9 +12,8 @@ from tasks import bare, record
 from tasks.filestore import Kind
 from tasks.policy import step
 from tasks.tags import OWNER
+from tasks.telling import tell
 
-PREFIX = "relevo."
-RESOURCE = "relevo.instance."
 SYNCED, RESTING, AWAITED = "relevo.sync.succeeded", "relevo.sync.resting", "relevo.sync.awaited"
 SERVED = "served-elsewhere"
 FACES = {
@@ -25,23 +23,6 @@ FACES = {
     "filestore-refused": "a copy of files was refused",
     "origin-returned": "the origin answers again after a failover",
 }
-
-
-def tell(instance: str, name: str, said: str) -> None:
-    """Emit one event of one instance, with a sentence for whoever is told."""
-    if bare.alone():
-        return
-    full = name if name.startswith(PREFIX) else PREFIX + name
-    emit_event(
-        event=full,
-        resource={
-            "prefect.resource.id": f"{RESOURCE}{instance}",
-            "prefect.resource.name": instance,
-            "relevo.instance": instance,
-            "relevo.said": said,
-        },
-        payload={"instance": instance, "said": said},
-    )
 
 
 @step("tell that {place} serves {instance.name}")

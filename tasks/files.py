@@ -81,6 +81,13 @@ def exists(shell: Shell, path: PurePosixPath) -> bool:
     return shell.run(("test", "-e", str(path)), check=False).status == 0
 
 
+def missing(shell: Shell, *paths: PurePosixPath) -> list[str]:
+    """Those of some paths that are not there."""
+    script = 'for path; do [ -e "$path" ] || printf "%s\\n" "$path"; done'
+    argv = ("sh", "-c", script, "missing", *(str(path) for path in paths))
+    return shell.run(argv).stdout.splitlines()
+
+
 def make_directory(shell: Shell, path: PurePosixPath, *, owner: str, mode: str = "755") -> None:
     user, group = owner.split(":")
     shell.run(("install", "-d", "-o", user, "-g", group, "-m", mode, str(path)))

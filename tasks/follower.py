@@ -2,12 +2,11 @@
 
 import time
 
-from prefect.events import emit_event
-
 from blocks.errors import CommandFailed
 from blocks.instance import OdooInstance
 from tasks import engine
 from tasks.policy import log, step
+from tasks.telling import tell
 
 LOOK_SECONDS = 5.0
 START_SECONDS = 30
@@ -44,14 +43,7 @@ def watch(instance: OdooInstance, seconds: float) -> dict[str, str]:
 
 def _tell(condition: engine.Facts) -> None:
     log().info("%s: %s", condition["instance"], _sentence(condition))
-    emit_event(
-        event=f"relevo.filestore.{condition['state']}",
-        resource={
-            "prefect.resource.id": f"relevo.instance.{condition['instance']}",
-            "prefect.resource.name": condition["instance"],
-        },
-        payload={"said": condition["said"]},
-    )
+    tell(condition["instance"], f"filestore.{condition['state']}", condition["said"])
 
 
 def _sentence(condition: engine.Facts) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 from blocks.errors import CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance, Place
 from tasks import files, receipts, record, service
-from tasks.look import look, received, try_look
+from tasks.look import RECEIVED, Seen, look, try_look
 from tasks.policy import log, step
 from tasks.read.exposure import Exposure, Sample
 from tasks.read.lsn import Lsn
@@ -36,10 +36,9 @@ def require_ready(instance: OdooInstance) -> None:
         )
     if seen.is_standby:
         require_replay(recovery)
-    _require_same_system(instance)
+    _require_same_system(instance, seen)
     _require_built(instance)
-    if not service.is_active(shell, recovery.odoo.unit):
-        service.require_free_port(shell, instance)
+    service.require_free_port(shell, instance)
 
 
 def require_replay(standby: Place) -> None:
@@ -52,10 +51,10 @@ def require_replay(standby: Place) -> None:
         )
 
 
-def _require_same_system(instance: OdooInstance) -> None:
+def _require_same_system(instance: OdooInstance, seen: Seen) -> None:
     """Refuse a cluster that is not the copy of the origin's that basebackup made."""
     known = record.read(instance.recovery, instance, "identity")
-    control = look(instance.recovery).control
+    control = seen.control
     if known is None or control is None:
         raise Refused(
             f"{instance.name} has not been replicated by Relevo on {instance.recovery}",
@@ -72,12 +71,11 @@ def _require_same_system(instance: OdooInstance) -> None:
 def _require_built(instance: OdooInstance) -> None:
     shell, recovery = instance.recovery.host.shell(), instance.recovery
     needed = (recovery.odoo.config, service.UNITS / recovery.odoo.unit, recovery.odoo.data_dir)
-    for path in needed:
-        if not files.exists(shell, path):
-            raise Refused(
-                f"{path} is missing on {recovery}: Odoo of {instance.name} was never built there",
-                hint="run build-service for this instance (and rsync-filestore for its files)",
-            )
+    if missing := files.missing(shell, *needed):
+        raise Refused(
+            f"{missing[0]} is missing on {recovery}: Odoo of {instance.name} was never built there",
+            hint="run build-service for this instance (and rsync-filestore for its files)",
+        )
 
 
 @step("measure what {instance.name} would lose")
@@ -93,10 +91,11 @@ def measure_exposure(instance: OdooInstance, *, lossless: bool) -> Exposure:
         shell,
         "SELECT extract(epoch FROM pg_last_xact_replay_timestamp()) AS commit, "
         "extract(epoch FROM now()) AS now, "
-        "(SELECT latest_end_lsn FROM pg_stat_wal_receiver) AS sent",
+        "(SELECT latest_end_lsn FROM pg_stat_wal_receiver) AS sent, "
+        f"{RECEIVED} AS received",
     )
     row = rows[0]
-    has = received(instance.recovery)
+    has = Lsn.parse(str(row["received"] or "0/0"))
     told = Lsn.parse(str(row["sent"])) if row["sent"] else has
     return Exposure.estimate(
         now=float(row["now"] or 0),
@@ -167,7 +166,7 @@ def stage(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
     if recovery.is_primary:
         return "away"
     begun = record.read(instance.recovery, instance, "failover") is not None
-    known, _ = receipts.newest(instance)
+    known = receipts.newest(instance)
     if origin.is_primary and begun and known and known.taker == "origin":
         return "home"
     stopped = at_a_loss or (recovery.control is not None and recovery.control.shut_down)

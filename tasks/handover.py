@@ -44,7 +44,7 @@ def _has_begun(instance: OdooInstance, giver: Place, taker: Place) -> bool:
     here, there = look(giver), look(taker)
     if there.is_primary:
         begun = record.read(instance.recovery, instance, "failover") is not None
-        known, _ = receipts.newest(instance)
+        known = receipts.newest(instance)
         return begun and not here.is_primary and known is not None and known.taker == taker.kind
     stopped = here.control is not None and here.control.shut_down and not here.online
     return stopped and there.is_standby

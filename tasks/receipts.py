@@ -4,6 +4,7 @@ They are signed by the runner, numbered by epoch, never changed, and all kept. T
 once more in right.json, which the origin's guard asks for.
 """
 
+import contextlib
 import secrets
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -81,54 +82,70 @@ def _genuine(instance: OdooInstance, line: str) -> Receipt | None:
     return receipt if receipt.instance == instance.name else None
 
 
-def newest(instance: OdooInstance, *, ask_origin: bool = True) -> tuple[Receipt | None, bool]:
-    """The newest genuine receipt on either host, and whether both could be asked.
+@dataclass(frozen=True)
+class Asked:
+    """What those of the two hosts keep that could be asked, by the kind of place."""
+
+    kept: dict[str, Kept]
+
+    @property
+    def both(self) -> bool:
+        return len(self.kept) == 2  # noqa: PLR2004
+
+    @property
+    def all(self) -> dict[int, Receipt]:
+        return {epoch: each for kept in self.kept.values() for epoch, each in kept.all.items()}
+
+    @property
+    def newest(self) -> Receipt | None:
+        return self.all[max(self.all)] if self.all else None
+
+
+def ask(instance: OdooInstance, *, ask_origin: bool = True) -> Asked:
+    """Read what both hosts keep, or the recovery host alone.
 
     What is not genuine is passed over, aloud: a spoiled file must not stop a failover.
     """
-    known: dict[int, Receipt] = {}
-    both_asked = ask_origin
-    for place in (instance.recovery, instance.origin)[: 2 if ask_origin else 1]:
-        try:
-            kept = _read(instance, place)
-        except Unreachable:
-            both_asked = False
-            continue
-        if kept.false:
-            log().warning("%s keeps %d receipts that Relevo never signed", place, kept.false)
-        known |= kept.all
-    return (known[max(known)] if known else None), both_asked
+    kept: dict[str, Kept] = {instance.recovery.kind: _read(instance, instance.recovery)}
+    if ask_origin:
+        with contextlib.suppress(Unreachable):
+            kept[instance.origin.kind] = _read(instance, instance.origin)
+    for kind, each in kept.items():
+        if each.false:
+            log().warning("the %s keeps %d receipts that Relevo never signed", kind, each.false)
+    return Asked(kept)
 
 
-def publish(instance: OdooInstance, receipt: Receipt, *, to_both: bool = True) -> None:
-    """Write a receipt down on both hosts, the recovery host first; a dead one goes without.
+def newest(instance: OdooInstance) -> Receipt | None:
+    """The newest genuine receipt on either host."""
+    return ask(instance).newest
+
+
+def publish(instance: OdooInstance, receipt: Receipt, asked: Asked) -> None:
+    """Write a receipt down on the hosts that were asked, the recovery host first.
 
     What one of them missed while it was away is brought to it, so that both keep the same.
     """
-    there = _read(instance, instance.recovery)
-    here = _read(instance, instance.origin) if to_both else Kept({}, None, 0)
-    both = {**here.all, **there.all, receipt.epoch: receipt}
-    _complete(instance, instance.recovery, both, there.files)
-    if to_both:
-        _complete(instance, instance.origin, both, here.files)
+    wanted = {**asked.all, receipt.epoch: receipt}
+    for place in (instance.recovery, instance.origin):
+        if place.kind in asked.kept:
+            _complete(instance, place, wanted, asked.kept[place.kind])
     log().info("%s", receipt)
 
 
-def _complete(
-    instance: OdooInstance, place: Place, wanted: dict[int, Receipt], kept: dict[int, Receipt]
-) -> None:
+def _complete(instance: OdooInstance, place: Place, wanted: dict[int, Receipt], kept: Kept) -> None:
     """Write what a host lacks; the newest last, under the name by which the guard asks."""
     shell = place.host.shell()
     for epoch in sorted(wanted):
         path, line = folder(instance) / f"{epoch:06d}.json", _seal(instance, wanted[epoch])
-        if kept.get(epoch) not in {None, wanted[epoch]}:
+        if kept.files.get(epoch) not in {None, wanted[epoch]}:
             raise Refused(
                 f"{path} on {place} is another receipt of the same epoch",
                 hint="two procedures wrote at once: look at both hosts, then move one away",
             )
-        if epoch not in kept:
+        if epoch not in kept.files and kept.false:
             _set_aside(shell, path)
-        if epoch not in kept or epoch == max(wanted):
+        if epoch not in kept.files or epoch == max(wanted):
             files.install(shell, path, line, mode="444")
     files.install(shell, right_path(instance), line, mode="644")
 
@@ -153,13 +170,13 @@ def write(
     taker: Place,
     reason: str = "",
     loss: str = "",
-    ask_origin: bool = True,
+    asked: Asked | None = None,
 ) -> None:
     """Write a new receipt, numbered after the newest that is known."""
-    known, both_asked = newest(instance, ask_origin=ask_origin)
+    asked = asked or ask(instance)
     receipt = _make(instance, kind=kind, taker=taker, reason=reason, loss=loss)
-    epoch = reading.next_epoch(known, both_asked=both_asked)
-    publish(instance, replace(receipt, epoch=epoch), to_both=both_asked)
+    epoch = reading.next_epoch(asked.newest, both_asked=asked.both)
+    publish(instance, replace(receipt, epoch=epoch), asked)
 
 
 def _make(instance: OdooInstance, *, kind: Kind, taker: Place, reason: str, loss: str) -> Receipt:
@@ -203,11 +220,12 @@ def objection(instance: OdooInstance, giver: Place, taker: Place, receipt: Recei
 
 def record_demotion(instance: OdooInstance, giver: Place, taker: Place) -> None:
     """Write the receipt of a demotion that was proven, unless it stands there already."""
-    known, _ = newest(instance)
+    asked = ask(instance)
+    known = asked.newest
     if known and not objection(instance, giver, taker, known):
-        publish(instance, known)
+        publish(instance, known, asked)
     else:
-        write(instance, kind="demotion", taker=taker)
+        write(instance, kind="demotion", taker=taker, asked=asked)
 
 
 @step("require that the receipts of {instance.name} are genuine")
@@ -224,7 +242,7 @@ def require(instance: OdooInstance, giver: Place, taker: Place) -> None:
         return
     for place in (giver, taker):
         kept = history(instance, place)
-        known, _ = newest(instance)
+        known = newest(instance)
         if (kept[-1] if kept else None) != known:
             raise Refused(
                 f"the newest receipt of {instance.name} is not on {place}",
@@ -244,7 +262,8 @@ def award(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
     An origin that may be dead is not asked for anything: customers are waiting.
     """
     origin, recovery = instance.origin, instance.recovery
-    known, _ = newest(instance, ask_origin=exposure.lossless)
+    asked = ask(instance, ask_origin=exposure.lossless)
+    known = asked.newest
     if look(recovery).is_primary and known and known.taker == recovery.kind:
         return
     if exposure.lossless:
@@ -252,15 +271,16 @@ def award(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
     else:
         write(
             instance, kind="forced", taker=recovery, reason=reason, loss=str(exposure),
-            ask_origin=False,
+            asked=asked,
         )  # fmt: skip
 
 
 @step("write the first receipt of {instance.name}")
 def begin(instance: OdooInstance) -> None:
     """Say on both hosts that the origin, which the other one follows, has the write right."""
-    known, _ = newest(instance)
+    asked = ask(instance)
+    known = asked.newest
     if known is None or known.taker != instance.origin.kind:
-        write(instance, kind="first", taker=instance.origin)
+        write(instance, kind="first", taker=instance.origin, asked=asked)
     else:
-        publish(instance, known)
+        publish(instance, known, asked)

@@ -3,8 +3,6 @@
 import json
 from pathlib import Path, PurePosixPath
 
-from prefect.events import emit_event
-
 from blocks import signing
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance
@@ -14,6 +12,7 @@ from tasks.files import STATE
 from tasks.look import look
 from tasks.policy import log, step
 from tasks.read.receipt import NAMESPACE
+from tasks.telling import tell
 from tasks.text import block
 from tasks.text import guard as text
 
@@ -195,9 +194,5 @@ def held(instance: OdooInstance) -> str:
     facts = json.loads(said)
     sentence = f"{origin} has been held since {facts['time']}: {facts['why']}"
     log().warning("%s", sentence)
-    emit_event(
-        event="relevo.origin.held",
-        resource={"prefect.resource.id": f"relevo.instance.{instance.name}"},
-        payload={"place": origin.host.name, "time": facts["time"], "why": facts["why"]},
-    )
+    tell(instance.name, "origin.held", sentence)
     return sentence

@@ -22,7 +22,7 @@ from prefect.context import FlowRunContext
 from prefect.states import Cancelling
 
 from blocks.instance import OdooInstance
-from tasks import bare, events, record
+from tasks import bare, events, record, telling
 from tasks.policy import log, step
 from tasks.tags import SCHEDULED, tag
 
@@ -39,7 +39,7 @@ def pause(instance: OdooInstance) -> None:
     if bare.alone():
         _later(instance, on=False)
         return
-    events.tell(instance.name, events.RESTING, f"the copies of {instance.name} are paused")
+    telling.tell(instance.name, events.RESTING, f"the copies of {instance.name} are paused")
     try:
         with get_client(sync_client=True) as client:
             deployments = _switch(client, instance, on=False)
@@ -55,7 +55,7 @@ def resume(instance: OdooInstance) -> None:
     if bare.alone():
         _later(instance, on=True)
         return
-    events.tell(instance.name, events.AWAITED, f"the copies of {instance.name} run by schedule")
+    telling.tell(instance.name, events.AWAITED, f"the copies of {instance.name} run by schedule")
     with get_client(sync_client=True) as client:
         _switch(client, instance, on=True)
 

@@ -217,10 +217,8 @@ def dry_run(instance: OdooInstance) -> None:
 def require_free_port(shell: Shell, instance: OdooInstance) -> None:
     """Refuse a port that something else on the recovery host listens on."""
     odoo = instance.recovery.odoo
-    if is_active(shell, odoo.unit):
-        return
     listening = shell.run(("ss", "-Hltn", f"sport = :{odoo.http_port}")).stdout.strip()
-    if listening:
+    if listening and not is_active(shell, odoo.unit):
         raise Refused(
             f"port {odoo.http_port} on {instance.recovery} is taken by something else",
             hint=f"give {instance.name} another recovery.http_port in the inventory, apply it and "

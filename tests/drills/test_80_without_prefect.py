@@ -44,6 +44,7 @@ def test_with_prefect_dead_a_shell_fails_over_and_prefect_agrees_when_it_is_back
     assert done.returncode == 0, done.stderr
     assert uno.at_recovery("SELECT pg_is_in_recovery()") == "f"
     assert "promote respaldo" in done.stderr
+    assert "temporary server" not in done.stderr, "Prefect started one of its own"
     log = max((stack.folder / "runs").glob("*-failover-vps_uno.log"))
     assert log.name in done.stdout
 

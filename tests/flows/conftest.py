@@ -106,14 +106,13 @@ def standby(**more: Answer) -> dict[str, Answer]:
     return {
         **more,
         "hold vps_1 * 30": "held",
-        "pg_lsclusters --no-header": (
-            "13 vps_1 5433 online,recovery postgres /var/lib/postgresql/13/vps_1 /x.log\n"
+        "look 13 vps_1 *": (
+            "5433 online t /var/lib/postgresql/13/vps_1\n" + control("in_archive_recovery")
         ),
-        "SELECT pg_is_in_recovery()": "t\n",
-        "*/pg_controldata -D /var/lib/postgresql/13/vps_1": control("in_archive_recovery"),
         "SELECT pg_is_wal_replay_paused()": "f\n",
         "read /var/lib/relevo/vps_1/identity.json": identity("in_archive_recovery"),
         "read /var/lib/relevo/vps_1/*.json": "",
+        "missing *": "",
         "test -e *": 0,
         "systemctl is-active odoo_vps_1.service": "inactive\n",
         "ss -Hltn *": "",
@@ -124,9 +123,7 @@ def serving() -> dict[str, Answer]:
     """A recovery host that was failed over to, and serves the customers."""
     return {
         **standby(),
-        "pg_lsclusters --no-header": (
-            "13 vps_1 5433 online postgres /var/lib/postgresql/13/vps_1 /x.log\n"
+        "look 13 vps_1 *": (
+            "5433 online f /var/lib/postgresql/13/vps_1\n" + control("in_production")
         ),
-        "SELECT pg_is_in_recovery()": "f\n",
-        "*/pg_controldata -D /var/lib/postgresql/13/vps_1": control("in_production"),
     }

@@ -11,7 +11,9 @@ from tasks.filestore import Kind
 from tests.fakes import FakeHost
 from tests.flows.conftest import Hosts, dead, serving, standby
 
-EXPOSURE = '[{"commit": 1800000000.0, "now": 1800000012.5, "sent": "0/3000100"}]'
+EXPOSURE = (
+    '[{"commit": 1800000000.0, "now": 1800000012.5, "sent": "0/3000100", "received": "0/3000000"}]'
+)
 LAST = {
     "SELECT extract(epoch FROM pg_last_xact_replay_timestamp())*": EXPOSURE,
     "SELECT greatest(pg_last_wal_receive_lsn()*": "0/3000000\n",
@@ -45,7 +47,7 @@ def test_failover_from_a_silent_origin_wants_a_yes_and_changes_nothing_without_o
 def test_failover_to_a_standby_that_was_never_built_changes_nothing(
     instance: OdooInstance, hosts: Hosts
 ) -> None:
-    uno, due = dead(), FakeHost("due", {"test -e /srv/vps_1/odoo.conf": 1} | standby())
+    uno, due = dead(), FakeHost("due", standby() | {"missing *": "/srv/vps_1/odoo.conf\n"})
     hosts(uno, due)
 
     with pytest.raises(Refused, match="was never built there"):

@@ -60,6 +60,16 @@ def test_paramiko_speaks_in_one_place_only() -> None:
     assert users == {"blocks/shell.py", "tasks/lock.py"}
 
 
+def test_events_leave_by_one_door_which_is_shut_without_a_server() -> None:
+    users = {
+        str(path.relative_to(ROOT))
+        for layer in ORDER
+        for path in modules(layer)
+        if "emit_event" in path.read_text()
+    }
+    assert users == {"tasks/telling.py"}
+
+
 def test_flows_tell_a_story_and_know_no_command() -> None:
     for path in modules("flows"):
         for name in imports(path):
