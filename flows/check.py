@@ -16,13 +16,15 @@ def check(instance: OdooInstance) -> Report:
     pages by which a failover and a failback can be done by hand, in English and Spanish.
     """
     guard.sample_link(instance)
-    facts, wrong = readiness.measure(instance)
+    found = readiness.measure(instance)
     board.write_pages(instance)
 
     report = publish(
-        Report(title=f"{instance.name}: {'red' if wrong else 'green'}", facts=facts),
+        Report(title=f"{instance.name}: {'red' if found.wrong else 'green'}", facts=found.facts),
         key=f"check-{instance.name}",
     )
-    if wrong:
-        raise Refused(f"{instance.name} is not ready: {'; '.join(wrong)}", hint="see its report")
+    if found.wrong:
+        raise Refused(
+            f"{instance.name} is not ready: {'; '.join(found.wrong)}", hint="see its report"
+        )
     return report

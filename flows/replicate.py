@@ -4,7 +4,7 @@ from prefect import flow
 
 from blocks.instance import OdooInstance
 from flows import basebackup, build_service, configure_ssh, rsync_filestore, setup_primary
-from tasks import follower, lock, preflight, receipts, resurrection, schedules
+from tasks import follower, lock, parity, preflight, receipts, resurrection, schedules
 
 
 @flow(name="replicate", flow_run_name="replicate {instance.name} to {instance.recovery}")
@@ -28,6 +28,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
         follower.start(instance)
 
         schedules.resume(instance)
+        parity.require(instance)
 
 
 def watch_over(instance: OdooInstance) -> None:

@@ -87,7 +87,7 @@ def _measure(instance: OdooInstance) -> Measured:
         guard.sample_link(instance)
     status, kept_bytes, position = _slot(instance) if leads else ("", None, None)
     behind, seconds = _lag(instance, position) if recovery.is_standby else (None, None)
-    wrong = ["the recovery host serves"] if recovery.is_primary else readiness.probe(instance)[1]
+    found = _probe(instance, recovery)
     if not busy:
         _refresh_pages(shell, instance)
     return Measured(
@@ -108,10 +108,17 @@ def _measure(instance: OdooInstance) -> Measured:
         free_share=_free_share(shell, recovery),
         predicted_seconds=plan.predicted_seconds(instance),
         origin_answers=origin is not None,
-        wrong=tuple(wrong),
+        wrong=tuple(found.wrong),
+        remarks=tuple(found.remarks),
         lags=_history(instance, behind),
         left_word=any(record.read(instance.recovery, instance, name) for name in LEFT_WORD),
     )
+
+
+def _probe(instance: OdooInstance, recovery: Seen) -> readiness.Found:
+    if recovery.is_primary:
+        return readiness.Found(wrong=["the recovery host serves"])
+    return readiness.probe(instance)
 
 
 def _busy(shell: Shell, instance: OdooInstance) -> str:

@@ -139,16 +139,26 @@ def received(place: Place) -> Lsn:
     return Lsn.parse(said or "0/0")
 
 
+def databases(place: Place) -> list[str]:
+    """The databases of a cluster that can be connected to."""
+    sql = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate"
+    rows = place.cluster.query(place.host.shell(), sql)
+    return sorted(str(row["datname"]) for row in rows)
+
+
+def each(place: Place, names: list[str], sql: str) -> dict[str, str]:
+    """Ask every one of some databases for one value, all in one go."""
+    if not names:
+        return {}
+    asked = "\n".join(f"{_connect(name)}\n{sql};" for name in names)
+    answers = place.cluster.execute(place.host.shell(), asked).splitlines()
+    return dict(zip(names, answers, strict=True))
+
+
 def odoo_databases(place: Place) -> list[str]:
     """The databases of a cluster that are Odoo's: those with a table of modules."""
-    shell, cluster = place.host.shell(), place.cluster
-    rows = cluster.query(
-        shell, "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate"
-    )
-    names = sorted(str(row["datname"]) for row in rows)
-    asked = "\n".join(f"{_connect(name)}\n{IS_ODOO};" for name in names)
-    answers = cluster.execute(shell, asked).split() if names else []
-    return [name for name, answer in zip(names, answers, strict=True) if answer == "t"]
+    found = each(place, databases(place), IS_ODOO)
+    return [name for name, answer in found.items() if answer == "t"]
 
 
 def _connect(database: str) -> str:

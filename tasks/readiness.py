@@ -1,35 +1,50 @@
 """What check measures, place by place."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
-from tasks import filestore, guard, receipts, replication, resurrection
+from tasks import filestore, guard, parity, receipts, replication, resurrection
 from tasks.look import look, try_look
 from tasks.policy import step
+from tasks.read import parity as judge
 from tasks.read.lsn import Lsn
 from tasks.read.verdict import sentence
 
-Facts = dict[str, str]
 LEAST_FREE = 0.1
+# What a probe says; of several sentences, all but the first are remarks.
+Said: TypeAlias = "str | list[str]"
+
+
+@dataclass
+class Found:
+    """Facts for the report, what is wrong, and what should be mended in daylight."""
+
+    facts: dict[str, str] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
 @step("measure {instance.name}")
-def measure(instance: OdooInstance) -> tuple[Facts, list[str]]:
-    """Measure an instance; return facts for the report and sentences for what is wrong."""
+def measure(instance: OdooInstance) -> Found:
+    """Measure an instance."""
     return probe(instance)
 
 
-def probe(instance: OdooInstance) -> tuple[Facts, list[str]]:
-    facts: Facts = {}
-    wrong: list[str] = []
+def probe(instance: OdooInstance) -> Found:
+    found = Found()
     for name, ask in PROBES.items():
         try:
-            facts[name] = ask(instance)
+            said = ask(instance)
         except RelevoError as error:
-            facts[name] = f"**{error.message}**"
-            wrong.append(error.message)
-    return facts, wrong
+            found.facts[name] = f"**{error.message}**"
+            found.wrong.append(error.message)
+        else:
+            found.facts[name] = "; ".join(said) if isinstance(said, list) else said
+            found.remarks += said[1:] if isinstance(said, list) else []
+    return found
 
 
 def _roles(instance: OdooInstance) -> str:
@@ -115,6 +130,13 @@ def _files(instance: OdooInstance) -> str:
     return sentence(verdicts)
 
 
+def _parity(instance: OdooInstance) -> list[str]:
+    pair = parity.measure(instance)
+    if wrong := judge.wrong(pair):
+        raise RelevoError("; ".join(wrong))
+    return [str(pair), *judge.remarks(pair)]
+
+
 def _disk(place_of: Callable[[OdooInstance], Place]) -> Callable[[OdooInstance], str]:
     def probe(instance: OdooInstance) -> str:
         place = place_of(instance)
@@ -127,12 +149,13 @@ def _disk(place_of: Callable[[OdooInstance], Place]) -> Callable[[OdooInstance],
     return probe
 
 
-PROBES: dict[str, Callable[[OdooInstance], str]] = {
+PROBES: dict[str, Callable[[OdooInstance], Said]] = {
     "roles": _roles,
     "stream": _stream,
     "slot": _slot,
     "guard": _guard,
     "receipts": _receipts,
+    "parity": _parity,
     "service": _built,
     "files": _files,
     "disk at the origin": _disk(lambda instance: instance.origin),

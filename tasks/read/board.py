@@ -42,6 +42,7 @@ class Measured:
     predicted_seconds: float | None = None
     origin_answers: bool = False
     wrong: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     lags: tuple[int, ...] = ()
     left_word: bool = False
 
@@ -80,7 +81,7 @@ def verdict(seen: Measured, limits: Limits) -> tuple[Colour, list[str]]:
     if seen.busy:
         return "amber", [f"{seen.busy} is under way"]
     red = [*seen.wrong, *alarms(seen, limits).values()]
-    amber = []
+    amber = [*seen.remarks]
     for name, value, (low, least) in (
         ("certificate days", seen.certificate_days, CERTIFICATE_DAYS),
         ("free share of the disk", seen.free_share, FREE_SHARE),

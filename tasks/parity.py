@@ -1,0 +1,91 @@
+"""Whether both servers fit each other: versions, sorting, extensions, clocks, disks and doors."""
+
+import json
+import time
+
+from blocks.errors import Refused
+from blocks.instance import OdooInstance, Place
+from tasks.look import databases, each, look
+from tasks.policy import log, step
+from tasks.read import parity
+from tasks.read.parity import Pair, Side
+
+SIDE = """
+bin=$1 directory=$2 peer=$3 port=$4
+"$bin/postgres" --version | cut -d' ' -f3
+getconf GNU_LIBC_VERSION | cut -d' ' -f2
+date +%s.%N
+df --output=avail -B1 "$directory" | tail -n 1
+"$bin/pg_isready" -q -t 5 -h "$peer" -p "$port"
+echo $?
+"""
+SIZE = "SELECT sum(pg_database_size(oid))::bigint FROM pg_database"
+LACKING = """
+SELECT coalesce(jsonb_agg(extname), '[]') FROM pg_extension
+WHERE extname NOT IN (SELECT name FROM pg_available_extensions)
+"""
+# Indexes whose order is glibc's: of the database's own collation, or of one that names glibc.
+SORTED = """
+SELECT coalesce(jsonb_agg(DISTINCT i.indexrelid::regclass::text), '[]')
+FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid,
+    LATERAL unnest(i.indcollation::oid[]) AS used(oid)
+    JOIN pg_collation k ON k.oid = used.oid
+    JOIN pg_database d ON d.datname = current_database()
+WHERE r.relnamespace <> 'pg_catalog'::regnamespace AND (
+    (k.collprovider = 'd' AND d.datcollate NOT IN ('C', 'POSIX'))
+    OR (k.collprovider = 'c' AND k.collcollate NOT IN ('C', 'POSIX')))
+"""
+
+
+@step("require that {instance.origin} and {instance.recovery} fit each other")
+def require(instance: OdooInstance) -> None:
+    """Refuse a pair of servers between which a move would fail; say what should be mended."""
+    pair = measure(instance)
+    log().info("%s", pair)
+    for remark in parity.remarks(pair):
+        log().warning("%s", remark)
+    if found := parity.wrong(pair):
+        raise Refused(
+            "; ".join(found),
+            hint="the replica is there and follows; mend this and run replicate again",
+        )
+
+
+def measure(instance: OdooInstance) -> Pair:
+    """Ask both servers; the standby answers for the databases."""
+    origin, recovery = instance.origin, instance.recovery
+    sides = _side(origin, recovery), _side(recovery, origin)
+    names = databases(recovery)
+    same = sides[0].glibc == sides[1].glibc
+    wishes = instance.replication
+    return Pair(
+        *sides,
+        data_bytes=int(recovery.cluster.value(recovery.host.shell(), SIZE)),
+        kept_bytes=max(wishes.wal_keep_mb, wishes.slot_cap_mb) << 20,
+        lacking=_lists(recovery, names, LACKING),
+        sorted_by_glibc={} if same else _lists(recovery, names, SORTED),
+    )
+
+
+def _lists(place: Place, names: list[str], sql: str) -> dict[str, list[str]]:
+    return {name: json.loads(answer) for name, answer in each(place, names, sql).items()}
+
+
+def _side(place: Place, peer: Place) -> Side:
+    argv = (
+        "sh", "-c", SIDE, "side", str(place.cluster.bin_dir), str(look(place).directory),
+        peer.host.peer_address, str(peer.cluster.port),
+    )  # fmt: skip
+    asked = time.time()
+    said = place.host.shell().run(argv).stdout.split()
+    answered = time.time()
+    postgres, glibc, clock, free, ready = said
+    return Side(
+        name=str(place),
+        postgres=postgres,
+        glibc=glibc,
+        # pg_isready comes last and may wait: what is read before it is nearer to the question.
+        clock_ahead=float(clock) - (asked if answered - asked > 1 else (asked + answered) / 2),
+        free_bytes=int(free),
+        reaches=ready in {"0", "1"},
+    )

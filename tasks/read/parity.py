@@ -1,0 +1,114 @@
+"""Do two servers fit each other: a pure judgement."""
+
+from dataclasses import dataclass, field
+
+SKEW_SECONDS = (5.0, 60.0)
+GIGABYTE = 1 << 30
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one server says of itself; `reaches` is whether the other's PostgreSQL answers it."""
+
+    name: str
+    postgres: str
+    glibc: str
+    clock_ahead: float
+    free_bytes: int
+    reaches: bool
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Both servers, and what the databases ask of them."""
+
+    origin: Side
+    recovery: Side
+    data_bytes: int = 0
+    kept_bytes: int = 0
+    lacking: dict[str, list[str]] = field(default_factory=dict)
+    sorted_by_glibc: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def skew_seconds(self) -> float:
+        return abs(self.origin.clock_ahead - self.recovery.clock_ahead)
+
+    @property
+    def same_glibc(self) -> bool:
+        return self.origin.glibc == self.recovery.glibc
+
+    def __str__(self) -> str:
+        """
+        >>> one = Side("a", "13.9", "2.31", 0.5, 0, True)
+        >>> print(Pair(one, Side("b", "13.9", "2.31", 0.0, 0, True)))
+        PostgreSQL 13.9 and 13.9, glibc 2.31 and 2.31, clocks 0.5 s apart
+        """
+        here, there = self.recovery, self.origin
+        return (
+            f"PostgreSQL {there.postgres} and {here.postgres}, glibc {there.glibc} and "
+            f"{here.glibc}, clocks {self.skew_seconds:.1f} s apart"
+        )
+
+
+def wrong(pair: Pair) -> list[str]:
+    """What would make a failover or a failback fail, or its report lie."""
+    found = [
+        f"{asks.name} cannot reach PostgreSQL on {other.name}: open its port in the firewall there"
+        for asks, other in ((pair.origin, pair.recovery), (pair.recovery, pair.origin))
+        if not asks.reaches
+    ]
+    if pair.skew_seconds > SKEW_SECONDS[1]:
+        found.append(
+            f"the clocks of {pair.origin.name} and {pair.recovery.name} are "
+            f"{pair.skew_seconds:.0f} s apart: let both follow a time server"
+        )
+    found += [
+        f"{database} uses {', '.join(names)}, which {pair.recovery.name} has not installed"
+        for database, names in pair.lacking.items()
+        if names
+    ]
+    return found
+
+
+def remarks(pair: Pair) -> list[str]:
+    """What somebody should mend in daylight.
+
+    >>> one = Side("uno", "13.9", "2.31", 0, 9 << 30, True)
+    >>> two = Side("due", "13.9", "2.36", 0, 9 << 30, True)
+    >>> remarks(Pair(one, two, sorted_by_glibc={"shop": ["a", "b"], "empty": []}))
+    ... # doctest: +NORMALIZE_WHITESPACE
+    ['uno has glibc 2.31 and due 2.36, which may sort text differently: REINDEX after a move
+     (shop: 2 indexes of text)']
+    """
+    found = []
+    here, there = pair.recovery, pair.origin
+    if SKEW_SECONDS[0] < pair.skew_seconds <= SKEW_SECONDS[1]:
+        found.append(f"the clocks are {pair.skew_seconds:.0f} s apart")
+    if here.postgres != there.postgres:
+        found.append(
+            f"{there.name} has PostgreSQL {there.postgres} and {here.name} {here.postgres}: "
+            "update the older"
+        )
+    if not pair.same_glibc:
+        counts = ", ".join(
+            f"{database}: {len(names)} indexes of text"
+            for database, names in pair.sorted_by_glibc.items()
+            if names
+        )
+        if counts:
+            found.append(
+                f"{there.name} has glibc {there.glibc} and {here.name} {here.glibc}, which may "
+                f"sort text differently: REINDEX after a move ({counts})"
+            )
+    if there.free_bytes < pair.data_bytes:
+        found.append(
+            f"a new clone would not fit beside the old one on {there.name}: "
+            f"{pair.data_bytes / GIGABYTE:.1f} GB, and {there.free_bytes / GIGABYTE:.1f} are free"
+        )
+    found += [
+        f"{side.name} may keep {pair.kept_bytes / GIGABYTE:.1f} GB of WAL, and "
+        f"{side.free_bytes / GIGABYTE:.1f} are free"
+        for side in (there, here)
+        if side.free_bytes < pair.kept_bytes
+    ]
+    return found

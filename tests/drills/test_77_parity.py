@@ -1,0 +1,32 @@
+"""Two servers that do not fit each other are told so before the night on which it matters."""
+
+import pytest
+
+from blocks.errors import Refused
+from blocks.instance import OdooInstance
+from flows.check import check
+from tests.oracles import Pair
+
+OTHER_GLIBC = "#!/bin/sh\necho glibc 2.99\n"
+GETCONF = "/usr/local/bin/getconf"
+
+
+def test_other_sorting_is_said_and_a_lacking_extension_is_refused(
+    uno: Pair, blocks: dict[str, OdooInstance]
+) -> None:
+    control = f"/usr/share/postgresql/{uno.lab.generation.postgres}/extension/plpgsql.control"
+    alike = check(blocks["vps_uno"]).facts["parity"]
+    assert "REINDEX" not in alike
+    uno.recovery.write(GETCONF, OTHER_GLIBC)
+    uno.recovery.run("chmod", "755", GETCONF)
+    uno.recovery.run("mv", control, f"{control}.away")
+    try:
+        with pytest.raises(Refused, match="cliente1 uses plpgsql, which respaldo has not"):
+            check(blocks["vps_uno"])
+        uno.recovery.run("mv", f"{control}.away", control)
+        said = check(blocks["vps_uno"]).facts["parity"]
+    finally:
+        uno.recovery.run("rm", "-f", GETCONF)
+        uno.recovery.run("sh", "-c", f"[ -e {control} ] || mv {control}.away {control}")
+    assert "glibc 2.99" in said
+    assert "indexes of text" in said

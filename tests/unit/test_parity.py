@@ -1,0 +1,47 @@
+"""Which differences between two servers are refused, and which are said."""
+
+from dataclasses import replace
+
+from tasks.read.parity import Pair, Side, remarks, wrong
+
+ONE = Side("uno", "13.9", "2.31", 0.0, 50 << 30, True)
+TWO = replace(ONE, name="due")
+
+
+def test_two_servers_alike_have_nothing_to_be_said() -> None:
+    pair = Pair(ONE, TWO, data_bytes=1 << 30, kept_bytes=1 << 30)
+    assert (wrong(pair), remarks(pair)) == ([], [])
+
+
+def test_a_door_that_is_shut_in_one_direction_is_wrong() -> None:
+    (said,) = wrong(Pair(replace(ONE, reaches=False), TWO))
+    assert said.startswith("uno cannot reach PostgreSQL on due")
+
+
+def test_an_extension_that_only_the_origin_has_is_wrong() -> None:
+    assert wrong(Pair(ONE, TWO, lacking={"shop": ["postgis"], "other": []})) == [
+        "shop uses postgis, which due has not installed"
+    ]
+
+
+def test_clocks_are_said_first_and_wrong_when_they_lie_about_losses() -> None:
+    assert remarks(Pair(ONE, replace(TWO, clock_ahead=-9.0))) == ["the clocks are 9 s apart"]
+    assert "70 s apart" in wrong(Pair(ONE, replace(TWO, clock_ahead=70.0)))[0]
+
+
+def test_other_sorting_counts_only_where_text_is_sorted_by_it() -> None:
+    newer = replace(TWO, glibc="2.36")
+    assert remarks(Pair(ONE, newer, sorted_by_glibc={"shop": []})) == []
+    assert (
+        "REINDEX after a move (shop: 1 "
+        in remarks(Pair(ONE, newer, sorted_by_glibc={"shop": ["res_partner_name_index"]}))[0]
+    )
+
+
+def test_disks_that_could_not_hold_what_they_may_have_to_are_said() -> None:
+    small = replace(ONE, free_bytes=1 << 30)
+    said = remarks(Pair(small, TWO, data_bytes=2 << 30, kept_bytes=4 << 30))
+    assert [each.split(" on ")[0].split(" of ")[0] for each in said] == [
+        "a new clone would not fit beside the old one",
+        "uno may keep 4.0 GB",
+    ]
