@@ -61,7 +61,7 @@ def failover(
         names = dns.point(instance, recovery)
         agreed = filestore.judge(instance)
         missing = filestore.find_missing(instance, recovery)
-        record.stamp(recovery, instance, "notes/rto", seconds=float(served_after))
+        record.note_served(instance, seconds=served_after)
         events.tell_served(instance, recovery)
 
     report = publish(

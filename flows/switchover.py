@@ -8,7 +8,7 @@ from blocks.instance import OdooInstance, Place
 from flows.failback import hand_over, settle
 from flows.pg_rewind import bring_back
 from flows.promote import take_over
-from tasks import dns, events, filestore, guard, handover, lock, schedules, service
+from tasks import dns, events, filestore, guard, handover, lock, record, schedules, service
 from tasks.report import Report, publish
 from tasks.timing import Stopwatch
 
@@ -40,6 +40,8 @@ def switchover(
         service.start(taker)
         served = service.wait_until_serving(taker)
         downtime = down.read()
+        if taker.kind == "recovery":
+            record.note_served(instance, seconds=downtime)
 
         names = show(instance, taker)
         follow(instance, taker)

@@ -103,7 +103,7 @@ def _measure(instance: OdooInstance) -> Measured:
         kept_bytes=kept_bytes,
         synced_at=record.stamped(instance.recovery, instance, "notes/synced"),
         verified_at=record.stamped(instance.recovery, instance, "notes/verified"),
-        drilled_at=record.stamped(instance.recovery, instance, "notes/drill"),
+        drilled_at=record.stamped(instance.recovery, instance, "notes/served"),
         certificate_days=_certificate_days(shell, instance),
         free_share=_free_share(shell, recovery),
         predicted_seconds=plan.predicted_seconds(instance),

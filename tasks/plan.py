@@ -1,6 +1,7 @@
 """What failover and failback would do now, measured without changing anything."""
 
 import shlex
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 from blocks.errors import RelevoError
@@ -124,15 +125,14 @@ def _documents(instance: OdooInstance, recovery: Seen) -> int | None:
 
 
 def last_drill(instance: OdooInstance) -> str:
-    kept = record.read(instance.recovery, instance, "notes/drill")
-    return str(kept["time"]) if kept else ""
+    """When the recovery host last served this instance: no rehearsal proves more."""
+    at = record.stamped(instance.recovery, instance, "notes/served")
+    return "" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%MZ}"
 
 
 def predicted_seconds(instance: OdooInstance) -> float | None:
-    """How long the last drill or failover of this instance took, which is the best guess."""
-    kept = record.read(instance.recovery, instance, "notes/drill") or record.read(
-        instance.recovery, instance, "notes/rto"
-    )
+    """How long the last move to the recovery host took, which is the best guess."""
+    kept = record.read(instance.recovery, instance, "notes/served")
     return float(kept["seconds"]) if kept and "seconds" in kept else None
 
 

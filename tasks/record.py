@@ -62,6 +62,12 @@ def now(shell: Shell) -> str:
     return shell.run(("date", "-u", "+%FT%TZ")).stdout.strip()
 
 
+@step("note that {instance.recovery} serves {instance.name}")
+def note_served(instance: OdooInstance, *, seconds: str) -> None:
+    """Keep when a move to the recovery host worked, and how long it took: the next one's guess."""
+    stamp(instance.recovery, instance, "notes/served", seconds=float(seconds))
+
+
 @step("close the records of the failover of {instance.name}")
 def close(instance: OdooInstance) -> None:
     """Forget what was noted for a procedure that has now ended."""
