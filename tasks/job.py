@@ -13,6 +13,20 @@ from blocks.errors import CommandFailed
 from blocks.shell import Shell
 
 LOGS = PurePosixPath("/var/log/relevo")
+# What is left of an earlier one of its name goes first.
+START = """
+unit=$1 path=$2
+shift 2
+systemctl stop "$unit" 2>/dev/null
+systemctl reset-failed "$unit" 2>/dev/null
+install -d -m 750 "$(dirname "$path")" && rm -f "$path" && exec "$@"
+"""
+END = """
+cat "$2"
+systemctl stop "$1" 2>/dev/null
+systemctl reset-failed "$1" 2>/dev/null
+exit 0
+"""
 POLL_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5)
 
 
@@ -54,8 +68,7 @@ def run_job(
     if not show(shell, unit).running:
         _start(shell, unit, path, argv, user)
     ended = _wait(shell, unit, path, timeout_seconds, on_progress)
-    said = shell.run(("cat", str(path))).stdout
-    _forget(shell, unit)
+    said = shell.run(("sh", "-c", END, "end", unit, str(path)), timeout_seconds=120).stdout
     if ended.sub == "dead":
         raise CommandFailed(
             f"{unit} on {shell.host} was stopped before its end, or the host was booted meanwhile",
@@ -73,18 +86,18 @@ def run_job(
 
 def stop_job(shell: Shell, name: str) -> None:
     """End a long command, if it is under way, and wait until it has ended."""
-    _forget(shell, f"relevo-{name}.service")
+    unit = f"relevo-{name}.service"
+    shell.run(("systemctl", "stop", unit), check=False, timeout_seconds=120)
+    shell.run(("systemctl", "reset-failed", unit), check=False)
 
 
 def _start(shell: Shell, unit: str, path: PurePosixPath, argv: Sequence[str], user: str) -> None:
-    _forget(shell, unit)
-    shell.run(("install", "-d", "-m", "750", str(LOGS)))
-    shell.run(("rm", "-f", str(path)))
-    shell.run((
+    run = (
         "systemd-run", "--quiet", "--remain-after-exit", f"--unit={unit}", f"--uid={user}",
         "--property=WorkingDirectory=/", f"--property=StandardOutput=append:{path}",
         f"--property=StandardError=append:{path}", "--setenv=LC_ALL=C", "--", *argv,
-    ))  # fmt: skip
+    )  # fmt: skip
+    shell.run(("sh", "-c", START, "start", unit, str(path), *run), timeout_seconds=120)
 
 
 def _wait(
@@ -107,8 +120,3 @@ def _wait(
         time.sleep(POLL_SECONDS[min(polls, len(POLL_SECONDS) - 1)])
         polls += 1
     return state
-
-
-def _forget(shell: Shell, unit: str) -> None:
-    shell.run(("systemctl", "stop", unit), check=False, timeout_seconds=120)
-    shell.run(("systemctl", "reset-failed", unit), check=False)

@@ -240,19 +240,23 @@ def require(instance: OdooInstance, giver: Place, taker: Place) -> None:
     """Refuse to promote without a genuine receipt, the newest, that fits what the hosts say."""
     if look(taker).is_primary:
         return
-    for place in (giver, taker):
-        kept = history(instance, place)
-        known = newest(instance)
-        if (kept[-1] if kept else None) != known:
+    kept = {str(place): history(instance, place) for place in (giver, taker)}
+    known = max((each for held in kept.values() for each in held), key=_epoch, default=None)
+    for place, held in kept.items():
+        if (held[-1] if held else None) != known:
             raise Refused(
                 f"the newest receipt of {instance.name} is not on {place}",
                 hint=f"compare {folder(instance)} on both hosts, then run this again",
             )
-        if why := objection(instance, giver, taker, known):
-            raise Refused(
-                f"the receipt of {instance.name} does not let {taker} write: {why}",
-                hint="run this again, which demotes anew; or accept the loss and give a reason",
-            )
+    if why := objection(instance, giver, taker, known):
+        raise Refused(
+            f"the receipt of {instance.name} does not let {taker} write: {why}",
+            hint="run this again, which demotes anew; or accept the loss and give a reason",
+        )
+
+
+def _epoch(receipt: Receipt) -> int:
+    return receipt.epoch
 
 
 @step("write down that {instance.recovery} has the write right of {instance.name}")
