@@ -229,10 +229,15 @@ def stop_any(place: Place) -> None:
 
 
 def start_at_boot(place: Place, how: str) -> None:
-    """Choose whether Debian starts this cluster at boot: auto or manual."""
+    """Choose whether Debian starts this cluster at boot: auto or manual.
+
+    A boot reads the file anew. Until then systemd would still start a cluster with the others, so
+    it is told at once of one that must stay down; of the other kind it need not hear in a hurry.
+    """
     path = place.cluster.config_dir / "start.conf"
     shell = place.host.shell()
-    if files.install(shell, path, f"{how}\n", owner="postgres:postgres"):
+    changed = files.install(shell, path, f"{how}\n", owner="postgres:postgres")
+    if changed and how == "manual":
         shell.run(("systemctl", "daemon-reload"))
 
 
