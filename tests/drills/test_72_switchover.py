@@ -10,6 +10,7 @@ from blocks.instance import OdooInstance
 from flows.failback import failback
 from flows.failover import failover
 from flows.switchover import switchover
+from tasks import engine
 from tests.lab.client import Client, audit, longest_outage_seconds
 from tests.lab.machine import Machine
 from tests.oracles import Pair, no_strangers, one_writer
@@ -37,17 +38,21 @@ def _hashes(pair: Pair) -> list[str]:
 def test_a_rehearsal_of_a_switchover_changes_nothing(
     uno: Pair, stack: Stack, blocks: dict[str, OdooInstance]
 ) -> None:
-    uno.origin.machine.run("systemctl", "stop", "odoo")  # it writes by itself
+    instance = blocks["vps_uno"]
+    # Both write by themselves.
+    uno.origin.machine.run("systemctl", "stop", "odoo")
+    uno.recovery.run("systemctl", "stop", engine.follower(instance))
     try:
         uno.at_origin("CHECKPOINT")
         before = _hashes(uno)
-        assert switchover(blocks["vps_uno"], plan_only=True).title.startswith("vps_uno can move")
+        assert switchover(instance, plan_only=True).title.startswith("vps_uno can move")
         with pytest.raises(Refused, match="already served from uno"):
-            switchover(blocks["vps_uno"], to="origin", plan_only=True)
+            switchover(instance, to="origin", plan_only=True)
         stack.complete("switchover/vps_uno", plan_only=True)
         assert _hashes(uno) == before
     finally:
         uno.origin.machine.run("systemctl", "start", "odoo")
+        engine.follow(instance)
 
 
 def test_a_switchover_there_and_back_under_load_loses_nothing(
