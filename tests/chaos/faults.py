@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 SMALL_DISK = "/var/lib/postgresql"
 FULL = f"{SMALL_DISK}/full"
-FILL = 'fallocate -l "$(df -B1 --output=avail "$1" | tail -n 1)" "$2"; cat /dev/zero >>"$2"'
+# Only a disk of its own: the layers of all hosts share one with this machine.
+FILL = (
+    'mountpoint -q "$1" || exit 1; '
+    'fallocate -l "$(df -B1 --output=avail "$1" | tail -n 1)" "$2"; cat /dev/zero >>"$2"'
+)
 
 
 def small_disk(machine: Machine, size: str = "3g") -> None:
@@ -47,9 +51,21 @@ def _silenced(rig: Rig, action: Mend, mend: Mend) -> Mend:
     return undo
 
 
-def _off(machine: Machine, action: Mend) -> Mend:
-    _quietly(action)
-    return machine.boot
+def _off(rig: Rig, machine: Machine, action: Mend) -> Mend:
+    with rig.power:
+        action()
+
+    def undo() -> None:
+        with rig.power:
+            machine.boot()
+
+    return undo
+
+
+def _dark(rig: Rig) -> Mend:
+    """A recovery host that is off can tell a returning origin nothing."""
+    boot = _off(rig, rig.pair.recovery, rig.pair.recovery.kill)
+    return _silenced(rig, lambda: None, boot)
 
 
 def _frozen(machine: Machine, pattern: str) -> Mend:
@@ -101,9 +117,11 @@ def _pressed(rig: Rig, procedure: str = "") -> Mend:
 
 
 FAULT: dict[str, Callable[[Rig], Mend]] = {
-    "kill origin": lambda rig: _off(rig.pair.origin.machine, rig.pair.origin.machine.kill),
-    "reboot origin": lambda rig: _off(rig.pair.origin.machine, rig.pair.origin.machine.shutdown),
-    "kill recovery": lambda rig: _silenced(rig, rig.pair.recovery.kill, rig.pair.recovery.boot),
+    "kill origin": lambda rig: _off(rig, rig.pair.origin.machine, rig.pair.origin.machine.kill),
+    "reboot origin": lambda rig: _off(
+        rig, rig.pair.origin.machine, rig.pair.origin.machine.shutdown
+    ),
+    "kill recovery": _dark,
     "kill worker": _without_worker,
     "cut origin": lambda rig: _silenced(
         rig, rig.pair.origin.machine.cut, rig.pair.origin.machine.heal

@@ -41,6 +41,7 @@ class Rig:
         self.pair: Pair = pair
         self.stack: Stack = stack
         self.folder = folder
+        self.power = threading.Lock()  # a host that boots is not switched off meanwhile
         self.unreachable: list[judge.Span] = []
         self.runs: dict[str, str] = {}
         self.dead: set[str] = set()

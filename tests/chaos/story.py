@@ -12,7 +12,7 @@ FAULTS = (
     "press again", "press failback", "press failover", "reboot origin", "full disk",
 )  # fmt: skip
 SILENT = ("kill origin", "cut origin")
-LONGEST_WAIT, LONGEST_FAULT, LONGEST_SILENCE = 9.0, 12.0, 40.0
+LONGEST_WAIT, LONGEST_FAULT, LONGEST_SILENCE = 18.0, 12.0, 40.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Story:
     def __str__(self) -> str:
         """
         >>> print(tell(2))
-        2: failover from home; kill worker after 3.2 s for 2.9 s
+        2: failover from home; kill worker after 6.5 s for 2.9 s
         """
         faults = (f"{each.what} after {each.after} s for {each.lasts} s" for each in self.faults)
         where = "away" if self.begins_away else "home"
