@@ -62,6 +62,13 @@ def _off(rig: Rig, machine: Machine, action: Mend) -> Mend:
     return undo
 
 
+def _shut_down(rig: Rig) -> None:
+    """Stop what writes in good order, then the power: systemd would wait for the probe inside."""
+    origin, units = rig.pair.origin, f"postgresql@{rig.pair.origin.version}-*"
+    _quietly(lambda: origin.machine.run("systemctl", "stop", origin.unit, units, check=False))
+    origin.machine.kill()
+
+
 def _dark(rig: Rig) -> Mend:
     """A recovery host that is off can tell a returning origin nothing."""
     boot = _off(rig, rig.pair.recovery, rig.pair.recovery.kill)
@@ -118,9 +125,7 @@ def _pressed(rig: Rig, procedure: str = "") -> Mend:
 
 FAULT: dict[str, Callable[[Rig], Mend]] = {
     "kill origin": lambda rig: _off(rig, rig.pair.origin.machine, rig.pair.origin.machine.kill),
-    "reboot origin": lambda rig: _off(
-        rig, rig.pair.origin.machine, rig.pair.origin.machine.shutdown
-    ),
+    "reboot origin": lambda rig: _off(rig, rig.pair.origin.machine, lambda: _shut_down(rig)),
     "kill recovery": _dark,
     "kill worker": _without_worker,
     "cut origin": lambda rig: _silenced(

@@ -244,7 +244,7 @@ class Rig:
             log = f"/var/log/postgresql/postgresql-{version}-{cluster}.log"
             for command in (
                 f"tail -n 150 {log}; pg_lsclusters",
-                "journalctl --no-pager --boot --lines=200",
+                "journalctl --no-pager --boot --lines=3000 | grep -v runuser | tail -n 250",
                 f"ls -la /var/lib/relevo/{self.pair.name} /var/lib/postgresql/{version}",
             ):
                 with suppress(LabError):
