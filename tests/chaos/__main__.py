@@ -24,7 +24,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))  # and leave nothing behind
     known = {} if given.again else results.read(given.results)
     asked = given.seeds or range(given.seed, given.seed + given.stories)
-    seeds = [seed for seed in asked if seed not in known or known[seed]["violations"]]
+    seeds = [seed for seed in asked if not results.ended_well(seed, known)]
     print(f"{len(seeds)} stories to play; the others stand in {given.results}", flush=True)
     bad = _play(seeds, given.results, given.evidence) if seeds else 0
     print(f"{len(seeds)} stories played: {bad} with violations")

@@ -37,9 +37,11 @@ def lost_without_a_word(
 ) -> list[Written]:
     """The documents that no statement covers.
 
-    Where a loss was accepted, what a cut-off origin acknowledged until it was held is lost too.
+    What a cut-off origin acknowledged until it was held is lost as well where a loss was accepted;
+    nothing older than what was stated is.
     """
-    allowed = [*said, *(map(held_late, unreachable) if said else ())]
+    late = [held_late(span)[1] for span in unreachable]
+    allowed = [(begin, max([end, *late])) for begin, end in said]
     return [each for each in lost if not any(a <= each.at <= b for a, b in allowed)]
 
 

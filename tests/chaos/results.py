@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.chaos.rig import Ended
+from tests.chaos.story import Story, tell
 
 KEPT = Path("docs/benchmarks/chaos.jsonl")
 
@@ -13,7 +14,7 @@ KEPT = Path("docs/benchmarks/chaos.jsonl")
 def line(ended: Ended, *, lab: str) -> dict[str, object]:
     """What is kept of a story."""
     return {
-        "seed": ended.story.seed, "lab": lab, "story": str(ended.story).partition(": ")[2],
+        "seed": ended.story.seed, "lab": lab, "story": told(ended.story),
         "buttons": ended.steps, "acknowledged": ended.acknowledged, "lost": ended.lost,
         "losses_accepted": ended.accepted, "seconds": round(ended.seconds),
         "violations": ended.violations,
@@ -26,6 +27,16 @@ def read(path: Path) -> dict[int, dict[str, object]]:
         return {}
     lines = (json.loads(text) for text in path.read_text().splitlines())
     return {int(each["seed"]): each for each in lines}
+
+
+def ended_well(seed: int, stories: dict[int, dict[str, object]]) -> bool:
+    """Whether the story that this seed tells today was played without a violation."""
+    known = stories.get(seed, {"story": None})
+    return known["story"] == told(tell(seed)) and not known["violations"]
+
+
+def told(story: Story) -> str:
+    return str(story).partition(": ")[2]
 
 
 def table(stories: dict[int, dict[str, object]]) -> str:

@@ -97,13 +97,12 @@ class Rig:
 
     def _disturb(self, story: Story) -> None:
         """Press the button while things go wrong, and wait until both have had their course."""
-        faults, undo = list(story.faults), []
+        undo = [self._inflict(fault) for fault in story.faults[: story.before]]
         if story.forced:
-            undo.append(self._inflict(faults.pop(0)))
             self.press(story.button, origin_is_down=True, reason="seen to be down")
         else:
             self.press(story.button)
-        undo += [self._inflict(fault) for fault in faults]
+        undo += [self._inflict(fault) for fault in story.faults[story.before :]]
         for thread in undo:
             thread.join()
         for run in list(self.runs):

@@ -39,6 +39,13 @@ class Story:
         return self.procedure.removeprefix("forced ")
 
     @property
+    def before(self) -> int:
+        """How many faults come before the button: up to the silence of a forced failover."""
+        if not self.forced:
+            return 0
+        return next(n for n, fault in enumerate(self.faults, 1) if fault.what in SILENT)
+
+    @property
     def forced(self) -> bool:
         """The origin falls silent first, and the operator declares that it is down."""
         return self.procedure == "forced failover"
@@ -65,6 +72,8 @@ def tell(seed: int) -> Story:
     faults = [_fault(dice, FAULTS) for _ in range(dice.choice((1, 1, 2)))]
     if procedure == "forced failover":
         faults.insert(0, _fault(dice, SILENT, longest=LONGEST_SILENCE))
+        if dice.random() < 0.5:  # what is written now does not reach the standby any more
+            faults.insert(0, Fault("partition", 0.0, LONGEST_SILENCE))
     return Story(seed, procedure, away, tuple(faults))
 
 

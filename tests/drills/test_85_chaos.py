@@ -7,7 +7,7 @@ from tests.chaos.story import tell
 from tests.oracles import Pair
 from tests.stack import Stack
 
-SEED = 2  # the worker is killed in the middle of a failover
+SEED = 165  # a failover, and another pressed while it runs
 
 
 def test_a_story_with_an_accident_ends_at_home_with_nothing_lost_in_silence(
