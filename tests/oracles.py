@@ -11,8 +11,10 @@ from tests.lab.machine import Machine, wait_until
 from tests.lab.trouble import LabError
 
 # One loop inside each host, so that no network stands between the question and the answer.
+# It ends by itself after a while, and is begun again: nobody waits for it for ever.
 PROBE = r"""
-while [ -e /run/relevo-probe ]; do
+end=$(($(date +%s) + 60))
+while [ -e /run/relevo-probe ] && [ "$(date +%s)" -lt "$end" ]; do
     printf '%s ' "$(date +%s.%N)"
     runuser -u postgres -- /usr/lib/postgresql/$1/bin/psql -h /var/run/postgresql -p "$2" \
         -d postgres -XAtqc 'SELECT pg_is_in_recovery()' 2>/dev/null || echo -
@@ -112,11 +114,11 @@ def probing(pair: Pair) -> Iterator[list[list[tuple[float, str]]]]:
         while not ended.is_set():
             with suppress(LabError):
                 machine.run("touch", "/run/relevo-probe")
-                said = machine.run(
-                    "sh", "-c", PROBE, "probe", version, str(port), check=False
-                ).stdout
-                pairs = (line.split() for line in said.splitlines())
+                done = machine.run("sh", "-c", PROBE, "probe", version, str(port), check=False)
+                pairs = (line.split() for line in done.stdout.splitlines())
                 answers[index] += [(float(p[0]), p[1]) for p in pairs if len(p) == 2]
+                if done.returncode != 0 and answers[index]:  # it died with the host
+                    answers[index].append((answers[index][-1][0], "-"))
             ended.wait(0.1)
 
     threads = [

@@ -1,11 +1,15 @@
 """make chaos SEED=1 N=20: play N stories, one after the other, and say what broke."""
 
 import argparse
+import json
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
 
+from tests.chaos import results
+from tests.chaos.faults import small_disk
 from tests.chaos.rig import Ended, Rig
 from tests.chaos.story import tell
 from tests.lab import inventory
@@ -16,59 +20,86 @@ from tests.stack import Stack
 
 def main() -> int:
     """Play the stories of consecutive seeds; the status says whether a promise was broken."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--stories", type=int, default=5)
-    parser.add_argument("--results", type=Path, default=None, help="a line of Markdown a story")
-    given = parser.parse_args()
+    given = _parser().parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))  # and leave nothing behind
+    known = {} if given.again else results.read(given.results)
+    asked = given.seeds or range(given.seed, given.seed + given.stories)
+    seeds = [seed for seed in asked if not results.ended_well(seed, known)]
+    print(f"{len(seeds)} stories to play; the others stand in {given.results}", flush=True)
+    bad = _play(seeds, given.results, given.evidence) if seeds else 0
+    print(f"{len(seeds)} stories played: {bad} with violations")
+    return 1 if bad else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="the first of consecutive seeds")
+    parser.add_argument("--stories", type=int, default=5, help="how many")
+    parser.add_argument("--seeds", type=int, nargs="*", help="these, instead of consecutive ones")
+    parser.add_argument("--results", type=Path, default=results.KEPT, help="a JSON line a story")
+    parser.add_argument("--again", action="store_true", help="also those that ended well before")
+    parser.add_argument(
+        "--evidence", type=Path, default=Path("/tmp/relevo-chaos"),
+        help="where logs are kept of a story with a violation",
+    )  # fmt: skip
+    return parser
+
+
+def _play(seeds: list[int], kept: Path, evidence: Path) -> int:
     folder = Path(tempfile.mkdtemp(prefix="relevo-chaos-"))
     folder.chmod(0o755)  # the private PostgreSQL runs as another user
     bad = 0
     with Lab() as lab:
         stack = Stack(folder / "prefect")
         try:
-            rig = _rig(lab, stack, folder)
-            for seed in range(given.seed, given.seed + given.stories):
+            stack.start()
+            _fresh_disk(lab)
+            stack.run("--inventory", str(inventory.write(lab, folder)), "apply")
+            stack.start_worker()
+            rig = Rig(Pair(lab, "vps_uno", lab.uno, 5433, 8169), stack, folder)
+            stack.complete("replicate/vps_uno")
+            for seed in seeds:
                 ended = rig.play(tell(seed))
-                bad += bool(ended.violations)
-                _say(ended, given.results)
-                if ended.violations and not rig._is_home():
-                    _fresh(rig, stack)
+                _keep(ended, kept, lab)
+                if ended.violations:
+                    bad += 1
+                    evidence.mkdir(parents=True, exist_ok=True)
+                    (evidence / f"{seed}.txt").write_text(rig.evidence())
+                    _begin_anew(rig)
         finally:
             stack.stop()
             shutil.rmtree(folder, ignore_errors=True)
-    print(f"{given.stories} stories from seed {given.seed}: {bad} with violations")
-    return 1 if bad else 0
+    return bad
 
 
-def _rig(lab: Lab, stack: Stack, folder: Path) -> Rig:
-    stack.start()
-    path = inventory.write(lab, folder)
-    stack.run("--inventory", str(path), "apply")
-    stack.start_worker()
-    stack.complete("replicate/vps_uno")
-    return Rig(Pair(lab, "vps_uno", lab.uno, 5433, 8169), stack, folder)
+def _fresh_disk(lab: Lab) -> None:
+    lab.respaldo.kill()
+    small_disk(lab.respaldo)
+    lab.respaldo.boot()
 
 
-def _fresh(rig: Rig, stack: Stack) -> None:
-    """Begin anew after a story that ended badly, so that the next one is judged by itself."""
+def _begin_anew(rig: Rig) -> None:
+    """After a story that ended badly, so that the next one is judged by itself."""
     lab = rig.pair.lab
     for machine in (rig.pair.origin.machine, rig.pair.recovery):
         lab.fresh(machine.name)
-    stack.run("--inventory", str(inventory.write(lab, rig.folder)), "apply")
-    stack.complete("replicate/vps_uno")
+    lab.mend(rig.pair.origin.machine, rig.pair.recovery)
+    _fresh_disk(lab)
+    rig.stack.run("--inventory", str(inventory.write(lab, rig.folder)), "apply")
+    rig.stack.complete("replicate/vps_uno")
 
 
-def _say(ended: Ended, results: Path | None) -> None:
-    broken = "; ".join(ended.violations) or "none"
-    line = (
-        f"| {ended.story} | {', '.join(ended.steps)} | {ended.acknowledged} | {ended.lost}"
-        f"{' (accepted)' if ended.forced else ''} | {ended.seconds:.0f} | {broken} |"
+def _keep(ended: Ended, kept: Path, lab: Lab) -> None:
+    """Say how a story ended, and add it to those that were played."""
+    line = results.line(ended, lab=lab.generation.suite)
+    broken = "; ".join(ended.violations) or "no violation"
+    print(
+        f"{ended.story}\n    {', '.join(ended.steps)}; {ended.acknowledged} acknowledged, "
+        f"{ended.lost} lost, {ended.seconds:.0f} s: {broken}",
+        flush=True,
     )
-    print(line, flush=True)
-    if results is not None:
-        with results.open("a") as file:
-            file.write(line + "\n")
+    with kept.open("a") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 if __name__ == "__main__":

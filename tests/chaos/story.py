@@ -3,13 +3,16 @@
 import random
 from dataclasses import dataclass
 
-PROCEDURES = ("failover", "switchover", "failback", "rsync-filestore", "replicate")
+PROCEDURES = (
+    "failover", "forced failover", "switchover", "failback", "rsync-filestore", "replicate",
+)  # fmt: skip
 FAULTS = (
     "kill origin", "kill recovery", "kill worker", "cut origin", "cut recovery", "partition",
     "stop walreceiver", "stop walsender", "pause replay", "drop slot", "spoil auto.conf",
-    "press again", "press failback", "press failover", "reboot origin",
+    "press again", "press failback", "press failover", "reboot origin", "full disk",
 )  # fmt: skip
-LONGEST_WAIT, LONGEST_FAULT = 9.0, 12.0
+SILENT = ("kill origin", "cut origin")
+LONGEST_WAIT, LONGEST_FAULT, LONGEST_SILENCE = 18.0, 12.0, 40.0
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,27 @@ class Story:
     begins_away: bool
     faults: tuple[Fault, ...]
 
+    @property
+    def button(self) -> str:
+        """The procedure by its name in Prefect."""
+        return self.procedure.removeprefix("forced ")
+
+    @property
+    def before(self) -> int:
+        """How many faults come before the button: up to the silence of a forced failover."""
+        if not self.forced:
+            return 0
+        return next(n for n, fault in enumerate(self.faults, 1) if fault.what in SILENT)
+
+    @property
+    def forced(self) -> bool:
+        """The origin falls silent first, and the operator declares that it is down."""
+        return self.procedure == "forced failover"
+
     def __str__(self) -> str:
         """
-        >>> print(tell(1))
-        1: switchover from home; cut recovery after 1.1 s for 9.4 s
+        >>> print(tell(2))
+        2: failover from home; kill worker after 6.5 s for 2.9 s
         """
         faults = (f"{each.what} after {each.after} s for {each.lasts} s" for each in self.faults)
         where = "away" if self.begins_away else "home"
@@ -49,12 +69,14 @@ def tell(seed: int) -> Story:
     dice = random.Random(seed)
     procedure = dice.choice(PROCEDURES)
     away = procedure == "failback" or (procedure == "switchover" and dice.random() < 0.5)
-    faults = tuple(
-        Fault(
-            dice.choice(FAULTS),
-            round(dice.uniform(0, LONGEST_WAIT), 1),
-            round(dice.uniform(1, LONGEST_FAULT), 1),
-        )
-        for _ in range(dice.choice((1, 1, 2)))
-    )
-    return Story(seed, procedure, away, faults)
+    faults = [_fault(dice, FAULTS) for _ in range(dice.choice((1, 1, 2)))]
+    if procedure == "forced failover":
+        faults.insert(0, _fault(dice, SILENT, longest=LONGEST_SILENCE))
+        if dice.random() < 0.5:  # what is written now does not reach the standby any more
+            faults.insert(0, Fault("partition", 0.0, LONGEST_SILENCE))
+    return Story(seed, procedure, away, tuple(faults))
+
+
+def _fault(dice: random.Random, among: tuple[str, ...], *, longest: float = LONGEST_FAULT) -> Fault:
+    what, after = dice.choice(among), dice.uniform(0, LONGEST_WAIT)
+    return Fault(what, round(after, 1), round(dice.uniform(1, longest), 1))

@@ -1,0 +1,75 @@
+"""What a story may have cost, and what it may not: a pure judgement of what was seen."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tests.lab.client import Written
+
+Span = tuple[float, float]
+
+HELD_WITHIN = 10
+AFTER = re.compile(r"\(after ([^)]+)\)")
+SENTENCE = re.compile(r"exception:? (Refused|Busy|Unreachable|CommandFailed): \S+ \S+")
+
+
+def stated(receipt: dict[str, str]) -> Span:
+    """From when until when a forced failover may have lost what the origin acknowledged.
+
+    >>> said = "at most the commits of the last 2.0 s (after 2026-01-01T00:00:10.500+00:00), about"
+    >>> begin, end = stated({"time": "2026-01-01T00:00:12Z", "loss": said})
+    >>> end - begin
+    2.5
+    """
+    until = datetime.fromisoformat(receipt["time"]).timestamp() + 1  # it has whole seconds
+    after = AFTER.search(receipt["loss"])
+    since = datetime.fromisoformat(after[1]).astimezone(UTC).timestamp() if after else 0.0
+    return since, until
+
+
+def lost_without_a_word(
+    lost: Iterable[Written], *, said: list[Span], unreachable: list[Span]
+) -> list[Written]:
+    """The documents that no statement covers.
+
+    What a cut-off origin acknowledged until it was held is lost as well where a loss was accepted;
+    nothing older than what was stated is.
+    """
+    late = [held_late(span)[1] for span in unreachable]
+    allowed = [(begin, max([end, *late])) for begin, end in said]
+    return [each for each in lost if not any(a <= each.at <= b for a, b in allowed)]
+
+
+def held_late(span: Span) -> Span:
+    """A writer that nobody can reach is held within ten seconds of the healing."""
+    return span[0], span[1] + HELD_WITHIN
+
+
+def excused(overlap: Span, unreachable: list[Span]) -> bool:
+    """Whether two writers could not know of each other.
+
+    >>> excused((5, 6), [(1, 2)]), excused((15, 16), [(1, 2)])
+    (True, False)
+    """
+    return any(a <= overlap[0] and overlap[1] <= b for a, b in map(held_late, unreachable))
+
+
+def half_said(state: dict[str, str]) -> str:
+    """What is wrong with the end of a run; nothing where it is good, or refused with a sentence.
+
+    >>> half_said({"type": "FAILED", "message": "encountered an exception: Refused: uno is down"})
+    ''
+    >>> half_said({"type": "FAILED", "message": "encountered an exception: KeyError: 'x'"})
+    "FAILED without a sentence: encountered an exception: KeyError: 'x'"
+    """
+    message = str(state["message"])
+    if state["type"] in {"COMPLETED", "CANCELLED"}:
+        return ""
+    if state["type"] == "FAILED" and SENTENCE.search(message):
+        return ""
+    return f"{state['type']} without a sentence: {message[:300]}"
