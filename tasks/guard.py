@@ -8,7 +8,7 @@ from blocks.instance import OdooInstance, Place
 from tasks import files, receipts, record, service
 from tasks.look import RECEIVED, Seen, look, try_look
 from tasks.policy import log, step
-from tasks.read.exposure import Exposure, Sample
+from tasks.read.exposure import Exposure, Sample, kept
 from tasks.read.lsn import Lsn
 
 Stage = Literal["away", "handing over", "home"]
@@ -121,10 +121,9 @@ def sample_link(instance: OdooInstance) -> None:
     except (Unreachable, CommandFailed) as error:
         log().warning("the link was not measured: %s", error.message)
         return
-    older = [[sample.at, str(sample.written)] for sample in _samples(instance)][-1:]
-    record.write(
-        instance.recovery, instance, "link", {"samples": [*older, [row["at"], row["lsn"]]]}
-    )
+    new = Sample(at=float(row["at"] or 0), written=Lsn.parse(str(row["lsn"])))
+    facts = [[each.at, str(each.written)] for each in kept(_samples(instance), new)]
+    record.write(instance.recovery, instance, "link", {"samples": facts})
 
 
 @step("require a yes to the exposure of {instance.name}")

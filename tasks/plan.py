@@ -92,7 +92,7 @@ def _streams(instance: OdooInstance, *, back: bool = False) -> bool:
 
 def _exposure(instance: OdooInstance, recovery: Seen) -> Exposure:
     if not recovery.answers:
-        return Exposure(lossless=False, seconds=None, about_bytes=0, last_commit="")
+        return Exposure(lossless=False, seconds=None, about_bytes=None, last_commit="")
     return guard.measure_exposure(instance, lossless=False)
 
 

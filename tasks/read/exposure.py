@@ -6,6 +6,8 @@ from typing import Any
 
 from tasks.read.lsn import Lsn
 
+LEAST_SPAN_SECONDS = 10.0
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -21,7 +23,7 @@ class Exposure:
 
     lossless: bool
     seconds: float | None
-    about_bytes: int
+    about_bytes: int | None
     last_commit: str
 
     @classmethod
@@ -42,18 +44,21 @@ class Exposure:
 
         The seconds are a bound: no older commit is missing. What the origin had written when it
         was sampled is all here if we received as much, also when nothing was committed since.
-        The bytes are what the origin had said it had and we lack, and its usual rate.
+        The bytes are what the origin had said it had and we lack, and its usual rate, which one
+        busy minute can belie; where no rate was seen they are not known.
         """
         whole = [sample.at for sample in samples if sample.written <= received]
         known = [*whole, *([last_commit] if last_commit is not None else [])]
         last_commit = max(known, default=None)
         seconds = max(0.0, now - last_commit) if last_commit is not None else None
-        grown = rate(samples) * (seconds or 0)
+        usual, about = rate(samples), None
+        if usual is not None and seconds is not None:
+            about = known_lag + int(usual * seconds)
         at = datetime.fromtimestamp(last_commit, UTC) if last_commit is not None else None
         return cls(
             lossless=False,
             seconds=seconds,
-            about_bytes=known_lag + int(grown),
+            about_bytes=about,
             last_commit=at.isoformat(timespec="milliseconds") if at else "",
         )
 
@@ -64,30 +69,51 @@ class Exposure:
     def facts(self) -> dict[str, Any]:
         return asdict(self)
 
+    @property
+    def size(self) -> str:
+        if self.about_bytes is None:
+            return "an unknown amount of WAL"
+        return f"about {self.about_bytes} bytes of WAL at its usual rate"
+
     def __str__(self) -> str:
         """
-        >>> print(Exposure(False, 12.5, 4096, "2026-01-01T03:00:00Z"))
-        at most the commits of the last 12.5 s (after 2026-01-01T03:00:00Z), about 4096 bytes of WAL
+        >>> print(Exposure(False, 9.5, 42, "03:00Z"))
+        at most the commits of the last 9.5 s (after 03:00Z), about 42 bytes of WAL at its usual rate
+        >>> print(Exposure(False, None, None, ""))
+        an unknown number of commits, an unknown amount of WAL
         >>> print(Exposure.none())
         nothing
         """
         if self.lossless:
             return "nothing"
         if self.seconds is None:
-            return f"an unknown number of commits, about {self.about_bytes} bytes of WAL"
+            return f"an unknown number of commits, {self.size}"
         return (
             f"at most the commits of the last {self.seconds:.1f} s (after {self.last_commit}), "
-            f"about {self.about_bytes} bytes of WAL"
+            f"{self.size}"
         )
 
 
-def rate(samples: list[Sample]) -> float:
-    """Bytes of WAL per second between the last two samples.
+def rate(samples: list[Sample]) -> float | None:
+    """Bytes of WAL per second between the last two samples; none where they are too near.
 
     >>> rate([Sample(0, Lsn(0)), Sample(10, Lsn(5000))]), rate([])
-    (500.0, 0.0)
+    (500.0, None)
     """
-    if len(samples) < 2 or samples[-1].at <= samples[-2].at:  # noqa: PLR2004
-        return 0.0
+    if len(samples) < 2 or samples[-1].at < samples[-2].at + LEAST_SPAN_SECONDS:  # noqa: PLR2004
+        return None
     older, newer = samples[-2:]
-    return max(0, newer.written - older.written) / (newer.at - older.at)
+    if newer.written < older.written:
+        return None
+    return (newer.written - older.written) / (newer.at - older.at)
+
+
+def kept(samples: list[Sample], new: Sample) -> list[Sample]:
+    """The samples to keep with a new one: two, far enough apart to show a rate.
+
+    >>> old, near, new = Sample(0, Lsn(0)), Sample(50, Lsn(1)), Sample(55, Lsn(2))
+    >>> kept([old, near], new) == [old, new], kept([old], near) == [old, near]
+    (True, True)
+    """
+    far = [each for each in samples if new.at >= each.at + LEAST_SPAN_SECONDS]
+    return [*(far or samples)[-1:], new]

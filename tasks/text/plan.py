@@ -26,16 +26,18 @@ WORDS: dict[str, tuple[str, str]] = {
     "you": ("you", "usted"),
     "lossless": ("nothing", "nada"),
     "bound": (
-        (
-            "at most the commits of the last {seconds:.1f} s (after {after}), "
-            "about {bytes} bytes of WAL"
-        ),
-        "como mucho los commits de los últimos {seconds:.1f} s (tras {after}), unos {bytes} bytes",
+        ("at most the commits of the last {seconds:.1f} s (after {after}), {size}"),
+        "como mucho los commits de los últimos {seconds:.1f} s (tras {after}), {size}",
     ),
     "boundless": (
-        "an unknown number of commits, about {bytes} bytes of WAL",
-        "un número desconocido de commits, unos {bytes} bytes de WAL",
+        "an unknown number of commits, {size}",
+        "un número desconocido de commits, {size}",
     ),
+    "size": (
+        "about {bytes} bytes of WAL at its usual rate",
+        "unos {bytes} bytes de WAL a su ritmo habitual",
+    ),
+    "sizeless": ("an unknown amount of WAL", "una cantidad desconocida de WAL"),
 }
 
 
@@ -66,16 +68,19 @@ def facts(plan: Plan, language: Language = "en") -> dict[str, str]:
 
 def loses(exposure: Exposure, language: Language) -> str:
     """
-    >>> loses(Exposure(False, 12.5, 4096, "2026-01-01T03:00:00Z"), "es")
-    'como mucho los commits de los últimos 12.5 s (tras 2026-01-01T03:00:00Z), unos 4096 bytes'
+    >>> print(loses(Exposure(False, 12.5, 4096, "03:00Z"), "es"))  # doctest: +NORMALIZE_WHITESPACE
+    como mucho los commits de los últimos 12.5 s (tras 03:00Z), unos 4096 bytes de WAL a su ritmo
+    habitual
     >>> loses(Exposure.none(), "en")
     'nothing'
     """
     if exposure.lossless:
         return word("lossless", language)
+    size = word("sizeless" if exposure.about_bytes is None else "size", language)
     return word("boundless" if exposure.seconds is None else "bound", language).format(
-        seconds=exposure.seconds, after=exposure.last_commit, bytes=exposure.about_bytes
-    )
+        seconds=exposure.seconds, after=exposure.last_commit,
+        size=size.format(bytes=exposure.about_bytes),
+    )  # fmt: skip
 
 
 def _lag(plan: Plan, unknown: str) -> str:

@@ -55,7 +55,7 @@ def test_what_is_not_known_is_said_to_be_unknown() -> None:
     exposure = estimate(known_lag=42)
 
     assert exposure.seconds is None
-    assert str(exposure) == "an unknown number of commits, about 42 bytes of WAL"
+    assert str(exposure) == "an unknown number of commits, an unknown amount of WAL"
 
 
 def test_bytes_are_the_known_lag_and_the_usual_rate() -> None:
@@ -76,12 +76,14 @@ def test_an_estimate_is_never_called_lossless() -> None:
     [
         pytest.param([Sample(0, Lsn(5))], id="one_sample"),
         pytest.param([Sample(5, Lsn(0)), Sample(5, Lsn(9))], id="two_at_one_time"),
+        pytest.param([Sample(5, Lsn(0)), Sample(6, Lsn(0))], id="two_moments_apart"),
         pytest.param([Sample(9, Lsn(0)), Sample(5, Lsn(9))], id="a_clock_set_back"),
-        pytest.param([Sample(0, Lsn(9)), Sample(5, Lsn(0))], id="another_cluster"),
+        pytest.param([Sample(0, Lsn(9)), Sample(50, Lsn(0))], id="another_cluster"),
     ],
 )
 def test_samples_that_make_no_sense_have_no_rate(samples: list[Sample]) -> None:
-    assert rate(samples) == 0
+    assert rate(samples) is None
+    assert estimate(last_commit=NOW - 10, samples=samples).about_bytes is None
 
 
 @pytest.mark.parametrize("exposure", [Exposure.none(), estimate(last_commit=NOW - 1)])
