@@ -63,23 +63,40 @@ class Shell(Protocol):
         """Start a command as root, over a connection of its own that lives until it is closed."""
 
 
+# What a login's own files print stands before this line, and is not the command's; their umask
+# and language are not ours.
+BEGINS = "relevo-begins"
+BEGIN = f'umask 022; export LC_ALL=C; echo {BEGINS}; echo {BEGINS} >&2; exec "$@"'
+
+
 def command_line(argv: Sequence[str], *, user: str, login: str) -> str:
     """Render what sshd hands to the login shell.
 
-    >>> command_line(("psql", "-c", "SELECT 1"), user="postgres", login="admin")
-    "cd / && exec sudo -n -H -u postgres -- env LC_ALL=C psql -c 'SELECT 1'"
-    >>> command_line(("id",), user="root", login="root")
-    'cd / && exec env LC_ALL=C id'
-    >>> command_line(("id",), user="odoo", login="root")
-    'cd / && exec runuser -u odoo -- env LC_ALL=C id'
+    >>> command_line(("psql", "-c", "SELECT 1"), user="postgres", login="admin").replace(BEGIN, "B")
+    "cd / && exec sudo -n -H -u postgres -- sh -c 'B' sh psql -c 'SELECT 1'"
+    >>> command_line(("id",), user="root", login="root").replace(BEGIN, "B")
+    "cd / && exec sh -c 'B' sh id"
+    >>> command_line(("id",), user="odoo", login="root").replace(BEGIN, "B")
+    "cd / && exec runuser -u odoo -- sh -c 'HOME=~odoo; B' sh id"
     """
+    begin = BEGIN
     if user == login:
         become: tuple[str, ...] = ()
     elif login == "root":
-        become = ("runuser", "-u", user, "--")
+        become, begin = ("runuser", "-u", user, "--"), f"HOME=~{user}; {BEGIN}"
     else:
         become = ("sudo", "-n", "-H", "-u", user, "--")
-    return "cd / && exec " + shlex.join((*become, "env", "LC_ALL=C", *argv))
+    return "cd / && exec " + shlex.join((*become, "sh", "-c", begin, "sh", *argv))
+
+
+def own_words(said: str) -> str:
+    r"""Leave out what a login's own files printed before the command began.
+
+    >>> own_words("Welcome!\nrelevo-begins\n1\n"), own_words("sudo: a password is required\n")
+    ('1\n', 'sudo: a password is required\n')
+    """
+    before, begins, after = said.partition(f"{BEGINS}\n")
+    return after if begins else before
 
 
 @dataclass(frozen=True)
@@ -140,6 +157,7 @@ class SshShell:
         with self._unreachable(argv[0]):
             channel = _connect(self.address).open_session(timeout=CONNECT_SECONDS)
             channel.exec_command(command_line(argv, user="root", login=self.address.user))
+            _skip_to_begin(channel)
             return channel
 
     def _open(self, line: str) -> paramiko.Channel:
@@ -161,7 +179,7 @@ class SshShell:
 
 
 def _sudo_hint(completed: Completed, address: Address) -> str:
-    if completed.stderr.startswith("sudo:"):
+    if any(line.startswith("sudo:") for line in completed.stderr.splitlines()):
         return f"let {address.user} run sudo without a password on {address.name}"
     return ""
 
@@ -185,7 +203,17 @@ def _converse(
         err += channel.recv_stderr(1 << 16) if channel.recv_stderr_ready() else b""
     if (status := channel.recv_exit_status()) == -1:
         raise EOFError("the connection broke before the command ended")
-    return Completed(argv, status, out.decode(errors="replace"), err.decode(errors="replace"))
+    said, complained = (own_words(each.decode(errors="replace")) for each in (out, err))
+    return Completed(argv, status, said, complained)
+
+
+def _skip_to_begin(channel: paramiko.Channel) -> None:
+    """Read up to where the command itself begins to speak, or to the end of a refusal."""
+    channel.settimeout(CONNECT_SECONDS)
+    line = b""
+    while (byte := channel.recv(1)) and not line.endswith(BEGINS.encode()):
+        line = b"" if byte == b"\n" else line + byte
+    channel.settimeout(None)
 
 
 def _feed(channel: paramiko.Channel, stdin: bytes) -> None:

@@ -112,14 +112,14 @@ def _apply(
 ) -> int:
     from deployments.apply import apply  # noqa: PLC0415  # half a second that break glass saves
 
+    if secrets.invented:
+        secrets.save()
+        _print(f"made passwords in {secrets.path}: {', '.join(secrets.invented)}")
     if not PREFECT_API_URL.value():
         raise Refused(
             "no Prefect server is named",
             hint="start one and set PREFECT_API_URL; `relevo run` works without",
         )
-    if secrets.invented:
-        secrets.save()
-        _print(f"made passwords in {secrets.path}: {', '.join(secrets.invented)}")
     changes = 0
     for sentence in apply(
         instances, secrets.receivers(), pool=settings.work_pool, prune=given.prune
