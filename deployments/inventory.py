@@ -85,11 +85,12 @@ class RecoveryEntry(HostEntry):
 
 
 class RecoveryPorts(Entry):
-    """The ports of one instance on the recovery server."""
+    """The ports of one instance on the recovery server, and its user if it has one of its own."""
 
     postgres_port: Port
     http_port: Port
     longpolling_port: Port
+    odoo_user: UserName | None = None
 
 
 class ReplicationEntry(Entry):
@@ -213,7 +214,7 @@ def _clashes(document: Document) -> Iterator[str]:
     ports: dict[int, str] = {}
     origins: dict[tuple[str, str], str] = {}
     for name, entry in document.instances.items():
-        for field, port in entry.recovery.model_dump().items():
+        for field, port in entry.recovery.model_dump(exclude={"odoo_user"}).items():
             place = f"instances.{name}.recovery.{field}"
             if port in ports:
                 yield f"{place}: port {port} is {ports[port]}'s already"
@@ -228,6 +229,8 @@ def _clashes(document: Document) -> Iterator[str]:
             entry.host.block(name)
         except ValueError as error:
             yield f"instances.{name}.host.{error}"
+        if entry.recovery.odoo_user == "root":
+            yield f"instances.{name}.recovery.odoo_user: Odoo never runs as root"
         yield from _overlaps(name, entry)
     if document.recovery.odoo_user == "root":
         yield "recovery.odoo_user: Odoo never runs as root"
@@ -287,7 +290,7 @@ def _recovery(recovery: RecoveryEntry, name: str, entry: InstanceEntry) -> Place
         ),
         odoo=Odoo(
             unit=f"odoo_{name}.service",
-            user=recovery.odoo_user,
+            user=entry.recovery.odoo_user or recovery.odoo_user,
             config=directory / "odoo.conf",
             data_dir=directory / "data_dir",
             python=directory / "venv" / "bin" / "python",

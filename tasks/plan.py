@@ -158,7 +158,7 @@ def names(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> dict[s
     )
     return {
         "instance": instance.name,
-        "domains": ", ".join(instance.domains) or "the customers' names",
+        "domains": ", ".join(instance.domains) or "DNS",
         "to_recovery": to_recovery,
         "to_origin": _conninfo(instance.origin, instance.replication.user, passfile),
         "rewind": shlex.join(

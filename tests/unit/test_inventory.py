@@ -100,6 +100,10 @@ def test_a_hostile_domain_is_refused(tmp_path: Path, domain: str) -> None:
         (lambda d: d["instances"][ONE].update(colour=1), f"{ONE}.colour: is no key that Relevo"),
         (lambda d: d["recovery"].update(odoo_user="root"), "recovery.odoo_user: "),
         (
+            lambda d: d["instances"][ONE]["recovery"].update(odoo_user="root"),
+            f"{ONE}.recovery.odoo_user: Odoo never runs as root",
+        ),
+        (
             lambda d: d["instances"][ONE].update(replication={"user": "postgres"}),
             f"{ONE}.replication.user: is PostgreSQL's own",
         ),
