@@ -16,7 +16,7 @@ from prefect.events import emit_event
 from blocks.errors import CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
-from tasks import files, progress, replica
+from tasks import bare, files, progress, replica
 from tasks.job import LOGS, run_job, show
 from tasks.policy import log
 from tasks.programs.filestore.settings import Settings
@@ -134,7 +134,7 @@ def last(said: str, *names: str) -> Facts:
 
 def _tell_of(instance: OdooInstance, error: dict[str, str]) -> None:
     """Raise an event for what somebody has to decide; automations may send it on."""
-    if error["kind"] == "Refusal":
+    if error["kind"] == "Refusal" and not bare.alone():
         emit_event(
             event="relevo.filestore.refused",
             resource={

@@ -6,7 +6,7 @@ from prefect.events import emit_event
 
 from blocks.errors import CommandFailed
 from blocks.instance import OdooInstance
-from tasks import engine
+from tasks import bare, engine
 from tasks.policy import log, step
 
 LOOK_SECONDS = 5.0
@@ -44,6 +44,8 @@ def watch(instance: OdooInstance, seconds: float) -> dict[str, str]:
 
 def _tell(condition: engine.Facts) -> None:
     log().info("%s: %s", condition["instance"], _sentence(condition))
+    if bare.alone():
+        return
     emit_event(
         event=f"relevo.filestore.{condition['state']}",
         resource={

@@ -9,7 +9,7 @@ from blocks import signing
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
-from tasks import files, receipts
+from tasks import bare, files, receipts
 from tasks.files import STATE
 from tasks.look import look
 from tasks.policy import log, step
@@ -195,9 +195,10 @@ def held(instance: OdooInstance) -> str:
     facts = json.loads(said)
     sentence = f"{origin} has been held since {facts['time']}: {facts['why']}"
     log().warning("%s", sentence)
-    emit_event(
-        event="relevo.origin.held",
-        resource={"prefect.resource.id": f"relevo.instance.{instance.name}"},
-        payload={"place": origin.host.name, "time": facts["time"], "why": facts["why"]},
-    )
+    if not bare.alone():  # to emit an event, Prefect would start a server of its own
+        emit_event(
+            event="relevo.origin.held",
+            resource={"prefect.resource.id": f"relevo.instance.{instance.name}"},
+            payload={"place": origin.host.name, "time": facts["time"], "why": facts["why"]},
+        )
     return sentence
