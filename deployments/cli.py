@@ -210,7 +210,9 @@ def _value(text: str) -> tuple[str, bool | str]:
     >>> _value("origin_is_down=true"), _value("reason=fire = hot")
     (('origin_is_down', True), ('reason', 'fire = hot'))
     """
-    name, _, value = text.partition("=")
+    name, is_given, value = text.partition("=")
+    if not is_given:
+        raise Refused(f"--set {text} gives no value", hint=f"say --set {text}=true, or another one")
     if value.lower() in {"true", "false", "yes", "no"}:
         return name, TypeAdapter(bool).validate_python(value)
     return name, value
