@@ -243,6 +243,7 @@ def _forget(address: Address) -> None:
 
 def _connect(address: Address) -> paramiko.Transport:
     """Log in; an unknown host key is an error, never accepted."""
+    _require_key_file(address)
     client = paramiko.SSHClient()
     client.set_missing_host_key_policy(RefuseUnknown())
     if address.host_key:
@@ -261,16 +262,42 @@ def _connect(address: Address) -> paramiko.Transport:
             allow_agent=address.key_file is None,
             look_for_keys=address.key_file is None,
         )
-    except (paramiko.BadHostKeyException, paramiko.AuthenticationException) as error:
+    except paramiko.BadHostKeyException as error:
+        raise Refused(
+            f"{address} shows another host key than the one that is known: "
+            f"{error.key.fingerprint}, not {error.expected_key.fingerprint}",
+            hint=f"if {address.name} was made anew, compare it there with ssh-keygen -lf "
+            "/etc/ssh/ssh_host_ed25519_key.pub and correct host_key in the inventory; otherwise "
+            "somebody else answers at this address",
+        ) from error
+    except paramiko.AuthenticationException as error:
         raise Refused(
             f"cannot log in to {address}: {error}",
-            hint=f"put the public key of this runner in {address.user}'s authorized_keys and the "
-            "host's own key (/etc/ssh/ssh_host_ed25519_key.pub) in the inventory",
+            hint=f"put the public half of {address.key_file or 'the key of this runner'} in "
+            f"authorized_keys of {address.user} there; the key has no passphrase",
         ) from error
     transport = client.get_transport()
     assert transport is not None, "connect() leaves a transport"
     transport.set_keepalive(5)
     return transport
+
+
+def _require_key_file(address: Address) -> None:
+    """Refuse a key that is not there, which is no fault of the host's."""
+    if address.key_file is None:
+        return
+    try:
+        private = b"PRIVATE KEY" in address.key_file.read_bytes()
+    except OSError as error:
+        raise Refused(
+            f"the key file {address.key_file} of {address.name} cannot be read: {error.strerror}",
+            hint="correct key_file in the inventory, or its owner and mode on this machine",
+        ) from error
+    if not private:
+        raise Refused(
+            f"the key file {address.key_file} of {address.name} holds no private key",
+            hint="name the private half in the inventory, which is the one without .pub",
+        )
 
 
 def _dial(address: Address) -> socket.socket:

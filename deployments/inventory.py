@@ -211,7 +211,7 @@ def _sentences(error: ValidationError) -> Iterator[str]:
 
 def _clashes(document: Document) -> Iterator[str]:
     """Find instances that would stand on each other's feet."""
-    ports: dict[int, str] = {}
+    ports = {document.recovery.port: "recovery.port", 80: "nginx", 443: "nginx"}
     origins: dict[tuple[str, str], str] = {}
     for name, entry in document.instances.items():
         for field, port in entry.recovery.model_dump(exclude={"odoo_user"}).items():
@@ -234,6 +234,20 @@ def _clashes(document: Document) -> Iterator[str]:
         yield from _overlaps(name, entry)
     if document.recovery.odoo_user == "root":
         yield "recovery.odoo_user: Odoo never runs as root"
+    yield from _namesakes(document)
+
+
+def _namesakes(document: Document) -> Iterator[str]:
+    """Find two servers of one name, and a customer's name that leads to two instances."""
+    hosts = {document.recovery.name or "recovery": document.recovery.address}
+    domains: dict[str, str] = {}
+    for name, entry in document.instances.items():
+        host = entry.host.name or name
+        if hosts.setdefault(host, entry.host.address) != entry.host.address:
+            yield f"instances.{name}.host.name: {host} is the name of {hosts[host]} already"
+        for domain in entry.domains:
+            if domains.setdefault(domain, name) != name:
+                yield f"instances.{name}.domains: {domain} is {domains[domain]}'s already"
 
 
 def _overlaps(name: str, entry: InstanceEntry) -> Iterator[str]:
