@@ -16,7 +16,8 @@ for name in $2; do command -v "$name" >/dev/null || echo "the command $name"; do
 for path in $3; do [ -e "$path" ] || echo "$path"; done
 for unit in $4; do systemctl cat "$unit" >/dev/null 2>&1 || echo "the unit $unit"; done
 """
-# Arguments: a user, and a directory. sshd runs the user's shell as here, for rsync as well.
+# Arguments: a user, a directory, a unit and a port. sshd runs the user's shell as here, for rsync
+# as well. A unit that is not the one that serves would be stopped in vain.
 LAYOUT = """
 IFS=: read -r _ _ _ _ _ home shell <<END
 $(getent passwd "$1")
@@ -27,6 +28,13 @@ said=$(runuser -u "$1" -- env -i HOME="$home" PATH="$PATH" SSH_CLIENT='192.0.2.1
 cannot read past that (let its ~/.bashrc begin with: case \\$- in *i*) ;; *) return ;; esac)"
 ! mountpoint -q "$2" || echo "$2 is a mount point, and could not be moved aside (move the data \\
 directory one folder deeper)"
+for pid in $(ss -Hltnp "sport = :$4" | grep -o 'pid=[0-9]*' | cut -d= -f2 | sort -u); do
+    grep -q "/$3" "/proc/$pid/cgroup" || {
+        echo "port $4 is served by $(tail -n 1 "/proc/$pid/cgroup" | sed 's,.*/,,'), not by $3 \\
+(odoo.unit)"
+        break
+    }
+done
 """
 EVERYWHERE = ("rsync", "python3", "systemd-run", "pg_lsclusters", "runuser")
 AT_RECOVERY = ("ssh", "ssh-keygen", "pg_createcluster")
@@ -87,7 +95,12 @@ def _unfit(instance: OdooInstance) -> Iterator[str]:
         return
     if listed.owner != "postgres":
         yield f"{origin.cluster} on {origin} belongs to {listed.owner}, not to postgres"
-    argv = ("sh", "-c", LAYOUT, "layout", origin.host.user, str(listed.data_directory))
+    if listed.port != origin.cluster.port:
+        yield f"{origin.cluster} on {origin} has port {listed.port} (postgres.port)"
+    argv = (
+        "sh", "-c", LAYOUT, "layout", origin.host.user, str(listed.data_directory),
+        origin.odoo.unit, str(origin.odoo.http_port),
+    )  # fmt: skip
     yield from (f"on {origin}, {line}" for line in shell.run(argv).stdout.splitlines())
     text = service.origin_conf(instance)
     for sentence in odoo_conf.differences(

@@ -36,7 +36,8 @@ def differences(text: str, *, data_dir: PurePosixPath, http_port: int) -> Iterat
     options = parse(text)
     theirs = options.get("data_dir", "")
     if theirs not in UNSET and PurePosixPath(theirs) != data_dir:
-        yield f"says data_dir = {PurePosixPath(theirs)}, and the inventory odoo.data_dir: {data_dir}"
+        says = f"says data_dir = {PurePosixPath(theirs)}"
+        yield f"{says}, and the inventory odoo.data_dir: {data_dir}"
     port = options.get("http_port", options.get("xmlrpc_port", ""))
     if port not in UNSET and port != str(http_port):
         yield f"says http_port = {port}, and the inventory odoo.http_port: {http_port}"
