@@ -149,11 +149,14 @@ def status(instances: list[OdooInstance]) -> Iterator[str]:
 
 
 def _status(instance: OdooInstance) -> str:
+    nobody = "nobody"
     try:
         origin = try_look(instance.origin)
         seen = str(origin or "silent")
-    except RelevoError:
-        origin, seen = None, "refused"
+        if origin is None:
+            nobody = f"not known: {instance.origin} does not answer"
+    except RelevoError as error:
+        origin, seen, nobody = None, "refused", f"not known: {error.message}"
     try:
         recovery = look(instance.recovery)
     except RelevoError as error:
@@ -163,7 +166,7 @@ def _status(instance: OdooInstance) -> str:
         for place, end in ((instance.origin, origin), (instance.recovery, recovery))
         if end is not None and end.is_primary
     ]
-    served = "BOTH: " + " and ".join(serves) if len(serves) > 1 else "".join(serves) or "nobody"
+    served = "BOTH: " + " and ".join(serves) if len(serves) > 1 else "".join(serves) or nobody
     return f"{instance.name:<24} {seen:<10} {recovery!s:<10} {served}"
 
 

@@ -130,7 +130,7 @@ KEEP_ASIDE = Step(
     "origin",
     "Keep what only {origin} has, before anything in it is taken back.",
     "Guarde lo que solo tiene {origin} antes de deshacer nada.",
-    ("cp -a --reflink=auto {origin_directory} {origin_directory}.kept-by-hand",),
+    ("cp -aL --reflink=auto {origin_directory} {origin_directory}.kept-by-hand",),
 )
 PREPARE_LEADER = Step(
     "recovery",
@@ -154,6 +154,7 @@ RECLONE = Step(
     "Clone {recovery} beside the old directory, and swap them when it is whole.",
     "Clone {recovery} junto al directorio antiguo y cámbielos cuando esté completo.",
     (
+        "install -d -o postgres -g postgres -m 700 {origin_directory}.relevo-new",
         "{base_backup}",
         "mv -T {origin_directory} {origin_directory}.kept-by-hand",
         "mv -T {origin_directory}.relevo-new {origin_directory}",
