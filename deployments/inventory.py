@@ -52,6 +52,7 @@ class HostEntry(Entry):
     name: HostName | None = None
     address: HostAddress
     peer_address: IpAddress | None = None
+    public_address: IpAddress | None = None
     port: Port = 22
     user: UserName = "root"
     key_file: LocalPath | None = None
@@ -70,6 +71,7 @@ class HostEntry(Entry):
             name=self.name or default_name,
             address=self.address,
             peer_address=peer,
+            public_address=self.public_address,
             port=self.port,
             user=self.user,
             key_file=self.key_file,
@@ -241,6 +243,13 @@ def _namesakes(document: Document) -> Iterator[str]:
     """Find two servers of one name, and a customer's name that leads to two instances."""
     hosts = {document.recovery.name or "recovery": document.recovery.address}
     domains: dict[str, str] = {}
+    shown = list[tuple[str, HostEntry]]()
+    if any(entry.domains for entry in document.instances.values()):
+        shown.append(("recovery", document.recovery))
+    shown += [(f"instances.{n}.host", e.host) for n, e in document.instances.items() if e.domains]
+    for place, server in shown:
+        if server.public_address is None and server.peer_address not in {None, server.address}:
+            yield f"{place}.public_address: is needed, because domains are to point at this server"
     for name, entry in document.instances.items():
         host = entry.host.name or name
         if hosts.setdefault(host, entry.host.address) != entry.host.address:

@@ -182,6 +182,7 @@ def _end(place: Place, seen: Seen | None) -> dict[str, str]:
     return {
         "": str(place),
         "_address": place.host.peer_address,
+        "_shown": place.host.shown_address,
         "_unit": place.odoo.unit,
         "_user": place.odoo.user,
         "_data_dir": str(place.odoo.data_dir),

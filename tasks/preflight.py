@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
-from tasks import service
+from tasks import cluster, service
 from tasks.look import find
 from tasks.policy import step
 from tasks.text import odoo_conf
@@ -36,6 +36,7 @@ for pid in $(ss -Hltnp "sport = :$4" | grep -o 'pid=[0-9]*' | cut -d= -f2 | sort
     }
 done
 """
+LISTEN = ("listen_addresses",)
 EVERYWHERE = ("rsync", "python3", "systemd-run", "pg_lsclusters", "runuser")
 AT_RECOVERY = ("ssh", "ssh-keygen", "pg_createcluster")
 PACKAGES = (
@@ -87,6 +88,14 @@ def wanted(
     return EVERYWHERE, (server, *map(str, paths)), (odoo.unit, place.cluster.unit)
 
 
+def _unbound(place: Place) -> Iterator[str]:
+    """Say when a place could not listen where the other will call."""
+    address = place.host.peer_address
+    script = 'ip -o addr show | grep -qF " $1/"'
+    if place.host.shell().run(("sh", "-c", script, "bound", address), check=False).status != 0:
+        yield f"no interface of {place} has its peer_address {address}: nothing can listen there"
+
+
 def _unfit(instance: OdooInstance) -> Iterator[str]:
     """Name what is there, and otherwise than Relevo can work with."""
     origin, shell = instance.origin, instance.origin.host.shell()
@@ -97,6 +106,9 @@ def _unfit(instance: OdooInstance) -> Iterator[str]:
         yield f"{origin.cluster} on {origin} belongs to {listed.owner}, not to postgres"
     if listed.port != origin.cluster.port:
         yield f"{origin.cluster} on {origin} has port {listed.port} (postgres.port)"
+    elif listed.online and cluster.settings(origin, LISTEN)["listen_addresses"] != "*":
+        yield from _unbound(origin)
+    yield from _unbound(instance.recovery)
     argv = (
         "sh", "-c", LAYOUT, "layout", origin.host.user, str(listed.data_directory),
         origin.odoo.unit, str(origin.odoo.http_port),

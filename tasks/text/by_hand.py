@@ -107,8 +107,8 @@ SHOW_SITE = Step(
 )
 DNS_TO_RECOVERY = Step(
     "DNS",
-    "Point {domains} at {recovery_address}.",
-    "Apunte {domains} a {recovery_address}.",
+    "Point {domains} at {recovery_shown}.",
+    "Apunte {domains} a {recovery_shown}.",
 )
 KEEP_DOWN = Step(
     "you",
@@ -225,8 +225,8 @@ PROMOTE_ORIGIN = Step(
 )
 DNS_TO_ORIGIN = Step(
     "DNS",
-    "Point {domains} at {origin_address}, and take the site off nginx of {recovery}.",
-    "Apunte {domains} a {origin_address} y retire el sitio de nginx en {recovery}.",
+    "Point {domains} at {origin_shown}, and take the site off nginx of {recovery}.",
+    "Apunte {domains} a {origin_shown} y retire el sitio de nginx en {recovery}.",
     ("rm -f /etc/nginx/sites-enabled/{instance}; systemctl reload nginx   # on {recovery}",),
 )
 FOLLOW_AGAIN = Step(

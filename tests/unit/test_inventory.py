@@ -124,6 +124,10 @@ def test_a_hostile_domain_is_refused(tmp_path: Path, domain: str) -> None:
             "port 443 is nginx's already",
         ),
         (
+            lambda d: d["recovery"].update(peer_address="10.8.0.20"),
+            "recovery.public_address: is needed",
+        ),
+        (
             lambda d: d["instances"][OTHER]["host"].update(name="respaldo"),
             f"{OTHER}.host.name: respaldo is the name of ",
         ),
