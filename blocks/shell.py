@@ -22,6 +22,7 @@ logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # our errors say it in
 
 CONNECT_SECONDS = 10
 DEAD_PEER_SECONDS = 20
+BEGIN_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ def _converse(
 
 def _skip_to_begin(channel: paramiko.Channel) -> None:
     """Read up to where the command itself begins to speak, or to the end of a refusal."""
-    channel.settimeout(CONNECT_SECONDS)
+    channel.settimeout(BEGIN_SECONDS)
     line = b""
     while (byte := channel.recv(1)) and not line.endswith(BEGINS.encode()):
         line = b"" if byte == b"\n" else line + byte
