@@ -16,6 +16,9 @@ class Host(Block):
     name: HostName = Field(description="What people call this server.")
     address: HostAddress = Field(description="Where the runner of Relevo reaches it.")
     peer_address: IpAddress = Field(description="The address that the other server sees.")
+    public_address: IpAddress | None = Field(
+        default=None, description="Where customers reach it; none means peer_address."
+    )
     port: Port = Field(default=22, description="The port of sshd.")
     user: UserName = Field(default="root", description="root, or a user with sudo.")
     key_file: LocalPath | None = Field(
@@ -24,6 +27,11 @@ class Host(Block):
     host_key: HostKey | None = Field(
         default=None, description="The server's public host key; none means ~/.ssh/known_hosts."
     )
+
+    @property
+    def shown_address(self) -> str:
+        """What the customers' names are pointed at."""
+        return self.public_address or self.peer_address
 
     def shell(self) -> Shell:
         """Speak to this server."""

@@ -1,5 +1,7 @@
 """The door: what a name, a path or an address may look like, and nothing else."""
 
+import base64
+import binascii
 import re
 from ipaddress import ip_address
 from pathlib import Path, PurePosixPath
@@ -44,6 +46,26 @@ def _local(path: Path) -> Path:
     return path
 
 
+def _whole_key(key: str) -> str:
+    """Accept a public key whose content is of the kind that it says.
+
+    >>> _whole_key("ssh-ed25519 AAAA")
+    Traceback (most recent call last):
+    ValueError: is no whole public key: copy the line of /etc/ssh/ssh_host_ed25519_key.pub
+    """
+    kind, blob = key.split()[:2]
+    try:
+        content = base64.b64decode(blob, validate=True)
+    except binascii.Error:
+        content = b""
+    size = int.from_bytes(content[:4], "big")
+    if content[4 : 4 + size] != kind.encode() or len(content) < 2 * size:
+        raise ValueError(
+            "is no whole public key: copy the line of /etc/ssh/ssh_host_ed25519_key.pub"
+        )
+    return key
+
+
 def _ip(address: str) -> str:
     return str(ip_address(address))
 
@@ -70,5 +92,7 @@ LocalPath = Annotated[Path, AfterValidator(_local)]
 HostAddress = Annotated[str, AfterValidator(_host_or_ip)]
 IpAddress = Annotated[str, AfterValidator(_ip)]
 HostKey = Annotated[
-    str, StringConstraints(pattern=r"^(ssh-[a-z0-9-]+|ecdsa-[a-z0-9-]+) [A-Za-z0-9+/]+=*( .*)?$")
+    str,
+    StringConstraints(pattern=r"^(ssh-[a-z0-9-]+|ecdsa-[a-z0-9-]+) [A-Za-z0-9+/]+=*( .*)?$"),
+    AfterValidator(_whole_key),
 ]

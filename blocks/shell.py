@@ -22,6 +22,7 @@ logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # our errors say it in
 
 CONNECT_SECONDS = 10
 DEAD_PEER_SECONDS = 20
+BEGIN_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -63,23 +64,40 @@ class Shell(Protocol):
         """Start a command as root, over a connection of its own that lives until it is closed."""
 
 
+# What a login's own files print stands before this line, and is not the command's; their umask
+# and language are not ours.
+BEGINS = "relevo-begins"
+BEGIN = f'umask 022; export LC_ALL=C; echo {BEGINS}; echo {BEGINS} >&2; exec "$@"'
+
+
 def command_line(argv: Sequence[str], *, user: str, login: str) -> str:
     """Render what sshd hands to the login shell.
 
-    >>> command_line(("psql", "-c", "SELECT 1"), user="postgres", login="admin")
-    "cd / && exec sudo -n -H -u postgres -- env LC_ALL=C psql -c 'SELECT 1'"
-    >>> command_line(("id",), user="root", login="root")
-    'cd / && exec env LC_ALL=C id'
-    >>> command_line(("id",), user="odoo", login="root")
-    'cd / && exec runuser -u odoo -- env LC_ALL=C id'
+    >>> command_line(("psql", "-c", "SELECT 1"), user="postgres", login="admin").replace(BEGIN, "B")
+    "cd / && exec sudo -n -H -u postgres -- sh -c 'B' sh psql -c 'SELECT 1'"
+    >>> command_line(("id",), user="root", login="root").replace(BEGIN, "B")
+    "cd / && exec sh -c 'B' sh id"
+    >>> command_line(("id",), user="odoo", login="root").replace(BEGIN, "B")
+    "cd / && exec runuser -u odoo -- sh -c 'HOME=~odoo; B' sh id"
     """
+    begin = BEGIN
     if user == login:
         become: tuple[str, ...] = ()
     elif login == "root":
-        become = ("runuser", "-u", user, "--")
+        become, begin = ("runuser", "-u", user, "--"), f"HOME=~{user}; {BEGIN}"
     else:
         become = ("sudo", "-n", "-H", "-u", user, "--")
-    return "cd / && exec " + shlex.join((*become, "env", "LC_ALL=C", *argv))
+    return "cd / && exec " + shlex.join((*become, "sh", "-c", begin, "sh", *argv))
+
+
+def own_words(said: str) -> str:
+    r"""Leave out what a login's own files printed before the command began.
+
+    >>> own_words("Welcome!\nrelevo-begins\n1\n"), own_words("sudo: a password is required\n")
+    ('1\n', 'sudo: a password is required\n')
+    """
+    before, begins, after = said.partition(f"{BEGINS}\n")
+    return after if begins else before
 
 
 @dataclass(frozen=True)
@@ -140,6 +158,7 @@ class SshShell:
         with self._unreachable(argv[0]):
             channel = _connect(self.address).open_session(timeout=CONNECT_SECONDS)
             channel.exec_command(command_line(argv, user="root", login=self.address.user))
+            _skip_to_begin(channel)
             return channel
 
     def _open(self, line: str) -> paramiko.Channel:
@@ -161,7 +180,7 @@ class SshShell:
 
 
 def _sudo_hint(completed: Completed, address: Address) -> str:
-    if completed.stderr.startswith("sudo:"):
+    if any(line.startswith("sudo:") for line in completed.stderr.splitlines()):
         return f"let {address.user} run sudo without a password on {address.name}"
     return ""
 
@@ -185,7 +204,17 @@ def _converse(
         err += channel.recv_stderr(1 << 16) if channel.recv_stderr_ready() else b""
     if (status := channel.recv_exit_status()) == -1:
         raise EOFError("the connection broke before the command ended")
-    return Completed(argv, status, out.decode(errors="replace"), err.decode(errors="replace"))
+    said, complained = (own_words(each.decode(errors="replace")) for each in (out, err))
+    return Completed(argv, status, said, complained)
+
+
+def _skip_to_begin(channel: paramiko.Channel) -> None:
+    """Read up to where the command itself begins to speak, or to the end of a refusal."""
+    channel.settimeout(BEGIN_SECONDS)
+    line = b""
+    while (byte := channel.recv(1)) and not line.endswith(BEGINS.encode()):
+        line = b"" if byte == b"\n" else line + byte
+    channel.settimeout(None)
 
 
 def _feed(channel: paramiko.Channel, stdin: bytes) -> None:
@@ -215,6 +244,7 @@ def _forget(address: Address) -> None:
 
 def _connect(address: Address) -> paramiko.Transport:
     """Log in; an unknown host key is an error, never accepted."""
+    _require_key_file(address)
     client = paramiko.SSHClient()
     client.set_missing_host_key_policy(RefuseUnknown())
     if address.host_key:
@@ -233,16 +263,42 @@ def _connect(address: Address) -> paramiko.Transport:
             allow_agent=address.key_file is None,
             look_for_keys=address.key_file is None,
         )
-    except (paramiko.BadHostKeyException, paramiko.AuthenticationException) as error:
+    except paramiko.BadHostKeyException as error:
+        raise Refused(
+            f"{address} shows another host key than the one that is known: "
+            f"{error.key.fingerprint}, not {error.expected_key.fingerprint}",
+            hint=f"if {address.name} was made anew, compare it there with ssh-keygen -lf "
+            "/etc/ssh/ssh_host_ed25519_key.pub and correct host_key in the inventory; otherwise "
+            "somebody else answers at this address",
+        ) from error
+    except paramiko.AuthenticationException as error:
         raise Refused(
             f"cannot log in to {address}: {error}",
-            hint=f"put the public key of this runner in {address.user}'s authorized_keys and the "
-            "host's own key (/etc/ssh/ssh_host_ed25519_key.pub) in the inventory",
+            hint=f"put the public half of {address.key_file or 'the key of this runner'} in "
+            f"authorized_keys of {address.user} there; the key has no passphrase",
         ) from error
     transport = client.get_transport()
     assert transport is not None, "connect() leaves a transport"
     transport.set_keepalive(5)
     return transport
+
+
+def _require_key_file(address: Address) -> None:
+    """Refuse a key that is not there, which is no fault of the host's."""
+    if address.key_file is None:
+        return
+    try:
+        private = b"PRIVATE KEY" in address.key_file.read_bytes()
+    except OSError as error:
+        raise Refused(
+            f"the key file {address.key_file} of {address.name} cannot be read: {error.strerror}",
+            hint="correct key_file in the inventory, or its owner and mode on this machine",
+        ) from error
+    if not private:
+        raise Refused(
+            f"the key file {address.key_file} of {address.name} holds no private key",
+            hint="name the private half in the inventory, which is the one without .pub",
+        )
 
 
 def _dial(address: Address) -> socket.socket:

@@ -11,7 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
@@ -50,7 +52,9 @@ def journalled(folder: Path, what: str) -> Iterator[Path]:
 
 def run(instance: OdooInstance, flow: str, folder: Path, values: dict[str, Any]) -> None:
     """Run a flow to its end without a server, and keep its history for the server's return."""
-    function: Callable[..., object] = getattr(importlib.import_module(f"flows.{flow}"), flow).fn
+    made = getattr(importlib.import_module(f"flows.{flow}"), flow)
+    function: Callable[..., object] = made.fn
+    values = checked(made, values)
     with journalled(folder, f"{flow}-{instance.name}") as path:
         try:
             report = function(instance, **values)
@@ -62,6 +66,25 @@ def run(instance: OdooInstance, flow: str, folder: Path, values: dict[str, Any])
         markdown = getattr(report, "markdown", lambda: "")()
         _keep(instance, flow, ended="done", text=markdown, good=True)
     print(f"done; all that happened is in {path}")  # noqa: T201
+
+
+def checked(flow: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """Hold values to what the flow takes, as the server would; a typo must not choose a side."""
+    hints = get_type_hints(flow.fn)
+    takes = [name for name in hints if name not in {"instance", "return"}]
+    if unknown := sorted(set(values) - set(takes)):
+        raise Refused(
+            f"{flow.name} takes no {', '.join(unknown)}",
+            hint=f"it takes {', '.join(takes) or 'the instance alone'}",
+        )
+    try:
+        return {name: TypeAdapter(hints[name]).validate_python(v) for name, v in values.items()}
+    except ValidationError as error:
+        said = error.errors(include_url=False)[0]
+        raise Refused(
+            f"{flow.name} cannot take {said['input']!r} as one of its values: {said['msg']}",
+            hint="give --set NAME=VALUE as the form of the deployment shows it",
+        ) from None
 
 
 def _keep(instance: OdooInstance, flow: str, *, ended: str, text: str, good: bool) -> None:
@@ -126,11 +149,14 @@ def status(instances: list[OdooInstance]) -> Iterator[str]:
 
 
 def _status(instance: OdooInstance) -> str:
+    nobody = "nobody"
     try:
         origin = try_look(instance.origin)
         seen = str(origin or "silent")
-    except RelevoError:
-        origin, seen = None, "refused"
+        if origin is None:
+            nobody = f"not known: {instance.origin} does not answer"
+    except RelevoError as error:
+        origin, seen, nobody = None, "refused", f"not known: {error.message}"
     try:
         recovery = look(instance.recovery)
     except RelevoError as error:
@@ -140,7 +166,7 @@ def _status(instance: OdooInstance) -> str:
         for place, end in ((instance.origin, origin), (instance.recovery, recovery))
         if end is not None and end.is_primary
     ]
-    served = "BOTH: " + " and ".join(serves) if len(serves) > 1 else "".join(serves) or "nobody"
+    served = "BOTH: " + " and ".join(serves) if len(serves) > 1 else "".join(serves) or nobody
     return f"{instance.name:<24} {seen:<10} {recovery!s:<10} {served}"
 
 

@@ -112,14 +112,14 @@ def _apply(
 ) -> int:
     from deployments.apply import apply  # noqa: PLC0415  # half a second that break glass saves
 
+    if secrets.invented:
+        secrets.save()
+        _print(f"made passwords in {secrets.path}: {', '.join(secrets.invented)}")
     if not PREFECT_API_URL.value():
         raise Refused(
             "no Prefect server is named",
             hint="start one and set PREFECT_API_URL; `relevo run` works without",
         )
-    if secrets.invented:
-        secrets.save()
-        _print(f"made passwords in {secrets.path}: {', '.join(secrets.invented)}")
     changes = 0
     for sentence in apply(
         instances, secrets.receivers(), pool=settings.work_pool, prune=given.prune
@@ -210,7 +210,9 @@ def _value(text: str) -> tuple[str, bool | str]:
     >>> _value("origin_is_down=true"), _value("reason=fire = hot")
     (('origin_is_down', True), ('reason', 'fire = hot'))
     """
-    name, _, value = text.partition("=")
+    name, is_given, value = text.partition("=")
+    if not is_given:
+        raise Refused(f"--set {text} gives no value", hint=f"say --set {text}=true, or another one")
     if value.lower() in {"true", "false", "yes", "no"}:
         return name, TypeAdapter(bool).validate_python(value)
     return name, value

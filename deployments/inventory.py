@@ -52,6 +52,7 @@ class HostEntry(Entry):
     name: HostName | None = None
     address: HostAddress
     peer_address: IpAddress | None = None
+    public_address: IpAddress | None = None
     port: Port = 22
     user: UserName = "root"
     key_file: LocalPath | None = None
@@ -70,6 +71,7 @@ class HostEntry(Entry):
             name=self.name or default_name,
             address=self.address,
             peer_address=peer,
+            public_address=self.public_address,
             port=self.port,
             user=self.user,
             key_file=self.key_file,
@@ -85,11 +87,12 @@ class RecoveryEntry(HostEntry):
 
 
 class RecoveryPorts(Entry):
-    """The ports of one instance on the recovery server."""
+    """The ports of one instance on the recovery server, and its user if it has one of its own."""
 
     postgres_port: Port
     http_port: Port
     longpolling_port: Port
+    odoo_user: UserName | None = None
 
 
 class ReplicationEntry(Entry):
@@ -210,10 +213,10 @@ def _sentences(error: ValidationError) -> Iterator[str]:
 
 def _clashes(document: Document) -> Iterator[str]:
     """Find instances that would stand on each other's feet."""
-    ports: dict[int, str] = {}
+    ports = {document.recovery.port: "recovery.port", 80: "nginx", 443: "nginx"}
     origins: dict[tuple[str, str], str] = {}
     for name, entry in document.instances.items():
-        for field, port in entry.recovery.model_dump().items():
+        for field, port in entry.recovery.model_dump(exclude={"odoo_user"}).items():
             place = f"instances.{name}.recovery.{field}"
             if port in ports:
                 yield f"{place}: port {port} is {ports[port]}'s already"
@@ -228,9 +231,32 @@ def _clashes(document: Document) -> Iterator[str]:
             entry.host.block(name)
         except ValueError as error:
             yield f"instances.{name}.host.{error}"
+        if entry.recovery.odoo_user == "root":
+            yield f"instances.{name}.recovery.odoo_user: Odoo never runs as root"
         yield from _overlaps(name, entry)
     if document.recovery.odoo_user == "root":
         yield "recovery.odoo_user: Odoo never runs as root"
+    yield from _namesakes(document)
+
+
+def _namesakes(document: Document) -> Iterator[str]:
+    """Find two servers of one name, and a customer's name that leads to two instances."""
+    hosts = {document.recovery.name or "recovery": document.recovery.address}
+    domains: dict[str, str] = {}
+    shown = list[tuple[str, HostEntry]]()
+    if any(entry.domains for entry in document.instances.values()):
+        shown.append(("recovery", document.recovery))
+    shown += [(f"instances.{n}.host", e.host) for n, e in document.instances.items() if e.domains]
+    for place, server in shown:
+        if server.public_address is None and server.peer_address not in {None, server.address}:
+            yield f"{place}.public_address: is needed, because domains are to point at this server"
+    for name, entry in document.instances.items():
+        host = entry.host.name or name
+        if hosts.setdefault(host, entry.host.address) != entry.host.address:
+            yield f"instances.{name}.host.name: {host} is the name of {hosts[host]} already"
+        for domain in entry.domains:
+            if domains.setdefault(domain, name) != name:
+                yield f"instances.{name}.domains: {domain} is {domains[domain]}'s already"
 
 
 def _overlaps(name: str, entry: InstanceEntry) -> Iterator[str]:
@@ -287,7 +313,7 @@ def _recovery(recovery: RecoveryEntry, name: str, entry: InstanceEntry) -> Place
         ),
         odoo=Odoo(
             unit=f"odoo_{name}.service",
-            user=recovery.odoo_user,
+            user=entry.recovery.odoo_user or recovery.odoo_user,
             config=directory / "odoo.conf",
             data_dir=directory / "data_dir",
             python=directory / "venv" / "bin" / "python",

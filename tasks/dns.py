@@ -29,7 +29,7 @@ def point(instance: OdooInstance, place: Place) -> str:
     Customers are served already, so a provider that fails does not undo anything: the sentence
     stands in the report, and `require_pointed` ends the run red.
     """
-    address = place.host.peer_address
+    address = place.host.shown_address
     names = ", ".join(instance.domains)
     if not instance.domains:
         return "no domains in the inventory: nothing to point"

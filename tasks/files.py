@@ -125,5 +125,5 @@ def free_bytes(shell: Shell, path: PurePosixPath) -> int:
 
 
 def used_bytes(shell: Shell, path: PurePosixPath) -> int:
-    found = shell.run(("du", "-sB1", str(path)), timeout_seconds=600).stdout.split()
+    found = shell.run(("du", "-sLB1", str(path)), timeout_seconds=600).stdout.split()
     return int(found[0])

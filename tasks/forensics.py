@@ -50,6 +50,8 @@ def examine(
         "fork": str(fork),
     }
     files.install(shell, config, json.dumps(facts, indent=2) + "\n")
+    # The folder around may be root's alone.
+    files.make_directory(shell, output(quarantine), owner="postgres:postgres", mode="700")
     try:
         run_job(
             shell, f"{instance.name}-divergence", (str(LIBRARY / "divergence"), str(config)),

@@ -158,7 +158,7 @@ def names(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> dict[s
     )
     return {
         "instance": instance.name,
-        "domains": ", ".join(instance.domains) or "the customers' names",
+        "domains": ", ".join(instance.domains) or "DNS",
         "to_recovery": to_recovery,
         "to_origin": _conninfo(instance.origin, instance.replication.user, passfile),
         "rewind": shlex.join(
@@ -182,6 +182,7 @@ def _end(place: Place, seen: Seen | None) -> dict[str, str]:
     return {
         "": str(place),
         "_address": place.host.peer_address,
+        "_shown": place.host.shown_address,
         "_unit": place.odoo.unit,
         "_user": place.odoo.user,
         "_data_dir": str(place.odoo.data_dir),

@@ -159,7 +159,8 @@ def _keep(node: Place) -> PurePosixPath:
     files.remove_tree(shell, partial)
     run_job(
         shell, f"{node.cluster.name}-quarantine",
-        ("cp", "-a", "--reflink=auto", str(seen.directory), str(partial)),
+        # What a link names is copied too: a pg_wal on another disk is about to change.
+        ("cp", "-aL", "--reflink=auto", str(seen.directory), str(partial)),
         user="root", timeout_seconds=CLONE_SECONDS,
     )  # fmt: skip
     files.move(shell, partial, target)
@@ -189,6 +190,7 @@ def clone(instance: OdooInstance, node: Place, leader: Place) -> None:
     name = f"{instance.name}-basebackup"
     if not _job_runs(shell, name):
         files.remove_tree(shell, beside)
+        files.make_directory(shell, beside, owner="postgres:postgres", mode="700")
     conninfo = replication.stream_conninfo(instance, node, leader)
     command = postgres.base_backup(
         node.cluster, directory=beside, conninfo=conninfo, slot=instance.name

@@ -251,7 +251,7 @@ def main(argv: list[str]) -> int:
     config = json.loads(Path(argv[0]).read_text())
     output = Path(config["output"])
     shutil.rmtree(output, ignore_errors=True)
-    output.mkdir(mode=0o700, parents=True)
+    output.mkdir(mode=0o700, parents=True, exist_ok=True)
     story = read_wal(config)
     found: list[dict[str, Any]] = []
     if story.touched():

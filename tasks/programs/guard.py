@@ -130,7 +130,10 @@ class Guard:
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return None
-        return done.stdout.decode(errors="replace") if done.returncode == 0 else None
+        if done.returncode != 0:
+            return None
+        # What the files of the login there print stands before the answer, which is one line.
+        return (done.stdout.decode(errors="replace").strip().splitlines() or [""])[-1]
 
     def may_serve(self) -> tuple[bool, str]:
         """Decide before a start; a boot waits a while for its network."""

@@ -77,8 +77,8 @@ class Exposure:
 
     def __str__(self) -> str:
         """
-        >>> print(Exposure(False, 9.5, 42, "03:00Z"))
-        at most the commits of the last 9.5 s (after 03:00Z), about 42 bytes of WAL at its usual rate
+        >>> print(Exposure(False, 9.5, 42, "03Z"))
+        at most the commits of the last 9.5 s (after 03Z), about 42 bytes of WAL at its usual rate
         >>> print(Exposure(False, None, None, ""))
         an unknown number of commits, an unknown amount of WAL
         >>> print(Exposure.none())

@@ -107,8 +107,8 @@ SHOW_SITE = Step(
 )
 DNS_TO_RECOVERY = Step(
     "DNS",
-    "Point {domains} at {recovery_address}.",
-    "Apunte {domains} a {recovery_address}.",
+    "Point {domains} at {recovery_shown}.",
+    "Apunte {domains} a {recovery_shown}.",
 )
 KEEP_DOWN = Step(
     "you",
@@ -130,7 +130,7 @@ KEEP_ASIDE = Step(
     "origin",
     "Keep what only {origin} has, before anything in it is taken back.",
     "Guarde lo que solo tiene {origin} antes de deshacer nada.",
-    ("cp -a --reflink=auto {origin_directory} {origin_directory}.kept-by-hand",),
+    ("cp -aL --reflink=auto {origin_directory} {origin_directory}.kept-by-hand",),
 )
 PREPARE_LEADER = Step(
     "recovery",
@@ -154,6 +154,7 @@ RECLONE = Step(
     "Clone {recovery} beside the old directory, and swap them when it is whole.",
     "Clone {recovery} junto al directorio antiguo y cámbielos cuando esté completo.",
     (
+        "install -d -o postgres -g postgres -m 700 {origin_directory}.relevo-new",
         "{base_backup}",
         "mv -T {origin_directory} {origin_directory}.kept-by-hand",
         "mv -T {origin_directory}.relevo-new {origin_directory}",
@@ -224,8 +225,8 @@ PROMOTE_ORIGIN = Step(
 )
 DNS_TO_ORIGIN = Step(
     "DNS",
-    "Point {domains} at {origin_address}, and take the site off nginx of {recovery}.",
-    "Apunte {domains} a {origin_address} y retire el sitio de nginx en {recovery}.",
+    "Point {domains} at {origin_shown}, and take the site off nginx of {recovery}.",
+    "Apunte {domains} a {origin_shown} y retire el sitio de nginx en {recovery}.",
     ("rm -f /etc/nginx/sites-enabled/{instance}; systemctl reload nginx   # on {recovery}",),
 )
 FOLLOW_AGAIN = Step(

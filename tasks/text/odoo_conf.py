@@ -2,10 +2,11 @@
 
 import configparser
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 
 PathMap = Callable[[PurePosixPath], PurePosixPath]
+UNSET = ("False", "None", "")
 
 
 def parse(text: str) -> dict[str, str]:
@@ -21,7 +22,31 @@ def database_role(text: str, *, default: str) -> str:
     'odoo'
     """
     role = parse(text).get("db_user", "False")
-    return default if role in {"False", "None", ""} else role
+    return default if role in UNSET else role
+
+
+def differences(text: str, *, data_dir: PurePosixPath, http_port: int) -> Iterator[str]:
+    r"""Say where an odoo.conf and the inventory disagree; what it leaves out may stand elsewhere.
+
+    >>> conf = "[options]\ndata_dir = /b/\nxmlrpc_port = 8069\nhttp_interface = 10.0.0.1\n"
+    >>> for each in differences(conf, data_dir=PurePosixPath("/a"), http_port=8069): print(each)
+    says data_dir = /b, and the inventory odoo.data_dir: /a
+    lets Odoo listen on 10.0.0.1 alone, and it is asked on 127.0.0.1 (see http_interface)
+    """
+    options = parse(text)
+    theirs = options.get("data_dir", "")
+    if theirs not in UNSET and PurePosixPath(theirs) != data_dir:
+        says = f"says data_dir = {PurePosixPath(theirs)}"
+        yield f"{says}, and the inventory odoo.data_dir: {data_dir}"
+    port = options.get("http_port", options.get("xmlrpc_port", ""))
+    if port not in UNSET and port != str(http_port):
+        yield f"says http_port = {port}, and the inventory odoo.http_port: {http_port}"
+    interface = options.get("http_interface", options.get("xmlrpc_interface", ""))
+    if interface not in (*UNSET, "0.0.0.0", "::", "127.0.0.1", "localhost"):  # noqa: S104
+        yield (
+            f"lets Odoo listen on {interface} alone, and it is asked on 127.0.0.1 "
+            "(see http_interface)"
+        )
 
 
 def render(
@@ -72,7 +97,7 @@ def render(
     if not parser.has_section("options"):
         parser.add_section("options")
     theirs = parser["options"]
-    for former in ("xmlrpc_port", "xmlrpcs_port"):
+    for former in ("xmlrpc_port", "xmlrpcs_port", "db_replica_host", "db_replica_port"):
         theirs.pop(former, None)
     if "addons_path" in theirs:
         theirs["addons_path"] = addons_path(theirs["addons_path"], copied)

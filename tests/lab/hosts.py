@@ -9,6 +9,9 @@ from tests.lab.prepared import DATA_DIR
 
 NUMBERS = {"uno": 11, "dos": 12, "respaldo": 20}
 SSH = {"uno": ("admin", 22), "dos": ("sysop", 5253), "respaldo": ("admin", 22)}
+# What a hardened server's logins are like; rsync comes through dos, and so it is quiet there.
+STRICT = "umask 077\nexport LANG=es_ES.UTF-8\n"
+LOGINS = {"dos": STRICT, "respaldo": f"echo Aviso legal: acceso solo para autorizados\n{STRICT}"}
 RECOVERY_USER, RECOVERY_HOME = "odoouser", "/opt/odoouser"
 
 
@@ -70,6 +73,9 @@ def furnish(machine: Machine, public_key: str, nameserver: str) -> None:
     machine.offline("ssh-keygen", "-A")
     machine.offline("useradd", "--create-home", "--shell", "/bin/bash", admin)
     machine.write(f"/home/{admin}/.ssh/authorized_keys", public_key, mode=0o600)
+    if name in LOGINS:
+        machine.write(f"/home/{admin}/.bashrc", LOGINS[name], owner=admin)
+        machine.write("/etc/sudoers.d/umask", "Defaults umask=0077\n", mode=0o440)
     machine.offline("chown", "-R", f"{admin}:", f"/home/{admin}/.ssh")
     machine.write(f"/etc/sudoers.d/{admin}", f"{admin} ALL=(ALL) NOPASSWD:ALL\n", mode=0o440)
     if machine.ssh_port != 22:

@@ -74,6 +74,16 @@ def test_a_genuine_receipt_is_believed_and_kept(guard: Guard) -> None:
     assert guard.own() == json.loads(RECEIPT.text())
 
 
+def test_what_a_login_prints_hides_no_answer(guard: Guard, tmp_path: Path) -> None:
+    """A greeting of ~/.bashrc at the recovery host once made its receipt unreadable."""
+    right = tmp_path / "right-there"
+    right.write_text("Welcome to this server.\n" + _line(RECEIPT))
+    guard.config["ssh"] = ["sh", "-c", 'cat "$0"', str(right)]
+    guard.config["wait_seconds"], guard.config["unanswered"] = 0, "serve"
+
+    assert guard.may_serve() == (False, "epoch 5 gave the write right to recovery")
+
+
 def test_what_is_not_genuine_or_not_ours_is_no_opinion(guard: Guard) -> None:
     foreign = Receipt(**{**json.loads(RECEIPT.text()), "instance": "vps_2"})
     other = Receipt(**{**json.loads(RECEIPT.text()), "system_identifier": "72"})

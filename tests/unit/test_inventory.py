@@ -57,7 +57,7 @@ def test_a_hostile_name_is_refused(tmp_path: Path, name: str) -> None:
         ("host", "address", ["a;b", "-oProxyCommand=x", "a b", "x\n", "..", "a..b", "1.2.3.4\n"]),
         ("host", "peer_address", ["vps1.example.com", "1.2.3", "0.0.0.0/0", "1.2.3.4\n"]),
         ("host", "key_file", ["a\nb"]),
-        ("host", "host_key", ["x", "ssh-rsa $(id)", "ssh-ed25519 AAAA\nssh-rsa BBBB"]),
+        ("host", "host_key", ["x", "ssh-ed25519 AAAA", "ssh-rsa $(id)", "ssh-rsa AA\nssh-rsa BB"]),
         ("host", "name", ["-x", "a b", "a;b", "ñ"]),
         ("odoo", "data_dir", ["relative", "/a/../b", "/a b", "/a;b", "/a\n", "/", "/a'b", "//x"]),
         ("odoo", "config", ["/etc/$(x)", "/etc/`x`", "~/odoo.conf"]),
@@ -100,6 +100,10 @@ def test_a_hostile_domain_is_refused(tmp_path: Path, domain: str) -> None:
         (lambda d: d["instances"][ONE].update(colour=1), f"{ONE}.colour: is no key that Relevo"),
         (lambda d: d["recovery"].update(odoo_user="root"), "recovery.odoo_user: "),
         (
+            lambda d: d["instances"][ONE]["recovery"].update(odoo_user="root"),
+            f"{ONE}.recovery.odoo_user: Odoo never runs as root",
+        ),
+        (
             lambda d: d["instances"][ONE].update(replication={"user": "postgres"}),
             f"{ONE}.replication.user: is PostgreSQL's own",
         ),
@@ -114,6 +118,22 @@ def test_a_hostile_domain_is_refused(tmp_path: Path, domain: str) -> None:
         (
             lambda d: d["instances"][OTHER]["recovery"].update(http_port=8169),
             "port 8169 is instances.vps_clientes_1.recovery.http_port's already",
+        ),
+        (
+            lambda d: d["instances"][OTHER]["recovery"].update(http_port=443),
+            "port 443 is nginx's already",
+        ),
+        (
+            lambda d: d["recovery"].update(peer_address="10.8.0.20"),
+            "recovery.public_address: is needed",
+        ),
+        (
+            lambda d: d["instances"][OTHER]["host"].update(name="respaldo"),
+            f"{OTHER}.host.name: respaldo is the name of ",
+        ),
+        (
+            lambda d: d["instances"][OTHER].update(domains=d["instances"][ONE]["domains"]),
+            f"{OTHER}.domains: cliente1.example.com is {ONE}'s already",
         ),
         (
             lambda d: d["instances"][ONE]["odoo"].update(data_dir="/opt/odoo/odoo/data"),

@@ -12,8 +12,8 @@ from tasks.text.by_hand import STEPS, Language
 
 LOSS = Exposure(lossless=False, seconds=12.5, about_bytes=256, last_commit="2027-01-15T08:00:00Z")
 END = (
-    "", "_address", "_unit", "_user", "_data_dir", "_http_port", "_cluster", "_cluster_words",
-    "_config", "_bin", "_directory",
+    "", "_address", "_shown", "_unit", "_user", "_data_dir", "_http_port", "_cluster",
+    "_cluster_words", "_config", "_bin", "_directory",
 )  # fmt: skip
 NAMES = {
     "instance": "vps_1", "domains": "shop.example.com", "to_recovery": "host=10.0.0.2",
