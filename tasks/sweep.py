@@ -1,4 +1,8 @@
-"""Runs whose process died with its machine: Prefect would call them running for ever."""
+"""Runs whose process died with its machine: Prefect would call them running for ever.
+
+A worker that dies while it hands a run to a process leaves it pending; of a copy that is limited to
+one at a time, no other would ever begin.
+"""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -6,7 +10,6 @@ from uuid import UUID
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
-    FlowRunFilterStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
     FlowRunFilterTags,
@@ -36,22 +39,21 @@ SAID = (
 def mark_dead(silence: timedelta = SILENCE) -> None:
     """Call runs crashed that give no sign of life, so that they can be retried."""
     with get_client(sync_client=True) as client:
-        for run in _running(client, silence):
+        for run in _begun(client):
             if not alive(client, run, silence):
                 _mark(client, run, silence)
 
 
-def _running(client: SyncPrefectClient, silence: timedelta) -> list[FlowRun]:
-    """Our runs that have been running for longer than silence may last."""
-    since = datetime.now(UTC) - silence
+def _begun(client: SyncPrefectClient) -> list[FlowRun]:
+    """Our runs that have a process, or are being given one."""
+    begun = [StateType.RUNNING, StateType.PENDING]
     return [
         run
         for tag in (MANAGED, ANY)
         for run in client.read_flow_runs(
             flow_run_filter=FlowRunFilter(
-                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING])),
+                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=begun)),
                 tags=FlowRunFilterTags(all_=[tag]),
-                start_time=FlowRunFilterStartTime(before_=since),
             ),
             sort=FlowRunSort.START_TIME_ASC,
             limit=200,

@@ -7,7 +7,7 @@ from prefect import Flow, flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 from prefect.events import emit_event
-from prefect.states import Paused, Running
+from prefect.states import Paused, Pending, Running
 
 from tasks import sweep
 from tasks.sweep import mark_dead
@@ -22,11 +22,12 @@ def sweeping() -> None:
     mark_dead(SILENCE)
 
 
-def run(*, paused: bool = False) -> UUID:
+def run(*, paused: bool = False, pending: bool = False) -> UUID:
     """A run whose process nobody has started."""
     with get_client(sync_client=True) as client:
         made = client.create_flow_run(Flow(run, name="anything"), tags=[MANAGED])
-        client.set_flow_run_state(made.id, Running(), force=True)
+        begun = Pending() if pending else Running()
+        client.set_flow_run_state(made.id, begun, force=True)
         if paused:
             client.set_flow_run_state(made.id, Paused(timeout_seconds=3600), force=True)
         return made.id
@@ -52,13 +53,15 @@ def beat(of: UUID) -> None:
 
 
 def test_a_silent_run_is_marked_with_what_to_do_and_a_waiting_or_living_one_is_not() -> None:
-    dead, waiting, living, begun = run(), run(paused=True), run(), datetime.now(UTC)
+    dead, never_begun = run(), run(pending=True)
+    waiting, living, begun = run(paused=True), run(), datetime.now(UTC)
     until(lambda: datetime.now(UTC) - begun > SILENCE, what="silence", timeout_seconds=60)
     beat(living)
 
     sweeping()
 
     assert state(dead)[0] == StateType.CRASHED
+    assert state(never_begun)[0] == StateType.CRASHED
     assert "then Retry: finished steps find nothing left to do" in state(dead)[1]
     assert state(waiting)[0] == StateType.PAUSED
     assert state(living)[0] == StateType.RUNNING
