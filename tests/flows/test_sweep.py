@@ -5,7 +5,7 @@ from uuid import UUID
 
 from prefect import Flow, flow
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import State, StateType
 from prefect.events import emit_event
 from prefect.states import Paused, Pending, Running
 
@@ -26,7 +26,7 @@ def run(*, paused: bool = False, pending: bool = False) -> UUID:
     """A run whose process nobody has started."""
     with get_client(sync_client=True) as client:
         made = client.create_flow_run(Flow(run, name="anything"), tags=[MANAGED])
-        begun = Pending() if pending else Running()
+        begun: State = Pending() if pending else Running()
         client.set_flow_run_state(made.id, begun, force=True)
         if paused:
             client.set_flow_run_state(made.id, Paused(timeout_seconds=3600), force=True)
