@@ -122,8 +122,16 @@ def test_an_emptied_origin_is_refused_and_nothing_is_deleted(
     uno.origin.machine.run("mv", "/var/lib/unmounted", store)
 
 
+@pytest.fixture
+def unfollowed(uno: Pair, blocks: dict[str, OdooInstance]) -> Iterator[OdooInstance]:
+    """An instance whose files come with a pass only, and not at once."""
+    uno.recovery.run("systemctl", "stop", engine.follower(blocks["vps_uno"]))
+    yield blocks["vps_uno"]
+    engine.follow(blocks["vps_uno"])
+
+
 def test_a_truncated_file_at_the_origin_is_never_taken_and_is_reported_by_name(
-    uno: Pair, blocks: dict[str, OdooInstance]
+    uno: Pair, unfollowed: OdooInstance
 ) -> None:
     file = _attach(uno, "never whole anywhere")
     source = f"{uno.origin.data_dir}/filestore/{file}"
@@ -131,23 +139,22 @@ def test_a_truncated_file_at_the_origin_is_never_taken_and_is_reported_by_name(
     uno.origin.machine.run("truncate", "-s", "5", source)
     _caught_up(uno)
 
-    report = reconcile_filestore(blocks["vps_uno"])
+    report = reconcile_filestore(unfollowed)
 
     assert uno.recovery.run("test", "-e", f"{HELD}/{file}", check=False).returncode == 1
     assert [document.file for document in report.documents] == [file.partition("/")[2]]
     assert "1 wrong" in report.facts["database and files"]
     uno.origin.machine.run("cp", "-a", "/root/whole", source)
-    rsync_filestore(blocks["vps_uno"])
+    rsync_filestore(unfollowed)
     assert _here(uno, file)
 
 
 @pytest.fixture
-def followed(uno: Pair, blocks: dict[str, OdooInstance]) -> Iterator[OdooInstance]:
+def followed(uno: Pair, blocks: dict[str, OdooInstance]) -> OdooInstance:
     """An instance whose follower runs."""
     rsync_filestore(blocks["vps_uno"])
     follow_filestore(blocks["vps_uno"], watch_seconds=0)
-    yield blocks["vps_uno"]
-    uno.recovery.run("systemctl", "stop", engine.follower(blocks["vps_uno"]))
+    return blocks["vps_uno"]
 
 
 def _state(instance: OdooInstance) -> str:

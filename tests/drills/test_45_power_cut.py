@@ -63,4 +63,3 @@ def test_what_the_database_knows_has_its_file_or_stands_in_the_report(
         with Path(RESULTS).open("a") as results:
             results.write(json.dumps(facts) + "\n")
     assert [each.name for each in seen.broken_files if each.name not in named] == []
-    dos.recovery.run("systemctl", "stop", engine.follower(instance), check=False)

@@ -96,9 +96,11 @@ class Desk:
         self.page.get_by_role("tab", name=name).click()
 
     def open_report(self, key: str) -> str:
-        """Open the newest artifact under a key, and read it."""
+        """Open what this run has left under a key, and read it."""
+        wanted = {"flow_run_id": {"any_": [self.run]}, "key": {"any_": [key]}}
+        (report,) = self.stack.request("POST", "/artifacts/filter", {"artifacts": wanted})
         self.page.get_by_role("main").get_by_text(key, exact=True).first.click()
-        self.page.get_by_role("main").locator("a[href*='/artifacts/artifact/']").first.click()
+        self.page.get_by_role("main").locator(f"a[href*='{report['id']}']").first.click()
         expect(self.page.get_by_role("main").get_by_role("table").first).to_be_visible()
         return self.page.get_by_role("main").inner_text()
 
