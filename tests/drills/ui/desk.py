@@ -1,6 +1,7 @@
 """The operator's desk: a real browser on the real UI, with the verbs of whoever sits there."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,9 +9,10 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
+from tests.lab.trouble import LabError
 from tests.stack import PASSWORD, Stack
 
-CHROMIUM = "/usr/bin/chromium"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -105,11 +107,19 @@ class Desk:
         return self.page.get_by_role("main").inner_text()
 
 
+def _browser() -> str:
+    """The browser of this machine."""
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        raise LabError(f"none of {', '.join(BROWSERS)} is installed", hint="install Chromium")
+    return found
+
+
 @contextmanager
 def opened(stack: Stack, pictures: Path) -> Iterator[Desk]:
     """Open a browser that speaks to this machine and to nobody else."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(OPTIONS))
+        browser = playwright.chromium.launch(executable_path=_browser(), args=list(OPTIONS))
         context = browser.new_context(
             viewport={"width": 1400, "height": 1000}, color_scheme="light", timezone_id="UTC"
         )
