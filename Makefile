@@ -26,8 +26,9 @@ lint: setup
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 
+# Two at a time, each with a lab of its own: most of a drill is waiting.
 test: lint
-	@$(PYTHON) -m pytest --durations=40
+	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=30
 
 bench-rto: setup
 	@$(PYTHON) -m tests.bench_rto
@@ -42,8 +43,10 @@ chaos: setup
 lab-up: setup
 	@$(PYTHON) -m tests.lab up
 
+# Those of a killed `make test` too.
 lab-down: setup
-	@$(PYTHON) -m tests.lab down
+	@for worker in "" -gw0 -gw1; do \
+	    $(PYTHON) -m tests.lab down --name "$${RELEVO_LAB_NAME:-relevo}$$worker"; done
 
 SIZES ?= 10000,100000,1000000
 bench-filestore: setup

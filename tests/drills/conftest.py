@@ -1,5 +1,6 @@
 """One lab and one Prefect for all drills; each drill finds its instances replicated."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -26,6 +27,8 @@ from tests.lab.trouble import LabError
 from tests.oracles import Pair
 from tests.stack import Stack
 
+WORKER = "PYTEST_XDIST_WORKER"
+
 
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
@@ -38,7 +41,9 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
-    with Lab() as made:
+    """One lab for all drills; of two pytests side by side, each has its own."""
+    name, worker = os.environ.get("RELEVO_LAB_NAME", "relevo"), os.environ.get(WORKER, "")
+    with Lab(f"{name}-{worker}" if worker else name) as made:
         yield made
 
 

@@ -1,6 +1,8 @@
 """The worst night of the year."""
 
+import json
 from collections.abc import Callable
+from datetime import datetime
 
 import pytest
 
@@ -9,6 +11,7 @@ from blocks.instance import OdooInstance
 from flows.failback import failback
 from flows.failover import failover
 from flows.rsync_filestore import rsync_filestore
+from tasks.files import STATE
 from tests.lab import names
 from tests.lab.client import Client, audit
 from tests.oracles import Pair, no_strangers, one_writer
@@ -40,6 +43,9 @@ def test_power_loss_under_write_load_loses_no_more_than_was_stated(
     seen = audit(uno.recovery.address, uno.http_port, client.journal)
     assert len(seen.acknowledged) > 20
     assert [e.name for e in seen.broken_files if e.name not in report] == []
+    stated = json.loads(uno.recovery.read(f"{STATE}/vps_uno/failover.json"))["exposure"]
+    last = datetime.fromisoformat(stated["last_commit"]).timestamp()
+    assert [e.name for e in seen.lost_rows if e.at < last] == []
     assert names.lookup(uno.lab.nameserver, f"cliente1.{names.ZONE}") == uno.recovery.address
 
     with pytest.raises(Refused, match="primary, not standby"):
