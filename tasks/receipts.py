@@ -143,7 +143,7 @@ def _complete(instance: OdooInstance, place: Place, wanted: dict[int, Receipt], 
                 f"{path} on {place} is another receipt of the same epoch",
                 hint="two procedures wrote at once: look at both hosts, then move one away",
             )
-        if epoch not in kept.files and kept.false:
+        if epoch not in kept.files:
             _set_aside(shell, path)
         if epoch not in kept.files or epoch == max(wanted):
             files.install(shell, path, line, mode="444")

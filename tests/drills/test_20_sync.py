@@ -145,8 +145,12 @@ def test_a_truncated_file_at_the_origin_is_never_taken_and_is_reported_by_name(
     assert [document.file for document in report.documents] == [file.partition("/")[2]]
     assert "1 wrong" in report.facts["database and files"]
     uno.origin.machine.run("cp", "-a", "/root/whole", source)
-    rsync_filestore(unfollowed)
-    assert _here(uno, file)
+
+    def fetched() -> bool:  # what was spoiled is tried again later and later
+        rsync_filestore(unfollowed)
+        return _here(uno, file)
+
+    wait_until(fetched, "the whole file is here", 120)
 
 
 @pytest.fixture
