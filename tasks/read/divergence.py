@@ -34,9 +34,14 @@ class Divergence:
         '5 rows of 1 table in c1, from 2 transactions after the fork; 1 row was deleted'
         >>> str(Divergence("0/3", 0, "", "", ()))
         'nothing was committed after the fork'
+        >>> str(Divergence("0/3", 2, "a", "b", ()))
+        '2 transactions after the fork changed no table that is known'
         """
-        if not self.tables:
+        if not self.tables and not self.transactions:
             return "nothing was committed after the fork"
+        if not self.tables:
+            many = _count(self.transactions, "transaction")
+            return f"{many} after the fork changed no table that is known"
         rows, deleted = (sum(getattr(t, name) for t in self.tables) for name in ("rows", "deleted"))
         names = ", ".join(sorted({each.database for each in self.tables}))
         gone = f"; {_count(deleted, 'row')} {'was' if deleted == 1 else 'were'} deleted"

@@ -9,12 +9,19 @@ from tests.oracles import Pair
 
 OTHER_GLIBC = "#!/bin/sh\necho glibc 2.99\n"
 GETCONF = "/usr/local/bin/getconf"
+# Odoo's own databases sort by bytes, so that another glibc does them no harm.
+BY_GLIBC = """
+SELECT quote_ident(collname) FROM pg_collation
+WHERE collprovider = 'c' AND collcollate NOT IN ('C', 'POSIX') LIMIT 1
+"""
 
 
 def test_other_sorting_is_said_and_a_lacking_extension_is_refused(
     uno: Pair, blocks: dict[str, OdooInstance]
 ) -> None:
     control = f"/usr/share/postgresql/{uno.lab.generation.postgres}/extension/plpgsql.control"
+    collation = uno.at_origin(BY_GLIBC, "cliente1")
+    uno.at_origin(f"CREATE TABLE sorted (name text COLLATE {collation} UNIQUE)", "cliente1")
     alike = check(blocks["vps_uno"]).facts["parity"]
     assert "REINDEX" not in alike
     uno.recovery.write(GETCONF, OTHER_GLIBC)
@@ -28,4 +35,6 @@ def test_other_sorting_is_said_and_a_lacking_extension_is_refused(
     finally:
         uno.recovery.run("rm", "-f", GETCONF)
         uno.recovery.run("sh", "-c", f"[ -e {control} ] || mv {control}.away {control}")
+        uno.at_origin("DROP TABLE sorted", "cliente1")
     assert "2.99" in said
+    assert "REINDEX after a move (cliente1: 1 indexes of text)" in said

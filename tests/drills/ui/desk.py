@@ -26,7 +26,7 @@ class Desk:
     def __init__(self, page: Page, stack: Stack, pictures: Path) -> None:
         self.page, self.stack, self.pictures = page, stack, pictures
         self.base = stack.api.removesuffix("/api")
-        self.run = ""
+        self.run = self.deployment = ""
 
     def log_in(self) -> None:
         self.page.goto(self.base)
@@ -43,8 +43,13 @@ class Desk:
         """Go to the deployments, look for a procedure, and open its form."""
         self.page.get_by_role("link", name="Deployments").click()
         self.page.get_by_placeholder("Search").fill(flow)
+        listed = self.page.get_by_role("row").filter(has=self.page.get_by_role("link"))
+        # What is clicked before the search has answered is what stands there a moment later.
+        expect(listed.filter(has_not_text=flow)).to_have_count(0)
         row = self.page.get_by_role("row").filter(has_text=flow).filter(has_text=name)
         row.get_by_role("link", name=name, exact=True).click()
+        self.page.wait_for_url("**/deployments/deployment/**")
+        self.deployment = urlsplit(self.page.url).path.rsplit("/", 1)[-1]
         self.page.get_by_role("button", name="Run", exact=True).click()
         self.page.get_by_role("menuitem", name="Custom run").click()
         expect(self.page.get_by_role("heading", name="Parameters")).to_be_visible()
@@ -56,12 +61,22 @@ class Desk:
     def start(self, run_name: str) -> None:
         """Press Submit, and open the page of the run once it has its name."""
         self.page.get_by_role("button", name="Submit").click()
-        self.page.get_by_role("button", name="View run").click()
-        self.page.wait_for_url("**/runs/flow-run/**")
-        self.run = urlsplit(self.page.url).path.rsplit("/", 1)[-1]
+        shown = self.page.get_by_role("button", name="View run")
+        shown.wait_for()  # not in Python: the browser's requests go through this process
+        self.run = self._newest_run()
+        shown.click()
+        self.page.wait_for_url(f"**/runs/flow-run/{self.run}**")
         expect(self.page.get_by_role("main")).to_contain_text(
             run_name, timeout=PATIENCE_SECONDS * 1000
         )
+
+    def _newest_run(self) -> str:
+        """The run that was made last from the deployment whose form is open."""
+        wanted = {
+            "deployments": {"id": {"any_": [self.deployment]}},
+            "sort": "EXPECTED_START_TIME_DESC", "limit": 1,
+        }  # fmt: skip
+        return str(self.stack.request("POST", "/flow_runs/filter", wanted)[0]["id"])
 
     def wait_for(self, state: str) -> None:
         """Wait until the badge at the top of the run's page shows this state, or another end."""
