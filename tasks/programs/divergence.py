@@ -112,7 +112,7 @@ def read_wal(config: dict[str, Any]) -> Story:
         assert dump.stderr is not None, "it was asked for"
         story = Story().read(dump.stdout)
         said = dump.stderr.read()
-    # It ends with a complaint in any case, where the WAL ends; one that begins with it read nothing.
+    # It complains in any case where the WAL ends; one that begins with a complaint read nothing.
     if not story.records:
         sys.exit(f"the WAL after the fork at {config['fork']} cannot be read: {said.strip()}")
     return story
