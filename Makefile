@@ -26,8 +26,9 @@ lint: setup
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 
-# Two drills that failed in the last whole run and are not understood yet; `make drill-open` runs them.
-OPEN := tests/drills/test_74_forensics.py tests/drills/ui/test_desk.py::test_a_failed_step_is_found_mended_and_retried_without_another_question
+# Failed once in a whole run, passed nine times alone, and is not understood yet: the export of what
+# only a former primary has was empty. `make drill-open` runs it.
+OPEN := tests/drills/test_74_forensics.py
 
 # Two at a time, each with a lab of its own: most of a drill is waiting.
 test: lint
