@@ -67,7 +67,8 @@ class Desk:
         shown.click()
         self.page.wait_for_url(f"**/runs/flow-run/{self.run}**")
         # The page of the deployment stands there for a moment longer, with its earlier runs.
-        expect(self.page.get_by_role("tab", name="Task Runs")).to_be_visible()
+        # ("Logs" is a tab of a run from its first second; "Task Runs" only once it has some.)
+        expect(self.page.get_by_role("tab", name="Logs")).to_be_visible()
         expect(self.page.get_by_role("main")).to_contain_text(
             run_name, timeout=PATIENCE_SECONDS * 1000
         )
