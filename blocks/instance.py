@@ -116,6 +116,9 @@ class Schedules(BaseModel):
         default=43200, ge=60, description="Between passes of the Python requirements."
     )
     check_seconds: int = Field(default=600, ge=60, description="Between checks.")
+    drill_seconds: int = Field(
+        default=0, ge=0, description="Between drills; 0: only when somebody presses the button."
+    )
 
 
 class Alarms(BaseModel):

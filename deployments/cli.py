@@ -16,7 +16,7 @@ from deployments.settings import Settings
 
 FLOWS = (
     "setup_primary", "configure_ssh", "basebackup", "rsync_filestore", "build_service", "promote",
-    "pg_rewind", "replicate", "failover", "failback", "switchover", "check",
+    "pg_rewind", "replicate", "failover", "failback", "switchover", "check", "drill",
     "reconcile_filestore", "restore_filestore", "follow_filestore",
 )  # fmt: skip
 EPILOG = """\

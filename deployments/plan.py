@@ -63,7 +63,10 @@ def _number(text: str) -> int:
 def deployments(instance: OdooInstance) -> list[Wanted]:
     """The deployments of one instance: buttons for people, schedules for the copies."""
     name, schedules = instance.name, instance.schedules
-    buttons = [Wanted(flow, name, name, PROCEDURES) for flow in BY_HAND]
+    buttons = [
+        *(Wanted(flow, name, name, PROCEDURES) for flow in BY_HAND),
+        Wanted("drill", name, name, PROCEDURES, {}, schedules.drill_seconds or None),
+    ]
     every = {
         "filestore": schedules.filestore_seconds,
         "sources": schedules.sources_seconds,

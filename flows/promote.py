@@ -31,5 +31,6 @@ def take_over(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> E
 
     guard.note_failover(instance, exposure, reason=reason)
     receipts.award(instance, exposure, reason=reason)
+    fence.hold_returned(instance, lossless=lossless)
     cluster.promote(recovery)
     return exposure

@@ -87,7 +87,7 @@ def _measure(instance: OdooInstance) -> Measured:
         guard.sample_link(instance)
     status, kept_bytes, position = _slot(instance) if leads else ("", None, None)
     behind, seconds = _lag(instance, position) if recovery.is_standby else (None, None)
-    found = _probe(instance, recovery)
+    found, proof = _probe(instance, recovery), record.proof(instance)
     if not busy:
         _refresh_pages(shell, instance)
     return Measured(
@@ -103,10 +103,10 @@ def _measure(instance: OdooInstance) -> Measured:
         kept_bytes=kept_bytes,
         synced_at=record.stamped(instance.recovery, instance, "notes/synced"),
         verified_at=record.stamped(instance.recovery, instance, "notes/verified"),
-        drilled_at=record.stamped(instance.recovery, instance, "notes/served"),
+        drilled_at=float(proof["at"]) if proof else None,
         certificate_days=_certificate_days(shell, instance),
         free_share=_free_share(shell, recovery),
-        predicted_seconds=plan.predicted_seconds(instance),
+        predicted_seconds=float(proof["seconds"]) if proof else None,
         origin_answers=origin is not None,
         wrong=tuple(found.wrong),
         remarks=tuple(found.remarks),

@@ -1,5 +1,6 @@
 """Keeping a side from serving: proven by asking it, not by having told it."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,11 @@ from tasks.wait import until
 
 RECEIVE_SECONDS = 120
 STOP_SECONDS = 120
+# How long the question of an origin that begins to serve is fresh, and by when its guard, which is
+# told otherwise two seconds after the receipt is there, has held what had begun.
+ASKED_SECONDS = 30
+HELD_SECONDS = 10
+SINCE = 'echo $(($(date +%s) - $(stat -c %Y "$1" 2>/dev/null || echo 0)))'
 
 
 def stop_odoo(place: Place) -> None:
@@ -152,6 +158,7 @@ def _require_streaming(instance: OdooInstance, *, loss_accepted: bool) -> None:
             hint="mend the replication first (check says why); or stop the origin for good and "
             "run failover with origin_is_down",
         )
+    replication.require_receiving(recovery, origin)
 
 
 def _fetch_last_files(instance: OdooInstance, *, loss_accepted: bool) -> None:
@@ -178,6 +185,31 @@ def hold_former(instance: OdooInstance, former: Place) -> None:
         log().warning("%s had come back as a second primary of %s", former, instance.name)
     if not seen.is_standby:
         cluster.stop_any(former)
+
+
+@step("see whether {instance.origin} has come back meanwhile", retries=0)
+def hold_returned(instance: OdooInstance, *, lossless: bool) -> None:
+    """Let nobody be promoted beside an origin that was told "you may" before the receipt was there.
+
+    One that asks from now on is told otherwise. One that asked a moment ago is held, or left the
+    time in which its guard holds it.
+    """
+    origin, recovery = instance.origin, instance.recovery
+    if lossless or look(recovery).is_primary:
+        return
+    shell, receipt_there = recovery.host.shell(), time.monotonic()
+    argv = ("sh", "-c", SINCE, "since", str(receipts.asked_path(instance)))
+    if (ago := int(shell.run(argv).stdout)) > ASKED_SECONDS:
+        return
+    log().warning("%s asked %d s ago who may write: it has come back, and is held", origin, ago)
+    try:
+        hold_former(instance, origin)
+    except (Unreachable, CommandFailed) as error:
+        log().warning("its guard has to hold it: %s", error.message)
+        until(
+            lambda: time.monotonic() > receipt_there + HELD_SECONDS,
+            what=f"the guard at {origin} has had its time", timeout_seconds=HELD_SECONDS + 1,
+        )  # fmt: skip
 
 
 @contextmanager

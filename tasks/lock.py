@@ -38,13 +38,17 @@ while read -r -t "$3" beat && [ "$beat" != bye ]; do :; done
 
 
 @contextlib.contextmanager
-def held(instance: OdooInstance, procedure: str, *, preempt: bool = False) -> Iterator[None]:
+def held(
+    instance: OdooInstance, procedure: str, *, preempt: bool = False, beside: bool = False
+) -> Iterator[None]:
     """Hold the instance while a procedure runs; raise Busy when another one does.
 
-    A copy of files that is under way is waited for, or ended with `preempt`.
+    A copy of files that is under way is waited for, or ended with `preempt`. `beside` is for what
+    touches nothing of the instance's own: it excludes only itself.
     """
     shell = instance.recovery.host.shell()
-    channel = _acquire(shell, instance, procedure, preempt=preempt)
+    name = f"{instance.name}.{procedure}" if beside else instance.name
+    channel = _acquire(shell, instance, procedure, name, preempt=preempt)
     lease, done = Lease(instance.name), threading.Event()
     beats = threading.Thread(target=_beat, args=(channel, lease, done), daemon=True)
     token = HELD.set(lease)
@@ -59,11 +63,11 @@ def held(instance: OdooInstance, procedure: str, *, preempt: bool = False) -> It
 
 
 def _acquire(
-    shell: Shell, instance: OdooInstance, procedure: str, *, preempt: bool
+    shell: Shell, instance: OdooInstance, procedure: str, name: str, *, preempt: bool
 ) -> "paramiko.Channel":
     deadline = time.monotonic() + SYNC_SECONDS
     while True:
-        argv = ("bash", "-c", HOLD, "hold", instance.name, procedure, str(LEASE_SECONDS))
+        argv = ("bash", "-c", HOLD, "hold", name, procedure, str(LEASE_SECONDS))
         channel = shell.hold(argv)
         answer = channel.makefile("r").readline().strip()
         if answer == "held":

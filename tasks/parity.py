@@ -19,6 +19,7 @@ df --output=avail -B1 "$directory" | tail -n 1
 "$bin/pg_isready" -q -t 5 -h "$peer" -p "$port"
 echo $?
 """
+REWINDABLE = "SELECT 'on' IN (current_setting('wal_log_hints'), current_setting('data_checksums'))"
 SIZE = "SELECT sum(pg_database_size(oid))::bigint FROM pg_database"
 LACKING = """
 SELECT coalesce(jsonb_agg(extname), '[]') FROM pg_extension
@@ -76,8 +77,8 @@ def _side(place: Place, peer: Place) -> Side:
         "sh", "-c", SIDE, "side", str(place.cluster.bin_dir), str(look(place).directory),
         peer.host.peer_address, str(peer.cluster.port),
     )  # fmt: skip
-    asked = time.time()
-    said = place.host.shell().run(argv).stdout.split()
+    shell, asked = place.host.shell(), time.time()
+    said = shell.run(argv).stdout.split()
     answered = time.time()
     postgres, glibc, clock, free, ready = said
     return Side(
@@ -88,4 +89,5 @@ def _side(place: Place, peer: Place) -> Side:
         clock_ahead=float(clock) - (asked if answered - asked > 1 else (asked + answered) / 2),
         free_bytes=int(free),
         reaches=ready in {"0", "1"},
+        rewindable=place.cluster.value(shell, REWINDABLE) == "t",
     )

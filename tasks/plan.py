@@ -125,15 +125,15 @@ def _documents(instance: OdooInstance, recovery: Seen) -> int | None:
 
 
 def last_drill(instance: OdooInstance) -> str:
-    """When the recovery host last served this instance: no rehearsal proves more."""
-    at = record.stamped(instance.recovery, instance, "notes/served")
-    return "" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%MZ}"
+    """When the recovery host last served this instance, or its clone did in a drill."""
+    kept = record.proof(instance)
+    return f"{datetime.fromtimestamp(kept['at'], UTC):%Y-%m-%d %H:%MZ}" if kept else ""
 
 
 def predicted_seconds(instance: OdooInstance) -> float | None:
-    """How long the last move to the recovery host took, which is the best guess."""
-    kept = record.read(instance.recovery, instance, "notes/served")
-    return float(kept["seconds"]) if kept and "seconds" in kept else None
+    """How long the last move to the recovery host, or drill, took: the best guess."""
+    kept = record.proof(instance)
+    return float(kept["seconds"]) if kept else None
 
 
 def names(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> dict[str, str]:

@@ -32,6 +32,11 @@ def right_path(instance: OdooInstance) -> PurePosixPath:
     return STATE / instance.name / "right.json"
 
 
+def asked_path(instance: OdooInstance) -> PurePosixPath:
+    """Touched whenever the origin asks because it is about to serve."""
+    return STATE / instance.name / "asked"
+
+
 @dataclass(frozen=True)
 class Kept:
     """What a host keeps: genuine receipts by their epochs, its right.json, and what is false."""

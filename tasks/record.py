@@ -68,6 +68,22 @@ def note_served(instance: OdooInstance, *, seconds: str) -> None:
     stamp(instance.recovery, instance, "notes/served", seconds=float(seconds))
 
 
+@step("note the drill of {instance.name}")
+def note_drilled(instance: OdooInstance, *, seconds: str) -> None:
+    """Keep when a rehearsal ended well, and how long it took."""
+    stamp(instance.recovery, instance, "notes/drilled", seconds=float(seconds))
+
+
+def proof(instance: OdooInstance) -> dict[str, Any] | None:
+    """The newest proof that the recovery host can serve an instance: a move there, or a drill."""
+    kept = (read(instance.recovery, instance, f"notes/{name}") for name in ("served", "drilled"))
+    return max((each for each in kept if each), key=_when, default=None)
+
+
+def _when(facts: dict[str, Any]) -> float:
+    return float(facts["at"])
+
+
 @step("close the records of the failover of {instance.name}")
 def close(instance: OdooInstance) -> None:
     """Forget what was noted for a procedure that has now ended."""

@@ -2,17 +2,24 @@
 
 import secrets
 
-from blocks.errors import Refused
+from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks import certificate, files
 from tasks.look import leader as look_leader
 from tasks.look import look, received
 from tasks.policy import log, step
+from tasks.read.lsn import Lsn
 from tasks.text import conninfo, pgpass, scram
 from tasks.wait import until
 
 STREAM_SECONDS = 120
+RECEIVE_SECONDS = 20
+# A record that is flushed at once, by a commit that waits for no standby.
+MARK = """
+SET synchronous_commit = local;
+SELECT pg_create_restore_point('relevo') FROM txid_current();
+"""
 # What pg_rewind may call on a running source (PostgreSQL manual, pg_rewind, Notes). The grants
 # hold in the database in which they are given, and only there.
 REWIND_FUNCTIONS = (
@@ -204,6 +211,28 @@ def wait_until_streaming(instance: OdooInstance, standby: Place, leader: Place) 
     )
     require_no_fork(standby, leader)
     wait_until_replayed(standby, str(look_leader(leader).position))
+
+
+@step("require that {standby} receives what {leader} writes")
+def require_receiving(standby: Place, leader: Place) -> None:
+    """Refuse a standby that only seems to stream: one that hangs is believed for a minute.
+
+    A leader that was stopped for a hand-over already has proven it otherwise.
+    """
+    if not look(leader).is_primary:
+        return
+    mark = Lsn.parse(leader.cluster.value(leader.host.shell(), MARK))
+    try:
+        until(
+            lambda: received(standby) >= mark,
+            what=f"{standby} receives what {leader} writes now", timeout_seconds=RECEIVE_SECONDS,
+        )  # fmt: skip
+    except CommandFailed as error:
+        raise Refused(
+            f"{error.message}: {leader} is at {mark}, it has {received(standby)}",
+            hint=f"nothing was stopped. Restart {standby.cluster.unit} on {standby}, and run this "
+            "again when check is green",
+        ) from error
 
 
 def require_no_fork(standby: Place, leader: Place) -> None:

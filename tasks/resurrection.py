@@ -59,6 +59,7 @@ def admit_guard(instance: OdooInstance) -> None:
     line = f'restrict,from="{origin.host.peer_address}",command="{command}" {public}\n'
     user = recovery.host.user
     home, owner = files.home(there, user), files.owner(there, user)
+    files.install(there, receipts.asked_path(instance), "", owner=owner)
     files.make_directory(there, home / ".ssh", owner=owner, mode="700")
     files.edit(
         there,

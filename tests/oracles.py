@@ -71,7 +71,7 @@ def no_strangers(pair: Pair) -> None:
         f"{data}/{version}/{pair.name}/standby.signal"
     ]
     receipts = {"receipts", "right.json"}
-    records = {"identity.json", "link.json", "notes", "by-hand", *receipts}
+    records = {"identity.json", "link.json", "notes", "by-hand", "asked", *receipts}
     assert set(_lines(recovery, f"ls /var/lib/relevo/{pair.name}")) <= records
     wait_until(
         lambda: set(_lines(origin, f"ls /var/lib/relevo/{pair.name}")) == receipts,

@@ -120,9 +120,12 @@ class Guard:
             say("the recovery host says: epoch {epoch}, {taker} may write".format(**known))
         return known
 
-    def ask(self) -> str | None:
-        """Ask the recovery host once; none when it does not answer."""
-        argv = [*self.config["ssh"], "once"]
+    def ask(self, why: str) -> str | None:
+        """Ask the recovery host; none when it does not answer.
+
+        `why` is "start" where the answer lets something start here, else "once".
+        """
+        argv = [*self.config["ssh"], why]
         try:
             done = subprocess.run(
                 argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=ASK_SECONDS,
@@ -139,7 +142,7 @@ class Guard:
         """Decide before a start; a boot waits a while for its network."""
         patience = self.config["wait_seconds"] if uptime() < BOOTING_SECONDS else 0
         deadline = time.monotonic() + patience
-        while (line := self.ask()) is None and time.monotonic() < deadline:
+        while (line := self.ask("start")) is None and time.monotonic() < deadline:
             time.sleep(BEAT_SECONDS)
         known = self.own() if line is None else self.believe(line)
         return verdict(
@@ -313,7 +316,7 @@ def main(argv: list[str]) -> int:
     if verb == "watch":
         return guard.watch()
     if verb == "ask":
-        line = guard.ask()
+        line = guard.ask("once")
         known = newest(guard.own(), None if line is None else guard.genuine(line))
         print(json.dumps({"answered": line is not None, "known": known}))
         return 0

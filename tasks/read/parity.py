@@ -8,7 +8,11 @@ GIGABYTE = 1 << 30
 
 @dataclass(frozen=True)
 class Side:
-    """What one server says of itself; `reaches` is whether the other's PostgreSQL answers it."""
+    """What one server says of itself.
+
+    `reaches` is whether the other's PostgreSQL answers it, `rewindable` whether pg_rewind can take
+    back what it wrote (PostgreSQL manual, pg_rewind: checksums or wal_log_hints).
+    """
 
     name: str
     postgres: str
@@ -16,6 +20,7 @@ class Side:
     clock_ahead: float
     free_bytes: int
     reaches: bool
+    rewindable: bool
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,8 @@ class Pair:
 
     def __str__(self) -> str:
         """
-        >>> one = Side("a", "13.9", "2.31", 0.5, 0, True)
-        >>> print(Pair(one, Side("b", "13.9", "2.31", 0.0, 0, True)))
+        >>> one = Side("a", "13.9", "2.31", 0.5, 0, True, True)
+        >>> print(Pair(one, Side("b", "13.9", "2.31", 0.0, 0, True, True)))
         PostgreSQL 13.9 and 13.9, glibc 2.31 and 2.31, clocks 0.5 s apart
         """
         here, there = self.recovery, self.origin
@@ -73,8 +78,8 @@ def wrong(pair: Pair) -> list[str]:
 def remarks(pair: Pair) -> list[str]:
     """What somebody should mend in daylight.
 
-    >>> one = Side("uno", "13.9", "2.31", 0, 9 << 30, True)
-    >>> two = Side("due", "13.9", "2.36", 0, 9 << 30, True)
+    >>> one = Side("uno", "13.9", "2.31", 0, 9 << 30, True, True)
+    >>> two = Side("due", "13.9", "2.36", 0, 9 << 30, True, True)
     >>> remarks(Pair(one, two, sorted_by_glibc={"shop": ["a", "b"], "empty": []}))
     ... # doctest: +NORMALIZE_WHITESPACE
     ['uno has glibc 2.31 and due 2.36, which may sort text differently: REINDEX after a move
@@ -100,6 +105,12 @@ def remarks(pair: Pair) -> list[str]:
                 f"{there.name} has glibc {there.glibc} and {here.name} {here.glibc}, which may "
                 f"sort text differently: REINDEX after a move ({counts})"
             )
+    found += [
+        f"{side.name} runs with neither wal_log_hints nor checksums: what it wrote alone could "
+        "only be undone by a new clone; switch wal_log_hints on and restart it"
+        for side in (there, here)
+        if not side.rewindable
+    ]
     if there.free_bytes < pair.data_bytes:
         found.append(
             f"a new clone would not fit beside the old one on {there.name}: "

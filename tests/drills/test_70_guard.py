@@ -1,8 +1,10 @@
 """A server that comes back from the dead asks before it serves anyone."""
 
 import json
+import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -10,9 +12,10 @@ from blocks.instance import OdooInstance
 from flows.check import check
 from flows.failback import failback
 from flows.failover import failover
+from tasks import guard
 from tests.lab.client import Client
 from tests.lab.machine import Machine, wait_until
-from tests.oracles import Pair, no_strangers
+from tests.oracles import Pair, no_strangers, one_writer
 
 RIGHT = "/var/lib/relevo/vps_uno/right.json"
 CONFIG = "/etc/relevo/guard/vps_uno/config.json"
@@ -54,6 +57,30 @@ def test_an_origin_that_boots_after_a_failover_serves_nobody(
     uno.recovery.boot()
     failback(blocks["vps_uno"])
     assert check(blocks["vps_uno"]).title == "vps_uno: green"
+    no_strangers(uno)
+
+
+def test_an_origin_that_boots_in_the_middle_of_a_failover_is_no_second_writer(
+    uno: Pair, blocks: dict[str, OdooInstance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asks, and is told "you may", the moment before the receipt says otherwise."""
+    machine, note = uno.origin.machine, guard.note_failover
+
+    def note_while_it_boots(*args: Any, **kwargs: Any) -> None:
+        note(*args, **kwargs)
+        booting.start()
+        wait_until(lambda: uno.recovery.run(*asked).stdout != before, "it asks", 60)
+
+    booting = threading.Thread(target=machine.boot)
+    asked = ("stat", "-c", "%y", "/var/lib/relevo/vps_uno/asked")
+    before = uno.recovery.run(*asked).stdout
+    monkeypatch.setattr(guard, "note_failover", note_while_it_boots)
+    machine.kill()
+    with one_writer(uno):
+        failover(blocks["vps_uno"], origin_is_down=True, reason="drill")
+        booting.join()
+        wait_until(lambda: _held(uno), "the origin is held", 10)
+    failback(blocks["vps_uno"])
     no_strangers(uno)
 
 

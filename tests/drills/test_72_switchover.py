@@ -21,6 +21,8 @@ FILES = (
     "find /etc /usr /opt /srv /home /root /var/lib/relevo /var/lib/odoo /var/spool -xdev -type f "
     "! -path '*/sessions/*' ! -path '*/__pycache__/*' -exec sha256sum {} + 2>/dev/null | sort"
 )
+# Newer releases of pg_dump put a word of their own into each dump, by chance.
+DUMP = "pg_dumpall -p {} | grep -vE '^.(un)?restrict ' | sha256sum"
 UNITS = "systemctl list-units --all --plain --no-legend --type=service --state=active | sort"
 
 
@@ -28,8 +30,7 @@ def _hashes(pair: Pair) -> list[str]:
     said = []
     for machine, port in pair.ends:
         said += [machine.run("sh", "-c", FILES).stdout, machine.run("sh", "-c", UNITS).stdout]
-        dump = f"pg_dumpall -p {port} | sha256sum"
-        said.append(machine.run("sh", "-c", dump, user="postgres").stdout)
+        said.append(machine.run("sh", "-c", DUMP.format(port), user="postgres").stdout)
         said.append(machine.psql(port, "SELECT pg_is_in_recovery(), pg_postmaster_start_time()"))
         said.append(machine.psql(port, "SELECT * FROM pg_replication_slots").split("|")[0])
     return said

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tasks.read.parity import Pair, Side, remarks, wrong
 
-ONE = Side("uno", "13.9", "2.31", 0.0, 50 << 30, True)
+ONE = Side("uno", "13.9", "2.31", 0.0, 50 << 30, True, True)
 TWO = replace(ONE, name="due")
 
 

@@ -1,0 +1,46 @@
+"""A rehearsal, on the days on which nothing burns."""
+
+from prefect import flow
+
+from blocks.instance import OdooInstance
+from tasks import filestore, lock, record, rehearsal
+from tasks.report import Report, publish
+
+
+@flow(name="drill", flow_run_name="rehearse the failover of {instance.name}")
+def drill(instance: OdooInstance) -> Report:
+    """Rehearse a failover on a throw-away clone of the standby; nobody else notices.
+
+    Before: the standby runs, and its disk has room for a second copy of the data.
+    1. The standby is cloned beside itself, and the clone is promoted.
+    2. Odoo starts on the clone, with the unit's own command, configuration and user, on a view of
+       the files that throws writes away. It has no network and no crons: no mail leaves.
+    3. Every database has to answer, as at a failover. Then all of it is deleted.
+
+    Production and replica are only read. A failover does not wait for a drill.
+    """
+    with lock.held(instance, "drill", beside=True):
+        rehearsal.require_standby(instance)
+        with rehearsal.stage(instance) as stage:
+            copied = rehearsal.clone(stage)
+            promoted = rehearsal.promote(stage)
+            rehearsal.start_odoo(stage)
+            served = rehearsal.wait_until_serving(stage)
+            seconds = stage.watch.read()
+        agreed = filestore.judge(instance)
+        record.note_drilled(instance, seconds=seconds)
+
+    return publish(
+        Report(
+            title=f"{instance.name} could be served from {instance.recovery}",
+            facts={
+                "databases that answered": ", ".join(served),
+                "clone": copied,
+                "promotion": promoted,
+                "seconds from the promotion to Odoo answering": seconds,
+                "database and files": agreed,
+                "left behind": "nothing",
+            },
+        ),
+        key=f"drill-{instance.name}",
+    )

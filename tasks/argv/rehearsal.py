@@ -1,0 +1,81 @@
+"""Command lines of a rehearsal: a clone of the standby, and an Odoo that nobody can reach."""
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from blocks.cluster import Cluster
+from tasks.argv.postgres import Argv
+
+# Whoever has a network could send mail. The files are seen through a layer that keeps what is
+# written, and vanishes with the unit.
+VIEW = """
+set -e
+if tail -n +2 /proc/net/route | grep -q . || grep -qsv ' lo$' /proc/net/ipv6_route; then
+    echo "there is a network here (see PrivateNetwork= of systemd): no rehearsal is safe" >&2
+    exit 1
+fi
+data=$1 layer=$2 user=$3
+shift 3
+mkdir -p "$layer/upper" "$layer/work" "$layer/data"
+chown --reference="$data" "$layer/upper"
+mount -t overlay overlay -o "lowerdir=$data,upperdir=$layer/upper,workdir=$layer/work" "$layer/data"
+exec runuser -u "$user" -- "$@"
+"""
+NO_STATISTICS = 15  # the release that keeps no statistics in files while it runs
+# Nothing here may slow down the standby, or a real failover.
+GENTLY = ("nice", "-n", "19", "ionice", "-c", "3")
+
+
+def clone(cluster: Cluster, directory: PurePosixPath) -> Argv:
+    """Copy a running standby into an empty directory beside it."""
+    return (
+        *GENTLY, str(cluster.bin_dir / "pg_basebackup"), "--no-password",
+        "--port", str(cluster.port), "--pgdata", str(directory), "--wal-method=stream",
+        "--checkpoint=fast", "--progress",
+    )  # fmt: skip
+
+
+def serve(cluster: Cluster, directory: PurePosixPath) -> Argv:
+    """Run a clone with the standby's own configuration, on a socket and with no port.
+
+    >>> "port=65432" in serve(Cluster(version=13, port=65432), PurePosixPath("/clone"))
+    True
+    """
+    settings = {
+        "config_file": cluster.config_dir / "postgresql.conf",
+        "data_directory": directory,
+        "port": cluster.port,
+        "listen_addresses": "",
+        "external_pid_file": "",
+        "cluster_name": "relevo_drill",
+        "primary_conninfo": "",
+        "primary_slot_name": "",
+        "restore_command": "",
+        "synchronous_standby_names": "",
+        "archive_mode": "off",
+        "logging_collector": "off",
+        "shared_buffers": "64MB",
+        **({"stats_temp_directory": "pg_stat_tmp"} if cluster.version < NO_STATISTICS else {}),
+    }
+    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    return (*GENTLY, str(cluster.bin_dir / "postgres"), "-D", str(directory), *options)
+
+
+def odoo(command: Sequence[str], *, port: int, data_dir: PurePosixPath) -> Argv:
+    """Run Odoo as its unit does, on another cluster and other files, with no crons."""
+    return (
+        *command, "--db_port", str(port), "--data-dir", str(data_dir),
+        "--workers", "0", "--max-cron-threads", "0",
+    )  # fmt: skip
+
+
+def view(*, data: PurePosixPath, layer: PurePosixPath, user: str, command: Sequence[str]) -> Argv:
+    return ("sh", "-c", VIEW, "view", str(data), str(layer), user, *command)
+
+
+def start_unit(unit: str, command: Sequence[str], *properties: str, user: str = "root") -> Argv:
+    return (
+        "systemd-run", "--quiet", "--collect", f"--unit={unit}", f"--uid={user}",
+        "--property=WorkingDirectory=/",
+        *(f"--property={each}" for each in properties), "--", *command,
+    )  # fmt: skip

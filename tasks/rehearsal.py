@@ -1,0 +1,203 @@
+"""A failover rehearsed on a throw-away clone, which production, replica and mail never notice."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from blocks.cluster import Cluster
+from blocks.errors import CommandFailed, Refused
+from blocks.instance import OdooInstance
+from blocks.shell import Shell
+from tasks import files, guard, progress, rejoin, service
+from tasks.argv import rehearsal as lines
+from tasks.job import run_job, show, stop_job
+from tasks.look import look, odoo_databases
+from tasks.policy import log, step
+from tasks.timing import Stopwatch
+from tasks.wait import until
+
+CLONE_SECONDS = 24 * 3600
+START_SECONDS = 600
+LOGIN = (Path(__file__).parent / "programs" / "login.py").read_text()
+RUN = PurePosixPath("/run/relevo-drill")
+# A port that has no socket; nothing listens on it but that.
+FREE_PORT = 'p=65432; while [ -e "$1/.s.PGSQL.$p" ]; do p=$((p - 1)); done; echo "$p"'
+
+
+@dataclass
+class Stage:
+    """Where the rehearsal takes place."""
+
+    instance: OdooInstance
+    directory: PurePosixPath
+    cluster: Cluster
+    watch: Stopwatch = field(default_factory=lambda: Stopwatch(from_now=True))
+
+    @property
+    def shell(self) -> Shell:
+        return self.instance.recovery.host.shell()
+
+    @property
+    def layer(self) -> PurePosixPath:
+        return RUN / self.instance.name
+
+    def unit(self, what: str) -> str:
+        return _unit(self.instance, what)
+
+
+def _unit(instance: OdooInstance, what: str) -> str:
+    return f"relevo-{instance.name}-drill-{what}.service"
+
+
+@step("require that {instance.recovery} has a standby of {instance.name} to rehearse with")
+def require_standby(instance: OdooInstance) -> None:
+    """Refuse a rehearsal beside the real thing."""
+    seen = look(instance.recovery)
+    if not seen.is_standby:
+        raise Refused(
+            f"{instance.name} on {instance.recovery} is {seen}, and a rehearsal needs a standby",
+            hint="a drill is for quiet days; check says how the instance stands",
+        )
+    guard.require_ready(instance)
+
+
+@contextmanager
+def stage(instance: OdooInstance) -> Iterator[Stage]:
+    """Prepare the place, and clear it away whatever happens there."""
+    shell, recovery = instance.recovery.host.shell(), instance.recovery
+    standby = look(recovery).directory
+    directory = standby.with_name(f"{standby.name}.drill")
+    clear(instance, directory)
+    sockets = recovery.cluster.value(shell, "SHOW unix_socket_directories").split(",")[0].strip()
+    port = int(shell.run(("sh", "-c", FREE_PORT, "port", sockets)).stdout)
+    cluster = recovery.cluster.model_copy(update={"port": port})
+    try:
+        yield Stage(instance, directory, cluster)
+    finally:
+        clear(instance, directory)
+
+
+@step("clear away the rehearsal of {instance.name}")
+def clear(instance: OdooInstance, directory: PurePosixPath) -> None:
+    """Stop what an earlier or dead rehearsal has started, delete its clone, and prove it."""
+    shell = instance.recovery.host.shell()
+    stop_job(shell, f"{instance.name}-drill-clone")
+    for what in ("odoo", "postgres"):
+        shell.run(("systemctl", "stop", _unit(instance, what)), check=False, timeout_seconds=120)
+    files.remove_tree(shell, RUN / instance.name)
+    files.remove_tree(shell, directory)
+
+
+@step("clone the standby of {stage.instance.name}")
+def clone(stage: Stage) -> str:
+    """Copy the running standby beside itself; say how big the copy is and how long it took."""
+    shell, watch, recovery = stage.shell, Stopwatch(from_now=True), stage.instance.recovery
+    rejoin.require_no_tablespaces(recovery)
+    need = files.used_bytes(shell, look(recovery).directory)
+    free = files.free_bytes(shell, stage.directory.parent)
+    if need * 1.2 > free:
+        raise Refused(
+            f"{recovery} has {free >> 20} MB free, and a rehearsal of {stage.instance.name} needs "
+            f"{need >> 20} MB for its clone",
+            hint=f"make room in {stage.directory.parent} on {recovery}",
+        )
+    files.make_directory(shell, stage.directory, owner="postgres:postgres", mode="700")
+    run_job(
+        shell, f"{stage.instance.name}-drill-clone", lines.clone(recovery.cluster, stage.directory),
+        user="postgres", timeout_seconds=CLONE_SECONDS,
+        on_progress=progress.reporter(f"clone of the standby of {stage.instance.name}"),
+    )  # fmt: skip
+    return f"{need >> 20} MB in {watch.read()} s"
+
+
+@step("promote the clone of {stage.instance.name}")
+def promote(stage: Stage) -> str:
+    """Start the clone as a standby of nobody, and let it accept writes."""
+    shell, unit = stage.shell, stage.unit("postgres")
+    command = lines.serve(stage.cluster, stage.directory)
+    shell.run(lines.start_unit(unit, command, "KillSignal=SIGINT", user="postgres"))
+    _wait(stage, "t", "the clone is consistent")
+    stage.watch = Stopwatch(from_now=True)
+    stage.cluster.execute(shell, "SELECT pg_promote(true, 600)", timeout_seconds=START_SECONDS)
+    _wait(stage, "f", "the clone accepts writes")
+    return f"{stage.watch.read()} s"
+
+
+def _wait(stage: Stage, role: str, what: str) -> None:
+    """Wait until the clone says which role it has."""
+    shell, unit = stage.shell, stage.unit("postgres")
+
+    def reached() -> bool:
+        if not show(shell, unit).running:
+            raise CommandFailed(
+                f"the clone of {stage.instance.name} does not run: {_words(shell, unit)}",
+                hint="what stops it would stop a failover as well",
+            )
+        try:
+            return stage.cluster.value(shell, "SELECT pg_is_in_recovery()") == role
+        except CommandFailed:  # it is not open yet
+            return False
+
+    until(reached, what=what, timeout_seconds=START_SECONDS, hint=f"journalctl -u {unit}")
+
+
+def _words(shell: Shell, unit: str) -> str:
+    """The last words of a unit."""
+    argv = ("journalctl", "--unit", unit, "--lines=20", "--output=cat", "--no-pager")
+    return shell.run(argv, check=False).stdout.strip()
+
+
+@step("start Odoo on the clone of {stage.instance.name}")
+def start_odoo(stage: Stage) -> None:
+    """Start Odoo where it has no network but a loopback of its own, or not at all."""
+    shell, odoo, unit = stage.shell, stage.instance.recovery.odoo, stage.unit("odoo")
+    command = lines.view(
+        data=odoo.data_dir, layer=stage.layer, user=odoo.user,
+        command=lines.odoo(
+            service.command(stage.instance),
+            port=stage.cluster.port, data_dir=stage.layer / "data",
+        ),
+    )  # fmt: skip
+    shell.run(lines.start_unit(unit, command, "PrivateNetwork=yes", "PrivateMounts=yes"))
+
+
+def _inside(stage: Stage) -> tuple[str, ...]:
+    """Run a command where the rehearsed Odoo is alone."""
+    argv = ("systemctl", "show", stage.unit("odoo"), "--property=MainPID", "--value")
+    return ("nsenter", "--net", "--target", stage.shell.run(argv).stdout.strip(), "--")
+
+
+@step("wait until Odoo answers for every database of the clone of {stage.instance.name}")
+def wait_until_serving(stage: Stage) -> list[str]:
+    """Ask Odoo for each of the databases, as at a failover."""
+    shell, unit, recovery = stage.shell, stage.unit("odoo"), stage.instance.recovery
+    databases = odoo_databases(recovery)
+    program = ("python3", "-c", LOGIN, str(recovery.odoo.http_port), *databases)
+    said: dict[str, str] = {}
+
+    def served() -> bool:
+        if not show(shell, unit).running:
+            raise CommandFailed(
+                f"Odoo of {stage.instance.name} would not run on {recovery}: {_words(shell, unit)}",
+                hint="mend it in daylight: build-service tries most of it",
+            )
+        argv = (*_inside(stage), *program)
+        answer = shell.run(argv, check=False, timeout_seconds=service.SERVE_SECONDS)
+        if answer.status != 0:  # it has just died
+            return False
+        said.update(json.loads(answer.stdout))
+        return not any(said.values())
+
+    try:
+        until(served, what="Odoo answers", timeout_seconds=service.SERVE_SECONDS)
+    except CommandFailed as error:
+        wrong = [f"{database}: {why}" for database, why in said.items() if why]
+        words = f": {'; '.join(wrong)}\n{_words(shell, unit)}" if wrong else ""
+        raise CommandFailed(
+            error.message + words,
+            hint=error.hint or f"journalctl -u {unit} on {recovery}",
+        ) from error
+    log().info("%s answered for %s", stage.instance.name, ", ".join(databases))
+    return databases

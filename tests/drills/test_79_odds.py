@@ -1,0 +1,176 @@
+"""What is wrong with one of the two clusters is said before anybody loses anything by it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from blocks.errors import Refused
+from blocks.instance import OdooInstance
+from flows.check import check
+from flows.failback import failback
+from flows.failover import failover
+from flows.replicate import replicate
+from tests.lab.machine import wait_until
+from tests.oracles import Pair, no_strangers
+
+Blocks = dict[str, OdooInstance]
+
+
+def _standby(pair: Pair) -> str:
+    return f"/var/lib/postgresql/{pair.lab.generation.postgres}/{pair.name}"
+
+
+def _unit(pair: Pair) -> str:
+    return f"postgresql@{pair.lab.generation.postgres}-{pair.name}"
+
+
+def _serves_at_home(pair: Pair) -> bool:
+    odoo = pair.origin.machine.run("systemctl", "is-active", pair.origin.unit, check=False)
+    return odoo.stdout == "active\n" and pair.at_origin("SELECT pg_is_in_recovery()") == "f"
+
+
+@contextmanager
+def _frozen_receiver(pair: Pair) -> Iterator[None]:
+    """Let the process that receives hang: the origin believes in it for a minute more."""
+    pid = pair.at_recovery("SELECT pid FROM pg_stat_wal_receiver")
+    pair.recovery.run("kill", "-STOP", pid)
+    try:
+        yield
+    finally:
+        pair.recovery.run("kill", "-CONT", pid, check=False)
+
+
+def test_a_receiver_that_hangs_stops_no_healthy_origin(uno: Pair, blocks: Blocks) -> None:
+    with _frozen_receiver(uno), pytest.raises(Refused, match="respaldo receives what uno writes"):
+        failover(blocks[uno.name])
+    assert _serves_at_home(uno)
+    wait_until(uno.is_home, "it follows again", 60)
+    no_strangers(uno)
+
+
+def test_a_spoiled_auto_conf_is_said_and_mended_by_replicate(uno: Pair, blocks: Blocks) -> None:
+    spoiled = "primary_conninfo = 'host=192.0.2.1 port=1 user=nobody'"
+    path = f"{_standby(uno)}/postgresql.auto.conf"
+    uno.recovery.run("sh", "-c", 'echo "$1" >>"$2"', "spoil", spoiled, path)
+    uno.recovery.run("systemctl", "restart", _unit(uno))
+    with pytest.raises(Refused, match="does not stream from uno"):
+        check(blocks[uno.name])
+    replicate(blocks[uno.name])
+    assert uno.is_home()
+    assert "192.0.2.1" not in uno.recovery.read(path)
+    no_strangers(uno)
+
+
+def test_a_grant_that_is_gone_refuses_a_failback_before_anything_stops(
+    uno: Pair, blocks: Blocks
+) -> None:
+    failover(blocks[uno.name])
+    role = blocks[uno.name].replication.rewind_user
+    function = "pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)"
+    uno.at_recovery(f"REVOKE EXECUTE ON FUNCTION {function} FROM {role}")
+    with pytest.raises(Refused, match="uno cannot log in to PostgreSQL of respaldo"):
+        failback(blocks[uno.name])
+    assert uno.at_recovery("SELECT pg_is_in_recovery()") == "f"
+    odoo = uno.recovery.run("systemctl", "is-active", f"odoo_{uno.name}.service")
+    assert odoo.stdout == "active\n"
+    uno.at_recovery(f"GRANT EXECUTE ON FUNCTION {function} TO {role}")
+    failback(blocks[uno.name])
+    no_strangers(uno)
+
+
+def test_an_origin_without_hints_is_said_and_is_cloned_and_not_rewound(
+    uno: Pair, blocks: Blocks
+) -> None:
+    """pg_rewind needs them, or checksums; somebody has switched them off."""
+    machine, block = uno.origin.machine, blocks[uno.name]
+    _hints(uno, "off")
+    wait_until(uno.is_home, "it follows again", 60)
+    assert "uno runs with neither wal_log_hints nor checksums" in check(block).facts["parity"]
+    machine.cut()
+    failover(block, origin_is_down=True, reason="drill")
+    uno.at_origin("CREATE TABLE only_here AS SELECT 1 AS n", "cliente1")
+    uno.at_recovery("CREATE TABLE outage AS SELECT 1 AS n", "cliente1")
+    machine.heal()
+    failback(block)
+    assert uno.at_origin("SELECT n FROM outage", "cliente1") == "1"
+    assert uno.at_origin("SELECT to_regclass('only_here') IS NULL", "cliente1") == "t"
+    uno.at_origin("DROP TABLE outage", "cliente1")
+    replicate(block)
+    assert check(block).title == f"{uno.name}: green"
+    no_strangers(uno)
+
+
+def _hints(pair: Pair, value: str) -> None:
+    pair.at_origin(f"ALTER SYSTEM SET wal_log_hints = {value}")
+    version, machine = pair.lab.generation.postgres, pair.origin.machine
+    machine.run("systemctl", "restart", f"postgresql@{version}-{pair.origin.cluster}")
+
+
+def test_another_cluster_in_the_standby_s_place_is_never_promoted(
+    uno: Pair, blocks: Blocks
+) -> None:
+    machine, data = uno.recovery, _standby(uno)
+    machine.run("systemctl", "stop", _unit(uno))
+    machine.run("mv", data, f"{data}.kept")
+    initdb = f"/usr/lib/postgresql/{uno.lab.generation.postgres}/bin/initdb"
+    machine.run(initdb, "-D", data, user="postgres")
+    machine.run("touch", f"{data}/standby.signal", user="postgres")
+    machine.run("systemctl", "start", _unit(uno))
+    try:
+        for down in (False, True):
+            with pytest.raises(Refused, match="not the copy"):
+                failover(blocks[uno.name], origin_is_down=down, reason="drill")
+    finally:
+        machine.run("systemctl", "stop", _unit(uno))
+        machine.run("rm", "-rf", data)
+        machine.run("mv", f"{data}.kept", data)
+        machine.run("systemctl", "start", _unit(uno))
+    assert _serves_at_home(uno)
+    wait_until(uno.is_home, "it follows again", 60)
+    no_strangers(uno)
+
+
+def test_a_full_disk_at_the_recovery_host_refuses_a_failover_until_there_is_room(
+    uno: Pair, blocks: Blocks
+) -> None:
+    machine, wal = uno.recovery, f"{_standby(uno)}/pg_wal"
+    machine.run("systemctl", "stop", _unit(uno))
+    machine.run("sh", "-ec", SMALL, "small", wal)
+    machine.run("systemctl", "start", _unit(uno))
+    wait_until(uno.is_home, "it follows", 60)
+    machine.run("sh", "-c", 'cat /dev/zero >"$1/full"', "fill", wal, check=False)
+    for _ in range(4):
+        uno.at_origin("CREATE TABLE filler (n int); DROP TABLE filler; SELECT pg_switch_wal()")
+    try:
+        wait_until(lambda: not uno.is_home(), "it cannot follow", 60)
+        with pytest.raises(Refused):
+            check(blocks[uno.name])
+        with pytest.raises(Refused):
+            failover(blocks[uno.name])
+        assert _serves_at_home(uno)
+    finally:
+        machine.run("rm", "-f", f"{wal}/full")
+        machine.run("systemctl", "stop", _unit(uno), check=False)
+        machine.run("sh", "-ec", LARGE, "large", wal)
+        machine.run("systemctl", "start", _unit(uno))
+    wait_until(uno.is_home, "it follows again", 60)
+    assert failover(blocks[uno.name]).facts["may be lost"] == "nothing"
+    failback(blocks[uno.name])
+    no_strangers(uno)
+
+
+# A disk of its own for the WAL, which can be filled.
+SMALL = """
+cp -a "$1" "$1.large"
+mount -t tmpfs -o size=256m,mode=700 small "$1"
+chown postgres:postgres "$1"
+cp -a "$1.large/." "$1/"
+rm -rf "$1.large"
+"""
+LARGE = """
+cp -a "$1" "$1.large"
+umount "$1"
+rm -rf "$1"
+mv "$1.large" "$1"
+"""
