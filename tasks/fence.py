@@ -15,9 +15,9 @@ from tasks.wait import until
 
 RECEIVE_SECONDS = 120
 STOP_SECONDS = 120
-# How long the question of an origin that begins to serve is fresh, and by when its guard, which is
-# told otherwise two seconds after the receipt is there, has held what had begun.
-ASKED_SECONDS = 30
+# How long the question of an origin that is about to write is fresh, and by when its guard, which
+# is told otherwise two seconds after the receipt is there, has held what had begun.
+ASKED_SECONDS = 20
 HELD_SECONDS = 10
 SINCE = 'echo $(($(date +%s) - $(stat -c %Y "$1" 2>/dev/null || echo 0)))'
 
@@ -202,10 +202,9 @@ def hold_returned(instance: OdooInstance, *, lossless: bool) -> None:
     if (ago := int(shell.run(argv).stdout)) > ASKED_SECONDS:
         return
     log().warning("%s asked %d s ago who may write: it has come back, and is held", origin, ago)
-    try:
+    if answers(origin):
         hold_former(instance, origin)
-    except (Unreachable, CommandFailed) as error:
-        log().warning("its guard has to hold it: %s", error.message)
+    else:  # its guard has to
         until(
             lambda: time.monotonic() > receipt_there + HELD_SECONDS,
             what=f"the guard at {origin} has had its time", timeout_seconds=HELD_SECONDS + 1,

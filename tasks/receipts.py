@@ -33,7 +33,7 @@ def right_path(instance: OdooInstance) -> PurePosixPath:
 
 
 def asked_path(instance: OdooInstance) -> PurePosixPath:
-    """Touched whenever the origin asks because it is about to serve."""
+    """Touched whenever the origin asks because its PostgreSQL is about to write."""
     return STATE / instance.name / "asked"
 
 

@@ -120,12 +120,12 @@ class Guard:
             say("the recovery host says: epoch {epoch}, {taker} may write".format(**known))
         return known
 
-    def ask(self, why: str) -> str | None:
+    def ask(self, question: str) -> str | None:
         """Ask the recovery host; none when it does not answer.
 
-        `why` is "start" where the answer lets something start here, else "once".
+        The question is "start" where the answer lets PostgreSQL write here, else "once".
         """
-        argv = [*self.config["ssh"], why]
+        argv = [*self.config["ssh"], question]
         try:
             done = subprocess.run(
                 argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=ASK_SECONDS,
@@ -138,11 +138,12 @@ class Guard:
         # What the files of the login there print stands before the answer, which is one line.
         return (done.stdout.decode(errors="replace").strip().splitlines() or [""])[-1]
 
-    def may_serve(self) -> tuple[bool, str]:
+    def may_serve(self, what: str) -> tuple[bool, str]:
         """Decide before a start; a boot waits a while for its network."""
+        question = "start" if what == "cluster" else "once"
         patience = self.config["wait_seconds"] if uptime() < BOOTING_SECONDS else 0
         deadline = time.monotonic() + patience
-        while (line := self.ask("start")) is None and time.monotonic() < deadline:
+        while (line := self.ask(question)) is None and time.monotonic() < deadline:
             time.sleep(BEAT_SECONDS)
         known = self.own() if line is None else self.believe(line)
         return verdict(
@@ -155,7 +156,7 @@ class Guard:
         if what == "cluster" and self.is_standby():
             say("a standby may start")
             return 0
-        may, why = self.may_serve()
+        may, why = self.may_serve(what)
         say(f"{what} {'may start' if may else 'stays down'}: {why}")
         if not may:
             self.note(why)

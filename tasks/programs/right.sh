@@ -2,7 +2,7 @@
 # Written by Relevo: the forced command of an origin's key on the recovery host.
 # It says who has the write right of one instance, and can do nothing else.
 # A watcher is told every other second, and asked to come again after ten minutes. Who asks because
-# it is about to serve leaves the time of its question: a failover under way must know.
+# it is about to write leaves the time of its question: a failover under way must know.
 say() {
     if [ -s "$1" ]; then head -n 1 "$1"; else echo unknown; fi
 }

@@ -81,7 +81,7 @@ def test_what_a_login_prints_hides_no_answer(guard: Guard, tmp_path: Path) -> No
     guard.config["ssh"] = ["sh", "-c", 'cat "$0"', str(right)]
     guard.config["wait_seconds"], guard.config["unanswered"] = 0, "serve"
 
-    assert guard.may_serve() == (False, "epoch 5 gave the write right to recovery")
+    assert guard.may_serve("cluster") == (False, "epoch 5 gave the write right to recovery")
 
 
 def test_what_is_not_genuine_or_not_ours_is_no_opinion(guard: Guard) -> None:
