@@ -20,13 +20,15 @@ from tasks import (
     replication,
     schedules,
     service,
+    standing,
 )
 from tasks.decision import WAIT_MINUTES, Decide, Minutes
 from tasks.report import Report, publish
 from tasks.timing import Stopwatch
 
 
-@flow(name="failback", flow_run_name="bring {instance.name} back to {instance.origin}")
+@flow(name="failback", flow_run_name="bring {instance.name} back to {instance.origin}",
+      on_cancellation=[standing.say])  # fmt: skip
 def failback(
     instance: OdooInstance,
     *,

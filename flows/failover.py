@@ -4,12 +4,24 @@ from prefect import flow
 
 from blocks.instance import OdooInstance
 from flows.promote import take_over
-from tasks import cluster, decision, dns, events, filestore, lock, record, schedules, service
+from tasks import (
+    cluster,
+    decision,
+    dns,
+    events,
+    filestore,
+    lock,
+    record,
+    schedules,
+    service,
+    standing,
+)
 from tasks.decision import WAIT_MINUTES, Decide, Minutes
 from tasks.report import Report, publish
 
 
-@flow(name="failover", flow_run_name="fail {instance.name} over to {instance.recovery}")
+@flow(name="failover", flow_run_name="fail {instance.name} over to {instance.recovery}",
+      on_cancellation=[standing.say])  # fmt: skip
 def failover(
     instance: OdooInstance,
     *,

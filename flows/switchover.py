@@ -19,13 +19,15 @@ from tasks import (
     record,
     schedules,
     service,
+    standing,
 )
 from tasks.decision import WAIT_MINUTES, Decide, Minutes
 from tasks.report import Report, publish
 from tasks.timing import Stopwatch
 
 
-@flow(name="switchover", flow_run_name="switch {instance.name} over to the {to}")
+@flow(name="switchover", flow_run_name="switch {instance.name} over to the {to}",
+      on_cancellation=[standing.say])  # fmt: skip
 def switchover(
     instance: OdooInstance,
     *,

@@ -3,8 +3,9 @@
 As plain functions in threads: a task run for each would cost the server more than the measuring.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
@@ -54,10 +55,13 @@ CERTIFICATE = 'test -e "$1" && date -d "$(openssl x509 -enddate -noout -in "$1" 
 
 
 @step("measure all instances")
-def measure(instances: Sequence[OdooInstance]) -> list[Judged]:
-    """Measure and judge every instance; one that cannot be measured is red, and says why."""
+def measure(instances: Sequence[OdooInstance], idle: Collection[str] = frozenset()) -> list[Judged]:
+    """Measure and judge every instance; one that cannot be measured is red, and says why.
+
+    `idle` names those whose schedules are off, which only a server knows.
+    """
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        return list(pool.map(_judge, instances))
+        return list(pool.map(lambda each: _judge(each, idle=each.name in idle), instances))
 
 
 def limits(instance: OdooInstance) -> Limits:
@@ -65,10 +69,10 @@ def limits(instance: OdooInstance) -> Limits:
     return Limits(said.lag_mb << 20, said.lag_seconds, said.sync_minutes * 60)
 
 
-def _judge(instance: OdooInstance) -> Judged:
+def _judge(instance: OdooInstance, *, idle: bool) -> Judged:
     with bare.without_server():
         try:
-            seen = _measure(instance)
+            seen = replace(_measure(instance), idle=idle)
         except RelevoError as error:
             seen = Measured(instance.name, _now(), wrong=(error.message,))
     return (seen, *verdict(seen, limits(instance)))

@@ -179,8 +179,8 @@ def hold_former(instance: OdooInstance, former: Place) -> None:
 @contextmanager
 def closed(place: Place) -> Iterator[None]:
     """Close Odoo's door for a hand-over; open it again if the hand-over does not happen."""
-    hold_odoo(place)
     try:
+        hold_odoo(place)
         yield
     except BaseException:
         if look(place).is_primary:
