@@ -128,6 +128,9 @@ class Alarms(BaseModel):
     sync_minutes: int = Field(
         default=30, ge=1, description="Minutes without a good copy of the files."
     )
+    run_check: bool = Field(
+        default=False, description="Run the instance's check when somebody is told of it."
+    )
 
 
 class OdooInstance(Block):
