@@ -1,4 +1,4 @@
-"""Cancel, pressed at different steps: one writes, the lock is free, and the page says what to do."""
+"""Cancel, pressed at different steps: one writes, the lock is free, the page says what to do."""
 
 import re
 from collections.abc import Callable, Iterator
