@@ -83,7 +83,7 @@ def _now() -> float:
 
 
 def _measure(instance: OdooInstance) -> Measured:
-    shell = instance.recovery.host.shell()
+    shell, began = instance.recovery.host.shell(), _now()
     busy = _busy(shell, instance)
     origin, recovery = try_look(instance.origin), look(instance.recovery)
     leads = bool(origin and origin.is_primary)
@@ -94,9 +94,10 @@ def _measure(instance: OdooInstance) -> Measured:
     found = _probe(instance, recovery)
     if not busy:
         _refresh_pages(shell, instance)
+        busy = _busy(shell, instance)  # one that has begun meanwhile: half of this is of before
     return Measured(
         instance=instance.name,
-        at=_now(),
+        at=began,
         served="recovery" if recovery.is_primary else "origin" if leads else "",
         roles=f"{origin or 'silent'}/{recovery}",
         busy=busy,
@@ -196,6 +197,8 @@ def tell(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> None:
 def _tell(instance: OdooInstance, seen: Measured) -> None:
     now = alarms(seen, limits(instance))
     kept = record.read(instance.recovery, instance, "notes/told") or {}
+    if kept.get("at", 0) > seen.at:
+        return  # somebody has moved it and told so since it was measured
     for name, said in now.items():
         if name not in kept.get("alarms", []):
             telling.tell(instance.name, name, said)
@@ -205,7 +208,7 @@ def _tell(instance: OdooInstance, seen: Measured) -> None:
         telling.tell(instance.name, events.SERVED, f"{instance.name} is served from {place} now")
     if served == "recovery":
         telling.tell(instance.name, events.RESTING, "the recovery host serves")
-    facts = {"alarms": sorted(now), "served": served}
+    facts = {**kept, "alarms": sorted(now), "served": served}
     if facts != kept:
         record.write(instance.recovery, instance, "notes/told", facts)
 

@@ -214,8 +214,11 @@ def _wait(drawn: Plan, *, key: str, wrong: str, minutes: float) -> Yes:
 
 def _stand_up() -> None:
     """Leave a pause that is over: out of one, Prefect takes no last word but its own."""
+    run = UUID(_run_id())
     with get_client(sync_client=True) as client:
-        client.set_flow_run_state(UUID(_run_id()), Running(), force=True)
+        state = client.read_flow_run(run).state
+        if state and state.is_paused():  # and was not cancelled meanwhile
+            client.set_flow_run_state(run, Running(), force=True)
 
 
 def form(drawn: Plan, *, wrong: str = "") -> type[Yes]:
