@@ -27,6 +27,19 @@ def dawdling(pair: Pair) -> Iterator[None]:
         machine.run("systemctl", "daemon-reload")
 
 
+@contextmanager
+def stalled(pair: Pair) -> Iterator[None]:
+    """The stream stands still, as over a bad line: the origin waits for it before it is down."""
+    receiver = f"{pair.name}: walreceiver"
+    pair.recovery.run("pkill", "-STOP", "-f", receiver)
+    try:
+        yield
+    finally:
+        pair.recovery.run("pkill", "-CONT", "-f", receiver)
+    listed = ("sh", "-c", "pg_lsclusters -h | grep -w down")
+    pair.origin.machine.wait_until_succeeds(*listed)
+
+
 def test_a_failover_and_a_failback_cancelled_anywhere_end_well_when_pressed_again(
     uno: Pair, stack: Stack
 ) -> None:
@@ -42,6 +55,12 @@ def test_a_failover_and_a_failback_cancelled_anywhere_end_well_when_pressed_agai
         assert "press failover again when it is wanted" in said
         enabled = uno.origin.machine.run("systemctl", "is-enabled", uno.origin.unit).stdout
         assert (enabled, stack.schedules("vps_uno")) == ("enabled\n", on)
+
+        with stalled(uno):
+            said = _cancelled_at(uno, stack, "failover", "demote uno, in favour of respaldo")
+        assert "nobody accepts writes" in said
+        stack.complete("failover/vps_uno", decide="plan only")
+        assert "| what would be lost | nothing |" in stack.artifact("plan-failover-vps-uno")
 
         _cancelled_at(uno, stack, "failover", "promote respaldo")
         stack.complete("failover/vps_uno")
