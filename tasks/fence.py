@@ -185,5 +185,6 @@ def closed(place: Place) -> Iterator[None]:
     except BaseException:
         if look(place).is_primary:
             log().warning("nothing was handed over: Odoo on %s serves again", place)
+            cluster.start_at_boot(place, "auto")
             service.start(place)
         raise
