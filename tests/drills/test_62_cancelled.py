@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from tests.lab.machine import wait_until
 from tests.lab.trouble import LabError
-from tests.oracles import Pair, no_strangers, one_writer
+from tests.oracles import Pair, no_strangers, one_writer, start_conf
 from tests.stack import Stack
 
 DAWDLE = "/run/systemd/system/{}.d/dawdle.conf"
@@ -57,7 +57,9 @@ def test_a_failover_and_a_failback_cancelled_anywhere_end_well_when_pressed_agai
         assert (enabled, stack.schedules("vps_uno")) == ("enabled\n", on)
 
         with stalled(uno):
-            said = _cancelled_at(uno, stack, "failover", "demote uno, in favour of respaldo")
+            run = _begun(stack, "failover", "demote uno, in favour of respaldo")
+            wait_until(lambda: _role(uno.at_origin) == "down", "uno is being stopped", 120)
+            said = _cancelled(uno, stack, run)
         assert "nobody accepts writes" in said
         stack.complete("failover/vps_uno", decide="plan only")
         assert "| what would be lost | nothing |" in stack.artifact("plan-failover-vps-uno")
@@ -114,12 +116,17 @@ def _waiting(stack: Stack, procedure: str) -> str:
     return run
 
 
-def _cancelled_at(pair: Pair, stack: Stack, procedure: str, step: str, **parameters: object) -> str:
-    """Press a button, and Cancel as soon as a step has begun; give what the run says at its end."""
-    run = stack.press(f"{procedure}/{pair.name}", **parameters)
+def _begun(stack: Stack, procedure: str, step: str, **parameters: object) -> str:
+    """Press a button, and wait until a step begins."""
+    run = stack.press(f"{procedure}/vps_uno", **parameters)
     begun = f"the step {step!r} begins"
     wait_until(lambda: any(name == step for name, _ in stack.tasks(run)), begun, 120)
-    return _cancelled(pair, stack, run)
+    return run
+
+
+def _cancelled_at(pair: Pair, stack: Stack, procedure: str, step: str, **more: object) -> str:
+    """Press a button, and Cancel as soon as a step has begun; give what the run says at its end."""
+    return _cancelled(pair, stack, _begun(stack, procedure, step, **more))
 
 
 def _cancelled(pair: Pair, stack: Stack, run: str) -> str:
@@ -148,14 +155,15 @@ def _last_words(stack: Stack, run: str) -> str:
 def _standing(pair: Pair) -> str:
     """Who serves, asked of the hosts themselves."""
     ends = (
-        (pair.origin.machine, pair.origin.unit, pair.at_origin),
-        (pair.recovery, f"odoo_{pair.name}.service", pair.at_recovery),
+        (pair.origin.machine, pair.origin.cluster, pair.origin.unit, pair.at_origin),
+        (pair.recovery, pair.name, f"odoo_{pair.name}.service", pair.at_recovery),
     )
-    for machine, unit, ask in ends:
+    for machine, cluster, unit, ask in ends:
         if _role(ask) == "f":
-            up = machine.run("systemctl", "is-active", unit, check=False).stdout == "active\n"
-            served = f"customers are served from {machine.name}"
-            return served if up else f"{machine.name} accepts writes and its Odoo is off"
+            if machine.run("systemctl", "is-active", unit, check=False).stdout != "active\n":
+                return f"{machine.name} accepts writes and its Odoo is off"
+            assert start_conf(machine, pair.lab.generation.postgres, cluster) == "auto"
+            return f"customers are served from {machine.name}"
     return "nobody accepts writes, customers cannot work"
 
 
