@@ -8,10 +8,11 @@ from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.logging.loggers import flow_run_logger
 
-from blocks.errors import RelevoError
+from blocks.errors import RelevoError, Unreachable
 from blocks.instance import OdooInstance, Place
 from tasks import bare, service
 from tasks.look import Seen, look
+from tasks.read.plan import SILENT
 from tasks.read.standing import End, Standing
 
 LONG = "systemctl list-units --plain --no-legend --state=running \"$1\" | awk '{print $1}'"
@@ -28,15 +29,17 @@ def say(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> Non
 
 
 def measure(instance: OdooInstance, procedure: str) -> Standing:
-    """Ask both ends; one that cannot be asked is said to be silent, or why."""
+    """Ask both ends; of one that cannot be asked, say why."""
     origin, recovery = instance.origin, instance.recovery
     ends, going_on = [], []
     for place in (origin, recovery):
         try:
             ends.append(_end(place, look(place)))
             going_on += [f"{unit} on {place}" for unit in _long(instance, place)]
-        except RelevoError:
-            ends.append(End(str(place), "silent", place.odoo.unit))
+        except Unreachable:
+            ends.append(End(str(place), SILENT, place.odoo.unit))
+        except RelevoError as error:
+            ends.append(End(str(place), f"not known: {error.message}", place.odoo.unit))
     return Standing(instance.name, procedure, ends[0], ends[1], tuple(going_on))
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from tasks.read.plan import SILENT
+
 
 @dataclass(frozen=True)
 class End:
@@ -23,7 +25,7 @@ class End:
         >>> print(End("uno", "standby", "odoo.service"))
         uno is standby, without Odoo
         """
-        if self.role == "silent":
+        if self.role == SILENT:
             return f"{self.place} does not answer"
         return f"{self.place} is {self.role}, {'with' if self.odoo_runs else 'without'} Odoo"
 
