@@ -3,6 +3,7 @@
 # make chaos  stories of accidents, from SEED=1, N=20 of them; docs/chaos.md says what they found
 # make lab-up, make lab-down   the hosts alone
 # make bench-filestore   the engine beside the runbook's rsync (SIZES=10000 is short)
+# make soak              ten MINUTES of normal running: does any alarm cry wolf?
 # make drill-seeds       20 power cuts at random moments
 
 LAB ?= bullseye
@@ -13,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SEED ?= 1
 N ?= 20
 
-.PHONY: setup demo test lint chaos bench-rto bench-filestore drill-seeds screenshots lab-up lab-down
+.PHONY: setup demo test lint chaos bench-rto bench-filestore drill-seeds soak screenshots lab-up lab-down
 
 setup:
 	@.ci/setup
@@ -52,6 +53,10 @@ SIZES ?= 10000,100000,1000000
 bench-filestore: setup
 	@$(PYTHON) -m tests.bench --sizes $(SIZES) --rounds 5 --cold 5 --wan 5 --initial 3 --follow 30 $(BENCH)
 	@$(PYTHON) -m tests.bench.report
+
+MINUTES ?= 10
+soak: setup
+	@MINUTES=$(MINUTES) $(PYTHON) -m tests.soak
 
 drill-seeds: setup
 	@RELEVO_SEEDS=20 RELEVO_SEED_DOCUMENTS=600 \

@@ -131,6 +131,9 @@ class Alarms(BaseModel):
     sync_minutes: int = Field(
         default=30, ge=1, description="Minutes without a good copy of the files."
     )
+    run_check: bool = Field(
+        default=False, description="Run the instance's check when something is told of it."
+    )
 
 
 class OdooInstance(Block):

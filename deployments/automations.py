@@ -1,4 +1,4 @@
-"""Who is told of what: Prefect's automations and notification blocks, made from the inventory.
+"""What follows an event: who is told, and which check runs. Automations, from the inventory.
 
 The receivers stand among the secrets, for their addresses hold passwords:
 
@@ -9,13 +9,13 @@ The receivers stand among the secrets, for their addresses hold passwords:
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
 from prefect.blocks.notifications import CustomWebhookNotificationBlock, SlackWebhook
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.events.actions import SendNotification
+from prefect.events.actions import RunDeployment, SendNotification
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.types import SecretDict
 from pydantic import SecretStr
@@ -32,14 +32,15 @@ BODY = "{{ event.resource['relevo.said'] or event.resource.id }}"
 def notify(
     client: SyncPrefectClient, instances: list[OdooInstance], receivers: dict[str, SecretStr]
 ) -> Iterator[str]:
-    """Make blocks and automations agree with who is to be told; yield a sentence per change."""
+    """Make blocks and automations agree with the inventory; yield a sentence per change."""
     blocks: list[str] = []
     for name, url in receivers.items():
         document, changed = _receiver(name, url)
         blocks.append(document)
         if changed:
             yield f"{changed} receiver {name}"
-    wanted = {each.name: each for each in _wanted(instances, blocks)} if blocks else {}
+    told = _told(instances, blocks) if blocks else ()
+    wanted = {each.name: each for each in (*told, *_checks(client, instances))}
     existing = {
         each.name: each for each in client.read_automations() if each.name.startswith(PREFIX)
     }
@@ -92,43 +93,59 @@ def _address(block: CustomWebhookNotificationBlock | SlackWebhook) -> object:
     return block.secrets.get_secret_value()
 
 
-def _wanted(instances: list[OdooInstance], blocks: list[str]) -> Iterator[AutomationCore]:
+def _told(instances: list[OdooInstance], blocks: list[str]) -> Iterator[AutomationCore]:
     for event, face in events.FACES.items():
-        yield _automation(
-            face,
-            blocks,
-            EventTrigger(
-                match={"prefect.resource.id": f"{telling.RESOURCE}*"},
-                for_each={"prefect.resource.id"},
-                expect={telling.PREFIX + event},
-                posture=Posture.Reactive,
-                threshold=1,
-                within=timedelta(0),
-            ),
-        )
+        yield _automation(face, _at_once("*", event), _notifications(face, blocks))
     for minutes in sorted({each.alarms.sync_minutes for each in instances}):
         named = [each.name for each in instances if each.alarms.sync_minutes == minutes]
-        yield _automation(
-            f"no good copy of files for {minutes} minutes",
-            blocks,
-            # Absence of success: a copy that hangs, a worker that is dead, a schedule that is off.
-            EventTrigger(
-                match={"prefect.resource.id": [f"{telling.RESOURCE}{name}" for name in named]},
-                for_each={"prefect.resource.id"},
-                after={events.SYNCED, events.AWAITED},
-                expect={events.SYNCED, events.RESTING},
-                posture=Posture.Proactive,
-                threshold=1,
-                within=timedelta(minutes=minutes),
-            ),
+        face = f"no good copy of files for {minutes} minutes"
+        # Absence of success: a copy that hangs, a worker that is dead, a schedule that is off.
+        trigger = EventTrigger(
+            match={"prefect.resource.id": [f"{telling.RESOURCE}{name}" for name in named]},
+            for_each={"prefect.resource.id"},
+            after={events.SYNCED, events.AWAITED},
+            expect={events.SYNCED, events.RESTING},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=timedelta(minutes=minutes),
         )
+        yield _automation(face, trigger, _notifications(face, blocks))
 
 
-def _automation(face: str, blocks: list[str], trigger: EventTrigger) -> AutomationCore:
-    actions = [
+def _checks(client: SyncPrefectClient, instances: list[OdooInstance]) -> Iterator[AutomationCore]:
+    """What is told of an instance also runs its check, where the inventory wants that."""
+    for instance in instances:
+        if instance.alarms.run_check:
+            check = client.read_deployment_by_name(f"check/{instance.name}")
+            yield _automation(
+                f"check {instance.name}",
+                _at_once(instance.name, *events.FACES),
+                [RunDeployment(deployment_id=check.id)],
+            )
+
+
+def _at_once(instance: str, *names: str) -> EventTrigger:
+    """As soon as one of these events is told of an instance, or of any."""
+    return EventTrigger(
+        match={"prefect.resource.id": f"{telling.RESOURCE}{instance}"},
+        for_each={"prefect.resource.id"},
+        expect={telling.PREFIX + name for name in names},
+        posture=Posture.Reactive,
+        threshold=1,
+        within=timedelta(0),
+    )
+
+
+def _notifications(face: str, blocks: list[str]) -> list[SendNotification]:
+    return [
         SendNotification(block_document_id=block, subject=SUBJECT % face, body=BODY)
         for block in blocks
     ]
+
+
+def _automation(
+    face: str, trigger: EventTrigger, actions: Sequence[SendNotification | RunDeployment]
+) -> AutomationCore:
     said = [each.model_dump(mode="json") for each in actions]
     text = json.dumps(_ordered([trigger.model_dump(exclude={"id"}, mode="json"), said]))
     mark = hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -136,7 +153,7 @@ def _automation(face: str, blocks: list[str], trigger: EventTrigger) -> Automati
         name=PREFIX + face,
         description=f"Made by relevo apply ({mark}).",
         trigger=trigger,
-        actions=actions,
+        actions=list(actions),
     )
 
 

@@ -70,7 +70,7 @@ def run(instance: OdooInstance, flow: str, folder: Path, values: dict[str, Any])
 
 def checked(flow: Any, values: dict[str, Any]) -> dict[str, Any]:
     """Hold values to what the flow takes, as the server would; a typo must not choose a side."""
-    hints = get_type_hints(flow.fn)
+    hints = get_type_hints(flow.fn, include_extras=True)
     takes = [name for name in hints if name not in {"instance", "return"}]
     if unknown := sorted(set(values) - set(takes)):
         raise Refused(

@@ -13,6 +13,7 @@ from blocks.instance import OdooInstance
 from deployments import break_glass, inventory
 from deployments.secrets import Secrets
 from deployments.settings import Settings
+from tasks.read.plan import Procedure
 
 FLOWS = (
     "setup_primary", "configure_ssh", "basebackup", "rsync_filestore", "build_service", "promote",
@@ -27,6 +28,7 @@ examples, on the night itself (none of them needs a server):
   relevo failover vps_1                         shows the plan, and asks for the name
   relevo failover vps_1 --yes --origin-is-down --reason "hoster confirms fire"
   relevo failback vps_1
+  relevo switchover vps_1                       a planned move; --to origin brings it home
   relevo check                                  of all instances; Nagios reads its exit code
   relevo check vps_1 --textfile /var/lib/prometheus/node-exporter/relevo.prom
 
@@ -39,6 +41,8 @@ exit codes: 0 done, 1 failed, 2 bad input, 3 refused, 4 busy, 5 a host did not a
             check: 0 all green, 1 a warning, 2 critical, 3 not known
 What happens is told here and kept in /var/log/relevo/runs (or RELEVO_LOG_DIR).
 """
+PROCEDURES = ("failover", "failback", "switchover")
+OWN = {"failover": "origin_is_down", "failback": "reclone", "switchover": "to"}
 CODES = ((Busy, 4), (Refused, 3), (Unreachable, 5))
 
 
@@ -82,10 +86,10 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("instance", nargs="?", help="default: all of the inventory")
     check.add_argument("--textfile", type=Path, help="for node_exporter's textfile collector")
     shown = commands.add_parser("plan", help="show what would be done, and change nothing")
-    shown.add_argument("procedure", choices=("failover", "failback"))
+    shown.add_argument("procedure", choices=PROCEDURES)
     shown.add_argument("instance")
     shown.add_argument("--language", choices=("en", "es"), default="en")
-    for procedure in ("failover", "failback"):
+    for procedure in PROCEDURES:
         _procedure(commands.add_parser(procedure, help=f"{procedure} here, without a server"))
     commands.choices["failover"].add_argument(
         "--origin-is-down", action="store_true", help="seen by other means: it stays down"
@@ -93,6 +97,11 @@ def _parser() -> argparse.ArgumentParser:
     commands.choices["failback"].add_argument(
         "--reclone", action="store_true", help="copy the origin's database anew"
     )
+    for moves in (shown, commands.choices["switchover"]):
+        moves.add_argument(
+            "--to", choices=("recovery", "origin"), default="recovery",
+            help="where a switchover moves the customers",
+        )  # fmt: skip
     run = commands.add_parser("run", help="run any procedure here, without a server")
     run.add_argument("flow", type=lambda text: text.replace("-", "_"), choices=FLOWS)
     run.add_argument("instance")
@@ -152,14 +161,14 @@ def _run(
 def _fail(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
 ) -> int:
-    """Fail over or back, after a typed yes unless --yes."""
+    """Change the place that serves, after a typed yes unless --yes."""
     instance = _chosen(given, instances, secrets)
     values = {"reason": given.reason, "approved_by": given.approved_by, "decide": "unattended"}
-    own = "origin_is_down" if given.command == "failover" else "reclone"
+    own = OWN[given.command]
     values[own] = getattr(given, own)
     if not given.yes:
-        said = break_glass.ask(instance, given.command, reason=given.reason, by=given.approved_by)
-        values |= said
+        procedure = _meant(given.command, given)
+        values |= break_glass.ask(instance, procedure, reason=given.reason, by=given.approved_by)
     break_glass.run(instance, given.command, settings.logs(), values)
     return 0
 
@@ -169,7 +178,14 @@ def _plan(
 ) -> int:
     del settings
     instance = _chosen(given, instances, secrets)
-    return break_glass.say_plan(instance, given.procedure, language=given.language)
+    procedure = _meant(given.procedure, given)
+    return break_glass.say_plan(instance, procedure, language=given.language)
+
+
+def _meant(procedure: Procedure, given: argparse.Namespace) -> Procedure:
+    """A switchover has two directions, and a plan for each."""
+    home = procedure == "switchover" and given.to == "origin"
+    return "switchover home" if home else procedure
 
 
 def _status(
@@ -231,6 +247,7 @@ COMMANDS = {
     "check": _check,
     "failover": _fail,
     "failback": _fail,
+    "switchover": _fail,
 }
 
 if __name__ == "__main__":

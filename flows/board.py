@@ -3,7 +3,7 @@
 from prefect import flow
 
 from tasks import board as desk
-from tasks import fleet, sweep
+from tasks import fleet, schedules, sweep
 
 
 @flow(name="board", flow_run_name="readiness of all instances")
@@ -16,7 +16,7 @@ def board() -> None:
     process died with its machine are marked, so that they can be retried.
     """
     instances = fleet.known()
-    rows = desk.measure(instances)
+    rows = desk.measure(instances, idle=schedules.idle(instances))
 
     desk.tell(instances, rows)
     desk.publish(rows)

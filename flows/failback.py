@@ -20,13 +20,15 @@ from tasks import (
     replication,
     schedules,
     service,
+    standing,
 )
-from tasks.decision import Decide
+from tasks.decision import WAIT_MINUTES, Decide, Minutes
 from tasks.report import Report, publish
 from tasks.timing import Stopwatch
 
 
-@flow(name="failback", flow_run_name="bring {instance.name} back to {instance.origin}")
+@flow(name="failback", flow_run_name="bring {instance.name} back to {instance.origin}",
+      on_cancellation=[standing.say])  # fmt: skip
 def failback(
     instance: OdooInstance,
     *,
@@ -35,6 +37,7 @@ def failback(
     accept_loss: bool = False,
     reason: str = "",
     approved_by: str = "",
+    wait_minutes: Minutes = WAIT_MINUTES,
 ) -> Report:
     """Bring an instance's customers back to the origin, losing nothing.
 
@@ -60,9 +63,13 @@ def failback(
             there can be none; the reason is kept in the receipt.
         reason: Why. The report keeps it.
         approved_by: Who says so, for unattended runs.
+        wait_minutes: How long the plan waits for a yes. Then the run ends, with nothing changed.
     """
     origin = instance.origin
-    decided = decision.reach(instance, "failback", decide, reason=reason, approved_by=approved_by)
+    decided = decision.reach(
+        instance, "failback", decide,
+        reason=reason, approved_by=approved_by, wait_minutes=wait_minutes,
+    )  # fmt: skip
     if not decided.go:
         return decided.report
 
@@ -75,7 +82,7 @@ def failback(
 
         down = Stopwatch(from_now=True)
         if guard.stage(instance, at_a_loss=accept_loss) != "home":
-            hand_over(instance, accept_loss=accept_loss, reason=reason)
+            hand_over(instance, accept_loss=accept_loss, reason=decided.reason)
         service.start(origin)
         served = service.wait_until_serving(origin)
         downtime = down.read()
@@ -92,7 +99,7 @@ def failback(
             title=f"{instance.name} is back on {origin}",
             facts={
                 "databases that answer": ", ".join(served),
-                "lost": f"accepted: {reason}"
+                "lost": f"accepted: {decided.reason}"
                 if accept_loss
                 else "nothing: the origin held the shutdown checkpoint before it was promoted",
                 "seconds of downtime": downtime,
@@ -132,5 +139,5 @@ def settle(instance: OdooInstance) -> None:
     cluster.follow_at_boot(recovery)
     replication.drop_slot(instance, recovery)
     forensics.purge(instance, origin)
-    record.close(instance)
     schedules.resume(instance)
+    record.close(instance)  # last: until then this procedure can be run again to its end

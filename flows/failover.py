@@ -4,12 +4,24 @@ from prefect import flow
 
 from blocks.instance import OdooInstance
 from flows.promote import take_over
-from tasks import cluster, decision, dns, events, filestore, lock, record, schedules, service
-from tasks.decision import Decide
+from tasks import (
+    cluster,
+    decision,
+    dns,
+    events,
+    filestore,
+    lock,
+    record,
+    schedules,
+    service,
+    standing,
+)
+from tasks.decision import WAIT_MINUTES, Decide, Minutes
 from tasks.report import Report, publish
 
 
-@flow(name="failover", flow_run_name="fail {instance.name} over to {instance.recovery}")
+@flow(name="failover", flow_run_name="fail {instance.name} over to {instance.recovery}",
+      on_cancellation=[standing.say])  # fmt: skip
 def failover(
     instance: OdooInstance,
     *,
@@ -17,6 +29,7 @@ def failover(
     origin_is_down: bool = False,
     reason: str = "",
     approved_by: str = "",
+    wait_minutes: Minutes = WAIT_MINUTES,
 ) -> Report:
     """Serve an instance's customers from the recovery host.
 
@@ -39,11 +52,13 @@ def failover(
             Leave it off when you are not sure: the plan asks again if it matters.
         reason: Why. The report keeps it; unattended, it is needed when something may be lost.
         approved_by: Who says so, for unattended runs.
+        wait_minutes: How long the plan waits for a yes. Then the run ends, with nothing changed.
     """
     recovery = instance.recovery
     decided = decision.reach(
         instance, "failover", decide,
         origin_is_down=origin_is_down, reason=reason, approved_by=approved_by,
+        wait_minutes=wait_minutes,
     )  # fmt: skip
     if not decided.go:
         return decided.report

@@ -3,10 +3,11 @@
 from prefect import flow
 
 from blocks.instance import OdooInstance
-from tasks import fence, former, lock, rejoin, replication, resurrection
+from tasks import fence, former, lock, rejoin, replication, resurrection, standing
 
 
-@flow(name="pg_rewind", flow_run_name="rejoin {instance.origin} to {instance.recovery}")
+@flow(name="pg_rewind", flow_run_name="rejoin {instance.origin} to {instance.recovery}",
+      on_cancellation=[standing.say])  # fmt: skip
 def pg_rewind(instance: OdooInstance, *, reclone: bool = False) -> None:
     """Make the returned origin a standby of the recovery host, without handing anything back yet.
 

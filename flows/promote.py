@@ -3,11 +3,12 @@
 from prefect import flow
 
 from blocks.instance import OdooInstance
-from tasks import cluster, fence, guard, lock, receipts, schedules
+from tasks import cluster, fence, guard, lock, receipts, schedules, standing
 from tasks.read.exposure import Exposure
 
 
-@flow(name="promote", flow_run_name="promote {instance.recovery} for {instance.name}")
+@flow(name="promote", flow_run_name="promote {instance.recovery} for {instance.name}",
+      on_cancellation=[standing.say])  # fmt: skip
 def promote(instance: OdooInstance, *, origin_is_down: bool = False, reason: str = "") -> str:
     """Let the recovery host's cluster accept writes; failover does this and starts Odoo.
 

@@ -4,10 +4,20 @@ from prefect import flow
 
 from blocks.instance import OdooInstance
 from flows import basebackup, build_service, configure_ssh, rsync_filestore, setup_primary
-from tasks import follower, lock, parity, preflight, receipts, resurrection, schedules
+from tasks import (
+    follower,
+    lock,
+    parity,
+    preflight,
+    receipts,
+    resurrection,
+    schedules,
+    standing,
+)
 
 
-@flow(name="replicate", flow_run_name="replicate {instance.name} to {instance.recovery}")
+@flow(name="replicate", flow_run_name="replicate {instance.name} to {instance.recovery}",
+      on_cancellation=[standing.say])  # fmt: skip
 def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
     """Give an Odoo server its replica on the recovery host, from nothing.
 

@@ -8,36 +8,66 @@ from blocks.instance import OdooInstance, Place
 from flows.failback import hand_over, settle
 from flows.pg_rewind import bring_back
 from flows.promote import take_over
-from tasks import dns, events, filestore, guard, handover, lock, record, schedules, service
+from tasks import (
+    decision,
+    dns,
+    events,
+    filestore,
+    guard,
+    handover,
+    lock,
+    record,
+    schedules,
+    service,
+    standing,
+)
+from tasks.decision import WAIT_MINUTES, Decide, Minutes
 from tasks.report import Report, publish
 from tasks.timing import Stopwatch
 
 
-@flow(name="switchover", flow_run_name="switch {instance.name} over to the {to}")
+@flow(name="switchover", flow_run_name="switch {instance.name} over to the {to}",
+      on_cancellation=[standing.say])  # fmt: skip
 def switchover(
     instance: OdooInstance,
     *,
     to: Literal["origin", "recovery"] = "recovery",
-    plan_only: bool = False,
+    decide: Decide = "ask",
+    reason: str = "",
+    approved_by: str = "",
+    wait_minutes: Minutes = WAIT_MINUTES,
 ) -> Report:
     """Move an instance's customers to the other server and lose nothing, or refuse.
 
     Before: both servers are up, and the one that will serve follows the other.
-    After: `to` serves, and the other follows it. `plan_only` asks every question and changes
-    nothing. It is never forced: that is what failover is for.
+    After: `to` serves, and the other follows it. The plan is shown first, and waits for the
+    instance's name, a reason and a name. It is never forced: that is what failover is for.
+
+    Args:
+        instance: The instance whose customers are to move.
+        to: Where they are to be served.
+        decide: "ask" shows the plan and waits for a yes. "plan only" changes nothing.
+            "unattended" is for scripts: nobody is asked.
+        reason: Why. The report keeps it.
+        approved_by: Who says so, for unattended runs.
+        wait_minutes: How long the plan waits for a yes. Then the run ends, with nothing changed.
     """
     taker = instance.recovery if to == "recovery" else instance.origin
     giver = instance.opposite(taker)
-    if plan_only:
-        return plan(instance, giver, taker)
+    decided = decision.reach(
+        instance, handover.procedure(taker), decide,
+        reason=reason, approved_by=approved_by, wait_minutes=wait_minutes,
+    )  # fmt: skip
+    if not decided.go:
+        return decided.report
 
     with lock.held(instance, "switchover", preempt=True):
         handover.require_lossless(instance, giver, taker)
-        schedules.pause(instance)
 
         down = Stopwatch(from_now=True)
-        give(instance, taker)
+        give(instance, taker, reason=decided.reason)
         service.start(taker)
+        schedules.pause(instance)  # while Odoo starts; until then the copies refuse by themselves
         served = service.wait_until_serving(taker)
         downtime = down.read()
         if taker.kind == "recovery":
@@ -56,6 +86,7 @@ def switchover(
                 "lost": f"nothing: {taker} held the shutdown checkpoint before it was promoted",
                 "seconds of downtime": downtime,
                 "domains": names,
+                **decided.facts,
             },
             documents=missing,
         ),
@@ -65,17 +96,9 @@ def switchover(
     return report
 
 
-def plan(instance: OdooInstance, giver: Place, taker: Place) -> Report:
-    facts = handover.require_lossless(instance, giver, taker)
-    return publish(
-        Report(title=f"{instance.name} can move from {giver} to {taker}", facts=facts),
-        key=f"switchover-{instance.name}",
-    )
-
-
-def give(instance: OdooInstance, taker: Place) -> None:
+def give(instance: OdooInstance, taker: Place, *, reason: str) -> None:
     if taker.kind == "recovery":
-        take_over(instance, origin_is_down=False, reason="")
+        take_over(instance, origin_is_down=False, reason=reason)
     elif guard.stage(instance) != "home":
         hand_over(instance)
 

@@ -3,8 +3,9 @@
 As plain functions in threads: a task run for each would cost the server more than the measuring.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
@@ -54,10 +55,13 @@ CERTIFICATE = 'test -e "$1" && date -d "$(openssl x509 -enddate -noout -in "$1" 
 
 
 @step("measure all instances")
-def measure(instances: Sequence[OdooInstance]) -> list[Judged]:
-    """Measure and judge every instance; one that cannot be measured is red, and says why."""
+def measure(instances: Sequence[OdooInstance], idle: Collection[str] = frozenset()) -> list[Judged]:
+    """Measure and judge every instance; one that cannot be measured is red, and says why.
+
+    `idle` names those whose schedules are off, which only a server knows.
+    """
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        return list(pool.map(_judge, instances))
+        return list(pool.map(lambda each: _judge(each, idle=each.name in idle), instances))
 
 
 def limits(instance: OdooInstance) -> Limits:
@@ -65,10 +69,10 @@ def limits(instance: OdooInstance) -> Limits:
     return Limits(said.lag_mb << 20, said.lag_seconds, said.sync_minutes * 60)
 
 
-def _judge(instance: OdooInstance) -> Judged:
+def _judge(instance: OdooInstance, *, idle: bool) -> Judged:
     with bare.without_server():
         try:
-            seen = _measure(instance)
+            seen = replace(_measure(instance), idle=idle)
         except RelevoError as error:
             seen = Measured(instance.name, _now(), wrong=(error.message,))
     return (seen, *verdict(seen, limits(instance)))
@@ -79,7 +83,7 @@ def _now() -> float:
 
 
 def _measure(instance: OdooInstance) -> Measured:
-    shell = instance.recovery.host.shell()
+    shell, began = instance.recovery.host.shell(), _now()
     busy = _busy(shell, instance)
     origin, recovery = try_look(instance.origin), look(instance.recovery)
     leads = bool(origin and origin.is_primary)
@@ -90,9 +94,10 @@ def _measure(instance: OdooInstance) -> Measured:
     found, proof = _probe(instance, recovery), record.proof(instance)
     if not busy:
         _refresh_pages(shell, instance)
+        busy = _busy(shell, instance)  # one that has begun meanwhile: half of this is of before
     return Measured(
         instance=instance.name,
-        at=_now(),
+        at=began,
         served="recovery" if recovery.is_primary else "origin" if leads else "",
         roles=f"{origin or 'silent'}/{recovery}",
         busy=busy,
@@ -192,6 +197,8 @@ def tell(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> None:
 def _tell(instance: OdooInstance, seen: Measured) -> None:
     now = alarms(seen, limits(instance))
     kept = record.read(instance.recovery, instance, "notes/told") or {}
+    if kept.get("at", 0) > seen.at:
+        return  # somebody has moved it and told so since it was measured
     for name, said in now.items():
         if name not in kept.get("alarms", []):
             telling.tell(instance.name, name, said)
@@ -201,7 +208,7 @@ def _tell(instance: OdooInstance, seen: Measured) -> None:
         telling.tell(instance.name, events.SERVED, f"{instance.name} is served from {place} now")
     if served == "recovery":
         telling.tell(instance.name, events.RESTING, "the recovery host serves")
-    facts = {"alarms": sorted(now), "served": served}
+    facts = {**kept, "alarms": sorted(now), "served": served}
     if facts != kept:
         record.write(instance.recovery, instance, "notes/told", facts)
 

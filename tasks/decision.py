@@ -9,14 +9,17 @@ worker, which costs four to eight seconds of an outage; what it saves is one idl
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias, cast
+from math import ceil
+from typing import Annotated, Any, Literal, TypeAlias, cast
 from uuid import UUID
 
+from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.exceptions import FlowPauseTimeout
 from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput
 from prefect.input.run_input import Keyset, keyset_from_base_key
+from prefect.states import Running
 from pydantic import Field, create_model
 
 from blocks.errors import Refused
@@ -30,7 +33,8 @@ from tasks.text import plan as words
 from tasks.timing import Stopwatch
 
 Decide: TypeAlias = Literal["ask", "plan only", "unattended"]
-WAIT_SECONDS = 3600
+Minutes: TypeAlias = Annotated[float, Field(gt=0, le=24 * 60)]
+WAIT_MINUTES = 60
 POLL_SECONDS = 1
 TRIES = 3
 
@@ -87,6 +91,7 @@ def reach(
     origin_is_down: bool = False,
     reason: str = "",
     approved_by: str = "",
+    wait_minutes: Minutes = WAIT_MINUTES,
 ) -> Decision:
     """Show what would be done, and find out whether somebody wants it.
 
@@ -102,21 +107,26 @@ def reach(
     if (kept := said_before(instance, procedure)) is not None:
         return replace(given, **kept)
     drawn = plan.draw(instance, procedure)
-    report = Report(f"plan: {procedure} of {instance.name}", words.facts(drawn))
+    refused = "; ".join(drawn.situation.refusals)
+    report = Report(
+        f"plan: {procedure} of {instance.name}",
+        {**words.facts(drawn), **({"refused as things are": refused} if refused else {})},
+    )
     publish_text(words.summary(drawn), key=f"plan-{procedure}-{instance.name}", title=report.title)
     if decide == "plan only":
         return replace(given, go=False, report=report)
-    if drawn.situation.refusals:
+    if refused:
         raise Refused(
-            f"{procedure} of {instance.name} is refused: {'; '.join(drawn.situation.refusals)}",
+            f"{procedure} of {instance.name} is refused: {refused}",
             hint="nothing was changed; mend this (check says more), then press the button again",
         )
     log().info(
         "waiting for a yes: open the menu at the top right of this page, choose Resume, and type "
-        "the name %s",
+        "the name %s; after %g minutes without an answer this run ends, with nothing changed",
         instance.name,
+        wait_minutes,
     )
-    yes = _ask(drawn)
+    yes = _ask(drawn, wait_minutes)
     said: dict[str, Any] = {
         "origin_is_down": origin_is_down or _said_down(yes),
         "reason": yes.reason,
@@ -167,11 +177,12 @@ def require_own_button(instance: OdooInstance) -> None:
         )
 
 
-def _ask(drawn: Plan) -> Yes:
+def _ask(drawn: Plan, wait_minutes: float) -> Yes:
     """Wait for a yes; one that does not fit is told why, and may be said again."""
     wrong = ""
     for attempt in range(1, TRIES + 1):
-        yes = _wait(drawn, key=f"yes-{_times_run()}-{attempt}", wrong=wrong)
+        key = f"yes-{_times_run()}-{attempt}"
+        yes = _wait(drawn, key=key, wrong=wrong, minutes=wait_minutes)
         if not (wrong := objection(drawn, yes)):
             log().info("%s said yes: %s", yes.approved_by, yes.reason)
             return yes
@@ -184,20 +195,30 @@ def _times_run() -> int:
     return run.flow_run.run_count if run and run.flow_run else 0
 
 
-def _wait(drawn: Plan, *, key: str, wrong: str) -> Yes:
+def _wait(drawn: Plan, *, key: str, wrong: str, minutes: float) -> Yes:
     made = form(drawn, wrong=wrong)
     made.save(keyset_from_base_key(f"paused-{key}"))
     shown = cast("type[Yes]", type("Yes", (Shown, made), {}))
     try:
         return pause_flow_run(
-            wait_for_input=shown, timeout=WAIT_SECONDS, poll_interval=POLL_SECONDS, key=key
+            wait_for_input=shown, timeout=ceil(60 * minutes), poll_interval=POLL_SECONDS, key=key
         )
     except FlowPauseTimeout as error:
+        _stand_up()
         raise Refused(
-            f"nobody said yes to the {drawn.procedure} of {drawn.instance} within "
-            f"{WAIT_SECONDS // 60} minutes; nothing was changed",
+            f"nobody said yes to the {drawn.procedure} of {drawn.instance} within {minutes:g} "
+            "minutes; nothing was changed",
             hint="press the button again",
         ) from error
+
+
+def _stand_up() -> None:
+    """Leave a pause that is over: out of one, Prefect takes no last word but its own."""
+    run = UUID(_run_id())
+    with get_client(sync_client=True) as client:
+        state = client.read_flow_run(run).state
+        if state and state.is_paused():  # and was not cancelled meanwhile
+            client.set_flow_run_state(run, Running(), force=True)
 
 
 def form(drawn: Plan, *, wrong: str = "") -> type[Yes]:

@@ -3,6 +3,8 @@
 A run without a server tells nobody; the next board sees what it did, and tells.
 """
 
+from datetime import UTC, datetime
+
 from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 
@@ -29,11 +31,12 @@ FACES = {
 def tell_served(instance: OdooInstance, place: Place) -> None:
     """Tell of a change of place, once."""
     kept = record.read(instance.recovery, instance, "notes/told") or {}
-    if bare.alone() or kept.get("served") == place.kind:
+    if bare.alone():
         return
-    said = f"{instance.name} is served from {place} now"
-    tell(instance.name, SERVED, said)
-    record.write(instance.recovery, instance, "notes/told", {**kept, "served": place.kind})
+    if kept.get("served") != place.kind:
+        tell(instance.name, SERVED, f"{instance.name} is served from {place} now")
+    facts = {**kept, "served": place.kind, "at": datetime.now(UTC).timestamp()}
+    record.write(instance.recovery, instance, "notes/told", facts)
 
 
 @step("note the copy of the {kind} of {instance.name}")

@@ -87,11 +87,6 @@ def abandon(instance: OdooInstance, giver: Place, taker: Place, *, reason: str) 
     receipts.write(instance, kind="forced", taker=taker, reason=reason, loss=loss)
 
 
-def _clean(place: Place) -> bool:
-    control = look(place).control
-    return control is not None and control.shut_down
-
-
 def require_streaming_standby(giver: Place, taker: Place) -> None:
     if not look(taker).is_standby:
         raise Refused(
@@ -142,7 +137,7 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool) -> bool:
             _fetch_last_files(instance, loss_accepted=loss_accepted)
             demote(instance, origin, recovery)
         return True
-    lossless = _clean(origin) and _has_it_all(origin, recovery)
+    lossless = stopped_whole(origin, recovery)
     if lossless or loss_accepted or look(recovery).is_primary:
         hold_former(instance, origin)
     return lossless
@@ -170,9 +165,10 @@ def _fetch_last_files(instance: OdooInstance, *, loss_accepted: bool) -> None:
         log().warning("the last files could not be fetched: %s", error.message)
 
 
-def _has_it_all(giver: Place, taker: Place) -> bool:
+def stopped_whole(giver: Place, taker: Place) -> bool:
+    """Tell whether the giver was stopped cleanly, and the taker has all that it wrote."""
     control = look(giver).control
-    return control is not None and received(taker) > control.checkpoint
+    return control is not None and control.shut_down and received(taker) > control.checkpoint
 
 
 @step("hold {former}, which has come back")
@@ -214,11 +210,12 @@ def hold_returned(instance: OdooInstance, *, lossless: bool) -> None:
 @contextmanager
 def closed(place: Place) -> Iterator[None]:
     """Close Odoo's door for a hand-over; open it again if the hand-over does not happen."""
-    hold_odoo(place)
     try:
+        hold_odoo(place)
         yield
     except BaseException:
         if look(place).is_primary:
             log().warning("nothing was handed over: Odoo on %s serves again", place)
+            cluster.start_at_boot(place, "auto")
             service.start(place)
         raise

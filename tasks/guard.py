@@ -143,8 +143,9 @@ def require_accepted(instance: OdooInstance, exposure: Exposure, *, loss_accepte
 @step("note the failover of {instance.name}")
 def note_failover(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
     """Write down, before the promotion, what was known and why it is done."""
-    if record.read(instance.recovery, instance, "failover") is not None:
-        return
+    begun = record.read(instance.recovery, instance, "failover") is not None
+    if begun and look(instance.recovery).is_primary:
+        return  # a run that never came to the promotion has left it: this one knows better
     facts = {
         "exposure": exposure.facts(),
         "reason": reason,

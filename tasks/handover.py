@@ -7,36 +7,44 @@ from blocks.instance import OdooInstance, Place
 from tasks import files, guard, receipts, record, replication, resurrection
 from tasks.look import leader, look, odoo_databases, received
 from tasks.policy import log, step
+from tasks.read.plan import Procedure
 
 MOST_BEHIND_BYTES = 64 << 20
-Facts = dict[str, str]
+
+
+def procedure(taker: Place) -> Procedure:
+    """What a planned move is called: away from the origin, or home."""
+    return "switchover" if taker.kind == "recovery" else "switchover home"
 
 
 @step("require that {giver} can hand over to {taker} and lose nothing")
-def require_lossless(instance: OdooInstance, giver: Place, taker: Place) -> Facts:
+def require_lossless(instance: OdooInstance, giver: Place, taker: Place) -> None:
     """Refuse a planned move that could lose anything, with all that speaks against it.
 
     A move that has begun is not judged again: its own steps prove that nothing gets lost.
     """
-    if _has_begun(instance, giver, taker):
-        return {"state": f"the move from {giver} to {taker} has begun"}
-    facts: Facts = {}
-    wrong: list[RelevoError] = []
-    for name, probe in PROBES.items():
-        try:
-            facts[name] = probe(instance, giver, taker)
-        except RelevoError as error:
-            wrong.append(error)
-            if name in ESSENTIAL:
-                break
-    if wrong:
+    if wrong := objections(instance, giver, taker):
         raise Refused(
             f"{instance.name} is not moved from {giver} to {taker}: "
             + "; ".join(error.message for error in wrong),
             hint=next((error.hint for error in wrong if error.hint), "mend this and run it again"),
         )
     log().info("%s can be moved from %s to %s", instance.name, giver, taker)
-    return facts
+
+
+def objections(instance: OdooInstance, giver: Place, taker: Place) -> list[RelevoError]:
+    """All that speaks against a planned move."""
+    wrong: list[RelevoError] = []
+    if _has_begun(instance, giver, taker):
+        return wrong
+    for name, probe in PROBES.items():
+        try:
+            log().info("%s: %s", name, probe(instance, giver, taker))
+        except RelevoError as error:
+            wrong.append(error)
+            if name in ESSENTIAL:
+                break
+    return wrong
 
 
 def _has_begun(instance: OdooInstance, giver: Place, taker: Place) -> bool:

@@ -1,12 +1,13 @@
-"""What failover and failback would do now, measured without changing anything."""
+"""What a change of place would do now, measured without changing anything."""
 
 import shlex
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
-from tasks import files, filestore, guard, record, rejoin, replication
+from tasks import fence, files, filestore, guard, handover, record, rejoin, replication
 from tasks.argv import postgres
 from tasks.look import Seen, look, received, try_look
 from tasks.policy import log, step
@@ -19,8 +20,8 @@ from tasks.read.plan import SILENT, Plan, Procedure, Situation
 def draw(instance: OdooInstance, procedure: Procedure) -> Plan:
     """Measure both ends and say what would be done, and what would be refused."""
     origin, recovery = try_look(instance.origin), look(instance.recovery)
-    measure = _failover if procedure == "failover" else _failback
-    return Plan(procedure, measure(instance, origin, recovery), names(instance, origin, recovery))
+    seen = MEASURES[procedure](instance, origin, recovery)
+    return Plan(procedure, seen, names(instance, origin, recovery))
 
 
 def _failover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Situation:
@@ -34,7 +35,8 @@ def _failover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Si
         refusals.append(
             f"{instance.origin} accepts writes and {instance.recovery} does not follow it"
         )
-    exposure = Exposure.none() if streaming else _exposure(instance, recovery)
+    lossless = streaming or _handed_over(instance, origin, recovery)
+    exposure = Exposure.none() if lossless else _exposure(instance, recovery)
     lag_bytes, lag_seconds = _lag(instance, recovery, leads=streaming)
     return Situation(
         at=record.now(instance.recovery.host.shell()),
@@ -72,6 +74,63 @@ def _failback(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Si
         last_drill=last_drill(instance),
         refusals=tuple(refusals),
     )
+
+
+def _switchover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Situation:
+    giver, taker = instance.origin, instance.recovery
+    refusals = _objections(instance, giver, taker)
+    leads = bool(origin and origin.is_primary)
+    lag_bytes, lag_seconds = _lag(instance, recovery, leads=leads)
+    return Situation(
+        at=record.now(instance.recovery.host.shell()),
+        origin=str(origin or SILENT),
+        recovery=str(recovery),
+        streaming=not refusals,
+        exposure=Exposure.none(),
+        lag_bytes=lag_bytes,
+        lag_seconds=lag_seconds,
+        documents=_documents(instance, recovery),
+        last_drill=last_drill(instance),
+        predicted_seconds=predicted_seconds(instance),
+        refusals=refusals,
+    )
+
+
+def _switchover_home(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Situation:
+    refusals = _objections(instance, instance.recovery, instance.origin)
+    return Situation(
+        at=record.now(instance.recovery.host.shell()),
+        origin=str(origin or SILENT),
+        recovery=str(recovery),
+        streaming=not refusals,
+        exposure=Exposure.none(),
+        documents=_documents(instance, recovery),
+        last_drill=last_drill(instance),
+        refusals=refusals,
+    )
+
+
+def _objections(instance: OdooInstance, giver: Place, taker: Place) -> tuple[str, ...]:
+    """What a planned move would be refused for; it is never forced."""
+    try:
+        return tuple(each.message for each in handover.objections(instance, giver, taker))
+    except RelevoError as error:
+        return (error.message,)
+
+
+MEASURES: dict[Procedure, Callable[[OdooInstance, Seen | None, Seen], Situation]] = {
+    "failover": _failover,
+    "failback": _failback,
+    "switchover": _switchover,
+    "switchover home": _switchover_home,
+}
+
+
+def _handed_over(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> bool:
+    """Tell whether an earlier run got as far as to stop the origin, with nothing left to lose."""
+    if origin is None or origin.answers or not recovery.is_standby:
+        return False
+    return fence.stopped_whole(instance.origin, instance.recovery)
 
 
 def _way(instance: OdooInstance, origin: Seen) -> tuple[str, str]:

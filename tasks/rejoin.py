@@ -8,7 +8,7 @@ from blocks.shell import Shell
 from tasks import cluster, files, forensics, progress, record, replication
 from tasks.argv import postgres
 from tasks.files import STATE
-from tasks.job import run_job
+from tasks.job import run_job, stop_job
 from tasks.look import leader as look_leader
 from tasks.look import look, read_control
 from tasks.policy import log, step
@@ -86,6 +86,8 @@ def _by_a_way(instance: OdooInstance, node: Place, leader: Place, *, reclone: bo
         Way("reclone", "the operator asked for it") if reclone else _chosen(instance, node, leader)
     )
     log().info("%s goes by the way %r: %s", node, chosen.kind, chosen.why)
+    if chosen.kind != "reclone":
+        _drop_clone(instance, node)
     if chosen.kind == "rewind":
         try:
             rewind(instance, node, leader)
@@ -181,10 +183,22 @@ def _kept(shell: Shell, directory: PurePosixPath, control: ControlData) -> PureP
     return next((path for path in found if path.suffix not in {".partial", ".only-here"}), None)
 
 
+def _drop_clone(instance: OdooInstance, node: Place) -> None:
+    """End and remove a clone that was cut off and is not wanted any more: it holds the slot."""
+    shell, beside = node.host.shell(), _beside(look(node).directory)
+    if files.exists(shell, beside):
+        stop_job(shell, f"{instance.name}-basebackup")
+        files.remove_tree(shell, beside)
+
+
+def _beside(directory: PurePosixPath) -> PurePosixPath:
+    return directory.with_name(directory.name + ".relevo-new")
+
+
 def clone(instance: OdooInstance, node: Place, leader: Place) -> None:
     """Make a new clone beside the old data directory, and swap them when it is whole."""
     shell, seen = node.host.shell(), look(node)
-    beside = seen.directory.with_name(seen.directory.name + ".relevo-new")
+    beside = _beside(seen.directory)
     _require_room(node, leader, seen.directory)
     require_no_tablespaces(leader)
     name = f"{instance.name}-basebackup"

@@ -3,6 +3,7 @@
 A schedule that is on by mistake does no harm: each copy refuses by itself when roles do not fit.
 """
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import httpx
@@ -58,6 +59,20 @@ def resume(instance: OdooInstance) -> None:
     telling.tell(instance.name, events.AWAITED, f"the copies of {instance.name} run by schedule")
     with get_client(sync_client=True) as client:
         _switch(client, instance, on=True)
+
+
+@step("find out whose schedules are off")
+def idle(instances: Sequence[OdooInstance]) -> set[str]:
+    """Name the instances whose copies no schedule runs."""
+    with get_client(sync_client=True) as client:
+        found = read_deployments(client, DeploymentFilterTags(all_=[SCHEDULED]))
+    off = {
+        mark
+        for deployment in found
+        for mark in deployment.tags
+        if not any(schedule.active for schedule in deployment.schedules)
+    }
+    return {each.name for each in instances if tag(each.name) in off}
 
 
 def _later(instance: OdooInstance, *, on: bool) -> None:

@@ -80,8 +80,8 @@ def no_strangers(pair: Pair) -> None:
     same = f"cd /var/lib/relevo/{pair.name} && sha256sum right.json receipts/*"
     assert _lines(origin, same) == _lines(recovery, same), "both hosts keep the same receipts"
     assert _lines(origin, f"ls /run/relevo/{pair.name}.writable 2>/dev/null || true") == []
-    assert _start_conf(origin, version, pair.origin.cluster) == "auto"
-    assert _start_conf(recovery, version, pair.name) == "auto"
+    assert start_conf(origin, version, pair.origin.cluster) == "auto"
+    assert start_conf(recovery, version, pair.name) == "auto"
     unit = f"odoo_{pair.name}.service"
     assert recovery.run("systemctl", "is-active", unit, check=False).stdout != "active\n"
     assert recovery.run("systemctl", "is-enabled", unit, check=False).stdout == "disabled\n"
@@ -98,7 +98,7 @@ def _lines(machine: Machine, command: str) -> list[str]:
     return machine.run("sh", "-c", command).stdout.split("\n")[:-1]
 
 
-def _start_conf(machine: Machine, version: int, cluster: str) -> str:
+def start_conf(machine: Machine, version: int, cluster: str) -> str:
     text = machine.read(f"/etc/postgresql/{version}/{cluster}/start.conf")
     return re.sub(r"#.*", "", text).strip()
 

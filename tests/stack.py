@@ -185,6 +185,16 @@ class Stack:
         state = {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": True}
         self.request("POST", f"/flow_runs/{run}/set_state", state)
 
+    def cancel(self, run: str) -> None:
+        """Press Cancel on a run, as the UI does."""
+        state = {"state": {"type": "CANCELLING", "name": "Cancelling"}, "force": True}
+        self.request("POST", f"/flow_runs/{run}/set_state", state)
+
+    def resume(self, run: str, **said: object) -> str:
+        """Say yes on a run that waits for one; give what the server makes of it."""
+        answer = self.request("POST", f"/flow_runs/{run}/resume", {"run_input": said})
+        return str(answer["status"])
+
     def state(self, run: str) -> dict[str, Any]:
         state: dict[str, Any] = self.request("GET", f"/flow_runs/{run}")["state"]
         return state
@@ -210,6 +220,18 @@ class Stack:
         state = self.wait(run)
         assert state["type"] == "COMPLETED", f"{state['message']}\n{self.said(run)}"
         return run
+
+    def runs(self, deployment: str) -> int:
+        """How often a deployment was run, or is about to be."""
+        found = self.request("GET", f"/deployments/name/{deployment}")
+        wanted = {"deployments": {"id": {"any_": [found["id"]]}}}
+        return int(self.request("POST", "/flow_runs/count", wanted))
+
+    def schedules(self, instance: str) -> dict[str, bool]:
+        """Which schedules of an instance are on."""
+        wanted = {"deployments": {"tags": {"all_": [f"instance:{instance}", "scheduled"]}}}
+        found = self.request("POST", "/deployments/filter", wanted)
+        return {each["name"]: each["schedules"][0]["active"] for each in found}
 
     def artifact(self, key: str) -> str:
         """The newest artifact under a key, as the UI shows it."""

@@ -45,6 +45,18 @@ class Measured:
     remarks: tuple[str, ...] = ()
     lags: tuple[int, ...] = ()
     left_word: bool = False
+    idle: bool = False
+
+    @property
+    def paused(self) -> list[str]:
+        """What to say of schedules that are off although there is something to copy.
+
+        >>> Measured("vps_1", 0, served="origin", idle=True).paused
+        ['schedules of its copies are off: switch them on, or run again what was cut off']
+        """
+        if not self.idle or self.left_word or self.served != "origin":
+            return []
+        return ["schedules of its copies are off: switch them on, or run again what was cut off"]
 
     def age(self, moment: float | None) -> float | None:
         return None if moment is None else max(0.0, self.at - moment)
@@ -81,7 +93,7 @@ def verdict(seen: Measured, limits: Limits) -> tuple[Colour, list[str]]:
     if seen.busy:
         return "amber", [f"{seen.busy} is under way"]
     red = [*seen.wrong, *alarms(seen, limits).values()]
-    amber = [*seen.remarks]
+    amber = [*seen.remarks, *seen.paused]
     for name, value, (low, least) in (
         ("certificate days", seen.certificate_days, CERTIFICATE_DAYS),
         ("free share of the disk", seen.free_share, FREE_SHARE),

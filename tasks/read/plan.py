@@ -6,7 +6,7 @@ from typing import Literal
 
 from tasks.read.exposure import Exposure
 
-Procedure = Literal["failover", "failback"]
+Procedure = Literal["failover", "failback", "switchover", "switchover home"]
 Kind = Literal["planned", "forced", "follow", "rewind", "reclone", "refused"]
 SILENT = "silent"
 
@@ -44,18 +44,27 @@ class Plan:
 
     @property
     def kind(self) -> Kind:
-        """Which way the procedure would take.
+        """Which way the procedure would take, or that it would be refused."""
+        return "refused" if self.situation.refusals else self.usual
+
+    @property
+    def usual(self) -> Kind:
+        """Which way the procedure takes when nothing speaks against it.
+
+        An origin that an earlier run has stopped cleanly, with all it wrote received, is no loss.
 
         >>> seen = Situation("", "primary", "standby", True, Exposure.none())
-        >>> Plan("failover", seen).kind
+        >>> Plan("failover", seen).usual
         'planned'
-        >>> Plan("failover", Situation("", SILENT, "standby", False, Exposure.none())).kind
+        >>> loss = Exposure(lossless=False, seconds=1.0, about_bytes=1, last_commit="")
+        >>> Plan("failover", Situation("", SILENT, "standby", False, loss)).usual
         'forced'
         """
-        if self.situation.refusals:
-            return "refused"
         if self.procedure == "failover":
-            return "planned" if self.situation.origin == "primary" else "forced"
+            known = self.situation.origin == "primary" or self.situation.exposure.lossless
+            return "planned" if known else "forced"
+        if self.procedure != "failback":
+            return "planned"
         ways: dict[str, Kind] = {"follow": "follow", "rewind": "rewind", "reclone": "reclone"}
         return ways.get(self.situation.way, "follow")
 

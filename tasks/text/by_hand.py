@@ -247,7 +247,8 @@ RESUME = Step(
     "Ejecute check de {instance} y reactive sus programaciones.",
 )
 
-SERVE = (PROMOTE, START_ODOO, SHOW_SITE, DNS_TO_RECOVERY, KEEP_DOWN)
+SHOW = (PROMOTE, START_ODOO, SHOW_SITE, DNS_TO_RECOVERY)
+SERVE = (*SHOW, KEEP_DOWN)
 HAND_OVER = (
     FILES_BACK,
     CLOSE_RECOVERY,
@@ -267,4 +268,8 @@ STEPS: dict[tuple[str, str], tuple[Step, ...]] = {
         HOLD_ORIGIN, KEEP_ASIDE, PREPARE_LEADER, REWIND, FOLLOW, *HAND_OVER,
     ),
     ("failback", "reclone"): (HOLD_ORIGIN, PREPARE_LEADER, RECLONE, FOLLOW, *HAND_OVER),
+    ("switchover", "planned"): (
+        PAUSE, STOP_ODOO_AT_ORIGIN, LAST_FILES, STOP_ORIGIN, COMPARE, *SHOW, PREPARE_LEADER, FOLLOW,
+    ),
+    ("switchover home", "planned"): HAND_OVER,
 }  # fmt: skip

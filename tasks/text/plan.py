@@ -40,6 +40,9 @@ WORDS: dict[str, tuple[str, str]] = {
     "sizeless": ("an unknown amount of WAL", "una cantidad desconocida de WAL"),
 }
 
+# What has no meaning where the recovery host serves.
+UNSAID = {"failback": ("loses", "lag", "rto"), "switchover home": ("lag", "rto")}
+
 
 def word(key: str, language: Language) -> str:
     english, spanish = WORDS[key]
@@ -60,9 +63,8 @@ def facts(plan: Plan, language: Language = "en") -> dict[str, str]:
         "drill": seen.last_drill or word("never", language),
         "rto": unknown if seen.predicted_seconds is None else f"{seen.predicted_seconds:.0f}",
     }
-    if plan.procedure == "failback":
-        for key in ("loses", "lag", "rto"):
-            del rows[key]
+    for key in UNSAID.get(plan.procedure, ()):
+        del rows[key]
     return {word(key, language).format(**plan.names): value for key, value in rows.items() if value}
 
 
@@ -93,11 +95,7 @@ def _lag(plan: Plan, unknown: str) -> str:
 
 def steps(plan: Plan) -> tuple[Step, ...]:
     """The steps of the way that this plan takes; a refused plan shows the usual one."""
-    usual = "forced" if plan.situation.origin != "primary" else "planned"
-    kind = plan.kind if plan.kind != "refused" else usual
-    if plan.procedure == "failback" and kind in {"planned", "forced"}:
-        kind = "follow"
-    return STEPS[plan.procedure, kind]
+    return STEPS[plan.procedure, plan.usual]
 
 
 def summary(plan: Plan) -> str:

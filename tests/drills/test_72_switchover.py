@@ -46,10 +46,12 @@ def test_a_rehearsal_of_a_switchover_changes_nothing(
     try:
         uno.at_origin("CHECKPOINT")
         before = _hashes(uno)
-        assert switchover(instance, plan_only=True).title.startswith("vps_uno can move")
-        with pytest.raises(Refused, match="already served from uno"):
-            switchover(instance, to="origin", plan_only=True)
-        stack.complete("switchover/vps_uno", plan_only=True)
+        away = switchover(instance, decide="plan only")
+        assert away.title == "plan: switchover of vps_uno"
+        assert away.facts["what would be lost"] == "nothing"
+        home = switchover(instance, to="origin", decide="plan only")
+        assert "already served from uno" in home.facts["refused as things are"]
+        stack.complete("switchover/vps_uno", decide="plan only")
         assert _hashes(uno) == before
     finally:
         uno.origin.machine.run("systemctl", "start", "odoo")

@@ -1,4 +1,7 @@
-"""Whoever is on duty is told of what matters, by mail and by web hook, and of nothing else."""
+"""Whoever is on duty is told of what matters, by mail and by web hook, and of nothing else.
+
+What is told of an instance runs its check too, as this inventory wants it.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +22,7 @@ GROW = "CREATE TABLE big AS SELECT repeat(md5(n::text), 30) AS t FROM generate_s
 def told(stack: Stack, inventory_path: Path) -> Iterator[tuple[Received, Received]]:
     """Receivers that `apply` has made known, and limits that a drill can pass."""
     document = yaml.safe_load(inventory_path.read_text())
-    document["defaults"]["alarms"] = {"lag_mb": 1, "sync_minutes": 1}
+    document["defaults"]["alarms"] = {"lag_mb": 1, "sync_minutes": 1, "run_check": True}
     other = inventory_path.with_name("alarms.yaml")
     other.write_text(yaml.safe_dump(document))
     secrets = inventory_path.with_name("secrets.yaml")
@@ -32,6 +35,7 @@ def told(stack: Stack, inventory_path: Path) -> Iterator[tuple[Received, Receive
         secrets.write_text(yaml.safe_dump({**before, "notify": notify}))
         said = stack.run("--inventory", str(other), "apply")
         assert "created automation relevo: the standby lags behind" in said
+        assert "created automation relevo: check vps_dos" in said
         again = stack.run("--inventory", str(other), "apply")
         assert again.splitlines() == ["nothing to change (2 instances)"]
         yield box, hook
@@ -48,6 +52,7 @@ def test_a_standby_that_lags_is_told_once_and_shown_red_on_the_board(
     dos: Pair, stack: Stack, told: tuple[Received, Received]
 ) -> None:
     stack.complete("board/all-instances")
+    checks = stack.runs("check/vps_dos"), stack.runs("check/vps_uno")
     dos.at_recovery("SELECT pg_wal_replay_pause()")
     try:
         dos.at_origin(GROW)
@@ -55,10 +60,12 @@ def test_a_standby_that_lags_is_told_once_and_shown_red_on_the_board(
             stack.complete("board/all-instances")
         _both(told, "vps_dos", "the standby lags behind")
         assert "**RED**" in stack.artifact("board")
+        wait_until(lambda: stack.runs("check/vps_dos") > checks[0], "the check of vps_dos is run")
     finally:
         dos.at_recovery("SELECT pg_wal_replay_resume()")
         dos.at_origin("DROP TABLE big")
     assert [len(box.about("vps_dos", "lags behind")) for box in told] == [1, 1]
+    assert (stack.runs("check/vps_dos"), stack.runs("check/vps_uno")) == (checks[0] + 1, checks[1])
 
 
 def test_a_lost_slot_is_told(dos: Pair, stack: Stack, told: tuple[Received, Received]) -> None:

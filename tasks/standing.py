@@ -1,0 +1,55 @@
+"""What a cancelled run leaves: said on its own page, by the worker that has ended it.
+
+Prefect calls these hooks in the worker's process, by keyword, once the run's own process is gone:
+its lock is free by then, and what it was about to do it does no more.
+"""
+
+from prefect import Flow
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.logging.loggers import flow_run_logger
+
+from blocks.errors import RelevoError, Unreachable
+from blocks.instance import OdooInstance, Place
+from tasks import bare, service
+from tasks.look import Seen, look
+from tasks.read.plan import SILENT
+from tasks.read.standing import End, Standing
+
+LONG = "systemctl list-units --plain --no-legend --state=running \"$1\" | awk '{print $1}'"
+
+
+def say(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:
+    """Say in the log of a cancelled run how things are, and what to press next."""
+    del state
+    log = flow_run_logger(flow_run, flow)
+    instance = flow.validate_parameters(flow_run.parameters)["instance"]
+    with bare.without_server():
+        found = measure(instance, flow.name)
+    log.warning("%s\nHINT: %s", found.said(), found.hint())
+
+
+def measure(instance: OdooInstance, procedure: str) -> Standing:
+    """Ask both ends; of one that cannot be asked, say why."""
+    origin, recovery = instance.origin, instance.recovery
+    ends, going_on = [], []
+    for place in (origin, recovery):
+        try:
+            ends.append(_end(place, look(place)))
+            going_on += [f"{unit} on {place}" for unit in _long(instance, place)]
+        except Unreachable:
+            ends.append(End(str(place), SILENT, place.odoo.unit))
+        except RelevoError as error:
+            ends.append(End(str(place), f"not known: {error.message}", place.odoo.unit))
+    return Standing(instance.name, procedure, ends[0], ends[1], tuple(going_on))
+
+
+def _end(place: Place, seen: Seen) -> End:
+    runs = service.is_active(place.host.shell(), place.odoo.unit)
+    return End(str(place), str(seen), place.odoo.unit, odoo_runs=runs)
+
+
+def _long(instance: OdooInstance, place: Place) -> list[str]:
+    """The long commands of this instance that outlive the run which began them."""
+    pattern = f"relevo-{instance.name}-*"
+    said = place.host.shell().run(("sh", "-c", LONG, "long", pattern), check=False).stdout
+    return said.split()
