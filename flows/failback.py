@@ -20,6 +20,7 @@ from tasks import (
     replication,
     schedules,
     service,
+    synchronous,
 )
 from tasks.decision import Decide
 from tasks.report import Report, publish
@@ -130,6 +131,7 @@ def settle(instance: OdooInstance) -> None:
     rejoin.rejoin(instance, recovery, origin)
     cluster.follow_at_boot(recovery)
     replication.drop_slot(instance, recovery)
+    synchronous.prove_again(instance)
     forensics.purge(instance, origin)
     record.close(instance)
     schedules.resume(instance)

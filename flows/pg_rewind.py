@@ -3,7 +3,7 @@
 from prefect import flow
 
 from blocks.instance import OdooInstance
-from tasks import fence, former, lock, rejoin, replication, resurrection
+from tasks import fence, former, lock, rejoin, replication, resurrection, synchronous
 
 
 @flow(name="pg_rewind", flow_run_name="rejoin {instance.origin} to {instance.recovery}")
@@ -25,6 +25,7 @@ def bring_back(instance: OdooInstance, *, reclone: bool) -> None:
     former.require_serving(recovery)
     resurrection.tell_held(instance)
     fence.hold_former(instance, origin)
+    synchronous.rest_while_following(instance)
     replication.write_pgpass(instance, origin, recovery)
     replication.prove_login(instance, origin, recovery)
 

@@ -4,7 +4,16 @@ from prefect import flow
 
 from blocks.instance import OdooInstance
 from flows import basebackup, build_service, configure_ssh, rsync_filestore, setup_primary
-from tasks import follower, lock, parity, preflight, receipts, resurrection, schedules
+from tasks import (
+    follower,
+    lock,
+    parity,
+    preflight,
+    receipts,
+    resurrection,
+    schedules,
+    synchronous,
+)
 
 
 @flow(name="replicate", flow_run_name="replicate {instance.name} to {instance.recovery}")
@@ -26,6 +35,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
         build_service.build(instance)
         watch_over(instance)
         follower.start(instance)
+        synchronous.apply(instance)
 
         schedules.resume(instance)
         parity.require(instance)

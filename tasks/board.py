@@ -111,6 +111,7 @@ def _measure(instance: OdooInstance) -> Measured:
         wrong=tuple(found.wrong),
         remarks=tuple(found.remarks),
         lags=_history(instance, behind),
+        synchronous=_synchronous(instance, found) if leads else None,
         left_word=any(record.read(instance.recovery, instance, name) for name in LEFT_WORD),
     )
 
@@ -119,6 +120,12 @@ def _probe(instance: OdooInstance, recovery: Seen) -> readiness.Found:
     if recovery.is_primary:
         return readiness.Found(wrong=["the recovery host serves"])
     return readiness.probe(instance)
+
+
+def _synchronous(instance: OdooInstance, found: readiness.Found) -> bool | None:
+    if instance.replication.synchronous == "off":
+        return None
+    return readiness.COMMITS not in found.failed
 
 
 def _busy(shell: Shell, instance: OdooInstance) -> str:

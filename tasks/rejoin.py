@@ -191,7 +191,8 @@ def clone(instance: OdooInstance, node: Place, leader: Place) -> None:
     if not _job_runs(shell, name):
         files.remove_tree(shell, beside)
         files.make_directory(shell, beside, owner="postgres:postgres", mode="700")
-    conninfo = replication.stream_conninfo(instance, node, leader)
+    # A base backup that bore the standby's name would confirm commits, and keep none if it failed.
+    conninfo = replication.stream_conninfo(instance, node, leader, name=f"{instance.name}_clone")
     command = postgres.base_backup(
         node.cluster, directory=beside, conninfo=conninfo, slot=instance.name
     )

@@ -82,15 +82,18 @@ def write_pgpass(instance: OdooInstance, place: Place, peer: Place) -> None:
     )
 
 
-def stream_conninfo(instance: OdooInstance, node: Place, leader: Place) -> str:
-    """How a node reaches its leader to stream; the password stands in .pgpass."""
+def stream_conninfo(instance: OdooInstance, node: Place, leader: Place, *, name: str = "") -> str:
+    """How a node reaches its leader to stream; the password stands in .pgpass.
+
+    Under the instance's own name commits may wait for it: only a standby may bear it.
+    """
     passfile = files.home(node.host.shell(), "postgres") / ".pgpass"
     return conninfo.primary(
         host=leader.host.peer_address,
         port=leader.cluster.port,
         user=instance.replication.user,
         passfile=str(passfile),
-        name=instance.name,
+        name=name or instance.name,
         tls=certificate.options(instance, node, leader),
     )
 
