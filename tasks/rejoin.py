@@ -272,7 +272,8 @@ def _follow(instance: OdooInstance, node: Place, leader: Place) -> None:
         path = seen.directory / "postgresql.auto.conf"
         own = str(kept["text"]) if kept else files.read(shell, path)
         conninfo = replication.stream_conninfo(instance, node, leader)
-        text = auto_conf.follow(own, conninfo=conninfo, slot=instance.name)
+        waits = node.kind == "origin"
+        text = auto_conf.follow(own, conninfo=conninfo, slot=instance.name, waits=waits)
         owner = {"owner": "postgres:postgres", "mode": "600"}
         files.install(shell, path, text, **owner)
         files.install(shell, seen.directory / "standby.signal", "", **owner)
