@@ -20,16 +20,16 @@ OURS = (
 def follow(text: str, *, conninfo: str, slot: str, waits: bool = True) -> str:
     r"""Follow this leader through this slot; keep what ALTER SYSTEM had set besides.
 
-        One that does not wait for standbys of its own must not inherit their names from its leader:
-        promoted, it would let every commit wait for nobody.
+    One that does not wait for standbys of its own must not inherit their names from its leader:
+    promoted, it would let every commit wait for nobody.
 
-        >>> own = "work_mem = '8MB'\nprimary_slot_name = 'old'\n"
-        >>> print(follow(own, conninfo="host='a'", slot="s"))
-        work_mem = '8MB'
-        primary_conninfo = 'host=''a'''
-        primary_slot_name = 's'
-        <BLANKLINE>
-        >>> names = "synchronous_standby_names = 'x'\n"
+    >>> own = "work_mem = '8MB'\nprimary_slot_name = 'old'\n"
+    >>> print(follow(own, conninfo="host='a'", slot="s"))
+    work_mem = '8MB'
+    primary_conninfo = 'host=''a'''
+    primary_slot_name = 's'
+    <BLANKLINE>
+    >>> names = "synchronous_standby_names = 'x'\n"
     >>> names in follow(names, conninfo="", slot="")
     True
     >>> names in follow(names, conninfo="", slot="", waits=False)
