@@ -26,6 +26,7 @@ from tasks import (
     readiness,
     record,
     schedules,
+    synchronous,
     telling,
 )  # fmt: skip
 from tasks.look import Seen, look, try_look
@@ -70,8 +71,17 @@ def _judge(instance: OdooInstance) -> Judged:
         try:
             seen = _measure(instance)
         except RelevoError as error:
-            seen = Measured(instance.name, _now(), wrong=(error.message,))
+            seen = _away(instance, error.message)
     return (seen, *verdict(seen, limits(instance)))
+
+
+def _away(instance: OdooInstance, why: str) -> Measured:
+    """Without the recovery host there is one thing that the origin knows: how its commits stand."""
+    try:
+        synchronous.at_origin(instance)
+    except RelevoError as error:
+        return Measured(instance.name, _now(), wrong=(why, error.message))
+    return Measured(instance.name, _now(), wrong=(why,))
 
 
 def _now() -> float:

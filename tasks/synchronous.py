@@ -223,10 +223,19 @@ def heard(instance: OdooInstance) -> Heard:
 
 
 def measure(instance: OdooInstance) -> str:
-    """Say how the origin stands; raise when commits do not wait, or stand still."""
-    wanted = instance.replication.synchronous
+    """Say how both ends stand; raise when commits do not wait, or stand still."""
+    said = at_origin(instance)
     _require_no_names(instance, instance.recovery)
-    if wanted == "off":
+    wanted = instance.replication.synchronous
+    word = None if wanted == "off" else heard(instance).word
+    if wanted != "off" and (word is None or (word.waits, word.policy) != (True, wanted)):
+        raise RelevoError(f"{instance.recovery} has not been told that commits wait for it")
+    return said
+
+
+def at_origin(instance: OdooInstance) -> str:
+    """What the origin itself says, also while the recovery host is away."""
+    if instance.replication.synchronous == "off":
         return "off"
     shell, origin = instance.origin.host.shell(), instance.origin
     state = json.loads(files.read(shell, state_path(instance)) or "{}")
@@ -236,9 +245,6 @@ def measure(instance: OdooInstance) -> str:
         raise RelevoError(f"{said}; the policy is: {policy}", hint=WEAKER)
     if shell.run(("systemctl", "is-active", unit(instance)), check=False).stdout != "active\n":
         raise RelevoError(f"{unit(instance)} does not run on {origin}, and nobody keeps the policy")
-    word = heard(instance).word
-    if word is None or (word.waits, word.policy) != (True, wanted):
-        raise RelevoError(f"{instance.recovery} has not been told that commits wait for it")
     return f"{policy}; {said}"
 
 
