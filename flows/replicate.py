@@ -35,9 +35,9 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
         build_service.build(instance)
         watch_over(instance)
         follower.start(instance)
-        synchronous.apply(instance)
 
         schedules.resume(instance)
+        synchronous.apply(instance)
         parity.require(instance)
 
 

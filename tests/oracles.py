@@ -82,6 +82,9 @@ def no_strangers(pair: Pair) -> None:
         lambda: set(_lines(origin, f"ls /var/lib/relevo/{pair.name}")) == at_origin,
         "nothing but receipts is kept at the origin",
     )
+    if pair.synchronous:
+        state = f"grep -q '\"synchronous\"' /var/lib/relevo/{pair.name}/synchronous.json"
+        origin.wait_until_succeeds("sh", "-c", state, timeout_seconds=200)
     names = f'FIRST 1 ("{pair.name}")' if pair.synchronous else ""
     assert pair.at_origin("SHOW synchronous_standby_names") == names
     assert pair.at_recovery("SHOW synchronous_standby_names") == "", "it waits for nobody"
