@@ -104,7 +104,7 @@ def measure_exposure(instance: OdooInstance, *, lossless: bool) -> Exposure:
         received=has,
         known_lag=max(0, told - has),
         samples=_samples(instance),
-        word=synchronous.heard(instance).holds if asked else None,
+        word=synchronous.holding(instance) if asked else None,
     )
 
 

@@ -5,6 +5,7 @@ asked and taken away. What it says about itself stands in a comment on the role 
 the recovery host reads from its own copy: see tasks/programs/synchronous.py.
 """
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -24,10 +25,12 @@ from tasks.wait import until
 
 BEGIN_SECONDS = 20
 CHECKPOINT_SECONDS = 120
+REPLAY_SECONDS = 10
 # The newest timeline that a standby has ever followed: it keeps a file of each one's history.
 HEARD = """
 SELECT coalesce(shobj_description(r.oid, 'pg_authid'), '') AS word,
     coalesce(pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn(), false) AS replayed,
+    coalesce(pg_last_wal_replay_lsn() < pg_last_wal_receive_lsn(), false) AS behind,
     (SELECT coalesce(max(('x' || left(name, 8))::bit(32)::int), 1) FROM pg_ls_waldir()
         WHERE name ~ '^[0-9A-F]{{8}}[.]history$') AS timeline
 FROM pg_roles AS r WHERE r.rolname = '{role}'
@@ -44,6 +47,7 @@ class Heard:
 
     word: Word | None = None
     holds: Word | None = None
+    behind: bool = False
 
 
 def unit(instance: OdooInstance) -> str:
@@ -219,7 +223,22 @@ def heard(instance: OdooInstance) -> Heard:
     if word is not None and word.timeline < timeline:
         word = None
     replayed = bool(rows[0]["replayed"])
-    return Heard(word, reading.holding(said, timeline=timeline, replayed=replayed))
+    holds = reading.holding(said, timeline=timeline, replayed=replayed)
+    return Heard(word, holds, behind=bool(rows[0]["behind"]))
+
+
+def holding(instance: OdooInstance) -> Word | None:
+    """What holds of the commits that are not here, once all that is here has been replayed.
+
+    A promotion waits for that as well.
+    """
+    with contextlib.suppress(CommandFailed):
+        until(
+            lambda: not heard(instance).behind,
+            what="the rest is replayed",
+            timeout_seconds=REPLAY_SECONDS,
+        )
+    return heard(instance).holds
 
 
 def measure(instance: OdooInstance) -> str:

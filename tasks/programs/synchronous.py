@@ -251,8 +251,7 @@ class Keeper:
             return False
         self.conf.unlink(missing_ok=True)
         self.changed_at, self.tried_at, self.steady_since = now, -RETRY_SECONDS, now
-        self.reload("commits go on without the recovery host: " + why)
-        return True
+        return self.reload("commits go on without the recovery host: " + why)
 
     def rest(self, now: float) -> None:
         """As a standby, wait for nobody: it may be promoted, and nobody will follow it then."""
@@ -264,9 +263,9 @@ class Keeper:
             self.reload("a standby waits for nobody, also when it is promoted")
         self.keep("standby", time.time(), "")
 
-    def reload(self, why: str) -> None:
+    def reload(self, why: str) -> bool:
         say(why)
-        self.session.ask("SELECT pg_reload_conf()")
+        return self.session.ask("SELECT pg_reload_conf()") is not None
 
     def repeat(self, seen: Facts, word: Facts, now: float) -> None:
         """Say again up to when all is there: the recovery host adds the seconds of the policy."""
@@ -318,6 +317,7 @@ class Keeper:
             return 1
         self.measure(seen, time.monotonic())
         if not self.let_go(seen, time.monotonic(), "somebody says so"):
+            say("this has not worked: run it again")
             return 1
         say(
             "what is committed from now on is lost if the recovery host takes over before it "
