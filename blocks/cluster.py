@@ -57,7 +57,8 @@ class Cluster(BaseModel):
         """Run statements as the superuser; they travel by standard input, never in argv."""
         argv = (
             "env", f"PGDATABASE={database}", "PGCONNECT_TIMEOUT=10",
-            "PGOPTIONS=-c log_statement=none",
+            # Relevo's own statements wait for no standby: they are run while one is away, too.
+            "PGOPTIONS=-c log_statement=none -c synchronous_commit=local",
             # Debian's own psql is a script that looks for this program, for 50 ms a question.
             str(self.bin_dir / "psql"), "-p", str(self.port), "-XqAt", "-v", "ON_ERROR_STOP=1",
         )  # fmt: skip

@@ -1,10 +1,10 @@
 """An instance: one Odoo server and its replica, the argument of nearly every flow."""
 
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Annotated, Literal
 
 from prefect.blocks.core import Block
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from blocks.cluster import Cluster
 from blocks.host import Host
@@ -26,6 +26,20 @@ class Place(BaseModel):
         return self.host.name
 
 
+def _policy(value: object) -> object:
+    """YAML reads off as false, and on as true.
+
+    >>> _policy(False), _policy("wait")
+    ('off', 'wait')
+    """
+    if value is True:
+        raise ValueError("wants to know what happens without the recovery host: wait, or go_on")
+    return "off" if value is False else value
+
+
+Synchronous = Annotated[Literal["off", "wait", "go_on"], BeforeValidator(_policy)]
+
+
 class Replication(BaseModel):
     """The two roles that replicate, and how much WAL is kept for them."""
 
@@ -41,6 +55,14 @@ class Replication(BaseModel):
     )
     quarantine_days: int = Field(
         default=90, ge=1, description="Days that a diverged data directory is kept."
+    )
+    synchronous: Synchronous = Field(
+        default="off",
+        description="Whether a commit at the origin waits until the recovery host has it. While "
+        "that one is away: wait, for as long as it takes; or go_on without it, after some seconds.",
+    )
+    go_on_seconds: int = Field(
+        default=30, ge=5, le=3600, description="The seconds of the policy go_on."
     )
 
 

@@ -22,6 +22,7 @@ from blocks.instance import (
     Place,
     Replication,
     Schedules,
+    Synchronous,
 )
 from blocks.names import (
     AbsolutePath,
@@ -103,6 +104,8 @@ class ReplicationEntry(Entry):
     wal_keep_mb: int = Field(default=1024, ge=64)
     slot_cap_mb: int = Field(default=16384, ge=128)
     quarantine_days: int = Field(default=90, ge=1)
+    synchronous: Synchronous = "off"
+    go_on_seconds: int = Field(default=30, ge=5, le=3600)
 
 
 class DnsEntry(Entry):

@@ -21,6 +21,7 @@ from tasks import (
     schedules,
     service,
     standing,
+    synchronous,
 )
 from tasks.decision import WAIT_MINUTES, Decide, Minutes
 from tasks.report import Report, publish
@@ -138,6 +139,7 @@ def settle(instance: OdooInstance) -> None:
     rejoin.rejoin(instance, recovery, origin)
     cluster.follow_at_boot(recovery)
     replication.drop_slot(instance, recovery)
+    synchronous.prove_again(instance)
     forensics.purge(instance, origin)
     schedules.resume(instance)
     record.close(instance)  # last: until then this procedure can be run again to its end

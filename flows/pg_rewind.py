@@ -3,7 +3,16 @@
 from prefect import flow
 
 from blocks.instance import OdooInstance
-from tasks import fence, former, lock, rejoin, replication, resurrection, standing
+from tasks import (
+    fence,
+    former,
+    lock,
+    rejoin,
+    replication,
+    resurrection,
+    standing,
+    synchronous,
+)
 
 
 @flow(name="pg_rewind", flow_run_name="rejoin {instance.origin} to {instance.recovery}",
@@ -26,6 +35,7 @@ def bring_back(instance: OdooInstance, *, reclone: bool) -> None:
     former.require_serving(recovery)
     resurrection.tell_held(instance)
     fence.hold_former(instance, origin)
+    synchronous.rest_while_following(instance)
     replication.write_pgpass(instance, origin, recovery)
     replication.prove_login(instance, origin, recovery)
 

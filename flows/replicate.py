@@ -13,6 +13,7 @@ from tasks import (
     resurrection,
     schedules,
     standing,
+    synchronous,
 )
 
 
@@ -38,6 +39,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
         follower.start(instance)
 
         schedules.resume(instance)
+        synchronous.apply(instance)
         parity.require(instance)
 
 

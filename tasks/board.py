@@ -27,6 +27,7 @@ from tasks import (
     readiness,
     record,
     schedules,
+    synchronous,
     telling,
 )  # fmt: skip
 from tasks.look import Seen, look, try_look
@@ -74,8 +75,17 @@ def _judge(instance: OdooInstance, *, idle: bool) -> Judged:
         try:
             seen = replace(_measure(instance), idle=idle)
         except RelevoError as error:
-            seen = Measured(instance.name, _now(), wrong=(error.message,))
+            seen = _away(instance, error.message)
     return (seen, *verdict(seen, limits(instance)))
+
+
+def _away(instance: OdooInstance, why: str) -> Measured:
+    """Without the recovery host there is one thing that the origin knows: how its commits stand."""
+    try:
+        synchronous.at_origin(instance)
+    except RelevoError as error:
+        return Measured(instance.name, _now(), wrong=(why, error.message))
+    return Measured(instance.name, _now(), wrong=(why,))
 
 
 def _now() -> float:
@@ -116,6 +126,7 @@ def _measure(instance: OdooInstance) -> Measured:
         wrong=tuple(found.wrong),
         remarks=tuple(found.remarks),
         lags=_history(instance, behind),
+        synchronous=_synchronous(instance, found) if leads else None,
         left_word=any(record.read(instance.recovery, instance, name) for name in LEFT_WORD),
     )
 
@@ -124,6 +135,12 @@ def _probe(instance: OdooInstance, recovery: Seen) -> readiness.Found:
     if recovery.is_primary:
         return readiness.Found(wrong=["the recovery host serves"])
     return readiness.probe(instance)
+
+
+def _synchronous(instance: OdooInstance, found: readiness.Found) -> bool | None:
+    if instance.replication.synchronous == "off":
+        return None
+    return readiness.COMMITS not in found.failed
 
 
 def _busy(shell: Shell, instance: OdooInstance) -> str:

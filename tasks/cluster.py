@@ -276,6 +276,10 @@ def promote(place: Place) -> None:
 @step("checkpoint {place}")
 def checkpoint(place: Place) -> None:
     """Write the new timeline into the control file, which a later pg_rewind reads."""
+    checkpoint_now(place)
+
+
+def checkpoint_now(place: Place) -> None:
     place.cluster.execute(place.host.shell(), "CHECKPOINT", timeout_seconds=600)
 
 

@@ -22,6 +22,7 @@ FACES = {
     SERVED: "another place serves the customers",
     "lag": "the standby lags behind",
     "slot-lost": "the replication slot is lost",
+    "not-synchronous": "commits do not wait for the recovery host",
     "filestore-refused": "a copy of files was refused",
     "origin-returned": "the origin answers again after a failover",
 }

@@ -5,7 +5,7 @@ from typing import Literal
 
 from blocks.errors import CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance, Place
-from tasks import files, receipts, record, service
+from tasks import files, receipts, record, service, synchronous
 from tasks.look import RECEIVED, Seen, look, try_look
 from tasks.policy import log, step
 from tasks.read.exposure import Exposure, Sample, kept
@@ -97,12 +97,14 @@ def measure_exposure(instance: OdooInstance, *, lossless: bool) -> Exposure:
     row = rows[0]
     has = Lsn.parse(str(row["received"] or "0/0"))
     told = Lsn.parse(str(row["sent"])) if row["sent"] else has
+    asked = instance.replication.synchronous != "off"
     return Exposure.estimate(
         now=float(row["now"] or 0),
         last_commit=float(row["commit"]) if row["commit"] else None,
         received=has,
         known_lag=max(0, told - has),
         samples=_samples(instance),
+        word=synchronous.holding(instance) if asked else None,
     )
 
 

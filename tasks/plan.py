@@ -7,13 +7,24 @@ from pathlib import PurePosixPath
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
-from tasks import fence, files, filestore, guard, handover, record, rejoin, replication
+from tasks import (
+    fence,
+    files,
+    filestore,
+    guard,
+    handover,
+    record,
+    rejoin,
+    replication,
+    synchronous,
+)
 from tasks.argv import postgres
 from tasks.look import Seen, look, received, try_look
 from tasks.policy import log, step
 from tasks.read.exposure import Exposure
 from tasks.read.lsn import Lsn
 from tasks.read.plan import SILENT, Plan, Procedure, Situation
+from tasks.read.synchronous import Word
 
 
 @step("draw up the {procedure} of {instance.name}")
@@ -49,6 +60,7 @@ def _failover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Si
         documents=_documents(instance, recovery),
         last_drill=last_drill(instance),
         predicted_seconds=predicted_seconds(instance),
+        word=_word(instance, recovery),
         refusals=tuple(refusals),
     )
 
@@ -147,6 +159,13 @@ def _streams(instance: OdooInstance, *, back: bool = False) -> bool:
     except RelevoError as error:
         log().warning("the stream of %s cannot be seen: %s", instance.name, error.message)
         return False
+
+
+def _word(instance: OdooInstance, recovery: Seen) -> Word | None:
+    """What the origin last said of its commits; it needs not be asked."""
+    if instance.replication.synchronous == "off" or not recovery.is_standby:
+        return None
+    return synchronous.heard(instance).word
 
 
 def _exposure(instance: OdooInstance, recovery: Seen) -> Exposure:

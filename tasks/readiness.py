@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
-from tasks import filestore, guard, parity, receipts, replication, resurrection
+from tasks import filestore, guard, parity, receipts, replication, resurrection, synchronous
 from tasks.look import look, try_look
 from tasks.policy import step
 from tasks.read import parity as judge
@@ -14,6 +14,7 @@ from tasks.read.lsn import Lsn
 from tasks.read.verdict import sentence
 
 LEAST_FREE = 0.1
+COMMITS = "commits wait"
 # What a probe says; of several sentences, all but the first are remarks.
 Said: TypeAlias = "str | list[str]"
 
@@ -25,6 +26,7 @@ class Found:
     facts: dict[str, str] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    failed: set[str] = field(default_factory=set)
 
 
 @step("measure {instance.name}")
@@ -41,6 +43,7 @@ def probe(instance: OdooInstance) -> Found:
         except RelevoError as error:
             found.facts[name] = f"**{error.message}**"
             found.wrong.append(error.message)
+            found.failed.add(name)
         else:
             found.facts[name] = "; ".join(said) if isinstance(said, list) else said
             found.remarks += said[1:] if isinstance(said, list) else []
@@ -153,6 +156,7 @@ PROBES: dict[str, Callable[[OdooInstance], Said]] = {
     "roles": _roles,
     "stream": _stream,
     "slot": _slot,
+    COMMITS: synchronous.measure,
     "guard": _guard,
     "receipts": _receipts,
     "parity": _parity,

@@ -205,7 +205,8 @@ def clone(instance: OdooInstance, node: Place, leader: Place) -> None:
     if not _job_runs(shell, name):
         files.remove_tree(shell, beside)
         files.make_directory(shell, beside, owner="postgres:postgres", mode="700")
-    conninfo = replication.stream_conninfo(instance, node, leader)
+    # A base backup that bore the standby's name would confirm commits, and keep none if it failed.
+    conninfo = replication.stream_conninfo(instance, node, leader, name=f"{instance.name}_clone")
     command = postgres.base_backup(
         node.cluster, directory=beside, conninfo=conninfo, slot=instance.name
     )
@@ -285,7 +286,8 @@ def _follow(instance: OdooInstance, node: Place, leader: Place) -> None:
         path = seen.directory / "postgresql.auto.conf"
         own = str(kept["text"]) if kept else files.read(shell, path)
         conninfo = replication.stream_conninfo(instance, node, leader)
-        text = auto_conf.follow(own, conninfo=conninfo, slot=instance.name)
+        waits = node.kind == "origin"
+        text = auto_conf.follow(own, conninfo=conninfo, slot=instance.name, waits=waits)
         owner = {"owner": "postgres:postgres", "mode": "600"}
         files.install(shell, path, text, **owner)
         files.install(shell, seen.directory / "standby.signal", "", **owner)

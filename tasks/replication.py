@@ -15,11 +15,8 @@ from tasks.wait import until
 
 STREAM_SECONDS = 120
 RECEIVE_SECONDS = 20
-# A record that is flushed at once, by a commit that waits for no standby.
-MARK = """
-SET synchronous_commit = local;
-SELECT pg_create_restore_point('relevo') FROM txid_current();
-"""
+# A record that is flushed at once, for it is committed.
+MARK = "SELECT pg_create_restore_point('relevo') FROM txid_current()"
 # What pg_rewind may call on a running source (PostgreSQL manual, pg_rewind, Notes). The grants
 # hold in the database in which they are given, and only there.
 REWIND_FUNCTIONS = (
@@ -89,15 +86,18 @@ def write_pgpass(instance: OdooInstance, place: Place, peer: Place) -> None:
     )
 
 
-def stream_conninfo(instance: OdooInstance, node: Place, leader: Place) -> str:
-    """How a node reaches its leader to stream; the password stands in .pgpass."""
+def stream_conninfo(instance: OdooInstance, node: Place, leader: Place, *, name: str = "") -> str:
+    """How a node reaches its leader to stream; the password stands in .pgpass.
+
+    Under the instance's own name commits may wait for it: only a standby may bear it.
+    """
     passfile = files.home(node.host.shell(), "postgres") / ".pgpass"
     return conninfo.primary(
         host=leader.host.peer_address,
         port=leader.cluster.port,
         user=instance.replication.user,
         passfile=str(passfile),
-        name=instance.name,
+        name=name or instance.name,
         tls=certificate.options(instance, node, leader),
     )
 

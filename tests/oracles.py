@@ -26,8 +26,12 @@ done
 class Pair:
     """An instance of the lab with both of its ends."""
 
-    def __init__(self, lab: Lab, name: str, origin: Origin, port: int, http_port: int) -> None:
+    def __init__(
+        self, lab: Lab, name: str, origin: Origin, port: int, http_port: int,
+        *, synchronous: bool = False,
+    ) -> None:  # fmt: skip
         self.lab, self.name, self.origin = lab, name, origin
+        self.synchronous = synchronous
         self.port, self.http_port = port, http_port
 
     @property
@@ -73,10 +77,17 @@ def no_strangers(pair: Pair) -> None:
     receipts = {"receipts", "right.json"}
     records = {"identity.json", "link.json", "notes", "by-hand", "asked", *receipts}
     assert set(_lines(recovery, f"ls /var/lib/relevo/{pair.name}")) <= records
+    at_origin = receipts | ({"synchronous.json"} if pair.synchronous else set())
     wait_until(
-        lambda: set(_lines(origin, f"ls /var/lib/relevo/{pair.name}")) == receipts,
+        lambda: set(_lines(origin, f"ls /var/lib/relevo/{pair.name}")) == at_origin,
         "nothing but receipts is kept at the origin",
     )
+    if pair.synchronous:
+        state = f"grep -q '\"synchronous\"' /var/lib/relevo/{pair.name}/synchronous.json"
+        origin.wait_until_succeeds("sh", "-c", state, timeout_seconds=200)
+    names = f'FIRST 1 ("{pair.name}")' if pair.synchronous else ""
+    assert pair.at_origin("SHOW synchronous_standby_names") == names
+    assert pair.at_recovery("SHOW synchronous_standby_names") == "", "it waits for nobody"
     same = f"cd /var/lib/relevo/{pair.name} && sha256sum right.json receipts/*"
     assert _lines(origin, same) == _lines(recovery, same), "both hosts keep the same receipts"
     assert _lines(origin, f"ls /run/relevo/{pair.name}.writable 2>/dev/null || true") == []
@@ -91,7 +102,8 @@ def no_strangers(pair: Pair) -> None:
         lambda: not [u for u in _lines(recovery, transient) if pair.name in u],
         "no long command is left (but for a scheduled copy that ends by itself)",
     )
-    assert _lines(origin, transient) == [f"relevo-guard-{pair.name}.service"]
+    ours = ["guard", *(["synchronous"] if pair.synchronous else [])]
+    assert _lines(origin, transient) == [f"relevo-{each}-{pair.name}.service" for each in ours]
 
 
 def _lines(machine: Machine, command: str) -> list[str]:

@@ -45,6 +45,7 @@ class Measured:
     remarks: tuple[str, ...] = ()
     lags: tuple[int, ...] = ()
     left_word: bool = False
+    synchronous: bool | None = None
     idle: bool = False
 
     @property
@@ -76,6 +77,8 @@ def alarms(seen: Measured, limits: Limits) -> dict[str, str]:
     found = {}
     if seen.slot == "lost":
         found["slot-lost"] = f"{seen.instance}: the replication slot is lost; run replicate"
+    if seen.synchronous is False:
+        found["not-synchronous"] = f"{seen.instance}: commits do not wait for the recovery host"
     bytes_behind, seconds = seen.lag_bytes or 0, seen.lag_seconds or 0.0
     if bytes_behind > limits.lag_bytes or (bytes_behind and seconds > limits.lag_seconds):
         found["lag"] = f"{seen.instance}: {bytes_behind} bytes and {seconds:.0f} s behind"

@@ -2,9 +2,10 @@
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from tasks.read.lsn import Lsn
+from tasks.read.synchronous import Word
 
 LEAST_SPAN_SECONDS = 10.0
 
@@ -25,6 +26,7 @@ class Exposure:
     seconds: float | None
     about_bytes: int | None
     last_commit: str
+    synchronous: Literal["", "wait", "go_on"] = ""
 
     @classmethod
     def none(cls) -> "Exposure":
@@ -39,6 +41,7 @@ class Exposure:
         received: Lsn,
         known_lag: int,
         samples: list[Sample],
+        word: Word | None = None,
     ) -> "Exposure":
         """Bound the loss in time, and estimate it in bytes from the origin's usual rate.
 
@@ -46,9 +49,16 @@ class Exposure:
         was sampled is all here if we received as much, also when nothing was committed since.
         The bytes are what the origin had said it had and we lack, and its usual rate, which one
         busy minute can belie; where no rate was seen they are not known.
+
+        Where commits waited for us, nothing is lost that the origin acknowledged: under the policy
+        wait it never goes on alone, under go_on not before the seconds of the policy are over,
+        counted from a time of which it knew that we had everything.
         """
+        if word and word.policy == "wait":
+            return cls(lossless=False, seconds=0, about_bytes=0, last_commit="", synchronous="wait")
         whole = [sample.at for sample in samples if sample.written <= received]
         known = [*whole, *([last_commit] if last_commit is not None else [])]
+        known += [word.covered + word.seconds] if word else []
         last_commit = max(known, default=None)
         seconds = max(0.0, now - last_commit) if last_commit is not None else None
         usual, about = rate(samples), None
@@ -60,6 +70,7 @@ class Exposure:
             seconds=seconds,
             about_bytes=about,
             last_commit=at.isoformat(timespec="milliseconds") if at else "",
+            synchronous=word.policy if word else "",
         )
 
     @classmethod
@@ -83,13 +94,25 @@ class Exposure:
         an unknown number of commits, an unknown amount of WAL
         >>> print(Exposure.none())
         nothing
+        >>> print(Exposure(False, 0, 0, "", "wait"))
+        nothing: every commit that was acknowledged had waited for this host
+        >>> print(Exposure(False, 9.5, 42, "03Z", "go_on"))  # doctest: +NORMALIZE_WHITESPACE
+        nothing acknowledged before 03Z, for until then commits waited for this host;
+        at most the commits of the last 9.5 s (after 03Z), about 42 bytes of WAL at its usual rate
         """
         if self.lossless:
             return "nothing"
+        if self.synchronous == "wait":
+            return "nothing: every commit that was acknowledged had waited for this host"
         if self.seconds is None:
             return f"an unknown number of commits, {self.size}"
+        waited = (
+            f"nothing acknowledged before {self.last_commit}, for until then commits waited for "
+            "this host; "
+        )
         return (
-            f"at most the commits of the last {self.seconds:.1f} s (after {self.last_commit}), "
+            (waited if self.synchronous else "")
+            + f"at most the commits of the last {self.seconds:.1f} s (after {self.last_commit}), "
             f"{self.size}"
         )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tasks.read.exposure import Exposure
+from tasks.read.synchronous import Word
 
 Procedure = Literal["failover", "failback", "switchover", "switchover home"]
 Kind = Literal["planned", "forced", "follow", "rewind", "reclone", "refused"]
@@ -25,6 +26,7 @@ class Situation:
     documents: int | None = None
     last_drill: str = ""
     predicted_seconds: float | None = None
+    word: Word | None = None
     way: str = ""
     why: str = ""
     refusals: tuple[str, ...] = ()

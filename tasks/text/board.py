@@ -65,6 +65,8 @@ def _cells(row: Judged, links: dict[str, str]) -> list[str]:
     lag = size(seen.lag_bytes)
     if seen.lag_seconds:
         lag += f", {seen.lag_seconds:.1f} s"
+    if seen.synchronous:
+        lag += ", commits wait"
     return [
         f"[{name}]({links[name]})" if name in links else name,
         SHOWN[colour],
@@ -98,6 +100,10 @@ def nagios(rows: Sequence[Judged]) -> tuple[int, str]:
     return code, f"{word} - {' / '.join(said) or f'{len(rows)} instances are ready'}"
 
 
+def _figure(value: bool | None) -> int | None:  # noqa: FBT001  # a measured value
+    return None if value is None else int(value)
+
+
 def metrics(rows: Sequence[Judged]) -> str:
     """What node_exporter's textfile collector reads.
 
@@ -116,6 +122,7 @@ def metrics(rows: Sequence[Judged]) -> str:
         ("ready", [2 - NAGIOS[colour][0] for _, colour, _ in rows]),
         ("measured_timestamp_seconds", [seen.at for seen, _, _ in rows]),
         ("streaming", [int(seen.streaming) for seen, _, _ in rows]),
+        ("synchronous", [_figure(seen.synchronous) for seen, _, _ in rows]),
         ("lag_bytes", [seen.lag_bytes for seen, _, _ in rows]),
         ("lag_seconds", [seen.lag_seconds for seen, _, _ in rows]),
         ("slot_kept_bytes", [seen.kept_bytes for seen, _, _ in rows]),

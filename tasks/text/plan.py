@@ -1,6 +1,7 @@
 """A plan in words: short for whoever has to say yes, whole for whoever works by hand."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from tasks.read.exposure import Exposure
 from tasks.read.plan import Plan
@@ -12,6 +13,16 @@ WORDS: dict[str, tuple[str, str]] = {
     "origin": ("{origin} (origin)", "{origin} (origen)"),
     "recovery": ("{recovery} (recovery)", "{recovery} (respaldo)"),
     "loses": ("what would be lost", "qué se perdería"),
+    "waits": ("commits wait for {recovery}", "los commits esperan a {recovery}"),
+    "waits_wait": ("always, since {since}", "siempre, desde {since}"),
+    "waits_go_on": (
+        "since {since}; after {seconds:.0f} s without it they go on",
+        "desde {since}; tras {seconds:.0f} s sin él siguen sin esperar",
+    ),
+    "waits_no": (
+        "no: {origin} commits alone since {since}",
+        "no: {origin} confirma sin esperar desde {since}",
+    ),
     "lag": ("behind the origin", "retraso respecto al origen"),
     "documents": ("documents whose file is missing", "documentos cuyo fichero falta"),
     "drill": ("last drill", "último simulacro"),
@@ -25,6 +36,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "then": ("If that is mended, the procedure is", "Cuando se arregle, el procedimiento es"),
     "you": ("you", "usted"),
     "lossless": ("nothing", "nada"),
+    "waited": (
+        "nothing: every commit that was acknowledged had waited for this host",
+        "nada: todo commit confirmado había esperado al servidor de respaldo",
+    ),
+    "waited_until": (
+        "nothing acknowledged before {after}, for until then commits waited for this host; ",
+        "nada confirmado antes de {after}, pues hasta entonces los commits esperaban al respaldo; ",
+    ),
     "bound": (
         ("at most the commits of the last {seconds:.1f} s (after {after}), {size}"),
         "como mucho los commits de los últimos {seconds:.1f} s (tras {after}), {size}",
@@ -41,7 +60,10 @@ WORDS: dict[str, tuple[str, str]] = {
 }
 
 # What has no meaning where the recovery host serves.
-UNSAID = {"failback": ("loses", "lag", "rto"), "switchover home": ("lag", "rto")}
+UNSAID = {
+    "failback": ("loses", "waits", "lag", "rto"),
+    "switchover home": ("waits", "lag", "rto"),
+}
 
 
 def word(key: str, language: Language) -> str:
@@ -57,6 +79,7 @@ def facts(plan: Plan, language: Language = "en") -> dict[str, str]:
         "origin": seen.origin,
         "recovery": seen.recovery,
         "loses": loses(seen.exposure, language),
+        "waits": _waits(plan, language),
         "lag": _lag(plan, unknown),
         "documents": unknown if seen.documents is None else str(seen.documents),
         "way": f"{seen.way}: {seen.why}" if seen.way else "",
@@ -78,11 +101,24 @@ def loses(exposure: Exposure, language: Language) -> str:
     """
     if exposure.lossless:
         return word("lossless", language)
+    if exposure.synchronous == "wait":
+        return word("waited", language)
     size = word("sizeless" if exposure.about_bytes is None else "size", language)
-    return word("boundless" if exposure.seconds is None else "bound", language).format(
+    bound = word("boundless" if exposure.seconds is None else "bound", language)
+    waited = word("waited_until", language) if exposure.synchronous else ""
+    return (waited + bound).format(
         seconds=exposure.seconds, after=exposure.last_commit,
         size=size.format(bytes=exposure.about_bytes),
     )  # fmt: skip
+
+
+def _waits(plan: Plan, language: Language) -> str:
+    said = plan.situation.word
+    if said is None:
+        return ""
+    at = f"{datetime.fromtimestamp(said.since, UTC):%Y-%m-%d %H:%M:%SZ}"
+    key = f"waits_{said.policy}" if said.waits else "waits_no"
+    return word(key, language).format(since=at, seconds=said.seconds, **plan.names)
 
 
 def _lag(plan: Plan, unknown: str) -> str:

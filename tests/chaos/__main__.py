@@ -22,11 +22,12 @@ def main() -> int:
     """Play the stories of consecutive seeds; the status says whether a promise was broken."""
     given = _parser().parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))  # and leave nothing behind
-    known = {} if given.again else results.read(given.results)
+    policy = given.synchronous
+    known = {} if given.again else results.read(given.results, synchronous=policy)
     asked = given.seeds or range(given.seed, given.seed + given.stories)
     seeds = [seed for seed in asked if not results.ended_well(seed, known)]
     print(f"{len(seeds)} stories to play; the others stand in {given.results}", flush=True)
-    bad = _play(seeds, given.results, given.evidence) if seeds else 0
+    bad = _play(seeds, given.results, given.evidence, policy) if seeds else 0
     print(f"{len(seeds)} stories played: {bad} with violations")
     return 1 if bad else 0
 
@@ -37,6 +38,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stories", type=int, default=5, help="how many")
     parser.add_argument("--seeds", type=int, nargs="*", help="these, instead of consecutive ones")
     parser.add_argument("--results", type=Path, default=results.KEPT, help="a JSON line a story")
+    parser.add_argument(
+        "--synchronous", choices=("off", "wait", "go_on"), default="off",
+        help="whether commits wait for the recovery host",
+    )  # fmt: skip
     parser.add_argument("--again", action="store_true", help="also those that ended well before")
     parser.add_argument(
         "--evidence", type=Path, default=Path("/tmp/relevo-chaos"),
@@ -45,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _play(seeds: list[int], kept: Path, evidence: Path) -> int:
+def _play(seeds: list[int], kept: Path, evidence: Path, policy: str) -> int:
     folder = Path(tempfile.mkdtemp(prefix="relevo-chaos-"))
     folder.chmod(0o755)  # the private PostgreSQL runs as another user
     bad = 0
@@ -54,13 +59,14 @@ def _play(seeds: list[int], kept: Path, evidence: Path) -> int:
         try:
             stack.start()
             _fresh_disk(lab)
-            stack.run("--inventory", str(inventory.write(lab, folder)), "apply")
+            stack.run("--inventory", str(_inventory(lab, folder, policy)), "apply")
             stack.start_worker()
-            rig = Rig(Pair(lab, "vps_uno", lab.uno, 5433, 8169), stack, folder)
+            pair = Pair(lab, "vps_uno", lab.uno, 5433, 8169, synchronous=policy != "off")
+            rig = Rig(pair, stack, folder, synchronous=policy)
             stack.complete("replicate/vps_uno")
             for seed in seeds:
                 ended = rig.play(tell(seed))
-                _keep(ended, kept, lab)
+                _keep(ended, kept, lab, policy)
                 if ended.violations:
                     bad += 1
                     evidence.mkdir(parents=True, exist_ok=True)
@@ -70,6 +76,10 @@ def _play(seeds: list[int], kept: Path, evidence: Path) -> int:
             stack.stop()
             shutil.rmtree(folder, ignore_errors=True)
     return bad
+
+
+def _inventory(lab: Lab, folder: Path, policy: str) -> Path:
+    return inventory.write(lab, folder, synchronous=policy)
 
 
 def _fresh_disk(lab: Lab) -> None:
@@ -85,13 +95,14 @@ def _begin_anew(rig: Rig) -> None:
         lab.fresh(machine.name)
     lab.mend(rig.pair.origin.machine, rig.pair.recovery)
     _fresh_disk(lab)
-    rig.stack.run("--inventory", str(inventory.write(lab, rig.folder)), "apply")
+    path = _inventory(lab, rig.folder, rig.synchronous)
+    rig.stack.run("--inventory", str(path), "apply")
     rig.stack.complete("replicate/vps_uno")
 
 
-def _keep(ended: Ended, kept: Path, lab: Lab) -> None:
+def _keep(ended: Ended, kept: Path, lab: Lab, policy: str) -> None:
     """Say how a story ended, and add it to those that were played."""
-    line = results.line(ended, lab=lab.generation.suite)
+    line = results.line(ended, lab=lab.generation.suite, synchronous=policy)
     broken = "; ".join(ended.violations) or "no violation"
     print(
         f"{ended.story}\n    {', '.join(ended.steps)}; {ended.acknowledged} acknowledged, "

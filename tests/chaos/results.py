@@ -11,22 +11,25 @@ from tests.chaos.story import Story, tell
 KEPT = Path("docs/benchmarks/chaos.jsonl")
 
 
-def line(ended: Ended, *, lab: str) -> dict[str, object]:
+def line(ended: Ended, *, lab: str, synchronous: str = "off") -> dict[str, object]:
     """What is kept of a story."""
+    kept = {} if synchronous == "off" else {"synchronous": synchronous}
     return {
-        "seed": ended.story.seed, "lab": lab, "story": told(ended.story),
+        "seed": ended.story.seed, "lab": lab, "story": told(ended.story), **kept,
         "buttons": ended.steps, "acknowledged": ended.acknowledged, "lost": ended.lost,
         "losses_accepted": ended.accepted, "seconds": round(ended.seconds),
         "violations": ended.violations,
     }  # fmt: skip
 
 
-def read(path: Path) -> dict[int, dict[str, object]]:
-    """The newest line of each seed."""
+def read(path: Path, *, synchronous: str = "off") -> dict[int, dict[str, object]]:
+    """The newest line of each seed, of the stories that were played under this policy."""
     if not path.exists():
         return {}
     lines = (json.loads(text) for text in path.read_text().splitlines())
-    return {int(each["seed"]): each for each in lines}
+    return {
+        int(each["seed"]): each for each in lines if each.get("synchronous", "off") == synchronous
+    }
 
 
 def ended_well(seed: int, stories: dict[int, dict[str, object]]) -> bool:

@@ -8,9 +8,12 @@ from tests.lab import names
 from tests.lab.lab import Lab, Origin
 
 BASE = "/opt/odoouser/respaldo_filestore"
+GO_ON_SECONDS = 5
 
 
-def write(lab: Lab, folder: Path, *, filestore_seconds: int = 3600) -> Path:
+def write(
+    lab: Lab, folder: Path, *, filestore_seconds: int = 3600, synchronous: str = "off"
+) -> Path:
     """Write inventory.yaml and secrets.yaml for both origins; return the inventory's path."""
     folder.mkdir(parents=True, exist_ok=True)
     recovery = lab.respaldo
@@ -26,7 +29,11 @@ def write(lab: Lab, folder: Path, *, filestore_seconds: int = 3600) -> Path:
         "defaults": {
             "postgres": {"version": lab.generation.postgres},
             "odoo": {"sources": ["/opt/odoo/sources"]},
-            "replication": {"wal_keep_mb": 64},
+            "replication": {
+                "wal_keep_mb": 64,
+                "synchronous": synchronous,
+                "go_on_seconds": GO_ON_SECONDS,
+            },
             # Odoo's collector takes a large share of so small a filestore on its first run.
             "filestore": {"max_deleted_share": 0.5},
             "schedules": {"filestore_seconds": filestore_seconds},

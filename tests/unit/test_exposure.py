@@ -1,9 +1,12 @@
 """What a failover may lose is bounded by what was known, and never flattered."""
 
+from typing import Literal
+
 import pytest
 
 from tasks.read.exposure import Exposure, Sample, rate
 from tasks.read.lsn import Lsn
+from tasks.read.synchronous import Word
 
 NOW = 1_800_000_000.0
 RECEIVED = Lsn(10_000)
@@ -89,3 +92,39 @@ def test_samples_that_make_no_sense_have_no_rate(samples: list[Sample]) -> None:
 @pytest.mark.parametrize("exposure", [Exposure.none(), estimate(last_commit=NOW - 1)])
 def test_an_exposure_survives_being_noted_down(exposure: Exposure) -> None:
     assert Exposure.from_facts(exposure.facts()) == exposure
+
+
+def word(policy: Literal["wait", "go_on"]) -> Word:
+    return Word(
+        policy=policy, seconds=30, waits=True, since=NOW - 900, covered=NOW - 100, timeline=1
+    )
+
+
+def test_where_commits_always_waited_nothing_acknowledged_is_lost_and_the_origin_may_live() -> None:
+    samples = [Sample(NOW - 10, Lsn(99_999))]
+
+    exposure = Exposure.estimate(
+        now=NOW, last_commit=NOW - 3600, received=RECEIVED, known_lag=9, samples=samples,
+        word=word("wait"),
+    )  # fmt: skip
+
+    assert str(exposure).startswith("nothing: every commit")
+    assert not exposure.lossless, "somebody has to see by other means that the origin is down"
+    assert Exposure.from_facts(exposure.facts()) == exposure
+
+
+def test_where_commits_may_go_on_the_bound_is_later_by_the_seconds_of_the_policy() -> None:
+    exposure = Exposure.estimate(
+        now=NOW, last_commit=NOW - 3600, received=RECEIVED, known_lag=0, samples=[],
+        word=word("go_on"),
+    )  # fmt: skip
+
+    assert exposure.seconds == 70
+    assert str(exposure).startswith("nothing acknowledged before 2027-01-15T07:58:50.000+00:00")
+
+
+def test_a_statement_of_before_the_option_can_still_be_read() -> None:
+    facts = Exposure.none().facts()
+    del facts["synchronous"]
+
+    assert Exposure.from_facts(facts) == Exposure.none()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from blocks.errors import Refused
 from deployments import inventory
@@ -30,6 +31,16 @@ def refusal(folder: Path, change: Callable[[dict[str, Any]], object]) -> str:
     assert "HINT: mend the inventory; nothing was changed" in str(refused.value)
     assert str(folder / "inventory.yaml") in str(refused.value)
     return str(refused.value)
+
+
+@pytest.mark.parametrize(("said", "policy"), [(False, "off"), ("off", "off"), ("wait", "wait")])
+def test_off_is_off_although_yaml_reads_it_as_false(said: object, policy: str) -> None:
+    assert inventory.ReplicationEntry.model_validate({"synchronous": said}).synchronous == policy
+
+
+def test_on_says_too_little() -> None:
+    with pytest.raises(ValidationError, match="wait, or go_on"):
+        inventory.ReplicationEntry.model_validate({"synchronous": True})
 
 
 def test_the_example_is_accepted(tmp_path: Path) -> None:

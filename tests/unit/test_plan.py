@@ -1,12 +1,14 @@
 """What a plan says is decided from what was measured, and can be followed by hand."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from tasks.decision import YesAtALoss, form, objection
 from tasks.read.exposure import Exposure
 from tasks.read.plan import SILENT, Plan, Procedure, Situation
+from tasks.read.synchronous import Word
 from tasks.text import plan as words
 from tasks.text.by_hand import STEPS, Language
 
@@ -25,12 +27,12 @@ NAMES = {
 
 
 def plan(
-    procedure: Procedure = "failover", origin: str = SILENT, exposure: Exposure = LOSS,
-    way: str = "", refusals: tuple[str, ...] = (),
+    procedure: Procedure = "failover", origin: str = SILENT, exposure: Exposure = LOSS, *,
+    way: str = "", refusals: tuple[str, ...] = (), word: Word | None = None,
 ) -> Plan:  # fmt: skip
     seen = Situation(
         at="2027-01-15T08:00:12Z", origin=origin, recovery="standby", streaming=False,
-        exposure=exposure, lag_bytes=256, way=way, refusals=refusals,
+        exposure=exposure, lag_bytes=256, way=way, refusals=refusals, word=word,
     )  # fmt: skip
     return Plan(procedure, seen, NAMES)
 
@@ -56,6 +58,31 @@ def test_a_page_in_spanish_has_no_english_sentence_left() -> None:
 
     assert "como mucho los commits de los últimos 12.5 s" in page
     assert not re.search(r"\b(the|will|until|nobody)\b", page)
+
+
+@pytest.mark.parametrize(
+    ("waits", "language", "row"),
+    [
+        (True, "en", "| commits wait for due | since 2027-01-15 08:00:00Z; after 30 s without it "),
+        (True, "es", "| los commits esperan a due | desde 2027-01-15 08:00:00Z; tras 30 s sin él "),
+        (False, "en", "| commits wait for due | no: uno commits alone since 2027-01-15 08:00:00Z"),
+        (False, "es", "| los commits esperan a due | no: uno confirma sin esperar desde 2027-01-1"),
+    ],
+)
+def test_a_plan_says_whether_commits_waited(waits: bool, language: Language, row: str) -> None:
+    word = Word("go_on", 30, waits, since=1_800_000_000, covered=1_800_000_000, timeline=1)
+
+    assert row in words.page(plan(word=word), language)
+    assert "commits wait" not in words.page(plan(), "en")
+
+
+def test_what_commits_that_waited_leave_to_be_lost_is_said_in_both_languages() -> None:
+    waited = Exposure(False, 0, 0, "", "wait")
+    until = replace(LOSS, synchronous="go_on")
+
+    assert "nada: todo commit confirmado había esperado" in words.page(plan(exposure=waited), "es")
+    assert "nada confirmado antes de 2027-01-15T08:00:00Z" in words.page(plan(exposure=until), "es")
+    assert "nothing acknowledged before 2027-01-15T08:00" in words.page(plan(exposure=until), "en")
 
 
 def test_a_plan_that_is_refused_says_why_and_shows_the_usual_way() -> None:
