@@ -94,8 +94,9 @@ class Exposure:
         an unknown number of commits, an unknown amount of WAL
         >>> print(Exposure.none())
         nothing
-        >>> print(Exposure(False, 0, 0, "", "wait"))
+        >>> print(Exposure(False, 0, 0, "", "wait"))  # doctest: +NORMALIZE_WHITESPACE
         nothing: every commit that was acknowledged had waited for this host
+        (unless somebody released them at the origin by hand)
         >>> print(Exposure(False, 9.5, 42, "03Z", "go_on"))  # doctest: +NORMALIZE_WHITESPACE
         nothing acknowledged before 03Z, for until then commits waited for this host;
         at most the commits of the last 9.5 s (after 03Z), about 42 bytes of WAL at its usual rate
@@ -103,7 +104,10 @@ class Exposure:
         if self.lossless:
             return "nothing"
         if self.synchronous == "wait":
-            return "nothing: every commit that was acknowledged had waited for this host"
+            return (
+                "nothing: every commit that was acknowledged had waited for this host (unless "
+                "somebody released them at the origin by hand)"
+            )
         if self.seconds is None:
             return f"an unknown number of commits, {self.size}"
         waited = (

@@ -37,8 +37,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "you": ("you", "usted"),
     "lossless": ("nothing", "nada"),
     "waited": (
-        "nothing: every commit that was acknowledged had waited for this host",
-        "nada: todo commit confirmado había esperado al servidor de respaldo",
+        (
+            "nothing: every commit that was acknowledged had waited for this host (unless somebody "
+            "released them at the origin by hand)"
+        ),
+        (
+            "nada: todo commit confirmado había esperado al servidor de respaldo (salvo que "
+            "alguien los liberase a mano en el origen)"
+        ),
     ),
     "waited_until": (
         "nothing acknowledged before {after}, for until then commits waited for this host; ",
