@@ -37,8 +37,8 @@ DEFAULTS = {
 TRUE = ("another place serves", "the origin answers again")
 FACES = (*TRUE, "lags behind", "slot is lost", "copy of files was refused", "no good copy")
 WRITTEN = 40
-# Odoo's own collector removes the file of a document that is being saved meanwhile (seen in Odoo 14:
-# "filestore gc 206 checked, 1 removed", in the second of a save). That is no doing of ours.
+# Odoo's own collector removes the file of a document that is being saved meanwhile (Odoo 14 says
+# "filestore gc 206 checked, 1 removed" in the second of a save). That is no doing of ours.
 NO_VACUUM = "UPDATE ir_cron SET active = false WHERE cron_name ILIKE '%vacuum%'"
 
 
