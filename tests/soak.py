@@ -113,6 +113,8 @@ class Soak:
         told = {name: _faces(box) for name, box in self.boxes.items()}
         for name, faces in told.items():
             self.wrong += [f"{name}: {face}" for face in faces if not face.startswith(TRUE)]
+            if _returns(self.boxes[name], uno):
+                self.wrong.append(f"{name}: an origin that handed over is said to be back")
             if faces["another place serves"] != self.moves.total():
                 self.wrong.append(f"{name}: {faces['another place serves']} changes of place")
         return {
@@ -137,6 +139,11 @@ class Soak:
                 if run["state_type"] != "SCHEDULED":
                     ended.setdefault(names[run["flow_id"]], Counter())[run["state_type"]] += 1
         return {flow: dict(states) for flow, states in sorted(ended.items())}
+
+
+def _returns(box: Received, pair: Pair) -> list[str]:
+    """The messages by which an instance that is moved on purpose comes back from the dead."""
+    return [each for each in box.about(pair.name) if "the origin answers again" in each]
 
 
 def _faces(box: Received) -> Counter[str]:
