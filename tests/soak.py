@@ -30,6 +30,7 @@ from tests.stack import ROOT, Stack
 
 MINUTES = float(os.environ.get("MINUTES", "10"))
 KEPT = ROOT / "docs" / "benchmarks" / "soak.jsonl"
+EVIDENCE = Path("/tmp/relevo-soak")
 DEFAULTS = {
     "schedules": {"filestore_seconds": 60, "check_seconds": 60, "follow_seconds": 120},
     "alarms": {"lag_mb": 16, "lag_seconds": 60, "sync_minutes": 3, "run_check": True},
@@ -169,14 +170,18 @@ def main() -> int:
         stack.run("--inventory", str(_inventory(lab, folder, boxes)), "apply")
         stack.start_worker()
         line = Soak(lab, stack, boxes).run(folder)
-        evidence = Path(f"/tmp/relevo-soak-{lab.name}")
-        evidence.mkdir(exist_ok=True)
-        for name, box in boxes.items():
-            (evidence / f"{name}.txt").write_text("\n----\n".join(box.messages))
-    print(json.dumps(line, indent=2))
+        _keep(line, boxes)
+    return 1 if line["wrong"] else 0
+
+
+def _keep(line: dict[str, object], boxes: dict[str, Received]) -> None:
+    """Say what came of it, and keep what was told for whoever doubts it."""
+    print(json.dumps(line, indent=2), flush=True)
     with KEPT.open("a") as kept:
         kept.write(json.dumps(line) + "\n")
-    return 1 if line["wrong"] else 0
+    EVIDENCE.mkdir(exist_ok=True)
+    for name, box in boxes.items():
+        (EVIDENCE / f"{name}.txt").write_text("\n----\n".join(box.messages))
 
 
 def _inventory(lab: Lab, folder: Path, boxes: dict[str, Received]) -> Path:
