@@ -154,7 +154,7 @@ class Alarms(BaseModel):
         default=30, ge=1, description="Minutes without a good copy of the files."
     )
     run_check: bool = Field(
-        default=False, description="Run the instance's check when something is told of it."
+        default=False, description="Run the check at once on lag, a lost slot or a refused copy."
     )
 
 

@@ -113,13 +113,16 @@ def _told(instances: list[OdooInstance], blocks: list[str]) -> Iterator[Automati
 
 
 def _checks(client: SyncPrefectClient, instances: list[OdooInstance]) -> Iterator[AutomationCore]:
-    """What is told of an instance also runs its check, where the inventory wants that."""
+    """A fault of an instance also runs its check, where the inventory wants that.
+
+    A change of place does not: what follows is no fault, and the check would fail all the while.
+    """
     for instance in instances:
         if instance.alarms.run_check:
             check = client.read_deployment_by_name(f"check/{instance.name}")
             yield _automation(
                 f"check {instance.name}",
-                _at_once(instance.name, *events.FACES),
+                _at_once(instance.name, *events.FAULTS),
                 [RunDeployment(deployment_id=check.id)],
             )
 

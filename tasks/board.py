@@ -33,6 +33,7 @@ from tasks import (
 from tasks.look import Seen, look, try_look
 from tasks.policy import log, step
 from tasks.read.board import Limits, Measured, alarms, verdict
+from tasks.read.exposure import Exposure
 from tasks.read.lsn import Lsn
 from tasks.read.plan import Procedure
 from tasks.report import slug
@@ -123,12 +124,19 @@ def _measure(instance: OdooInstance) -> Measured:
         free_share=_free_share(shell, recovery),
         predicted_seconds=float(proof["seconds"]) if proof else None,
         origin_answers=origin is not None,
+        handed_over=recovery.is_primary and not leads and _handed_over(instance),
         wrong=tuple(found.wrong),
         remarks=tuple(found.remarks),
         lags=_history(instance, behind),
         synchronous=_synchronous(instance, found) if leads else None,
         left_word=any(record.read(instance.recovery, instance, name) for name in LEFT_WORD),
     )
+
+
+def _handed_over(instance: OdooInstance) -> bool:
+    """Tell whether the move that is noted was one with the origin's help."""
+    noted = record.read(instance.recovery, instance, "failover")
+    return noted is not None and Exposure.from_facts(noted["exposure"]).lossless
 
 
 def _probe(instance: OdooInstance, recovery: Seen) -> readiness.Found:

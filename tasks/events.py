@@ -27,6 +27,8 @@ FACES = {
     "origin-returned": "the origin answers again after a failover",
 }
 
+FAULTS = ("lag", "slot-lost", "filestore-refused")
+
 
 @step("tell that {place} serves {instance.name}")
 def tell_served(instance: OdooInstance, place: Place) -> None:

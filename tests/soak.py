@@ -30,6 +30,7 @@ from tests.stack import ROOT, Stack
 
 MINUTES = float(os.environ.get("MINUTES", "10"))
 KEPT = ROOT / "docs" / "benchmarks" / "soak.jsonl"
+EVIDENCE = Path("/tmp/relevo-soak")
 DEFAULTS = {
     "schedules": {"filestore_seconds": 60, "check_seconds": 60, "follow_seconds": 120},
     "alarms": {"lag_mb": 16, "lag_seconds": 60, "sync_minutes": 3, "run_check": True},
@@ -37,6 +38,9 @@ DEFAULTS = {
 TRUE = ("another place serves", "the origin answers again")
 FACES = (*TRUE, "lags behind", "slot is lost", "copy of files was refused", "no good copy")
 WRITTEN = 40
+# Odoo's own collector removes the file of a document that is being saved meanwhile (Odoo 14 says
+# "filestore gc 206 checked, 1 removed" in the second of a save). That is no doing of ours.
+NO_VACUUM = "UPDATE ir_cron SET active = false WHERE cron_name ILIKE '%vacuum%'"
 
 
 @dataclass
@@ -55,6 +59,8 @@ class Soak:
         uno = Pair(self.lab, "vps_uno", self.lab.uno, 5433, 8169)
         dos = Pair(self.lab, "vps_dos", self.lab.dos, 5434, 8269)
         for pair in (uno, dos):
+            for database in DATABASES:
+                pair.at_origin(NO_VACUUM, database)
             self.stack.complete(f"replicate/{pair.name}")
             client = Client.at(*pair.origin.odoo, DATABASES, folder / f"{pair.name}.journal")
             self.clients[pair.name] = client
@@ -108,6 +114,8 @@ class Soak:
         told = {name: _faces(box) for name, box in self.boxes.items()}
         for name, faces in told.items():
             self.wrong += [f"{name}: {face}" for face in faces if not face.startswith(TRUE)]
+            if _returns(self.boxes[name], uno):
+                self.wrong.append(f"{name}: an origin that handed over is said to be back")
             if faces["another place serves"] != self.moves.total():
                 self.wrong.append(f"{name}: {faces['another place serves']} changes of place")
         return {
@@ -134,6 +142,11 @@ class Soak:
         return {flow: dict(states) for flow, states in sorted(ended.items())}
 
 
+def _returns(box: Received, pair: Pair) -> list[str]:
+    """The messages by which an instance that is moved on purpose comes back from the dead."""
+    return [each for each in box.about(pair.name) if "the origin answers again" in each]
+
+
 def _faces(box: Received) -> Counter[str]:
     """What a receiver was told, by its subject."""
     found: Counter[str] = Counter()
@@ -157,14 +170,18 @@ def main() -> int:
         stack.run("--inventory", str(_inventory(lab, folder, boxes)), "apply")
         stack.start_worker()
         line = Soak(lab, stack, boxes).run(folder)
-        evidence = Path(f"/tmp/relevo-soak-{lab.name}")
-        evidence.mkdir(exist_ok=True)
-        for name, box in boxes.items():
-            (evidence / f"{name}.txt").write_text("\n----\n".join(box.messages))
-    print(json.dumps(line, indent=2))
+        _keep(line, boxes)
+    return 1 if line["wrong"] else 0
+
+
+def _keep(line: dict[str, object], boxes: dict[str, Received]) -> None:
+    """Say what came of it, and keep what was told for whoever doubts it."""
+    print(json.dumps(line, indent=2), flush=True)
     with KEPT.open("a") as kept:
         kept.write(json.dumps(line) + "\n")
-    return 1 if line["wrong"] else 0
+    EVIDENCE.mkdir(exist_ok=True)
+    for name, box in boxes.items():
+        (EVIDENCE / f"{name}.txt").write_text("\n----\n".join(box.messages))
 
 
 def _inventory(lab: Lab, folder: Path, boxes: dict[str, Received]) -> Path:

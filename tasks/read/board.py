@@ -41,6 +41,7 @@ class Measured:
     free_share: float | None = None
     predicted_seconds: float | None = None
     origin_answers: bool = False
+    handed_over: bool = False
     wrong: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     lags: tuple[int, ...] = ()
@@ -67,13 +68,14 @@ def alarms(seen: Measured, limits: Limits) -> dict[str, str]:
     """What somebody has to be woken for: the names of events, each with a sentence.
 
     While a procedure is under way figures mean nothing, and while the recovery host serves there
-    is nothing to lag behind.
+    is nothing to lag behind. An origin that has handed over was never away: that its host answers
+    is no news.
     """
     if seen.busy:
         return {}
     if seen.served == "recovery":
         back = f"{seen.instance}: the origin answers again while the recovery host serves"
-        return {"origin-returned": back} if seen.origin_answers else {}
+        return {"origin-returned": back} if seen.origin_answers and not seen.handed_over else {}
     found = {}
     if seen.slot == "lost":
         found["slot-lost"] = f"{seen.instance}: the replication slot is lost; run replicate"

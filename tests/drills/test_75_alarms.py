@@ -1,6 +1,6 @@
 """Whoever is on duty is told of what matters, by mail and by web hook, and of nothing else.
 
-What is told of an instance runs its check too, as this inventory wants it.
+A fault runs the check of its instance too, as this inventory wants it.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,7 @@
 """A cgroup for each host: in a shared one, the systemds of all hosts fight over one tree."""
 
 import contextlib
+import errno
 import os
 import time
 from dataclasses import dataclass
@@ -50,12 +51,19 @@ class Cgroup:
                 raise TimeoutError(f"{self.path} still holds {self.processes()}")
             time.sleep(0.02)
 
-    def remove(self) -> None:
-        """Forget the group, once nothing lives in it."""
-        inner = [each for each in self.path.rglob("*") if each.is_dir()]
-        for each in [*sorted(inner, reverse=True), self.path]:
-            with contextlib.suppress(FileNotFoundError):
-                each.rmdir()
+    def remove(self, timeout_seconds: float = 20) -> None:
+        """Forget the group, once nothing lives in it; of the last to die the kernel says busy."""
+        deadline = time.monotonic() + timeout_seconds
+        while self.path.exists():
+            inner = [each for each in self.path.rglob("*") if each.is_dir()]
+            try:
+                for each in [*sorted(inner, reverse=True), self.path]:
+                    with contextlib.suppress(FileNotFoundError):
+                        each.rmdir()
+            except OSError as error:
+                if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
 
 def _inner_number(process: int) -> str:

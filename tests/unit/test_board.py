@@ -56,6 +56,7 @@ def test_each_finding_gives_its_colour_and_its_reason(
         ({"slot": "lost", "busy": "failback"}, set()),
         ({"served": "recovery", "slot": "lost", "lag_bytes": 1 << 30}, {"origin-returned"}),
         ({"served": "recovery", "origin_answers": False}, set()),
+        ({"served": "recovery", "handed_over": True}, set()),  # it never was away
     ],
 )
 def test_only_what_matters_wakes_somebody(differs: dict[str, object], names: set[str]) -> None:
