@@ -1,0 +1,90 @@
+"""One JSON line a contender and accident; `python -m tests.compare.results` makes the table."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+KEPT = Path("docs/benchmarks/compare.jsonl")
+PAGE = Path("docs/compare.md")
+BEGIN, END = "<!-- the table: python -m tests.compare.results -->\n", "<!-- end of the table -->\n"
+HEAD = (
+    "| accident | who | lost at the failover | files missing then | lost for good "
+    "| files broken for good | two writers, s | failover, s | home, s (downtime) | left |"
+)
+Line = dict[str, Any]
+
+
+def read(path: Path) -> dict[tuple[str, str], Line]:
+    """The newest line of each contender and accident."""
+    if not path.exists():
+        return {}
+    lines = (json.loads(text) for text in path.read_text().splitlines())
+    return {(each["accident"], each["contender"]): each for each in lines}
+
+
+def table(lines: dict[tuple[str, str], Line]) -> str:
+    """
+    >>> seen = {"accident": "power loss", "contender": "Relevo", "acknowledged": 90, "lost": 0,
+    ...     "files_broken": 0, "lost_while_away": 1, "files_missing_while_away": None,
+    ...     "two_writers_seconds": 0.0, "failover_seconds": 6.5, "home_seconds": 30.25,
+    ...     "home_downtime": 4.0, "attempts": 1, "ended": "home, with a standby"}
+    >>> print(table({("power loss", "Relevo"): seen}).splitlines()[-1])
+    | power loss | Relevo | 1 | - | 0 of 90 | 0 | 0 | 6.5 | 30.2 (4) | home, with a standby |
+    """
+    columns = HEAD.count("|") - 1
+    rows = [HEAD, "|---" * columns + "|"]
+    rows += [_row(lines[key]) for key in lines]
+    return "\n".join(rows)
+
+
+def _row(line: Line) -> str:
+    home = _said(line["home_seconds"])
+    if line["home_downtime"] is not None:
+        home += f" ({_said(line['home_downtime'])})"
+    if line["attempts"] > 1:
+        home += f", {line['attempts']} attempts"
+    lost = "?" if line["lost"] is None else f"{line['lost']} of {line['acknowledged']}"
+    cells = (
+        line["accident"], line["contender"], _said(line["lost_while_away"]),
+        _said(line["files_missing_while_away"]), lost, _said(line["files_broken"]),
+        _said(line["two_writers_seconds"]), _said(line["failover_seconds"]), home, line["ended"],
+    )  # fmt: skip
+    return f"| {' | '.join(cells)} |"
+
+
+def _said(value: float | None) -> str:
+    """
+    >>> _said(None), _said(0.0), _said(3), _said(3.14)
+    ('-', '0', '3', '3.1')
+    """
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if value % 1 else f"{value:.0f}"
+
+
+def seconds(spans: list[tuple[float, float]]) -> float:
+    """Add spans up, what overlaps once.
+
+    >>> seconds([(1.0, 2.0), (1.5, 3.0), (5.0, 6.0)])
+    3.0
+    """
+    total, until = 0.0, float("-inf")
+    for begin, end in sorted(spans):
+        total += max(0.0, end - max(begin, until))
+        until = max(until, end)
+    return round(total, 1)
+
+
+def write(page: Path, lines: dict[tuple[str, str], Line]) -> None:
+    """Put the table where the page has its marks."""
+    before, _, rest = page.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    page.write_text(f"{before}{BEGIN}{table(lines)}\n{END}{after}")
+
+
+if __name__ == "__main__":
+    found = read(Path(sys.argv[1]) if sys.argv[1:] else KEPT)
+    print(table(found))
+    if PAGE.exists():
+        write(PAGE, found)
