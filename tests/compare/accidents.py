@@ -165,7 +165,7 @@ ACCIDENTS = (
     ),
     Accident(
         "partition", "the link between the two hosts is cut; half of the customers reach both "
-        "hosts and follow DNS, half know only the origin; 15 s after the failover the link is mended",
+        "hosts and follow DNS, half know only the origin; 15 s after the failover it is mended",
         "failover; 15 s after the mending, home", partition,
     ),
     Accident(
