@@ -15,7 +15,7 @@ from tests.compare import contender, results, snapshot
 from tests.compare.accidents import ACCIDENTS, Accident
 from tests.compare.contender import Contender
 from tests.compare.relevo import Relevo
-from tests.compare.repmgr import Repmgr
+from tests.compare.repmgr import Repmgr, RepmgrDaemon
 from tests.compare.runbook import Runbook
 from tests.compare.stage import Stage
 from tests.lab.lab import Lab
@@ -54,6 +54,7 @@ class Rig:
         self.pair = Pair(lab, "vps_uno", lab.uno, 5433, 8169)
         everybody: tuple[Contender, ...] = (
             Runbook(self.pair), Repmgr(self.pair), Relevo(self.pair, folder / "relevo"),
+            RepmgrDaemon(self.pair),
         )  # fmt: skip
         self.contenders = [each for each in everybody if _chosen(each.name, given.who)]
         self.installed: set[str] = set()
@@ -64,6 +65,8 @@ class Rig:
             if self.given.accidents and accident.name not in self.given.accidents:
                 continue
             for who in self.contenders:
+                if who.plays and accident.name not in who.plays:
+                    continue
                 if (accident.name, who.name) not in known:
                     self._begin(who)
                     self._keep(accident, who, self._one(accident, who))

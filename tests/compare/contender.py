@@ -14,6 +14,7 @@ class Contender(Protocol):
 
     name: str
     said: list[str]
+    plays: tuple[str, ...]  # the accidents' names; none for all
 
     def install(self) -> None:
         """Make a replicated pair of two fresh hosts."""

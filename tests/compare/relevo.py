@@ -20,6 +20,7 @@ class Relevo:
     """Nobody helps but by what a HINT says."""
 
     name = "Relevo"
+    plays: tuple[str, ...] = ()
 
     def __init__(self, pair: Pair, folder: Path) -> None:
         self.pair, self.folder = pair, folder

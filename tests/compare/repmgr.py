@@ -5,15 +5,18 @@ from pathlib import Path
 from tests.compare import contender, package
 from tests.compare.runbook import install_files, values
 from tests.compare.session import Session
+from tests.lab.machine import wait_until
 from tests.oracles import Pair
 
 HERE = Path(__file__).parent
+PROMOTED_SECONDS = 120
 
 
 class Repmgr:
     """Promote by hand: in a cluster of two nobody else can tell a dead primary from a cut link."""
 
     name = f"repmgr {package.VERSION}"
+    plays: tuple[str, ...] = ()
 
     def __init__(self, pair: Pair) -> None:
         self.pair = pair
@@ -94,3 +97,24 @@ class Repmgr:
 
     def repair(self) -> None:
         self.type("repair: clone the standby anew", mind=True)
+
+
+class RepmgrDaemon(Repmgr):
+    """The same with its daemon, which promotes without being told."""
+
+    name = f"repmgr {package.VERSION} with repmgrd"
+    plays = ("power loss", "partition", "the dead comes back", "cut off")
+
+    def install(self) -> None:
+        super().install()
+        self.type("repmgrd: configure")
+
+    def failover(self) -> None:
+        """Nobody says anything; stopping the copies of files is still somebody's work."""
+        try:
+            wait_until(
+                lambda: contender.recovery_role(self.pair) == "f", "promoted", PROMOTED_SECONDS
+            )
+        except TimeoutError:
+            self.said.append(f"repmgrd did not promote within {PROMOTED_SECONDS} s")
+        self.type("stop the copies")

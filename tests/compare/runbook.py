@@ -15,6 +15,7 @@ class Runbook:
     """Its commands in its order; each remedy where the text says so, and no other."""
 
     name = "the runbook"
+    plays: tuple[str, ...] = ()
 
     def __init__(self, pair: Pair) -> None:
         self.pair = pair
