@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.compare.accidents import ACCIDENTS
+
 KEPT = Path("docs/benchmarks/compare.jsonl")
 PAGE = Path("docs/compare.md")
-BEGIN, END = "<!-- the table: python -m tests.compare.results -->\n", "<!-- end of the table -->\n"
 HEAD = (
     "| accident | who | lost at the failover | files missing then | lost for good "
     "| files broken for good | two writers, s | failover, s | home, s (downtime) | left |"
@@ -34,7 +35,8 @@ def table(lines: dict[tuple[str, str], Line]) -> str:
     """
     columns = HEAD.count("|") - 1
     rows = [HEAD, "|---" * columns + "|"]
-    rows += [_row(lines[key]) for key in lines]
+    names = [each.name for each in ACCIDENTS]
+    rows += [_row(lines[key]) for key in sorted(lines, key=lambda key: names.index(key[0]))]
     return "\n".join(rows)
 
 
@@ -76,15 +78,28 @@ def seconds(spans: list[tuple[float, float]]) -> float:
     return round(total, 1)
 
 
-def write(page: Path, lines: dict[tuple[str, str], Line]) -> None:
-    """Put the table where the page has its marks."""
-    before, _, rest = page.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}{table(lines)}\n{END}{after}")
+def filled(page: str, name: str, text: str) -> str:
+    r"""Put a text where the page has marks for it.
+
+    >>> page = "a\n<!-- the sum: x -->\nold\n<!-- end of the sum -->\nb\n"
+    >>> filled(page, "sum", "new") == page.replace("old", "new")
+    True
+    """
+    before, mark, rest = page.partition(f"<!-- the {name}: ")
+    command, _, rest = rest.partition("\n")
+    end = f"<!-- end of the {name} -->\n"
+    return f"{before}{mark}{command}\n{text}\n{end}{rest.partition(end)[2]}"
+
+
+def listing() -> str:
+    """The accidents, and what everybody is asked to do."""
+    rows = ["| accident | what happens | what each is asked to do |", "|---|---|---|"]
+    rows += [f"| {each.name} | {each.happens} | {each.asked} |" for each in ACCIDENTS]
+    return "\n".join(rows)
 
 
 if __name__ == "__main__":
-    found = read(Path(sys.argv[1]) if sys.argv[1:] else KEPT)
-    print(table(found))
-    if PAGE.exists():
-        write(PAGE, found)
+    found = table(read(Path(sys.argv[1]) if sys.argv[1:] else KEPT))
+    print(found)
+    text = filled(PAGE.read_text(), "table", found)
+    PAGE.write_text(filled(text, "accidents", listing()))
