@@ -1,5 +1,6 @@
 """What each contender is asked to do, in the same five words."""
 
+from contextlib import suppress
 from typing import Protocol
 
 from tests.lab.machine import Machine, wait_until
@@ -50,18 +51,19 @@ def role(machine: Machine, port: int) -> str:
 def follows(machine: Machine, port: int, timeout_seconds: float = FOLLOWS_SECONDS) -> bool:
     """Say whether a cluster is a standby that streams, before the time is over."""
 
-    def streams() -> bool:
-        sql = "SELECT pg_is_in_recovery() AND EXISTS (SELECT FROM pg_stat_wal_receiver)"
+    def state() -> str:
+        sql = (
+            "SELECT CASE WHEN NOT pg_is_in_recovery() THEN 'primary' "
+            "WHEN EXISTS (SELECT FROM pg_stat_wal_receiver) THEN 'streams' ELSE '' END"
+        )
         try:
-            return machine.psql(port, sql) == "t"
+            return machine.psql(port, sql)
         except LabError:
-            return False
+            return ""
 
-    try:
-        wait_until(streams, "it streams", timeout_seconds)
-    except TimeoutError:
-        return False
-    return True
+    with suppress(TimeoutError):
+        wait_until(state, "it is a primary, or streams", timeout_seconds)
+    return state() == "streams"
 
 
 def origin_role(pair: Pair) -> str:

@@ -93,8 +93,10 @@ class Runbook:
     def repair(self) -> None:
         """Follow the section on replication again."""
         self.type("recovery: stop the stale replica")
-        if not self.type("recovery: replicate", mind=True):
-            self.type("recovery: replicate into the slot that is there", mind=True)
+        self.type("recovery: replicate")
+        if not contender.follows(self.pair.recovery, self.pair.port, timeout_seconds=10):
+            self.type("recovery: stop the stale replica")
+            self.type("recovery: replicate into the slot that is there")
 
 
 def values(pair: Pair, db_user: str) -> dict[str, str]:
