@@ -8,7 +8,9 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.compare import contender, results, snapshot
@@ -27,19 +29,33 @@ def main() -> int:
     """Play what was not played yet; the figures say how it went, not the status."""
     given = _parser().parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))  # and leave nothing behind
-    folder = Path(tempfile.mkdtemp(prefix="relevo-compare-"))
+    folder = given.keep or Path(tempfile.mkdtemp(prefix="relevo-compare-"))
     try:
-        with Lab() as lab:
+        with _lab(given.keep) as lab:
             lab.dos.machine.kill()  # it would only take its share of this machine
             Rig(lab, folder, given).play()
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not given.keep:
+            shutil.rmtree(folder, ignore_errors=True)
     return 0
+
+
+@contextmanager
+def _lab(keep: Path | None) -> Iterator[Lab]:
+    """A lab for this run, or one that stays up with the disks that belong to it."""
+    if keep is None:
+        with Lab() as lab:
+            yield lab
+    else:
+        yield Lab.attach() if (keep / "disks").exists() else Lab().up()
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.compare", description=__doc__)
     parser.add_argument("--results", type=Path, default=results.KEPT, help="a JSON line a play")
+    parser.add_argument(
+        "--keep", type=Path, help="leave hosts and disks, there, and go on from them next time"
+    )
     parser.add_argument("--again", action="store_true", help="also what stands there already")
     parser.add_argument("--accidents", nargs="*", default=[], help="these alone, by their names")
     parser.add_argument("--who", nargs="*", default=[], help="these alone, by a part of the name")
@@ -57,7 +73,6 @@ class Rig:
             RepmgrDaemon(self.pair),
         )  # fmt: skip
         self.contenders = [each for each in everybody if _chosen(each.name, given.who)]
-        self.installed: set[str] = set()
 
     def play(self) -> None:
         known = {} if self.given.again else results.read(self.given.results)
@@ -76,14 +91,13 @@ class Rig:
         begun, kept = time.monotonic(), self.folder / "disks" / who.name
         machines = (self.pair.origin.machine, self.pair.recovery)
         self.lab.mend(*machines)
-        if who.name not in self.installed:
+        if not kept.exists():
             with ThreadPoolExecutor() as pool:
                 list(pool.map(self.lab.fresh, [each.name for each in machines]))
             who.install()
             self._wait_until_good()
             print(f"{who.name} is installed; it said {who.said}", flush=True)
             snapshot.take(machines, kept)
-            self.installed.add(who.name)
         snapshot.restore(machines, kept)
         self._wait_until_good()
         who.ready()
@@ -116,6 +130,7 @@ class Rig:
             ),
             "lost": len(final.lost_rows) if served and final else None,
             "files_broken": len(final.broken_files) if served and final else None,
+            "longest_outage": stage.longest_outage(),
             "two_writers_seconds": results.seconds(overlaps(*answers)),
             **vars(stage.seen), "ended": ended if served else "nobody serves",
             "seconds": round(time.time() - begun), "load": round(load, 1), "said": who.said[:12],

@@ -42,18 +42,23 @@ class Relevo:
 
     def failover(self) -> None:
         words = ("failover", self.pair.name, "--yes", "--origin-is-down", "--reason", REASON)
-        if self._relevo(*words) and "replay is paused" in self.said[-1]:
+        if not self._relevo(*words):
+            return
+        if "replay is paused" in self.said[-1]:
             self.pair.at_recovery("SELECT pg_wal_replay_resume()")
             self._relevo(*words)
+        elif "start PostgreSQL on uno again" in self.said[-1]:
+            units = (f"postgresql@{self.pair.origin.version}-{self.pair.origin.cluster}", "odoo")
+            self.pair.origin.machine.run("systemctl", "start", *units, check=False)
 
     def move(self) -> None:
         self._run("switchover")
 
     def home(self) -> None:
-        if contender.recovery_role(self.pair) != "f" and contender.origin_role(self.pair) == "f":
-            self._run("replicate")
-        else:
+        if contender.recovery_role(self.pair) == "f" or contender.origin_role(self.pair) != "f":
             self._relevo("failback", self.pair.name, "--yes", "--reason", REASON)
+        elif not contender.follows(self.pair.recovery, self.pair.port):
+            self._run("replicate")
 
     def notices(self) -> bool:
         return self._relevo("check", self.pair.name) != 0

@@ -17,10 +17,13 @@ def take(machines: Iterable[Machine], into: Path) -> None:
         units = ("odoo.service", "odoo_*.service", "postgresql@*.service")
         machine.run("systemctl", "stop", *units, check=False)
         machine.run("sync")
+    beside = into.with_name(f"{into.name}.new")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
     for machine in machines:
         machine.kill()
-        into.mkdir(parents=True, exist_ok=True)
-        sh("cp", "-a", str(_upper(machine)), str(into / machine.name))
+        sh("cp", "-a", str(_upper(machine)), str(beside / machine.name))
+    beside.rename(into)
 
 
 def restore(machines: Iterable[Machine], kept: Path) -> None:

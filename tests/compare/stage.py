@@ -1,5 +1,6 @@
 """Where an accident is played: two hosts, customers, somebody at the keyboard, and the clock."""
 
+import itertools
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -146,6 +147,11 @@ class Stage:
         if recovery == "f":
             return "at the recovery host"
         return "nobody serves"
+
+    def longest_outage(self) -> float:
+        """The longest time for which those who follow DNS were served by nobody."""
+        times = [at for at, _ in self.customer.served]
+        return round(max((b - a for a, b in itertools.pairwise(times)), default=0.0), 1)
 
     def stop(self) -> None:
         for each in (self.customer, self.stale):
