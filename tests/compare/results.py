@@ -30,7 +30,8 @@ def table(lines: dict[tuple[str, str], Line]) -> str:
     >>> seen = {"accident": "power loss", "contender": "Relevo", "acknowledged": 90, "lost": 0,
     ...     "files_broken": 0, "lost_while_away": 1, "files_missing_while_away": None,
     ...     "two_writers_seconds": 0.0, "longest_outage": 7.5, "failover_seconds": 6.5,
-    ...     "home_seconds": 30.25, "home_downtime": 4.0, "attempts": 1, "ended": "home, with a standby"}
+    ...     "home_seconds": 30.25, "home_downtime": 4.0, "attempts": 1,
+    ...     "ended": "home, with a standby"}
     >>> print(table({("power loss", "Relevo"): seen}).splitlines()[-1])
     | power loss | Relevo | 1 | - | 0 of 90 | 0 | 0 | 7.5 | 6.5 | 30.2 (4) | home, with a standby |
     """
