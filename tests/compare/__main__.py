@@ -132,6 +132,9 @@ class Rig:
             "files_broken": len(final.broken_files) if served and final else None,
             "longest_outage": stage.longest_outage(),
             "two_writers_seconds": results.seconds(overlaps(*answers)),
+            "broken_at": [round(each.at - begun, 1) for each in final.broken_files[:9]]
+            if final
+            else [],
             **vars(stage.seen), "ended": ended if served else "nobody serves",
             "seconds": round(time.time() - begun), "load": round(load, 1), "said": who.said[:12],
         }  # fmt: skip

@@ -173,11 +173,6 @@ ACCIDENTS = (
         f"failover; half of the customers still go there, for {STALE_SECONDS} s",
         "failover; then home", comes_back,
     ),
-    Accident(
-        "cut off", "the origin's cable is out; it works on, and a job of its own commits 1000 "
-        "rows; after the failover the cable is in again",
-        "failover; 15 s later, home", cut_off,
-    ),
     Accident("planned move", "nothing is broken, a customer writes", "move, then home", planned),
     Accident(
         "two operators", "nothing is broken, a customer writes",
@@ -200,5 +195,10 @@ ACCIDENTS = (
         "slot is lost", "the link is down, the slot is dropped, 200 MB are written and the WAL is "
         "recycled; the standby is copied anew, and the origin dies for good in the middle of it",
         "its own check and its own repair; then failover", slot_is_lost,
+    ),
+    Accident(
+        "cut off", "the origin's cable is out; it works on, and a job of its own commits 1000 "
+        "rows; after the failover the cable is in again",
+        "failover; 15 s later, home", cut_off,
     ),
 )  # fmt: skip

@@ -103,7 +103,7 @@ class RepmgrDaemon(Repmgr):
     """The same with its daemon, which promotes without being told."""
 
     name = f"repmgr {package.VERSION} with repmgrd"
-    plays: tuple[str, ...] = ("power loss", "partition", "the dead comes back", "cut off")
+    plays: tuple[str, ...] = ("power loss", "partition")
 
     def install(self) -> None:
         super().install()
