@@ -38,13 +38,33 @@ def table(lines: dict[tuple[str, str], Line]) -> str:
     columns = HEAD.count("|") - 1
     rows = [HEAD, "|---" * columns + "|"]
     names = [each.name for each in ACCIDENTS]
-    rows += [_row(lines[key]) for key in sorted(lines, key=lambda key: names.index(key[0]))]
+    ordered = sorted(lines, key=lambda key: key[1].lower(), reverse=True)
+    rows += [_row(lines[key]) for key in sorted(ordered, key=lambda key: names.index(key[0]))]
     return "\n".join(rows)
 
 
+def not_played(lines: dict[tuple[str, str], Line]) -> str:
+    """Say what stands in no row.
+
+    >>> not_played({("partition", "Relevo"): {}, ("power loss", "Relevo"): {}})[:50]
+    'Not played: the dead comes back, planned move, two'
+    """
+    names = {each.name for each in ACCIDENTS} & {name for name, _ in lines}
+    whole = sorted({who for _, who in lines if "repmgrd" not in who})
+    found = []
+    for each in ACCIDENTS:
+        missing = [who for who in whole if (each.name, who) not in lines]
+        if each.name not in names:
+            found.append(each.name)
+        elif missing:
+            found.append(f"{each.name} ({', '.join(missing)})")
+    return f"Not played: {', '.join(found) or 'nothing'}."
+
+
 def _row(line: Line) -> str:
-    home = _said(line["home_seconds"])
-    if line["home_downtime"] is not None:
+    away = line["failover_seconds"] is not None
+    home = _said(line["home_seconds"] if away else None)
+    if away and line["home_downtime"] is not None:
         home += f" ({_said(line['home_downtime'])})"
     if line["attempts"] > 1:
         home += f", {line['attempts']} attempts"
@@ -102,7 +122,7 @@ def listing() -> str:
 
 
 if __name__ == "__main__":
-    found = table(read(Path(sys.argv[1]) if sys.argv[1:] else KEPT))
-    print(found)
-    text = filled(PAGE.read_text(), "table", found)
+    lines = read(Path(sys.argv[1]) if sys.argv[1:] else KEPT)
+    text = filled(PAGE.read_text(), "table", f"{table(lines)}\n\n{not_played(lines)}")
     PAGE.write_text(filled(text, "accidents", listing()))
+    print(table(lines), not_played(lines), sep="\n\n")
