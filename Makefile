@@ -1,6 +1,7 @@
 # make demo   a failover and a failback of real hosts on this machine, with a real client writing
 # make test   lint, types, unit, stories, drills on real hosts (LAB=trixie for the newer)
 # make chaos  stories of accidents, from SEED=1, N=20 of them; docs/chaos.md says what they found
+# make compare the same ten accidents for the runbook, repmgr and Relevo; docs/compare.md
 # make lab-up, make lab-down   the hosts alone
 # make bench-filestore   the engine beside the runbook's rsync (SIZES=10000 is short)
 # make soak              ten MINUTES of normal running: does any alarm cry wolf?
@@ -14,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SEED ?= 1
 N ?= 20
 
-.PHONY: setup demo test lint chaos bench-rto bench-filestore drill-seeds soak screenshots lab-up lab-down
+.PHONY: setup demo test lint chaos compare bench-rto bench-filestore drill-seeds soak screenshots lab-up lab-down
 
 setup:
 	@.ci/setup
@@ -40,6 +41,10 @@ screenshots: setup
 
 chaos: setup
 	@$(PYTHON) -m tests.chaos --seed $(SEED) --stories $(N)
+
+compare: setup
+	@$(PYTHON) -m tests.compare
+	@$(PYTHON) -m tests.compare.results
 
 lab-up: setup
 	@$(PYTHON) -m tests.lab up
