@@ -17,7 +17,8 @@ def drill(instance: OdooInstance) -> Report:
        the files that throws writes away. It has no network and no crons: no mail leaves.
     3. Every database has to answer, as at a failover. Then all of it is deleted.
 
-    Production and replica are only read. A failover does not wait for a drill.
+    Production and replica are only read. A failover does not wait for a drill. One that is killed
+    ends within the hour, and the next one clears its clone away.
     """
     with lock.held(instance, "drill", beside=True):
         rehearsal.require_standby(instance)

@@ -21,6 +21,8 @@ chown --reference="$data" "$layer/upper"
 mount -t overlay overlay -o "lowerdir=$data,upperdir=$layer/upper,workdir=$layer/work" "$layer/data"
 exec runuser -u "$user" -- "$@"
 """
+# A rehearsal whose run was killed ends by itself; the next one clears its clone away.
+AT_MOST_SECONDS = 3600
 NO_STATISTICS = 15  # the release that keeps no statistics in files while it runs
 # Nothing here may slow down the standby, or a real failover.
 GENTLY = ("nice", "-n", "19", "ionice", "-c", "3")
@@ -76,6 +78,6 @@ def view(*, data: PurePosixPath, layer: PurePosixPath, user: str, command: Seque
 def start_unit(unit: str, command: Sequence[str], *properties: str, user: str = "root") -> Argv:
     return (
         "systemd-run", "--quiet", "--collect", f"--unit={unit}", f"--uid={user}",
-        "--property=WorkingDirectory=/",
+        "--property=WorkingDirectory=/", f"--property=RuntimeMaxSec={AT_MOST_SECONDS}",
         *(f"--property={each}" for each in properties), "--", *command,
     )  # fmt: skip
