@@ -47,7 +47,7 @@ def _recycle(stage: Stage) -> None:
         ask("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active")
         return ask("SELECT count(*) FROM pg_replication_slots") == "0"
 
-    wait_until(dropped, "the slot is dropped")
+    wait_until(dropped, "the slot is dropped", 120)  # wal_sender_timeout is 60 s
     ask(BALLAST.format("ballast", 200_000), "cliente1")
     for _ in range(2):
         ask("SELECT pg_switch_wal(); CHECKPOINT")
