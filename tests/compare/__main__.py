@@ -84,7 +84,10 @@ class Rig:
                     continue
                 if (accident.name, who.name) not in known:
                     self._begin(who)
-                    self._keep(accident, who, self._one(accident, who))
+                    try:
+                        self._keep(accident, who, self._one(accident, who))
+                    except Exception as error:  # noqa: BLE001  # of the rig, and nobody's result
+                        print(f"{accident.name}, {who.name}: broken off: {error!r}", flush=True)
 
     def _begin(self, who: Contender) -> None:
         """From its own disks, as they were when replication was good."""
@@ -116,8 +119,6 @@ class Rig:
         with probing(self.pair) as answers:
             try:
                 accident.play(stage)
-            except Exception as error:  # noqa: BLE001  # a story that cannot be told is a finding
-                who.said.append(f"{type(error).__name__}: {str(error)[:300]}")
             finally:
                 stage.stop()
         ended = stage.ended()

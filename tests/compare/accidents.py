@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.compare.stage import Stage
-from tests.lab.machine import Machine
+from tests.lab.machine import Machine, wait_until
 
 # Waits inside a host until a program has written so much, and kills it if told to.
 WATCH = """
@@ -36,6 +36,21 @@ class Accident:
 def _watch(machine: Machine, program: str, megabytes: int, then: str) -> bool:
     words = (program, str(megabytes * 1_000_000), then)
     return machine.run("sh", "-c", WATCH, "watch", *words, check=False).returncode == 0
+
+
+def _recycle(stage: Stage) -> None:
+    """Drop the slot at the origin, write, and have its checkpoints recycle the WAL."""
+    ask = stage.pair.at_origin
+    ask("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active")
+
+    def dropped() -> bool:
+        ask("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active")
+        return ask("SELECT count(*) FROM pg_replication_slots") == "0"
+
+    wait_until(dropped, "the slot is dropped", 120)  # wal_sender_timeout is 60 s
+    ask(BALLAST.format("ballast", 200_000), "cliente1")
+    for _ in range(2):
+        ask("SELECT pg_switch_wal(); CHECKPOINT")
 
 
 def power_loss(stage: Stage) -> None:
@@ -88,14 +103,7 @@ def wal_is_gone(stage: Stage) -> None:
     stage.load()
     stage.origin.cut()
     stage.order_failover()
-    stage.pair.at_origin(
-        "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active; "
-        "SELECT pg_sleep(0.5); SELECT pg_drop_replication_slot(slot_name) "
-        "FROM pg_replication_slots"
-    )
-    stage.pair.at_origin(BALLAST.format("ballast", 200_000), "cliente1")
-    for _ in range(2):
-        stage.pair.at_origin("SELECT pg_switch_wal(); CHECKPOINT")
+    _recycle(stage)
     stage.origin.heal()
     stage.order_home()
 
@@ -131,14 +139,7 @@ def replay_is_paused(stage: Stage) -> None:
 def slot_is_lost(stage: Stage) -> None:
     stage.load()
     stage.lab.partition(stage.origin, stage.recovery)
-    stage.pair.at_origin(
-        "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active; "
-        "SELECT pg_sleep(0.5); SELECT pg_drop_replication_slot(slot_name) "
-        "FROM pg_replication_slots"
-    )
-    stage.pair.at_origin(BALLAST.format("ballast", 200_000), "cliente1")
-    for _ in range(2):
-        stage.pair.at_origin("SELECT pg_switch_wal(); CHECKPOINT")
+    _recycle(stage)
     stage.lab.mend(stage.origin, stage.recovery)
     stage.load()
     noticed = stage.who.notices()

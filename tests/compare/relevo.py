@@ -47,9 +47,15 @@ class Relevo:
         if "replay is paused" in self.said[-1]:
             self.pair.at_recovery("SELECT pg_wal_replay_resume()")
             self._relevo(*words)
+        elif f"systemctl start {(unit := self._unit())}" in self.said[-1]:
+            self.pair.recovery.run("systemctl", "start", unit, check=False)
+            self._relevo(*words)
         elif "start PostgreSQL on uno again" in self.said[-1]:
             units = (f"postgresql@{self.pair.origin.version}-{self.pair.origin.cluster}", "odoo")
             self.pair.origin.machine.run("systemctl", "start", *units, check=False)
+
+    def _unit(self) -> str:
+        return f"postgresql@{self.pair.origin.version}-{self.pair.name}.service"
 
     def move(self) -> None:
         self._run("switchover")

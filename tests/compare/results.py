@@ -68,11 +68,13 @@ def _row(line: Line) -> str:
         home += f" ({_said(line['home_downtime'])})"
     if line["attempts"] > 1:
         home += f", {line['attempts']} attempts"
-    lost = "?" if line["lost"] is None else f"{line['lost']} of {line['acknowledged']}"
+    lost = "all" if line["lost"] is None else line["lost"]
+    outage = "no end" if line["lost"] is None else _said(line["longest_outage"])
     cells = (
         line["accident"], line["contender"], _said(line["lost_while_away"]),
-        _said(line["files_missing_while_away"]), lost, _said(line["files_broken"]),
-        _said(line["two_writers_seconds"]), _said(line["longest_outage"]),
+        _said(line["files_missing_while_away"]), f"{lost} of {line['acknowledged']}",
+        _said(line["files_broken"]),
+        _said(line["two_writers_seconds"]), outage,
         _said(line["failover_seconds"]), home, line["ended"],
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"

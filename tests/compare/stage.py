@@ -18,7 +18,7 @@ from tests.lab.trouble import LabError
 from tests.oracles import Pair
 
 ATTEMPTS = 3
-SERVED_SECONDS = 45
+SERVED_SECONDS, HOME_SECONDS = 45, 20
 ANSWER_SECONDS = 60
 
 
@@ -104,7 +104,7 @@ class Stage:
             self.seen.attempts += 1
             self.who.home()
             with suppress(TimeoutError):
-                wait_until(lambda: self._is_home(begun), "home", SERVED_SECONDS)
+                wait_until(lambda: self._is_home(begun), "home", HOME_SECONDS)
                 break
         served = self._served_at_home(begun)
         if served is None:
