@@ -217,7 +217,7 @@ def clone(instance: OdooInstance, node: Place, leader: Place) -> None:
     _require_whole(node, leader, beside)
     aside = _aside(seen.directory, seen.control)
     if files.exists(shell, seen.directory):
-        files.move(shell, seen.directory, aside)
+        files.move(shell, seen.directory, _unused(shell, aside))
     files.move(shell, beside, seen.directory)
     if seen.control and _wrote(seen.control, leader):
         forensics.examine(instance, node, leader, aside, seen.control.timeline)
@@ -235,6 +235,12 @@ def _aside(directory: PurePosixPath, control: ControlData | None) -> PurePosixPa
     if control is None:
         return directory.with_name(f"{directory.name}.quarantine-broken")
     return quarantine(directory, control)
+
+
+def _unused(shell: Shell, path: PurePosixPath) -> PurePosixPath:
+    """A name that nobody has: what a pg_rewind that failed was to change is kept already."""
+    names = (path, *(path.with_name(f"{path.name}-{number}") for number in range(2, 100)))
+    return next(name for name in names if not files.exists(shell, name))
 
 
 def _job_runs(shell: Shell, name: str) -> bool:

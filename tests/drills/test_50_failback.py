@@ -13,12 +13,15 @@ from tests.lab.client import Client, audit
 from tests.oracles import Pair, no_strangers, one_writer
 
 
-def _fork(pair: Pair, block: OdooInstance) -> None:
+def _fork(pair: Pair, block: OdooInstance, *, segments: int = 0) -> None:
     """Let the origin go on by itself after a failover, as a VPS does that was only cut off."""
     pair.origin.machine.cut()
     failover(block, origin_is_down=True, reason="drill")
     pair.at_origin("CREATE TABLE only_here AS SELECT generate_series(1, 1000) AS n", "cliente1")
     pair.at_recovery("CREATE TABLE outage AS SELECT generate_series(1, 1000) AS n", "cliente1")
+    for _ in range(segments):
+        pair.at_origin("CREATE TABLE filler (n int); DROP TABLE filler; SELECT pg_switch_wal()")
+        pair.at_origin("CHECKPOINT")
     pair.origin.machine.heal()
 
 
@@ -68,7 +71,8 @@ def test_a_rewind_that_died_half_way_is_never_rewound_again_but_cloned(
 def test_where_the_wal_for_a_rewind_is_gone_the_origin_is_cloned_anew(
     dos: Pair, blocks: dict[str, OdooInstance], customer: Callable[..., Client]
 ) -> None:
-    _fork(dos, blocks["vps_dos"])
+    """pg_rewind finds out by itself, when what is there has been kept aside already."""
+    _fork(dos, blocks["vps_dos"], segments=3)
     client = customer(dos, dos.recovery.address, dos.http_port)
     machine = dos.origin.machine
     machine.run("systemctl", "stop", "odoo", f"postgresql@{dos.lab.generation.postgres}-clientes")
