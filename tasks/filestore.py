@@ -255,7 +255,13 @@ def heal(instance: OdooInstance) -> None:
 
 @step("copy the files of {instance.name} back to {instance.origin} ({when})")
 def push(instance: OdooInstance, *, when: str) -> None:
-    """Make the origin's files the recovery host's; what only the origin had goes to quarantine."""
+    """Make the origin's files the recovery host's; what only the origin had goes to quarantine.
+
+    A recovery host that has handed over already gave them before, with its doors closed.
+    """
+    if not look(instance.recovery).is_primary:
+        log().info("%s has stopped: it gave its files before that", instance.recovery)
+        return
     log().info("copying back: %s", when)
     recovery, origin = instance.recovery.odoo, instance.origin.odoo
     stamp = _today(instance.origin.host.shell())

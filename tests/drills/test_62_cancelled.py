@@ -56,8 +56,9 @@ def test_a_failover_and_a_failback_cancelled_anywhere_end_well_when_pressed_agai
         enabled = uno.origin.machine.run("systemctl", "is-enabled", uno.origin.unit).stdout
         assert (enabled, stack.schedules("vps_uno")) == ("enabled\n", on)
 
+        with dawdling(uno):
+            run = _begun(stack, "failover", "stop Odoo on uno")
         with stalled(uno):
-            run = _begun(stack, "failover", "demote uno, in favour of respaldo")
             wait_until(lambda: _role(uno.at_origin) == "down", "uno is being stopped", 120)
             said = _cancelled(uno, stack, run)
         assert "nobody accepts writes" in said

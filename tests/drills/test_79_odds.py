@@ -163,7 +163,8 @@ def test_a_full_disk_at_the_recovery_host_refuses_a_failover_until_there_is_room
 # A disk of its own for the WAL, which can be filled.
 SMALL = """
 cp -a "$1" "$1.large"
-mount -t tmpfs -o size=256m,mode=700 small "$1"
+size=$(($(du -sm "$1" | cut -f1) + 64))m
+mount -t tmpfs -o size=$size,mode=700 small "$1"
 chown postgres:postgres "$1"
 cp -a "$1.large/." "$1/"
 rm -rf "$1.large"
