@@ -66,6 +66,7 @@ def rejoin(instance: OdooInstance, node: Place, leader: Place, *, reclone: bool 
     """Follow, rewind or re-clone, whichever is the cheapest safe way; then prove the stream."""
     if replication.is_following(instance, node, leader):
         log().info("%s already follows %s", node, leader)
+        _forget(instance, node)
         return
     if look(node).is_primary:
         raise Refused(
@@ -299,5 +300,10 @@ def _follow(instance: OdooInstance, node: Place, leader: Place) -> None:
         files.install(shell, seen.directory / "standby.signal", "", **owner)
     cluster.start(node)
     replication.wait_until_streaming(instance, node, leader)
-    files.remove(shell, marker_path(instance))
+    _forget(instance, node)
+
+
+def _forget(instance: OdooInstance, node: Place) -> None:
+    """Forget what was kept for a rejoin that has now ended, be it that of a run that died."""
+    files.remove(node.host.shell(), marker_path(instance))
     record.forget(node, instance, "auto_conf")

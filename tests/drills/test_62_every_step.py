@@ -23,7 +23,9 @@ def _through(pair: Pair, inventory: Path, procedure: str, said: Path) -> int:
         kills, step = kills + 1, step + STRIDE
     text = said.read_text()
     assert end == DONE or "is not served from the recovery host" in text, text[-3000:]
-    assert pair.is_home() is (procedure == "failback")
+    assert pair.at_recovery("SELECT pg_is_in_recovery()") == (
+        "t" if procedure == "failback" else "f"
+    )
     return kills
 
 
