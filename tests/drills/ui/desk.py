@@ -115,14 +115,14 @@ class Desk:
     def tab(self, name: str) -> None:
         self.page.get_by_role("tab", name=name).click()
 
-    def open_report(self, key: str) -> str:
-        """Open what this run has left under a key, and read it."""
+    def open_report(self, key: str) -> Locator:
+        """Open what this run has left under a key; the page draws it piece by piece."""
         wanted = {"flow_run_id": {"any_": [self.run]}, "key": {"any_": [key]}}
         (report,) = self.stack.request("POST", "/artifacts/filter", {"artifacts": wanted})
         self.page.get_by_role("main").get_by_text(key, exact=True).first.click()
         self.page.get_by_role("main").locator(f"a[href*='{report['id']}']").first.click()
-        expect(self.page.get_by_role("main").get_by_role("table").first).to_be_visible()
-        return self.page.get_by_role("main").inner_text()
+        self.page.wait_for_url(f"**/{report['id']}**")
+        return self.page.get_by_role("main")
 
 
 def _browser() -> str:
@@ -136,11 +136,13 @@ def _browser() -> str:
 @contextmanager
 def opened(stack: Stack, pictures: Path) -> Iterator[Desk]:
     """Open a browser that speaks to this machine and to nobody else."""
+    expect.set_options(timeout=60_000)  # of the page; a run has PATIENCE_SECONDS
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=_browser(), args=list(OPTIONS))
         context = browser.new_context(
             viewport={"width": 1400, "height": 1000}, color_scheme="light", timezone_id="UTC"
         )
+        context.set_default_timeout(60_000)
         context.route(lambda url: urlsplit(url).hostname != "127.0.0.1", lambda r: r.abort())
         desk = Desk(context.new_page(), stack, pictures)
         try:
