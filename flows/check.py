@@ -12,9 +12,11 @@ from tasks.report import Report, publish
 def check(instance: OdooInstance) -> Report:
     """Say whether a failover of this instance would work now, and what speaks against it.
 
-    Changes nothing and takes no lock. Fails when something is not as it should be. Draws up the
-    pages by which a failover and a failback can be done by hand, in English and Spanish.
+    Changes nothing and takes no lock. Fails when something is not as it should be, or when the
+    instance is just being moved. Draws up the pages by which a failover and a failback can be done
+    by hand, in English and Spanish.
     """
+    board.require_idle(instance)
     guard.sample_link(instance)
     found = readiness.measure(instance)
     board.write_pages(instance)

@@ -3,11 +3,12 @@
 from prefect import flow
 
 from blocks.instance import OdooInstance
-from tasks import filestore, lock, record, rehearsal
+from tasks import filestore, lock, record, rehearsal, standing
 from tasks.report import Report, publish
 
 
-@flow(name="drill", flow_run_name="rehearse the failover of {instance.name}")
+@flow(name="drill", flow_run_name="rehearse the failover of {instance.name}",
+      on_cancellation=[standing.say])  # fmt: skip
 def drill(instance: OdooInstance) -> Report:
     """Rehearse a failover on a throw-away clone of the standby; nobody else notices.
 

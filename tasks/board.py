@@ -14,7 +14,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import DeploymentFilterTags
 from prefect.context import FlowRunContext
 
-from blocks.errors import CommandFailed, RelevoError, Unreachable
+from blocks.errors import Busy, CommandFailed, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
 from tasks import (
@@ -149,6 +149,16 @@ def _synchronous(instance: OdooInstance, found: readiness.Found) -> bool | None:
     if instance.replication.synchronous == "off":
         return None
     return readiness.COMMITS not in found.failed
+
+
+@step("require that {instance.name} is not being moved")
+def require_idle(instance: OdooInstance) -> None:
+    """Refuse to judge an instance that is being moved: half of it would be of before."""
+    if procedure := _busy(instance.recovery.host.shell(), instance):
+        raise Busy(
+            f"{instance.name} is in the middle of {procedure}",
+            hint="check it again when that has ended",
+        )
 
 
 def _busy(shell: Shell, instance: OdooInstance) -> str:

@@ -53,6 +53,11 @@ def show(shell: Shell, unit: str) -> Unit:
     return Unit(active, sub, result, int(status))
 
 
+def is_running(shell: Shell, name: str) -> bool:
+    """Tell whether a long command is under way."""
+    return show(shell, _unit(name)).running
+
+
 def run_job(
     shell: Shell,
     name: str,
@@ -64,7 +69,7 @@ def run_job(
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> str:
     """Run a long command to its end, or wait for the one that is under way; return what it said."""
-    unit, path = f"relevo-{name}.service", LOGS / f"{name}.log"
+    unit, path = _unit(name), LOGS / f"{name}.log"
     if not show(shell, unit).running:
         _start(shell, unit, path, argv, user)
     ended = _wait(shell, unit, path, timeout_seconds, on_progress)
@@ -86,9 +91,13 @@ def run_job(
 
 def stop_job(shell: Shell, name: str) -> None:
     """End a long command, if it is under way, and wait until it has ended."""
-    unit = f"relevo-{name}.service"
+    unit = _unit(name)
     shell.run(("systemctl", "stop", unit), check=False, timeout_seconds=120)
     shell.run(("systemctl", "reset-failed", unit), check=False)
+
+
+def _unit(name: str) -> str:
+    return f"relevo-{name}.service"
 
 
 def _start(shell: Shell, unit: str, path: PurePosixPath, argv: Sequence[str], user: str) -> None:

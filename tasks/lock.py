@@ -80,7 +80,8 @@ def _acquire(
         if not syncing or time.monotonic() > deadline:
             raise Busy(
                 f"{instance.name} is busy on {shell.host}: {holder} (process and procedure)",
-                hint=f"wait for it to end; a dead worker's lock is free after {LEASE_SECONDS} s",
+                hint="wait for it to end, or cancel that run and press this again; a dead worker's "
+                f"lock is free after {LEASE_SECONDS} s",
             )
         time.sleep(0.5)
 

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
 from tasks import (
+    clone,
     fence,
     files,
     filestore,
@@ -222,7 +223,7 @@ def names(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> dict[s
         for suffix, value in _end(end, seen).items()
     }
     directory = _directory(instance.origin, origin)
-    beside = directory.with_name(directory.name + ".relevo-new")
+    beside = clone.beside(directory)
     passfile = files.home(instance.recovery.host.shell(), "postgres") / ".pgpass"
     to_recovery = _conninfo(instance.recovery, instance.replication.user, passfile)
     source = (

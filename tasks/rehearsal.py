@@ -10,15 +10,15 @@ from blocks.cluster import Cluster
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
-from tasks import files, guard, progress, rejoin, service
+from tasks import files, guard, progress, service
 from tasks.argv import rehearsal as lines
+from tasks.clone import CLONE_SECONDS, require_no_tablespaces
 from tasks.job import run_job, show, stop_job
 from tasks.look import look, odoo_databases
 from tasks.policy import log, step
 from tasks.timing import Stopwatch
 from tasks.wait import until
 
-CLONE_SECONDS = 24 * 3600
 START_SECONDS = 600
 LOGIN = (Path(__file__).parent / "programs" / "login.py").read_text()
 RUN = PurePosixPath("/run/relevo-drill")
@@ -94,7 +94,7 @@ def clear(instance: OdooInstance, directory: PurePosixPath) -> None:
 def clone(stage: Stage) -> str:
     """Copy the running standby beside itself; say how big the copy is and how long it took."""
     shell, watch, recovery = stage.shell, Stopwatch(from_now=True), stage.instance.recovery
-    rejoin.require_no_tablespaces(recovery)
+    require_no_tablespaces(recovery)
     need = files.used_bytes(shell, look(recovery).directory)
     free = files.free_bytes(shell, stage.directory.parent)
     if need * 1.2 > free:

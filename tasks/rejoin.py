@@ -5,19 +5,18 @@ from pathlib import PurePosixPath
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
-from tasks import cluster, files, forensics, progress, record, replication
+from tasks import clone, cluster, files, forensics, progress, record, replication
 from tasks.argv import postgres
 from tasks.files import STATE
-from tasks.job import run_job, stop_job
+from tasks.job import run_job
 from tasks.look import leader as look_leader
-from tasks.look import look, read_control
+from tasks.look import look
 from tasks.policy import log, step
 from tasks.read import rejoin as decision
 from tasks.read.controldata import ControlData
 from tasks.read.rejoin import Way
 from tasks.text import auto_conf
 
-CLONE_SECONDS = 24 * 3600
 REWIND_SECONDS = 6 * 3600
 
 
@@ -66,19 +65,30 @@ def rejoin(instance: OdooInstance, node: Place, leader: Place, *, reclone: bool 
     """Follow, rewind or re-clone, whichever is the cheapest safe way; then prove the stream."""
     if replication.is_following(instance, node, leader):
         log().info("%s already follows %s", node, leader)
-        _forget(instance, node)
+        clear(instance, node, leader)
         return
     if look(node).is_primary:
         raise Refused(
             f"{node} accepts writes while {leader} does: it must be held first",
             hint="run failback, which stops it and keeps what only it has",
         )
-    replication.ensure_slot(leader.host.shell(), leader, instance.name)
-    leader.cluster.execute(leader.host.shell(), "CHECKPOINT", timeout_seconds=600)
+    _prepare(instance, leader)
     if not look(node).is_standby or reclone:
-        cluster.stop(node)
+        cluster.stop_any(node)
         _by_a_way(instance, node, leader, reclone=reclone)
     _follow(instance, node, leader)
+
+
+def renew(instance: OdooInstance, node: Place, leader: Place) -> None:
+    """Clone a standby anew; until the clone is whole the old one can be promoted."""
+    _prepare(instance, leader)
+    _replace(instance, node, leader)
+    _follow(instance, node, leader)
+
+
+def _prepare(instance: OdooInstance, leader: Place) -> None:
+    replication.ensure_slot(leader.host.shell(), leader, instance.name)
+    leader.cluster.execute(leader.host.shell(), "CHECKPOINT", timeout_seconds=600)
 
 
 def _by_a_way(instance: OdooInstance, node: Place, leader: Place, *, reclone: bool) -> None:
@@ -88,7 +98,7 @@ def _by_a_way(instance: OdooInstance, node: Place, leader: Place, *, reclone: bo
     )
     log().info("%s goes by the way %r: %s", node, chosen.kind, chosen.why)
     if chosen.kind != "reclone":
-        _drop_clone(instance, node)
+        clone.abandon(instance, node, leader)
     if chosen.kind == "rewind":
         try:
             rewind(instance, node, leader)
@@ -96,7 +106,7 @@ def _by_a_way(instance: OdooInstance, node: Place, leader: Place, *, reclone: bo
             log().warning("pg_rewind cannot do it, so a new clone is made: %s", error.message)
             chosen = Way("reclone", "pg_rewind failed")
     if chosen.kind == "reclone":
-        clone(instance, node, leader)
+        _replace(instance, node, leader)
 
 
 def _chosen(instance: OdooInstance, node: Place, leader: Place) -> Way:
@@ -164,7 +174,7 @@ def _keep(node: Place) -> PurePosixPath:
         shell, f"{node.cluster.name}-quarantine",
         # What a link names is copied too: a pg_wal on another disk is about to change.
         ("cp", "-aL", "--reflink=auto", str(seen.directory), str(partial)),
-        user="root", timeout_seconds=CLONE_SECONDS,
+        user="root", timeout_seconds=clone.CLONE_SECONDS,
     )  # fmt: skip
     files.move(shell, partial, target)
     return target
@@ -184,52 +194,21 @@ def _kept(shell: Shell, directory: PurePosixPath, control: ControlData) -> PureP
     return next((path for path in found if path.suffix not in {".partial", ".only-here"}), None)
 
 
-def _drop_clone(instance: OdooInstance, node: Place) -> None:
-    """End and remove a clone that was cut off and is not wanted any more: it holds the slot."""
-    shell, beside = node.host.shell(), _beside(look(node).directory)
-    if files.exists(shell, beside):
-        stop_job(shell, f"{instance.name}-basebackup")
-        files.remove_tree(shell, beside)
-
-
-def _beside(directory: PurePosixPath) -> PurePosixPath:
-    return directory.with_name(directory.name + ".relevo-new")
-
-
-def clone(instance: OdooInstance, node: Place, leader: Place) -> None:
-    """Make a new clone beside the old data directory, and swap them when it is whole."""
+def _replace(instance: OdooInstance, node: Place, leader: Place) -> None:
+    """Put a new clone in the place of the data directory, which is kept."""
+    fresh = clone.make(instance, node, leader)
+    cluster.stop_any(node)
     shell, seen = node.host.shell(), look(node)
-    beside = _beside(seen.directory)
-    _require_room(node, leader, seen.directory)
-    require_no_tablespaces(leader)
-    name = f"{instance.name}-basebackup"
-    if not _job_runs(shell, name):
-        files.remove_tree(shell, beside)
-        files.make_directory(shell, beside, owner="postgres:postgres", mode="700")
-    # A base backup that bore the standby's name would confirm commits, and keep none if it failed.
-    conninfo = replication.stream_conninfo(instance, node, leader, name=f"{instance.name}_clone")
-    command = postgres.base_backup(
-        node.cluster, directory=beside, conninfo=conninfo, slot=instance.name
-    )
-    run_job(
-        shell, name, command, user="postgres", timeout_seconds=CLONE_SECONDS,
-        on_progress=progress.reporter(f"base backup of {leader} to {node}"),
-    )  # fmt: skip
-    _require_whole(node, leader, beside)
+    # A standby that asked for what is gone has spoiled its slot once more.
+    replication.ensure_slot(leader.host.shell(), leader, instance.name)
     aside = _aside(seen.directory, seen.control)
     if files.exists(shell, seen.directory):
         files.move(shell, seen.directory, _unused(shell, aside))
-    files.move(shell, beside, seen.directory)
+    files.move(shell, fresh, seen.directory)
     if seen.control and _wrote(seen.control, leader):
         forensics.examine(instance, node, leader, aside, seen.control.timeline)
     record.forget(node, instance, "auto_conf")
     files.remove(shell, marker_path(instance))
-
-
-def _wrote(control: ControlData, leader: Place) -> bool:
-    """Tell whether this was a primary of the same system, which may have gone on after the fork."""
-    same = control.system_identifier == look_leader(leader).system_identifier
-    return same and not control.was_standby
 
 
 def _aside(directory: PurePosixPath, control: ControlData | None) -> PurePosixPath:
@@ -244,45 +223,10 @@ def _unused(shell: Shell, path: PurePosixPath) -> PurePosixPath:
     return next(name for name in names if not files.exists(shell, name))
 
 
-def _job_runs(shell: Shell, name: str) -> bool:
-    return shell.run(("systemctl", "is-active", f"relevo-{name}.service"), check=False).stdout in (
-        "active\n", "activating\n",
-    )  # fmt: skip
-
-
-def _require_room(node: Place, leader: Place, directory: PurePosixPath) -> None:
-    """Refuse a clone that the disk cannot hold beside the old directory."""
-    sql = "SELECT sum(pg_database_size(oid)) FROM pg_database"
-    need = int(leader.cluster.value(leader.host.shell(), sql))
-    free = files.free_bytes(node.host.shell(), directory.parent)
-    if need * 1.2 > free:
-        raise Refused(
-            f"{node} has {free >> 20} MB free, and a clone of {leader} needs {need >> 20} MB",
-            hint=f"make room in {directory.parent} on {node}, then run this again",
-        )
-
-
-def require_no_tablespaces(leader: Place) -> None:
-    sql = "SELECT spcname FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global')"
-    if rows := leader.cluster.query(leader.host.shell(), sql):
-        raise Refused(
-            f"{leader} keeps data in tablespaces: {', '.join(str(r['spcname']) for r in rows)}",
-            hint="Relevo does not copy tablespaces; move their tables to pg_default",
-        )
-
-
-def _require_whole(node: Place, leader: Place, beside: PurePosixPath) -> None:
-    """Prove a fresh clone before it takes the old directory's place."""
-    shell = node.host.shell()
-    control = read_control(shell, node, beside)
-    if control is None or control.system_identifier != look_leader(leader).system_identifier:
-        raise CommandFailed(
-            f"the clone in {beside} on {node} is not a copy of {leader}",
-            hint="run this again; the old data directory has not been touched",
-        )
-    if node.cluster.version >= 13:  # noqa: PLR2004  # the release that added backup manifests
-        argv = (str(node.cluster.bin_dir / "pg_verifybackup"), "--no-parse-wal", "-q", str(beside))
-        shell.run(argv, user="postgres", timeout_seconds=CLONE_SECONDS)
+def _wrote(control: ControlData, leader: Place) -> bool:
+    """Tell whether this was a primary of the same system, which may have gone on after the fork."""
+    same = control.system_identifier == look_leader(leader).system_identifier
+    return same and not control.was_standby
 
 
 def _follow(instance: OdooInstance, node: Place, leader: Place) -> None:
@@ -300,10 +244,11 @@ def _follow(instance: OdooInstance, node: Place, leader: Place) -> None:
         files.install(shell, seen.directory / "standby.signal", "", **owner)
     cluster.start(node)
     replication.wait_until_streaming(instance, node, leader)
-    _forget(instance, node)
+    clear(instance, node, leader)
 
 
-def _forget(instance: OdooInstance, node: Place) -> None:
-    """Forget what was kept for a rejoin that has now ended, be it that of a run that died."""
+def clear(instance: OdooInstance, node: Place, leader: Place) -> None:
+    """Take away what was kept for a rejoin that has now ended, be it that of a run that died."""
     files.remove(node.host.shell(), marker_path(instance))
     record.forget(node, instance, "auto_conf")
+    clone.abandon(instance, node, leader)

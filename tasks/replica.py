@@ -78,10 +78,14 @@ def configure(instance: OdooInstance) -> None:
 
 @step("clone {instance.origin} to {instance.recovery}", retries=0)
 def clone(instance: OdooInstance, *, reclone: bool) -> None:
-    """Make the clone beside what is there, swap, and delete the old one when the new streams."""
+    """Make the clone beside what is there, which goes on following or can be promoted; then swap.
+
+    The empty cluster that pg_createcluster has made is deleted when the clone streams.
+    """
     origin, recovery = instance.origin, instance.recovery
     if not reclone and replication.is_following(instance, recovery, origin):
         log().info("%s already follows %s", recovery, origin)
+        rejoin.clear(instance, recovery, origin)
         return
     if look(recovery).is_primary and record.read(recovery, instance, "failover") is not None:
         raise Refused(
@@ -91,10 +95,13 @@ def clone(instance: OdooInstance, *, reclone: bool) -> None:
         )
     if gone := replication.is_out_of_reach(recovery, origin):
         log().warning("%s no longer has the WAL that %s needs: it is cloned anew", origin, recovery)
-    replication.ensure_slot(origin.host.shell(), origin, instance.name)
     fresh = _never_used(recovery)
-    cluster.stop(recovery)
-    rejoin.rejoin(instance, recovery, origin, reclone=reclone or gone or not _is_copy(instance))
+    anew = reclone or gone or not _is_copy(instance)
+    if anew and look(recovery).is_standby:
+        rejoin.renew(instance, recovery, origin)
+    else:
+        cluster.stop_any(recovery)
+        rejoin.rejoin(instance, recovery, origin, reclone=anew)
     cluster.start_at_boot(recovery, "auto")
     if fresh:
         _delete_fresh(recovery)

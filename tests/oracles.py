@@ -3,9 +3,11 @@
 import itertools
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
+from tests.lab.image import DATABASES
 from tests.lab.lab import Lab, Origin
 from tests.lab.machine import Machine, wait_until
 from tests.lab.trouble import LabError
@@ -104,6 +106,34 @@ def no_strangers(pair: Pair) -> None:
     )
     ours = ["guard", *(["synchronous"] if pair.synchronous else [])]
     assert _lines(origin, transient) == [f"relevo-{each}-{pair.name}.service" for each in ours]
+
+
+INDEXES = """
+SELECT count(bt_index_check(c.oid, true)) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+JOIN pg_am a ON a.oid = c.relam WHERE a.amname = 'btree' AND c.relpersistence = 'p' AND indisvalid
+"""
+HEAPS = """
+SELECT count(*) FROM pg_class c, LATERAL verify_heapam(c.oid) WHERE relkind = 'r'
+AND relpersistence = 'p'
+"""
+
+
+def sound(pair: Pair) -> None:
+    """Every index agrees with its table at both ends, and no checksum was ever wrong."""
+    failures = "SELECT coalesce(sum(checksum_failures), 0) FROM pg_stat_database"
+    for database in DATABASES:
+        pair.at_origin("CREATE EXTENSION IF NOT EXISTS amcheck", database)
+        there = "SELECT count(*) FROM pg_extension WHERE extname = 'amcheck'"
+        wait_until(partial(_says, pair.at_recovery, there, database, "1"), "amcheck is replayed")
+        for ask in (pair.at_origin, pair.at_recovery):
+            assert ask(failures) == "0"
+            assert int(ask(INDEXES, database)) > 0
+            if pair.lab.generation.postgres >= 14:  # the release of verify_heapam
+                assert ask(HEAPS, database) == "0"
+
+
+def _says(ask: Callable[[str, str], str], sql: str, database: str, wanted: str) -> bool:
+    return ask(sql, database) == wanted
 
 
 def _lines(machine: Machine, command: str) -> list[str]:

@@ -13,7 +13,7 @@ from tests.chaos.story import Fault, Story
 from tests.lab.client import Client, audit
 from tests.lab.image import DATABASES
 from tests.lab.trouble import LabError
-from tests.oracles import Pair, no_strangers, overlaps, probing
+from tests.oracles import Pair, no_strangers, overlaps, probing, sound
 from tests.stack import FINAL, Stack
 
 ATTEMPTS = 10
@@ -219,6 +219,7 @@ class Rig:
         ]
         wrong += [f"the file of {each.name} is broken" for each in seen.broken_files]
         no_strangers(self.pair)
+        sound(self.pair)
         state = self._complete("check")
         if state["type"] != "COMPLETED":
             wrong.append(f"check: {state['message']}")
