@@ -159,6 +159,11 @@ def note_failover(instance: OdooInstance, exposure: Exposure, *, reason: str) ->
 @step("find out who serves {instance.name}")
 def stage(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
     """How far a failback has come, asked of both clusters; refuse when they make no sense."""
+    return how_far(instance, at_a_loss=at_a_loss)
+
+
+def how_far(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
+    """The same for a plan, where an answer that makes no sense is one more answer."""
     origin, recovery = try_look(instance.origin), look(instance.recovery)
     if origin is None:
         raise Unreachable(

@@ -70,7 +70,7 @@ def _failback(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Si
     refusals: list[str] = []
     way, why = "", ""
     try:
-        stage = guard.stage(instance)
+        stage = guard.how_far(instance)
         if stage == "away" and origin is not None and recovery.is_primary:
             way, why = _way(instance, origin)
     except RelevoError as error:

@@ -11,6 +11,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +234,18 @@ class Stack:
         wanted = {"deployments": {"tags": {"all_": [f"instance:{instance}", "scheduled"]}}}
         found = self.request("POST", "/deployments/filter", wanted)
         return {each["name"]: each["schedules"][0]["active"] for each in found}
+
+    @contextmanager
+    def unscheduled(self) -> Iterator[None]:
+        """Start nothing by schedule for a while; what is pressed runs."""
+        deployments = self.request("POST", "/deployments/filter", {"limit": 200})
+        for each in deployments:
+            self.request("POST", f"/deployments/{each['id']}/pause_deployment")
+        try:
+            yield
+        finally:
+            for each in deployments:
+                self.request("POST", f"/deployments/{each['id']}/resume_deployment")
 
     def artifact(self, key: str) -> str:
         """The newest artifact under a key, as the UI shows it."""
