@@ -213,11 +213,14 @@ def _wait(drawn: Plan, *, key: str, wrong: str, minutes: float) -> Yes:
 
 
 def _stand_up() -> None:
-    """Leave a pause that is over: out of one, Prefect takes no last word but its own."""
+    """Leave a pause that is over: out of one, Prefect takes no last word but its own.
+
+    Its server may have ended the run already, by its own clock.
+    """
     run = UUID(_run_id())
     with get_client(sync_client=True) as client:
         state = client.read_flow_run(run).state
-        if state and state.is_paused():  # and was not cancelled meanwhile
+        if state and (state.is_paused() or state.is_failed()):  # not cancelled meanwhile
             client.set_flow_run_state(run, Running(), force=True)
 
 
