@@ -21,6 +21,7 @@ from .origin import Answer
 
 BUFFER = 1 << 20
 READERS = 8
+TURN = 32  # files for one reader at a time: to hand out a file costs as much as to read it
 BUFFERS = threading.local()
 
 
@@ -130,9 +131,14 @@ class Store:
 
     def sums(self, keys: Iterable[Key]) -> Iterator[tuple[Key, str]]:
         """Read files and give their sha1; in the order of the disk, several at a time."""
-        found = sorted((_inode(self.path(key)), key) for key in keys)
+        found = [key for _, key in sorted((_inode(self.path(key)), key) for key in keys)]
+        parts = [found[start : start + TURN] for start in range(0, len(found), TURN)]
         with ThreadPoolExecutor(READERS) as pool:
-            yield from pool.map(lambda each: (each[1], sha1_of(self.path(each[1]))), found)
+            for part in pool.map(self._sums, parts):
+                yield from part
+
+    def _sums(self, keys: list[Key]) -> list[tuple[Key, str]]:
+        return [(key, sha1_of(self.path(key))) for key in keys]
 
     def days(self) -> list[str]:
         """The days of the trash, the newest first."""
