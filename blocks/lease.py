@@ -1,5 +1,7 @@
 """The lease of an instance that this run holds, if any."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -15,6 +17,16 @@ class Lease:
 
 
 HELD: ContextVar[Lease | None] = ContextVar("lease", default=None)
+
+
+@contextmanager
+def regardless() -> Iterator[None]:
+    """Act without the lease: to undo what a newer run, if there is one, would do again."""
+    token = HELD.set(None)
+    try:
+        yield
+    finally:
+        HELD.reset(token)
 
 
 def require_lease() -> None:

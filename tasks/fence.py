@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from blocks import lease
 from blocks.errors import CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
@@ -209,13 +210,18 @@ def hold_returned(instance: OdooInstance, *, lossless: bool) -> None:
 
 @contextmanager
 def closed(place: Place) -> Iterator[None]:
-    """Close Odoo's door for a hand-over; open it again if the hand-over does not happen."""
+    """Close Odoo's door for a hand-over; open it again if the hand-over does not happen.
+
+    Also by a run that has lost its lock: customers would stand before a closed door for nothing,
+    and a newer run closes it again.
+    """
     try:
         hold_odoo(place)
         yield
     except BaseException:
-        if look(place).is_primary:
-            log().warning("nothing was handed over: Odoo on %s serves again", place)
-            cluster.start_at_boot(place, "auto")
-            service.start(place)
+        with lease.regardless():
+            if look(place).is_primary:
+                log().warning("nothing was handed over: Odoo on %s serves again", place)
+                cluster.start_at_boot(place, "auto")
+                service.start(place)
         raise

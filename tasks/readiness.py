@@ -6,7 +6,16 @@ from typing import TypeAlias
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
-from tasks import filestore, guard, parity, receipts, replication, resurrection, synchronous
+from tasks import (
+    filestore,
+    guard,
+    parity,
+    receipts,
+    replication,
+    resurrection,
+    service,
+    synchronous,
+)
 from tasks.look import look, try_look
 from tasks.policy import step
 from tasks.read import parity as judge
@@ -118,6 +127,16 @@ def recovery_slots(instance: OdooInstance) -> str:
     return ", ".join(str(row["slot_name"]) for row in rows)
 
 
+def _serving(instance: OdooInstance) -> str:
+    origin = instance.origin
+    if look(origin).is_primary and not service.is_active(origin.host.shell(), origin.odoo.unit):
+        raise RelevoError(
+            f"{origin.odoo.unit} on {origin} is not running, so customers cannot work: start it "
+            "there, or run failover"
+        )
+    return f"{origin.odoo.unit} runs on {origin}"
+
+
 def _built(instance: OdooInstance) -> str:
     guard.require_ready(instance)
     return "odoo.conf, unit and files are there"
@@ -160,6 +179,7 @@ PROBES: dict[str, Callable[[OdooInstance], Said]] = {
     "guard": _guard,
     "receipts": _receipts,
     "parity": _parity,
+    "Odoo at the origin": _serving,
     "service": _built,
     "files": _files,
     "disk at the origin": _disk(lambda instance: instance.origin),

@@ -230,7 +230,8 @@ def require_receiving(standby: Place, leader: Place) -> None:
     except CommandFailed as error:
         raise Refused(
             f"{error.message}: {leader} is at {mark}, it has {received(standby)}",
-            hint=f"nothing was stopped. Restart {standby.cluster.unit} on {standby}, and run this "
+            hint=f"nothing was stopped. See that {standby} reaches {leader.host.peer_address} port "
+            f"{leader.cluster.port}; if it does, restart {standby.cluster.unit} there. Run this "
             "again when check is green",
         ) from error
 

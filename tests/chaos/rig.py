@@ -171,6 +171,10 @@ class Rig:
         origin, recovery = self._role("origin"), self._role("recovery")
         if recovery == "f":
             return "failback", {}
+        if origin == "f" and recovery == "t" and not self._odoo_runs():
+            # check says: start it there, or run failover.
+            self.pair.origin.machine.run("systemctl", "start", self.pair.origin.unit)
+            return "check", {}
         if origin == "f":
             return "replicate", {}
         if recovery == "t" and origin == "":
@@ -185,14 +189,15 @@ class Rig:
         except LabError:
             return ""
 
+    def _odoo_runs(self) -> bool:
+        argv = ("systemctl", "is-active", self.pair.origin.unit)
+        return self.pair.origin.machine.run(*argv, check=False).stdout == "active\n"
+
     def _is_home(self) -> bool:
         try:
-            up = self.pair.origin.machine.run(
-                "systemctl", "is-active", self.pair.origin.unit, check=False
-            )
             begun = f"/var/lib/relevo/{self.pair.name}/failover.json"
             closed = self.pair.recovery.run("test", "!", "-e", begun, check=False)
-            good = up.stdout == "active\n" and closed.returncode == 0
+            good = self._odoo_runs() and closed.returncode == 0
             return good and self.pair.is_home()
         except LabError:
             return False

@@ -1,4 +1,7 @@
-"""Cancel, pressed at different steps: one writes, the lock is free, the page says what to do."""
+"""Runs that end in the middle: one writes, the lock is free, the page says what to do.
+
+Cancelled at different steps, unanswered, or left without their lock.
+"""
 
 import re
 from collections.abc import Callable, Iterator
@@ -106,6 +109,33 @@ def test_a_switchover_that_nobody_answers_changes_nothing_and_a_typed_yes_starts
     assert uno.at_recovery("SELECT pg_is_in_recovery()") == "f"
     assert re.search("approved by.*Ana", stack.artifact("switchover-vps-uno"))
     stack.complete("switchover/vps_uno", to="origin")
+    no_strangers(uno)
+
+
+def test_a_recovery_host_that_dies_in_a_planned_failover_leaves_the_origin_serving(
+    uno: Pair, stack: Stack
+) -> None:
+    origin, unit = uno.origin.machine, uno.origin.unit
+    with dawdling(uno):
+        run = _begun(stack, "failover", "stop Odoo on uno")
+        stopping = ("sh", "-c", f"systemctl is-active {unit} | grep -qx deactivating")
+        origin.wait_until_succeeds(*stopping)
+        uno.recovery.kill()
+        state = stack.wait(run)
+    assert state["type"] == "FAILED"
+    assert "HINT" in state["message"]
+    assert "nothing was handed over: Odoo on uno serves again" in stack.said(run)
+    assert origin.run("systemctl", "is-enabled", unit).stdout == "enabled\n"
+    origin.wait_for_port(uno.origin.http_port)
+
+    uno.recovery.boot()
+    wait_until(uno.is_home, "the standby follows again", 120)
+    origin.run("systemctl", "stop", unit)
+    state = stack.wait(stack.press("check/vps_uno"))
+    assert f"{unit} on uno is not running, so customers cannot work" in state["message"]
+    origin.run("systemctl", "start", unit)
+    origin.wait_for_port(uno.origin.http_port)
+    stack.complete("check/vps_uno")
     no_strangers(uno)
 
 

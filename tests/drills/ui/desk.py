@@ -58,9 +58,12 @@ class Desk:
         self.page.get_by_text("Select a block...").click()
         self.page.get_by_role("option", name=instance.replace("_", "-")).click()
 
+    def submit(self) -> None:
+        self.page.get_by_role("button", name="Submit").click()
+
     def start(self, run_name: str) -> None:
         """Press Submit, and open the page of the run once it has its name."""
-        self.page.get_by_role("button", name="Submit").click()
+        self.submit()
         shown = self.page.get_by_role("button", name="View run")
         shown.wait_for()  # not in Python: the browser's requests go through this process
         self.run = self._newest_run()

@@ -1,4 +1,4 @@
-"""The two nights an operator has: one with a dead server, one with a step that fails."""
+"""The nights an operator has: a dead server, a step that fails; and fingers that slip."""
 
 from playwright.sync_api import expect
 
@@ -7,6 +7,18 @@ from tests.lab import names
 from tests.oracles import Pair, no_strangers
 
 BROKEN = "/etc/nginx/conf.d/broken.conf"
+
+
+def test_a_form_refuses_nonsense_before_there_is_a_run(desk: Desk) -> None:
+    desk.find_button("failover")
+    made = desk.stack.runs("failover/any-instance")
+    desk.submit()
+    expect(desk.page.get_by_text("'instance' is a required property")).to_be_visible()
+    desk.choose("vps_uno")
+    desk.page.get_by_label("wait_minutes").fill("-3")
+    desk.submit()
+    expect(desk.page.get_by_text("-3 is less than or equal to the minimum of 0")).to_be_visible()
+    assert desk.stack.runs("failover/any-instance") == made
 
 
 def test_a_dead_origin_is_failed_over_and_brought_home_by_somebody_at_a_browser(
