@@ -21,7 +21,7 @@ from pathlib import Path
 import yaml
 
 from tests.lab import inventory
-from tests.lab.client import Client, audit
+from tests.lab.client import NO_VACUUM, Client, audit
 from tests.lab.image import DATABASES
 from tests.lab.lab import Lab
 from tests.oracles import Pair, no_strangers, one_writer
@@ -38,9 +38,6 @@ DEFAULTS = {
 TRUE = ("another place serves", "the origin answers again")
 FACES = (*TRUE, "lags behind", "slot is lost", "copy of files was refused", "no good copy")
 WRITTEN = 40
-# Odoo's own collector removes the file of a document that is being saved meanwhile (Odoo 14 says
-# "filestore gc 206 checked, 1 removed" in the second of a save). That is no doing of ours.
-NO_VACUUM = "UPDATE ir_cron SET active = false WHERE cron_name ILIKE '%vacuum%'"
 
 
 @dataclass

@@ -20,6 +20,8 @@ from tests.compare.relevo import Relevo
 from tests.compare.repmgr import Repmgr, RepmgrDaemon
 from tests.compare.runbook import Runbook
 from tests.compare.stage import Stage
+from tests.lab.client import NO_VACUUM
+from tests.lab.image import DATABASES
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.oracles import Pair, overlaps, probing
@@ -115,6 +117,8 @@ class Rig:
     def _one(self, accident: Accident, who: Contender) -> results.Line:
         begun, load = time.time(), os.getloadavg()[0]
         who.said.clear()
+        for database in DATABASES:
+            self.pair.at_origin(NO_VACUUM, database)
         stage = Stage(self.pair, who, self.folder / f"{begun:.0f}.journal")
         with probing(self.pair) as answers:
             try:

@@ -41,9 +41,9 @@ def _watch(machine: Machine, program: str, megabytes: int, then: str) -> bool:
 def _recycle(stage: Stage) -> None:
     """Drop the slot at the origin, write, and have its checkpoints recycle the WAL."""
     ask = stage.pair.at_origin
-    ask("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active")
 
     def dropped() -> bool:
+        ask("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active")
         ask("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active")
         return ask("SELECT count(*) FROM pg_replication_slots") == "0"
 
