@@ -6,6 +6,7 @@ from blocks.instance import OdooInstance
 from flows import basebackup, build_service, configure_ssh, rsync_filestore, setup_primary
 from tasks import (
     follower,
+    guard,
     lock,
     parity,
     preflight,
@@ -27,6 +28,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
     Running it again finds what is done and does what is not.
     """
     with lock.held(instance, "replicate"):
+        guard.require_ended(instance)
         preflight.require_hosts(instance)
         setup_primary.prepare(instance, allow_restart=allow_restart)
         configure_ssh.open_way(instance)

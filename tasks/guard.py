@@ -156,6 +156,24 @@ def note_failover(instance: OdooInstance, exposure: Exposure, *, reason: str) ->
     record.write(instance.recovery, instance, "failover", facts)
 
 
+@step("require that no move of {instance.name} is half done")
+def require_ended(instance: OdooInstance) -> None:
+    """Refuse to go on beside a move that died on its last steps: failback takes those."""
+    if said := half_done(instance):
+        raise Refused(said, hint="run failback, which goes on from there")
+
+
+def half_done(instance: OdooInstance) -> str:
+    """Say when the origin serves again, and what the move left open was never closed."""
+    begun = record.read(instance.recovery, instance, "failover")
+    if begun is None or look(instance.recovery).is_primary:
+        return ""
+    origin, known = try_look(instance.origin), receipts.newest(instance)
+    if origin is None or not origin.is_primary or known is None or known.taker != "origin":
+        return ""
+    return f"the move of {instance.name} that was begun at {begun['time']} has never been ended"
+
+
 @step("find out who serves {instance.name}")
 def stage(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
     """How far a failback has come, asked of both clusters; refuse when they make no sense."""

@@ -73,6 +73,12 @@ def _roles(instance: OdooInstance) -> str:
     return f"{instance.origin} is primary, {instance.recovery} is standby"
 
 
+def _moves(instance: OdooInstance) -> str:
+    if said := guard.half_done(instance):
+        raise RelevoError(f"{said}: run failback, which goes on from there")
+    return "none under way"
+
+
 def _stream(instance: OdooInstance) -> str:
     origin, recovery = instance.origin, instance.recovery
     if look(origin).is_primary and look(recovery).is_standby:
@@ -173,6 +179,7 @@ def _disk(place_of: Callable[[OdooInstance], Place]) -> Callable[[OdooInstance],
 
 PROBES: dict[str, Callable[[OdooInstance], Said]] = {
     "roles": _roles,
+    "moves": _moves,
     "stream": _stream,
     "slot": _slot,
     COMMITS: synchronous.measure,

@@ -171,6 +171,8 @@ class Rig:
         origin, recovery = self._role("origin"), self._role("recovery")
         if recovery == "f":
             return "failback", {}
+        if origin == "f" and recovery == "t" and self._half_done():
+            return "failback", {}  # check says so, and replicate refuses
         if origin == "f" and recovery == "t" and not self._odoo_runs():
             # check says: start it there, or run failover.
             self.pair.origin.machine.run("systemctl", "start", self.pair.origin.unit)
@@ -189,16 +191,17 @@ class Rig:
         except LabError:
             return ""
 
+    def _half_done(self) -> bool:
+        begun = f"/var/lib/relevo/{self.pair.name}/failover.json"
+        return self.pair.recovery.run("test", "-e", begun, check=False).returncode == 0
+
     def _odoo_runs(self) -> bool:
         argv = ("systemctl", "is-active", self.pair.origin.unit)
         return self.pair.origin.machine.run(*argv, check=False).stdout == "active\n"
 
     def _is_home(self) -> bool:
         try:
-            begun = f"/var/lib/relevo/{self.pair.name}/failover.json"
-            closed = self.pair.recovery.run("test", "!", "-e", begun, check=False)
-            good = self._odoo_runs() and closed.returncode == 0
-            return good and self.pair.is_home()
+            return self._odoo_runs() and not self._half_done() and self.pair.is_home()
         except LabError:
             return False
 

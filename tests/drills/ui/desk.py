@@ -37,7 +37,7 @@ class Desk:
     def picture(self, name: str) -> None:
         """Keep what the operator sees now, once nothing moves any more."""
         self.page.wait_for_load_state("networkidle")
-        self.page.screenshot(path=self.pictures / f"{name}.png")
+        self.page.screenshot(path=self.pictures / f"{name}.png", animations="disabled")
 
     def find_button(self, flow: str, name: str = "any-instance") -> None:
         """Go to the deployments, look for a procedure, and open its form."""

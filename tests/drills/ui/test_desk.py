@@ -15,6 +15,7 @@ def test_a_form_refuses_nonsense_before_there_is_a_run(desk: Desk) -> None:
     desk.submit()
     expect(desk.page.get_by_text("'instance' is a required property")).to_be_visible()
     desk.choose("vps_uno")
+    desk.picture("1-form")
     desk.page.get_by_label("wait_minutes").fill("-3")
     desk.submit()
     expect(desk.page.get_by_text("-3 is less than or equal to the minimum of 0")).to_be_visible()
@@ -27,7 +28,6 @@ def test_a_dead_origin_is_failed_over_and_brought_home_by_somebody_at_a_browser(
     uno.origin.machine.kill()
     desk.find_button("failover")
     desk.choose("vps_uno")
-    desk.picture("1-form")
     desk.start("fail vps_uno over to respaldo")
 
     desk.wait_for("Paused")
