@@ -56,7 +56,7 @@ def abandon(instance: OdooInstance, node: Place, leader: Place) -> None:
         return
     until(
         lambda: bool(cluster.query(shell, f"{found} AND NOT active")),
-        what=f"nobody uses slot {slot(instance)} on {leader}", timeout_seconds=60,
+        what=f"nobody uses slot {slot(instance)} on {leader}", timeout_seconds=90,
     )  # fmt: skip
     cluster.execute(shell, f"SELECT pg_drop_replication_slot('{slot(instance)}')")
 
