@@ -21,7 +21,7 @@ HELD: ContextVar[Lease | None] = ContextVar("lease", default=None)
 
 @contextmanager
 def regardless() -> Iterator[None]:
-    """Act without the lease: to undo what a newer run, if there is one, would do again."""
+    """Act without the lease: to undo one's own work where nobody else is at work."""
     token = HELD.set(None)
     try:
         yield

@@ -123,7 +123,7 @@ def hand_over(instance: OdooInstance, *, accept_loss: bool = False, reason: str 
     if not accept_loss:
         receipts.require_genuine(instance)
         replication.require_receiving(origin, recovery)
-    with fence.closed(recovery):
+    with fence.closed(instance, recovery):
         filestore.push(instance, when="the last difference")
         if accept_loss:
             fence.abandon(instance, recovery, origin, reason=reason)

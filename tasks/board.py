@@ -23,6 +23,7 @@ from tasks import (
     files,
     guard,
     journal,
+    lock,
     plan,
     readiness,
     record,
@@ -51,8 +52,6 @@ PROCEDURES: tuple[Procedure, ...] = ("failover", "failback")
 LANGUAGES: tuple[Language, ...] = ("en", "es")
 LEFT_WORD = ("notes/schedules", journal.NAME)
 BUTTON = "flows/failover.py:failover"
-# An empty answer: nobody holds the instance.
-HOLDER = 'flock --nonblock "$1.lock" true 2>/dev/null || cut -d" " -f2- "$1.holder" 2>/dev/null'
 CERTIFICATE = 'test -e "$1" && date -d "$(openssl x509 -enddate -noout -in "$1" | cut -d= -f2)" +%s'
 
 
@@ -95,7 +94,7 @@ def _now() -> float:
 
 def _measure(instance: OdooInstance) -> Measured:
     shell, began = instance.recovery.host.shell(), _now()
-    busy = _busy(shell, instance)
+    busy = _busy(instance)
     origin, recovery = try_look(instance.origin), look(instance.recovery)
     leads = bool(origin and origin.is_primary)
     if leads:
@@ -105,7 +104,7 @@ def _measure(instance: OdooInstance) -> Measured:
     found, proof = _probe(instance, recovery), record.proof(instance)
     if not busy:
         _refresh_pages(shell, instance)
-        busy = _busy(shell, instance)  # one that has begun meanwhile: half of this is of before
+        busy = _busy(instance)  # one that has begun meanwhile: half of this is of before
     return Measured(
         instance=instance.name,
         at=began,
@@ -154,17 +153,16 @@ def _synchronous(instance: OdooInstance, found: readiness.Found) -> bool | None:
 @step("require that {instance.name} is not being moved")
 def require_idle(instance: OdooInstance) -> None:
     """Refuse to judge an instance that is being moved: half of it would be of before."""
-    if procedure := _busy(instance.recovery.host.shell(), instance):
+    if procedure := _busy(instance):
         raise Busy(
             f"{instance.name} is in the middle of {procedure}",
             hint="check it again when that has ended",
         )
 
 
-def _busy(shell: Shell, instance: OdooInstance) -> str:
+def _busy(instance: OdooInstance) -> str:
     """Which procedure is under way; a copy of files does not count."""
-    path = PurePosixPath("/run/relevo", instance.name)
-    holder = shell.run(("sh", "-c", HOLDER, "holder", str(path)), check=False).stdout.strip()
+    holder = lock.holder(instance)
     return "" if holder == "rsync-filestore" else holder
 
 

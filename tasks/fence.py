@@ -8,7 +8,7 @@ from blocks import lease
 from blocks.errors import CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
-from tasks import cluster, filestore, receipts, replication, service
+from tasks import cluster, filestore, lock, receipts, replication, service
 from tasks.look import look, received
 from tasks.policy import log, step
 from tasks.read.lsn import Lsn
@@ -134,7 +134,7 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool) -> bool:
         return False
     if look(origin).is_primary and not look(recovery).is_primary:
         _require_streaming(instance, loss_accepted=loss_accepted)
-        with closed(origin):
+        with closed(instance, origin):
             _fetch_last_files(instance, loss_accepted=loss_accepted)
             demote(instance, origin, recovery)
         return True
@@ -209,16 +209,18 @@ def hold_returned(instance: OdooInstance, *, lossless: bool) -> None:
 
 
 @contextmanager
-def closed(place: Place) -> Iterator[None]:
+def closed(instance: OdooInstance, place: Place) -> Iterator[None]:
     """Close Odoo's door for a hand-over; open it again if the hand-over does not happen.
 
-    Also by a run that has lost its lock: customers would stand before a closed door for nothing,
-    and a newer run closes it again.
+    Also by a run that has lost its lock: customers would stand before a closed door for nothing.
+    Where another run holds it by now, the door is that one's.
     """
     try:
         hold_odoo(place)
         yield
     except BaseException:
+        if lock.taken_over(instance):
+            raise
         with lease.regardless():
             if look(place).is_primary:
                 log().warning("nothing was handed over: Odoo on %s serves again", place)

@@ -109,6 +109,22 @@ def move(shell: Shell, path: PurePosixPath, to: PurePosixPath) -> None:
     shell.run(("test", "!", "-e", str(path)))
 
 
+SWAP = """
+set -e
+if [ -e "$2" ]; then test ! -e "$3"; mv -n -T "$2" "$3"; fi
+mv -n -T "$1" "$2"
+test ! -e "$1"
+"""
+
+
+def swap(shell: Shell, fresh: PurePosixPath, path: PurePosixPath, aside: PurePosixPath) -> None:
+    """Put what is fresh in the place of what is there, which is kept aside.
+
+    In one command: a caller that dies leaves the one or the other, and never nothing.
+    """
+    shell.run(("sh", "-c", SWAP, "swap", str(fresh), str(path), str(aside)))
+
+
 def home(shell: Shell, user: str) -> PurePosixPath:
     """The home that sshd and PostgreSQL use: asked of the system, never assumed."""
     return PurePosixPath(shell.run(("getent", "passwd", user)).stdout.split(":")[5])

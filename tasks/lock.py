@@ -12,9 +12,9 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from blocks.errors import Busy
+from blocks.errors import Busy, Unreachable
 from blocks.instance import OdooInstance
-from blocks.lease import HELD, Lease
+from blocks.lease import HELD, Lease, regardless
 from blocks.shell import Shell
 from tasks.job import stop_job
 from tasks.policy import log
@@ -35,6 +35,31 @@ echo "$$ $2" >"/run/relevo/$1.holder"
 echo held
 while read -r -t "$3" beat && [ "$beat" != bye ]; do :; done
 """
+
+HOLDER = """
+test -e "$1.lock" || exit 0
+flock --nonblock "$1.lock" true || cut -d' ' -f2- "$1.holder" 2>/dev/null || echo somebody
+"""
+
+
+def holder(instance: OdooInstance) -> str:
+    """Name the procedure that holds an instance now; nothing where none does."""
+    argv = ("sh", "-c", HOLDER, "holder", f"/run/relevo/{instance.name}")
+    return instance.recovery.host.shell().run(argv, check=False).stdout.strip()
+
+
+def taken_over(instance: OdooInstance) -> bool:
+    """Tell whether this run has lost its lock, and another holds it now.
+
+    Where the recovery host does not answer nobody can have taken it: it is kept there.
+    """
+    if not ((lease := HELD.get()) and lease.lost):
+        return False
+    with regardless():
+        try:
+            return bool(holder(instance))
+        except Unreachable:
+            return False
 
 
 @contextlib.contextmanager

@@ -49,9 +49,13 @@ def choose(instance: OdooInstance, node: Place, leader: Place) -> Way:
     seen = look(node)
     if seen.control is None:
         return Way("reclone", "its data directory is missing or unreadable")
-    if (
-        way := decision.way(seen.control, look_leader(leader), rewind=marker(instance, node))
-    ).kind == "refuse":
+    # A primary has no signal file, and a standby that was started has no label any more.
+    signs = (seen.directory / "backup_label", seen.directory / "standby.signal")
+    way = decision.way(
+        seen.control, look_leader(leader), rewind=marker(instance, node),
+        unstarted=not files.missing(node.host.shell(), *signs),
+    )  # fmt: skip
+    if way.kind == "refuse":
         raise Refused(
             f"{node} cannot follow {leader}: {way.why}",
             hint="if it may be thrown away, run basebackup or failback with reclone: the old "
@@ -98,7 +102,7 @@ def _by_a_way(instance: OdooInstance, node: Place, leader: Place, *, reclone: bo
     )
     log().info("%s goes by the way %r: %s", node, chosen.kind, chosen.why)
     if chosen.kind != "reclone":
-        clone.abandon(instance, node, leader)
+        clone.drop(instance, node)
     if chosen.kind == "rewind":
         try:
             rewind(instance, node, leader)
@@ -201,10 +205,10 @@ def _replace(instance: OdooInstance, node: Place, leader: Place) -> None:
     shell, seen = node.host.shell(), look(node)
     # A standby that asked for what is gone has spoiled its slot once more.
     replication.ensure_slot(leader.host.shell(), leader, instance.name)
+    # Before it is where a boot finds it: without these it would come up as a second primary.
+    _write_signals(instance, node, leader, fresh)
     aside = _aside(seen.directory, seen.control)
-    if files.exists(shell, seen.directory):
-        files.move(shell, seen.directory, _unused(shell, aside))
-    files.move(shell, fresh, seen.directory)
+    files.swap(shell, fresh, seen.directory, _unused(shell, aside))
     if seen.control and _wrote(seen.control, leader):
         forensics.examine(instance, node, leader, aside, seen.control.timeline)
     record.forget(node, instance, "auto_conf")
@@ -231,20 +235,33 @@ def _wrote(control: ControlData, leader: Place) -> bool:
 
 def _follow(instance: OdooInstance, node: Place, leader: Place) -> None:
     """Write the signal file and the connection after the rewind and before the start."""
-    shell, seen = node.host.shell(), look(node)
+    seen = look(node)
     if not seen.answers:
         kept = record.read(node, instance, "auto_conf")
-        path = seen.directory / "postgresql.auto.conf"
-        own = str(kept["text"]) if kept else files.read(shell, path)
-        conninfo = replication.stream_conninfo(instance, node, leader)
-        waits = node.kind == "origin"
-        text = auto_conf.follow(own, conninfo=conninfo, slot=instance.name, waits=waits)
-        owner = {"owner": "postgres:postgres", "mode": "600"}
-        files.install(shell, path, text, **owner)
-        files.install(shell, seen.directory / "standby.signal", "", **owner)
+        own = str(kept["text"]) if kept else None
+        _write_signals(instance, node, leader, seen.directory, own=own)
     cluster.start(node)
     replication.wait_until_streaming(instance, node, leader)
     clear(instance, node, leader)
+
+
+def _write_signals(
+    instance: OdooInstance,
+    node: Place,
+    leader: Place,
+    directory: PurePosixPath,
+    *,
+    own: str | None = None,
+) -> None:
+    """Let what starts from this directory follow; `own` is what stood in it before a rewind."""
+    shell, path = node.host.shell(), directory / "postgresql.auto.conf"
+    conninfo = replication.stream_conninfo(instance, node, leader)
+    waits = node.kind == "origin"
+    text = files.read(shell, path) if own is None else own
+    text = auto_conf.follow(text, conninfo=conninfo, slot=instance.name, waits=waits)
+    owner = {"owner": "postgres:postgres", "mode": "600"}
+    files.install(shell, path, text, **owner)
+    files.install(shell, directory / "standby.signal", "", **owner)
 
 
 def clear(instance: OdooInstance, node: Place, leader: Place) -> None:

@@ -29,22 +29,31 @@ class Way:
     why: str
 
 
-def way(node: ControlData, leader: Leader, *, rewind: str) -> Way:
+def way(node: ControlData, leader: Leader, *, rewind: str, unstarted: bool = False) -> Way:
     """Decide from the node's control file, the leader's history and the rewind marker.
 
-    `rewind` is the marker on the node's host: "" (none), "started" or "done".
+    `rewind` is the marker on the node's host: "" (none), "started" or "done". `unstarted` is a
+    clone that was never started: its control file is still that of the primary it was copied from.
     """
     if node.system_identifier != leader.system_identifier:
         return Way("refuse", "it is another cluster: the system identifiers differ")
-    if rewind == "started":
-        return Way("reclone", "a pg_rewind of it died half-way, which leaves it unusable")
-    if rewind == "done":
-        return Way("follow", "pg_rewind has finished, and it has not been started since")
+    if rewind or unstarted:
+        return _not_started(node, leader, rewind=rewind)
     if node.timeline > leader.timeline:
         return Way("refuse", f"it is on timeline {node.timeline}, ahead of {leader.timeline}")
     if node.timeline == leader.timeline:
         return _on_the_same_timeline(node, leader)
     return _from_a_former_timeline(node, leader)
+
+
+def _not_started(node: ControlData, leader: Leader, *, rewind: str) -> Way:
+    if rewind == "started":
+        return Way("reclone", "a pg_rewind of it died half-way, which leaves it unusable")
+    if rewind:
+        return Way("follow", "pg_rewind has finished, and it has not been started since")
+    if node.timeline == leader.timeline:
+        return Way("follow", "it is a new clone, and was never started")
+    return Way("reclone", f"it is a clone of timeline {node.timeline} that was never started")
 
 
 def _on_the_same_timeline(node: ControlData, leader: Leader) -> Way:

@@ -6,8 +6,10 @@ import pytest
 
 from blocks.errors import Busy, Refused
 from blocks.instance import OdooInstance
+from flows.basebackup import basebackup
 from flows.check import check
 from flows.replicate import replicate
+from tasks import rejoin
 from tests.lab.machine import wait_until
 from tests.oracles import Pair, no_strangers
 from tests.stack import Stack
@@ -52,6 +54,39 @@ def test_an_old_standby_can_be_promoted_while_its_new_clone_is_being_made(
     stack.complete("failback/vps_uno")
     uno.at_origin("DROP TABLE kept", "cliente1")
     no_strangers(uno)
+
+
+def test_a_clone_whose_maker_dies_before_its_first_start_follows_and_never_leads(
+    uno: Pair, blocks: dict[str, OdooInstance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _clone_and_die(blocks["vps_uno"], monkeypatch)
+    uno.recovery.kill()
+    uno.recovery.boot()  # and Debian starts what is there
+    wait_until(uno.is_home, "what a boot finds follows", 120)
+
+    _clone_and_die(blocks["vps_uno"], monkeypatch)
+    kept = _set_aside(uno)
+    basebackup(blocks["vps_uno"])
+    assert uno.is_home()
+    assert _set_aside(uno) == kept, "it was copied once more"
+    no_strangers(uno)
+
+
+def _clone_and_die(instance: OdooInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a clone, swap, and die there."""
+
+    def die(*_: object) -> None:
+        raise KeyError("killed")
+
+    with monkeypatch.context() as dying:
+        dying.setattr(rejoin, "_follow", die)
+        with pytest.raises(KeyError, match="killed"):
+            basebackup(instance, reclone=True)
+
+
+def _set_aside(pair: Pair) -> list[str]:
+    found = ("find", "/var/lib/postgresql", "-maxdepth", "2", "-name", "*.quarantine-*")
+    return sorted(pair.recovery.run(*found).stdout.split())
 
 
 def _lose_slot(pair: Pair) -> None:

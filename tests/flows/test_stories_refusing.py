@@ -2,14 +2,16 @@
 
 import pytest
 
-from blocks.errors import Busy, Refused
+from blocks.errors import Busy, Refused, Unreachable
 from blocks.instance import OdooInstance
+from blocks.lease import HELD, Lease, require_lease
 from flows.failover import failover
 from flows.replicate import replicate
 from flows.rsync_filestore import rsync_filestore
+from tasks import bare, fence
 from tasks.filestore import Kind
-from tests.fakes import FakeHost
-from tests.flows.conftest import Hosts, dead, serving, standby
+from tests.fakes import Answer, FakeHost
+from tests.flows.conftest import Hosts, control, dead, serving, standby
 
 EXPOSURE = (
     '[{"commit": 1800000000.0, "now": 1800000012.5, "sent": "0/3000100", "received": "0/3000000"}]'
@@ -155,3 +157,36 @@ def test_replicate_names_everything_that_is_missing_before_it_changes_anything(
         assert what in refused.value.message
     assert uno.changes == []
     assert due.changes == ["hold vps_1 replicate 30"]
+
+
+@pytest.mark.parametrize(
+    ("holder", "opened"),
+    [
+        pytest.param("", True, id="nobody"),
+        pytest.param(Unreachable("due did not answer", hint=""), True, id="nobody_can"),
+        pytest.param("failover\n", False, id="another"),
+    ],
+)
+def test_a_run_that_lost_its_lock_opens_the_door_again_unless_another_run_holds_it(
+    instance: OdooInstance, hosts: Hosts, holder: Answer, opened: bool
+) -> None:
+    primary = "5432 online f /var/lib/postgresql/13/main\n" + control("in_production")
+    down = {"systemctl is-active odoo.service": "inactive\n", "look 13 main *": primary, "*": ""}
+    uno, due = FakeHost("uno", down), FakeHost("due", {"holder /run/relevo/vps_1": holder})
+    hosts(uno, due)
+
+    with bare.without_server(), pytest.raises(Busy, match="lost its lock"):
+        _lose_the_lock_behind_a_closed_door(instance)
+
+    assert ("systemctl start odoo.service" in uno.ran) is opened
+
+
+def _lose_the_lock_behind_a_closed_door(instance: OdooInstance) -> None:
+    mine = Lease(instance.name)
+    token = HELD.set(mine)
+    try:
+        with fence.closed(instance, instance.origin):
+            mine.lost = True
+            require_lease()
+    finally:
+        HELD.reset(token)

@@ -38,6 +38,7 @@ class Case:
     kind: str
     why: str
     rewind: str = ""
+    unstarted: bool = False
     leader: Leader = LEADER
 
 
@@ -151,6 +152,20 @@ CASES = [
         replace(FORMER_PRIMARY, log_hints=False), "follow", "received its shutdown checkpoint",
     ),
     Case(
+        "a new clone that was never started follows, though its control file is its leader's",
+        replace(FORMER_PRIMARY, state="in production", timeline=2), "follow", "never started",
+        unstarted=True,
+    ),
+    Case(
+        "a clone of a former timeline that was never started is cloned again",
+        replace(FORMER_PRIMARY, state="in production"), "reclone", "clone of timeline 1",
+        unstarted=True,
+    ),
+    Case(
+        "without its signs the same is a silent fork",
+        replace(FORMER_PRIMARY, state="in production", timeline=2), "refuse", "silent fork",
+    ),
+    Case(
         "two failovers later the oldest fork decides",
         replace(FORMER_PRIMARY, checkpoint=BEFORE), "follow", "received its shutdown checkpoint",
         leader=replace(LEADER, timeline=3, forks={1: FORK, 2: AFTER}),
@@ -160,6 +175,6 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "_"))
 def test_the_cheapest_safe_way_is_taken(case: Case) -> None:
-    chosen = way(case.node, case.leader, rewind=case.rewind)
+    chosen = way(case.node, case.leader, rewind=case.rewind, unstarted=case.unstarted)
 
     assert (chosen.kind, case.why in chosen.why) == (case.kind, True), chosen
