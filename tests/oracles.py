@@ -119,14 +119,12 @@ AND relpersistence = 'p'
 
 
 def sound(pair: Pair) -> None:
-    """Every index agrees with its table at both ends, and no checksum was ever wrong."""
-    failures = "SELECT coalesce(sum(checksum_failures), 0) FROM pg_stat_database"
+    """Every index agrees with its table at both ends (the lab's clusters have no checksums)."""
     for database in DATABASES:
         pair.at_origin("CREATE EXTENSION IF NOT EXISTS amcheck", database)
         there = "SELECT count(*) FROM pg_extension WHERE extname = 'amcheck'"
         wait_until(partial(_says, pair.at_recovery, there, database, "1"), "amcheck is replayed")
         for ask in (pair.at_origin, pair.at_recovery):
-            assert ask(failures) == "0"
             assert int(ask(INDEXES, database)) > 0
             if pair.lab.generation.postgres >= 14:  # the release of verify_heapam
                 assert ask(HEAPS, database) == "0"

@@ -240,7 +240,8 @@ class Stack:
     @contextmanager
     def unscheduled(self) -> Iterator[None]:
         """Start nothing by schedule for a while; what is pressed runs."""
-        deployments = self.request("POST", "/deployments/filter", {"limit": 200})
+        found = self.request("POST", "/deployments/filter", {"limit": 200})
+        deployments = [each for each in found if not each["paused"]]
         for each in deployments:
             self.request("POST", f"/deployments/{each['id']}/pause_deployment")
         try:
