@@ -19,9 +19,10 @@ from pathlib import Path
 
 from tasks.programs.filestore import questions
 from tasks.programs.filestore.engine import Engine
-from tests.bench import follow
+from tests.bench import disk, follow
 from tests.bench.measure import Cost, Group, Meter, medians, run
 from tests.bench.world import ROOT, World, drop_caches, find_sshd
+from tests.lab.image import CACHE
 
 CHANGED = (0, 10, 1000)
 LOOKS = 200
@@ -52,6 +53,7 @@ class Bench:
         engine = self.world.engine(link)
         engine.sweep()
         engine.origin.sums(["shop/none"])
+        engine.fetcher.newest.sums(["shop/none"])
         engine.tail("shop")
         meter = self.meter(link)
         self._program(link, "program")
@@ -158,31 +160,36 @@ def _look(engine: Engine) -> None:
         engine.cluster.ask("postgres", questions.POSITION)
 
 
+def _one(world: World, given: argparse.Namespace) -> Bench:
+    begun = time.monotonic()
+    world.start()
+    print(f"{world.files} files made in {time.monotonic() - begun:.0f} s", flush=True)
+    bench = Bench(world, given.rounds)
+    Bench.payloads = {}
+    bench.passes("lan", cold=False, rounds=given.rounds)
+    bench.whole(3)
+    if given.cold:
+        bench.passes("lan", cold=True, rounds=given.cold)
+    if given.wan:
+        bench.passes("wan", cold=False, rounds=given.wan)
+    if given.initial:
+        bench.initial(given.initial)
+    if given.follow:
+        bench.rows += follow.measure(world, given.follow)
+    return bench
+
+
 def measure(given: argparse.Namespace) -> None:
     out = Path(given.out)
     out.mkdir(parents=True, exist_ok=True)
     for size in (int(each) for each in given.sizes.split(",")):
         tiny = size >= given.tiny_from
-        folder = Path(tempfile.mkdtemp(prefix="relevo-bench-", dir=given.scratch))
-        world = World(folder, size, tiny=tiny, sshd=find_sshd(given.sshd))
-        try:
-            begun = time.monotonic()
-            world.start()
-            print(f"{size} files made in {time.monotonic() - begun:.0f} s", flush=True)
-            bench = Bench(world, given.rounds)
-            Bench.payloads = {}
-            bench.passes("lan", cold=False, rounds=given.rounds)
-            bench.whole(3)
-            if given.cold:
-                bench.passes("lan", cold=True, rounds=given.cold)
-            if given.wan:
-                bench.passes("wan", cold=False, rounds=given.wan)
-            if given.initial:
-                bench.initial(given.initial)
-            if given.follow:
-                bench.rows += follow.measure(world, given.follow)
-        finally:
-            world.stop()
+        with disk.fresh(given.scratch) as mounted:
+            world = World(mounted, size, tiny=tiny, sshd=given.sshd)
+            try:
+                bench = _one(world, given)
+            finally:
+                world.stop()
         payloads = [
             {"link": link, "cold": cold, "changed": changed, "payload": sorted(p)[len(p) // 2]}
             for (link, cold, changed), p in Bench.payloads.items()
@@ -211,7 +218,8 @@ def main() -> None:
     if os.environ.get("RELEVO_BENCH_INSIDE") != "1":
         inside = 'ip link set lo up && exec "$@"'
         os.environ["RELEVO_BENCH_INSIDE"] = "1"
-        words = [sys.executable, "-m", "tests.bench", *sys.argv[1:]]
+        sshd = given.sshd or find_sshd(CACHE / "sshd")  # before there is no network
+        words = [sys.executable, "-m", "tests.bench", *sys.argv[1:], "--sshd", sshd]
         os.execvp("unshare", ["unshare", "--net", "sh", "-c", inside, "inside", *words])
     measure(given)
 

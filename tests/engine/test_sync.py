@@ -238,7 +238,7 @@ def test_a_file_that_a_row_still_names_after_a_later_commit_is_lost(twins: Twins
         assert loss.name == "renamed"
         assert [each.state for each in engine.state.pending()] == [decide.LOST]
         twins.store(b"gone")
-        engine.fetch()
+        engine.fetcher.pending()
         assert engine.state.pending() == []
     assert twins.has(name)
 

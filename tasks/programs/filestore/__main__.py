@@ -15,7 +15,8 @@ from dataclasses import asdict
 from typing import Any, Callable, Dict
 
 from .care import Care
-from .engine import Engine, Progress
+from .engine import Engine
+from .fetch import Progress
 from .follow import Condition, Followers
 from .settings import read
 from .trouble import Refusal, Trouble
@@ -37,7 +38,7 @@ def progress(done: Progress) -> None:
 def one_pass(engine: Engine, _: argparse.Namespace) -> Facts:
     """Fetch what is new; prove that nothing is missing."""
     unread = engine.sweep()
-    return {"fetched": engine.fetched, "unread": unread, "pending": engine.state.count()}
+    return {"fetched": engine.fetcher.fetched, "unread": unread, "pending": engine.state.count()}
 
 
 def reconcile(engine: Engine, given: argparse.Namespace) -> Facts:
@@ -50,7 +51,7 @@ def heal(engine: Engine, _: argparse.Namespace) -> Facts:
     """Fetch what the serving database names and this host has not."""
     found = engine.reconcile()
     missing = sum(each.missing for each in found.values())
-    return {"missing": missing, "fetched": engine.fetched}
+    return {"missing": missing, "fetched": engine.fetcher.fetched}
 
 
 def push(engine: Engine, _: argparse.Namespace) -> Facts:

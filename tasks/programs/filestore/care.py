@@ -49,7 +49,7 @@ class Care:
         cared = Cared(
             rows=sum(each.rows for each in found.values()),
             files=sum(each.here for each in found.values()),
-            fetched=self.engine.fetched,
+            fetched=self.engine.fetcher.fetched,
         )
         self.scrub(cared)
         self.judge_origin(found, cared, repair=repair)
@@ -120,7 +120,7 @@ class Care:
             self._scrub_prefix(f"{at % 256:02x}", cared)
         self.state.note("scrub", json.dumps([(first + due) % 256, begun]))
         if cared.spoiled:
-            self.engine.fetch()
+            self.engine.fetcher.pending()
 
     def _scrub_prefix(self, prefix: str, cared: Cared) -> None:
         for database in self.engine.known:

@@ -13,44 +13,22 @@ from __future__ import annotations
 
 import contextlib
 import re
-import threading
 import time
 from dataclasses import dataclass, field
-from typing import Callable, Iterable, Iterator, Sequence  # Python 3.8
+from typing import Callable, Iterable, Iterator  # Python 3.8
 
 from . import decide, questions
 from .decide import ABSENT, BAD, LOST, Head
+from .fetch import Fetcher, Progress
 from .names import DIGEST, FOLDER, Key, is_database, is_file
-from .origin import ABSENT as NOT_THERE
-from .origin import OK, Answer, Origin
+from .origin import Origin
 from .settings import Settings
 from .state import State
 from .store import Store
 from .trouble import ClusterAway, Refusal
 from .wire import Cluster, Connection, Row
 
-BATCH = 512  # then the other thread has its turn
-
-
-@dataclass
-class Progress:
-    """What a long work has done so far."""
-
-    files: int = 0
-    size: int = 0
-    total: int = 0
-    begun: float = field(default_factory=time.monotonic)
-
-    def facts(self) -> dict[str, float]:
-        took = max(time.monotonic() - self.begun, 1e-6)
-        left = max(self.total - self.files, 0) / (self.files / took) if self.files else 0.0
-        return {
-            "files": self.files,
-            "bytes": self.size,
-            "of": self.total,
-            "seconds": round(took, 3),
-            "seconds_left": round(left, 1),
-        }
+SOME = 512
 
 
 @dataclass
@@ -77,21 +55,19 @@ class Engine:
         serving: bool = False,
         report: Callable[[Progress], None] = lambda _: None,
     ) -> None:
-        self.settings, self.serving, self.report = settings, serving, report
+        self.settings, self.serving = settings, serving
         self.cluster = Cluster(settings.socket, settings.port, settings.role)
         self.state = State(f"{settings.work}/state.sqlite")
         self.store = Store(settings.filestore, settings.work, settings.trash)
         self.origin = Origin(settings.channel, settings.origin)
-        self.fetching = threading.RLock()
-        self.progress = Progress()
-        self.fetched = 0
+        self.fetcher = Fetcher(self.store, self.state, self.origin, report)
         self.known: list[str] = []
         self.seen: dict[str, set[str]] = {}
         self.tops: dict[str, int] = {}
 
     def close(self) -> None:
         self.cluster.close()
-        self.origin.close()
+        self.fetcher.close()
         self.state.close()
 
     def twin(self) -> Cluster:
@@ -166,15 +142,15 @@ class Engine:
                 self.state.advance(head.guard, head.xmin, head.lsn, wanted)
                 rows = len(candidates)
             self._recheck(cluster, database, head)
-        self.fetch(at=None if self.serving else time.time())
+        self.fetcher.pending(at=None if self.serving else time.time())
         self.state.agree(database, head.lsn, head.now)
         return rows
 
     def _recheck(self, cluster: Cluster, database: str, head: Head) -> None:
         """Give up what no row names any more; call lost what a row names and the origin has not."""
         doubtful = [p for p in self.state.pending(database) if p.state in {ABSENT, BAD, LOST}]
-        for start in range(0, len(doubtful), BATCH):
-            part = doubtful[start : start + BATCH]
+        for start in range(0, len(doubtful), SOME):
+            part = doubtful[start : start + SOME]
             sql = questions.still_known([each.key.name for each in part])
             named = {row[0] for row in cluster.ask(database, sql)}
             self.state.done(each.key for each in part if each.key.name not in named)
@@ -194,9 +170,8 @@ class Engine:
         if len(seen) > 20 * questions.TAIL_ROWS:
             seen.clear()
         seen.update(key.name for key, _ in keys)
-        wanted = [each for each in fresh if not self.store.has(*each)]
-        for start in range(0, len(wanted), BATCH):
-            self._fetch([key for key, _ in wanted[start : start + BATCH]])
+        wanted = [key for key, size in fresh if not self.store.has(key, size)]
+        self.fetcher.now(wanted)
         self.tops[database] = newest
         return len(wanted)
 
@@ -239,61 +214,9 @@ class Engine:
                     continue
                 result[database] = self._compare(self.cluster, database, head)
                 self._recheck(self.cluster, database, head)
-            self.fetch()
+            self.fetcher.pending()
             self.state.agree(database, head.lsn, head.now)
         return result
-
-    # -------------------------------------------------------------------------------- fetching
-
-    def fetch(self, *, at: float | None = None) -> None:
-        """Fetch what is pending and due."""
-        self.progress = Progress(total=self.state.count())
-        last: Key | None = None
-        while part := self.state.due(at=at, after=last):
-            failed: set[Key] = set()
-            for start in range(0, len(part), BATCH):
-                failed |= self._fetch(part[start : start + BATCH])
-                self.report(self.progress)
-            self.store.sync()
-            self.state.done(key for key in part if key not in failed)
-            self.fetched += len(part) - len(failed)
-            last = part[-1]
-
-    def _fetch(self, keys: Sequence[Key]) -> set[Key]:
-        """Get files: from here if another database or the trash has them, else from the origin.
-
-        Give those that could not be had.
-        """
-        with self.fetching:
-            folders = {
-                database: self.store.elsewhere(database, self.known)
-                for database in {key.database for key in keys}
-            }
-            left = [key for key in keys if not self.store.reuse(key, folders[key.database])]
-            self.progress.files += len(keys) - len(left)
-            by_path = {key.path: key for key in left}
-            failed: set[Key] = set()
-            self.origin.get(
-                by_path, lambda path, answer: self._receive(by_path[path], answer, failed)
-            )
-            return failed
-
-    def _receive(self, key: Key, answer: Answer, failed: set[Key]) -> None:
-        self.progress.files += 1
-        if answer.kind == OK:
-            size = answer.size
-            if self.store.admit(key, answer):
-                self.progress.size += size
-                return
-            failed.add(key)
-            self.state.failed(key, BAD, why=f"{size} bytes at the origin are not its content")
-        elif answer.kind == NOT_THERE:
-            failed.add(key)
-            since = float(answer.text())
-            self.state.failed(key, ABSENT, why="not there at the origin", since=since)
-        else:
-            failed.add(key)
-            self.state.failed(key, BAD, why=answer.text().decode("utf-8", "replace"))
 
 
 def _keys(database: str, rows: Iterable[Row]) -> list[tuple[Key, int | None]]:

@@ -83,6 +83,10 @@ class Origin:
         self.process: subprocess.Popen[bytes] | None = None
         self.out: IO[bytes] | None = None
 
+    def twin(self) -> Origin:
+        """Give another connection to the same end."""
+        return Origin(self.command, self.name)
+
     def get(self, paths: Iterable[str], receive: Callable[[str, Answer], None]) -> None:
         """Ask for files; `receive` gets each answer, in order."""
         self._converse(((f"get {path}\n", path, "") for path in paths), receive)

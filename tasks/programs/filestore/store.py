@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import hashlib
+import io
 import os
 import shutil
 import threading
@@ -20,19 +21,37 @@ from .names import DIGEST, FOLDER, Key, is_database
 from .origin import Answer
 
 BUFFER = 1 << 20
-READERS = 8
-TURN = 32  # files for one reader at a time: to hand out a file costs as much as to read it
+READERS = 2  # more of them wait for each other (for the interpreter), and read less
+TURN = 32  # files that a reader asks the disk for before it reads the first
 BUFFERS = threading.local()
 
 
 def sha1_of(path: str) -> str:
     """Say the sha1 of a file; the empty string when it cannot be read."""
+    return sha1s_of([path])[0]
+
+
+def sha1s_of(paths: Iterable[str]) -> list[str]:
+    """Say the sha1 of files, all of which are asked of the disk before the first is read."""
+    return [_sha1(file) if file else "" for file in [_ask_for(path) for path in paths]]
+
+
+def _ask_for(path: str) -> io.FileIO | None:
+    try:
+        file = io.FileIO(path)
+    except OSError:
+        return None
+    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+    return file
+
+
+def _sha1(file: io.FileIO) -> str:
     digest = hashlib.sha1()  # noqa: S324  # Odoo's own choice
     if not hasattr(BUFFERS, "view"):
         BUFFERS.view = memoryview(bytearray(BUFFER))
     view = BUFFERS.view
     try:
-        with open(path, "rb", buffering=0) as file:
+        with file:
             while got := file.readinto(view):
                 digest.update(view[:got])
     except OSError:
@@ -111,9 +130,9 @@ class Store:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             os.rename(beside, target)
 
-    def elsewhere(self, database: str, databases: Iterable[str]) -> list[str]:
+    def elsewhere(self, database: str) -> list[str]:
         """Folders here that may hold a file that a database wants: the others', and the trash."""
-        folders = [f"{self.root}/{other}" for other in databases if other != database]
+        folders = [f"{self.root}/{other}" for other in self.databases() if other != database]
         folders += [f"{self.trash}/{day}/filestore/{database}" for day in self.days()]
         return [folder for folder in folders if os.path.isdir(folder)]
 
@@ -138,7 +157,7 @@ class Store:
                 yield from part
 
     def _sums(self, keys: list[Key]) -> list[tuple[Key, str]]:
-        return [(key, sha1_of(self.path(key))) for key in keys]
+        return list(zip(keys, sha1s_of(self.path(key) for key in keys)))
 
     def days(self) -> list[str]:
         """The days of the trash, the newest first."""

@@ -1,0 +1,130 @@
+"""Get the files that are wanted: from here if another database or the trash has them, else from
+the origin.
+
+While the disk takes what one part has brought, the next part is under way; a file stops to be
+pending when it is on the disk. The newest files have a connection of their own, so that they need
+not wait behind many others.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Callable, Sequence  # Python 3.8
+
+from .decide import ABSENT, BAD
+from .names import Key
+from .origin import ABSENT as NOT_THERE
+from .origin import OK, Answer, Origin
+from .state import State
+from .store import Store
+
+SAY = 512  # files between two words about the progress
+
+
+@dataclass
+class Progress:
+    """What a long work has done so far."""
+
+    files: int = 0
+    size: int = 0
+    total: int = 0
+    begun: float = field(default_factory=time.monotonic)
+
+    def facts(self) -> dict[str, float]:
+        took = max(time.monotonic() - self.begun, 1e-6)
+        left = max(self.total - self.files, 0) / (self.files / took) if self.files else 0.0
+        return {
+            "files": self.files,
+            "bytes": self.size,
+            "of": self.total,
+            "seconds": round(took, 3),
+            "seconds_left": round(left, 1),
+        }
+
+
+class Batch:
+    """What became of files that were asked for together."""
+
+    def __init__(
+        self, store: Store, state: State, keys: Sequence[Key], progress: Callable[[int], None]
+    ) -> None:
+        self.store, self.state, self.progress = store, state, progress
+        self.failed: set[Key] = set()
+        folders = {database: store.elsewhere(database) for database in {k.database for k in keys}}
+        self.left: dict[str, Key] = {}
+        for key in keys:
+            if store.reuse(key, folders[key.database]):
+                progress(0)
+            else:
+                self.left[key.path] = key
+
+    def receive(self, path: str, answer: Answer) -> None:
+        """Take one answer of the origin's."""
+        key, size = self.left[path], answer.size
+        self.progress(size)
+        if answer.kind == OK:
+            if not self.store.admit(key, answer):
+                self._fail(key, BAD, f"{size} bytes at the origin are not its content")
+        elif answer.kind == NOT_THERE:
+            self._fail(key, ABSENT, "not there at the origin", since=float(answer.text()))
+        else:
+            self._fail(key, BAD, answer.text().decode("utf-8", "replace"))
+
+    def _fail(self, key: Key, state: str, why: str, since: float = 0.0) -> None:
+        self.failed.add(key)
+        self.state.failed(key, state, why=why, since=since)
+
+
+class Fetcher:
+    """Fetches for one instance; several threads may use it."""
+
+    def __init__(
+        self, store: Store, state: State, origin: Origin, report: Callable[[Progress], None]
+    ) -> None:
+        self.store, self.state, self.origin, self.report = store, state, origin, report
+        self.newest = origin.twin()
+        self.progress = Progress()
+        self.fetched = 0
+
+    def pending(self, *, at: float | None = None) -> None:
+        """Fetch what is pending: what is due at a time, or all."""
+        self.progress = Progress(total=self.state.count())
+        with ThreadPoolExecutor(1) as disk:
+            settled: Future[None] = disk.submit(lambda: None)
+            last: Key | None = None
+            while part := self.state.due(at=at, after=last):
+                failed = self._part(part)
+                settled.result()
+                settled = disk.submit(self._settle, part, failed)
+                last = part[-1]
+            settled.result()
+
+    def _part(self, keys: Sequence[Key]) -> set[Key]:
+        batch = Batch(self.store, self.state, keys, self._progressed)
+        self.origin.get(batch.left, batch.receive)
+        self.report(self.progress)
+        return batch.failed
+
+    def _progressed(self, size: int) -> None:
+        self.progress.files += 1
+        self.progress.size += size
+        if self.progress.files % SAY == 0:
+            self.report(self.progress)
+
+    def _settle(self, part: list[Key], failed: set[Key]) -> None:
+        """Forget what is on the disk."""
+        if len(failed) < len(part):
+            self.store.sync(always=True)
+        self.state.done(key for key in part if key not in failed)
+        self.fetched += len(part) - len(failed)
+
+    def now(self, keys: Sequence[Key]) -> None:
+        """Fetch some files that are not noted as pending."""
+        batch = Batch(self.store, self.state, keys, lambda _: None)
+        self.newest.get(batch.left, batch.receive)
+
+    def close(self) -> None:
+        self.origin.close()
+        self.newest.close()
