@@ -3,7 +3,7 @@
 from prefect import flow
 
 from blocks.instance import OdooInstance
-from tasks import lock, record, service
+from tasks import lock, record, service, site
 
 
 @flow(name="build-service", flow_run_name="build Odoo of {instance.name} on {instance.recovery}")
@@ -22,7 +22,7 @@ def build(instance: OdooInstance) -> None:
     service.install_odoo_conf(instance)
     service.build_venv(instance)
     service.install_unit(instance)
-    service.install_site(instance)
+    site.install(instance)
 
     service.dry_run(instance)
     record.stamp(instance.recovery, instance, "notes/verified")

@@ -8,6 +8,7 @@ from tasks import (
     cluster,
     decision,
     dns,
+    documents,
     events,
     fence,
     filestore,
@@ -20,6 +21,7 @@ from tasks import (
     replication,
     schedules,
     service,
+    site,
     standing,
     synchronous,
 )
@@ -89,9 +91,9 @@ def failback(
         downtime = down.read()
 
         names = dns.point(instance, origin)
-        service.disable_site(instance)
+        site.disable(instance)
         settle(instance)
-        missing = filestore.find_missing(instance, origin)
+        missing = documents.find_missing(instance, origin)
         events.tell_served(instance, origin)
         aside = forensics.kept(instance, origin)
 

@@ -8,12 +8,14 @@ from tasks import (
     cluster,
     decision,
     dns,
+    documents,
     events,
     filestore,
     lock,
     record,
     schedules,
     service,
+    site,
     standing,
 )
 from tasks.decision import WAIT_MINUTES, Decide, Minutes
@@ -72,10 +74,10 @@ def failover(
         served_after = decided.watch.read()
         cluster.checkpoint(recovery)
 
-        service.enable_site(instance)
+        site.enable(instance)
         names = dns.point(instance, recovery)
         agreed = filestore.judge(instance)
-        missing = filestore.find_missing(instance, recovery)
+        missing = documents.find_missing(instance, recovery)
         record.note_served(instance, seconds=served_after)
         events.tell_served(instance, recovery)
 

@@ -3,7 +3,7 @@
 from prefect import flow
 
 from blocks.instance import OdooInstance
-from tasks import events, filestore, lock
+from tasks import documents, events, filestore, lock
 from tasks.report import Report, publish
 
 
@@ -25,7 +25,7 @@ def reconcile_filestore(
             instance, repair_origin=repair_origin, accept_deletions=accept_deletions
         )
         agreed = filestore.judge(instance)
-        missing = filestore.find_missing(instance, instance.recovery)
+        missing = documents.find_missing(instance, instance.recovery)
 
     return publish(
         Report(

@@ -11,14 +11,15 @@ from flows.promote import take_over
 from tasks import (
     decision,
     dns,
+    documents,
     events,
-    filestore,
     guard,
     handover,
     lock,
     record,
     schedules,
     service,
+    site,
     standing,
 )
 from tasks.decision import WAIT_MINUTES, Decide, Minutes
@@ -75,7 +76,7 @@ def switchover(
 
         names = show(instance, taker)
         follow(instance, taker)
-        missing = filestore.find_missing(instance, taker)
+        missing = documents.find_missing(instance, taker)
         events.tell_served(instance, taker)
 
     report = publish(
@@ -105,10 +106,10 @@ def give(instance: OdooInstance, taker: Place, *, reason: str) -> None:
 
 def show(instance: OdooInstance, taker: Place) -> str:
     if taker.kind == "recovery":
-        service.enable_site(instance)
+        site.enable(instance)
         return dns.point(instance, taker)
     names = dns.point(instance, taker)
-    service.disable_site(instance)
+    site.disable(instance)
     return names
 
 

@@ -9,9 +9,9 @@ from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
 from tasks import (
     clone,
+    documents,
     fence,
     files,
-    filestore,
     guard,
     handover,
     record,
@@ -200,7 +200,7 @@ def _lag(instance: OdooInstance, recovery: Seen, *, leads: bool) -> tuple[int | 
 def _documents(instance: OdooInstance, recovery: Seen) -> int | None:
     if not recovery.answers:
         return None
-    return len(filestore.find_missing(instance, instance.recovery))
+    return len(documents.find_missing(instance, instance.recovery))
 
 
 def last_drill(instance: OdooInstance) -> str:

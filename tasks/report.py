@@ -7,7 +7,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.context import FlowRunContext
 
 from tasks import bare
-from tasks.filestore import Document
+from tasks.documents import Document
 from tasks.policy import log
 from tasks.timing import steps
 

@@ -10,14 +10,12 @@ from tasks import files, http
 from tasks.look import look, odoo_databases
 from tasks.policy import log, step
 from tasks.read import freeze
-from tasks.text import nginx_site, odoo_conf, systemd_unit
+from tasks.text import odoo_conf, systemd_unit
 from tasks.wait import until
 
 SERVE_SECONDS = 180
 PIP_SECONDS = 1800
-NGINX_SECONDS = 20
 UNITS = PurePosixPath("/etc/systemd/system")
-SITES = PurePosixPath("/etc/nginx")
 
 # Imports every module that the databases have installed, as Odoo would, without any database.
 # odoo.cli comes first: from Odoo 19 on it is what makes `odoo` a whole package.
@@ -140,44 +138,6 @@ def install_unit(instance: OdooInstance) -> None:
     shell.run(("systemd-analyze", "verify", str(UNITS / recovery.odoo.unit)), check=False)
 
 
-@step("prepare the nginx site of {instance.name}")
-def install_site(instance: OdooInstance) -> None:
-    """Render the site and bring its certificate; it is enabled at a failover."""
-    if not instance.domains:
-        log().info("%s has no domains in the inventory: no nginx site", instance.name)
-        return
-    shell = instance.recovery.host.shell()
-    text = nginx_site.render(
-        instance=instance.name,
-        domains=instance.domains,
-        http_port=instance.recovery.odoo.http_port,
-        longpolling_port=instance.recovery.odoo.longpolling_port,
-        certificate=_copy_certificate(instance, shell),
-    )
-    files.install(shell, SITES / "sites-available" / instance.name, text)
-
-
-def _copy_certificate(instance: OdooInstance, shell: Shell) -> tuple[str, str] | None:
-    if instance.certificate is None:
-        return None
-    origin = instance.origin.host.shell()
-    paths = []
-    for source, name in (
-        (instance.certificate.chain, "fullchain.pem"),
-        (instance.certificate.key, "privkey.pem"),
-    ):
-        text = files.read(origin, source)
-        if not text:
-            raise Refused(
-                f"there is no {source} on {instance.origin}",
-                hint=f"correct certificate of {instance.name} in the inventory and apply it",
-            )
-        path = SITES / "relevo" / instance.name / name
-        files.install(shell, path, text, mode="600")
-        paths.append(str(path))
-    return paths[0], paths[1]
-
-
 @step("try Odoo of {instance.name} on {instance.recovery}")
 def dry_run(instance: OdooInstance) -> None:
     """Import, on the recovery host, every module that the customers' databases have installed."""
@@ -266,53 +226,3 @@ def wait_until_serving(place: Place) -> list[str]:
             hint=f"journalctl -u {place.odoo.unit} there",
         ) from error
     return served
-
-
-@step("show {instance.name} on nginx of {instance.recovery}")
-def enable_site(instance: OdooInstance) -> None:
-    """Enable the site and prove that nginx brings a customer's request to Odoo."""
-    if not instance.domains:
-        return
-    shell, name = instance.recovery.host.shell(), instance.name
-    link, site = SITES / "sites-enabled" / name, SITES / "sites-available" / name
-    shell.run(("ln", "-sfn", str(site), str(link)))
-    _reload_nginx(shell)
-    port = 443 if instance.certificate else 80
-    if port == 443:  # noqa: PLR2004  # redirects are all that plain HTTP shows then
-        return
-    for domain in instance.domains:
-        _wait_until_shown(instance, port, domain)
-
-
-def _wait_until_shown(instance: OdooInstance, port: int, domain: str) -> None:
-    """Wait for nginx, which opens its ports a moment after it was told to."""
-    said: list[str] = []
-
-    def shown() -> bool:
-        try:
-            status = http.status(instance.recovery, port, host=domain)
-        except CommandFailed as error:
-            said.append(error.message)
-            return False
-        said.append(f"nginx on {instance.recovery} answers {status} for {domain}")
-        return status < 500  # noqa: PLR2004
-
-    try:
-        until(shown, what=f"nginx shows {domain}", timeout_seconds=NGINX_SECONDS)
-    except CommandFailed as error:
-        raise CommandFailed(said[-1], hint=f"nginx -t on {instance.recovery}") from error
-
-
-@step("take {instance.name} off nginx of {instance.recovery}")
-def disable_site(instance: OdooInstance) -> None:
-    """Disable the site; it stays prepared for the next failover."""
-    shell = instance.recovery.host.shell()
-    link = SITES / "sites-enabled" / instance.name
-    if files.exists(shell, link):
-        files.remove(shell, link)
-        _reload_nginx(shell)
-
-
-def _reload_nginx(shell: Shell) -> None:
-    shell.run(("nginx", "-t"))
-    shell.run(("systemctl", "reload-or-restart", "nginx"))
