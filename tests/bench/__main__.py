@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tasks.programs.filestore import questions
 from tasks.programs.filestore.engine import Engine
+from tasks.programs.filestore.store import sha1_of
 from tests.bench import disk, follow
 from tests.bench.measure import Cost, Group, Meter, medians, run
 from tests.bench.world import ROOT, World, drop_caches, find_sshd
@@ -139,16 +140,27 @@ class Bench:
         engine.databases()
         keys = list(engine.store.names("shop"))
         size = sum(Path(engine.store.path(key)).stat().st_size for key in keys[:20000])
-        works: dict[str, Callable[[], object]] = {
-            "reconcile": engine.reconcile,
-            "scrub": lambda: sum(1 for _ in engine.store.sums(keys[:20000])),
-        }
-        for way, work in works.items():
-            each = [meter.measure(work) for _ in range(rounds)]
+        paths = [engine.store.path(key) for key in keys[:20000]]
+
+        def scrub() -> None:
+            for _ in engine.store.sums(keys[:20000]):
+                pass
+
+        for way, cold, work in (
+            ("reconcile", False, engine.reconcile),
+            ("scrub", False, scrub),
+            ("scrub", True, scrub),
+            ("read as listed", True, lambda: [sha1_of(path) for path in paths]),
+        ):
+            each = []
+            for _ in range(rounds):
+                if cold:
+                    drop_caches()
+                each.append(meter.measure(work))
             self.rows.append({
-                "files": self.world.files, "link": "none", "cold": False, "changed": 0,
+                "files": self.world.files, "link": "none", "cold": cold, "changed": 0,
                 "way": way, "n": rounds, **asdict(medians(each)),
-                "bytes_read": size if way == "scrub" else 0,
+                "bytes_read": 0 if way == "reconcile" else size,
             })  # fmt: skip
             print(self.rows[-1], flush=True)
         engine.close()
@@ -220,7 +232,7 @@ def main() -> None:
         os.environ["RELEVO_BENCH_INSIDE"] = "1"
         sshd = given.sshd or find_sshd(CACHE / "sshd")  # before there is no network
         words = [sys.executable, "-m", "tests.bench", *sys.argv[1:], "--sshd", sshd]
-        os.execvp("unshare", ["unshare", "--net", "sh", "-c", inside, "inside", *words])
+        os.execvp("unshare", ["unshare", "--net", "--mount", "sh", "-c", inside, "inside", *words])
     measure(given)
 
 
