@@ -1,7 +1,8 @@
 """Runs whose process died with its machine: Prefect would call them running for ever.
 
 A worker that dies while it hands a run to a process leaves it pending; of a copy that is limited to
-one at a time, no other would ever begin.
+one at a time, no other would ever begin. A plan that waits would take a yes and do nothing, and a
+Cancel that no worker hears would last for ever.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
     FlowRunFilterTags,
 )
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.events.filters import (
     EventFilter,
@@ -22,22 +23,23 @@ from prefect.events.filters import (
     EventOccurredFilter,
     EventResourceFilter,
 )
-from prefect.states import Crashed
+from prefect.states import Cancelled, Crashed
 
 from tasks.policy import log, step
 from tasks.tags import ANY, MANAGED
 
 HEARTBEAT_SECONDS = 30
 SILENCE = timedelta(seconds=4 * HEARTBEAT_SECONDS)
-SAID = (
-    "its process died with its machine: no sign of life for {seconds:.0f} s. What it had finished "
-    "stands, and its lock is free. See check, then Retry: finished steps find nothing left to do"
-)
+SAID = "its process died with its machine: no sign of life for {seconds:.0f} s. "
+STANDS = "What it had finished stands, and its lock is free. See check, then "
+AT_WORK = SAID + STANDS + "Retry: finished steps find nothing left to do"
+CANCELLED = SAID + STANDS + "Retry to go on, or leave it"
+WAITING = SAID + "Its plan waited for a yes, and nothing was changed. Press Retry to see a new plan"
 
 
 @step("find runs whose process has died")
 def mark_dead(silence: timedelta = SILENCE) -> None:
-    """Call runs crashed that give no sign of life, so that they can be retried."""
+    """End runs that give no sign of life, so that they can be retried."""
     with get_client(sync_client=True) as client:
         for run in _begun(client):
             if not alive(client, run, silence):
@@ -46,7 +48,7 @@ def mark_dead(silence: timedelta = SILENCE) -> None:
 
 def _begun(client: SyncPrefectClient) -> list[FlowRun]:
     """Our runs that have a process, or are being given one."""
-    begun = [StateType.RUNNING, StateType.PENDING]
+    begun = [StateType.RUNNING, StateType.PENDING, StateType.PAUSED, StateType.CANCELLING]
     return [
         run
         for tag in (MANAGED, ANY)
@@ -81,9 +83,18 @@ def _mark(client: SyncPrefectClient, run: FlowRun, silence: timedelta) -> None:
     """Mark a run, unless it has moved while we looked."""
     if _state_id(client, run.id) != run.state_id:
         return
-    said = SAID.format(seconds=silence.total_seconds())
-    client.set_flow_run_state(run.id, Crashed(message=said), force=True)
-    log().warning("%s: %s", run.name, said)
+    state = _end(run.state_type, silence)
+    client.set_flow_run_state(run.id, state, force=True)
+    log().warning("%s: %s", run.name, state.message)
+
+
+def _end(was: StateType | None, silence: timedelta) -> State[object]:
+    """How a silent run has ended, by what it was about."""
+    seconds = silence.total_seconds()
+    if was == StateType.CANCELLING:
+        return Cancelled(message=CANCELLED.format(seconds=seconds))
+    said = WAITING if was == StateType.PAUSED else AT_WORK
+    return Crashed(message=said.format(seconds=seconds))
 
 
 def _state_id(client: SyncPrefectClient, run: UUID) -> UUID | None:

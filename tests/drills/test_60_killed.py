@@ -1,10 +1,14 @@
 """The worker is killed in the middle, and the run is started again."""
 
-import pytest
+from datetime import timedelta
 
+import pytest
+from prefect import flow
+
+from tasks import sweep
 from tests.lab.machine import wait_until
 from tests.oracles import Pair, no_strangers
-from tests.stack import Stack
+from tests.stack import FINAL, Stack
 
 FAILOVER = ("promote respaldo", "start Odoo on respaldo")
 FAILBACK = ("demote respaldo, in favour of uno", "make respaldo the standby of uno")
@@ -43,6 +47,64 @@ def test_a_failover_and_a_failback_killed_in_the_middle_end_well_when_started_ag
     uno.at_origin("DROP TABLE outage", "cliente1")
     assert uno.is_home()
     no_strangers(uno)
+
+
+def test_a_run_whose_worker_died_while_it_waited_or_was_cancelled_goes_on_when_retried(
+    uno: Pair, stack: Stack
+) -> None:
+    """A yes outlives a restart of the server, too."""
+    yes = {"instance_name": "vps_uno", "reason": "the drill", "approved_by": "Ana"}
+    with stack.unscheduled():
+        run = stack.press("failover/vps_uno", decide="ask")
+        _require_plan(stack, run)
+        stack.kill_worker()
+        _sweep(stack, run)
+        said = stack.state(run)
+        assert said["type"] == "CRASHED"
+        assert "Its plan waited for a yes, and nothing was changed" in said["message"]
+
+        stack.start_worker()
+        stack.retry(run)
+        _require_plan(stack, run)
+        stack.kill_server()
+        stack.start_server()
+        assert stack.resume(run, **yes) == "ACCEPT"
+        stack.require_complete(run)
+        assert uno.at_recovery("SELECT pg_is_in_recovery()") == "f"
+
+        run = stack.press("failback/vps_uno")
+        wait_until(lambda: FAILBACK[0] in dict(stack.tasks(run)), "it demotes respaldo", 300)
+        stack.kill_worker()
+        stack.cancel(run)
+        _sweep(stack, run)
+        said = stack.state(run)
+        assert said["type"] == "CANCELLED"
+        assert "Retry to go on" in said["message"]
+
+        stack.start_worker()
+        stack.retry(run)
+        stack.require_complete(run)
+    assert uno.is_home()
+    no_strangers(uno)
+
+
+def _require_plan(stack: Stack, run: str) -> None:
+    wait_until(lambda: stack.state(run)["type"] == "PAUSED", "the plan waits for a yes", 120)
+
+
+@flow(name="sweep")
+def sweeping() -> None:
+    sweep.mark_dead(timedelta(seconds=5))
+
+
+def _sweep(stack: Stack, run: str) -> None:
+    """Do what the board does at last, until the run has been silent for a shorter time."""
+
+    def ended() -> bool:
+        sweeping()
+        return stack.state(run)["type"] in FINAL
+
+    wait_until(ended, "the silent run is ended", 60)
 
 
 def _again(stack: Stack, deployment: str) -> str:

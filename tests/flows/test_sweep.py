@@ -22,14 +22,12 @@ def sweeping() -> None:
     mark_dead(SILENCE)
 
 
-def run(*, paused: bool = False, pending: bool = False) -> UUID:
+def run(*states: State[object]) -> UUID:
     """A run whose process nobody has started."""
     with get_client(sync_client=True) as client:
         made = client.create_flow_run(Flow(run, name="anything"), tags=[MANAGED])
-        begun: State = Pending() if pending else Running()
-        client.set_flow_run_state(made.id, begun, force=True)
-        if paused:
-            client.set_flow_run_state(made.id, Paused(timeout_seconds=3600), force=True)
+        for each in states:
+            client.set_flow_run_state(made.id, each, force=True)
         return made.id
 
 
@@ -52,16 +50,24 @@ def beat(of: UUID) -> None:
         )
 
 
-def test_a_silent_run_is_marked_with_what_to_do_and_a_waiting_or_living_one_is_not() -> None:
-    dead, never_begun = run(), run(pending=True)
-    waiting, living, begun = run(paused=True), run(), datetime.now(UTC)
+def test_a_silent_run_is_ended_with_what_to_do_and_a_living_one_is_not() -> None:
+    dead, never_begun = run(Running()), run(Pending())
+    waiting = run(Running(), Paused(timeout_seconds=3600))
+    cancelled = run(Running(), State(type=StateType.CANCELLING))
+    living, asking = run(Running()), run(Running(), Paused(timeout_seconds=3600))
+    begun = datetime.now(UTC)
     until(lambda: datetime.now(UTC) - begun > SILENCE, what="silence", timeout_seconds=60)
     beat(living)
+    beat(asking)
 
     sweeping()
 
     assert state(dead)[0] == StateType.CRASHED
     assert state(never_begun)[0] == StateType.CRASHED
     assert "then Retry: finished steps find nothing left to do" in state(dead)[1]
-    assert state(waiting)[0] == StateType.PAUSED
+    assert state(waiting)[0] == StateType.CRASHED
+    assert "nothing was changed. Press Retry to see a new plan" in state(waiting)[1]
+    assert state(cancelled)[0] == StateType.CANCELLED
+    assert "Retry to go on, or leave it" in state(cancelled)[1]
     assert state(living)[0] == StateType.RUNNING
+    assert state(asking)[0] == StateType.PAUSED
