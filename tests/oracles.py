@@ -116,10 +116,11 @@ HEAPS = """
 SELECT count(*) FROM pg_class c, LATERAL verify_heapam(c.oid) WHERE relkind = 'r'
 AND relpersistence = 'p'
 """
+SPOILED = "SELECT checksum_failures FROM pg_stat_database WHERE datname = current_database()"
 
 
 def sound(pair: Pair) -> None:
-    """Every index agrees with its table at both ends (the lab's clusters have no checksums)."""
+    """Every index agrees with its table at both ends, and every page with its checksum if any."""
     for database in DATABASES:
         pair.at_origin("CREATE EXTENSION IF NOT EXISTS amcheck", database)
         there = "SELECT count(*) FROM pg_extension WHERE extname = 'amcheck'"
@@ -128,6 +129,9 @@ def sound(pair: Pair) -> None:
             assert int(ask(INDEXES, database)) > 0
             if pair.lab.generation.postgres >= 14:  # the release of verify_heapam
                 assert ask(HEAPS, database) == "0"
+            if pair.lab.generation.checksums:
+                assert ask("SHOW data_checksums", database) == "on"
+                assert ask(SPOILED, database) == "0"
 
 
 def _says(ask: Callable[[str, str], str], sql: str, database: str, wanted: str) -> bool:

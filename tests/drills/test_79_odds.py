@@ -85,6 +85,8 @@ def test_an_origin_without_hints_is_said_and_is_cloned_and_not_rewound(
     """pg_rewind needs them, or checksums; somebody has switched them off."""
     machine, block = uno.origin.machine, blocks[uno.name]
     _hints(uno, "off")
+    if uno.lab.generation.checksums:
+        _without_checksums(uno)
     wait_until(uno.is_home, "it follows again", 60)
     assert "uno runs with neither wal_log_hints nor checksums" in check(block).facts["parity"]
     machine.cut()
@@ -105,6 +107,15 @@ def _hints(pair: Pair, value: str) -> None:
     pair.at_origin(f"ALTER SYSTEM SET wal_log_hints = {value}")
     version, machine = pair.lab.generation.postgres, pair.origin.machine
     machine.run("systemctl", "restart", f"postgresql@{version}-{pair.origin.cluster}")
+
+
+def _without_checksums(pair: Pair) -> None:
+    version, machine = pair.lab.generation.postgres, pair.origin.machine
+    data = f"/var/lib/postgresql/{version}/{pair.origin.cluster}"
+    machine.run("systemctl", "stop", f"postgresql@{version}-{pair.origin.cluster}")
+    program = f"/usr/lib/postgresql/{version}/bin/pg_checksums"
+    machine.run(program, "--disable", "-D", data, user="postgres")
+    machine.run("systemctl", "start", f"postgresql@{version}-{pair.origin.cluster}")
 
 
 def test_another_cluster_in_the_standby_s_place_is_never_promoted(

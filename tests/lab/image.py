@@ -40,6 +40,7 @@ class Generation:
     postgres: int
     odoo: int
     extra_suite: str = ""
+    checksums: bool = False
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -48,7 +49,7 @@ class Generation:
 
 GENERATIONS = {
     "bullseye": Generation("bullseye", postgres=13, odoo=14),
-    "trixie": Generation("trixie", postgres=17, odoo=19, extra_suite="sid"),
+    "trixie": Generation("trixie", postgres=17, odoo=19, extra_suite="sid", checksums=True),
 }
 
 
@@ -103,7 +104,8 @@ def _build(generation: Generation, root: Path) -> None:
     if done.returncode != 0:
         raise LabError(f"mmdebstrap failed:\n{done.stderr[-3000:]}")
     prepared.furnish(root)
-    script = ("bash", "-ec", prepared.SCRIPT, "prepare", str(generation.postgres))
+    initdb = "--data-checksums" if generation.checksums else ""
+    script = ("bash", "-ec", prepared.SCRIPT, "prepare", str(generation.postgres), initdb)
     chroot(root, *script, *DATABASES)
     # Every host makes its own at its first boot.
     (root / "etc/machine-id").write_text("")

@@ -37,9 +37,9 @@ systemctl enable --quiet postgresql cron rsyslog ssh
 mkdir -p /dev/shm
 mount -t tmpfs tmpfs /dev/shm
 install -d -o postgres -g postgres /run/postgresql
-version=$1; shift
+version=$1; initdb=$2; shift 2
 pg_dropcluster "$version" main
-pg_createcluster --locale C.UTF-8 "$version" main >/dev/null
+pg_createcluster --locale C.UTF-8 "$version" main -- $initdb >/dev/null
 pg_ctlcluster "$version" main start
 runuser -u postgres -- createuser -s odoo
 for database; do
