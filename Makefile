@@ -1,3 +1,4 @@
+# make install   the runner and the command `relevo`, nothing for tests
 # make demo   a failover and a failback of real hosts on this machine, with a real client writing
 # make test   lint, types, unit, stories, drills on real hosts (LAB=trixie for the newer)
 # make chaos  stories of accidents, from SEED=1, N=20 of them; docs/chaos.md says what they found
@@ -15,7 +16,10 @@ unexport PYTHONDONTWRITEBYTECODE
 SEED ?= 1
 N ?= 20
 
-.PHONY: setup demo test lint chaos compare bench-rto bench-filestore drill-seeds soak screenshots lab-up lab-down
+.PHONY: install setup demo test lint chaos compare bench-rto bench-filestore drill-seeds soak screenshots lab-up lab-down
+
+install:
+	@.ci/setup runner
 
 setup:
 	@.ci/setup

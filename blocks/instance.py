@@ -137,6 +137,11 @@ class Schedules(BaseModel):
     requirements_seconds: int = Field(
         default=43200, ge=60, description="Between passes of the Python requirements."
     )
+    build_seconds: int = Field(
+        default=86400,
+        ge=3600,
+        description="Between builds of the service: odoo.conf, packages, certificate, and a try.",
+    )
     check_seconds: int = Field(default=600, ge=60, description="Between checks.")
     drill_seconds: int = Field(
         default=0, ge=0, description="Between drills; 0: only when somebody presses the button."

@@ -26,7 +26,7 @@ from deployments import automations, plan
 from deployments.plan import PROCEDURES, SYNC, Wanted
 from tasks.schedules import read_deployments
 from tasks.sweep import HEARTBEAT_SECONDS
-from tasks.tags import MANAGED, OWNER
+from tasks.tags import MANAGED, OWNER, SCHEDULED, tag
 
 ROOT = Path(__file__).parents[1]
 PRIORITY = {PROCEDURES: 1, SYNC: 10}
@@ -145,7 +145,7 @@ def _deployment(
         parameters=parameters,
         tags=[MANAGED, *wanted.tags],
         version=version,
-        schedules=_schedules(wanted, existing),
+        schedules=_schedules(client, wanted, existing),
         concurrency_limit=_limit(wanted),
         work_pool_name=pool,
         work_queue_name=wanted.queue,
@@ -166,16 +166,30 @@ def _existing(client: SyncPrefectClient, full: str) -> DeploymentResponse | None
         return None
 
 
-def _schedules(wanted: Wanted, existing: DeploymentResponse | None) -> list[Any]:
-    """A new instance's schedules wait for `replicate`; an old one's stay as they are."""
+def _schedules(
+    client: SyncPrefectClient, wanted: Wanted, existing: DeploymentResponse | None
+) -> list[Any]:
+    """A new instance's schedules wait for `replicate`; an old one's stay as they are.
+
+    A schedule that an old instance has not had yet is on where its others are.
+    """
     if not wanted.every_seconds:
         return []
-    active = wanted.always and existing is None
-    active |= bool(existing and any(schedule.active for schedule in existing.schedules))
+    if existing and existing.schedules:
+        active = any(schedule.active for schedule in existing.schedules)
+    else:
+        active = wanted.always or _goes(client, wanted)
     schedule = Interval(
         wanted.interval, anchor_date=wanted.anchor, timezone="UTC", active=active, slug=wanted.flow
     )
     return [schedule]
+
+
+def _goes(client: SyncPrefectClient, wanted: Wanted) -> bool:
+    """Tell whether an instance is copied by schedule now."""
+    copies = DeploymentFilterTags(all_=[SCHEDULED, tag(wanted.instance)])
+    found = read_deployments(client, copies)
+    return any(schedule.active for each in found for schedule in each.schedules)
 
 
 def _limit(wanted: Wanted) -> ConcurrencyLimitConfig | None:

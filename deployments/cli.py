@@ -43,6 +43,7 @@ What happens is told here and kept in /var/log/relevo/runs (or RELEVO_LOG_DIR).
 """
 PROCEDURES = ("failover", "failback", "switchover")
 OWN = {"failover": "origin_is_down", "failback": "reclone", "switchover": "to"}
+NOT_KNOWN = 3  # as Nagios takes it
 CODES = ((Busy, 4), (Refused, 3), (Unreachable, 5))
 
 
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         secrets = Secrets(settings.secrets_path())
         instances = inventory.instances(document, secrets)
     except RelevoError as error:
-        return _say(error, 2)
+        return _say(error, NOT_KNOWN if given.command == "check" else 2)
     try:
         return COMMANDS[given.command](given, instances, secrets, settings)
     except RelevoError as error:
@@ -154,6 +155,11 @@ def _run(
 ) -> int:
     instance = _chosen(given, instances, secrets)
     values = dict(_value(text) for text in given.values)
+    if given.flow in PROCEDURES and "decide" not in values:
+        raise Refused(
+            f"relevo run {given.flow} would begin at once, without a plan and a typed yes",
+            hint=f"say relevo {given.flow} {instance.name}, or add --set decide=unattended",
+        )
     break_glass.run(instance, given.flow, settings.logs(), values)
     return 0
 

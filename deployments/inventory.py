@@ -162,6 +162,11 @@ def read(path: Path) -> Document:
             f"there is no inventory {path}",
             hint="copy inventory.example.yaml, fill it in, and name it with RELEVO_INVENTORY",
         ) from None
+    except OSError as error:
+        raise Refused(
+            f"the inventory {path} cannot be read: {error.strerror}",
+            hint="run this as the owner of that file, or as root",
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise _refused(path, [" ".join(str(error).split())]) from None
     try:

@@ -11,7 +11,7 @@ from tasks.tags import SCHEDULED, tag
 PROCEDURES, SYNC = "procedures", "sync"
 ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
 BY_HAND = (
-    "replicate", "build_service", "failover", "failback", "switchover", "check",
+    "replicate", "failover", "failback", "switchover", "check",
     "restore_filestore",
 )  # fmt: skip
 KINDS = ("filestore", "sources", "requirements")
@@ -65,6 +65,7 @@ def deployments(instance: OdooInstance) -> list[Wanted]:
     name, schedules = instance.name, instance.schedules
     buttons = [
         *(Wanted(flow, name, name, PROCEDURES) for flow in BY_HAND),
+        Wanted("build_service", name, name, PROCEDURES, {}, schedules.build_seconds),
         Wanted("drill", name, name, PROCEDURES, {}, schedules.drill_seconds or None),
     ]
     every = {

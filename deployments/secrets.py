@@ -41,14 +41,29 @@ class Secrets:
         self._raw = self._read()
 
     def _read(self) -> dict[str, dict[str, object]]:
-        if not self.path.exists():
+        try:
+            mode, text = self.path.stat().st_mode, self.path.read_text()
+        except FileNotFoundError:
             return {}
-        if stat.S_IMODE(self.path.stat().st_mode) & 0o077:
+        except OSError as error:
+            raise Refused(
+                f"{self.path} cannot be read: {error.strerror}",
+                hint="run this as the owner of that file, or as root",
+            ) from None
+        if stat.S_IMODE(mode) & 0o077:
             raise Refused(
                 f"{self.path} may be read by others than its owner",
                 hint=f"chmod 600 {self.path}, and change the passwords if they were seen",
             )
-        raw = yaml.safe_load(self.path.read_text()) or {}
+        try:
+            raw = yaml.safe_load(text) or {}
+        except yaml.YAMLError as error:
+            # Its own message shows the line, and with it a password.
+            mark = getattr(error, "problem_mark", None)
+            where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
+            raise Refused(
+                f"{self.path}: {where}: this is no YAML", hint="put passwords into quotes"
+            ) from None
         if not isinstance(raw, dict) or not all(isinstance(each, dict) for each in raw.values()):
             raise Refused(f"{self.path}: wants one entry per instance", hint="see README.md")
         return raw
@@ -87,6 +102,9 @@ class Secrets:
         beside.unlink(missing_ok=True)
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
+            if os.geteuid() == 0:  # the worker's own user goes on reading it
+                owned = self.path if self.path.exists() else self.path.parent
+                os.fchown(descriptor, owned.stat().st_uid, owned.stat().st_gid)
             yaml.safe_dump(self._raw, file)
             file.flush()
             os.fsync(file.fileno())

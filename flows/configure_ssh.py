@@ -10,8 +10,8 @@ from tasks import lock, trust
 def configure_ssh(instance: OdooInstance) -> None:
     """Let the recovery host fetch the origin's files with rsync, and do nothing else there.
 
-    After: a key of this instance is admitted at the origin for one command, both hosts know each
-    other's pinned keys, and a copy has been tried.
+    After: a key of this instance is admitted at the origin for one command, the recovery host knows
+    the origin's pinned key, and a copy has been tried.
     """
     with lock.held(instance, "configure-ssh"):
         open_way(instance)

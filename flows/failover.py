@@ -39,8 +39,8 @@ def failover(
        instance's name is typed, with a reason and a name.
     2. An origin that answers is stopped cleanly first, and nothing is lost. One that does not
        answer may still be alive: see by other means that it is down and stays down, and say so.
-    3. The copies of files pause, PostgreSQL on the recovery host accepts writes, Odoo starts and
-       has to answer for every database, then nginx and DNS show it.
+    3. PostgreSQL on the recovery host accepts writes, Odoo starts and has to answer for every
+       database, the copies of files pause, then nginx and DNS show it.
     4. The report names what may be lost, and each document whose file is missing.
 
     A run that failed may be retried: what is done is found done. Keep the origin from serving

@@ -28,6 +28,7 @@ from tasks import (
     readiness,
     record,
     schedules,
+    site,
     synchronous,
     telling,
 )  # fmt: skip
@@ -161,9 +162,9 @@ def require_idle(instance: OdooInstance) -> None:
 
 
 def _busy(instance: OdooInstance) -> str:
-    """Which procedure is under way; a copy of files does not count."""
+    """Which procedure is under way; what gives way to one does not count."""
     holder = lock.holder(instance)
-    return "" if holder == "rsync-filestore" else holder
+    return "" if holder in lock.YIELDING else holder
 
 
 def _slot(instance: OdooInstance) -> tuple[str, int | None, Lsn]:
@@ -195,7 +196,7 @@ def _lag(instance: OdooInstance, position: Lsn | None) -> tuple[int | None, floa
 def _certificate_days(shell: Shell, instance: OdooInstance) -> int | None:
     if instance.certificate is None:
         return None
-    path = f"/etc/nginx/relevo/{instance.name}/fullchain.pem"
+    path = str(site.certificate(instance))
     said = shell.run(("sh", "-c", CERTIFICATE, "certificate", path), check=False).stdout.strip()
     return int((float(said) - _now()) // 86400) if said else None
 

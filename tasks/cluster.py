@@ -88,6 +88,18 @@ def _require_in_force(shell: Shell, place: Place) -> None:
         )
 
 
+def require_included(place: Place) -> None:
+    """Refuse a cluster, running or not, whose postgresql.conf does not read conf.d."""
+    path = place.cluster.config_dir / "postgresql.conf"
+    reads = ("grep", "-Eq", r"^\s*include(_dir|_if_exists)?\b.*conf\.d", str(path))
+    if place.host.shell().run(reads, check=False).status != 0:
+        raise Refused(
+            f"PostgreSQL {place.cluster} on {place} does not read its conf.d",
+            hint=f"put the line include_dir = 'conf.d' into {path}, and add_include_dir = "
+            "'conf.d' into /etc/postgresql-common/createcluster.conf for the clusters to come",
+        )
+
+
 def reload(shell: Shell, place: Place) -> None:
     """Let PostgreSQL read its files again, and wait until it has."""
     loaded = "SELECT pg_conf_load_time()"

@@ -2,6 +2,7 @@
 
 import http.client
 import xmlrpc.client
+from pathlib import PurePosixPath
 from typing import Any
 from xml.parsers.expat import ExpatError
 
@@ -35,6 +36,22 @@ class Transport(xmlrpc.client.Transport):
         return Tunnelled(self.shell, self.port)
 
 
+# Asks nginx as a browser does, with the domain's name in the TLS handshake too.
+BROWSE = """
+import http.client, re, socket, ssl, sys
+domain, path, chain = sys.argv[1:]
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+with socket.create_connection(("127.0.0.1", 443), 20) as raw:
+    with context.wrap_socket(raw, server_hostname=domain) as shown:
+        connection = http.client.HTTPConnection(domain)
+        connection.sock = shown
+        connection.request("GET", path)
+        status = connection.getresponse().status
+        leaf = shown.getpeercert(binary_form=True)
+first = re.search("-----BEGIN.*?END CERTIFICATE-----", open(chain).read(), re.DOTALL)
+print(status, "same" if first and ssl.PEM_cert_to_DER_cert(first[0]) == leaf else "other")
+"""
 REFUSALS = (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError, RelevoError)
 
 
@@ -71,3 +88,15 @@ def status(place: Place, port: int, *, host: str, path: str = "/web/login") -> i
         ) from error
     finally:
         connection.close()
+
+
+def secure_status(place: Place, *, host: str, chain: PurePosixPath) -> int:
+    """The status with which port 443 answers for a domain, with the certificate that it should."""
+    argv = ("python3", "-c", BROWSE, host, "/web/login", str(chain))
+    done = place.host.shell().run(argv, check=False, timeout_seconds=2 * ANSWER_SECONDS)
+    if done.status != 0:
+        raise CommandFailed(f"port 443 on {place} does not answer for {host}: {done.tail}")
+    status, shown = done.stdout.split()
+    if shown != "same":
+        raise CommandFailed(f"nginx on {place} shows {host} with another certificate than {chain}")
+    return int(status)

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 LEASE_SECONDS = 30
 BEAT_SECONDS = 5
-SYNC_SECONDS = 60
-SYNCS = ("rsync-filestore", "reconcile-filestore", "restore-filestore")
+YIELD_SECONDS = 60
+# What gives way to a procedure: copies of files, and what is built ahead.
+YIELDING = ("rsync-filestore", "reconcile-filestore", "restore-filestore", "build-service")
 
 HOLD = """
 install -d -m 755 /run/relevo
@@ -68,7 +69,7 @@ def held(
 ) -> Iterator[None]:
     """Hold the instance while a procedure runs; raise Busy when another one does.
 
-    A copy of files that is under way is waited for, or ended with `preempt`. `beside` is for what
+    What gives way is waited for, or ended with `preempt`. `beside` is for what
     touches nothing of the instance's own: it excludes only itself.
     """
     shell = instance.recovery.host.shell()
@@ -90,7 +91,7 @@ def held(
 def _acquire(
     shell: Shell, instance: OdooInstance, procedure: str, name: str, *, preempt: bool
 ) -> "paramiko.Channel":
-    deadline = time.monotonic() + SYNC_SECONDS
+    deadline = time.monotonic() + YIELD_SECONDS
     while True:
         argv = ("bash", "-c", HOLD, "hold", name, procedure, str(LEASE_SECONDS))
         channel = shell.hold(argv)
@@ -99,10 +100,10 @@ def _acquire(
             return channel
         _hang_up(channel)
         holder = answer.removeprefix("busy").strip() or "nobody known"
-        syncing = holder.endswith(SYNCS)
-        if preempt and syncing:
-            _end_sync(shell, instance, holder)
-        if not syncing or time.monotonic() > deadline:
+        yields = holder.endswith(YIELDING)
+        if preempt and yields:
+            _end(shell, instance, holder)
+        if not yields or time.monotonic() > deadline:
             raise Busy(
                 f"{instance.name} is busy on {shell.host}: {holder} (process and procedure)",
                 hint="wait for it to end, or cancel that run and press this again; a dead worker's "
@@ -111,9 +112,10 @@ def _acquire(
         time.sleep(0.5)
 
 
-def _end_sync(shell: Shell, instance: OdooInstance, holder: str) -> None:
-    log().info("ending the copy of files of %s that is under way", instance.name)
-    shell.run(("kill", holder.split(maxsplit=1)[0]), check=False)
+def _end(shell: Shell, instance: OdooInstance, holder: str) -> None:
+    process, procedure = holder.split(maxsplit=1)
+    log().info("ending %s of %s, which is under way", procedure, instance.name)
+    shell.run(("kill", process), check=False)
     for kind in ("filestore", "sources", "requirements"):
         stop_job(shell, f"{instance.name}-{kind}")
     for verb in ("pass", "reconcile", "restore"):

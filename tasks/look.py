@@ -96,7 +96,7 @@ def look(place: Place) -> Seen:
 def _missing_hint(place: Place) -> str:
     if place.kind == "recovery":
         return "run replicate (or basebackup) for this instance"
-    return "compare postgres.version and postgres.cluster in the inventory with pg_lsclusters there"
+    return "compare postgres.version and postgres.name in the inventory with pg_lsclusters there"
 
 
 def read_control(shell: Shell, place: Place, directory: PurePosixPath) -> ControlData | None:

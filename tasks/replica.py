@@ -64,6 +64,7 @@ def configure(instance: OdooInstance) -> None:
     They stand outside of the data directory, where a base backup does not bring them.
     """
     origin, recovery = instance.origin, instance.recovery
+    cluster.require_included(recovery)
     theirs = cluster.settings(origin, (*postgresql_conf.HOT_STANDBY, *cluster.CURRENT))
     base = {**theirs, "listen_addresses": "localhost"}
     wanted = dict(cluster.wanted_settings(instance, recovery, base))

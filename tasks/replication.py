@@ -142,12 +142,6 @@ def prove_login(instance: OdooInstance, node: Place, leader: Place) -> None:
             )
 
 
-@step("create slot {instance.name} on {leader}")
-def create_slot(instance: OdooInstance, leader: Place) -> None:
-    """Keep WAL for the standby from this moment on, not only from its first connection."""
-    ensure_slot(leader.host.shell(), leader, instance.name)
-
-
 def ensure_slot(shell: Shell, leader: Place, name: str) -> None:
     rows = leader.cluster.query(
         shell,

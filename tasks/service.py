@@ -151,7 +151,7 @@ def dry_run(instance: OdooInstance) -> None:
     if not modules:
         raise Refused(
             f"the cluster of {instance.name} on {recovery} holds no database of Odoo",
-            hint="see that basebackup has run and that postgres.cluster is the right one",
+            hint="see that basebackup has run and that postgres.name is the right one",
         )
     python, program, *rest = command(instance)
     version = shell.run((python, program, "--version"), user=recovery.odoo.user, check=False)

@@ -20,36 +20,52 @@ def install(instance: OdooInstance) -> None:
     if not instance.domains:
         log().info("%s has no domains in the inventory: no nginx site", instance.name)
         return
-    shell = instance.recovery.host.shell()
+    shell, path = instance.recovery.host.shell(), SITES / "sites-available" / instance.name
     text = nginx_site.render(
         instance=instance.name,
         domains=instance.domains,
         http_port=instance.recovery.odoo.http_port,
         longpolling_port=instance.recovery.odoo.longpolling_port,
         certificate=_copy_certificate(instance, shell),
+        ipv6=files.exists(shell, PurePosixPath("/proc/net/if_inet6")),
     )
-    files.install(shell, SITES / "sites-available" / instance.name, text)
+    files.install(shell, path, text)
+    _try(instance, path)
+
+
+def _try(instance: OdooInstance, path: PurePosixPath) -> None:
+    """Let nginx read the site alone, so that it is not the night itself that finds a mistake."""
+    shell, alone = instance.recovery.host.shell(), certificate(instance).with_name("alone.conf")
+    files.install(shell, alone, nginx_site.alone(path))
+    done = shell.run(("nginx", "-t", "-c", str(alone)), check=False)
+    if done.status != 0:
+        raise Refused(
+            f"nginx on {instance.recovery} cannot show {instance.name}: {done.tail}",
+            hint="mend what it says there, or domains and certificate in the inventory, then run "
+            "build-service again",
+        )
+
+
+def certificate(instance: OdooInstance) -> PurePosixPath:
+    """Where the chain stands on the recovery host, with its key beside it."""
+    return SITES / "relevo" / instance.name / "fullchain.pem"
 
 
 def _copy_certificate(instance: OdooInstance, shell: Shell) -> tuple[str, str] | None:
     if instance.certificate is None:
         return None
-    origin = instance.origin.host.shell()
-    paths = []
-    for source, name in (
-        (instance.certificate.chain, "fullchain.pem"),
-        (instance.certificate.key, "privkey.pem"),
-    ):
+    origin, chain = instance.origin.host.shell(), certificate(instance)
+    targets = chain, chain.with_name("privkey.pem")
+    sources = instance.certificate.chain, instance.certificate.key
+    for source, path in zip(sources, targets, strict=True):
         text = files.read(origin, source)
         if not text:
             raise Refused(
                 f"there is no {source} on {instance.origin}",
                 hint=f"correct certificate of {instance.name} in the inventory and apply it",
             )
-        path = SITES / "relevo" / instance.name / name
         files.install(shell, path, text, mode="600")
-        paths.append(str(path))
-    return paths[0], paths[1]
+    return str(targets[0]), str(targets[1])
 
 
 @step("show {instance.name} on nginx of {instance.recovery}")
@@ -61,20 +77,17 @@ def enable(instance: OdooInstance) -> None:
     link, site = SITES / "sites-enabled" / name, SITES / "sites-available" / name
     shell.run(("ln", "-sfn", str(site), str(link)))
     _reload_nginx(shell)
-    port = 443 if instance.certificate else 80
-    if port == 443:  # noqa: PLR2004  # redirects are all that plain HTTP shows then
-        return
     for domain in instance.domains:
-        _wait_until_shown(instance, port, domain)
+        _wait_until_shown(instance, domain)
 
 
-def _wait_until_shown(instance: OdooInstance, port: int, domain: str) -> None:
+def _wait_until_shown(instance: OdooInstance, domain: str) -> None:
     """Wait for nginx, which opens its ports a moment after it was told to."""
     said: list[str] = []
 
     def shown() -> bool:
         try:
-            status = http.status(instance.recovery, port, host=domain)
+            status = _status(instance, domain)
         except CommandFailed as error:
             said.append(error.message)
             return False
@@ -85,6 +98,12 @@ def _wait_until_shown(instance: OdooInstance, port: int, domain: str) -> None:
         until(shown, what=f"nginx shows {domain}", timeout_seconds=NGINX_SECONDS)
     except CommandFailed as error:
         raise CommandFailed(said[-1], hint=f"nginx -t on {instance.recovery}") from error
+
+
+def _status(instance: OdooInstance, domain: str) -> int:
+    if instance.certificate is None:
+        return http.status(instance.recovery, 80, host=domain)
+    return http.secure_status(instance.recovery, host=domain, chain=certificate(instance))
 
 
 @step("take {instance.name} off nginx of {instance.recovery}")

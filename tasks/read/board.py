@@ -110,15 +110,15 @@ def verdict(seen: Measured, limits: Limits) -> tuple[Colour, list[str]]:
     synced = seen.age(seen.synced_at)
     if seen.served == "origin" and (synced is None or synced > limits.sync_seconds):
         red.append("files not copied" + (f" for {synced / 60:.0f} min" if synced else " yet"))
-    for name, moment, days in (
-        ("drill", seen.drilled_at, DRILL_DAYS),
-        ("try of the service", seen.verified_at, VERIFIED_DAYS),
+    for name, moment, days, button in (
+        ("drill", seen.drilled_at, DRILL_DAYS, "drill"),
+        ("try of the service", seen.verified_at, VERIFIED_DAYS, "build-service"),
     ):
         age = seen.age(moment)
         if age is None:
             amber.append(f"no {name} yet")
         elif age > days * 86400:
-            amber.append(f"last {name} {age / 86400:.0f} days ago")
+            amber.append(f"last {name} {age / 86400:.0f} days ago: run {button}")
     if red:
         return "red", [*red, *amber]
     return ("amber" if amber else "green"), amber

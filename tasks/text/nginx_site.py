@@ -1,7 +1,17 @@
 """The nginx site that shows an instance to its customers."""
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
+ALONE = """\
+pid /run/relevo-nginx-alone.pid;
+error_log stderr;
+events {{}}
+http {{
+    access_log off;
+    include {site};
+}}
+"""
 PROXY = """\
     client_max_body_size 512m;
     proxy_read_timeout 900s;
@@ -20,6 +30,7 @@ def render(
     http_port: int,
     longpolling_port: int,
     certificate: tuple[str, str] | None,
+    ipv6: bool = True,
 ) -> str:
     """Serve these domains, over TLS when there is a certificate (chain and key)."""
     names = " ".join(domains)
@@ -27,11 +38,21 @@ def render(
     if certificate:
         chain, key = certificate
         tls = f"    ssl_certificate {chain};\n    ssl_certificate_key {key};\n"
-        parts.append(_redirect(names))
-        parts.append(_server(instance, names, listen="443 ssl", extra=tls))
+        parts.append(_redirect(names, _listen("80", ipv6=ipv6)))
+        parts.append(_server(instance, names, listen=_listen("443 ssl", ipv6=ipv6), extra=tls))
     else:
-        parts.append(_server(instance, names, listen="80", extra=""))
+        parts.append(_server(instance, names, listen=_listen("80", ipv6=ipv6), extra=""))
     return "\n".join(parts)
+
+
+def alone(site: PurePosixPath) -> str:
+    """A whole configuration of nginx with this site and no other, to be tried."""
+    return ALONE.format(site=site)
+
+
+def _listen(port: str, *, ipv6: bool) -> str:
+    lines = [f"    listen {port};", *([f"    listen [::]:{port};"] if ipv6 else [])]
+    return "\n".join(lines)
 
 
 def _upstreams(instance: str, http_port: int, longpolling_port: int) -> str:
@@ -41,11 +62,10 @@ def _upstreams(instance: str, http_port: int, longpolling_port: int) -> str:
     )
 
 
-def _redirect(names: str) -> str:
+def _redirect(names: str, listen: str) -> str:
     return f"""\
 server {{
-    listen 80;
-    listen [::]:80;
+{listen}
     server_name {names};
     return 301 https://$host$request_uri;
 }}
@@ -55,8 +75,7 @@ server {{
 def _server(instance: str, names: str, *, listen: str, extra: str) -> str:
     return f"""\
 server {{
-    listen {listen};
-    listen [::]:{listen};
+{listen}
     server_name {names};
 {extra}{PROXY}
     location ~ ^/(longpolling|websocket) {{

@@ -1,6 +1,7 @@
 """Three hosts that differ wherever hosts can differ, so that nothing may be taken for granted."""
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from tests.lab import names
 from tests.lab.image import DATABASES, Generation
@@ -12,6 +13,7 @@ SSH = {"uno": ("admin", 22), "dos": ("sysop", 5253), "respaldo": ("admin", 22)}
 # What a hardened server's logins are like; rsync comes through dos, and so it is quiet there.
 STRICT = "umask 077\nexport LANG=es_ES.UTF-8\n"
 LOGINS = {"dos": STRICT, "respaldo": f"echo Aviso legal: acceso solo para autorizados\n{STRICT}"}
+CHAIN, KEY = (f"/etc/letsencrypt/live/dos/{name}.pem" for name in ("fullchain", "privkey"))
 RECOVERY_USER, RECOVERY_HOME = "odoouser", "/opt/odoouser"
 
 
@@ -88,8 +90,23 @@ def furnish_uno(origin: Origin) -> None:
 
 
 def furnish_dos(origin: Origin) -> None:
-    """Serve Odoo from a renamed cluster, another port and another place."""
+    """Serve Odoo from a renamed cluster, another port and another place, over TLS."""
     machine, version = origin.machine, str(origin.version)
+    machine.offline("mkdir", "-p", str(PurePosixPath(CHAIN).parent))
+    subject = ("-days", "90", "-subj", f"/CN=cliente2.{names.ZONE}")
+    made = (
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        KEY,
+        "-out",
+        CHAIN,
+    )
+    machine.offline(*made, *subject)
     machine.offline("systemctl", "enable", "--quiet", origin.unit)
     machine.offline("pg_renamecluster", version, "main", origin.cluster)
     machine.offline("pg_conftool", version, origin.cluster, "set", "port", str(origin.port))

@@ -5,6 +5,7 @@ from pathlib import Path
 import yaml
 
 from tests.lab import names
+from tests.lab.hosts import CHAIN, KEY
 from tests.lab.lab import Lab, Origin
 
 BASE = "/opt/odoouser/respaldo_filestore"
@@ -44,7 +45,11 @@ def write(
                 "domains": [f"cliente1.{names.ZONE}"],
                 "dns": {"provider": "ddns", "zone": names.ZONE},
             },
-            "vps_dos": _instance(lab, lab.dos, 5434, 8269),
+            "vps_dos": {
+                **_instance(lab, lab.dos, 5434, 8269),
+                "domains": [f"cliente2.{names.ZONE}"],
+                "certificate": {"chain": CHAIN, "key": KEY},
+            },
         },
     }
     path = folder / "inventory.yaml"
