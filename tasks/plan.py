@@ -18,6 +18,7 @@ from tasks import (
     rejoin,
     replication,
     synchronous,
+    trust,
 )
 from tasks.argv import postgres
 from tasks.look import Seen, look, received, try_look
@@ -237,6 +238,7 @@ def names(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> dict[s
     )
     return {
         "instance": instance.name,
+        "writable": str(trust.until_path(instance)),
         "domains": ", ".join(instance.domains) or "DNS",
         "to_recovery": to_recovery,
         "to_origin": _conninfo(instance.origin, instance.replication.user, passfile),
@@ -267,6 +269,7 @@ def _end(place: Place, seen: Seen | None) -> dict[str, str]:
         "_data_dir": str(place.odoo.data_dir),
         "_http_port": str(place.odoo.http_port),
         "_cluster": str(place.cluster),
+        "_cluster_unit": place.cluster.unit,
         "_cluster_words": f"{place.cluster.version} {place.cluster.name}",
         "_config": str(place.cluster.config_dir),
         "_bin": str(place.cluster.bin_dir),

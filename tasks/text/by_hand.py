@@ -123,7 +123,7 @@ HOLD_ORIGIN = Step(
     (
         "systemctl disable --now {origin_unit}",
         "echo manual > {origin_config}/start.conf",
-        "pg_ctlcluster {origin_cluster_words} stop",
+        "pg_ctlcluster {origin_cluster_words} stop   # 2: it was down already",
     ),
 )
 KEEP_ASIDE = Step(
@@ -175,16 +175,21 @@ FOLLOW = Step(
         + "   # t|streaming",
     ),
 )
+FILES_BACK_COMMAND = (
+    "runuser -u {recovery_user} -- rsync -rlt --ignore-existing "
+    "{recovery_data_dir}/filestore/ {instance}:{origin_data_dir}/filestore/"
+)
+OPEN_FILES = Step(
+    "origin",
+    "Let the key of {recovery} write files here, for six hours.",
+    "Permita durante seis horas que la clave de {recovery} escriba ficheros aquí.",
+    ("date -d '+6 hours' +%s > {writable}",),
+)
 FILES_BACK = Step(
     "recovery",
-    "Copy the files back while customers work on, and once more after Odoo has stopped.",
-    "Devuelva los ficheros mientras los clientes trabajan, y otra vez con Odoo parado.",
-    (
-        (
-            "rsync -rlt --ignore-existing {recovery_data_dir}/ "
-            "root@{origin_address}:{origin_data_dir}/   # then chown -R {origin_user} there"
-        ),
-    ),
+    "Copy the files back while customers work on.",
+    "Devuelva los ficheros mientras los clientes trabajan.",
+    (FILES_BACK_COMMAND,),
 )
 CLOSE_RECOVERY = Step(
     "recovery",
@@ -192,6 +197,7 @@ CLOSE_RECOVERY = Step(
     "Empieza la ventana: pare Odoo en {recovery}, copie lo último, pare PostgreSQL limpiamente.",
     (
         "systemctl disable --now {recovery_unit}",
+        FILES_BACK_COMMAND,
         "echo manual > {recovery_config}/start.conf",
         "pg_ctlcluster {recovery_cluster_words} stop",
         (
@@ -207,6 +213,19 @@ COMPARE_BACK = Step(
     "Siga solo si lo recibido por {origin} es mayor que ese checkpoint; si no, arranque de nuevo "
     "{recovery} y espere.",
     (_ask("origin", "SELECT pg_last_wal_receive_lsn()"),),
+)
+GUARD_OUT = Step(
+    "origin",
+    "Take the guard out of {origin}: no receipt lets it write, and the guard would stop it again.",
+    "Retire la guarda de {origin}: ningún recibo le deja escribir, y lo volvería a parar.",
+    (
+        "systemctl disable --now relevo-guard-{instance}",
+        (
+            "rm -f /etc/systemd/system/{origin_cluster_unit}.d/relevo.conf "
+            "/etc/systemd/system/{origin_unit}.d/relevo.conf {writable}"
+        ),
+        "systemctl daemon-reload",
+    ),
 )
 PROMOTE_ORIGIN = Step(
     "origin",
@@ -225,9 +244,14 @@ PROMOTE_ORIGIN = Step(
 )
 DNS_TO_ORIGIN = Step(
     "DNS",
-    "Point {domains} at {origin_shown}, and take the site off nginx of {recovery}.",
-    "Apunte {domains} a {origin_shown} y retire el sitio de nginx en {recovery}.",
-    ("rm -f /etc/nginx/sites-enabled/{instance}; systemctl reload nginx   # on {recovery}",),
+    "Point {domains} at {origin_shown}.",
+    "Apunte {domains} a {origin_shown}.",
+)
+HIDE_SITE = Step(
+    "recovery",
+    "Take the site off nginx.",
+    "Retire el sitio de nginx.",
+    ("rm -f /etc/nginx/sites-enabled/{instance}; systemctl reload nginx",),
 )
 FOLLOW_AGAIN = Step(
     "recovery",
@@ -235,26 +259,36 @@ FOLLOW_AGAIN = Step(
     "Haga que {recovery} siga de nuevo a {origin}.",
     (
         "install -o postgres -g postgres -m 600 /dev/null {recovery_directory}/standby.signal",
-        "# primary_conninfo in postgresql.auto.conf: {to_origin} application_name={instance}",
+        (
+            'printf "%s\\n" "primary_conninfo = \'{to_origin} application_name={instance}\'" '
+            "\"primary_slot_name = '{instance}'\" >> {recovery_directory}/postgresql.auto.conf"
+        ),
         "pg_ctlcluster {recovery_cluster_words} start",
         "echo auto > {recovery_config}/start.conf",
+        _ask("recovery", "SELECT pg_is_in_recovery(), status FROM pg_stat_wal_receiver")
+        + "   # t|streaming",
         _ask("recovery", "SELECT pg_drop_replication_slot('{instance}')"),
     ),
 )
 RESUME = Step(
     "Prefect",
-    "Run check for {instance}, and switch its schedules on again.",
-    "Ejecute check de {instance} y reactive sus programaciones.",
+    "Run replicate for {instance}, which puts the guard back; then failback, which finds everybody "
+    "home and ends what is open. check must be green.",
+    "Ejecute replicate de {instance}, que repone la guarda; después failback, que encuentra a "
+    "todos en casa y cierra lo abierto. check debe quedar en verde.",
 )
 
 SHOW = (PROMOTE, START_ODOO, SHOW_SITE, DNS_TO_RECOVERY)
 SERVE = (*SHOW, KEEP_DOWN)
 HAND_OVER = (
+    OPEN_FILES,
     FILES_BACK,
     CLOSE_RECOVERY,
     COMPARE_BACK,
+    GUARD_OUT,
     PROMOTE_ORIGIN,
     DNS_TO_ORIGIN,
+    HIDE_SITE,
     FOLLOW_AGAIN,
     RESUME,
 )

@@ -1,0 +1,58 @@
+"""The pages that a person follows by hand, followed to the letter, on either leg of the way."""
+
+from blocks.instance import OdooInstance
+from flows.check import check
+from flows.failback import failback
+from flows.failover import failover
+from flows.replicate import replicate
+from tasks import plan
+from tasks.read.plan import Procedure
+from tasks.text import plan as words
+from tests.oracles import Pair, no_strangers, one_writer
+
+Blocks = dict[str, OdooInstance]
+OUTAGE = "CREATE TABLE outage AS SELECT generate_series(1, 10) AS n"
+
+
+def by_hand(pair: Pair, block: OdooInstance, procedure: Procedure) -> None:
+    """Type every command of a page on the host that it names."""
+    drawn = plan.draw(block, procedure)
+    assert not drawn.situation.refusals
+    hosts = {"origin": pair.origin.machine, "recovery": pair.recovery}
+    for step in words.steps(drawn):
+        for command in step.commands:
+            typed = command.format(**drawn.names)
+            done = hosts[step.where].run("bash", "-c", typed, check=False)
+            already = done.returncode == 2 and "already" in typed
+            assert done.returncode == 0 or already, f"{typed}: {done.stdout}{done.stderr}"
+
+
+def test_a_failback_by_hand_after_a_failover_by_the_button_is_taken_up_by_the_buttons(
+    dos: Pair, blocks: Blocks
+) -> None:
+    block = blocks[dos.name]
+    with one_writer(dos):
+        failover(block)
+        dos.at_recovery(OUTAGE, "cliente1")
+        by_hand(dos, block, "failback")
+        assert dos.at_origin("SELECT count(*) FROM outage", "cliente1") == "10"
+        dos.origin.machine.wait_for_port(dos.origin.http_port)
+        replicate(block)
+        failback(block)
+    dos.at_origin("DROP TABLE outage", "cliente1")
+    assert check(block).title == f"{dos.name}: green"
+    no_strangers(dos)
+
+
+def test_a_failback_by_the_button_brings_home_what_was_moved_by_hand(
+    dos: Pair, blocks: Blocks
+) -> None:
+    block = blocks[dos.name]
+    with one_writer(dos):
+        by_hand(dos, block, "failover")
+        dos.at_recovery(OUTAGE, "cliente1")
+        failback(block)
+    assert dos.at_origin("SELECT count(*) FROM outage", "cliente1") == "10"
+    dos.at_origin("DROP TABLE outage", "cliente1")
+    assert check(block).title == f"{dos.name}: green"
+    no_strangers(dos)
