@@ -79,6 +79,7 @@ def failback(
     with lock.held(instance, "failback", preempt=True):
         schedules.pause(instance)
         if guard.stage(instance, at_a_loss=accept_loss) == "away":
+            guard.note_move(instance)
             bring_back(instance, reclone=reclone)
             filestore.heal(instance)
             filestore.push(instance, when="while customers work")
@@ -91,7 +92,7 @@ def failback(
         downtime = down.read()
 
         names = dns.point(instance, origin)
-        site.disable(instance)
+        shown = site.disable(instance)
         settle(instance)
         missing = documents.find_missing(instance, origin)
         events.tell_served(instance, origin)
@@ -101,7 +102,7 @@ def failback(
         Report(
             title=f"{instance.name} is back on {origin}",
             facts={
-                "databases that answer": ", ".join(served),
+                "databases that answer": str(served),
                 "lost": f"accepted: {decided.reason}"
                 if accept_loss
                 else "nothing: the origin held the shutdown checkpoint before it was promoted",
@@ -115,7 +116,7 @@ def failback(
         ),
         key=f"failback-{instance.name}",
     )
-    dns.require_pointed(instance, origin, said=names)
+    service.require_whole(instance, origin, served.left, shown, dns.left(names))
     return report
 
 

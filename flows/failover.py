@@ -74,7 +74,7 @@ def failover(
         served_after = decided.watch.read()
         cluster.checkpoint(recovery)
 
-        site.enable(instance)
+        shown = site.enable(instance)
         names = dns.point(instance, recovery)
         agreed = filestore.judge(instance)
         missing = documents.find_missing(instance, recovery)
@@ -85,7 +85,7 @@ def failover(
         Report(
             title=f"{instance.name} is served from {recovery}",
             facts={
-                "databases that answer": ", ".join(served),
+                "databases that answer": str(served),
                 "may be lost": str(exposure),
                 "database and files": agreed,
                 "seconds from the button to Odoo answering": served_after,
@@ -97,5 +97,5 @@ def failover(
         ),
         key=f"failover-{instance.name}",
     )
-    dns.require_pointed(instance, recovery, said=names)
+    service.require_whole(instance, recovery, served.left, shown, dns.left(names))
     return report

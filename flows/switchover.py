@@ -74,7 +74,7 @@ def switchover(
         if taker.kind == "recovery":
             record.note_served(instance, seconds=downtime)
 
-        names = show(instance, taker)
+        names, shown = show(instance, taker)
         follow(instance, taker)
         missing = documents.find_missing(instance, taker)
         events.tell_served(instance, taker)
@@ -83,7 +83,7 @@ def switchover(
         Report(
             title=f"{instance.name} is served from {taker}, and {giver} follows",
             facts={
-                "databases that answer": ", ".join(served),
+                "databases that answer": str(served),
                 "lost": f"nothing: {taker} held the shutdown checkpoint before it was promoted",
                 "seconds of downtime": downtime,
                 "domains": names,
@@ -93,7 +93,7 @@ def switchover(
         ),
         key=f"switchover-{instance.name}",
     )
-    dns.require_pointed(instance, taker, said=names)
+    service.require_whole(instance, taker, served.left, shown, dns.left(names))
     return report
 
 
@@ -104,13 +104,12 @@ def give(instance: OdooInstance, taker: Place, *, reason: str) -> None:
         hand_over(instance)
 
 
-def show(instance: OdooInstance, taker: Place) -> str:
+def show(instance: OdooInstance, taker: Place) -> tuple[str, str]:
     if taker.kind == "recovery":
-        site.enable(instance)
-        return dns.point(instance, taker)
+        shown = site.enable(instance)
+        return dns.point(instance, taker), shown
     names = dns.point(instance, taker)
-    site.disable(instance)
-    return names
+    return names, site.disable(instance)
 
 
 def follow(instance: OdooInstance, taker: Place) -> None:

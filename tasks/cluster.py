@@ -3,12 +3,12 @@
 from pathlib import PurePosixPath
 
 from blocks.cluster import Cluster
-from blocks.errors import CommandFailed, Refused
+from blocks.errors import CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks import files
 from tasks.argv import postgres
-from tasks.look import Seen, find, look
+from tasks.look import Seen, find, look, try_look
 from tasks.policy import log, step
 from tasks.text import block, pg_hba, postgresql_conf
 from tasks.text.postgresql_conf import Settings
@@ -231,15 +231,29 @@ def stop(place: Place) -> Seen:
     """
     said = ""
     if look(place).online:
-        argv = postgres.control(place.cluster, "stop")
-        done = place.host.shell().run(argv, check=False, timeout_seconds=STOP_SECONDS)
-        said = f": {done.tail}" if done.status else ""
+        said = _stop(place)
     seen = look(place)
     if seen.online or seen.control is None:
         raise CommandFailed(
             f"PostgreSQL {place.cluster} on {place} did not stop{said}", hint=_log(place)
         )
     return seen
+
+
+def _stop(place: Place) -> str:
+    argv = postgres.control(place.cluster, "stop")
+    try:
+        done = place.host.shell().run(argv, check=False, timeout_seconds=STOP_SECONDS)
+    except Unreachable as error:
+        if not (seen := try_look(place)) or seen.answers or not seen.online:
+            raise
+        raise CommandFailed(
+            f"PostgreSQL {place.cluster} on {place} is still shutting down after {STOP_SECONDS} s: "
+            "it waits until every standby, backup and the archiver have what was written",
+            hint=f"nothing is lost. On {place} see ps -u postgres, end the walsender that hangs, "
+            "and press this again when the cluster is down",
+        ) from error
+    return f": {done.tail}" if done.status else ""
 
 
 def stop_any(place: Place) -> None:

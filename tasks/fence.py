@@ -9,7 +9,7 @@ from blocks.errors import CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks import cluster, filestore, lock, receipts, replication, service
-from tasks.look import look, received
+from tasks.look import Seen, look, received
 from tasks.policy import log, step
 from tasks.read.lsn import Lsn
 from tasks.wait import until
@@ -132,16 +132,33 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool) -> bool:
     origin, recovery = instance.origin, instance.recovery
     if not answers(origin):
         return False
-    if look(origin).is_primary and not look(recovery).is_primary:
+    with _said_of_a_broken_disk(origin):
+        seen = look(origin)
+    if seen.is_primary and not look(recovery).is_primary:
         _require_streaming(instance, loss_accepted=loss_accepted)
         with closed(instance, origin):
+            _show_last_rows(instance)
             _fetch_last_files(instance, loss_accepted=loss_accepted)
             demote(instance, origin, recovery)
         return True
-    lossless = stopped_whole(origin, recovery)
+    lossless = _stopped_whole(seen, recovery)
     if lossless or loss_accepted or look(recovery).is_primary:
-        hold_former(instance, origin)
+        with _said_of_a_broken_disk(origin):
+            hold_former(instance, origin)
     return lossless
+
+
+@contextmanager
+def _said_of_a_broken_disk(origin: Place) -> Iterator[None]:
+    """An origin that lets us in and cannot be read or written is neither dead nor held."""
+    try:
+        yield
+    except (Unreachable, CommandFailed) as error:
+        raise Refused(
+            f"{origin} lets us in, but cannot be held: {error.message}",
+            hint=f"power {origin} off at the hoster, see that it is down, then run this again with "
+            "origin_is_down",
+        ) from error
 
 
 def _require_streaming(instance: OdooInstance, *, loss_accepted: bool) -> None:
@@ -155,6 +172,14 @@ def _require_streaming(instance: OdooInstance, *, loss_accepted: bool) -> None:
             "run failover with origin_is_down",
         )
     replication.require_receiving(recovery, origin)
+    replication.require_quick(instance, origin, recovery)
+
+
+def _show_last_rows(instance: OdooInstance) -> None:
+    """Wait until the standby shows what the origin has written: its rows name the last files."""
+    origin, recovery = instance.origin, instance.recovery
+    last = origin.cluster.value(origin.host.shell(), replication.MARK)
+    replication.wait_until_replayed(recovery, last, timeout_seconds=RECEIVE_SECONDS)
 
 
 def _fetch_last_files(instance: OdooInstance, *, loss_accepted: bool) -> None:
@@ -168,7 +193,11 @@ def _fetch_last_files(instance: OdooInstance, *, loss_accepted: bool) -> None:
 
 def stopped_whole(giver: Place, taker: Place) -> bool:
     """Tell whether the giver was stopped cleanly, and the taker has all that it wrote."""
-    control = look(giver).control
+    return _stopped_whole(look(giver), taker)
+
+
+def _stopped_whole(giver: Seen, taker: Place) -> bool:
+    control = giver.control
     return control is not None and control.shut_down and received(taker) > control.checkpoint
 
 

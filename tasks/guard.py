@@ -148,12 +148,24 @@ def note_failover(instance: OdooInstance, exposure: Exposure, *, reason: str) ->
     begun = record.read(instance.recovery, instance, "failover") is not None
     if begun and look(instance.recovery).is_primary:
         return  # a run that never came to the promotion has left it: this one knows better
+    _note(instance, exposure, reason)
+
+
+def _note(instance: OdooInstance, exposure: Exposure, reason: str) -> None:
     facts = {
         "exposure": exposure.facts(),
         "reason": reason,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     record.write(instance.recovery, instance, "failover", facts)
+
+
+@step("note that {instance.name} was moved by hand, if it was")
+def note_move(instance: OdooInstance) -> None:
+    """Write down a move that nobody has written down, so that a failback that dies can go on."""
+    if record.read(instance.recovery, instance, "failover") is None:
+        unknown = Exposure(lossless=False, seconds=None, about_bytes=None, last_commit="")
+        _note(instance, unknown, "moved by hand")
 
 
 @step("require that no move of {instance.name} is half done")

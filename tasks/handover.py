@@ -5,11 +5,9 @@ from collections.abc import Callable
 from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance, Place
 from tasks import files, guard, receipts, record, replication, resurrection
-from tasks.look import leader, look, odoo_databases, received
+from tasks.look import look, odoo_databases
 from tasks.policy import log, step
 from tasks.read.plan import Procedure
-
-MOST_BEHIND_BYTES = 64 << 20
 
 
 def procedure(taker: Place) -> Procedure:
@@ -82,13 +80,7 @@ def _stream(instance: OdooInstance, giver: Place, taker: Place) -> str:
             f"{taker} does not stream from {giver}", hint=f"read PostgreSQL's log on {taker}"
         )
     guard.require_replay(taker)
-    behind = max(0, leader(giver).position - received(taker))
-    if behind > MOST_BEHIND_BYTES:
-        raise Refused(
-            f"{taker} is {behind >> 20} MB behind {giver}: customers would wait for it",
-            hint="wait until it has caught up",
-        )
-    return f"{behind} bytes behind"
+    return f"{replication.require_quick(instance, giver, taker)} bytes behind"
 
 
 def _service(instance: OdooInstance, giver: Place, taker: Place) -> str:

@@ -139,9 +139,18 @@ def received(place: Place) -> Lsn:
     return Lsn.parse(said or "0/0")
 
 
+def replayed(place: Place) -> Lsn:
+    """How far a running standby shows what it received."""
+    said = place.cluster.value(place.host.shell(), "SELECT pg_last_wal_replay_lsn()")
+    return Lsn.parse(said or "0/0")
+
+
 def databases(place: Place) -> list[str]:
-    """The databases of a cluster that can be connected to."""
-    sql = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate"
+    """The databases of a cluster that can be connected to (-2: a DROP DATABASE was cut off)."""
+    sql = (
+        "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate "
+        "AND datconnlimit <> -2"
+    )
     rows = place.cluster.query(place.host.shell(), sql)
     return sorted(str(row["datname"]) for row in rows)
 

@@ -88,11 +88,12 @@ def clone(instance: OdooInstance, *, reclone: bool) -> None:
         log().info("%s already follows %s", recovery, origin)
         rejoin.clear(instance, recovery, origin)
         return
-    if look(recovery).is_primary and record.read(recovery, instance, "failover") is not None:
+    if look(recovery).is_primary and not _never_used(recovery):
         raise Refused(
-            f"{instance.name} is being served from {recovery}: a new clone would throw away what "
-            "customers write there",
-            hint="run failback for this instance",
+            f"{recovery.cluster} on {recovery} accepts writes: a new clone would throw away what "
+            f"customers of {instance.name} write there",
+            hint="if they are served from there (somebody may have promoted it by hand), run "
+            f"failback; if nobody is, stop {recovery.cluster.unit} there and run this again",
         )
     if gone := replication.is_out_of_reach(recovery, origin):
         log().warning("%s no longer has the WAL that %s needs: it is cloned anew", origin, recovery)

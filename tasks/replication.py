@@ -7,7 +7,7 @@ from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks import certificate, files
 from tasks.look import leader as look_leader
-from tasks.look import look, received
+from tasks.look import look, received, replayed
 from tasks.policy import log, step
 from tasks.read.lsn import Lsn
 from tasks.text import conninfo, pgpass, scram
@@ -194,6 +194,19 @@ def is_streaming(instance: OdooInstance, standby: Place, leader: Place) -> bool:
     )
 
 
+MOST_BEHIND_BYTES = 64 << 20
+MOST_UNARCHIVED = 16
+OTHERS = """
+SELECT application_name || ' (' || coalesce(host(client_addr), 'local') || ')' AS who
+FROM pg_stat_replication WHERE application_name NOT IN ('{ours}', '{ours}_clone')
+AND pg_wal_lsn_diff(pg_current_wal_lsn(), coalesce(sent_lsn, '0/0')) > {most}
+"""
+UNARCHIVED = """
+SELECT count(*) FROM pg_ls_archive_statusdir()
+WHERE name LIKE '%.ready' AND current_setting('archive_mode') <> 'off'
+"""
+
+
 @step("wait until {standby} streams from {leader}")
 def wait_until_streaming(instance: OdooInstance, standby: Place, leader: Place) -> None:
     """Wait for the stream, and until the standby has replayed what the leader has now."""
@@ -228,6 +241,35 @@ def require_receiving(standby: Place, leader: Place) -> None:
             f"{leader.cluster.port}; if it does, restart {standby.cluster.unit} there. Run this "
             "again when check is green",
         ) from error
+
+
+def require_quick(instance: OdooInstance, giver: Place, taker: Place) -> int:
+    """Refuse to stop a giver for which customers would wait long; give the bytes to be replayed.
+
+    A promotion replays what was received before it ends. A clean stop waits until the archiver has
+    its backlog, and every other standby and backup has what was written (PostgreSQL manual,
+    "Shutting Down the Server").
+    """
+    position = look_leader(giver).position
+    behind = max(0, position - replayed(taker))
+    if behind > MOST_BEHIND_BYTES:
+        raise Refused(
+            f"{taker} is {behind >> 20} MB behind {giver}: customers would wait for it",
+            hint="wait until it has caught up (check shows the lag)",
+        )
+    shell, cluster = giver.host.shell(), giver.cluster
+    slow = cluster.query(shell, OTHERS.format(ours=instance.name, most=MOST_BEHIND_BYTES))
+    if slow:
+        raise Refused(
+            f"{giver} could not stop: {slow[0]['who']}, which streams from it too, is far behind",
+            hint="let it catch up, or end it (pg_terminate_backend) if it may miss what is written",
+        )
+    if (waiting := int(cluster.value(shell, UNARCHIVED))) > MOST_UNARCHIVED:
+        raise Refused(
+            f"{giver} could not stop: {waiting} segments of WAL wait to be archived",
+            hint="see that its archive_command works, and let it catch up",
+        )
+    return int(behind)
 
 
 def require_no_fork(standby: Place, leader: Place) -> None:

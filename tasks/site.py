@@ -69,16 +69,24 @@ def _copy_certificate(instance: OdooInstance, shell: Shell) -> tuple[str, str] |
 
 
 @step("show {instance.name} on nginx of {instance.recovery}")
-def enable(instance: OdooInstance) -> None:
-    """Enable the site and prove that nginx brings a customer's request to Odoo."""
+def enable(instance: OdooInstance) -> str:
+    """Enable the site and prove that nginx brings a customer's request to Odoo.
+
+    Give what is left to do: another site that nginx stumbles over must not keep DNS waiting.
+    """
     if not instance.domains:
-        return
+        return ""
     shell, name = instance.recovery.host.shell(), instance.name
     link, site = SITES / "sites-enabled" / name, SITES / "sites-available" / name
     shell.run(("ln", "-sfn", str(site), str(link)))
-    _reload_nginx(shell)
-    for domain in instance.domains:
-        _wait_until_shown(instance, domain)
+    try:
+        _reload_nginx(shell)
+        for domain in instance.domains:
+            _wait_until_shown(instance, domain)
+    except CommandFailed as error:
+        log().error("%s", error)
+        return error.message
+    return ""
 
 
 def _wait_until_shown(instance: OdooInstance, domain: str) -> None:
@@ -107,13 +115,19 @@ def _status(instance: OdooInstance, domain: str) -> int:
 
 
 @step("take {instance.name} off nginx of {instance.recovery}")
-def disable(instance: OdooInstance) -> None:
-    """Disable the site; it stays prepared for the next failover."""
+def disable(instance: OdooInstance) -> str:
+    """Disable the site, which stays prepared for the next failover; give what is left to do."""
     shell = instance.recovery.host.shell()
     link = SITES / "sites-enabled" / instance.name
-    if files.exists(shell, link):
-        files.remove(shell, link)
+    if not files.exists(shell, link):
+        return ""
+    files.remove(shell, link)
+    try:
         _reload_nginx(shell)
+    except CommandFailed as error:
+        log().error("%s", error)
+        return error.message
+    return ""
 
 
 def _reload_nginx(shell: Shell) -> None:

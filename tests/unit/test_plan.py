@@ -15,12 +15,12 @@ from tasks.text.by_hand import STEPS, Language
 LOSS = Exposure(lossless=False, seconds=12.5, about_bytes=256, last_commit="2027-01-15T08:00:00Z")
 END = (
     "", "_address", "_shown", "_unit", "_user", "_data_dir", "_http_port", "_cluster",
-    "_cluster_words", "_config", "_bin", "_directory",
+    "_cluster_unit", "_cluster_words", "_config", "_bin", "_directory",
 )  # fmt: skip
 NAMES = {
     "instance": "vps_1", "domains": "shop.example.com", "to_recovery": "host=10.0.0.2",
     "to_origin": "host=10.0.0.1", "rewind": "pg_rewind ...", "recover_offline": "postgres --single",
-    "base_backup": "pg_basebackup ...",
+    "base_backup": "pg_basebackup ...", "writable": "/run/relevo/vps_1.writable",
     **{f"origin{each}": f"uno{each}" for each in END},
     **{f"recovery{each}": f"due{each}" for each in END},
 }  # fmt: skip
