@@ -1,5 +1,9 @@
 """A run whose machine died is found by its silence; one that lives is left alone."""
 
+import contextvars
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -37,17 +41,33 @@ def state(of: UUID) -> tuple[StateType | None, str]:
         return found.state_type, (found.state.message or "") if found.state else ""
 
 
-def beat(of: UUID) -> None:
-    resource = {"prefect.resource.id": f"prefect.flow-run.{of}"}
-    emit_event("prefect.flow-run.heartbeat", resource=resource)
+@contextmanager
+def beating(*runs: UUID) -> Iterator[None]:
+    """Let these runs beat every second, as their processes would."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(1):
+            for each in runs:
+                resource = {"prefect.resource.id": f"prefect.flow-run.{each}"}
+                emit_event("prefect.flow-run.heartbeat", resource=resource)
+
+    context = contextvars.copy_context()  # it names the server
+    thread = threading.Thread(target=lambda: context.run(beat), daemon=True)
+    thread.start()
+    try:
+        until(lambda: all(map(is_heard, runs)), what="beats arrive", timeout_seconds=60)
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def is_heard(of: UUID) -> bool:
     with get_client(sync_client=True) as client:
         found = client.read_flow_run(of)
         found.state = None  # only what beats shall count
-        until(
-            lambda: sweep.alive(client, found, SILENCE),
-            what="the server has the beat",
-            timeout_seconds=60,
-        )
+        return sweep.alive(client, found, SILENCE)
 
 
 def test_a_silent_run_is_ended_with_what_to_do_and_a_living_one_is_not() -> None:
@@ -57,10 +77,8 @@ def test_a_silent_run_is_ended_with_what_to_do_and_a_living_one_is_not() -> None
     living, asking = run(Running()), run(Running(), Paused(timeout_seconds=3600))
     begun = datetime.now(UTC)
     until(lambda: datetime.now(UTC) - begun > SILENCE, what="silence", timeout_seconds=60)
-    beat(living)
-    beat(asking)
-
-    sweeping()
+    with beating(living, asking):
+        sweeping()
 
     assert state(dead)[0] == StateType.CRASHED
     assert state(never_begun)[0] == StateType.CRASHED
