@@ -37,7 +37,7 @@ STOP_ODOO_AT_ORIGIN = Step(
     "origin",
     "Stop Odoo on {origin}, and keep it from starting at boot.",
     "Pare Odoo en {origin} e impida que arranque al iniciar el servidor.",
-    ("systemctl disable --now {origin_unit}", "systemctl is-active {origin_unit}   # inactive"),
+    ("systemctl disable --now {origin_unit}", "systemctl show -p ActiveState {origin_unit}   # inactive"),
 )
 LAST_FILES = Step(
     "recovery",
@@ -183,7 +183,7 @@ OPEN_FILES = Step(
     "origin",
     "Let the key of {recovery} write files here, for six hours.",
     "Permita durante seis horas que la clave de {recovery} escriba ficheros aquí.",
-    ("date -d '+6 hours' +%s > {writable}",),
+    ("install -d /run/relevo && date -d '+6 hours' +%s > {writable}",),
 )
 FILES_BACK = Step(
     "recovery",

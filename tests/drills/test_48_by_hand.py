@@ -5,7 +5,7 @@ from flows.check import check
 from flows.failback import failback
 from flows.failover import failover
 from flows.replicate import replicate
-from tasks import plan
+from tasks import bare, plan
 from tasks.read.plan import Procedure
 from tasks.text import plan as words
 from tests.oracles import Pair, no_strangers, one_writer
@@ -16,7 +16,8 @@ OUTAGE = "CREATE TABLE outage AS SELECT generate_series(1, 10) AS n"
 
 def by_hand(pair: Pair, block: OdooInstance, procedure: Procedure) -> None:
     """Type every command of a page on the host that it names."""
-    drawn = plan.draw(block, procedure)
+    with bare.without_server():
+        drawn = plan.draw(block, procedure)
     assert not drawn.situation.refusals
     hosts = {"origin": pair.origin.machine, "recovery": pair.recovery}
     for step in words.steps(drawn):
