@@ -37,8 +37,8 @@ LONG = re.compile(
     r"|max-delete=[0-9]+|bwlimit=[0-9.a-zA-Z]+|log-format=[%a-zA-Z]+|out-format=[%a-zA-Z]+|stats"
     r"|recursive|dirs|new-compress|old-compress|compress-choice=[a-z0-9]+|fsync)$"
 )
-NAME = re.compile(r"^([^/\x00-\x20.][^/\x00-\x20]*)/([0-9a-f]{2,3})/([0-9a-f]{40})$")
-DATABASE = re.compile(r"^[^/\x00-\x20.][^/\x00-\x20]*$")
+NAME = re.compile(r"^([^/\x00-\x1f\x7f.][^/\x00-\x1f\x7f]*)/([0-9a-f]{2,3})/([0-9a-f]{40})\Z")
+DATABASE = re.compile(r"^[^/\x00-\x1f\x7f.][^/\x00-\x1f\x7f]*\Z")
 ANSWER = struct.Struct(">cQ")
 OK, ABSENT, NO = b"+", b"0", b"!"
 CHUNK = 1 << 20

@@ -96,7 +96,7 @@ class Server:
         as_postgres(tools() / "pg_ctl", "-D", self.data, "-w", *words)
 
     def dsn(self, database: str = "postgres", role: str = "postgres") -> str:
-        return f"host={self.socket} port={self.port} user={role} dbname={database}"
+        return f"host={self.socket} port={self.port} user={role} dbname='{database}'"
 
     def connect(self, database: str = "shop") -> "psycopg.Connection[tuple[object, ...]]":
         return psycopg.connect(self.dsn(database), autocommit=True)
@@ -148,7 +148,7 @@ class Twins:
         shutil.chown(segment, "postgres", "postgres")
 
     def create(self, database: str, template: str = "template1") -> None:
-        self.primary.sql(f"CREATE DATABASE {database} OWNER odoo TEMPLATE {template}", "postgres")
+        self.primary.sql(f'CREATE DATABASE "{database}" OWNER odoo TEMPLATE {template}', "postgres")
         if template == "template1":
             self.primary.sql(f"SET ROLE odoo; {TABLE}", database)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 FILE = re.compile(r"^([0-9a-f]{2,3})/(\1[0-9a-f]{37,38})$")
 FOLDER = re.compile(r"^[0-9a-f]{2,3}$")
 DIGEST = re.compile(r"^[0-9a-f]{40}$")
-DATABASE = re.compile(r"^[^/\x00-\x20.][^/\x00-\x20]*$")
+DATABASE = re.compile(r"^[^/\x00-\x1f\x7f.][^/\x00-\x1f\x7f]*\Z")
 
 
 class Key(NamedTuple):
@@ -38,9 +38,11 @@ def is_file(name: str) -> bool:
 
 
 def is_database(name: str) -> bool:
-    """Tell a name that can be a folder's.
+    """Tell a name that can be a folder's, and a word of a line that is said to the origin.
 
-    >>> is_database("shop_1"), is_database("a/b"), is_database(".."), is_database("a b")
-    (True, False, False, False)
+    >>> is_database("shop_1"), is_database("Cliente Uno")
+    (True, True)
+    >>> is_database("a/b"), is_database(".."), is_database("a\\n"), is_database("")
+    (False, False, False, False)
     """
     return DATABASE.match(name) is not None
