@@ -25,7 +25,7 @@ VANISHED = (0, 24)
 # What Odoo's own collector does to sessions (odoo/http.py, session_gc).
 SESSION_DAYS = 7
 FEW = 10
-APART = ("--exclude=/filestore/", "--exclude=/sessions/")
+APART = (argv.NO_FILESTORE, argv.NO_SESSIONS)
 
 
 @step("copy the {kind} of {instance.name}")
@@ -195,12 +195,11 @@ def push(instance: OdooInstance, *, when: str) -> None:
     log().info("copying back: %s", when)
     recovery, origin = instance.recovery.odoo, instance.origin.odoo
     stamp = _today(instance.origin.host.shell())
-    command = (
-        "rsync", "-rlptgoD", "--no-owner", "--no-group", "--outbuf=L", "--out-format=%n",
-        f"--timeout={argv.TIMEOUT_SECONDS}", "--exclude=/filestore/", "--delete", "--backup",
-        f"--backup-dir={trust.file_quarantine(instance) / stamp}",
-        f"{recovery.data_dir}/", f"{instance.name}:{origin.data_dir}/",
-    )  # fmt: skip
+    command = argv.give_back(
+        f"{recovery.data_dir}/",
+        f"{instance.name}:{origin.data_dir}/",
+        quarantine=trust.file_quarantine(instance) / stamp,
+    )
     engine.settle(instance)
     with trust.writable(instance):
         facts = engine.run(instance, "push")

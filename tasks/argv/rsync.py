@@ -5,6 +5,8 @@ from pathlib import PurePosixPath
 
 Argv = tuple[str, ...]
 TIMEOUT_SECONDS = 15
+# Without a slash at the end, with which a link to a folder would not be meant.
+NO_FILESTORE, NO_SESSIONS = "--exclude=/filestore", "--exclude=/sessions"
 
 
 def copy(source: str, target: str, *, options: Sequence[str] = ()) -> Argv:
@@ -15,6 +17,15 @@ def copy(source: str, target: str, *, options: Sequence[str] = ()) -> Argv:
     """
     return (
         "rsync", "-a", f"--timeout={TIMEOUT_SECONDS}", *options, source, target,
+    )  # fmt: skip
+
+
+def give_back(source: str, target: str, *, quarantine: PurePosixPath) -> Argv:
+    """Make a data directory as another is, all but the filestore; keep what only it had."""
+    return (
+        "rsync", "-rlptgoD", "--no-owner", "--no-group", "--outbuf=L", "--out-format=%n",
+        f"--timeout={TIMEOUT_SECONDS}", NO_FILESTORE, "--delete", "--backup",
+        f"--backup-dir={quarantine}", source, target,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ A request for files is a line; an answer is one byte, a length, and that many by
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -43,7 +44,7 @@ ANSWER = struct.Struct(">cQ")
 OK, ABSENT, NO = b"+", b"0", b"!"
 CHUNK = 1 << 20
 FOLDERS_OPEN = 300
-STAGE = ".relevo-incoming"
+STAGE, PART = ".relevo-incoming", ".relevo-part"
 
 
 @dataclass(frozen=True)
@@ -178,11 +179,7 @@ class Files:
 
     def sum(self, name: str) -> str:
         """Say the sha1 of a file's content."""
-        file, digest = self.open(name), hashlib.sha1()  # noqa: S324  # Odoo's own choice
-        with open(file, "rb", buffering=0) as content:
-            while part := content.read(CHUNK):
-                digest.update(part)
-        return digest.hexdigest()
+        return sha1_of(self.open(name))
 
     def list(self, database: str) -> bytes:
         """Name every file of a database with its size."""
@@ -225,7 +222,7 @@ class Files:
                 os.unlink(path)
                 return
             self.aside(name)
-        os.rename(path, sha1, dst_dir_fd=folder)
+        move(path, self.root, sha1, folder)
 
     def aside(self, name: str) -> None:
         """Move a file to the quarantine; nothing is deleted here."""
@@ -234,11 +231,63 @@ class Files:
         day = time.strftime("%Y-%m-%d", time.gmtime())
         target = os.path.join(self.door.quarantine, day, "filestore", database, shard)
         os.makedirs(target, exist_ok=True)
-        os.rename(sha1, os.path.join(target, sha1), src_dir_fd=self.folder(database, shard))
+        folder = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            move(sha1, self.folder(database, shard), sha1, folder)
+        finally:
+            os.close(folder)
 
     def require_write(self) -> None:
         if not self.door.may_write():
             raise PermissionError("writing is open only while a failback runs")
+
+
+def move(name: str, source: int, wanted: str, target: int) -> None:
+    """Move a file from one open folder to another, which may lie on another file system."""
+    try:
+        os.rename(name, wanted, src_dir_fd=source, dst_dir_fd=target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copy(name, source, wanted, target)
+        os.unlink(name, dir_fd=source)
+
+
+def copy(name: str, source: int, wanted: str, target: int) -> None:
+    """Copy a file under a name beside, and give it its own when the disk has it and it is right."""
+    beside, digest = wanted + PART, hashlib.sha1()  # noqa: S324
+    reading = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=source)
+    with open(reading, "rb", buffering=0) as content:
+        if not stat.S_ISREG(os.fstat(reading).st_mode):
+            raise PermissionError("it is no regular file")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        with open(os.open(beside, flags, 0o600, dir_fd=target), "wb") as file:
+            while part := content.read(CHUNK):
+                digest.update(part)
+                file.write(part)
+            file.flush()
+            like(reading, file.fileno())
+            os.fsync(file.fileno())
+    if sha1_of(os.open(beside, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=target)) != digest.hexdigest():
+        raise PermissionError("its copy on the other file system is not what was read")
+    os.rename(beside, wanted, src_dir_fd=target, dst_dir_fd=target)
+    os.fsync(target)
+
+
+def like(model: int, file: int) -> None:
+    """Give an open file the mode and the times of another."""
+    known = os.fstat(model)
+    os.fchmod(file, stat.S_IMODE(known.st_mode))
+    os.utime(file, ns=(known.st_atime_ns, known.st_mtime_ns))
+
+
+def sha1_of(file: int) -> str:
+    """Read an open file to its end, close it, and say its sha1."""
+    digest = hashlib.sha1()  # noqa: S324  # Odoo's own choice
+    with open(file, "rb", buffering=0) as content:
+        while part := content.read(CHUNK):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def parts(name: str) -> tuple[str, str, str]:

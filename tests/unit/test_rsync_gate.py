@@ -9,11 +9,15 @@ import os
 import subprocess
 import sys
 import time
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pytest
 
+from tasks.argv import rsync as argv
+from tasks.filestore import APART
 from tasks.text import rsync_gate
 
 PULL = "rsync --server --sender -logDtpre.iLsfxCIvu"
@@ -300,11 +304,9 @@ def test_a_pull_from_outside_fails_with_a_sentence_that_relevo_knows(gate: Gate)
 
 def push(gate: Gate, target: Path) -> "subprocess.CompletedProcess[str]":
     """Push as failback does."""
-    return gate.rsync(
-        "-rlptgoD", "--no-owner", "--no-group", "--outbuf=L", "--out-format=%n", "--timeout=15",
-        "--delete", "--backup", f"--backup-dir={gate.quarantine}/2026-01-01",
-        f"{gate.root}/served/", f"x:{target}/",
-    )  # fmt: skip
+    kept = PurePosixPath(gate.quarantine) / "2026-01-01"
+    _, *words = argv.give_back(f"{gate.root}/served/", f"x:{target}/", quarantine=kept)
+    return gate.rsync(*words)
 
 
 def test_a_push_mirrors_the_tree_and_keeps_what_only_the_origin_had(gate: Gate) -> None:
@@ -339,6 +341,35 @@ def test_a_push_through_a_link_out_of_the_tree_writes_nothing_there(gate: Gate) 
     assert sorted(path.name for path in gate.secret.iterdir()) == ["passwd"]
 
 
+@pytest.mark.parametrize("folder", ["filestore", "sessions"])
+def test_a_folder_that_is_a_link_at_the_origin_leaves_ours_as_it_is(
+    gate: Gate, folder: str
+) -> None:
+    (gate.data / folder).symlink_to(gate.sources)
+    ours = gate.root / "copy" / folder
+    ours.mkdir(parents=True)
+    (ours / "letter").write_text("hello")
+
+    _, *words = argv.copy(f"x:{gate.data}/", f"{gate.root}/copy/", options=APART)
+    done = gate.rsync(*words)
+
+    assert done.returncode == 0, done.stderr
+    assert not ours.is_symlink()
+    assert (ours / "letter").read_text() == "hello"
+
+
+def test_a_push_leaves_a_filestore_that_is_a_link_on_either_side_as_it_is(gate: Gate) -> None:
+    gate.open_for_writing()
+    (gate.data / "filestore").symlink_to(gate.sources)
+    (gate.root / "served").mkdir()
+    (gate.root / "served" / "filestore").symlink_to(gate.secret)
+
+    done = push(gate, gate.data)
+
+    assert done.returncode == 0, done.stderr
+    assert (gate.data / "filestore").readlink() == gate.sources
+
+
 def files(gate: Gate, *requests: str) -> list[bytes]:
     """Ask for files as the engine does; give each answer with its kind before it."""
     done = subprocess.run(
@@ -353,12 +384,12 @@ def files(gate: Gate, *requests: str) -> list[bytes]:
     return answers
 
 
-def stored(gate: Gate, content: bytes) -> str:
+def stored(gate: Gate, content: bytes, database: str = "shop") -> str:
     name = hashlib.sha1(content).hexdigest()
-    path = gate.data / "filestore" / "shop" / name[:2] / name
+    path = gate.data / "filestore" / database / name[:2] / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    return f"shop/{name[:2]}/{name}"
+    return f"{database}/{name[:2]}/{name}"
 
 
 def test_files_are_served_by_name_and_absence_is_said_with_the_time(gate: Gate) -> None:
@@ -383,6 +414,10 @@ def test_files_are_served_by_name_and_absence_is_said_with_the_time(gate: Gate) 
         f"get shop/ac/{20 * 'ab'}\n",
         "list ..\n",
         "list .\n",
+        "list .relevo-incoming\n",
+        "list sh\top\n",
+        f"get .shop/ab/{20 * 'ab'}\n",
+        f"get sh\rop/ab/{20 * 'ab'}\n",
         "run id\n",
         "\n",
     ],
@@ -423,3 +458,60 @@ def test_a_file_is_put_only_while_writing_is_open_and_only_if_it_is_what_its_nam
     assert path.read_bytes() == b"new"
     assert files(gate, f"aside shop/{digest[:2]}/{digest}\n") == [b"+"]
     assert [p.read_bytes() for p in gate.quarantine.rglob(digest)] == [b"new"]
+
+
+def test_a_database_s_name_may_have_spaces(gate: Gate) -> None:
+    name = stored(gate, b"letter", "Cliente Uno")
+    gate.open_for_writing()
+    new = hashlib.sha1(b"new").hexdigest()
+
+    requests = (
+        f"get {name}\n", f"sum {name}\n", "list Cliente Uno\n",
+        f"put Cliente Uno/{new[:2]}/{new} 3\nnew", f"aside {name}\n",
+    )  # fmt: skip
+    got, summed, listed, put, aside = files(gate, *requests)
+
+    assert got == b"+letter"
+    assert summed == b"+" + name[-40:].encode()
+    assert zlib.decompress(listed[1:]).decode() == f"{name[-43:]} 6\n"
+    assert (put, aside) == (b"+", b"+")
+    assert [p.read_bytes() for p in gate.quarantine.rglob(name[-40:])] == [b"letter"]
+
+
+@pytest.fixture
+def disk(gate: Gate) -> Iterator[Path]:
+    """Give the quarantine a file system of its own."""
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(gate.quarantine)], check=True)
+    yield gate.quarantine
+    subprocess.run(["umount", str(gate.quarantine)], check=True)
+
+
+def test_a_file_moves_aside_to_another_file_system_with_its_mode_and_time(
+    gate: Gate, disk: Path
+) -> None:
+    name = stored(gate, b"letter")
+    path = gate.data / "filestore" / name
+    path.chmod(0o640)
+    os.utime(path, (5, 7))
+    gate.open_for_writing()
+
+    assert files(gate, f"aside {name}\n") == [b"+"]
+
+    (kept,) = (each for each in disk.rglob("*") if each.is_file())
+    assert (kept.name, kept.read_bytes()) == (path.name, b"letter")
+    assert (kept.stat().st_mode & 0o777, kept.stat().st_mtime) == (0o640, 7)
+    assert not path.exists()
+
+
+def test_a_file_stays_where_it_is_when_the_other_file_system_is_full(
+    gate: Gate, disk: Path
+) -> None:
+    name = stored(gate, os.urandom(100_000))
+    subprocess.run(["mount", "-o", "remount,size=16k", str(disk)], check=True)
+    gate.open_for_writing()
+
+    (answer,) = files(gate, f"aside {name}\n")
+
+    assert answer == b"!No space left on device"
+    assert (gate.data / "filestore" / name).stat().st_size == 100_000
+    assert not list(disk.rglob(name[-40:]))

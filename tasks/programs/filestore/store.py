@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import hashlib
 import io
 import os
@@ -21,6 +22,7 @@ from .names import DIGEST, FOLDER, Key, is_database
 from .origin import Answer
 
 BUFFER = 1 << 20
+PART = ".relevo-part"
 READERS = 2  # more of them wait for each other (for the interpreter), and read less
 TURN = 32  # files that a reader asks the disk for before it reads the first
 BUFFERS = threading.local()
@@ -125,10 +127,10 @@ class Store:
         target = self.path(key)
         self.dirty = True
         try:
-            os.rename(beside, target)
+            move(beside, target)
         except FileNotFoundError:  # the first file of its folder
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            os.rename(beside, target)
+            move(beside, target)
 
     def elsewhere(self, database: str) -> list[str]:
         """Folders here that may hold a file that a database wants: the others', and the trash."""
@@ -143,7 +145,7 @@ class Store:
             if os.path.isfile(candidate) and sha1_of(candidate) == key.digest:
                 beside = f"{self.stage()[0]}/{key.digest}"
                 _unlink(beside)
-                os.link(candidate, beside)
+                link(candidate, beside)
                 self._settle(beside, key)
                 return True
         return False
@@ -212,7 +214,7 @@ class Store:
             target = os.path.join(self.trash, day, kind, key.path)
             os.makedirs(os.path.dirname(target), exist_ok=True)
             with contextlib.suppress(FileNotFoundError):
-                os.rename(self.path(key), target)
+                move(self.path(key), target)
                 moved += 1
         self.dirty = True
         return moved
@@ -230,6 +232,47 @@ class Store:
         for day in old:
             shutil.rmtree(os.path.join(self.trash, day))
         return len(old)
+
+
+def move(path: str, target: str) -> None:
+    """Give a file another name, which may lie on another file system."""
+    try:
+        os.rename(path, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copy(path, target)
+        os.unlink(path)
+
+
+def link(path: str, target: str) -> None:
+    """Give a file a second name, or a copy where that lies on another file system."""
+    try:
+        os.link(path, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copy(path, target)
+
+
+def copy(path: str, target: str) -> None:
+    """Copy a file under a name beside, and give it its own when the disk has it and it is right."""
+    beside = target + PART
+    shutil.copy2(path, beside)
+    _fsync(beside)
+    if sha1_of(beside) != sha1_of(path):
+        _unlink(beside)
+        raise OSError(errno.EIO, "the copy on the other file system is not what was read", target)
+    os.rename(beside, target)
+    _fsync(os.path.dirname(target))
+
+
+def _fsync(path: str) -> None:
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _inode(path: str) -> int:
