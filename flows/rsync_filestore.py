@@ -26,6 +26,6 @@ def copy(instance: OdooInstance, kind: Literal["filestore", "sources", "requirem
     filestore.require_standby(instance)
     guard.sample_link(instance)
 
-    filestore.pull(instance, kind)
     filestore.purge_trash(instance)
+    filestore.pull(instance, kind)
     events.tell_synced(instance, kind)

@@ -58,17 +58,28 @@ def _pull_data(instance: OdooInstance) -> None:
     for directory in (instance.directory, target, instance.trash):
         files.make_directory(shell, directory, owner=owner, mode="750")
     engine.settle(instance)
-    _note(instance, engine.run(instance, "pass"))
+    facts = engine.run(instance, "pass")
+    _note(instance, facts)
     _pull_sessions(instance, source, target)
     _rsync(instance, "filestore", argv.copy(source, f"{target}/", options=APART))
     _trash_deleted(instance, source, f"{target}/", options=APART)
+    _require_read(instance, facts)
+
+
+def _require_read(instance: OdooInstance, facts: engine.Facts) -> None:
+    """Call no copy good that knows nothing of a whole database; all the rest was copied."""
+    if facts["unread"]:
+        raise CommandFailed(
+            f"files of {instance.name} may be missing, for not every database was read on "
+            f"{instance.recovery}: {'; '.join(facts['unread'])}",
+            hint="let Odoo's role connect to it (GRANT CONNECT, ALLOW_CONNECTIONS), rename or drop "
+            "it, then run this again; one that was just made or dropped needs no more than that",
+        )
 
 
 def _note(instance: OdooInstance, facts: engine.Facts) -> None:
     """Say what a pass did, and what it could not have."""
     log().info("%d files of %s were fetched", facts["fetched"], instance.name)
-    for unread in facts["unread"]:
-        log().warning("a database of %s could not be read this time: %s", instance.name, unread)
     if facts["pending"]:
         log().warning(
             "%d files of %s are named by documents and could not be had from %s (check names them)",
@@ -215,6 +226,7 @@ def push(instance: OdooInstance, *, when: str) -> None:
             f"{instance.origin}, {path} among them: {why}",
             hint="mend what it says, then run failback again",
         )
+    _require_read(instance, facts)
 
 
 @step("compare all files of {instance.name} with all its documents")
@@ -268,5 +280,6 @@ def reconciled(facts: engine.Facts) -> dict[str, str]:
         "missing at the origin": str(len(facts["origin_lacks"])),
         "spoiled at the origin": str(len(facts["origin_wrong"])),
         "given back to the origin": str(facts["repaired"]),
+        "not read": "; ".join(facts["unread"]) or "nothing",
         "not given back": "; ".join(f"{path}: {why}" for path, why in unrepaired.items()) or "0",
     }

@@ -149,12 +149,14 @@ def _built(instance: OdooInstance) -> str:
 
 
 def _files(instance: OdooInstance) -> str:
-    """Require that what documents name is here, or has been missing for no longer than a pass."""
+    """Require that every database was read, and seen whole no longer ago than two passes."""
     verdicts = filestore.verdicts(instance)
     patience = 2 * instance.schedules.filestore_seconds
-    late = [v for v in verdicts if v.wrong or v.oldest_pending_seconds > patience]
-    if late:
-        raise RelevoError(f"documents without their files: {sentence(late)}")
+    origin = try_look(instance.origin)
+    followed = origin is not None and origin.is_primary
+    doubtful = [v for v in verdicts if v.is_doubtful(patience_seconds=patience, followed=followed)]
+    if doubtful:
+        raise RelevoError(f"documents may be without their files: {sentence(doubtful)}")
     return sentence(verdicts)
 
 

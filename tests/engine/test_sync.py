@@ -2,13 +2,17 @@
 
 import contextlib
 import os
+import subprocess
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tasks.programs.filestore import decide
+from tasks.programs.filestore.__main__ import main
 from tasks.programs.filestore.care import Care
+from tasks.programs.filestore.engine import Engine
 from tasks.programs.filestore.origin import Origin
 from tasks.programs.filestore.trouble import ClusterAway, OriginAway, Refusal
 from tasks.programs.filestore.verdict import verdicts
@@ -278,8 +282,8 @@ def test_a_serving_side_gives_the_origin_what_it_lacks_and_keeps_what_it_alone_h
     (twins.theirs / "shop" / names[0]).unlink()
     twins.until.write_text(f"{time.time() + 60}")
     with twins.engine(serving=True) as engine:
-        assert Care(engine).push() == {"given": 1, "kept_aside": 1, "refused": {}}
-        assert Care(engine).push() == {"given": 0, "kept_aside": 0, "refused": {}}
+        assert Care(engine).push() == {"given": 1, "kept_aside": 1, "refused": {}, "unread": []}
+        assert Care(engine).push() == {"given": 0, "kept_aside": 0, "refused": {}, "unread": []}
     assert (twins.theirs / "shop" / names[0]).read_bytes() == b"one"
     assert [p.read_bytes() for p in twins.quarantine.rglob(alone[3:])] == [b"only the origin's"]
 
@@ -326,3 +330,149 @@ def test_a_link_at_the_origin_is_not_followed(twins: Twins) -> None:
     )
     origin.close()
     assert answers == [b"!it is no name of a file"] * 2
+
+
+def test_a_database_whose_name_has_a_space_is_followed_and_given_back(twins: Twins) -> None:
+    """Odoo's own page makes none, but createdb does."""
+    twins.create("Cliente Uno")
+    names = twins.attach(b"one", b"two", database="Cliente Uno")
+    twins.catch_up()
+    with twins.engine() as engine:
+        assert engine.sweep() == []
+        assert engine.tail("Cliente Uno") == 0
+        assert Care(engine).reconcile(repair=False, accept_deletions=False).origin_lacks == []
+    assert all(twins.has(name, "Cliente Uno") for name in names)
+    alone, _ = twins.store(b"only the origin's", "Cliente Uno")
+    (twins.theirs / "Cliente Uno" / names[0]).unlink()
+    twins.until.write_text(f"{time.time() + 60}")
+    with twins.engine(serving=True) as engine:
+        assert Care(engine).push() == {"given": 1, "kept_aside": 1, "refused": {}, "unread": []}
+    assert (twins.theirs / "Cliente Uno" / names[0]).read_bytes() == b"one"
+    assert not (twins.theirs / "Cliente Uno" / alone).exists()
+
+
+@pytest.mark.parametrize(
+    ("database", "keep_out", "why"),
+    [
+        ("shut", "REVOKE CONNECT ON DATABASE shut FROM PUBLIC", "role odoo may not connect to it"),
+        ("shut", "ALTER DATABASE shut ALLOW_CONNECTIONS false", "it allows no connections"),
+        (".hidden", "SELECT 1", "its name can be no folder of the filestore"),
+        ("a/b", "SELECT 1", "its name can be no folder of the filestore"),
+    ],
+)
+def test_a_database_that_is_not_read_is_named_with_the_reason(
+    twins: Twins, database: str, keep_out: str, why: str
+) -> None:
+    twins.primary.sql(f'CREATE DATABASE "{database}"', "postgres")
+    twins.primary.sql(keep_out, "postgres")
+    names = twins.attach(b"one")
+    twins.catch_up()
+    with twins.engine() as engine:
+        assert engine.sweep() == [f"{database}: {why}"]
+        assert {each.database: each.unread for each in verdicts(engine) if each.unread} == {
+            database: why
+        }
+        cared = Care(engine).reconcile(repair=False, accept_deletions=False)
+        assert cared.unread == [f"{database}: {why}"]
+    with twins.engine(serving=True) as engine:
+        assert Care(engine).push()["unread"] == [f"{database}: {why}"]
+    assert all(map(twins.has, names))
+
+
+def test_what_was_wanted_for_a_database_is_kept_while_nobody_may_read_it(twins: Twins) -> None:
+    (name,) = twins.attach(b"one")
+    (twins.theirs / "shop" / name).unlink()
+    twins.catch_up()
+    with twins.engine() as engine:
+        engine.sweep()
+        twins.primary.sql("ALTER DATABASE shop ALLOW_CONNECTIONS false", "postgres")
+        twins.catch_up()
+        engine.sweep()
+        assert [each.key.name for each in engine.state.pending("shop")] == [name]
+        assert verdicts(engine)[-1].missing == 1
+
+
+def test_a_database_that_is_cancelled_once_is_read_by_the_same_pass(
+    twins: Twins, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = twins.attach(b"one")
+    twins.catch_up()
+    path = twins.folder / "recovery" / "settings.json"
+    path.write_text(twins.settings().text())
+    cancelled = list[str]()
+    scan = Engine.scan
+
+    def cancelled_first(engine: Engine, database: str, cluster: Cluster | None = None) -> int:
+        if database == "shop" and not cancelled:
+            cancelled.append(database)
+            raise ClusterAway("canceling statement due to conflict with recovery")
+        return scan(engine, database, cluster)
+
+    monkeypatch.setattr(Engine, "scan", cancelled_first)
+    assert main(["pass", str(path)]) == 0
+    assert '"unread": []' in capsys.readouterr().out
+    assert all(map(twins.has, names))
+
+
+def test_a_database_that_was_never_read_has_rows_and_was_never_seen_whole(twins: Twins) -> None:
+    twins.attach(b"one")
+    twins.catch_up()
+    with twins.engine() as engine:
+        verdict = verdicts(engine)[-1]
+        assert (verdict.database, verdict.rows, verdict.agreed_lsn) == ("shop", 1, "")
+
+
+@pytest.fixture
+def disk(twins: Twins) -> Iterator[Callable[[Path], None]]:
+    """Mount a file system of its own on a folder."""
+    mounted = list[Path]()
+
+    def mount(folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(folder)], check=True)
+        mounted.append(folder)
+
+    yield mount
+    for folder in reversed(mounted):
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("mounted", ["theirs", "quarantine"])
+def test_a_failback_ends_where_the_origin_s_files_are_on_a_disk_of_their_own(
+    twins: Twins, disk: Callable[[Path], None], mounted: str
+) -> None:
+    disk(getattr(twins, mounted))
+    names = twins.attach(b"one", b"two")
+    twins.catch_up()
+    with twins.engine() as engine:
+        engine.sweep()
+    alone, _ = twins.store(b"only the origin's")
+    (twins.theirs / "shop" / names[0]).write_bytes(b"spoiled")
+    (twins.theirs / "shop" / names[1]).unlink()
+    twins.until.write_text(f"{time.time() + 60}")
+    with twins.engine(serving=True) as engine:
+        assert Care(engine).push() == {"given": 2, "kept_aside": 1, "refused": {}, "unread": []}
+    assert not (twins.theirs / "shop" / alone).exists()
+    kept = {path.read_bytes() for path in twins.quarantine.rglob("*") if path.is_file()}
+    assert kept == {b"only the origin's", b"spoiled"}
+    assert list(twins.data.rglob("*.relevo-part")) == []
+    assert (twins.theirs / "shop" / names[1]).read_bytes() == b"two"
+
+
+@pytest.mark.parametrize("mounted", ["filestore", "trash"])
+def test_the_recovery_host_s_files_and_its_trash_may_lie_on_two_disks(
+    twins: Twins, disk: Callable[[Path], None], mounted: str
+) -> None:
+    disk(twins.folder / "recovery" / mounted)
+    names = twins.attach(b"one", b"two", b"three")
+    twins.catch_up()
+    with twins.engine() as engine:
+        engine.sweep()
+        assert all(map(twins.has, names))
+        twins.primary.sql(f"DELETE FROM ir_attachment WHERE store_fname = '{names[0]}'")
+        twins.catch_up()
+        assert Care(engine).reconcile(repair=False, accept_deletions=False).trashed == 1
+        assert not twins.has(names[0])
+        assert Care(engine).restore(engine.store.days()[0], "") == 1
+    assert all(map(twins.has, names))
+    assert twins.wrong() == []

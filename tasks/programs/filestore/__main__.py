@@ -36,8 +36,11 @@ def progress(done: Progress) -> None:
 
 
 def one_pass(engine: Engine, _: argparse.Namespace) -> Facts:
-    """Fetch what is new; prove that nothing is missing."""
-    unread = engine.sweep()
+    """Fetch what is new; prove that nothing is missing.
+
+    A database that was being dropped, or cancelled us, gets a second chance.
+    """
+    unread = engine.sweep() and engine.sweep()
     return {"fetched": engine.fetcher.fetched, "unread": unread, "pending": engine.state.count()}
 
 

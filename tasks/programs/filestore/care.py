@@ -31,6 +31,7 @@ class Cared:
     spoiled: int = 0
     repaired: int = 0
     purged_days: int = 0
+    unread: list[str] = field(default_factory=list)
     origin_lacks: list[str] = field(default_factory=list)
     origin_wrong: list[str] = field(default_factory=list)
     unrepaired: dict[str, str] = field(default_factory=dict)
@@ -50,6 +51,7 @@ class Care:
             rows=sum(each.rows for each in found.values()),
             files=sum(each.here for each in found.values()),
             fetched=self.engine.fetcher.fetched,
+            unread=self.engine.never_read(),
         )
         self.scrub(cared)
         self.judge_origin(found, cared, repair=repair)
@@ -216,7 +218,12 @@ class Care:
             strangers = {*theirs} - {key.name for key in self.named(database)}
             refused.update(self.origin.aside(f"{database}/{name}" for name in sorted(strangers)))
             kept += len(strangers)
-        return {"given": given - len(refused), "kept_aside": kept, "refused": refused}
+        return {
+            "given": given - len(refused),
+            "kept_aside": kept,
+            "refused": refused,
+            "unread": self.engine.never_read(),
+        }
 
 
 def _files(top: str, database: str) -> Iterator[Key]:

@@ -62,6 +62,7 @@ class Engine:
         self.origin = Origin(settings.channel, settings.origin)
         self.fetcher = Fetcher(self.store, self.state, self.origin, report)
         self.known: list[str] = []
+        self.barred: dict[str, str] = {}
         self.seen: dict[str, set[str]] = {}
         self.tops: dict[str, int] = {}
 
@@ -77,19 +78,28 @@ class Engine:
     # ------------------------------------------------------------------ what the standby knows
 
     def databases(self, cluster: Cluster | None = None) -> list[str]:
-        """The databases of the cluster that may have attachments."""
+        """The databases of the cluster that may have attachments.
+
+        Those that cannot be read are noted as barred, each with the reason.
+        """
         rows = (cluster or self.cluster).ask("postgres", questions.DATABASES)
-        self.known = [str(row[0]) for row in rows if is_database(str(row[0]))]
+        found = {str(name): why or _objection(str(name)) for name, why in rows}
+        self.barred = {name: why for name, why in found.items() if why}
+        self.known = [name for name, why in found.items() if not why]
         return self.known
 
     def sweep(self, cluster: Cluster | None = None) -> list[str]:
         """Scan every database; one that is being dropped or cancels us is for the next time.
 
-        Give those that could not be read.
+        Give those that could not be read, each with the reason.
         """
         unread = [self._try_scan(database, cluster) for database in self.databases(cluster)]
-        self.state.forget_databases({*self.known})
-        return [said for said in unread if said]
+        self.state.forget_databases({*self.known, *self.barred})
+        return [*(said for said in unread if said), *self.never_read()]
+
+    def never_read(self) -> list[str]:
+        """Name the databases that are never read, each with the reason."""
+        return [f"{name}: {why}" for name, why in self.barred.items()]
 
     def _try_scan(self, database: str, cluster: Cluster | None) -> str:
         try:
@@ -217,6 +227,10 @@ class Engine:
             self.fetcher.pending()
             self.state.agree(database, head.lsn, head.now)
         return result
+
+
+def _objection(name: str) -> str:
+    return "" if is_database(name) else "its name can be no folder of the filestore"
 
 
 def _keys(database: str, rows: Iterable[Row]) -> list[tuple[Key, int | None]]:

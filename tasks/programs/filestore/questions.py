@@ -21,10 +21,12 @@ SELECT pg_is_in_recovery(), txid_snapshot_xmin(txid_current_snapshot()),
 FROM pg_control_system(), pg_control_checkpoint()
 """
 POSITION = "SELECT pg_last_wal_replay_lsn(), pg_is_in_recovery()"
+# Each with what keeps this role out of it; -2 is what an interrupted DROP DATABASE leaves.
 DATABASES = """
-SELECT datname FROM pg_database
-WHERE datallowconn AND NOT datistemplate AND has_database_privilege(datname, 'CONNECT')
-ORDER BY datname
+SELECT datname, CASE WHEN NOT datallowconn THEN 'it allows no connections'
+    WHEN NOT has_database_privilege(oid, 'CONNECT')
+    THEN 'role ' || current_user || ' may not connect to it' END
+FROM pg_database WHERE NOT datistemplate AND datconnlimit <> -2 ORDER BY datname
 """
 ALL_DATABASES = "SELECT datname FROM pg_database"
 TABLE = "SELECT to_regclass('public.ir_attachment') IS NOT NULL"

@@ -55,10 +55,15 @@ class Verdict:
 
 def verdicts(engine: Engine) -> list[Verdict]:
     """Judge every database by what the engine knows; nothing is read from the origin."""
-    return [_of(engine, database) for database in engine.databases()]
+    readable = [_of(engine, database) for database in engine.databases()]
+    barred = [_known(engine, database) for database in engine.barred]
+    for verdict in barred:
+        verdict.unread = engine.barred[verdict.database]
+    return [*readable, *barred]
 
 
-def _of(engine: Engine, database: str) -> Verdict:
+def _known(engine: Engine, database: str) -> Verdict:
+    """What is known of a database without asking it."""
     mark, pending = engine.state.watermark(database), engine.state.pending(database)
     now = time.time()
     verdict = Verdict(
@@ -70,9 +75,15 @@ def _of(engine: Engine, database: str) -> Verdict:
     if mark is not None:
         verdict.read_lsn, verdict.agreed_lsn = mark.lsn, mark.agreed_lsn
         verdict.agreed_age_seconds = now - mark.agreed_at if mark.agreed_at else None
+    return verdict
+
+
+def _of(engine: Engine, database: str) -> Verdict:
+    verdict = _known(engine, database)
     try:
-        if mark is None or mark.guard.table_oid != "0":
+        if engine.cluster.ask(database, questions.TABLE)[0][0] == "t":
             verdict.rows = int(engine.cluster.ask(database, questions.COUNT)[0][0] or 0)
+            pending = engine.state.pending(database)
             verdict.losses = losses(engine, database, pending[:NAMED])
     except ClusterAway as error:
         verdict.unread = error.message

@@ -1,0 +1,82 @@
+"""A copy is good, and a check green, only where every database was read and seen whole."""
+
+import json
+
+import pytest
+
+from blocks.errors import RelevoError
+from blocks.instance import OdooInstance
+from flows.rsync_filestore import rsync_filestore
+from tasks import readiness
+from tests.fakes import Answer, FakeHost
+from tests.flows.conftest import Hosts, control, standby
+
+ENDED = "ActiveState=active\nSubState=exited\nResult=success\nExecMainStatus=0\n"
+LEADS = {
+    "look 13 main *": "5432 online f /var/lib/postgresql/13/main\n" + control("in_production"),
+    "read /etc/odoo/odoo.conf": "[options]\ndb_user = odoo\n",
+    "SELECT extract(epoch FROM now())*": '[{"at": 1800000000.0, "lsn": "0/3000000"}]',
+    "*": "",
+}
+
+
+def _engine(verb: str, result: dict[str, object]) -> dict[str, Answer]:
+    """A recovery host whose engine comes to this result; whatever else is asked goes well."""
+    said = "RELEVO " + json.dumps({"result": result}) + "\n"
+    return {
+        f"end relevo-vps_1-engine-{verb}.service *": said,
+        "systemctl show *": ENDED,
+        **standby(),
+        "*": "",
+    }
+
+
+@pytest.mark.parametrize("unread", [[], ["shut: role odoo may not connect to it"]])
+def test_a_copy_is_noted_as_good_only_if_every_database_was_read(
+    instance: OdooInstance, hosts: Hosts, unread: list[str]
+) -> None:
+    due = FakeHost("due", _engine("pass", {"fetched": 1, "pending": 0, "unread": unread}))
+    hosts(FakeHost("uno", LEADS), due)
+
+    ended = rsync_filestore(instance, return_state=True)
+
+    said = str(ended.result(raise_on_failure=False))
+    assert ("shut: role odoo may not connect to it" in said) == bool(unread), said
+    assert ("HINT: let Odoo's role connect to it" in said) == bool(unread)
+    assert any("relevo-vps_1-filestore" in asked for asked in due.ran), "the rest is copied"
+    assert any("notes/synced" in asked for asked in due.changes) == (not unread), due.changes
+
+
+WHOLE = {
+    "database": "shop", "rows": 7, "missing": 0, "wrong": 0, "agreed_lsn": "0/5000",
+    "agreed_age_seconds": 3.0, "oldest_pending_seconds": 0.0, "unread": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("differs", "said"),
+    [
+        ({}, ""),
+        ({"rows": 0, "agreed_lsn": "", "agreed_age_seconds": None}, ""),
+        ({"unread": "role odoo may not connect to it"}, "not read (role odoo may not connect"),
+        ({"rows": 0, "agreed_lsn": "", "unread": "it allows no connections"}, "never seen whole"),
+        ({"agreed_lsn": "", "agreed_age_seconds": None}, "never seen whole"),
+        ({"agreed_age_seconds": 601.0}, "whole up to 0/5000, 601 s ago"),
+    ],
+)
+def test_check_is_red_for_files_of_a_database_that_was_not_seen_whole_lately(
+    instance: OdooInstance, hosts: Hosts, differs: dict[str, object], said: str
+) -> None:
+    hosts(
+        FakeHost("uno", LEADS),
+        FakeHost("due", _engine("verdict", {"databases": [WHOLE | differs]})),
+    )
+
+    try:
+        wrong = ""
+        readiness.PROBES["files"](instance)
+    except RelevoError as error:
+        wrong = error.message
+
+    assert bool(wrong) == bool(said), wrong
+    assert said in wrong
