@@ -19,7 +19,10 @@ df --output=avail -B1 "$directory" | tail -n 1
 "$bin/pg_isready" -q -t 5 -h "$peer" -p "$port"
 echo $?
 """
-REWINDABLE = "SELECT 'on' IN (current_setting('wal_log_hints'), current_setting('data_checksums'))"
+ABILITIES = """
+SELECT 'on' IN (current_setting('wal_log_hints'), current_setting('data_checksums')) AS rewindable,
+    current_setting('archive_mode') <> 'off' AS archives
+"""
 SIZE = "SELECT sum(pg_database_size(oid))::bigint FROM pg_database"
 LACKING = """
 SELECT coalesce(jsonb_agg(extname), '[]') FROM pg_extension
@@ -81,6 +84,7 @@ def _side(place: Place, peer: Place) -> Side:
     said = shell.run(argv).stdout.split()
     answered = time.time()
     postgres, glibc, clock, free, ready = said
+    able = place.cluster.query(shell, ABILITIES)[0]
     return Side(
         name=str(place),
         postgres=postgres,
@@ -89,5 +93,6 @@ def _side(place: Place, peer: Place) -> Side:
         clock_ahead=float(clock) - (asked if answered - asked > 1 else (asked + answered) / 2),
         free_bytes=int(free),
         reaches=ready in {"0", "1"},
-        rewindable=place.cluster.value(shell, REWINDABLE) == "t",
+        rewindable=bool(able["rewindable"]),
+        archives=bool(able["archives"]),
     )

@@ -18,6 +18,7 @@ from tasks.read.rejoin import Way
 from tasks.text import auto_conf
 
 REWIND_SECONDS = 6 * 3600
+AUTO_CONF = "postgresql.auto.conf"
 
 
 # pg_rewind must never run twice on a node that was not started in between: the second run does a
@@ -143,7 +144,7 @@ def rewind(instance: OdooInstance, node: Place, leader: Place) -> None:
         )
     assert seen.control is not None, "a node without a control file is re-cloned"
     forensics.examine(instance, node, leader, _keep(node), seen.control.timeline)
-    own = files.read(shell, seen.directory / "postgresql.auto.conf")
+    own = files.read(shell, seen.directory / AUTO_CONF)
     record.write(node, instance, "auto_conf", {"text": own})
     source = replication.rewind_conninfo(instance, node, leader)
     command = postgres.rewind(node.cluster, directory=seen.directory, source=source)
@@ -206,13 +207,36 @@ def _replace(instance: OdooInstance, node: Place, leader: Place) -> None:
     # A standby that asked for what is gone has spoiled its slot once more.
     replication.ensure_slot(leader.host.shell(), leader, instance.name)
     # Before it is where a boot finds it: without these it would come up as a second primary.
-    _write_signals(instance, node, leader, fresh)
+    text = _alter_system(instance, node, leader, fresh)
+    _write_signals(instance, node, leader, fresh, own=text)
     aside = _aside(seen.directory, seen.control)
     files.swap(shell, fresh, seen.directory, _unused(shell, aside))
     if seen.control and _wrote(seen.control, leader):
         forensics.examine(instance, node, leader, aside, seen.control.timeline)
     record.forget(node, instance, "auto_conf")
     files.remove(shell, marker_path(instance))
+
+
+def _alter_system(instance: OdooInstance, node: Place, leader: Place, fresh: PurePosixPath) -> str:
+    """What ALTER SYSTEM is to say in a new clone, which has come with its leader's.
+
+    The origin gets back what it had. The recovery host keeps to its leader's, which may have raised
+    limits that a standby needs; but not to what names the leader's machine.
+    """
+    own = _own(instance, node, leader)
+    if own and node.kind == "origin":
+        return own
+    return auto_conf.settle(files.read(node.host.shell(), fresh / AUTO_CONF), own=own)
+
+
+def _own(instance: OdooInstance, node: Place, leader: Place) -> str:
+    """What ALTER SYSTEM had set at a node; nothing if it has been another cluster until now."""
+    if kept := record.read(node, instance, "auto_conf"):
+        return str(kept["text"])
+    seen = look(node)
+    if not _same_system(seen.control, leader):
+        return ""
+    return files.read(node.host.shell(), seen.directory / AUTO_CONF)
 
 
 def _aside(directory: PurePosixPath, control: ControlData | None) -> PurePosixPath:
@@ -229,8 +253,13 @@ def _unused(shell: Shell, path: PurePosixPath) -> PurePosixPath:
 
 def _wrote(control: ControlData, leader: Place) -> bool:
     """Tell whether this was a primary of the same system, which may have gone on after the fork."""
-    same = control.system_identifier == look_leader(leader).system_identifier
-    return same and not control.was_standby
+    return not control.was_standby and _same_system(control, leader)
+
+
+def _same_system(control: ControlData | None, leader: Place) -> bool:
+    if control is None:
+        return False
+    return control.system_identifier == look_leader(leader).system_identifier
 
 
 def _follow(instance: OdooInstance, node: Place, leader: Place) -> None:
@@ -253,8 +282,8 @@ def _write_signals(
     *,
     own: str | None = None,
 ) -> None:
-    """Let what starts from this directory follow; `own` is what stood in it before a rewind."""
-    shell, path = node.host.shell(), directory / "postgresql.auto.conf"
+    """Let what starts from this directory follow; `own` is what ALTER SYSTEM shall have set."""
+    shell, path = node.host.shell(), directory / AUTO_CONF
     conninfo = replication.stream_conninfo(instance, node, leader)
     waits = node.kind == "origin"
     text = files.read(shell, path) if own is None else own

@@ -11,7 +11,8 @@ class Side:
     """What one server says of itself.
 
     `reaches` is whether the other's PostgreSQL answers it, `rewindable` whether pg_rewind can take
-    back what it wrote (PostgreSQL manual, pg_rewind: checksums or wal_log_hints).
+    back what it wrote (PostgreSQL manual, pg_rewind: checksums or wal_log_hints), `archives`
+    whether it puts its WAL into an archive while it leads.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Side:
     free_bytes: int
     reaches: bool
     rewindable: bool
+    archives: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,11 @@ def remarks(pair: Pair) -> list[str]:
         for side in (there, here)
         if not side.rewindable
     ]
+    if there.archives and not here.archives:
+        found.append(
+            f"{there.name} archives its WAL and {here.name} does not: while {here.name} serves, "
+            "WAL is not archived"
+        )
     if there.free_bytes < pair.data_bytes:
         found.append(
             f"a new clone would not fit beside the old one on {there.name}: "

@@ -15,6 +15,15 @@ OURS = (
     "recovery_target_timeline",
     "recovery_target_action",
 )
+# What names one machine: its archive, its doors, its folders. On another it would point at nothing,
+# and WAL that cannot be archived fills the disk.
+MACHINE = (
+    "archive_mode", "archive_command", "archive_library", "archive_cleanup_command",
+    "recovery_end_command", "port", "listen_addresses", "unix_socket_directories", "cluster_name",
+    "data_directory", "config_file", "hba_file", "ident_file", "external_pid_file",
+    "log_directory", "stats_temp_directory", "krb_server_keyfile", "ssl_cert_file", "ssl_key_file",
+    "ssl_ca_file", "ssl_crl_file", "ssl_crl_dir", "ssl_dh_params_file",
+)  # fmt: skip
 
 
 def follow(text: str, *, conninfo: str, slot: str, waits: bool = True) -> str:
@@ -50,6 +59,25 @@ def lead(text: str) -> str:
     return _without(text, OURS)
 
 
+def settle(text: str, *, own: str = "") -> str:
+    r"""Take over what a leader had set, but for what names its machine: there, the node's own.
+
+    What the node has word for word as the leader came with an earlier copy, and goes.
+
+    >>> theirs = "work_mem = '8MB'\nport = '5432'\narchive_mode = 'on'\n"
+    >>> settle(theirs)
+    "work_mem = '8MB'\n"
+    >>> settle(theirs, own="work_mem = '4MB'\narchive_mode = 'on'\nlog_directory = '/log'\n")
+    "work_mem = '8MB'\nlog_directory = '/log'\n"
+    """
+    theirs = text.splitlines()
+    mine = (line for line in own.splitlines() if _sets(line, MACHINE) and line not in theirs)
+    return _without(text, MACHINE) + "".join(f"{line}\n" for line in mine)
+
+
 def _without(text: str, names: tuple[str, ...]) -> str:
-    named = re.compile(rf"\s*({'|'.join(names)})\s*=", re.IGNORECASE)
-    return "".join(line for line in text.splitlines(keepends=True) if not named.match(line))
+    return "".join(line for line in text.splitlines(keepends=True) if not _sets(line, names))
+
+
+def _sets(line: str, names: tuple[str, ...]) -> bool:
+    return re.match(rf"\s*({'|'.join(names)})\s*=", line, re.IGNORECASE) is not None

@@ -45,3 +45,11 @@ def test_disks_that_could_not_hold_what_they_may_have_to_are_said() -> None:
         "a new clone would not fit beside the old one",
         "uno may keep 4.0 GB",
     ]
+
+
+def test_wal_that_only_the_origin_would_archive_is_said() -> None:
+    origin, both = replace(ONE, archives=True), replace(TWO, archives=True)
+    assert remarks(Pair(origin, TWO)) == [
+        "uno archives its WAL and due does not: while due serves, WAL is not archived"
+    ]
+    assert remarks(Pair(origin, both)) == remarks(Pair(ONE, both)) == []
