@@ -27,7 +27,9 @@ def settings(place: Place, names: tuple[str, ...]) -> dict[str, str]:
     return {str(row["name"]): str(row["setting"]) for row in rows}
 
 
-def wanted_settings(instance: OdooInstance, place: Place, current: dict[str, str]) -> Settings:
+def wanted_settings(
+    instance: OdooInstance, place: Place, current: dict[str, str], *, shared: bool = False
+) -> Settings:
     """The settings with which this place can lead, follow and be rewound."""
     return postgresql_conf.replication(
         version=place.cluster.version,
@@ -35,31 +37,68 @@ def wanted_settings(instance: OdooInstance, place: Place, current: dict[str, str
         cap_mb=instance.replication.slot_cap_mb,
         current=current,
         listen=place.host.peer_address,
+        shared=shared,
     )
 
 
-CURRENT = ("wal_level", "listen_addresses", "max_wal_senders", "max_replication_slots")
+CURRENT = (
+    "wal_level", "listen_addresses", "max_wal_senders", "max_replication_slots",
+    "wal_keep_size", "wal_keep_segments", "max_slot_wal_keep_size",
+)  # fmt: skip
 
 
 @step("configure PostgreSQL of {place}")
 def configure(instance: OdooInstance, place: Place, *, allow_restart: bool) -> None:
     """Let the running cluster lead, follow and be rewound; restart it only if it has to be."""
     shell = place.host.shell()
-    wanted = wanted_settings(instance, place, settings(place, CURRENT))
+    shared = _slots_of_others(instance, place)
+    wanted = wanted_settings(instance, place, settings(place, CURRENT), shared=bool(shared))
+    if shared:
+        log().warning(
+            "PostgreSQL on %s has slots of others (%s), so max_slot_wal_keep_size is not lowered "
+            "for them: see that the disk holds what piles up while a reader is away",
+            place, ", ".join(shared),
+        )  # fmt: skip
     if install_settings(shell, place.cluster, wanted):
         reload(shell, place)
     _require_in_force(shell, place)
+    _restart_if_needed(place, wanted, allow_restart=allow_restart)
+    _require_ssl(place)
+
+
+def _slots_of_others(instance: OdooInstance, place: Place) -> list[str]:
+    """Slots that somebody else reads from; temporary ones come and go with a session."""
+    sql = (
+        "SELECT slot_name FROM pg_replication_slots WHERE NOT temporary "
+        f"AND slot_name NOT IN ('{instance.name}', '{instance.name}_clone') ORDER BY slot_name"
+    )
+    return [str(row["slot_name"]) for row in place.cluster.query(place.host.shell(), sql)]
+
+
+def _restart_if_needed(place: Place, wanted: Settings, *, allow_restart: bool) -> None:
+    """Restart for our own settings; what somebody else has prepared waits for somebody else."""
+    shell = place.host.shell()
     waiting = _waiting_for_restart(shell, place)
-    if waiting and not allow_restart:
+    ours = [name for name in waiting if name in wanted]
+    theirs = ", ".join(name for name in waiting if name not in wanted)
+    if theirs and not ours:
+        log().info("%s of PostgreSQL on %s waits for a restart, not for Relevo's", theirs, place)
+    if not ours:
+        return
+    needed = f"PostgreSQL on {place} must be restarted for {', '.join(ours)}"
+    if theirs:
         raise Refused(
-            f"PostgreSQL on {place} must be restarted for {', '.join(waiting)}",
+            f"{needed}, and that would bring in {theirs} as well, which somebody else has changed",
+            hint="restart PostgreSQL there yourself when that is wanted, then run this again",
+        )
+    if not allow_restart:
+        raise Refused(
+            needed,
             hint="run this again with allow_restart, at a time when a short outage does no harm",
         )
-    if waiting:
-        log().info("restarting PostgreSQL on %s for %s", place, ", ".join(waiting))
-        shell.run(("systemctl", "restart", place.cluster.unit), timeout_seconds=STOP_SECONDS)
-        wait_until_answering(place)
-    _require_ssl(place)
+    log().info("restarting PostgreSQL on %s for %s", place, ", ".join(ours))
+    shell.run(("systemctl", "restart", place.cluster.unit), timeout_seconds=STOP_SECONDS)
+    wait_until_answering(place)
 
 
 def install_settings(shell: Shell, cluster: Cluster, wanted: Settings) -> bool:

@@ -16,6 +16,8 @@ HOT_STANDBY = (
     "max_locks_per_transaction",
 )
 LEAST = {"max_wal_senders": 10, "max_replication_slots": 10}
+SEGMENT_MB = 16
+UNLIMITED = -1
 
 
 def quote(value: str | int) -> str:
@@ -39,11 +41,18 @@ def render(settings: Settings) -> str:
 
 
 def replication(
-    *, version: int, keep_mb: int, cap_mb: int, current: Mapping[str, str], listen: str
+    *,
+    version: int,
+    keep_mb: int,
+    cap_mb: int,
+    current: Mapping[str, str],
+    listen: str,
+    shared: bool = False,
 ) -> dict[str, str | int]:
     """Choose what a node needs to lead, to follow and to be rewound.
 
-    `current` are the values in force; limits are raised, never lowered.
+    `current` are the values in force; limits are raised, never lowered. The cap of slots holds for
+    all of them: where they are `shared` with others, theirs are left in peace too.
     """
     chosen: dict[str, str | int] = {
         "wal_level": current["wal_level"] if current["wal_level"] == "logical" else "replica",
@@ -54,11 +63,23 @@ def replication(
         "listen_addresses": listen_addresses(current["listen_addresses"], listen),
     }
     chosen |= {name: max(least, int(current[name])) for name, least in LEAST.items()}
-    if version >= 13:  # noqa: PLR2004  # the release that renamed and added them
-        chosen |= {"wal_keep_size": f"{keep_mb}MB", "max_slot_wal_keep_size": f"{cap_mb}MB"}
-    else:
-        chosen |= {"wal_keep_segments": -(-keep_mb // 16)}
-    return chosen
+    if version < 13:  # noqa: PLR2004  # the release that renamed the one and added the other
+        kept = int(current["wal_keep_segments"])
+        return chosen | {"wal_keep_segments": max(-(-keep_mb // SEGMENT_MB), kept)}
+    cap = slot_cap(current["max_slot_wal_keep_size"], cap_mb) if shared else cap_mb
+    return chosen | {
+        "wal_keep_size": f"{max(keep_mb, int(current['wal_keep_size']))}MB",
+        "max_slot_wal_keep_size": UNLIMITED if cap == UNLIMITED else f"{cap}MB",
+    }
+
+
+def slot_cap(current: str, wanted: int) -> int:
+    """Raise the cap of slots, in MB, and never lower it.
+
+    >>> slot_cap("-1", 4096), slot_cap("8192", 4096), slot_cap("64", 4096)
+    (-1, 8192, 4096)
+    """
+    return UNLIMITED if int(current) == UNLIMITED else max(int(current), wanted)
 
 
 def at_least(primary: Mapping[str, str], standby: Mapping[str, str]) -> dict[str, str | int]:

@@ -15,13 +15,17 @@ CURRENT = {
     "listen_addresses": "localhost",
     "max_wal_senders": "10",
     "max_replication_slots": "10",
+    "wal_keep_size": "0",
+    "wal_keep_segments": "0",
+    "max_slot_wal_keep_size": "-1",
 }
 
 
-def choose(*, version: int = 13, **current: str) -> dict[str, str | int]:
+def choose(*, version: int = 13, shared: bool = False, **current: str) -> dict[str, str | int]:
     return replication(
-        version=version, keep_mb=1000, cap_mb=4096, current=CURRENT | current, listen="10.0.0.1"
-    )
+        version=version, keep_mb=1000, cap_mb=4096, current=CURRENT | current, listen="10.0.0.1",
+        shared=shared,
+    )  # fmt: skip
 
 
 def test_a_node_can_be_rewound_one_day() -> None:
@@ -73,3 +77,22 @@ def test_a_standby_allows_no_less_than_its_primary_in_any_limit() -> None:
 
 def test_a_backslash_is_doubled_as_alter_system_does() -> None:
     assert quote("a\\b") == r"'a\\b'"
+
+
+def test_wal_that_is_kept_already_is_kept_on() -> None:
+    assert choose(wal_keep_size="8192")["wal_keep_size"] == "8192MB"
+    assert choose(version=12, wal_keep_segments="512")["wal_keep_segments"] == 512
+
+
+@pytest.mark.parametrize(
+    ("current", "alone", "shared"), [("-1", "4096MB", -1), ("64", "4096MB", "4096MB"),
+                                     ("8192", "4096MB", "8192MB")]
+)  # fmt: skip
+def test_the_cap_of_slots_is_lowered_only_where_no_slot_is_somebody_else_s(
+    current: str, alone: str, shared: str | int
+) -> None:
+    def cap(*, shared: bool) -> str | int:
+        chosen = choose(shared=shared, max_slot_wal_keep_size=current)
+        return chosen["max_slot_wal_keep_size"]
+
+    assert (cap(shared=False), cap(shared=True)) == (alone, shared)
