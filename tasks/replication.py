@@ -1,16 +1,14 @@
 """Roles, slots and the stream between two clusters."""
 
-import secrets
-
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
-from tasks import certificate, files
+from tasks import certificate, files, roles
 from tasks.look import leader as look_leader
 from tasks.look import look, received, replayed
-from tasks.policy import log, step
+from tasks.policy import step
 from tasks.read.lsn import Lsn
-from tasks.text import conninfo, pgpass, scram
+from tasks.text import conninfo, pgpass
 from tasks.wait import until
 
 STREAM_SECONDS = 120
@@ -30,51 +28,33 @@ REWIND_DATABASE = "postgres"
 
 @step("create the replication roles on {place}")
 def create_roles(instance: OdooInstance, place: Place) -> None:
-    """Create the two roles with exactly what they need; mend what differs."""
-    roles = instance.replication
-    _put_role(place, roles.user, roles.password.get_secret_value(), "REPLICATION")
-    _put_role(place, roles.rewind_user, roles.rewind_password.get_secret_value(), "NOREPLICATION")
+    """Create the two roles with exactly what they need; mend what differs, if they are ours."""
+    there = [(role, roles.find(place, role)) for role in roles.wanted(instance)]
+    for role, found in there:
+        roles.require_ours(instance, place, role, found)
+    for role, found in there:
+        roles.put(place, role, found)
+    _grant_rewind(place, instance.replication.rewind_user)
+
+
+def _grant_rewind(place: Place, role: str) -> None:
     shell, cluster = place.host.shell(), place.cluster
     for function in REWIND_FUNCTIONS:
-        may = f"SELECT has_function_privilege('{roles.rewind_user}', '{function}', 'EXECUTE')"
+        may = f"SELECT has_function_privilege('{role}', '{function}', 'EXECUTE')"
         if cluster.value(shell, may, database=REWIND_DATABASE) != "t":
-            grant = f"GRANT EXECUTE ON FUNCTION {function} TO {roles.rewind_user}"
+            grant = f"GRANT EXECUTE ON FUNCTION {function} TO {role}"
             cluster.execute(shell, grant, database=REWIND_DATABASE)
-
-
-def _put_role(place: Place, role: str, password: str, attribute: str) -> None:
-    """Create or mend a role; what travels is a verifier, never the password."""
-    shell, cluster = place.host.shell(), place.cluster
-    rows = cluster.query(
-        shell,
-        "SELECT coalesce(rolpassword, '') AS stored, rolreplication, rolsuper, rolcanlogin "
-        f"FROM pg_authid WHERE rolname = '{role}'",
-    )
-    if not rows:
-        cluster.execute(shell, f"CREATE ROLE {role}")
-    right = rows and (
-        scram.matches(password, str(rows[0]["stored"]))
-        and rows[0]["rolcanlogin"]
-        and not rows[0]["rolsuper"]
-        and rows[0]["rolreplication"] == (attribute == "REPLICATION")
-    )
-    if not right:
-        made = scram.verifier(password, salt=secrets.token_bytes(16))
-        options = f"LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE {attribute}"
-        cluster.execute(shell, f"ALTER ROLE {role} {options} PASSWORD '{made}'")
-        log().info("role %s on %s is set", role, place)
 
 
 @step("write the password file of postgres on {place}")
 def write_pgpass(instance: OdooInstance, place: Place, peer: Place) -> None:
     """Let postgres on one host log in to the other's cluster with the two roles."""
-    shell, roles = place.host.shell(), instance.replication
+    shell = place.host.shell()
     host, port = peer.host.peer_address, peer.cluster.port
+    streams, rewinds = roles.wanted(instance)
     entries = (
-        pgpass.Entry(host, port, "replication", roles.user, roles.password.get_secret_value()),
-        pgpass.Entry(
-            host, port, REWIND_DATABASE, roles.rewind_user, roles.rewind_password.get_secret_value()
-        ),
+        pgpass.Entry(host, port, "replication", streams.name, streams.password),
+        pgpass.Entry(host, port, REWIND_DATABASE, rewinds.name, rewinds.password),
     )
     path = files.home(shell, "postgres") / ".pgpass"
     files.edit(

@@ -1,5 +1,6 @@
-"""A SCRAM-SHA-256 verifier, made here so that no password ever stands in a statement.
+"""What PostgreSQL stores of a password, made and compared here.
 
+A SCRAM-SHA-256 verifier is made here so that no password ever stands in a statement.
 The form is that of src/common/scram-common.c, scram_build_secret: PostgreSQL stores a
 password that already looks like this as it is.
 """
@@ -36,6 +37,17 @@ def matches(password: str, stored: str) -> bool:
         return False
     salt = base64.b64decode(found[2])
     return hmac.compare_digest(stored, verifier(password, salt=salt, iterations=int(found[1])))
+
+
+def matches_md5(password: str, role: str, stored: str) -> bool:
+    """Tell whether an older PostgreSQL's hash belongs to this role and password.
+
+    >>> stored = "md578683ebed7ebe80dab5e051eb61a91b6"
+    >>> matches_md5("secret", "replica_user", stored), matches_md5("other", "replica_user", stored)
+    (True, False)
+    """
+    made = hashlib.md5(f"{password}{role}".encode(), usedforsecurity=False).hexdigest()
+    return hmac.compare_digest(stored, f"md5{made}")
 
 
 def _text(raw: bytes) -> str:

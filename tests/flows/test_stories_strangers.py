@@ -1,0 +1,159 @@
+"""What others have at the origin, their restart, their slots and their roles, stays theirs."""
+
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from blocks.errors import Refused
+from blocks.instance import OdooInstance
+from tasks import bare, cluster, replication
+from tasks.text import scram
+from tests.fakes import Answer, FakeHost
+from tests.flows.conftest import SECRETS, Hosts, control
+
+RESTART = "systemctl restart postgresql@13-main.service"
+SETTINGS = {
+    "wal_level": "replica", "listen_addresses": "*", "max_wal_senders": "10",
+    "max_replication_slots": "10", "wal_keep_size": "0", "max_slot_wal_keep_size": "-1",
+    "ssl": "on",
+}  # fmt: skip
+
+
+def configured(*waiting: str, slots: tuple[str, ...] = ()) -> dict[str, Answer]:
+    """An origin whose settings are written, of which some wait for a restart."""
+    rows = [{"name": name, "setting": value} for name, value in SETTINGS.items()]
+    return {
+        "SELECT slot_name FROM pg_replication_slots *": json.dumps(
+            [{"slot_name": name} for name in slots]
+        ),
+        "SELECT name FROM pg_settings WHERE pending_restart": json.dumps(
+            [{"name": name} for name in waiting]
+        ),
+        "SELECT name, setting *": json.dumps(rows),
+        "install *": "same",
+        "SELECT name, applied, error *": '[{"name": "wal_level", "applied": true, "error": null}]',
+        RESTART: 0,
+        "look 13 main *": "5432 online f /pg/main\n" + control("in_production"),
+    }
+
+
+def configure(instance: OdooInstance) -> None:
+    with bare.without_server():
+        cluster.configure(instance, instance.origin, allow_restart=True)
+
+
+def test_a_setting_that_somebody_has_prepared_waits_for_somebody(
+    instance: OdooInstance, hosts: Hosts, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Memory for tonight is no reason to stop production at noon."""
+    uno = FakeHost("uno", configured("shared_buffers"))
+    hosts(uno, FakeHost("due"))
+
+    with caplog.at_level("INFO"):
+        configure(instance)
+
+    assert RESTART not in uno.ran
+    assert "shared_buffers" in caplog.text
+
+
+def test_a_restart_that_would_bring_in_what_is_not_relevo_s_is_refused(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    uno = FakeHost("uno", configured("shared_buffers", "wal_log_hints"))
+    hosts(uno, FakeHost("due"))
+
+    with pytest.raises(Refused, match=r"wal_log_hints, and .* bring in shared_buffers as well"):
+        configure(instance)
+
+    assert RESTART not in uno.ran
+
+
+def test_relevo_s_own_settings_restart_once(instance: OdooInstance, hosts: Hosts) -> None:
+    uno = FakeHost("uno", configured("wal_log_hints"))
+    hosts(uno, FakeHost("due"))
+
+    configure(instance)
+
+    assert uno.ran.count(RESTART) == 1
+
+
+def test_a_slot_of_somebody_else_keeps_what_it_may_keep(
+    instance: OdooInstance, hosts: Hosts, caplog: pytest.LogCaptureFixture
+) -> None:
+    hosts(FakeHost("uno", configured(slots=("warehouse",))), FakeHost("due"))
+
+    configure(instance)
+
+    assert "slots of others (warehouse), so max_slot_wal_keep_size is not lowered" in caplog.text
+
+
+MADE = scram.verifier("of somebody else", salt=b"0123456789abcdef")
+OURS = "# relevo vps_1: begin\nhostssl replication replica_user 10.0.0.2/32 scram-sha-256\n"
+HBA = "read /etc/postgresql/13/main/pg_hba.conf"
+
+
+def with_role(password: str, *, login: bool = True, hba: str = "") -> Mapping[str, Answer]:
+    """An origin that has a role of the name that is Relevo's usual one."""
+    role = {
+        "password": password, "rolreplication": True, "rolsuper": False, "rolcanlogin": login,
+    }  # fmt: skip
+    return {
+        "*rolname = 'replica_user'": json.dumps([role]),
+        "*rolname = 'replica_rewind'": "[]",
+        HBA: hba,
+        "* ROLE *": "",
+        "SELECT has_function_privilege*": "t\n",
+    }
+
+
+def create_roles(instance: OdooInstance) -> None:
+    with bare.without_server():
+        replication.create_roles(instance, instance.origin)
+
+
+def test_a_role_that_an_older_runbook_made_keeps_its_password(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """Its standby would be locked out."""
+    uno = FakeHost("uno", with_role(MADE))
+    hosts(uno, FakeHost("due"))
+
+    with pytest.raises(Refused, match="a role replica_user that Relevo has not made") as refused:
+        create_roles(instance)
+
+    assert "replication.user" in refused.value.hint
+    assert "secrets.yaml" in refused.value.hint
+    assert uno.changes == []
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        pytest.param(with_role("md5633d5049de271abafcbd5f86777c2a78"), id="md5_of_ours"),
+        pytest.param(with_role(MADE, hba=OURS + "# relevo vps_1: end\n"), id="admitted_by_us"),
+        pytest.param(with_role("", login=False), id="nobody_can_log_in"),
+    ],
+)
+def test_a_role_that_is_relevo_s_gets_the_password_of_today(
+    instance: OdooInstance, hosts: Hosts, there: Mapping[str, Answer]
+) -> None:
+    uno = FakeHost("uno", there)
+    hosts(uno, FakeHost("due"))
+
+    create_roles(instance)
+
+    assert [sql.split()[:3] for sql in uno.changes] == [
+        ["ALTER", "ROLE", "replica_user"], ["CREATE", "ROLE", "replica_rewind"],
+    ]  # fmt: skip
+
+
+def test_a_role_with_the_password_of_secrets_yaml_is_left_as_it_is(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    uno = FakeHost("uno", with_role(scram.verifier(SECRETS[0], salt=b"0123456789abcdef")))
+    hosts(uno, FakeHost("due"))
+
+    create_roles(instance)
+
+    assert [sql.split()[:3] for sql in uno.changes] == [["CREATE", "ROLE", "replica_rewind"]]
