@@ -66,22 +66,29 @@ def choose(instance: OdooInstance, node: Place, leader: Place) -> Way:
 
 
 @step("make {node} the standby of {leader}", retries=0)
-def rejoin(instance: OdooInstance, node: Place, leader: Place, *, reclone: bool = False) -> None:
-    """Follow, rewind or re-clone, whichever is the cheapest safe way; then prove the stream."""
+def rejoin(
+    instance: OdooInstance, node: Place, leader: Place, *, reclone: bool = False
+) -> PurePosixPath | None:
+    """Follow, rewind or re-clone, whichever is the cheapest safe way; then prove the stream.
+
+    Say where the data directory went that a clone has replaced, if one has.
+    """
     if replication.is_following(instance, node, leader):
         log().info("%s already follows %s", node, leader)
         clear(instance, node, leader)
-        return
+        return None
     if look(node).is_primary:
         raise Refused(
             f"{node} accepts writes while {leader} does: it must be held first",
             hint="run failback, which stops it and keeps what only it has",
         )
     _prepare(instance, leader)
+    aside = None
     if not look(node).is_standby or reclone:
         cluster.stop_any(node)
-        _by_a_way(instance, node, leader, reclone=reclone)
+        aside = _by_a_way(instance, node, leader, reclone=reclone)
     _follow(instance, node, leader)
+    return aside
 
 
 def renew(instance: OdooInstance, node: Place, leader: Place) -> None:
@@ -96,7 +103,9 @@ def _prepare(instance: OdooInstance, leader: Place) -> None:
     leader.cluster.execute(leader.host.shell(), "CHECKPOINT", timeout_seconds=600)
 
 
-def _by_a_way(instance: OdooInstance, node: Place, leader: Place, *, reclone: bool) -> None:
+def _by_a_way(
+    instance: OdooInstance, node: Place, leader: Place, *, reclone: bool
+) -> PurePosixPath | None:
     """Bring a stopped node's data to where following the leader is possible."""
     chosen = (
         Way("reclone", "the operator asked for it") if reclone else _chosen(instance, node, leader)
@@ -110,8 +119,7 @@ def _by_a_way(instance: OdooInstance, node: Place, leader: Place, *, reclone: bo
         except CommandFailed as error:
             log().warning("pg_rewind cannot do it, so a new clone is made: %s", error.message)
             chosen = Way("reclone", "pg_rewind failed")
-    if chosen.kind == "reclone":
-        _replace(instance, node, leader)
+    return _replace(instance, node, leader) if chosen.kind == "reclone" else None
 
 
 def _chosen(instance: OdooInstance, node: Place, leader: Place) -> Way:
@@ -199,8 +207,8 @@ def _kept(shell: Shell, directory: PurePosixPath, control: ControlData) -> PureP
     return next((path for path in found if path.suffix not in {".partial", ".only-here"}), None)
 
 
-def _replace(instance: OdooInstance, node: Place, leader: Place) -> None:
-    """Put a new clone in the place of the data directory, which is kept."""
+def _replace(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPath:
+    """Put a new clone in the place of the data directory, which is kept; say where."""
     fresh = clone.make(instance, node, leader)
     cluster.stop_any(node)
     shell, seen = node.host.shell(), look(node)
@@ -210,11 +218,13 @@ def _replace(instance: OdooInstance, node: Place, leader: Place) -> None:
     text = _alter_system(instance, node, leader, fresh)
     _write_signals(instance, node, leader, fresh, own=text)
     aside = _aside(seen.directory, seen.control)
-    files.swap(shell, fresh, seen.directory, _unused(shell, aside))
+    kept = _unused(shell, aside)
+    files.swap(shell, fresh, seen.directory, kept)
     if seen.control and _wrote(seen.control, leader):
         forensics.examine(instance, node, leader, aside, seen.control.timeline)
     record.forget(node, instance, "auto_conf")
     files.remove(shell, marker_path(instance))
+    return kept
 
 
 def _alter_system(instance: OdooInstance, node: Place, leader: Place, fresh: PurePosixPath) -> str:

@@ -1,16 +1,13 @@
 """The standby on the recovery host, made for the first time or anew."""
 
+from pathlib import PurePosixPath
+
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from tasks import cluster, files, record, rejoin, replication, service
-from tasks.look import look
+from tasks.look import look, read_control
 from tasks.policy import log, step
-from tasks.read import controldata
-from tasks.read.lsn import Lsn
 from tasks.text import odoo_conf, postgresql_conf
-
-# initdb leaves a new cluster's first checkpoint in the first segments.
-NEVER_USED = Lsn.parse("0/4000000")
 
 
 @step("require that {place} is the primary")
@@ -61,17 +58,20 @@ def odoo_role(instance: OdooInstance) -> str:
 def configure(instance: OdooInstance) -> None:
     """Give the standby settings with which it starts, leads one day and can be rewound.
 
-    They stand outside of the data directory, where a base backup does not bring them.
+    They stand outside of the data directory, where a base backup does not bring them. A standby
+    that runs keeps its own limits where they are higher: with lower ones it would not start.
     """
     origin, recovery = instance.origin, instance.recovery
     cluster.require_included(recovery)
+    running = look(recovery).answers
     theirs = cluster.settings(origin, (*postgresql_conf.HOT_STANDBY, *cluster.CURRENT))
+    mine = cluster.settings(recovery, postgresql_conf.HOT_STANDBY) if running else theirs
     base = {**theirs, "listen_addresses": "localhost"}
     wanted = dict(cluster.wanted_settings(instance, recovery, base))
-    for name, value in postgresql_conf.at_least(theirs, theirs).items():
+    for name, value in postgresql_conf.at_least(theirs, mine).items():
         wanted[name] = max(value, wanted.get(name, 0), key=int)
     shell = recovery.host.shell()
-    if cluster.install_settings(shell, recovery.cluster, wanted) and look(recovery).answers:
+    if cluster.install_settings(shell, recovery.cluster, wanted) and running:
         log().info("restarting the standby on %s for changed settings", recovery)
         shell.run(("systemctl", "restart", recovery.cluster.unit), timeout_seconds=300)
         cluster.wait_until_answering(recovery)
@@ -95,24 +95,38 @@ def clone(instance: OdooInstance, *, reclone: bool) -> None:
             hint="if they are served from there (somebody may have promoted it by hand), run "
             f"failback; if nobody is, stop {recovery.cluster.unit} there and run this again",
         )
+    if not reclone:
+        _require_same_origin(instance)
     if gone := replication.is_out_of_reach(recovery, origin):
         log().warning("%s no longer has the WAL that %s needs: it is cloned anew", origin, recovery)
-    fresh = _never_used(recovery)
     anew = reclone or gone or not _is_copy(instance)
+    aside = None
     if anew and look(recovery).is_standby:
         rejoin.renew(instance, recovery, origin)
     else:
         cluster.stop_any(recovery)
-        rejoin.rejoin(instance, recovery, origin, reclone=anew)
+        aside = rejoin.rejoin(instance, recovery, origin, reclone=anew)
     cluster.start_at_boot(recovery, "auto")
-    if fresh:
-        _delete_fresh(recovery)
+    if aside:
+        _delete_if_never_used(recovery, aside)
 
 
-def _never_used(place: Place) -> bool:
-    """Tell whether this is the empty cluster that pg_createcluster has just made."""
-    control = look(place).control
-    return control is not None and control.checkpoint < NEVER_USED
+def _require_same_origin(instance: OdooInstance) -> None:
+    """Refuse an origin that is another cluster than the one of the copy: the copy may be the last.
+
+    A clone of the new one that was asked for, and cut off after it was swapped in, goes on.
+    """
+    origin, recovery = instance.origin, instance.recovery
+    known, control = record.read(recovery, instance, "identity"), look(origin).control
+    if known is None or control is None or _is_copy(instance):
+        return
+    if known["system_identifier"] != control.system_identifier:
+        raise Refused(
+            f"{origin} is the cluster {control.system_identifier}, and {recovery} has the copy of "
+            f"{known['system_identifier']}: the origin was reinstalled or replaced",
+            hint="if the new one is meant, run basebackup with reclone, which keeps the old copy "
+            f"aside; if not, the copy on {recovery} is what is left of the old one: leave it there",
+        )
 
 
 def _is_copy(instance: OdooInstance) -> bool:
@@ -120,18 +134,22 @@ def _is_copy(instance: OdooInstance) -> bool:
     return bool(mine and theirs and mine.system_identifier == theirs.system_identifier)
 
 
-def _delete_fresh(place: Place) -> None:
-    shell, directory = place.host.shell(), look(place).directory
-    pattern = f"{directory.name}.quarantine-*"
-    argv = ("find", str(directory.parent), "-maxdepth", "1", "-name", pattern)
-    for path in shell.run(argv).stdout.split():
-        files.remove_tree(shell, directory.with_name(path.rsplit("/", 1)[1]))
+def _delete_if_never_used(place: Place, aside: PurePosixPath) -> None:
+    """Delete what this run has moved aside, if its own control file shows that it was never used.
+
+    Whatever else was moved aside, now or earlier, may be the last copy of something.
+    """
+    shell = place.host.shell()
+    control = read_control(shell, place, aside)
+    if control is not None and control.never_used:
+        log().info("%s on %s was made and never used: it is deleted", aside, place)
+        files.remove_tree(shell, aside)
 
 
 @step("note which cluster {instance.name} is")
 def note_identity(instance: OdooInstance) -> None:
     """Write down the system identifier of the copy, by which a failover knows it."""
     control = look(instance.recovery).control
-    assert isinstance(control, controldata.ControlData), "it streams, so it has a control file"
+    assert control is not None, "it streams, so it has a control file"
     facts = {"system_identifier": control.system_identifier}
     record.write(instance.recovery, instance, "identity", facts)

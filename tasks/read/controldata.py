@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from tasks.read.lsn import Lsn
 
+# What a user makes is numbered from here (PostgreSQL, access/transam.h, FirstNormalObjectId).
+FIRST_NORMAL_OID = 16384
+
 
 @dataclass(frozen=True)
 class ControlData:
@@ -16,6 +19,7 @@ class ControlData:
     minimum_recovery_end: Lsn
     checksums: bool
     log_hints: bool
+    next_oid: int
 
     @property
     def shut_down(self) -> bool:
@@ -38,6 +42,11 @@ class ControlData:
     def rewindable(self) -> bool:
         return self.checksums or self.log_hints
 
+    @property
+    def never_used(self) -> bool:
+        """It stopped cleanly, and no table, role or database was ever made in it."""
+        return self.shut_down and self.next_oid < FIRST_NORMAL_OID
+
 
 def parse(text: str) -> ControlData:
     """Read pg_controldata's output (with LC_ALL=C)."""
@@ -51,4 +60,5 @@ def parse(text: str) -> ControlData:
         minimum_recovery_end=Lsn.parse(facts["Minimum recovery ending location"]),
         checksums=facts["Data page checksum version"] != "0",
         log_hints=facts["wal_log_hints setting"] == "on",
+        next_oid=int(facts["Latest checkpoint's NextOID"]),
     )

@@ -5,10 +5,11 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from blocks.errors import Refused
 from blocks.instance import OdooInstance
-from tasks import rejoin
+from tasks import bare, rejoin, replica
 from tests.fakes import Answer, FakeHost
-from tests.flows.conftest import Hosts, control, identity
+from tests.flows.conftest import Hosts, control, identity, standby
 
 FRESH = PurePosixPath("/var/lib/postgresql/13/fresh")
 SYSTEM = json.loads(identity("in_production"))["system_identifier"]
@@ -72,3 +73,62 @@ def test_a_recovery_host_gets_the_origin_s_settings_without_its_archive(
     text = rejoin._alter_system(instance, instance.recovery, instance.origin, FRESH)
 
     assert text == "shared_buffers = '8GB'\n"
+
+
+ASIDE = PurePosixPath("/pg/vps_1.quarantine-1-0-15CEAD8")
+EMPTY = control("in_production").replace("in production", "shut down")
+
+
+@pytest.mark.parametrize(
+    ("moved_aside", "deleted"),
+    [
+        pytest.param(EMPTY, True, id="made_and_never_used"),
+        pytest.param(control("in_production"), False, id="it_crashed_and_cannot_say"),
+        pytest.param(control("shut_down"), False, id="somebody_s_tables"),
+        pytest.param(control("shut_down_in_recovery"), False, id="a_standby"),
+        pytest.param(1, False, id="unreadable"),
+    ],
+)
+def test_of_what_was_moved_aside_only_an_empty_cluster_is_deleted(
+    instance: OdooInstance, hosts: Hosts, moved_aside: Answer, *, deleted: bool
+) -> None:
+    """Beside it may lie the last copy of writes that a failover gave up."""
+    due = FakeHost("due", {"*pg_controldata *": moved_aside, "rm -rf *": 0})
+    hosts(FakeHost("uno"), due)
+
+    replica._delete_if_never_used(instance.recovery, ASIDE)
+
+    removed = [asked for asked in due.ran if asked.startswith("rm ")]
+    assert removed == ([f"rm -rf --one-file-system {ASIDE}"] if deleted else [])
+
+
+def new_origin() -> FakeHost:
+    """A VPS that was reinstalled: its cluster answers, and is another."""
+    other = control("in_production").replace(SYSTEM, "42")
+    return FakeHost("uno", {"look 13 main *": f"5432 online f /pg/main\n{other}"})
+
+
+def test_an_origin_that_was_reinstalled_does_not_push_the_good_copy_aside(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    streams = {"SELECT 1 AS one FROM pg_stat_*": "[]"}
+    uno, due = new_origin(), FakeHost("due", standby())
+    uno.answers = {**uno.answers, **streams}
+    hosts(uno, due)
+
+    with bare.without_server(), pytest.raises(Refused, match=f"cluster 42, .* {SYSTEM}") as refused:
+        replica.clone(instance, reclone=False)
+
+    assert "basebackup with reclone" in refused.value.hint
+    assert uno.changes == due.changes == []
+
+
+def test_a_clone_of_a_new_origin_that_is_here_already_is_gone_on_with(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """The run that was asked for it died before it could note which cluster this is now."""
+    other = control("in_archive_recovery").replace(SYSTEM, "42")
+    there = {"look 13 vps_1 *": f"5433 online t /pg/vps_1\n{other}"}
+    hosts(new_origin(), FakeHost("due", standby() | there))
+
+    replica._require_same_origin(instance)

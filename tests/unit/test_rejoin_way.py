@@ -24,6 +24,7 @@ FORMER_PRIMARY = ControlData(
     minimum_recovery_end=NOWHERE,
     checksums=False,
     log_hints=True,
+    next_oid=24576,
 )
 FORMER_STANDBY = replace(FORMER_PRIMARY, state="shut down in recovery", minimum_recovery_end=BEFORE)
 ON_TIMELINE_2 = replace(FORMER_STANDBY, timeline=2)
