@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from blocks.instance import OdooInstance, Place
-from tasks.look import odoo_databases
+from tasks.look import each, odoo_databases
 from tasks.policy import log, step
 
 CHUNK = 5000
@@ -13,6 +13,7 @@ set -o pipefail
 PGDATABASE=$2 runuser -u postgres -- psql --cluster "$1" -XqAtc "$4" |
     while IFS= read -r name; do [ -f "$3/$name" ] || printf '%s\\n' "$name"; done
 """
+HAS_DOCUMENTS = "SELECT to_regclass('public.ir_attachment') IS NOT NULL"
 NAMES = (
     "SELECT DISTINCT store_fname FROM ir_attachment "
     "WHERE store_fname ~ '^[0-9a-f]{2,3}/[0-9a-f]{40}$'"
@@ -39,7 +40,8 @@ class Document:
 @step("compare the documents of {instance.name} with the files on {place}")
 def find_missing(instance: OdooInstance, place: Place) -> list[Document]:
     """Name every document that the database of a place knows and whose file it has not."""
-    missing = [doc for db in odoo_databases(place) for doc in _missing_in(place, db)]
+    there = each(place, odoo_databases(place), HAS_DOCUMENTS)
+    missing = [doc for db in there if there[db] == "t" for doc in _missing_in(place, db)]
     if missing:
         log().warning("%d documents of %s have no file on %s", len(missing), instance.name, place)
     return missing

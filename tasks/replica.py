@@ -88,7 +88,8 @@ def clone(instance: OdooInstance, *, reclone: bool) -> None:
         log().info("%s already follows %s", recovery, origin)
         rejoin.clear(instance, recovery, origin)
         return
-    if look(recovery).is_primary and not _never_used(recovery):
+    seen = look(recovery)
+    if seen.is_primary and not (seen.control and seen.control.never_used):
         raise Refused(
             f"{recovery.cluster} on {recovery} accepts writes: a new clone would throw away what "
             f"customers of {instance.name} write there",

@@ -37,7 +37,10 @@ STOP_ODOO_AT_ORIGIN = Step(
     "origin",
     "Stop Odoo on {origin}, and keep it from starting at boot.",
     "Pare Odoo en {origin} e impida que arranque al iniciar el servidor.",
-    ("systemctl disable --now {origin_unit}", "systemctl show -p ActiveState {origin_unit}   # inactive"),
+    (
+        "systemctl disable --now {origin_unit}",
+        "systemctl show -p ActiveState {origin_unit}   # inactive",
+    ),
 )
 LAST_FILES = Step(
     "recovery",
@@ -91,7 +94,7 @@ START_ODOO = Step(
     (
         "systemctl enable --now {recovery_unit}",
         (
-            "curl -sS -o /dev/null -w '%{{http_code}}\\n' "
+            "curl --retry 60 --retry-delay 1 --retry-connrefused -sS -o /dev/null -w '%{{http_code}}\\n' "
             "http://127.0.0.1:{recovery_http_port}/web/login   # 200 or 303"
         ),
     ),
@@ -237,7 +240,7 @@ PROMOTE_ORIGIN = Step(
         _ask("origin", "CHECKPOINT"),
         "systemctl enable --now {origin_unit}",
         (
-            "curl -sS -o /dev/null -w '%{{http_code}}\\n' "
+            "curl --retry 60 --retry-delay 1 --retry-connrefused -sS -o /dev/null -w '%{{http_code}}\\n' "
             "http://127.0.0.1:{origin_http_port}/web/login   # 200 or 303"
         ),
     ),
