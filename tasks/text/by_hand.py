@@ -28,6 +28,13 @@ def _ask(place: str, sql: str) -> str:
     return f'runuser -u postgres -- psql --cluster {{{place}_cluster}} -XAtc "{sql}"'
 
 
+def _wait_for(port: str) -> str:
+    return (
+        "curl -sS --retry 60 --retry-delay 1 --retry-connrefused -o /dev/null "
+        f"-w '%{{{{http_code}}}}\\n' http://127.0.0.1:{port}/web/login   # 200 or 303"
+    )
+
+
 PAUSE = Step(
     "Prefect",
     "Pause the schedules of {instance}; where nobody can, the copies refuse by themselves.",
@@ -93,10 +100,7 @@ START_ODOO = Step(
     "Arranque Odoo en {recovery} y espere a que responda.",
     (
         "systemctl enable --now {recovery_unit}",
-        (
-            "curl --retry 60 --retry-delay 1 --retry-connrefused -sS -o /dev/null -w '%{{http_code}}\\n' "
-            "http://127.0.0.1:{recovery_http_port}/web/login   # 200 or 303"
-        ),
+        _wait_for("{recovery_http_port}"),
     ),
 )
 SHOW_SITE = Step(
@@ -239,10 +243,7 @@ PROMOTE_ORIGIN = Step(
         "echo auto > {origin_config}/start.conf",
         _ask("origin", "CHECKPOINT"),
         "systemctl enable --now {origin_unit}",
-        (
-            "curl --retry 60 --retry-delay 1 --retry-connrefused -sS -o /dev/null -w '%{{http_code}}\\n' "
-            "http://127.0.0.1:{origin_http_port}/web/login   # 200 or 303"
-        ),
+        _wait_for("{origin_http_port}"),
     ),
 )
 DNS_TO_ORIGIN = Step(
