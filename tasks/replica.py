@@ -138,11 +138,12 @@ def _is_copy(instance: OdooInstance) -> bool:
 def _delete_if_never_used(place: Place, aside: PurePosixPath) -> None:
     """Delete what this run has moved aside, if its own control file shows that it was never used.
 
-    Whatever else was moved aside, now or earlier, may be the last copy of something.
+    Only that of a clean stop is the last word. Whatever else was moved aside, now or earlier, may be
+    the last copy of something.
     """
     shell = place.host.shell()
     control = read_control(shell, place, aside)
-    if control is not None and control.never_used:
+    if control is not None and control.shut_down and control.never_used:
         log().info("%s on %s was made and never used: it is deleted", aside, place)
         files.remove_tree(shell, aside)
 

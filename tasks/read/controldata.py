@@ -44,8 +44,8 @@ class ControlData:
 
     @property
     def never_used(self) -> bool:
-        """It stopped cleanly, and no table, role or database was ever made in it."""
-        return self.shut_down and self.next_oid < FIRST_NORMAL_OID
+        """At its last checkpoint no table, role or database had ever been made in it."""
+        return self.next_oid < FIRST_NORMAL_OID
 
 
 def parse(text: str) -> ControlData:
