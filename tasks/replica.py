@@ -138,8 +138,8 @@ def _is_copy(instance: OdooInstance) -> bool:
 def _delete_if_never_used(place: Place, aside: PurePosixPath) -> None:
     """Delete what this run has moved aside, if its own control file shows that it was never used.
 
-    Only that of a clean stop is the last word. Whatever else was moved aside, now or earlier, may be
-    the last copy of something.
+    Only that of a clean stop is the last word. Whatever else was moved aside, now or earlier, may
+    be the last copy of something.
     """
     shell = place.host.shell()
     control = read_control(shell, place, aside)
