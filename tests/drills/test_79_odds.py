@@ -98,6 +98,9 @@ def test_an_origin_without_hints_is_said_and_is_cloned_and_not_rewound(
     assert uno.at_origin("SELECT n FROM outage", "cliente1") == "1"
     assert uno.at_origin("SELECT to_regclass('only_here') IS NULL", "cliente1") == "t"
     uno.at_origin("DROP TABLE outage", "cliente1")
+    with pytest.raises(Refused, match="another file overrides what replication needs: wal_log"):
+        replicate(block)
+    uno.at_origin("ALTER SYSTEM RESET wal_log_hints")
     replicate(block)
     assert check(block).title == f"{uno.name}: green"
     no_strangers(uno)
