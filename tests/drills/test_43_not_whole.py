@@ -51,7 +51,7 @@ def test_a_database_that_odoo_cannot_serve_keeps_nobody_else_from_working(
     with pytest.raises(CommandFailed, match="from uno, but Odoo does not answer for roto"):
         failback(blocks[uno.name])
     assert uno.is_home()
-    uno.at_origin("DROP DATABASE roto")
+    uno.at_origin("DROP DATABASE roto WITH (FORCE)")
     assert check(blocks[uno.name]).title == f"{uno.name}: green"
     no_strangers(uno)
 
