@@ -176,10 +176,11 @@ def is_streaming(instance: OdooInstance, standby: Place, leader: Place) -> bool:
 
 MOST_BEHIND_BYTES = 64 << 20
 MOST_UNARCHIVED = 16
+# One that takes a base backup has sent no position, and is ended by a stop.
 OTHERS = """
 SELECT application_name || ' (' || coalesce(host(client_addr), 'local') || ')' AS who
 FROM pg_stat_replication WHERE application_name NOT IN ('{ours}', '{ours}_clone')
-AND pg_wal_lsn_diff(pg_current_wal_lsn(), coalesce(sent_lsn, '0/0')) > {most}
+AND pg_wal_lsn_diff(pg_current_wal_lsn(), sent_lsn) > {most}
 """
 UNARCHIVED = """
 SELECT count(*) FROM pg_ls_archive_statusdir()
