@@ -76,6 +76,14 @@ def test_the_copies_of_one_cluster_share_its_identity(version: int) -> None:
     )
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_cluster_in_which_nothing_was_ever_made_was_never_used(version: int) -> None:
+    """It may run: a boot starts what pg_createcluster has made."""
+    assert read(version, "in_production").never_used
+    assert not read(version, "shut_down").never_used
+    assert not read(version, "shut_down_in_recovery").never_used
+
+
 def test_hints_or_checksums_make_a_cluster_rewindable_and_nothing_else_does() -> None:
     hints, checksums = read(17, "shut_down"), read(17, "checksums")
     neither = read(13, "without_hints")
