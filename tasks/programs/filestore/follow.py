@@ -81,6 +81,7 @@ class Follower:
             except Refusal as error:
                 self.condition.become("promoted", error.message)
                 self.engine.cluster.close()
+                self.moved.set()  # the other thread looks for itself, and leaves too
                 self.ended.wait(PROMOTED_SECONDS)
             except (Trouble, OSError) as error:
                 if time.monotonic() - begun > 60:  # noqa: PLR2004  # it had gone well
