@@ -13,6 +13,10 @@ from tests.oracles import Pair, no_strangers, one_writer, start_conf
 from tests.stack import Stack
 
 DAWDLE = "/run/systemd/system/{}.d/dawdle.conf"
+RECEIVE = (
+    "install -d -o postgres /tmp/others && runuser -u postgres -- "
+    "setsid /usr/lib/postgresql/{version}/bin/pg_receivewal -D /tmp/others >/dev/null 2>&1 &"
+)
 ROLES = "SELECT pg_is_in_recovery(), pg_postmaster_start_time()"
 
 
@@ -32,15 +36,17 @@ def dawdling(pair: Pair) -> Iterator[None]:
 
 @contextmanager
 def stalled(pair: Pair) -> Iterator[None]:
-    """The stream stands still, as over a bad line: the origin waits for it before it is down."""
-    receiver = f"{pair.name}: walreceiver"
-    pair.recovery.run("pkill", "-STOP", "-f", receiver)
+    """Somebody else's copy of the WAL stands still: the origin waits for it before it is down."""
+    machine = pair.origin.machine
+    machine.run("sh", "-c", RECEIVE.format(version=pair.lab.generation.postgres))
+    streams = "SELECT count(*) FROM pg_stat_replication WHERE application_name = 'pg_receivewal'"
+    wait_until(lambda: pair.at_origin(streams) == "1", "it streams", 20)
+    machine.run("pkill", "-STOP", "pg_receivewal")
     try:
         yield
     finally:
-        pair.recovery.run("pkill", "-CONT", "-f", receiver)
-    listed = ("sh", "-c", "pg_lsclusters -h | grep -w down")
-    pair.origin.machine.wait_until_succeeds(*listed)
+        machine.run("pkill", "-KILL", "pg_receivewal")
+    machine.wait_until_succeeds("sh", "-c", "pg_lsclusters -h | grep -w down")
 
 
 def test_a_failover_and_a_failback_cancelled_anywhere_end_well_when_pressed_again(
