@@ -130,7 +130,8 @@ def test_a_recovery_host_that_dies_in_a_planned_failover_leaves_the_origin_servi
         state = stack.wait(run)
     assert state["type"] == "FAILED"
     assert "HINT" in state["message"]
-    assert "nothing was handed over: Odoo on uno serves again" in stack.said(run)
+    again = "nothing was handed over: Odoo on uno serves again"
+    wait_until(lambda: again in stack.said(run), "the run says that Odoo serves again", 30)
     assert origin.run("systemctl", "is-enabled", unit).stdout == "enabled\n"
     origin.wait_for_port(uno.origin.http_port)
 
