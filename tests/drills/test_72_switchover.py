@@ -56,7 +56,8 @@ def test_a_rehearsal_of_a_switchover_changes_nothing(
     instance = blocks["vps_uno"]
     # Both write by themselves.
     uno.origin.machine.run("systemctl", "stop", "odoo")
-    uno.recovery.run("systemctl", "stop", engine.follower(instance))
+    # After a boot of the recovery host it waits for its schedule, and there is none to stop.
+    uno.recovery.run("systemctl", "stop", engine.follower(instance), check=False)
     try:
         with stack.unscheduled():
             uno.at_origin("CHECKPOINT")
