@@ -15,6 +15,7 @@ from tasks.read.lsn import Lsn
 from tasks.wait import until
 
 RECEIVE_SECONDS = 120
+SHOW_SECONDS = 30
 STOP_SECONDS = 120
 # How long the question of an origin that is about to write is fresh, and by when its guard, which
 # is told otherwise two seconds after the receipt is there, has held what had begun.
@@ -137,7 +138,7 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool) -> bool:
     if seen.is_primary and not look(recovery).is_primary:
         _require_streaming(instance, loss_accepted=loss_accepted)
         with closed(instance, origin):
-            _show_last_rows(instance)
+            _show_rows(instance, within_seconds=RECEIVE_SECONDS)
             _fetch_last_files(instance, loss_accepted=loss_accepted)
             demote(instance, origin, recovery)
         return True
@@ -173,13 +174,14 @@ def _require_streaming(instance: OdooInstance, *, loss_accepted: bool) -> None:
         )
     replication.require_receiving(recovery, origin)
     replication.require_quick(instance, origin, recovery)
+    _show_rows(instance, within_seconds=SHOW_SECONDS)  # or customers would wait for it
 
 
-def _show_last_rows(instance: OdooInstance) -> None:
+def _show_rows(instance: OdooInstance, *, within_seconds: float) -> None:
     """Wait until the standby shows what the origin has written: its rows name the last files."""
     origin, recovery = instance.origin, instance.recovery
     last = origin.cluster.value(origin.host.shell(), replication.MARK)
-    replication.wait_until_replayed(recovery, last, timeout_seconds=RECEIVE_SECONDS)
+    replication.wait_until_replayed(recovery, last, timeout_seconds=within_seconds)
 
 
 def _fetch_last_files(instance: OdooInstance, *, loss_accepted: bool) -> None:

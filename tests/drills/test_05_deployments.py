@@ -72,6 +72,29 @@ def test_a_schedule_that_is_paused_stays_paused(stack: Stack, inventory_path: Pa
     assert schedule()[1]["active"] is False
 
 
+def test_a_schedule_that_is_asked_for_later_is_on_where_the_copies_are(
+    stack: Stack, inventory_path: Path
+) -> None:
+    def drill() -> list[dict[str, object]]:
+        schedules = stack.request("GET", "/deployments/name/drill/vps_uno")["schedules"]
+        return list(schedules)
+
+    copy = stack.request("GET", "/deployments/name/rsync-filestore/vps_uno")
+    path = f"/deployments/{copy['id']}/schedules/{copy['schedules'][0]['id']}"
+    stack.request("PATCH", path, {"active": True})
+    assert drill() == []
+    document = yaml.safe_load(inventory_path.read_text())
+    document["defaults"]["schedules"]["drill_seconds"] = 604800
+    other = inventory_path.with_name("other.yaml")
+    other.write_text(yaml.safe_dump(document))
+
+    assert "changed deployment drill/vps_uno" in _apply(stack, other)
+    assert drill()[0]["active"] is True
+
+    stack.request("PATCH", path, {"active": False})
+    _apply(stack, inventory_path)
+
+
 def test_the_generic_deployments_can_be_deployed(stack: Stack) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],

@@ -14,9 +14,11 @@ from flows.replicate import replicate
 from tasks import service
 from tests.lab import names
 from tests.lab.client import Client, audit
+from tests.lab.machine import wait_until
 from tests.oracles import Pair, no_strangers
 
 Blocks = dict[str, OdooInstance]
+READY = "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'"
 DELAY = "recovery_min_apply_delay"
 
 
@@ -76,4 +78,66 @@ def test_a_recovery_cluster_that_somebody_promoted_is_not_stopped_by_replicate(
         replicate(blocks[uno.name])
     basebackup(blocks[uno.name], reclone=True)
     assert check(blocks[uno.name]).title == f"{uno.name}: green"
+    no_strangers(uno)
+
+
+def test_an_archive_of_the_origin_s_stays_there_and_its_backlog_stops_no_customer(
+    uno: Pair, blocks: Blocks
+) -> None:
+    """What ALTER SYSTEM has set for one machine is that machine's: on the way out, and home."""
+    block, version = blocks[uno.name], uno.lab.generation.postgres
+    unit = f"postgresql@{version}-{uno.origin.cluster}"
+    uno.at_origin("ALTER SYSTEM SET archive_mode = on")
+    uno.at_origin("ALTER SYSTEM SET archive_command = 'false'")
+    uno.origin.machine.run("systemctl", "restart", unit)
+    basebackup(block, reclone=True)
+    assert uno.at_recovery("SHOW archive_mode") == "off"
+    assert "WAL is not archived" in check(block).facts["parity"]
+
+    for _ in range(20):
+        uno.at_origin("SELECT pg_create_restore_point('more')")
+        uno.at_origin("SELECT pg_switch_wal()")
+    with pytest.raises(Refused, match="segments of WAL wait to be archived"):
+        failover(block)
+    odoo = uno.origin.machine.run("systemctl", "is-active", uno.origin.unit)
+    assert odoo.stdout == "active\n", "it was never stopped"
+
+    uno.at_origin("ALTER SYSTEM SET archive_command = 'true'")
+    uno.at_origin("SELECT pg_reload_conf()")
+    wait_until(lambda: uno.at_origin(READY) == "0", "the backlog is gone", 120)
+    failover(block)
+    failback(block, reclone=True)
+    assert uno.at_origin("SHOW archive_command") == "true"
+
+    uno.at_origin("ALTER SYSTEM RESET archive_mode")
+    uno.at_origin("ALTER SYSTEM RESET archive_command")
+    uno.origin.machine.run("systemctl", "restart", unit)
+    wait_until(uno.is_home, "it follows again", 60)
+    assert check(block).title == f"{uno.name}: green"
+    no_strangers(uno)
+
+
+def test_an_origin_that_lets_us_in_and_cannot_be_written_to_has_to_be_powered_off(
+    uno: Pair, blocks: Blocks
+) -> None:
+    """Its disk is dead: nobody is promoted beside what cannot be held."""
+    block, machine = blocks[uno.name], uno.origin.machine
+    version, cluster = str(uno.lab.generation.postgres), uno.origin.cluster
+    folder = f"/etc/postgresql/{version}/{cluster}"
+    machine.run("pkill", "-KILL", "-u", "postgres")
+    machine.run("mount", "--bind", folder, folder)
+    machine.run("mount", "-o", "remount,bind,ro", folder)
+    try:
+        with pytest.raises(
+            Refused, match="uno lets us in, but cannot be held: .*Read-only"
+        ) as said:
+            failover(block, origin_is_down=True, reason="drill")
+        assert "power uno off at the hoster" in str(said.value)
+        assert uno.at_recovery("SELECT pg_is_in_recovery()") == "t"
+    finally:
+        machine.run("umount", folder)
+    machine.kill()
+    failover(block, origin_is_down=True, reason="drill")
+    machine.boot()
+    failback(block)
     no_strangers(uno)

@@ -1,9 +1,11 @@
 """The worker is killed in the middle, and the run is started again."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from prefect import flow
+from prefect.client.orchestration import get_client
 
 from tasks import sweep
 from tests.lab.machine import wait_until
@@ -57,6 +59,7 @@ def test_a_run_whose_worker_died_while_it_waited_or_was_cancelled_goes_on_when_r
     with stack.unscheduled():
         run = stack.press("failover/vps_uno", decide="ask")
         _require_plan(stack, run)
+        _require_left_alone(stack, run)
         stack.kill_worker()
         _sweep(stack, run)
         said = stack.state(run)
@@ -68,6 +71,7 @@ def test_a_run_whose_worker_died_while_it_waited_or_was_cancelled_goes_on_when_r
         _require_plan(stack, run)
         stack.kill_server()
         stack.start_server()
+        _require_left_alone(stack, run)
         assert stack.resume(run, **yes) == "ACCEPT"
         stack.require_complete(run)
         assert uno.at_recovery("SELECT pg_is_in_recovery()") == "f"
@@ -92,16 +96,31 @@ def _require_plan(stack: Stack, run: str) -> None:
     wait_until(lambda: stack.state(run)["type"] == "PAUSED", "the plan waits for a yes", 120)
 
 
+def _require_left_alone(stack: Stack, run: str) -> None:
+    """A plan that waits gives signs of life, by which the board knows it."""
+    since = datetime.now(UTC)
+    wait_until(lambda: _beats(run, since), "it beats while it waits", 90)
+    sweeping(2 * sweep.HEARTBEAT_SECONDS)
+    assert stack.state(run)["type"] == "PAUSED"
+
+
+def _beats(run: str, since: datetime) -> bool:
+    with get_client(sync_client=True) as client:
+        found = client.read_flow_run(UUID(run))
+        found.state = None  # only what beats shall count
+        return sweep.alive(client, found, datetime.now(UTC) - since)
+
+
 @flow(name="sweep")
-def sweeping() -> None:
-    sweep.mark_dead(timedelta(seconds=5))
+def sweeping(silence_seconds: int) -> None:
+    sweep.mark_dead(timedelta(seconds=silence_seconds))
 
 
 def _sweep(stack: Stack, run: str) -> None:
     """Do what the board does at last, until the run has been silent for a shorter time."""
 
     def ended() -> bool:
-        sweeping()
+        sweeping(5)
         return stack.state(run)["type"] in FINAL
 
     wait_until(ended, "the silent run is ended", 60)

@@ -1,9 +1,14 @@
 """What the words of a command line mean."""
 
+from pathlib import Path
+
 import pytest
 
 from deployments import cli
+from deployments.secrets import Secrets
 from tasks.read.plan import Procedure
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -29,3 +34,24 @@ def test_each_change_of_place_has_a_command_that_asks_before_it_begins(command: 
     assert cli.COMMANDS[command] is cli._fail
     assert not given.yes
     assert hasattr(given, cli.OWN[command])
+
+
+@pytest.mark.parametrize("command", cli.PROCEDURES)
+def test_run_begins_no_change_of_place_without_being_told_that_nobody_is_asked(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, name = tmp_path / "inventory.yaml", "vps_clientes_1"
+    path.write_text((ROOT / "inventory.example.yaml").read_text())
+    secrets = Secrets(tmp_path / "secrets.yaml")
+    secrets.of(name)
+    secrets.save()
+
+    assert cli.main(["--inventory", str(path), "run", command, name]) == 3
+    assert "would begin at once, without a plan and a typed yes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("words", "code"), [(("check",), 3), (("list",), 2)])
+def test_an_inventory_that_cannot_be_read_is_not_known_to_nagios(
+    tmp_path: Path, words: tuple[str, ...], code: int
+) -> None:
+    assert cli.main(["--inventory", str(tmp_path), *words]) == code

@@ -43,3 +43,21 @@ def test_a_password_that_cannot_be_used_is_refused_and_not_shown(
     with pytest.raises(Refused, match=r"vps_1: replication: not a usable secret") as refused:
         Secrets(path).of("vps_1")
     assert str(password) not in str(refused.value)
+
+
+def test_a_file_that_is_no_yaml_is_refused_without_its_passwords(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.yaml"
+    path.touch(mode=0o600)
+    path.write_text('vps_1:\n  replication: "never-shown\n')
+
+    with pytest.raises(Refused, match="this is no YAML") as refused:
+        Secrets(path)
+    assert "never-shown" not in str(refused.value)
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.yaml"
+    path.mkdir(mode=0o700)
+
+    with pytest.raises(Refused, match="cannot be read: Is a directory"):
+        Secrets(path)
