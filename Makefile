@@ -1,4 +1,4 @@
-# make install   the runner and the command `relevo`, nothing for tests
+# make install   the runner and the command `relevo`; none of Debian's packages that tests need
 # make demo   a failover and a failback of real hosts on this machine, with a real client writing
 # make test   lint, types, unit, stories, drills on real hosts (LAB=trixie for the newer)
 # make chaos  stories of accidents, from SEED=1, N=20 of them; docs/chaos.md says what they found

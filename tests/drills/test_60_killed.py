@@ -61,10 +61,7 @@ def test_a_run_whose_worker_died_while_it_waited_or_was_cancelled_goes_on_when_r
         _require_plan(stack, run)
         _require_left_alone(stack, run)
         stack.kill_worker()
-        _sweep(stack, run)
-        said = stack.state(run)
-        assert said["type"] == "CRASHED"
-        assert "Its plan waited for a yes, and nothing was changed" in said["message"]
+        _require_ended(stack, run, "CRASHED", "Its plan waited for a yes, and nothing was changed")
 
         stack.start_worker()
         stack.retry(run)
@@ -80,10 +77,7 @@ def test_a_run_whose_worker_died_while_it_waited_or_was_cancelled_goes_on_when_r
         wait_until(lambda: FAILBACK[0] in dict(stack.tasks(run)), "it demotes respaldo", 300)
         stack.kill_worker()
         stack.cancel(run)
-        _sweep(stack, run)
-        said = stack.state(run)
-        assert said["type"] == "CANCELLED"
-        assert "Retry to go on" in said["message"]
+        _require_ended(stack, run, "CANCELLED", "Retry to go on")
 
         stack.start_worker()
         stack.retry(run)
@@ -116,7 +110,7 @@ def sweeping(silence_seconds: int) -> None:
     sweep.mark_dead(timedelta(seconds=silence_seconds))
 
 
-def _sweep(stack: Stack, run: str) -> None:
+def _require_ended(stack: Stack, run: str, how: str, said: str) -> None:
     """Do what the board does at last, until the run has been silent for a shorter time."""
 
     def ended() -> bool:
@@ -124,6 +118,9 @@ def _sweep(stack: Stack, run: str) -> None:
         return stack.state(run)["type"] in FINAL
 
     wait_until(ended, "the silent run is ended", 60)
+    state = stack.state(run)
+    assert state["type"] == how
+    assert said in state["message"]
 
 
 def _again(stack: Stack, deployment: str) -> str:
