@@ -174,7 +174,10 @@ def _require_streaming(instance: OdooInstance, *, loss_accepted: bool) -> None:
         )
     replication.require_receiving(recovery, origin)
     replication.require_quick(instance, origin, recovery)
-    _show_rows(instance, within_seconds=SHOW_SECONDS)  # or customers would wait for it
+    # What could keep customers waiting is found while they still work.
+    _show_rows(instance, within_seconds=SHOW_SECONDS)
+    if not loss_accepted:
+        filestore.fetch_ahead(instance)
 
 
 def _show_rows(instance: OdooInstance, *, within_seconds: float) -> None:

@@ -57,13 +57,23 @@ def _pull_data(instance: OdooInstance) -> None:
     owner = files.owner(shell, recovery.odoo.user)
     for directory in (instance.directory, target, instance.trash):
         files.make_directory(shell, directory, owner=owner, mode="750")
-    engine.settle(instance)
-    facts = engine.run(instance, "pass")
-    _note(instance, facts)
+    facts = _pass(instance)
     _pull_sessions(instance, source, target)
     _rsync(instance, "filestore", argv.copy(source, f"{target}/", options=APART))
     _trash_deleted(instance, source, f"{target}/", options=APART)
     _require_read(instance, facts)
+
+
+def fetch_ahead(instance: OdooInstance) -> None:
+    """Fetch what is new while customers work, so that the last difference is small."""
+    _require_read(instance, _pass(instance))
+
+
+def _pass(instance: OdooInstance) -> engine.Facts:
+    engine.settle(instance)
+    facts = engine.run(instance, "pass")
+    _note(instance, facts)
+    return facts
 
 
 def _require_read(instance: OdooInstance, facts: engine.Facts) -> None:

@@ -58,6 +58,21 @@ def test_a_database_that_odoo_cannot_serve_keeps_nobody_else_from_working(
     no_strangers(uno)
 
 
+def test_a_database_that_nobody_reads_stops_a_planned_move_before_odoo(
+    uno: Pair, blocks: Blocks
+) -> None:
+    """Its files were never copied, and nobody would know."""
+    uno.at_origin("CREATE DATABASE privado ALLOW_CONNECTIONS false")
+    with pytest.raises(Refused, match="privado: not read"):
+        check(blocks[uno.name])
+    with pytest.raises(CommandFailed, match="not every database was read on respaldo: privado"):
+        failover(blocks[uno.name])
+    odoo = uno.origin.machine.run("systemctl", "is-active", uno.origin.unit)
+    assert odoo.stdout == "active\n", "it was never stopped"
+    uno.at_origin("DROP DATABASE privado")
+    no_strangers(uno)
+
+
 def test_a_recovery_cluster_that_somebody_promoted_is_not_stopped_by_replicate(
     uno: Pair, blocks: Blocks
 ) -> None:
