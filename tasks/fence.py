@@ -156,7 +156,7 @@ def _said_of_a_broken_disk(origin: Place) -> Iterator[None]:
         yield
     except (Unreachable, CommandFailed) as error:
         raise Refused(
-            f"{origin} lets us in, but cannot be held: {error.message}",
+            f"{origin} lets us in, but cannot be held: {error.message.splitlines()[-1]}",
             hint=f"power {origin} off at the hoster, see that it is down, then run this again with "
             "origin_is_down",
         ) from error
