@@ -4,7 +4,7 @@ from prefect import flow
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
-from tasks import board, guard, readiness
+from tasks import board, exposure, readiness
 from tasks.report import Report, publish
 
 
@@ -17,7 +17,7 @@ def check(instance: OdooInstance) -> Report:
     by hand, in English and Spanish.
     """
     board.require_idle(instance)
-    guard.sample_link(instance)
+    exposure.sample_link(instance)
     found = readiness.measure(instance)
     board.write_pages(instance)
 

@@ -13,8 +13,8 @@ from tasks import (
     fence,
     filestore,
     forensics,
-    guard,
     lock,
+    move,
     receipts,
     record,
     rejoin,
@@ -78,14 +78,14 @@ def failback(
 
     with lock.held(instance, "failback", preempt=True):
         schedules.pause(instance)
-        if guard.stage(instance, at_a_loss=accept_loss) == "away":
-            guard.note_move(instance)
+        if move.stage(instance, at_a_loss=accept_loss) == "away":
+            move.note_by_hand(instance)
             bring_back(instance, reclone=reclone)
             filestore.heal(instance)
             filestore.push(instance, when="while customers work")
 
         down = Stopwatch(from_now=True)
-        if guard.stage(instance, at_a_loss=accept_loss) != "home":
+        if move.stage(instance, at_a_loss=accept_loss) != "home":
             hand_over(instance, accept_loss=accept_loss, reason=decided.reason)
         service.start(origin)
         served = service.wait_until_serving(origin)

@@ -66,7 +66,7 @@ def failover(
         return decided.report
 
     with lock.held(instance, "failover", preempt=True):
-        exposure = take_over(instance, origin_is_down=decided.origin_is_down, reason=decided.reason)
+        exposed = take_over(instance, origin_is_down=decided.origin_is_down, reason=decided.reason)
 
         service.start(recovery)
         schedules.pause(instance)  # while Odoo starts; until then the copies refuse by themselves
@@ -86,7 +86,7 @@ def failover(
             title=f"{instance.name} is served from {recovery}",
             facts={
                 "databases that answer": str(served),
-                "may be lost": str(exposure),
+                "may be lost": str(exposed),
                 "database and files": agreed,
                 "seconds from the button to Odoo answering": served_after,
                 "domains": names,

@@ -3,16 +3,7 @@
 from prefect import flow
 
 from blocks.instance import OdooInstance
-from tasks import (
-    fence,
-    former,
-    lock,
-    rejoin,
-    replication,
-    resurrection,
-    standing,
-    synchronous,
-)
+from tasks import fence, former, guard, lock, rejoin, replication, standing, synchronous
 
 
 @flow(name="pg_rewind", flow_run_name="rejoin {instance.origin} to {instance.recovery}",
@@ -33,7 +24,7 @@ def bring_back(instance: OdooInstance, *, reclone: bool) -> None:
     origin, recovery = instance.origin, instance.recovery
 
     former.require_serving(recovery)
-    resurrection.tell_held(instance)
+    guard.tell_held(instance)
     fence.hold_former(instance, origin)
     synchronous.rest_while_following(instance)
     replication.write_pgpass(instance, origin, recovery)

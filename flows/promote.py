@@ -3,7 +3,7 @@
 from prefect import flow
 
 from blocks.instance import OdooInstance
-from tasks import cluster, fence, guard, lock, receipts, schedules, standing
+from tasks import cluster, exposure, fence, lock, move, receipts, schedules, standby, standing
 from tasks.read.exposure import Exposure
 
 
@@ -16,22 +16,22 @@ def promote(instance: OdooInstance, *, origin_is_down: bool = False, reason: str
     it is down and stays down, say so with origin_is_down, and give a reason.
     """
     with lock.held(instance, "promote", preempt=True):
-        exposure = take_over(instance, origin_is_down=origin_is_down, reason=reason)
+        exposed = take_over(instance, origin_is_down=origin_is_down, reason=reason)
         schedules.pause(instance)
         cluster.checkpoint(instance.recovery)
-    return str(exposure)
+    return str(exposed)
 
 
 def take_over(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> Exposure:
     recovery, loss_accepted = instance.recovery, origin_is_down and bool(reason.strip())
 
-    guard.require_ready_to_serve(instance)
+    standby.require_ready_to_serve(instance)
     lossless = fence.fence_origin(instance, loss_accepted=loss_accepted)
-    exposure = guard.measure_exposure(instance, lossless=lossless)
-    guard.require_accepted(instance, exposure, loss_accepted=loss_accepted)
+    exposed = exposure.measure(instance, lossless=lossless)
+    exposure.require_accepted(instance, exposed, loss_accepted=loss_accepted)
 
-    guard.note_failover(instance, exposure, reason=reason)
-    receipts.award(instance, exposure, reason=reason)
+    move.note(instance, exposed, reason=reason)
+    receipts.award(instance, exposed, reason=reason)
     fence.hold_returned(instance, lossless=lossless)
     cluster.promote(recovery)
-    return exposure
+    return exposed

@@ -8,10 +8,10 @@ from tasks import (
     follower,
     guard,
     lock,
+    move,
     parity,
     preflight,
     receipts,
-    resurrection,
     schedules,
     standing,
     synchronous,
@@ -28,7 +28,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
     Running it again finds what is done and does what is not.
     """
     with lock.held(instance, "replicate"):
-        guard.require_ended(instance)
+        move.require_ended(instance)
         preflight.require_hosts(instance)
         setup_primary.prepare(instance, allow_restart=allow_restart)
         configure_ssh.open_way(instance)
@@ -47,6 +47,6 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
 
 def watch_over(instance: OdooInstance) -> None:
     receipts.begin(instance)
-    resurrection.admit_guard(instance)
-    resurrection.install(instance)
-    resurrection.prove(instance)
+    guard.admit(instance)
+    guard.install(instance)
+    guard.prove(instance)

@@ -5,7 +5,7 @@ from typing import Literal
 from prefect import flow
 
 from blocks.instance import OdooInstance
-from tasks import events, filestore, guard, lock
+from tasks import events, exposure, filestore, lock
 
 
 @flow(name="rsync-filestore", flow_run_name="copy the {kind} of {instance.name}",
@@ -24,7 +24,7 @@ def rsync_filestore(
 
 def copy(instance: OdooInstance, kind: Literal["filestore", "sources", "requirements"]) -> None:
     filestore.require_standby(instance)
-    guard.sample_link(instance)
+    exposure.sample_link(instance)
 
     filestore.purge_trash(instance)
     filestore.pull(instance, kind)

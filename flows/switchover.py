@@ -13,9 +13,9 @@ from tasks import (
     dns,
     documents,
     events,
-    guard,
     handover,
     lock,
+    move,
     record,
     schedules,
     service,
@@ -100,7 +100,7 @@ def switchover(
 def give(instance: OdooInstance, taker: Place, *, reason: str) -> None:
     if taker.kind == "recovery":
         take_over(instance, origin_is_down=False, reason=reason)
-    elif guard.stage(instance) != "home":
+    elif move.stage(instance) != "home":
         hand_over(instance)
 
 

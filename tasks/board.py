@@ -20,8 +20,8 @@ from blocks.shell import Shell
 from tasks import (
     bare,
     events,
+    exposure,
     files,
-    guard,
     journal,
     lock,
     plan,
@@ -99,7 +99,7 @@ def _measure(instance: OdooInstance) -> Measured:
     origin, recovery = try_look(instance.origin), look(instance.recovery)
     leads = bool(origin and origin.is_primary)
     if leads:
-        guard.sample_link(instance)
+        exposure.sample_link(instance)
     status, kept_bytes, position = _slot(instance) if leads else ("", None, None)
     behind, seconds = _lag(instance, position) if recovery.is_standby else (None, None)
     found, proof = _probe(instance, recovery), record.proof(instance)

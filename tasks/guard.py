@@ -1,216 +1,199 @@
-"""What must hold before anything is touched. A guard that cannot tell refuses."""
+"""The guard at the origin: it comes back from the dead, and asks before it serves."""
 
-from datetime import UTC, datetime
-from typing import Literal
+import json
+from pathlib import Path, PurePosixPath
 
-from blocks.errors import CommandFailed, Refused, Unreachable
-from blocks.instance import OdooInstance, Place
-from tasks import files, receipts, record, service, synchronous
-from tasks.look import RECEIVED, Seen, look, try_look
+from blocks import signing
+from blocks.errors import CommandFailed, Refused
+from blocks.instance import OdooInstance
+from blocks.shell import Shell
+from tasks import files, receipts
+from tasks.files import STATE
+from tasks.look import look
 from tasks.policy import log, step
-from tasks.read.exposure import Exposure, Sample, kept
-from tasks.read.lsn import Lsn
+from tasks.read.receipt import NAMESPACE
+from tasks.telling import tell
+from tasks.text import block
+from tasks.text import guard as text
 
-Stage = Literal["away", "handing over", "home"]
-
-
-@step("require that {instance.recovery} can take over")
-def require_ready_to_serve(instance: OdooInstance) -> None:
-    """Refuse a failover that could not end with customers at work. Changes nothing."""
-    require_ready(instance)
-
-
-def require_ready(instance: OdooInstance) -> None:
-    recovery = instance.recovery
-    shell, seen = recovery.host.shell(), look(recovery)
-    if seen.is_primary and record.read(recovery, instance, "failover") is None:
-        raise Refused(
-            f"the cluster of {instance.name} on {recovery} already accepts writes, and no "
-            "failover of Relevo made it so",
-            hint="find out who promoted it; if customers are served from there, failback is next",
-        )
-    if not seen.answers:
-        raise Refused(
-            f"the standby of {instance.name} on {recovery} is {seen}",
-            hint=f"systemctl start {recovery.cluster.unit} there, and read its log",
-        )
-    if seen.is_standby:
-        require_replay(recovery)
-    _require_same_system(instance, seen)
-    _require_built(instance)
-    service.require_free_port(shell, instance)
+PROGRAMS = Path(__file__).parent / "programs"
+LIBRARY = PurePosixPath("/usr/local/lib/relevo")
+UNITS = PurePosixPath("/etc/systemd/system")
+PROVE_SECONDS = 30
 
 
-def require_replay(standby: Place) -> None:
-    """Refuse a standby whose replay is paused: it would not be promoted, or not with all it has."""
-    shell = standby.host.shell()
-    if standby.cluster.value(shell, "SELECT pg_is_wal_replay_paused()") == "t":
-        raise Refused(
-            f"replay is paused on {standby}",
-            hint="SELECT pg_wal_replay_resume() there, if whoever paused it agrees",
-        )
+def folder(instance: OdooInstance) -> PurePosixPath:
+    return PurePosixPath("/etc/relevo/guard") / instance.name
 
 
-def _require_same_system(instance: OdooInstance, seen: Seen) -> None:
-    """Refuse a cluster that is not the copy of the origin's that basebackup made."""
-    known = record.read(instance.recovery, instance, "identity")
-    control = seen.control
-    if known is None or control is None:
-        raise Refused(
-            f"{instance.name} has not been replicated by Relevo on {instance.recovery}",
-            hint="run replicate for this instance",
-        )
-    if known["system_identifier"] != control.system_identifier:
-        raise Refused(
-            f"the cluster on {instance.recovery} is {control.system_identifier}, not the copy "
-            f"{known['system_identifier']} of the origin",
-            hint="find out what was put there; replicate makes a new copy beside it",
-        )
+def config_path(instance: OdooInstance) -> PurePosixPath:
+    return folder(instance) / "config.json"
 
 
-def _require_built(instance: OdooInstance) -> None:
-    shell, recovery = instance.recovery.host.shell(), instance.recovery
-    needed = (recovery.odoo.config, service.UNITS / recovery.odoo.unit, recovery.odoo.data_dir)
-    if missing := files.missing(shell, *needed):
-        raise Refused(
-            f"{missing[0]} is missing on {recovery}: Odoo of {instance.name} was never built there",
-            hint="run build-service for this instance (and rsync-filestore for its files)",
-        )
+def held_path(instance: OdooInstance) -> PurePosixPath:
+    return STATE / instance.name / "held.json"
 
 
-@step("measure what {instance.name} would lose")
-def measure_exposure(instance: OdooInstance, *, lossless: bool) -> Exposure:
-    """Say, before the promotion, what had not been streamed when the origin was last heard of."""
-    kept = record.read(instance.recovery, instance, "failover")
-    if kept is not None and look(instance.recovery).is_primary:
-        return Exposure.from_facts(kept["exposure"])
-    if lossless:
-        return Exposure.none()
-    shell, cluster = instance.recovery.host.shell(), instance.recovery.cluster
-    rows = cluster.query(
-        shell,
-        "SELECT extract(epoch FROM pg_last_xact_replay_timestamp()) AS commit, "
-        "extract(epoch FROM now()) AS now, "
-        "(SELECT latest_end_lsn FROM pg_stat_wal_receiver) AS sent, "
-        f"{RECEIVED} AS received",
-    )
-    row = rows[0]
-    has = Lsn.parse(str(row["received"] or "0/0"))
-    told = Lsn.parse(str(row["sent"])) if row["sent"] else has
-    asked = instance.replication.synchronous != "off"
-    return Exposure.estimate(
-        now=float(row["now"] or 0),
-        last_commit=float(row["commit"]) if row["commit"] else None,
-        received=has,
-        known_lag=max(0, told - has),
-        samples=_samples(instance),
-        word=synchronous.holding(instance) if asked else None,
+def watcher_unit(instance: OdooInstance) -> str:
+    return f"relevo-guard-{instance.name}.service"
+
+
+@step("let {instance.origin} ask {instance.recovery} who may write")
+def admit(instance: OdooInstance) -> None:
+    """Make a key at the origin, and admit it on the recovery host for one question."""
+    origin, recovery = instance.origin, instance.recovery
+    here, there = origin.host.shell(), recovery.host.shell()
+    key = folder(instance) / "key"
+    files.make_directory(here, folder(instance), owner="root:root", mode="700")
+    if not files.exists(here, key):
+        comment = f"relevo guard of {instance.name}"
+        here.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(key)))
+    public = files.read(here, key.with_name("key.pub")).strip()
+    said = there.run(("sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub")).stdout
+    keys = [line.split()[:2] for line in said.splitlines()]
+    known = "".join(f"{instance.name} {kind} {blob}\n" for kind, blob in keys)
+    files.install(here, folder(instance) / "known_hosts", known, mode="600")
+    right = LIBRARY / "right"
+    files.install(there, right, (PROGRAMS / "right.sh").read_text(), mode="755")
+    command = f"{right} {receipts.right_path(instance)}"
+    line = f'restrict,from="{origin.host.peer_address}",command="{command}" {public}\n'
+    user = recovery.host.user
+    home, owner = files.home(there, user), files.owner(there, user)
+    files.install(there, receipts.asked_path(instance), "", owner=owner)
+    files.make_directory(there, home / ".ssh", owner=owner, mode="700")
+    files.edit(
+        there,
+        home / ".ssh" / "authorized_keys",
+        lambda old: block.put(old, name=f"guard {instance.name}", lines=line),
+        owner=owner,
+        mode="600",
     )
 
 
-def _samples(instance: OdooInstance) -> list[Sample]:
-    kept = record.read(instance.recovery, instance, "link") or {"samples": []}
-    return [Sample(at=float(at), written=Lsn.parse(lsn)) for at, lsn in kept["samples"]]
-
-
-@step("measure the link of {instance.name}")
-def sample_link(instance: OdooInstance) -> None:
-    """Note how far the origin has written, so that a later failover can state its exposure."""
-    origin = instance.origin
-    try:
-        sql = "SELECT extract(epoch FROM now()) AS at, pg_current_wal_lsn() AS lsn"
-        row = origin.cluster.query(origin.host.shell(), sql)[0]
-    except (Unreachable, CommandFailed) as error:
-        log().warning("the link was not measured: %s", error.message)
-        return
-    new = Sample(at=float(row["at"] or 0), written=Lsn.parse(str(row["lsn"])))
-    facts = [[each.at, str(each.written)] for each in kept(_samples(instance), new)]
-    record.write(instance.recovery, instance, "link", {"samples": facts})
-
-
-@step("require a yes to the exposure of {instance.name}")
-def require_accepted(instance: OdooInstance, exposure: Exposure, *, loss_accepted: bool) -> None:
-    """Refuse to lose anything that nobody has agreed to lose."""
-    log().info("exposure of %s: %s", instance.name, exposure)
-    if exposure.lossless or loss_accepted:
-        return
-    raise Refused(
-        f"{instance.origin} does not answer (or stopped uncleanly); failing over now may lose: "
-        f"{exposure}",
-        hint="see by other means that it is down and stays down (power it off at the hoster), then "
-        "run failover with origin_is_down and a reason",
+@step("install the guard of {instance.name} on {instance.origin}")
+def install(instance: OdooInstance) -> None:
+    """Put a question before every start of PostgreSQL and Odoo, and a watcher beside them."""
+    shell, origin = instance.origin.host.shell(), instance.origin
+    program, config = LIBRARY / "guard", config_path(instance)
+    signer = text.allowed_signer(
+        public_key=signing.public_key(instance.signing_key), namespace=NAMESPACE
     )
-
-
-@step("note the failover of {instance.name}")
-def note_failover(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
-    """Write down, before the promotion, what was known and why it is done."""
-    begun = record.read(instance.recovery, instance, "failover") is not None
-    if begun and look(instance.recovery).is_primary:
-        return  # a run that never came to the promotion has left it: this one knows better
-    _note(instance, exposure, reason)
-
-
-def _note(instance: OdooInstance, exposure: Exposure, reason: str) -> None:
-    facts = {
-        "exposure": exposure.facts(),
-        "reason": reason,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    changed = [
+        files.install(shell, program, (PROGRAMS / "guard.py").read_text(), mode="755"),
+        files.install(shell, folder(instance) / "signer", signer),
+        files.install(shell, config, text.config(_facts(instance)), mode="600"),
+    ]
+    units = {
+        f"{origin.cluster.unit}.d/relevo.conf": "cluster",
+        f"{origin.odoo.unit}.d/relevo.conf": "odoo",
     }
-    record.write(instance.recovery, instance, "failover", facts)
+    for path, what in units.items():
+        drop_in = text.drop_in(instance=instance.name, guard=program, config=config, what=what)
+        changed.append(files.install(shell, UNITS / path, drop_in))
+    watcher = text.watcher(instance=instance.name, guard=program, config=config)
+    changed.append(files.install(shell, UNITS / watcher_unit(instance), watcher))
+    if any(changed):
+        shell.run(("systemctl", "daemon-reload"))
+        shell.run(("systemctl", "enable", watcher_unit(instance)))
+        shell.run(("systemctl", "restart", watcher_unit(instance)))
 
 
-@step("note that {instance.name} was moved by hand, if it was")
-def note_move(instance: OdooInstance) -> None:
-    """Write down a move that nobody has written down, so that a failback that dies can go on."""
-    if record.read(instance.recovery, instance, "failover") is None:
-        unknown = Exposure(lossless=False, seconds=None, about_bytes=None, last_commit="")
-        _note(instance, unknown, "moved by hand")
+def _facts(instance: OdooInstance) -> dict[str, object]:
+    """What the guard must know; no secret is among it."""
+    origin, recovery = instance.origin, instance.recovery
+    seen = look(origin)
+    control = look(recovery).control
+    assert control is not None, "it streams, so it has a control file"
+    question = text.question(
+        address=recovery.host.peer_address, port=recovery.host.port, user=recovery.host.user,
+        key=folder(instance) / "key", known=folder(instance) / "known_hosts", alias=instance.name,
+    )  # fmt: skip
+    psql = (
+        "runuser", "-u", "postgres", "--", "env", "PGCONNECT_TIMEOUT=3", "psql", "--cluster",
+        str(origin.cluster), "-XAtq", "-d", "postgres",
+    )  # fmt: skip
+    return {
+        "instance": instance.name,
+        "system_identifier": control.system_identifier,
+        "place": origin.kind,
+        "namespace": NAMESPACE,
+        "unanswered": instance.guard.unanswered,
+        "wait_seconds": instance.guard.wait_seconds,
+        "ssh": question,
+        "psql": psql,
+        "signer": str(folder(instance) / "signer"),
+        "right": str(receipts.right_path(instance)),
+        "held": str(held_path(instance)),
+        "waiting": f"/run/relevo/{instance.name}.waiting",
+        "cluster": (str(origin.cluster.version), origin.cluster.name),
+        "cluster_unit": origin.cluster.unit,
+        "odoo_unit": origin.odoo.unit,
+        "data_directory": str(seen.directory),
+        "start_conf": str(origin.cluster.config_dir / "start.conf"),
+    }
 
 
-@step("require that no move of {instance.name} is half done")
-def require_ended(instance: OdooInstance) -> None:
-    """Refuse to go on beside a move that died on its last steps: failback takes those."""
-    if said := half_done(instance):
-        raise Refused(said, hint="run failback, which goes on from there")
-
-
-def half_done(instance: OdooInstance) -> str:
-    """Say when the origin serves again, and what the move left open was never closed."""
-    begun = record.read(instance.recovery, instance, "failover")
-    if begun is None or look(instance.recovery).is_primary:
-        return ""
-    origin, known = try_look(instance.origin), receipts.newest(instance)
-    if origin is None or not origin.is_primary or known is None or known.taker != "origin":
-        return ""
-    return f"the move of {instance.name} that was begun at {begun['time']} has never been ended"
-
-
-@step("find out who serves {instance.name}")
-def stage(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
-    """How far a failback has come, asked of both clusters; refuse when they make no sense."""
-    return how_far(instance, at_a_loss=at_a_loss)
-
-
-def how_far(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
-    """The same for a plan, where an answer that makes no sense is one more answer."""
-    origin, recovery = try_look(instance.origin), look(instance.recovery)
-    if origin is None:
-        raise Unreachable(
-            f"{instance.origin} does not answer: there is nowhere to fail back to",
-            hint="run failback again when the server is up and reachable by ssh",
+@step("try the guard of {instance.name} on {instance.origin}")
+def prove(instance: OdooInstance) -> None:
+    """See that the origin asks, is answered, believes the answer, and cannot be started past it."""
+    known = require_answered(instance)
+    if known["taker"] != instance.origin.kind:
+        raise Refused(
+            f"the newest receipt of {instance.name} gives the write right to {known['taker']}",
+            hint="run failback to bring the customers home",
         )
-    if recovery.is_primary:
-        return "away"
-    begun = record.read(instance.recovery, instance, "failover") is not None
-    known = receipts.newest(instance)
-    if origin.is_primary and begun and known and known.taker == "origin":
-        return "home"
-    stopped = at_a_loss or (recovery.control is not None and recovery.control.shut_down)
-    if origin.is_standby and stopped and not recovery.online:
-        return "handing over"
-    raise Refused(
-        f"{instance.name} is not served from the recovery host: {instance.origin} is {origin}, "
-        f"{instance.recovery} is {recovery}",
-        hint="failback is for an instance that was failed over; run check to see what is wrong",
-    )
+
+
+def require_answered(instance: OdooInstance) -> dict[str, object]:
+    shell, origin = instance.origin.host.shell(), instance.origin
+    argv = (str(LIBRARY / "guard"), str(config_path(instance)), "ask")
+    done = shell.run(argv, check=False, timeout_seconds=PROVE_SECONDS)
+    if done.status != 0:
+        raise Refused(
+            f"there is no working guard of {instance.name} on {origin}: {done.tail}",
+            hint="run replicate, which installs it",
+        )
+    said = json.loads(done.stdout)
+    if not said["answered"] or said["known"] is None:
+        raise Refused(
+            f"{origin} asks {instance.recovery} who may write {instance.name}, and gets no "
+            f"{'answer' if not said['answered'] else 'receipt that it can believe'}",
+            hint=f"let {origin.host.peer_address} reach sshd of {instance.recovery} at "
+            f"{instance.recovery.host.peer_address} port {instance.recovery.host.port}, and run "
+            "replicate again",
+        )
+    _require_in_force(shell, instance)
+    known: dict[str, object] = said["known"]
+    return known
+
+
+def _require_in_force(shell: Shell, instance: OdooInstance) -> None:
+    origin = instance.origin
+    for unit in (origin.cluster.unit, origin.odoo.unit):
+        argv = ("systemctl", "show", unit, "--property=ExecCondition")
+        if str(LIBRARY / "guard") not in shell.run(argv).stdout:
+            raise Refused(
+                f"{unit} on {origin} starts without asking the guard",
+                hint="see systemctl cat of it there; systemd must be 243 or newer",
+            )
+    watcher = watcher_unit(instance)
+    if shell.run(("systemctl", "is-active", watcher), check=False).stdout.strip() != "active":
+        raise CommandFailed(f"{watcher} does not run on {origin}", hint="systemctl status there")
+
+
+@step("see whether {instance.origin} is held")
+def tell_held(instance: OdooInstance) -> str:
+    """Say that the guard holds the origin, and since when; raise the event that tells people."""
+    return held(instance)
+
+
+def held(instance: OdooInstance) -> str:
+    origin = instance.origin
+    said = files.read(origin.host.shell(), held_path(instance))
+    if not said:
+        return ""
+    facts = json.loads(said)
+    sentence = f"{origin} has been held since {facts['time']}: {facts['why']}"
+    log().warning("%s", sentence)
+    tell(instance.name, "origin.held", sentence)
+    return sentence

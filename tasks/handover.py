@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance, Place
-from tasks import files, guard, receipts, record, replication, resurrection
+from tasks import files, guard, receipts, record, replication, standby
 from tasks.look import look, odoo_databases
 from tasks.policy import log, step
 from tasks.read.plan import Procedure
@@ -79,14 +79,14 @@ def _stream(instance: OdooInstance, giver: Place, taker: Place) -> str:
         raise Refused(
             f"{taker} does not stream from {giver}", hint=f"read PostgreSQL's log on {taker}"
         )
-    guard.require_replay(taker)
+    standby.require_replay(taker)
     return f"{replication.require_quick(instance, giver, taker)} bytes behind"
 
 
 def _service(instance: OdooInstance, giver: Place, taker: Place) -> str:
     del giver
     if taker.kind == "recovery":
-        guard.require_ready(instance)
+        standby.require_ready(instance)
     elif not files.exists(taker.host.shell(), taker.odoo.config):
         raise Refused(f"there is no {taker.odoo.config} on {taker}: no Odoo could serve there")
     return f"Odoo stands ready on {taker}"
@@ -104,7 +104,7 @@ def _receipts(instance: OdooInstance, giver: Place, taker: Place) -> str:
 
 def _guarded(instance: OdooInstance, giver: Place, taker: Place) -> str:
     del giver, taker
-    resurrection.require_answered(instance)
+    guard.require_answered(instance)
     return f"{instance.origin} asks before it serves"
 
 

@@ -10,13 +10,15 @@ from blocks.instance import OdooInstance, Place
 from tasks import (
     clone,
     documents,
+    exposure,
     fence,
     files,
-    guard,
     handover,
+    move,
     record,
     rejoin,
     replication,
+    standby,
     synchronous,
     trust,
 )
@@ -41,7 +43,7 @@ def _failover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Si
     refusals: list[str] = []
     streaming = bool(origin and origin.is_primary and _streams(instance))
     try:
-        guard.require_ready(instance)
+        standby.require_ready(instance)
     except RelevoError as error:
         refusals.append(error.message)
     if origin is not None and origin.is_primary and not streaming:
@@ -49,14 +51,13 @@ def _failover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Si
             f"{instance.origin} accepts writes and {instance.recovery} does not follow it"
         )
     lossless = streaming or _handed_over(instance, origin, recovery)
-    exposure = Exposure.none() if lossless else _exposure(instance, recovery)
     lag_bytes, lag_seconds = _lag(instance, recovery, leads=streaming)
     return Situation(
         at=record.now(instance.recovery.host.shell()),
         origin=str(origin or SILENT),
         recovery=str(recovery),
         streaming=streaming,
-        exposure=exposure,
+        exposure=Exposure.none() if lossless else _exposure(instance, recovery),
         lag_bytes=lag_bytes,
         lag_seconds=lag_seconds,
         documents=_documents(instance, recovery),
@@ -71,7 +72,7 @@ def _failback(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Si
     refusals: list[str] = []
     way, why = "", ""
     try:
-        stage = guard.how_far(instance)
+        stage = move.how_far(instance)
         if stage == "away" and origin is not None and recovery.is_primary:
             way, why = _way(instance, origin)
     except RelevoError as error:
@@ -173,7 +174,7 @@ def _word(instance: OdooInstance, recovery: Seen) -> Word | None:
 def _exposure(instance: OdooInstance, recovery: Seen) -> Exposure:
     if not recovery.answers:
         return Exposure(lossless=False, seconds=None, about_bytes=None, last_commit="")
-    return guard.measure_exposure(instance, lossless=False)
+    return exposure.measure(instance, lossless=False)
 
 
 def _lag(instance: OdooInstance, recovery: Seen, *, leads: bool) -> tuple[int | None, float | None]:

@@ -9,11 +9,12 @@ from blocks.instance import OdooInstance, Place
 from tasks import (
     filestore,
     guard,
+    move,
     parity,
     receipts,
     replication,
-    resurrection,
     service,
+    standby,
     synchronous,
 )
 from tasks.look import look, try_look
@@ -74,7 +75,7 @@ def _roles(instance: OdooInstance) -> str:
 
 
 def _moves(instance: OdooInstance) -> str:
-    if said := guard.half_done(instance):
+    if said := move.half_done(instance):
         raise RelevoError(f"{said}: run failback, which goes on from there")
     return "none under way"
 
@@ -85,7 +86,7 @@ def _stream(instance: OdooInstance) -> str:
         replication.require_no_fork(recovery, origin)
     if not replication.is_streaming(instance, recovery, origin):
         raise RelevoError(f"{recovery} does not stream from {origin}")
-    guard.require_replay(recovery)
+    standby.require_replay(recovery)
     sql = "SELECT pg_last_wal_replay_lsn()"
     replayed = Lsn.parse(recovery.cluster.value(recovery.host.shell(), sql))
     now = Lsn.parse(origin.cluster.value(origin.host.shell(), "SELECT pg_current_wal_lsn()"))
@@ -110,9 +111,9 @@ def _slot(instance: OdooInstance) -> str:
 
 
 def _guard(instance: OdooInstance) -> str:
-    if sentence := resurrection.held(instance):
+    if sentence := guard.held(instance):
         raise RelevoError(sentence)
-    known = resurrection.require_answered(instance)
+    known = guard.require_answered(instance)
     return f"{instance.origin} asks {instance.recovery}: epoch {known['epoch']}, {known['taker']}"
 
 
@@ -144,7 +145,7 @@ def _serving(instance: OdooInstance) -> str:
 
 
 def _built(instance: OdooInstance) -> str:
-    guard.require_ready(instance)
+    standby.require_ready(instance)
     return "odoo.conf, unit and files are there"
 
 

@@ -10,7 +10,7 @@ from blocks.cluster import Cluster
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
-from tasks import files, guard, progress, service
+from tasks import files, progress, service, standby
 from tasks.argv import rehearsal as lines
 from tasks.clone import CLONE_SECONDS, require_no_tablespaces
 from tasks.job import run_job, show, stop_job
@@ -60,7 +60,7 @@ def require_standby(instance: OdooInstance) -> None:
             f"{instance.name} on {instance.recovery} is {seen}, and a rehearsal needs a standby",
             hint="a drill is for quiet days; check says how the instance stands",
         )
-    guard.require_ready(instance)
+    standby.require_ready(instance)
 
 
 @contextmanager

@@ -1,0 +1,73 @@
+"""What a failover would lose: measured and agreed to before the promotion, never after."""
+
+from blocks.errors import CommandFailed, Refused, Unreachable
+from blocks.instance import OdooInstance
+from tasks import record, synchronous
+from tasks.look import RECEIVED, look
+from tasks.policy import log, step
+from tasks.read.exposure import Exposure, Sample, kept
+from tasks.read.lsn import Lsn
+
+
+@step("measure what {instance.name} would lose")
+def measure(instance: OdooInstance, *, lossless: bool) -> Exposure:
+    """Say, before the promotion, what had not been streamed when the origin was last heard of."""
+    kept = record.read(instance.recovery, instance, "failover")
+    if kept is not None and look(instance.recovery).is_primary:
+        return Exposure.from_facts(kept["exposure"])
+    if lossless:
+        return Exposure.none()
+    shell, cluster = instance.recovery.host.shell(), instance.recovery.cluster
+    rows = cluster.query(
+        shell,
+        "SELECT extract(epoch FROM pg_last_xact_replay_timestamp()) AS commit, "
+        "extract(epoch FROM now()) AS now, "
+        "(SELECT latest_end_lsn FROM pg_stat_wal_receiver) AS sent, "
+        f"{RECEIVED} AS received",
+    )
+    row = rows[0]
+    has = Lsn.parse(str(row["received"] or "0/0"))
+    told = Lsn.parse(str(row["sent"])) if row["sent"] else has
+    asked = instance.replication.synchronous != "off"
+    return Exposure.estimate(
+        now=float(row["now"] or 0),
+        last_commit=float(row["commit"]) if row["commit"] else None,
+        received=has,
+        known_lag=max(0, told - has),
+        samples=_samples(instance),
+        word=synchronous.holding(instance) if asked else None,
+    )
+
+
+def _samples(instance: OdooInstance) -> list[Sample]:
+    kept = record.read(instance.recovery, instance, "link") or {"samples": []}
+    return [Sample(at=float(at), written=Lsn.parse(lsn)) for at, lsn in kept["samples"]]
+
+
+@step("measure the link of {instance.name}")
+def sample_link(instance: OdooInstance) -> None:
+    """Note how far the origin has written, so that a later failover can state its exposure."""
+    origin = instance.origin
+    try:
+        sql = "SELECT extract(epoch FROM now()) AS at, pg_current_wal_lsn() AS lsn"
+        row = origin.cluster.query(origin.host.shell(), sql)[0]
+    except (Unreachable, CommandFailed) as error:
+        log().warning("the link was not measured: %s", error.message)
+        return
+    new = Sample(at=float(row["at"] or 0), written=Lsn.parse(str(row["lsn"])))
+    facts = [[each.at, str(each.written)] for each in kept(_samples(instance), new)]
+    record.write(instance.recovery, instance, "link", {"samples": facts})
+
+
+@step("require a yes to the exposure of {instance.name}")
+def require_accepted(instance: OdooInstance, exposure: Exposure, *, loss_accepted: bool) -> None:
+    """Refuse to lose anything that nobody has agreed to lose."""
+    log().info("exposure of %s: %s", instance.name, exposure)
+    if exposure.lossless or loss_accepted:
+        return
+    raise Refused(
+        f"{instance.origin} does not answer (or stopped uncleanly); failing over now may lose: "
+        f"{exposure}",
+        hint="see by other means that it is down and stays down (power it off at the hoster), then "
+        "run failover with origin_is_down and a reason",
+    )

@@ -1,0 +1,87 @@
+"""How far a move of an instance has come, and what is written down of it before it goes on."""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from blocks.errors import Refused, Unreachable
+from blocks.instance import OdooInstance
+from tasks import receipts, record
+from tasks.look import look, try_look
+from tasks.policy import step
+from tasks.read.exposure import Exposure
+
+Stage = Literal["away", "handing over", "home"]
+
+
+@step("note the failover of {instance.name}")
+def note(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
+    """Write down, before the promotion, what was known and why it is done."""
+    begun = record.read(instance.recovery, instance, "failover") is not None
+    if begun and look(instance.recovery).is_primary:
+        return  # a run that never came to the promotion has left it: this one knows better
+    _write_down(instance, exposure, reason)
+
+
+def _write_down(instance: OdooInstance, exposure: Exposure, reason: str) -> None:
+    facts = {
+        "exposure": exposure.facts(),
+        "reason": reason,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    record.write(instance.recovery, instance, "failover", facts)
+
+
+@step("note that {instance.name} was moved by hand, if it was")
+def note_by_hand(instance: OdooInstance) -> None:
+    """Write down a move that nobody has written down, so that a failback that dies can go on."""
+    if record.read(instance.recovery, instance, "failover") is None:
+        unknown = Exposure(lossless=False, seconds=None, about_bytes=None, last_commit="")
+        _write_down(instance, unknown, "moved by hand")
+
+
+@step("require that no move of {instance.name} is half done")
+def require_ended(instance: OdooInstance) -> None:
+    """Refuse to go on beside a move that died on its last steps: failback takes those."""
+    if said := half_done(instance):
+        raise Refused(said, hint="run failback, which goes on from there")
+
+
+def half_done(instance: OdooInstance) -> str:
+    """Say when the origin serves again, and what the move left open was never closed."""
+    begun = record.read(instance.recovery, instance, "failover")
+    if begun is None or look(instance.recovery).is_primary:
+        return ""
+    origin, known = try_look(instance.origin), receipts.newest(instance)
+    if origin is None or not origin.is_primary or known is None or known.taker != "origin":
+        return ""
+    return f"the move of {instance.name} that was begun at {begun['time']} has never been ended"
+
+
+@step("find out who serves {instance.name}")
+def stage(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
+    """How far a failback has come, asked of both clusters; refuse when they make no sense."""
+    return how_far(instance, at_a_loss=at_a_loss)
+
+
+def how_far(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
+    """The same for a plan, where an answer that makes no sense is one more answer."""
+    origin, recovery = try_look(instance.origin), look(instance.recovery)
+    if origin is None:
+        raise Unreachable(
+            f"{instance.origin} does not answer: there is nowhere to fail back to",
+            hint="run failback again when the server is up and reachable by ssh",
+        )
+    if recovery.is_primary:
+        return "away"
+    begun = record.read(instance.recovery, instance, "failover") is not None
+    known = receipts.newest(instance)
+    if origin.is_primary and begun and known and known.taker == "origin":
+        return "home"
+    stopped = at_a_loss or (recovery.control is not None and recovery.control.shut_down)
+    if origin.is_standby and stopped and not recovery.online:
+        return "handing over"
+    raise Refused(
+        f"{instance.name} is not served from the recovery host: {instance.origin} is {origin}, "
+        f"{instance.recovery} is {recovery}",
+        hint="failback is for an instance that was failed over; run check to see what is wrong",
+    )

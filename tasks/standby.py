@@ -1,0 +1,71 @@
+"""Whether the standby on the recovery host could serve: one that cannot tell is refused."""
+
+from blocks.errors import Refused
+from blocks.instance import OdooInstance, Place
+from tasks import files, record, service
+from tasks.look import Seen, look
+from tasks.policy import step
+
+
+@step("require that {instance.recovery} can take over")
+def require_ready_to_serve(instance: OdooInstance) -> None:
+    """Refuse a failover that could not end with customers at work. Changes nothing."""
+    require_ready(instance)
+
+
+def require_ready(instance: OdooInstance) -> None:
+    recovery = instance.recovery
+    shell, seen = recovery.host.shell(), look(recovery)
+    if seen.is_primary and record.read(recovery, instance, "failover") is None:
+        raise Refused(
+            f"the cluster of {instance.name} on {recovery} already accepts writes, and no "
+            "failover of Relevo made it so",
+            hint="find out who promoted it; if customers are served from there, failback is next",
+        )
+    if not seen.answers:
+        raise Refused(
+            f"the standby of {instance.name} on {recovery} is {seen}",
+            hint=f"systemctl start {recovery.cluster.unit} there, and read its log",
+        )
+    if seen.is_standby:
+        require_replay(recovery)
+    _require_same_system(instance, seen)
+    _require_built(instance)
+    service.require_free_port(shell, instance)
+
+
+def require_replay(standby: Place) -> None:
+    """Refuse a standby whose replay is paused: it would not be promoted, or not with all it has."""
+    shell = standby.host.shell()
+    if standby.cluster.value(shell, "SELECT pg_is_wal_replay_paused()") == "t":
+        raise Refused(
+            f"replay is paused on {standby}",
+            hint="SELECT pg_wal_replay_resume() there, if whoever paused it agrees",
+        )
+
+
+def _require_same_system(instance: OdooInstance, seen: Seen) -> None:
+    """Refuse a cluster that is not the copy of the origin's that basebackup made."""
+    known = record.read(instance.recovery, instance, "identity")
+    control = seen.control
+    if known is None or control is None:
+        raise Refused(
+            f"{instance.name} has not been replicated by Relevo on {instance.recovery}",
+            hint="run replicate for this instance",
+        )
+    if known["system_identifier"] != control.system_identifier:
+        raise Refused(
+            f"the cluster on {instance.recovery} is {control.system_identifier}, not the copy "
+            f"{known['system_identifier']} of the origin",
+            hint="find out what was put there; replicate makes a new copy beside it",
+        )
+
+
+def _require_built(instance: OdooInstance) -> None:
+    shell, recovery = instance.recovery.host.shell(), instance.recovery
+    needed = (recovery.odoo.config, service.UNITS / recovery.odoo.unit, recovery.odoo.data_dir)
+    if missing := files.missing(shell, *needed):
+        raise Refused(
+            f"{missing[0]} is missing on {recovery}: Odoo of {instance.name} was never built there",
+            hint="run build-service for this instance (and rsync-filestore for its files)",
+        )
