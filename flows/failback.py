@@ -78,6 +78,8 @@ def failback(
 
     with lock.held(instance, "failback", preempt=True):
         schedules.pause(instance)
+        if not accept_loss:
+            move.wake(instance)
         if move.stage(instance, at_a_loss=accept_loss) == "away":
             move.note_by_hand(instance)
             bring_back(instance, reclone=reclone)
@@ -93,10 +95,10 @@ def failback(
 
         names = dns.point(instance, origin)
         shown = site.disable(instance)
+        aside = forensics.kept(instance, origin)
         settle(instance)
         missing = documents.find_missing(instance, origin)
         events.tell_served(instance, origin)
-        aside = forensics.kept(instance, origin)
 
     report = publish(
         Report(
@@ -110,7 +112,7 @@ def failback(
                 "seconds in all": decided.watch.read(),
                 "domains": names,
                 **decided.facts,
-                "kept aside": aside or f"nothing: {origin} had no rows of its own",
+                "kept aside": aside or f"nothing: {origin} followed with its own data directory",
             },
             documents=missing,
         ),

@@ -78,7 +78,7 @@ def failover(
         names = dns.point(instance, recovery)
         agreed = filestore.judge(instance)
         missing = documents.find_missing(instance, recovery)
-        record.note_served(instance, seconds=served_after)
+        record.note_served(instance, seconds=served_after, watch=decided.watch)
         events.tell_served(instance, recovery)
 
     report = publish(

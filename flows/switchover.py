@@ -72,7 +72,7 @@ def switchover(
         served = service.wait_until_serving(taker)
         downtime = down.read()
         if taker.kind == "recovery":
-            record.note_served(instance, seconds=downtime)
+            record.note_served(instance, seconds=downtime, watch=down)
 
         names, shown = show(instance, taker)
         follow(instance, taker)

@@ -105,7 +105,7 @@ def reach(
     if decide == "unattended" or (decide == "ask" and not _has_a_page()):
         return given
     if (kept := said_before(instance, procedure)) is not None:
-        return replace(given, **kept)
+        return replace(given, **{**kept, "watch": Stopwatch(begun=kept.get("watch", ""))})
     drawn = plan.draw(instance, procedure)
     refused = "; ".join(drawn.situation.refusals)
     report = Report(
@@ -132,8 +132,9 @@ def reach(
         "reason": yes.reason,
         "approved_by": yes.approved_by,
     }
-    note(instance, procedure, said)
-    return replace(given, **said, watch=Stopwatch(from_now=True), report=report)
+    watch = Stopwatch(from_now=True)
+    note(instance, procedure, {**said, "watch": watch.begun.isoformat()})
+    return replace(given, **said, watch=watch, report=report)
 
 
 @step("note the yes to the {procedure} of {instance.name}")

@@ -5,7 +5,8 @@ from pathlib import Path, PurePosixPath
 
 from blocks.errors import CommandFailed
 from blocks.instance import OdooInstance, Place
-from tasks import files
+from blocks.shell import Shell
+from tasks import files, record
 from tasks.files import STATE
 from tasks.job import run_job
 from tasks.look import leader as look_leader
@@ -73,14 +74,22 @@ def examine(
 
 @step("look for what was kept aside on {place}")
 def kept(instance: OdooInstance, place: Place) -> str:
-    """Say where the newest export of diverged rows lies, and how many they are."""
-    del instance
+    """Name every data directory that this move has put aside, and how many rows only it has."""
     shell, directory = place.host.shell(), look(place).directory
-    pattern = f"{directory.name}.quarantine-*.only-here"
-    argv = ("find", str(directory.parent), "-maxdepth", "1", "-name", pattern, "-mmin", "-1440")
-    found = sorted(shell.run(argv).stdout.splitlines())
-    texts = {path: files.read(shell, PurePosixPath(path) / "summary.json") for path in found}
-    return "; ".join(f"{parse(text)} ({path})" for path, text in texts.items() if text)
+    begun = record.read(instance.recovery, instance, "failover")
+    since = begun["time"] if begun else "yesterday"
+    argv = (
+        "find", str(directory.parent), "-maxdepth", "1", "-name", f"{directory.name}.quarantine-*",
+        "-newerct", str(since),
+    )  # fmt: skip
+    found = sorted(map(PurePosixPath, shell.run(argv).stdout.splitlines()))
+    whole = [path for path in found if path.suffix not in {".only-here", ".partial"}]
+    return "; ".join(f"{_only_there(shell, path)} ({path})" for path in whole)
+
+
+def _only_there(shell: Shell, aside: PurePosixPath) -> str:
+    text = files.read(shell, output(aside) / "summary.json")
+    return str(parse(text)) if text else "a data directory whose own rows were not written down"
 
 
 @step("delete what was kept aside on {place} longer than its retention")

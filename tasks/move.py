@@ -5,9 +5,9 @@ from typing import Literal
 
 from blocks.errors import Refused, Unreachable
 from blocks.instance import OdooInstance
-from tasks import receipts, record
+from tasks import cluster, receipts, record
 from tasks.look import look, try_look
-from tasks.policy import step
+from tasks.policy import log, step
 from tasks.read.exposure import Exposure
 
 Stage = Literal["away", "handing over", "home"]
@@ -51,10 +51,31 @@ def half_done(instance: OdooInstance) -> str:
     begun = record.read(instance.recovery, instance, "failover")
     if begun is None or look(instance.recovery).is_primary:
         return ""
-    origin, known = try_look(instance.origin), receipts.newest(instance)
-    if origin is None or not origin.is_primary or known is None or known.taker != "origin":
+    origin = try_look(instance.origin)
+    if origin is None or not origin.is_primary or _taker(instance) != "origin":
         return ""
     return f"the move of {instance.name} that was begun at {begun['time']} has never been ended"
+
+
+@step("start PostgreSQL on {instance.recovery}, if it leads and is down")
+def wake(instance: OdooInstance) -> None:
+    """Start the cluster that has the write right, where a crash or a full disk has ended it."""
+    if leader_is_down(instance):
+        log().warning("%s has the write right, and its PostgreSQL is down", instance.recovery)
+        cluster.start(instance.recovery)
+
+
+def leader_is_down(instance: OdooInstance) -> bool:
+    """Tell whether customers were moved to a cluster that does not run any more."""
+    return not look(instance.recovery).answers and _taker(instance) == instance.recovery.kind
+
+
+def _taker(instance: OdooInstance) -> str:
+    """To whom an open move gave the write right last; nobody where none is open."""
+    if record.read(instance.recovery, instance, "failover") is None:
+        return ""
+    known = receipts.newest(instance)
+    return known.taker if known else ""
 
 
 @step("find out who serves {instance.name}")
@@ -73,9 +94,10 @@ def how_far(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
         )
     if recovery.is_primary:
         return "away"
-    begun = record.read(instance.recovery, instance, "failover") is not None
-    known = receipts.newest(instance)
-    if origin.is_primary and begun and known and known.taker == "origin":
+    taker = _taker(instance)
+    if not recovery.answers and taker == "recovery" and not at_a_loss:
+        return "away"  # and it is started first
+    if origin.is_primary and taker == "origin":
         return "home"
     stopped = at_a_loss or (recovery.control is not None and recovery.control.shut_down)
     if origin.is_standby and stopped and not recovery.online:

@@ -42,8 +42,10 @@ def draw(instance: OdooInstance, procedure: Procedure) -> Plan:
 def _failover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Situation:
     refusals: list[str] = []
     streaming = bool(origin and origin.is_primary and _streams(instance))
+    down = move.leader_is_down(instance)
     try:
-        standby.require_ready(instance)
+        if not down:
+            standby.require_ready(instance)
     except RelevoError as error:
         refusals.append(error.message)
     if origin is not None and origin.is_primary and not streaming:
@@ -64,6 +66,7 @@ def _failover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Si
         last_drill=last_drill(instance),
         predicted_seconds=predicted_seconds(instance),
         word=_word(instance, recovery),
+        leader_is_down=down,
         refusals=tuple(refusals),
     )
 
@@ -85,6 +88,7 @@ def _failback(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Si
         exposure=Exposure.none(),
         way=way,
         why=why,
+        leader_is_down=move.leader_is_down(instance),
         documents=_documents(instance, recovery),
         last_drill=last_drill(instance),
         refusals=tuple(refusals),
@@ -172,6 +176,9 @@ def _word(instance: OdooInstance, recovery: Seen) -> Word | None:
 
 
 def _exposure(instance: OdooInstance, recovery: Seen) -> Exposure:
+    begun = record.read(instance.recovery, instance, "failover")
+    if begun is not None and move.leader_is_down(instance):
+        return Exposure.from_facts(begun["exposure"])
     if not recovery.answers:
         return Exposure(lossless=False, seconds=None, about_bytes=None, last_commit="")
     return exposure.measure(instance, lossless=False)

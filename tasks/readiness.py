@@ -62,6 +62,11 @@ def probe(instance: OdooInstance) -> Found:
 
 def _roles(instance: OdooInstance) -> str:
     origin, recovery = try_look(instance.origin), look(instance.recovery)
+    if not recovery.answers and move.leader_is_down(instance):
+        raise RelevoError(
+            f"customers were moved to {instance.recovery}, and its PostgreSQL is {recovery}: run "
+            "failover, which starts it"
+        )
     if origin is None:
         raise RelevoError(f"{instance.origin} does not answer")
     if origin.is_primary and recovery.is_primary:

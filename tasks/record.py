@@ -15,6 +15,7 @@ from blocks.shell import Shell
 from tasks import files
 from tasks.files import STATE
 from tasks.policy import step
+from tasks.timing import Stopwatch
 
 
 def path(instance: OdooInstance, name: str) -> PurePosixPath:
@@ -63,9 +64,16 @@ def now(shell: Shell) -> str:
 
 
 @step("note that {instance.recovery} serves {instance.name}")
-def note_served(instance: OdooInstance, *, seconds: str) -> None:
-    """Keep when a move to the recovery host worked, and how long it took: the next one's guess."""
-    stamp(instance.recovery, instance, "notes/served", seconds=float(seconds))
+def note_served(instance: OdooInstance, *, seconds: str, watch: Stopwatch) -> None:
+    """Keep when a move to the recovery host worked, and how long it took: the next one's guess.
+
+    Only of a run that made the whole move: one that was retried tells how long a mend took, and
+    one that found everything done tells nothing.
+    """
+    begun = read(instance.recovery, instance, "failover")
+    moved = datetime.fromisoformat(begun["time"]) if begun else None
+    if moved and moved.timestamp() > watch.begun.timestamp() - 1 and not watch.retried:
+        stamp(instance.recovery, instance, "notes/served", seconds=float(seconds))
 
 
 @step("note the drill of {instance.name}")

@@ -43,12 +43,18 @@ def timed(title: str) -> Iterator[None]:
 class Stopwatch:
     """Counts from the moment the button was pressed, or from now without a server."""
 
-    def __init__(self, *, from_now: bool = False) -> None:
-        self.begun = datetime.now(UTC)
+    def __init__(self, *, from_now: bool = False, begun: str = "") -> None:
+        self.begun = datetime.fromisoformat(begun) if begun else datetime.now(UTC)
         run = FlowRunContext.get()
         pressed = run.flow_run.created if run and run.flow_run and not from_now else None
-        if pressed is not None:
+        if pressed is not None and not begun:
             self.begun = min(self.begun, pressed)
+
+    @property
+    def retried(self) -> bool:
+        """Tell whether this run has failed before, and somebody has mended something since."""
+        run = FlowRunContext.get()
+        return bool(run and run.flow_run and run.flow_run.run_count > 1)
 
     def read(self) -> str:
         return f"{(datetime.now(UTC) - self.begun).total_seconds():.1f}"

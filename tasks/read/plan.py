@@ -29,6 +29,7 @@ class Situation:
     word: Word | None = None
     way: str = ""
     why: str = ""
+    leader_is_down: bool = False
     refusals: tuple[str, ...] = ()
 
 

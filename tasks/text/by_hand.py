@@ -35,6 +35,15 @@ def _wait_for(port: str) -> str:
     )
 
 
+WAKE = Step(
+    "recovery",
+    "Start PostgreSQL on {recovery} again: customers were moved to it, and it is down.",
+    "Arranque de nuevo PostgreSQL en {recovery}: los clientes se movieron allí y está parado.",
+    (
+        "systemctl start {recovery_cluster_unit}",
+        _ask("recovery", "SELECT pg_is_in_recovery()") + "   # f",
+    ),
+)
 PAUSE = Step(
     "Prefect",
     "Pause the schedules of {instance}; where nobody can, the copies refuse by themselves.",

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from tasks.read.exposure import Exposure
 from tasks.read.plan import Plan
-from tasks.text.by_hand import STEPS, Language, Step
+from tasks.text.by_hand import STEPS, WAKE, Language, Step
 
 WORDS: dict[str, tuple[str, str]] = {
     "title": ("{procedure} of {instance}", "{procedure} de {instance}"),
@@ -137,7 +137,8 @@ def _lag(plan: Plan, unknown: str) -> str:
 
 def steps(plan: Plan) -> tuple[Step, ...]:
     """The steps of the way that this plan takes; a refused plan shows the usual one."""
-    return STEPS[plan.procedure, plan.usual]
+    usual = STEPS[plan.procedure, plan.usual]
+    return (WAKE, *usual) if plan.situation.leader_is_down else usual
 
 
 def summary(plan: Plan) -> str:

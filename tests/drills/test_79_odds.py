@@ -11,6 +11,9 @@ from flows.check import check
 from flows.failback import failback
 from flows.failover import failover
 from flows.replicate import replicate
+from tasks import bare
+from tasks.look import look
+from tasks.plan import draw
 from tests.lab.machine import wait_until
 from tests.oracles import Pair, no_strangers
 
@@ -175,6 +178,34 @@ def test_a_full_disk_at_the_recovery_host_refuses_a_failover_until_there_is_room
     wait_until(uno.is_home, "it follows again", 60)
     assert failover(blocks[uno.name]).facts["may be lost"] == "nothing"
     failback(blocks[uno.name])
+    no_strangers(uno)
+
+
+def test_a_leader_that_has_crashed_is_started_by_the_button_that_is_pressed_next(
+    uno: Pair, blocks: Blocks
+) -> None:
+    block = blocks[uno.name]
+
+    def crash() -> None:
+        uno.recovery.run("systemctl", "kill", "--signal=KILL", _unit(uno))
+        wait_until(lambda: not look(block.recovery).online, "it is down", 60)
+
+    failover(block)
+    uno.at_recovery("CREATE TABLE outage AS SELECT generate_series(1, 1000) AS n", "cliente1")
+    crash()
+    with pytest.raises(Refused, match="customers were moved to respaldo, and its PostgreSQL is"):
+        check(block)
+    with bare.without_server():
+        seen = draw(block, "failover").situation
+    assert seen.leader_is_down
+    assert not seen.refusals
+    assert failover(block).facts["may be lost"] == "nothing"
+    assert uno.at_recovery("SELECT count(*) FROM outage", "cliente1") == "1000"
+    crash()
+    failback(block)
+    assert _serves_at_home(uno)
+    assert uno.at_origin("SELECT count(*) FROM outage", "cliente1") == "1000"
+    uno.at_origin("DROP TABLE outage", "cliente1")
     no_strangers(uno)
 
 
