@@ -15,7 +15,7 @@ from typing import Protocol
 
 import paramiko
 
-from blocks.errors import CommandFailed, Refused, Unreachable
+from blocks.errors import CommandFailed, Unreachable
 from blocks.lease import require_lease
 
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # our errors say it in sentences
@@ -243,7 +243,7 @@ def _forget(address: Address) -> None:
 
 
 def _connect(address: Address) -> paramiko.Transport:
-    """Log in; an unknown host key is an error, never accepted."""
+    """Log in. An unknown host key is never accepted: who cannot be asked is unreachable to us."""
     _require_key_file(address)
     client = paramiko.SSHClient()
     client.set_missing_host_key_policy(RefuseUnknown())
@@ -264,7 +264,7 @@ def _connect(address: Address) -> paramiko.Transport:
             look_for_keys=address.key_file is None,
         )
     except paramiko.BadHostKeyException as error:
-        raise Refused(
+        raise Unreachable(
             f"{address} shows another host key than the one that is known: "
             f"{error.key.fingerprint}, not {error.expected_key.fingerprint}",
             hint=f"if {address.name} was made anew, compare it there with ssh-keygen -lf "
@@ -272,7 +272,7 @@ def _connect(address: Address) -> paramiko.Transport:
             "somebody else answers at this address",
         ) from error
     except paramiko.AuthenticationException as error:
-        raise Refused(
+        raise Unreachable(
             f"cannot log in to {address}: {error}",
             hint=f"put the public half of {address.key_file or 'the key of this runner'} in "
             f"authorized_keys of {address.user} there; the key has no passphrase",
@@ -284,18 +284,18 @@ def _connect(address: Address) -> paramiko.Transport:
 
 
 def _require_key_file(address: Address) -> None:
-    """Refuse a key that is not there, which is no fault of the host's."""
+    """Say of a key that is not there that it is no fault of the host's."""
     if address.key_file is None:
         return
     try:
         private = b"PRIVATE KEY" in address.key_file.read_bytes()
     except OSError as error:
-        raise Refused(
+        raise Unreachable(
             f"the key file {address.key_file} of {address.name} cannot be read: {error.strerror}",
             hint="correct key_file in the inventory, or its owner and mode on this machine",
         ) from error
     if not private:
-        raise Refused(
+        raise Unreachable(
             f"the key file {address.key_file} of {address.name} holds no private key",
             hint="name the private half in the inventory, which is the one without .pub",
         )
@@ -320,7 +320,7 @@ class RefuseUnknown(paramiko.MissingHostKeyPolicy):
         hostname: str,
         key: paramiko.PKey,
     ) -> None:
-        raise Refused(
+        raise Unreachable(
             f"the host key of {hostname} is not known: {key.get_name()} {key.fingerprint}",
             hint="compare it at the host with ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub, "
             "then put the public key into the inventory as host_key",

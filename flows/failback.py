@@ -70,7 +70,7 @@ def failback(
     """
     origin = instance.origin
     decided = decision.reach(
-        instance, "failback", decide,
+        instance, "failback", decide, at_a_loss=accept_loss,
         reason=reason, approved_by=approved_by, wait_minutes=wait_minutes,
     )  # fmt: skip
     if not decided.go:
@@ -105,9 +105,7 @@ def failback(
             title=f"{instance.name} is back on {origin}",
             facts={
                 "databases that answer": str(served),
-                "lost": f"accepted: {decided.reason}"
-                if accept_loss
-                else "nothing: the origin held the shutdown checkpoint before it was promoted",
+                "lost": receipts.cost(instance, origin),
                 "seconds of downtime": downtime,
                 "seconds in all": decided.watch.read(),
                 "domains": names,
@@ -128,6 +126,7 @@ def hand_over(instance: OdooInstance, *, accept_loss: bool = False, reason: str 
     if not accept_loss:
         receipts.require_genuine(instance)
         replication.require_receiving(origin, recovery)
+        replication.require_replayed(origin, recovery)
     with fence.closed(instance, recovery):
         filestore.push(instance, when="the last difference")
         if accept_loss:

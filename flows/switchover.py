@@ -63,6 +63,8 @@ def switchover(
         return decided.report
 
     with lock.held(instance, "switchover", preempt=True):
+        if to == "origin":
+            move.wake(instance)
         handover.require_lossless(instance, giver, taker)
 
         down = Stopwatch(from_now=True)

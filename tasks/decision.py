@@ -91,6 +91,7 @@ def reach(
     origin_is_down: bool = False,
     reason: str = "",
     approved_by: str = "",
+    at_a_loss: bool = False,
     wait_minutes: Minutes = WAIT_MINUTES,
 ) -> Decision:
     """Show what would be done, and find out whether somebody wants it.
@@ -106,7 +107,7 @@ def reach(
         return given
     if (kept := said_before(instance, procedure)) is not None:
         return replace(given, **{**kept, "watch": Stopwatch(begun=kept.get("watch", ""))})
-    drawn = plan.draw(instance, procedure)
+    drawn = plan.draw(instance, procedure, at_a_loss=at_a_loss)
     refused = "; ".join(drawn.situation.refusals)
     report = Report(
         f"plan: {procedure} of {instance.name}",

@@ -9,7 +9,7 @@ from blocks.errors import CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks import cluster, filestore, lock, receipts, replication, service
-from tasks.look import Seen, look, received
+from tasks.look import Seen, holds, look, received
 from tasks.policy import log, step
 from tasks.read.lsn import Lsn
 from tasks.wait import until
@@ -21,6 +21,7 @@ STOP_SECONDS = 120
 # is told otherwise two seconds after the receipt is there, has held what had begun.
 ASKED_SECONDS = 20
 HELD_SECONDS = 10
+LISTEN_SECONDS, POLL_SECONDS = 2, 0.2
 SINCE = 'echo $(($(date +%s) - $(stat -c %Y "$1" 2>/dev/null || echo 0)))'
 
 
@@ -64,10 +65,12 @@ def demote(instance: OdooInstance, giver: Place, taker: Place) -> None:
     The receipt is written on both hosts, and only after the proof. A giver that was demoted
     before is proven again and left as it is.
     """
-    if look(giver).is_primary:
+    seen = look(giver)
+    if seen.is_primary:
         require_streaming_standby(giver, taker)
-        cluster.start_at_boot(giver, "manual")
-        cluster.stop(giver)
+    if not seen.is_standby:
+        cluster.start_at_boot(giver, "manual")  # also where somebody else has stopped it
+        cluster.stop_any(giver)
     require_received(giver, taker)
     if not look(taker).is_primary:
         receipts.record_demotion(instance, giver, taker)
@@ -85,8 +88,13 @@ def abandon(instance: OdooInstance, giver: Place, taker: Place, *, reason: str) 
         return
     cluster.start_at_boot(giver, "manual")
     cluster.stop_any(giver)
-    loss = f"what {giver} wrote after {received(taker)}, if anything"
+    loss = given_up(giver, taker)
     receipts.write(instance, kind="forced", taker=taker, reason=reason, loss=loss)
+
+
+def given_up(giver: Place, taker: Place) -> str:
+    """What is lost where nobody can prove that the taker has it all."""
+    return f"what {giver} wrote after {received(taker)}, if anything"
 
 
 def require_streaming_standby(giver: Place, taker: Place) -> None:
@@ -120,6 +128,12 @@ def require_received(giver: Place, taker: Place) -> Lsn:
             hint=f"nothing is lost yet: start PostgreSQL on {giver} again, let {taker} catch up, "
             "and rerun",
         ) from error
+    if not holds(taker, control):
+        raise Refused(
+            f"what {taker} has at {checkpoint} is not the shutdown checkpoint of {giver}: they "
+            "have written different histories",
+            hint="keep both data directories, and find out which of them customers have seen",
+        )
     return checkpoint
 
 
@@ -131,7 +145,9 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool) -> bool:
     whose PostgreSQL is down is left as it is, where the failover is going to be refused.
     """
     origin, recovery = instance.origin, instance.recovery
+    heard = last_heard(recovery)
     if not answers(origin):
+        _require_silence(instance, heard)
         return False
     with _said_of_a_broken_disk(origin):
         seen = look(origin)
@@ -146,7 +162,31 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool) -> bool:
     if lossless or loss_accepted or look(recovery).is_primary:
         with _said_of_a_broken_disk(origin):
             hold_former(instance, origin)
+    if (lossless or loss_accepted) and not look(recovery).is_primary:
+        _fetch_last_files(instance, loss_accepted=True)
     return lossless
+
+
+def last_heard(recovery: Place) -> str:
+    """When the walreceiver last had a message from the origin; nothing where it has no stream."""
+    sql = "SELECT max(last_msg_receipt_time) FROM pg_stat_wal_receiver"
+    return recovery.cluster.value(recovery.host.shell(), sql)
+
+
+def _require_silence(instance: OdooInstance, heard: str) -> None:
+    """Refuse to call an origin down whose WAL goes on arriving: only its ssh is shut to us."""
+    recovery, deadline = instance.recovery, time.monotonic() + LISTEN_SECONDS
+    while last := last_heard(recovery):
+        if last != heard:
+            raise Refused(
+                f"{instance.origin} does not let us in, but it is alive: {recovery} has received "
+                f"WAL from it at {last}",
+                hint=f"let this runner log in to {instance.origin}, or power it off at the hoster; "
+                "then run this again",
+            )
+        if time.monotonic() > deadline:
+            return
+        time.sleep(POLL_SECONDS)
 
 
 @contextmanager
@@ -203,7 +243,9 @@ def stopped_whole(giver: Place, taker: Place) -> bool:
 
 def _stopped_whole(giver: Seen, taker: Place) -> bool:
     control = giver.control
-    return control is not None and control.shut_down and received(taker) > control.checkpoint
+    if control is None or not control.shut_down or received(taker) <= control.checkpoint:
+        return False
+    return holds(taker, control)
 
 
 @step("hold {former}, which has come back")

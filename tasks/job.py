@@ -58,6 +58,11 @@ def is_running(shell: Shell, name: str) -> bool:
     return show(shell, _unit(name)).running
 
 
+def await_job(shell: Shell, name: str, *, timeout_seconds: float) -> None:
+    """Wait for the end of a long command, if it is under way."""
+    _wait(shell, _unit(name), LOGS / f"{name}.log", timeout_seconds, lambda _: None)
+
+
 def run_job(
     shell: Shell,
     name: str,

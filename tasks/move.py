@@ -66,8 +66,14 @@ def wake(instance: OdooInstance) -> None:
 
 
 def leader_is_down(instance: OdooInstance) -> bool:
-    """Tell whether customers were moved to a cluster that does not run any more."""
-    return not look(instance.recovery).answers and _taker(instance) == instance.recovery.kind
+    """Tell whether customers were moved to a cluster that does not run any more.
+
+    Somebody may have brought them home by hand since, past all receipts.
+    """
+    if look(instance.recovery).answers or _taker(instance) != instance.recovery.kind:
+        return False
+    origin = try_look(instance.origin)
+    return origin is None or not origin.is_primary
 
 
 def _taker(instance: OdooInstance) -> str:
@@ -95,13 +101,12 @@ def how_far(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
     if recovery.is_primary:
         return "away"
     taker = _taker(instance)
-    if not recovery.answers and taker == "recovery" and not at_a_loss:
-        return "away"  # and it is started first
     if origin.is_primary and taker == "origin":
         return "home"
-    stopped = at_a_loss or (recovery.control is not None and recovery.control.shut_down)
-    if origin.is_standby and stopped and not recovery.online:
+    if origin.is_standby and not recovery.online and (taker == "origin" or at_a_loss):
         return "handing over"
+    if not at_a_loss and leader_is_down(instance):
+        return "away"  # and it is started first
     raise Refused(
         f"{instance.name} is not served from the recovery host: {instance.origin} is {origin}, "
         f"{instance.recovery} is {recovery}",

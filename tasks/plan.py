@@ -32,10 +32,16 @@ from tasks.read.synchronous import Word
 
 
 @step("draw up the {procedure} of {instance.name}")
-def draw(instance: OdooInstance, procedure: Procedure) -> Plan:
-    """Measure both ends and say what would be done, and what would be refused."""
+def draw(instance: OdooInstance, procedure: Procedure, *, at_a_loss: bool = False) -> Plan:
+    """Measure both ends and say what would be done, and what would be refused.
+
+    `at_a_loss`: a failback that takes the write right from a recovery host which cannot hand over.
+    """
     origin, recovery = try_look(instance.origin), look(instance.recovery)
-    seen = MEASURES[procedure](instance, origin, recovery)
+    if at_a_loss and procedure == "failback":
+        seen = _failback(instance, origin, recovery, at_a_loss=True)
+    else:
+        seen = MEASURES[procedure](instance, origin, recovery)
     return Plan(procedure, seen, names(instance, origin, recovery))
 
 
@@ -71,13 +77,17 @@ def _failover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Si
     )
 
 
-def _failback(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Situation:
+def _failback(
+    instance: OdooInstance, origin: Seen | None, recovery: Seen, *, at_a_loss: bool = False
+) -> Situation:
     refusals: list[str] = []
     way, why = "", ""
     try:
-        stage = move.how_far(instance)
+        stage = move.how_far(instance, at_a_loss=at_a_loss)
         if stage == "away" and origin is not None and recovery.is_primary:
             way, why = _way(instance, origin)
+        if at_a_loss:
+            way, why = "at a loss", fence.given_up(instance.recovery, instance.origin)
     except RelevoError as error:
         refusals.append(error.message)
     return Situation(

@@ -26,6 +26,8 @@ said=$(runuser -u "$1" -- env -i HOME="$home" PATH="$PATH" SSH_CLIENT='192.0.2.1
     "$shell" -c : 2>/dev/null </dev/null | head -c 60 | head -n 1)
 [ -z "$said" ] || echo "the login of $1 prints \\"$said\\" also when it is no terminal, and rsync \\
 cannot read past that (let its ~/.bashrc begin with: case \\$- in *i*) ;; *) return ;; esac)"
+[ ! -L "$2" ] || echo "$2 is a symbolic link, and what is moved aside would stay where it points \
+to (name the real folder in data_directory)"
 ! mountpoint -q "$2" || echo "$2 is a mount point, and could not be moved aside (move the data \\
 directory one folder deeper)"
 for pid in $(ss -Hltnp "sport = :$4" | grep -o 'pid=[0-9]*' | cut -d= -f2 | sort -u); do

@@ -18,6 +18,7 @@ from tasks.files import STATE
 from tasks.look import look, received, try_look
 from tasks.policy import log, step
 from tasks.read import receipt as reading
+from tasks.read.controldata import ControlData
 from tasks.read.exposure import Exposure
 from tasks.read.receipt import NAMESPACE, Kind, Receipt, Stand
 
@@ -223,6 +224,15 @@ def objection(instance: OdooInstance, giver: Place, taker: Place, receipt: Recei
     return reading.objection(receipt, stand)
 
 
+def records(instance: OdooInstance, control: ControlData) -> bool:
+    """Tell whether a receipt says that the other one had this shutdown checkpoint."""
+    return any(
+        (each.kind, each.system_identifier, each.timeline, each.checkpoint)
+        == ("demotion", control.system_identifier, control.timeline, str(control.checkpoint))
+        for each in ask(instance).all.values()
+    )
+
+
 def record_demotion(instance: OdooInstance, giver: Place, taker: Place) -> None:
     """Write the receipt of a demotion that was proven, unless it stands there already."""
     asked = ask(instance)
@@ -282,6 +292,15 @@ def award(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
             instance, kind="forced", taker=recovery, reason=reason, loss=str(exposure),
             asked=asked,
         )  # fmt: skip
+
+
+@step("look up what the move of {instance.name} to {place} has cost")
+def cost(instance: OdooInstance, place: Place) -> str:
+    """Say what was lost, as the newest receipt has it, whichever run wrote it."""
+    known = newest(instance)
+    if known is not None and known.kind == "forced" and known.taker == place.kind:
+        return f"accepted: {known.loss} ({known.reason})"
+    return f"nothing: {place} held the shutdown checkpoint before it was promoted"
 
 
 @step("write the first receipt of {instance.name}")

@@ -5,12 +5,12 @@ from pathlib import PurePosixPath
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
-from tasks import clone, cluster, files, forensics, progress, record, replication
+from tasks import clone, cluster, files, forensics, progress, receipts, record, replication
 from tasks.argv import postgres
 from tasks.files import STATE
-from tasks.job import run_job
+from tasks.job import await_job, run_job
+from tasks.look import holds, look
 from tasks.look import leader as look_leader
-from tasks.look import look
 from tasks.policy import log, step
 from tasks.read import rejoin as decision
 from tasks.read.controldata import ControlData
@@ -41,8 +41,13 @@ def marker_path(instance: OdooInstance) -> PurePosixPath:
 
 
 def marker(instance: OdooInstance, node: Place) -> str:
-    """What the node's host remembers of pg_rewind: nothing, "started" or "done"."""
-    return files.read(node.host.shell(), marker_path(instance)).strip()
+    """What the node's host remembers of pg_rewind: nothing, "started" or "done".
+
+    One that its caller has left alone is waited for: it is not dead.
+    """
+    shell = node.host.shell()
+    await_job(shell, f"{instance.name}-rewind", timeout_seconds=REWIND_SECONDS)
+    return files.read(shell, marker_path(instance)).strip()
 
 
 def choose(instance: OdooInstance, node: Place, leader: Place) -> Way:
@@ -54,6 +59,7 @@ def choose(instance: OdooInstance, node: Place, leader: Place) -> Way:
     signs = (seen.directory / "backup_label", seen.directory / "standby.signal")
     way = decision.way(
         seen.control, look_leader(leader), rewind=marker(instance, node),
+        agreed=_agreed(instance, leader, seen.control),
         unstarted=not files.missing(node.host.shell(), *signs),
     )  # fmt: skip
     if way.kind == "refuse":
@@ -63,6 +69,13 @@ def choose(instance: OdooInstance, node: Place, leader: Place) -> Way:
             "directory is kept beside the new one",
         )
     return way
+
+
+def _agreed(instance: OdooInstance, leader: Place, control: ControlData) -> bool:
+    """Tell whether the leader has a node's shutdown checkpoint; WAL of long ago may be gone."""
+    if not control.shut_down:
+        return False
+    return receipts.records(instance, control) or holds(leader, control)
 
 
 @step("make {node} the standby of {leader}", retries=0)
@@ -202,7 +215,7 @@ def quarantine(directory: PurePosixPath, control: ControlData) -> PurePosixPath:
 def _kept(shell: Shell, directory: PurePosixPath, control: ControlData) -> PurePosixPath | None:
     """Find a copy that was made already, before the crash recovery moved the checkpoint."""
     pattern = f"{directory.name}.quarantine-{control.timeline}-*"
-    argv = ("find", str(directory.parent), "-maxdepth", "1", "-name", pattern, "-mmin", "-60")
+    argv = ("find", str(directory.parent), "-maxdepth", "1", "-name", pattern, "-cmin", "-60")
     found = (PurePosixPath(line) for line in shell.run(argv).stdout.splitlines())
     return next((path for path in found if path.suffix not in {".partial", ".only-here"}), None)
 

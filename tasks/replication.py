@@ -224,6 +224,17 @@ def require_receiving(standby: Place, leader: Place) -> None:
         ) from error
 
 
+@step("require that {standby} has replayed what {leader} has written")
+def require_replayed(standby: Place, leader: Place) -> None:
+    """Refuse a standby that streams and stands still, as one does that has forked.
+
+    A leader that was stopped for a hand-over already has proven it otherwise.
+    """
+    if look(leader).is_primary:
+        require_no_fork(standby, leader)
+        wait_until_replayed(standby, str(look_leader(leader).position))
+
+
 def require_quick(instance: OdooInstance, giver: Place, taker: Place) -> int:
     """Refuse to stop a giver for which customers would wait long; give the bytes to be replayed.
 

@@ -110,6 +110,7 @@ def standby(**more: Answer) -> dict[str, Answer]:
             "5433 online t /var/lib/postgresql/13/vps_1\n" + control("in_archive_recovery")
         ),
         "SELECT pg_is_wal_replay_paused()": "f\n",
+        "SELECT max(last_msg_receipt_time) FROM pg_stat_wal_receiver": "\n",
         "read /var/lib/relevo/vps_1/identity.json": identity("in_archive_recovery"),
         "read /var/lib/relevo/vps_1/*.json": "",
         "missing *": "",

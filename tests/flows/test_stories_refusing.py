@@ -46,6 +46,20 @@ def test_failover_from_a_silent_origin_wants_a_yes_and_changes_nothing_without_o
     assert set(uno.ran) == {"true"}
 
 
+def test_an_origin_whose_wal_goes_on_arriving_is_not_down_whatever_is_said_of_it(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    heard = {"SELECT max(last_msg_receipt_time)*": ["10:00:01\n", "10:00:02\n"]}
+    uno, due = dead(), FakeHost("due", heard | standby())
+    hosts(uno, due)
+
+    with pytest.raises(Refused, match="due has received WAL from it at 10:00:02") as refused:
+        failover(instance, origin_is_down=True, reason="its ssh is dead")
+
+    assert "power it off" in refused.value.hint
+    assert due.changes == [LOCK]
+
+
 def test_failover_to_a_standby_that_was_never_built_changes_nothing(
     instance: OdooInstance, hosts: Hosts
 ) -> None:

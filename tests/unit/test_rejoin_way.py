@@ -40,13 +40,19 @@ class Case:
     why: str
     rewind: str = ""
     unstarted: bool = False
+    agreed: bool = True
     leader: Leader = LEADER
 
 
 CASES = [
     Case(
         "a clean shutdown that the leader received is followed",
-        FORMER_PRIMARY, "follow", "received its shutdown checkpoint",
+        FORMER_PRIMARY, "follow", "has its shutdown checkpoint",
+    ),
+    Case(
+        "a clean shutdown of a server that was set back to an older state is cloned",
+        FORMER_PRIMARY, "reclone", "nothing proves that the leader has what it wrote",
+        agreed=False,
     ),
     Case(
         "a clean shutdown exactly at the fork was not received",
@@ -150,7 +156,7 @@ CASES = [
     ),
     Case(
         "without hints and checksums a clean shutdown still follows",
-        replace(FORMER_PRIMARY, log_hints=False), "follow", "received its shutdown checkpoint",
+        replace(FORMER_PRIMARY, log_hints=False), "follow", "has its shutdown checkpoint",
     ),
     Case(
         "a new clone that was never started follows, though its control file is its leader's",
@@ -168,7 +174,7 @@ CASES = [
     ),
     Case(
         "two failovers later the oldest fork decides",
-        replace(FORMER_PRIMARY, checkpoint=BEFORE), "follow", "received its shutdown checkpoint",
+        replace(FORMER_PRIMARY, checkpoint=BEFORE), "follow", "has its shutdown checkpoint",
         leader=replace(LEADER, timeline=3, forks={1: FORK, 2: AFTER}),
     ),
 ]  # fmt: skip
@@ -176,6 +182,8 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "_"))
 def test_the_cheapest_safe_way_is_taken(case: Case) -> None:
-    chosen = way(case.node, case.leader, rewind=case.rewind, unstarted=case.unstarted)
+    chosen = way(
+        case.node, case.leader, rewind=case.rewind, agreed=case.agreed, unstarted=case.unstarted
+    )
 
     assert (chosen.kind, case.why in chosen.why) == (case.kind, True), chosen
