@@ -233,7 +233,7 @@ def _replace(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPat
     aside = _aside(seen.directory, seen.control)
     kept = _unused(shell, aside)
     files.swap(shell, fresh, seen.directory, kept)
-    if seen.control and _wrote(seen.control, leader):
+    if seen.control and _went_on(instance, leader, seen.control):
         forensics.examine(instance, node, leader, aside, seen.control.timeline)
     record.forget(node, instance, "auto_conf")
     files.remove(shell, marker_path(instance))
@@ -274,9 +274,17 @@ def _unused(shell: Shell, path: PurePosixPath) -> PurePosixPath:
     return next(name for name in names if not files.exists(shell, name))
 
 
-def _wrote(control: ControlData, leader: Place) -> bool:
-    """Tell whether this was a primary of the same system, which may have gone on after the fork."""
-    return not control.was_standby and _same_system(control, leader)
+def _went_on(instance: OdooInstance, leader: Place, control: ControlData) -> bool:
+    """Tell whether this was a primary of the same system, which may have gone on after the fork.
+
+    What one wrote that was set back to an older state lies before the fork, and no WAL tells it
+    from what both have.
+    """
+    if control.was_standby or not _same_system(control, leader):
+        return False
+    fork = look_leader(leader).forks.get(control.timeline)
+    before = control.shut_down and fork is not None and control.checkpoint < fork
+    return not before or _agreed(instance, leader, control)
 
 
 def _same_system(control: ControlData | None, leader: Place) -> bool:

@@ -12,7 +12,7 @@ from tasks.text import conninfo, pgpass
 from tasks.wait import until
 
 STREAM_SECONDS = 120
-RECEIVE_SECONDS = 20
+RECEIVE_SECONDS, REPLAY_SECONDS = 20, 60
 # A record that is flushed at once, for it is committed.
 MARK = "SELECT pg_create_restore_point('relevo') FROM txid_current()"
 # What pg_rewind may call on a running source (PostgreSQL manual, pg_rewind, Notes). The grants
@@ -230,9 +230,18 @@ def require_replayed(standby: Place, leader: Place) -> None:
 
     A leader that was stopped for a hand-over already has proven it otherwise.
     """
-    if look(leader).is_primary:
-        require_no_fork(standby, leader)
-        wait_until_replayed(standby, str(look_leader(leader).position))
+    if not look(leader).is_primary:
+        return
+    require_no_fork(standby, leader)
+    position = str(look_leader(leader).position)
+    try:
+        wait_until_replayed(standby, position, timeout_seconds=REPLAY_SECONDS)
+    except CommandFailed as error:
+        raise Refused(
+            f"{error.message}: it has {replayed(standby)}",
+            hint="nothing was stopped. Run this again if it moves; if it stands still, it has "
+            f"forked: read PostgreSQL's log on {standby}, and run failback with reclone",
+        ) from error
 
 
 def require_quick(instance: OdooInstance, giver: Place, taker: Place) -> int:

@@ -175,7 +175,7 @@ class Rig:
             return "failback", {}  # check says so, and replicate refuses
         if origin == "f" and recovery == "t" and not self._odoo_runs():
             # check says: start it there, or run failover.
-            self.pair.origin.machine.run("systemctl", "start", self.pair.origin.unit)
+            self.pair.origin.machine.run("systemctl", "enable", "--now", self.pair.origin.unit)
             return "check", {}
         if origin == "f":
             return "replicate", {}
@@ -196,8 +196,10 @@ class Rig:
         return self.pair.recovery.run("test", "-e", begun, check=False).returncode == 0
 
     def _odoo_runs(self) -> bool:
-        argv = ("systemctl", "is-active", self.pair.origin.unit)
-        return self.pair.origin.machine.run(*argv, check=False).stdout == "active\n"
+        """Now, and after a boot."""
+        script = 'systemctl is-active "$1" && systemctl is-enabled "$1"'
+        argv = ("sh", "-c", script, "runs", self.pair.origin.unit)
+        return self.pair.origin.machine.run(*argv, check=False).stdout == "active\nenabled\n"
 
     def _is_home(self) -> bool:
         try:

@@ -49,7 +49,7 @@ def test_failover_from_a_silent_origin_wants_a_yes_and_changes_nothing_without_o
 def test_an_origin_whose_wal_goes_on_arriving_is_not_down_whatever_is_said_of_it(
     instance: OdooInstance, hosts: Hosts
 ) -> None:
-    heard = {"SELECT max(last_msg_receipt_time)*": ["10:00:01\n", "10:00:02\n"]}
+    heard: dict[str, Answer] = {"SELECT max(last_msg_receipt_time)*": ["10:00:01\n", "10:00:02\n"]}
     uno, due = dead(), FakeHost("due", heard | standby())
     hosts(uno, due)
 
