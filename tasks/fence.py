@@ -9,7 +9,7 @@ from blocks.errors import CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks import cluster, filestore, lock, receipts, replication, service
-from tasks.look import Seen, holds, look, received
+from tasks.look import Seen, look, received
 from tasks.policy import log, step
 from tasks.read.lsn import Lsn
 from tasks.wait import until
@@ -128,7 +128,7 @@ def require_received(giver: Place, taker: Place) -> Lsn:
             hint=f"nothing is lost yet: start PostgreSQL on {giver} again, let {taker} catch up, "
             "and rerun",
         ) from error
-    if not holds(taker, control):
+    if not control.ends_at(received(taker)):
         raise Refused(
             f"what {taker} has at {checkpoint} is not the shutdown checkpoint of {giver}: they "
             "have written different histories",
@@ -242,10 +242,10 @@ def stopped_whole(giver: Place, taker: Place) -> bool:
 
 
 def _stopped_whole(giver: Seen, taker: Place) -> bool:
-    control = giver.control
-    if control is None or not control.shut_down or received(taker) <= control.checkpoint:
+    control, there = giver.control, look(taker).control
+    if control is None or there is None or there.system_identifier != control.system_identifier:
         return False
-    return holds(taker, control)
+    return control.ends_at(received(taker))
 
 
 @step("hold {former}, which has come back")

@@ -133,33 +133,6 @@ def leader(place: Place) -> Leader:
     )
 
 
-# After a promotion in the middle of a segment, the new timeline's segment begins with the records
-# of the old one.
-HOLDS = """
-directory=$1 bin=$2 at=$3
-shift 3
-for timeline; do
-    runuser -u postgres -- "$bin/pg_waldump" -p "$directory/pg_wal" -t "$timeline" -s "$at" -n 1 \
-        2>/dev/null && exit 0
-done
-exit 0
-"""
-
-
-def holds(place: Place, control: ControlData) -> bool:
-    """Tell whether a cluster has the shutdown checkpoint of another one in its own WAL.
-
-    That it has received more than the checkpoint's position proves nothing of a cluster that was
-    made anew, or was set back to an older state.
-    """
-    seen, bin_dir = look(place), place.cluster.bin_dir
-    if seen.control is None or seen.control.system_identifier != control.system_identifier:
-        return False
-    timelines = dict.fromkeys((str(control.timeline), str(seen.control.timeline)))
-    argv = ("sh", "-c", HOLDS, "holds", str(seen.directory), str(bin_dir), str(control.checkpoint))
-    return "CHECKPOINT_SHUTDOWN" in place.host.shell().run((*argv, *timelines)).stdout
-
-
 def received(place: Place) -> Lsn:
     """How far a running standby has come: what it received, or replayed from its own WAL."""
     said = place.cluster.value(place.host.shell(), f"SELECT {RECEIVED}")

@@ -18,7 +18,6 @@ from tasks.files import STATE
 from tasks.look import look, received, try_look
 from tasks.policy import log, step
 from tasks.read import receipt as reading
-from tasks.read.controldata import ControlData
 from tasks.read.exposure import Exposure
 from tasks.read.receipt import NAMESPACE, Kind, Receipt, Stand
 
@@ -222,15 +221,6 @@ def objection(instance: OdooInstance, giver: Place, taker: Place, receipt: Recei
         received=received(taker),
     )
     return reading.objection(receipt, stand)
-
-
-def records(instance: OdooInstance, control: ControlData) -> bool:
-    """Tell whether a receipt says that the other one had this shutdown checkpoint."""
-    return any(
-        (each.kind, each.system_identifier, each.timeline, each.checkpoint)
-        == ("demotion", control.system_identifier, control.timeline, str(control.checkpoint))
-        for each in ask(instance).all.values()
-    )
 
 
 def record_demotion(instance: OdooInstance, giver: Place, taker: Place) -> None:

@@ -5,12 +5,12 @@ from pathlib import PurePosixPath
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
-from tasks import clone, cluster, files, forensics, progress, receipts, record, replication
+from tasks import clone, cluster, files, forensics, progress, record, replication
 from tasks.argv import postgres
 from tasks.files import STATE
 from tasks.job import await_job, run_job
-from tasks.look import holds, look
 from tasks.look import leader as look_leader
+from tasks.look import look
 from tasks.policy import log, step
 from tasks.read import rejoin as decision
 from tasks.read.controldata import ControlData
@@ -59,7 +59,6 @@ def choose(instance: OdooInstance, node: Place, leader: Place) -> Way:
     signs = (seen.directory / "backup_label", seen.directory / "standby.signal")
     way = decision.way(
         seen.control, look_leader(leader), rewind=marker(instance, node),
-        agreed=_agreed(instance, leader, seen.control),
         unstarted=not files.missing(node.host.shell(), *signs),
     )  # fmt: skip
     if way.kind == "refuse":
@@ -69,13 +68,6 @@ def choose(instance: OdooInstance, node: Place, leader: Place) -> Way:
             "directory is kept beside the new one",
         )
     return way
-
-
-def _agreed(instance: OdooInstance, leader: Place, control: ControlData) -> bool:
-    """Tell whether the leader has a node's shutdown checkpoint; WAL of long ago may be gone."""
-    if not control.shut_down:
-        return False
-    return receipts.records(instance, control) or holds(leader, control)
 
 
 @step("make {node} the standby of {leader}", retries=0)
@@ -233,7 +225,7 @@ def _replace(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPat
     aside = _aside(seen.directory, seen.control)
     kept = _unused(shell, aside)
     files.swap(shell, fresh, seen.directory, kept)
-    if seen.control and _went_on(instance, leader, seen.control):
+    if seen.control and _went_on(leader, seen.control):
         forensics.examine(instance, node, leader, aside, seen.control.timeline)
     record.forget(node, instance, "auto_conf")
     files.remove(shell, marker_path(instance))
@@ -274,17 +266,16 @@ def _unused(shell: Shell, path: PurePosixPath) -> PurePosixPath:
     return next(name for name in names if not files.exists(shell, name))
 
 
-def _went_on(instance: OdooInstance, leader: Place, control: ControlData) -> bool:
+def _went_on(leader: Place, control: ControlData) -> bool:
     """Tell whether this was a primary of the same system, which may have gone on after the fork.
 
-    What one wrote that was set back to an older state lies before the fork, and no WAL tells it
-    from what both have.
+    What one wrote that was set back to an older state lies before the fork: no WAL tells it from
+    what both have.
     """
     if control.was_standby or not _same_system(control, leader):
         return False
     fork = look_leader(leader).forks.get(control.timeline)
-    before = control.shut_down and fork is not None and control.checkpoint < fork
-    return not before or _agreed(instance, leader, control)
+    return not (control.shut_down and fork is not None and control.checkpoint < fork)
 
 
 def _same_system(control: ControlData | None, leader: Place) -> bool:

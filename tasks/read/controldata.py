@@ -6,6 +6,8 @@ from tasks.read.lsn import Lsn
 
 # What a user makes is numbered from here (PostgreSQL, access/transam.h, FirstNormalObjectId).
 FIRST_NORMAL_OID = 16384
+# The record of a checkpoint, with the headers of a page and a segment that it may run into.
+SHUTDOWN_RECORD = 512
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,14 @@ class ControlData:
     def shut_down(self) -> bool:
         """It was a primary, and stopped cleanly: the last thing it wrote is its checkpoint."""
         return self.state == "shut down"
+
+    def ends_at(self, position: Lsn) -> bool:
+        """Tell whether who has WAL up to here has all of it, and no other.
+
+        A clean shutdown writes nothing after its checkpoint. A node that is further has another
+        history: this one was set back to an older state, or made anew.
+        """
+        return self.shut_down and 0 < position - self.checkpoint <= SHUTDOWN_RECORD
 
     @property
     def shut_down_in_recovery(self) -> bool:

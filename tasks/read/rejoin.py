@@ -29,13 +29,10 @@ class Way:
     why: str
 
 
-def way(
-    node: ControlData, leader: Leader, *, rewind: str, agreed: bool, unstarted: bool = False
-) -> Way:
+def way(node: ControlData, leader: Leader, *, rewind: str, unstarted: bool = False) -> Way:
     """Decide from the node's control file, the leader's history and the rewind marker.
 
-    `rewind` is the marker on the node's host: "" (none), "started" or "done". `agreed`: the leader
-    has the node's last checkpoint in its own history, by its WAL or by a receipt. `unstarted` is a
+    `rewind` is the marker on the node's host: "" (none), "started" or "done". `unstarted` is a
     clone that was never started: its control file is still that of the primary it was copied from.
     """
     if node.system_identifier != leader.system_identifier:
@@ -46,7 +43,7 @@ def way(
         return Way("refuse", f"it is on timeline {node.timeline}, ahead of {leader.timeline}")
     if node.timeline == leader.timeline:
         return _on_the_same_timeline(node, leader)
-    return _from_a_former_timeline(node, leader, agreed=agreed)
+    return _from_a_former_timeline(node, leader)
 
 
 def _not_started(node: ControlData, leader: Leader, *, rewind: str) -> Way:
@@ -67,16 +64,16 @@ def _on_the_same_timeline(node: ControlData, leader: Leader) -> Way:
     return Way("follow", "it was a standby on the leader's timeline")
 
 
-def _from_a_former_timeline(node: ControlData, leader: Leader, *, agreed: bool) -> Way:
+def _from_a_former_timeline(node: ControlData, leader: Leader) -> Way:
     fork = leader.forks.get(node.timeline)
     if fork is None:
         return Way("reclone", f"the leader does not descend from timeline {node.timeline}")
     if node.was_standby and node.minimum_recovery_end <= fork:
         return Way("follow", f"it was a standby and had not passed the fork at {fork}")
+    if node.ends_at(fork):
+        return Way("follow", f"the leader has its shutdown checkpoint at {node.checkpoint}")
     if node.shut_down and node.checkpoint < fork:
-        if agreed:
-            return Way("follow", f"the leader has its shutdown checkpoint at {node.checkpoint}")
-        return Way("reclone", f"nothing proves that the leader has what it wrote up to {fork}")
+        return Way("reclone", f"it ended at {node.checkpoint}, before the fork: it was set back")
     if not node.rewindable:
         return Way("reclone", "it has neither checksums nor wal_log_hints, which pg_rewind needs")
     return Way("rewind", f"it wrote after the fork at {fork}")
