@@ -171,7 +171,7 @@ class Rig:
         origin, recovery = self._role("origin"), self._role("recovery")
         if recovery == "f":
             return "failback", {}
-        if origin == "f" and recovery == "t" and self._half_done():
+        if origin == "f" and self._half_done():
             return "failback", {}  # check says so, and replicate refuses
         if origin == "f" and recovery == "t" and not self._odoo_runs():
             # check says: start it there, or run failover.
