@@ -120,7 +120,8 @@ def _procedure(parser: argparse.ArgumentParser) -> None:
 def _apply(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
 ) -> int:
-    from deployments.apply import apply  # noqa: PLC0415  # half a second that break glass saves
+    from deployments import server  # noqa: PLC0415  # half a second that break glass saves
+    from deployments.apply import apply  # noqa: PLC0415
 
     if secrets.invented:
         secrets.save()
@@ -131,11 +132,12 @@ def _apply(
             hint="start one and set PREFECT_API_URL; `relevo run` works without",
         )
     changes = 0
-    for sentence in apply(
-        instances, secrets.receivers(), pool=settings.work_pool, prune=given.prune
-    ):
-        _print(sentence)
-        changes += not sentence.startswith("not in the inventory")
+    with server.reached(_print):
+        for sentence in apply(
+            instances, secrets.receivers(), pool=settings.work_pool, prune=given.prune
+        ):
+            _print(sentence)
+            changes += not sentence.startswith("not in the inventory")
     if not changes:
         _print(f"nothing to change ({len(instances)} instances)")
     return 0

@@ -98,6 +98,15 @@ class Secrets:
         """Write the invented passwords down, whole or not at all."""
         if not self.invented:
             return
+        try:
+            self._write()
+        except OSError as error:
+            raise Refused(
+                f"{self.path} cannot be written: {error.strerror}",
+                hint=f"run this as somebody who may write in {self.path.parent}, or as root",
+            ) from None
+
+    def _write(self) -> None:
         beside = self.path.with_name(f".{self.path.name}.new")
         beside.unlink(missing_ok=True)
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

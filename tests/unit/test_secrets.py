@@ -61,3 +61,12 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(Refused, match="cannot be read: Is a directory"):
         Secrets(path)
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    secrets = Secrets(tmp_path / "away" / "secrets.yaml")
+    secrets.of("vps_1")
+
+    with pytest.raises(Refused, match=r"cannot be written: No such file or directory") as refused:
+        secrets.save()
+    assert f"HINT: run this as somebody who may write in {tmp_path / 'away'}" in str(refused.value)
