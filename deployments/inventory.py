@@ -1,7 +1,7 @@
 """The inventory: one YAML file that names every instance, checked whole at the door."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -144,13 +144,20 @@ class Document(Entry):
 class StrictLoader(yaml.SafeLoader):
     """YAML without its trap of taking the last of two equal keys."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002  # PyYAML's own signature
-        keys = Counter(self.construct_object(key, deep=True) for key, _ in node.value)
-        if doubled := [str(key) for key, count in keys.items() if count > 1]:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Look at the keys as they were written: what `<<` brings in is no second one."""
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a value that begins with { or [ wants quotes", key.start_mark
+                )
+        keys = Counter((key.tag, key.value) for key, _ in node.value)
+        if doubled := [name for (_, name), count in keys.items() if count > 1]:
             raise yaml.constructor.ConstructorError(
                 None, None, f"{', '.join(doubled)}: stands there twice", node.start_mark
             )
-        return super().construct_mapping(node, deep=deep)
+        return node
 
 
 def read(path: Path) -> Document:
@@ -242,6 +249,10 @@ def _clashes(document: Document) -> Iterator[str]:
         if entry.recovery.odoo_user == "root":
             yield f"instances.{name}.recovery.odoo_user: Odoo never runs as root"
         yield from _overlaps(name, entry)
+    try:
+        document.recovery.block("recovery")
+    except ValueError as error:
+        yield f"recovery.{error}"
     if document.recovery.odoo_user == "root":
         yield "recovery.odoo_user: Odoo never runs as root"
     yield from _namesakes(document)

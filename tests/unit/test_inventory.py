@@ -154,6 +154,10 @@ def test_a_hostile_domain_is_refused(tmp_path: Path, domain: str) -> None:
             lambda d: d["instances"][ONE]["host"].pop("peer_address"),
             "peer_address: is needed, because vps1.example.com is no IP address",
         ),
+        (
+            lambda d: d["recovery"].update(address="respaldo.example.com"),
+            "recovery.peer_address: is needed, because respaldo.example.com is no IP address",
+        ),
     ],
 )
 def test_a_mistake_is_said_where_it_is(
@@ -177,6 +181,39 @@ def test_a_name_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
     path.write_text("recovery: {}\ninstances:\n  a: {}\n  a: {}\n")
 
     with pytest.raises(Refused, match="a: stands there twice"):
+        inventory.read(path)
+
+
+def test_what_an_entry_shares_with_another_may_be_said_by_an_anchor(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.yaml"
+    path.write_text("""
+recovery: {address: 192.0.2.20}
+instances:
+  uno: &one
+    host: &host {address: 192.0.2.1, user: admin}
+    postgres: {version: 15}
+    recovery: {postgres_port: 5433, http_port: 8169, longpolling_port: 8172}
+  dos: &two
+    <<: *one
+    host: {<<: *host, address: 192.0.2.2}
+    recovery: {postgres_port: 5434, http_port: 8269, longpolling_port: 8272}
+  tres:
+    <<: *two
+    host: {<<: *host, address: 192.0.2.3}
+    recovery: {postgres_port: 5435, http_port: 8369, longpolling_port: 8372}
+""")
+
+    found = inventory.read(path).instances
+    assert [(each.host.address, each.host.user) for each in found.values()] == [
+        ("192.0.2.1", "admin"), ("192.0.2.2", "admin"), ("192.0.2.3", "admin"),
+    ]  # fmt: skip
+
+
+def test_a_hole_that_nobody_has_filled_is_said_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.yaml"
+    path.write_text("recovery:\n  address: {{ address }}\n")
+
+    with pytest.raises(Refused, match=r"wants quotes.* line 2, column 13"):
         inventory.read(path)
 
 
