@@ -5,10 +5,12 @@ import time
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
+from tasks import files
 from tasks.look import databases, each, look
 from tasks.policy import log, step
 from tasks.read import parity
 from tasks.read.parity import Pair, Side
+from tasks.text import odoo_conf
 
 SIDE = """
 bin=$1 directory=$2 peer=$3 port=$4
@@ -39,6 +41,11 @@ WHERE r.relnamespace <> 'pg_catalog'::regnamespace AND (
     (k.collprovider = 'd' AND d.datcollate NOT IN ('C', 'POSIX'))
     OR (k.collprovider = 'c' AND k.collcollate NOT IN ('C', 'POSIX')))
 """
+# Whose an Odoo's database is; nothing for a database of something else.
+OWNER = """
+SELECT coalesce(jsonb_agg(pg_get_userbyid(datdba)), '[]') FROM pg_database
+WHERE datname = current_database() AND to_regclass('public.ir_module_module') IS NOT NULL
+"""
 
 
 @step("require that {instance.origin} and {instance.recovery} fit each other")
@@ -68,7 +75,15 @@ def measure(instance: OdooInstance) -> Pair:
         kept_bytes=max(wishes.wal_keep_mb, wishes.slot_cap_mb) << 20,
         lacking=_lists(recovery, names, LACKING),
         sorted_by_glibc={} if same else _lists(recovery, names, SORTED),
+        role=_role(instance),
+        owners=_lists(recovery, names, OWNER),
     )
+
+
+def _role(instance: OdooInstance) -> str:
+    """The role of Odoo, whose databases it serves; nothing where it is not built yet."""
+    text = files.read(instance.recovery.host.shell(), instance.recovery.odoo.config)
+    return odoo_conf.database_role(text, default="")
 
 
 def _lists(place: Place, names: list[str], sql: str) -> dict[str, list[str]]:

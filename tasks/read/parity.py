@@ -27,7 +27,10 @@ class Side:
 
 @dataclass(frozen=True)
 class Pair:
-    """Both servers, and what the databases ask of them."""
+    """Both servers, and what the databases ask of them.
+
+    `owners` is whose each database of an Odoo is, and `role` that of the Odoo which moves.
+    """
 
     origin: Side
     recovery: Side
@@ -35,6 +38,8 @@ class Pair:
     kept_bytes: int = 0
     lacking: dict[str, list[str]] = field(default_factory=dict)
     sorted_by_glibc: dict[str, list[str]] = field(default_factory=dict)
+    role: str = ""
+    owners: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def skew_seconds(self) -> float:
@@ -112,6 +117,13 @@ def remarks(pair: Pair) -> list[str]:
         "only be undone by a new clone; switch wal_log_hints on and restart it"
         for side in (there, here)
         if not side.rewindable
+    ]
+    found += [
+        f"{database} belongs to {owner}, and Odoo of {there.name} is {pair.role}: it moves with "
+        "the cluster, and the Odoo that serves it does not"
+        for database, owners in pair.owners.items()
+        for owner in owners
+        if pair.role and owner != pair.role
     ]
     if there.archives and not here.archives:
         found.append(

@@ -38,6 +38,14 @@ def test_other_sorting_counts_only_where_text_is_sorted_by_it() -> None:
     )
 
 
+def test_a_database_of_another_odoo_is_said() -> None:
+    owners = {"shop": ["odoo"], "theirs": ["odoo2"], "metabase": []}
+
+    (said,) = remarks(Pair(ONE, TWO, role="odoo", owners=owners))
+    assert said.startswith("theirs belongs to odoo2, and Odoo of uno is odoo: it moves with ")
+    assert remarks(Pair(ONE, TWO, owners=owners)) == []
+
+
 def test_disks_that_could_not_hold_what_they_may_have_to_are_said() -> None:
     small = replace(ONE, free_bytes=1 << 30)
     said = remarks(Pair(small, TWO, data_bytes=2 << 30, kept_bytes=4 << 30))
