@@ -25,6 +25,7 @@ examples, on the night itself (none of them needs a server):
   relevo status                                 who serves each instance now
   relevo plan failover vps_1                    what would be done and lost, with every command
   relevo plan failback vps_1 --language es      the same page in Spanish
+  relevo plan recovery-is-gone vps_1            the page for when the recovery host dies serving
   relevo failover vps_1                         shows the plan, and asks for the name
   relevo failover vps_1 --yes --origin-is-down --reason "hoster confirms fire"
   relevo failback vps_1
@@ -42,6 +43,7 @@ exit codes: 0 done, 1 failed, 2 bad input, 3 refused, 4 busy, 5 a host did not a
 What happens is told here and kept in /var/log/relevo/runs (or RELEVO_LOG_DIR).
 """
 PROCEDURES = ("failover", "failback", "switchover")
+GONE = "recovery-is-gone"
 OWN = {"failover": "origin_is_down", "failback": "reclone", "switchover": "to"}
 NOT_KNOWN = 3  # as Nagios takes it
 CODES = ((Busy, 4), (Refused, 3), (Unreachable, 5))
@@ -87,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("instance", nargs="?", help="default: all of the inventory")
     check.add_argument("--textfile", type=Path, help="for node_exporter's textfile collector")
     shown = commands.add_parser("plan", help="show what would be done, and change nothing")
-    shown.add_argument("procedure", choices=PROCEDURES)
+    shown.add_argument("procedure", choices=(*PROCEDURES, GONE))
     shown.add_argument("instance")
     shown.add_argument("--language", choices=("en", "es"), default="en")
     for procedure in PROCEDURES:
@@ -192,6 +194,8 @@ def _plan(
 
 def _meant(procedure: Procedure, given: argparse.Namespace) -> Procedure:
     """A switchover has two directions, and a plan for each."""
+    if procedure == GONE:
+        return "recovery is gone"
     home = procedure == "switchover" and given.to == "origin"
     return "switchover home" if home else procedure
 

@@ -37,7 +37,7 @@ from tasks.policy import log, step
 from tasks.read.board import Limits, Measured, alarms, verdict
 from tasks.read.exposure import Exposure
 from tasks.read.lsn import Lsn
-from tasks.read.plan import Procedure
+from tasks.read.plan import SILENT, Procedure
 from tasks.report import slug
 from tasks.schedules import read_deployments
 from tasks.tags import MANAGED
@@ -278,7 +278,7 @@ def catch_up(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> None:
 
 @step("write the pages to be followed by hand of {instance.name}")
 def write_pages(instance: OdooInstance) -> None:
-    """Keep both procedures, in both languages, where they are when nothing else is."""
+    """Keep the procedures, in both languages, where they are when nothing else is."""
     shell = instance.recovery.host.shell()
     for procedure in PROCEDURES:
         drawn = plan.draw(instance, procedure)
@@ -289,10 +289,27 @@ def write_pages(instance: OdooInstance) -> None:
             if FlowRunContext.get() is not None and not bare.alone():
                 key = slug(f"by-hand-{procedure}-{language}-{instance.name}")
                 create_markdown_artifact(text, key=key, description=f"kept as {path}")
+    _write_at_origin(instance)
 
 
 def by_hand(instance: OdooInstance) -> PurePosixPath:
     return files.STATE / instance.name / "by-hand"
+
+
+def _write_at_origin(instance: OdooInstance) -> None:
+    """Keep the page for a night without the recovery host at the origin, if that one answers."""
+    drawn = plan.draw(instance, "recovery is gone")
+    for language in LANGUAGES:
+        text = pages.page(drawn, language)
+        path = by_hand(instance) / f"recovery-is-gone.{language}.md"
+        if drawn.situation.origin != SILENT:
+            try:
+                files.install(instance.origin.host.shell(), path, text)
+            except (Unreachable, CommandFailed) as error:
+                log().warning("%s is not kept at %s: %s", path, instance.origin, error.message)
+        if FlowRunContext.get() is not None and not bare.alone():
+            key = slug(f"by-hand-recovery-is-gone-{language}-{instance.name}")
+            create_markdown_artifact(text, key=key, description=f"kept at the origin as {path}")
 
 
 def _refresh_pages(shell: Shell, instance: OdooInstance) -> None:

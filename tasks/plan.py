@@ -37,6 +37,8 @@ def draw(instance: OdooInstance, procedure: Procedure, *, at_a_loss: bool = Fals
 
     `at_a_loss`: a failback that takes the write right from a recovery host which cannot hand over.
     """
+    if procedure == "recovery is gone":
+        return _recovery_is_gone(instance)
     origin, recovery = try_look(instance.origin), look(instance.recovery)
     if at_a_loss and procedure == "failback":
         seen = _failback(instance, origin, recovery, at_a_loss=True)
@@ -139,6 +141,20 @@ def _switchover_home(instance: OdooInstance, origin: Seen | None, recovery: Seen
     )
 
 
+def _recovery_is_gone(instance: OdooInstance) -> Plan:
+    """The way home without the recovery host, which is asked nothing: it may be gone now."""
+    origin = try_look(instance.origin)
+    unknown = Exposure(lossless=False, seconds=None, about_bytes=None, last_commit="")
+    seen = Situation(
+        at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        origin=str(origin or SILENT),
+        recovery=SILENT,
+        streaming=False,
+        exposure=unknown,
+    )
+    return Plan("recovery is gone", seen, _places(instance, origin, None))
+
+
 def _objections(instance: OdooInstance, giver: Place, taker: Place) -> tuple[str, ...]:
     """What a planned move would be refused for; it is never forced."""
     try:
@@ -236,11 +252,6 @@ def predicted_seconds(instance: OdooInstance) -> float | None:
 
 def names(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> dict[str, str]:
     """Everything that a person would have to look up to do it by hand; no secrets."""
-    ends = {
-        f"{end.kind}{suffix}": value
-        for end, seen in ((instance.origin, origin), (instance.recovery, recovery))
-        for suffix, value in _end(end, seen).items()
-    }
     directory = _directory(instance.origin, origin)
     beside = clone.beside(directory)
     passfile = files.home(instance.recovery.host.shell(), "postgres") / ".pgpass"
@@ -255,9 +266,7 @@ def names(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> dict[s
         cluster, directory=beside, conninfo=to_recovery, slot=instance.name
     )
     return {
-        "instance": instance.name,
-        "writable": str(trust.until_path(instance)),
-        "domains": ", ".join(instance.domains) or "DNS",
+        **_places(instance, origin, recovery),
         "to_recovery": to_recovery,
         "to_origin": _conninfo(instance.origin, instance.replication.user, passfile),
         "rewind": shlex.join(
@@ -267,6 +276,20 @@ def names(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> dict[s
             (*as_postgres, *postgres.recover_offline(cluster, directory))
         ),
         "base_backup": shlex.join((*as_postgres, *backup)),
+    }
+
+
+def _places(instance: OdooInstance, origin: Seen | None, recovery: Seen | None) -> dict[str, str]:
+    """What both ends are called; that much is known without asking the recovery host."""
+    ends = {
+        f"{end.kind}{suffix}": value
+        for end, seen in ((instance.origin, origin), (instance.recovery, recovery))
+        for suffix, value in _end(end, seen).items()
+    }
+    return {
+        "instance": instance.name,
+        "writable": str(trust.until_path(instance)),
+        "domains": ", ".join(instance.domains),
         **ends,
     }
 

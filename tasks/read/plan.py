@@ -7,7 +7,7 @@ from typing import Literal
 from tasks.read.exposure import Exposure
 from tasks.read.synchronous import Word
 
-Procedure = Literal["failover", "failback", "switchover", "switchover home"]
+Procedure = Literal["failover", "failback", "switchover", "switchover home", "recovery is gone"]
 Kind = Literal["planned", "forced", "follow", "rewind", "reclone", "refused"]
 SILENT = "silent"
 
@@ -66,6 +66,8 @@ class Plan:
         if self.procedure == "failover":
             known = self.situation.origin == "primary" or self.situation.exposure.lossless
             return "planned" if known else "forced"
+        if self.procedure == "recovery is gone":
+            return "forced"
         if self.procedure != "failback":
             return "planned"
         ways: dict[str, Kind] = {"follow": "follow", "rewind": "rewind", "reclone": "reclone"}

@@ -117,7 +117,10 @@ SHOW_SITE = Step(
     "Show the site on nginx.",
     "Publique el sitio en nginx.",
     (
-        "ln -sfn /etc/nginx/sites-available/{instance} /etc/nginx/sites-enabled/{instance}",
+        (
+            "test -e /etc/nginx/sites-available/{instance} && "
+            "ln -sfn /etc/nginx/sites-available/{instance} /etc/nginx/sites-enabled/{instance}"
+        ),
         "nginx -t && systemctl reload-or-restart nginx",
     ),
 )
@@ -291,6 +294,109 @@ RESUME = Step(
     "todos en casa y cierra lo abierto. check debe quedar en verde.",
 )
 
+POWER_OFF = Step(
+    "you",
+    "This page is for customers who are served from {recovery}, which has died. See by other means "
+    "(the hoster's panel, a telephone) that {recovery} is gone. Power it off, and see that it "
+    "stays off: its cluster starts at boot, and would accept writes beside {origin}. Write down "
+    "who says so.",
+    "Esta página es para clientes servidos desde {recovery}, que ha caído. Compruebe por otros "
+    "medios (el panel del proveedor, un teléfono) que no funciona, apáguelo y compruebe que sigue "
+    "apagado: su clúster arranca con el servidor y aceptaría escrituras a la vez que {origin}. "
+    "Anote quién lo dice.",
+)
+START_ORIGIN = Step(
+    "origin",
+    "Start PostgreSQL on {origin}, and let its commits wait for nobody. If there is a file rewind, "
+    "{origin} was just being rewound: first put its copy {origin_directory}.quarantine-* in the "
+    "place of {origin_directory}.",
+    "Arranque PostgreSQL en {origin}, sin que sus commits esperen a nadie. Si existe el fichero "
+    "rewind, {origin} estaba en pleno pg_rewind: ponga antes su copia "
+    "{origin_directory}.quarantine-* en el lugar de {origin_directory}.",
+    (
+        "test ! -e /var/lib/relevo/{instance}/rewind",
+        "rm -f {origin_config}/conf.d/relevo-synchronous.conf",
+        "pg_ctlcluster {origin_cluster_words} start   # 2: it is up already",
+    ),
+)
+SEE_WHAT_IS_LOST = Step(
+    "origin",
+    "See what {origin} has. t: it was following {recovery}, and has everything up to the time that "
+    "stands there (none: nobody has written since it started). f: it has the state of the "
+    "failover; what customers have written since is on {recovery} alone. Go on only if that may be "
+    "lost.",
+    "Vea qué tiene {origin}. t: seguía a {recovery} y lo tiene todo hasta la hora indicada "
+    "(ninguna: nadie ha escrito desde que arrancó). f: tiene el estado del failover; lo escrito "
+    "desde entonces está solo en {recovery}. Siga solo si puede perderse.",
+    (_ask("origin", "SELECT pg_is_in_recovery(), pg_last_xact_replay_timestamp()"),),
+)
+SERVE_AT_ORIGIN = Step(
+    "origin",
+    "Promote {origin} if it was following (it must answer f), start Odoo there, and see it answer.",
+    "Promocione {origin} si era un standby (debe responder f), arranque allí Odoo y compruebe que "
+    "responde.",
+    (
+        _ask("origin", "SELECT CASE WHEN pg_is_in_recovery() THEN pg_promote() END"),
+        _ask("origin", "SELECT pg_is_in_recovery()"),
+        "echo auto > {origin_config}/start.conf",
+        _ask("origin", "CHECKPOINT"),
+        "systemctl enable --now {origin_unit}",
+        _wait_for("{origin_http_port}"),
+    ),
+)
+BEFORE_IT_BOOTS = Step(
+    "recovery",
+    "When {recovery} can be repaired, do not boot it on the network. Boot it in rescue mode, and "
+    "keep it from serving and from being woken by a button; do so for every instance that it "
+    "served. Then boot it.",
+    "Cuando {recovery} pueda repararse, no lo arranque conectado a la red. Arránquelo en modo de "
+    "rescate e impida que sirva y que un botón lo despierte; hágalo con cada instancia que servía. "
+    "Después arránquelo.",
+    (
+        "echo manual > {recovery_config}/start.conf",
+        "systemctl disable {recovery_unit}",
+        "rm -f /etc/nginx/sites-enabled/{instance}",
+        (
+            "test ! -e /var/lib/relevo/{instance}/failover.json || "
+            "mv /var/lib/relevo/{instance}/failover.json "
+            "/var/lib/relevo/{instance}/failover.json.kept-by-hand"
+        ),
+    ),
+)
+FILES_HOME = Step(
+    "recovery",
+    "Copy to {origin} the files that only {recovery} has, all but those that its crash has torn.",
+    "Copie a {origin} los ficheros que solo tiene {recovery}, salvo los que la caída dejó "
+    "a medias.",
+    (
+        (
+            "cd {recovery_data_dir}/filestore && find . -type f -exec sha1sum {{}} + | "
+            "awk '{{ n = split($0, p, \"/\"); if (substr($0, 1, 40) != p[n]) print substr($0, 44) }}'"
+            " | runuser -u {recovery_user} -- rsync -rlt --ignore-existing --exclude-from=- ./ "
+            "{instance}:{origin_data_dir}/filestore/"
+        ),
+    ),
+)
+CLOSE_FILES = Step(
+    "origin",
+    "Let the key of {recovery} write no more.",
+    "Que la clave de {recovery} no escriba más.",
+    ("rm -f {writable}",),
+)
+REPLICATE_AGAIN = Step(
+    "Prefect",
+    "Run replicate for {instance}: {recovery} follows again, what only it has is kept aside, and "
+    "the guard is back. If it says that {recovery} cannot follow, run basebackup with reclone "
+    "(relevo run basebackup {instance} --set reclone=true), and replicate again. check must be "
+    "green.",
+    "Ejecute replicate de {instance}: {recovery} vuelve a seguir, lo que solo él tiene se guarda "
+    "aparte y la guarda se repone. Si dice que {recovery} no puede seguir, ejecute basebackup con "
+    "reclone (relevo run basebackup {instance} --set reclone=true) y de nuevo replicate. check "
+    "debe quedar en verde.",
+)
+
+# What has no meaning for an instance that has no domains in the inventory.
+OF_DOMAINS = (SHOW_SITE, HIDE_SITE, DNS_TO_RECOVERY, DNS_TO_ORIGIN)
 SHOW = (PROMOTE, START_ODOO, SHOW_SITE, DNS_TO_RECOVERY)
 SERVE = (*SHOW, KEEP_DOWN)
 HAND_OVER = (
@@ -319,4 +425,8 @@ STEPS: dict[tuple[str, str], tuple[Step, ...]] = {
         PAUSE, STOP_ODOO_AT_ORIGIN, LAST_FILES, STOP_ORIGIN, COMPARE, *SHOW, PREPARE_LEADER, FOLLOW,
     ),
     ("switchover home", "planned"): HAND_OVER,
+    ("recovery is gone", "forced"): (
+        POWER_OFF, GUARD_OUT, START_ORIGIN, SEE_WHAT_IS_LOST, SERVE_AT_ORIGIN, DNS_TO_ORIGIN,
+        BEFORE_IT_BOOTS, OPEN_FILES, FILES_HOME, CLOSE_FILES, REPLICATE_AGAIN,
+    ),
 }  # fmt: skip

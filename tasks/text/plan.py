@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 from tasks.read.exposure import Exposure
 from tasks.read.plan import Plan
-from tasks.text.by_hand import STEPS, WAKE, Language, Step
+from tasks.text.by_hand import OF_DOMAINS, STEPS, WAKE, Language, Step
 
 WORDS: dict[str, tuple[str, str]] = {
     "title": ("{procedure} of {instance}", "{procedure} de {instance}"),
+    "gone": ("{instance}: {recovery} is gone", "{instance}: {recovery} ha caído"),
     "at": ("measured at", "medido a las"),
     "origin": ("{origin} (origin)", "{origin} (origen)"),
     "recovery": ("{recovery} (recovery)", "{recovery} (respaldo)"),
@@ -65,8 +66,9 @@ WORDS: dict[str, tuple[str, str]] = {
     "sizeless": ("an unknown amount of WAL", "una cantidad desconocida de WAL"),
 }
 
-# What has no meaning where the recovery host serves.
+# What has no meaning where the recovery host serves, or is gone.
 UNSAID = {
+    "recovery is gone": ("recovery", "loses", "waits", "lag", "documents", "drill", "rto"),
     "failback": ("loses", "waits", "lag", "rto"),
     "switchover home": ("waits", "lag", "rto"),
 }
@@ -138,6 +140,8 @@ def _lag(plan: Plan, unknown: str) -> str:
 def steps(plan: Plan) -> tuple[Step, ...]:
     """The steps of the way that this plan takes; a refused plan shows the usual one."""
     usual = STEPS[plan.procedure, plan.usual]
+    if not plan.names["domains"]:
+        usual = tuple(each for each in usual if each not in OF_DOMAINS)
     return (WAKE, *usual) if plan.situation.leader_is_down else usual
 
 
@@ -152,7 +156,8 @@ def page(plan: Plan, language: Language) -> str:
 
 
 def _lines(plan: Plan, language: Language, *, by_hand: bool) -> Iterator[str]:
-    yield "# " + word("title", language).format(procedure=plan.procedure, **plan.names)
+    title = "gone" if plan.procedure == "recovery is gone" else "title"
+    yield "# " + word(title, language).format(procedure=plan.procedure, **plan.names)
     yield from ("", "| | |", "|---|---|")
     yield from (f"| {name} | {value} |" for name, value in facts(plan, language).items())
     if plan.situation.refusals:

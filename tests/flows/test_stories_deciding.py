@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from blocks.errors import Refused
+from blocks.errors import Refused, Unreachable
 from blocks.instance import OdooInstance
 from deployments import break_glass
 from flows.failover import failover
+from tasks import bare, board
 from tests.fakes import Answer, FakeHost
-from tests.flows.conftest import Hosts, dead, standby
+from tests.flows.conftest import Hosts, control, dead, standby
 from tests.flows.test_stories_refusing import LAST, LOCK
 
 PLAN: dict[str, Answer] = {
@@ -49,6 +50,43 @@ def test_a_run_from_a_shell_refuses_as_the_button_does_and_says_where_its_log_is
     assert "require that due can take over" in log.read_text()
     assert due.changes[0] == LOCK
     assert not logging.getLogger("relevo").handlers
+
+
+PAGES = [f"/var/lib/relevo/vps_1/by-hand/recovery-is-gone.{each}.md" for each in ("en", "es")]
+FOLLOWS = "5432 online t /var/lib/postgresql/13/main\n" + control("in_archive_recovery")
+
+
+def test_the_page_for_a_night_without_the_recovery_host_asks_it_nothing(
+    instance: OdooInstance, hosts: Hosts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = Unreachable("due did not answer")
+    hosts(FakeHost("uno", {"look 13 main *": FOLLOWS}), FakeHost("due", {"*": gone}))
+
+    assert break_glass.say_plan(instance, "recovery is gone", language="en") == 0
+
+    said = capsys.readouterr().out
+    assert "# vps_1: due is gone" in said
+    assert "| uno (origin) | standby |" in said
+    assert "Point shop.example.com at 10.0.0.1." in said
+
+
+def test_that_page_is_kept_at_the_origin_and_an_origin_that_is_away_stops_nothing(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    uno = FakeHost("uno", {"look 13 main *": FOLLOWS, "install *": "installed"})
+    hosts(uno, FakeHost("due"))
+    with bare.without_server():
+        board._write_at_origin(instance)
+    assert uno.changes == [f"install {page} root:root 644 " for page in PAGES]
+
+    full: dict[str, Answer] = {
+        "look 13 main *": FOLLOWS,
+        "install *": Unreachable("uno did not answer"),
+    }
+    for away in (dead(), FakeHost("uno", full)):
+        hosts(away, FakeHost("due"))
+        with bare.without_server():
+            board._write_at_origin(instance)
 
 
 def test_asking_where_there_is_no_terminal_refuses_and_names_the_option(

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
     ("words", "procedure"),
     [
         (("plan", "failover", "vps_1"), "failover"),
+        (("plan", "recovery-is-gone", "vps_1"), "recovery is gone"),
         (("plan", "switchover", "vps_1"), "switchover"),
         (("plan", "switchover", "vps_1", "--to", "origin"), "switchover home"),
     ],

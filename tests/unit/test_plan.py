@@ -1,7 +1,10 @@
 """What a plan says is decided from what was measured, and can be followed by hand."""
 
+import hashlib
 import re
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +13,7 @@ from tasks.read.exposure import Exposure
 from tasks.read.plan import SILENT, Plan, Procedure, Situation
 from tasks.read.synchronous import Word
 from tasks.text import plan as words
-from tasks.text.by_hand import STEPS, Language
+from tasks.text.by_hand import FILES_HOME, STEPS, Language
 
 LOSS = Exposure(lossless=False, seconds=12.5, about_bytes=256, last_commit="2027-01-15T08:00:00Z")
 END = (
@@ -53,8 +56,80 @@ def test_every_page_has_all_its_names_filled_in(
     assert "Promo" in page
 
 
+NGINX = "sites-enabled/vps_1"
+
+
+@pytest.mark.parametrize(("procedure", "kind"), list(STEPS))
+def test_an_instance_without_domains_has_no_site_and_no_names_to_move(
+    procedure: Procedure, kind: str
+) -> None:
+    origin = {"planned": "primary", "forced": SILENT}.get(kind, "down")
+    shown = plan(procedure, origin, Exposure.none() if kind == "planned" else LOSS, way=kind)
+    plain = replace(shown, names={**NAMES, "domains": ""})
+
+    assert {each.where for each in words.steps(shown)} > {each.where for each in words.steps(plain)}
+    assert "DNS" not in {each.where for each in words.steps(plain)}
+    if procedure != "recovery is gone":  # there it is only taken away
+        assert NGINX in words.page(shown, "en")
+        assert NGINX not in words.page(plain, "en")
+
+
+def test_a_site_that_was_never_prepared_is_not_linked_into_nginx() -> None:
+    assert (
+        "   test -e /etc/nginx/sites-available/vps_1 && ln -sfn /etc/nginx/sites-available/vps_1 "
+        "/etc/nginx/sites-enabled/vps_1\n"
+    ) in words.page(plan(), "en")
+
+
+@pytest.mark.parametrize(
+    ("language", "title", "lost"),
+    [
+        ("en", "# vps_1: due is gone\n", "may be lost"),
+        ("es", "# vps_1: due ha caído\n", "puede perderse"),
+    ],
+)
+def test_the_page_for_a_recovery_host_that_died_serving_leads_home_in_the_right_order(
+    language: Language, title: str, lost: str
+) -> None:
+    made = plan("recovery is gone")
+    page = words.page(made, language)
+
+    assert page.startswith(title)
+    assert lost in page
+    assert [each.where for each in words.steps(made)[:7]] == [
+        "you", "origin", "origin", "origin", "origin", "DNS", "recovery",
+    ]  # fmt: skip
+    at = [
+        page.index(each)
+        for each in (
+            "disable --now relevo-guard-vps_1", "uno_cluster_words start",
+            "pg_promote()", "enable --now uno_unit", "echo manual > due_config/start.conf",
+            "failover.json.kept-by-hand", "--exclude-from=- ./ vps_1:uno_data_dir",
+        )
+    ]  # fmt: skip
+    assert at == sorted(at)
+
+
+def test_files_that_a_crash_has_torn_are_not_copied_home(tmp_path: Path) -> None:
+    here, there = tmp_path / "due" / "filestore", tmp_path / "uno" / "filestore"
+    whole, torn = (hashlib.sha1(text).hexdigest() for text in (b"whole", b"torn"))
+    for name, text in ((whole, b"whole"), (torn, b"to")):
+        path = here / "a shop" / name[:2] / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(text)
+    there.mkdir(parents=True)
+    (command,) = FILES_HOME.commands
+    typed = command.replace("{instance}:", "").format(
+        recovery_data_dir=here.parent, recovery_user="root", origin_data_dir=there.parent
+    )
+
+    subprocess.run(["bash", "-c", typed.replace("runuser -u root -- ", "")], check=True)
+
+    assert [each.name for each in there.rglob("*") if each.is_file()] == [whole]
+
+
 def test_a_page_in_spanish_has_no_english_sentence_left() -> None:
-    page = words.page(plan(), "es")
+    page = words.page(plan(), "es") + words.page(plan("recovery is gone"), "es")
 
     assert "como mucho los commits de los últimos 12.5 s" in page
     assert not re.search(r"\b(the|will|until|nobody)\b", page)
