@@ -370,10 +370,9 @@ FILES_HOME = Step(
     "a medias.",
     (
         (
-            "cd {recovery_data_dir}/filestore && find . -type f -exec sha1sum {{}} + | "
-            "awk '{{ n = split($0, p, \"/\"); if (substr($0, 1, 40) != p[n]) print substr($0, 44) }}'"
-            " | runuser -u {recovery_user} -- rsync -rlt --ignore-existing --exclude-from=- ./ "
-            "{instance}:{origin_data_dir}/filestore/"
+            "cd {recovery_data_dir}/filestore && find . -type f -exec sha1sum {{}} + | awk -F/ "
+            "'substr($0, 1, 40) != $NF {{ print substr($0, 44) }}' | runuser -u {recovery_user} -- "
+            "rsync -rlt --ignore-existing --exclude-from=- ./ {instance}:{origin_data_dir}/filestore/"
         ),
     ),
 )
