@@ -372,7 +372,8 @@ FILES_HOME = Step(
         (
             "cd {recovery_data_dir}/filestore && find . -type f -exec sha1sum {{}} + | awk -F/ "
             "'substr($0, 1, 40) != $NF {{ print substr($0, 44) }}' | runuser -u {recovery_user} -- "
-            "rsync -rlt --ignore-existing --exclude-from=- ./ {instance}:{origin_data_dir}/filestore/"
+            "rsync -rlt --ignore-existing --exclude-from=- ./ "
+            "{instance}:{origin_data_dir}/filestore/"
         ),
     ),
 )
