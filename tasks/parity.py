@@ -2,6 +2,7 @@
 
 import json
 import time
+from typing import Any
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
@@ -26,9 +27,14 @@ SELECT 'on' IN (current_setting('wal_log_hints'), current_setting('data_checksum
     current_setting('archive_mode') <> 'off' AS archives
 """
 SIZE = "SELECT sum(pg_database_size(oid))::bigint FROM pg_database"
-LACKING = """
-SELECT coalesce(jsonb_agg(extname), '[]') FROM pg_extension
-WHERE extname NOT IN (SELECT name FROM pg_available_extensions)
+# What a database asks of its server, and whose it is if it is an Odoo's.
+WANTS = """
+SELECT jsonb_build_object(
+    'lacking', (SELECT coalesce(jsonb_agg(extname), '[]') FROM pg_extension
+        WHERE extname NOT IN (SELECT name FROM pg_available_extensions)),
+    'owners', (SELECT coalesce(jsonb_agg(pg_get_userbyid(datdba)), '[]') FROM pg_database
+        WHERE datname = current_database()
+        AND to_regclass('public.ir_module_module') IS NOT NULL))
 """
 # Indexes whose order is glibc's: of the database's own collation, or of one that names glibc.
 SORTED = """
@@ -40,11 +46,6 @@ FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid,
 WHERE r.relnamespace <> 'pg_catalog'::regnamespace AND (
     (k.collprovider = 'd' AND d.datcollate NOT IN ('C', 'POSIX'))
     OR (k.collprovider = 'c' AND k.collcollate NOT IN ('C', 'POSIX')))
-"""
-# Whose an Odoo's database is; nothing for a database of something else.
-OWNER = """
-SELECT coalesce(jsonb_agg(pg_get_userbyid(datdba)), '[]') FROM pg_database
-WHERE datname = current_database() AND to_regclass('public.ir_module_module') IS NOT NULL
 """
 
 
@@ -67,16 +68,17 @@ def measure(instance: OdooInstance) -> Pair:
     origin, recovery = instance.origin, instance.recovery
     sides = _side(origin, recovery), _side(recovery, origin)
     names = databases(recovery)
+    wants = _answers(recovery, names, WANTS)
     same = sides[0].glibc == sides[1].glibc
     wishes = instance.replication
     return Pair(
         *sides,
         data_bytes=int(recovery.cluster.value(recovery.host.shell(), SIZE)),
         kept_bytes=max(wishes.wal_keep_mb, wishes.slot_cap_mb) << 20,
-        lacking=_lists(recovery, names, LACKING),
-        sorted_by_glibc={} if same else _lists(recovery, names, SORTED),
+        lacking={name: said["lacking"] for name, said in wants.items()},
+        sorted_by_glibc={} if same else _answers(recovery, names, SORTED),
         role=_role(instance),
-        owners=_lists(recovery, names, OWNER),
+        owners={name: said["owners"] for name, said in wants.items()},
     )
 
 
@@ -86,7 +88,7 @@ def _role(instance: OdooInstance) -> str:
     return odoo_conf.database_role(text, default="")
 
 
-def _lists(place: Place, names: list[str], sql: str) -> dict[str, list[str]]:
+def _answers(place: Place, names: list[str], sql: str) -> dict[str, Any]:
     return {name: json.loads(answer) for name, answer in each(place, names, sql).items()}
 
 
