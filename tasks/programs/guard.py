@@ -10,16 +10,21 @@ Written by Relevo; python3.8 and the standard library are all that it needs.
 
 The recovery host says, in one line, the newest receipt that it knows: who handed the write right
 to whom, numbered by an epoch and signed. Nothing but such a line, genuine and newer than what is
-known here, ever holds this server: no answer, a lost record and an older one are no opinion.
+known here, ever stops what runs: no answer, a lost record and an older one are no opinion. A
+record of our own that is there and cannot be believed stops nothing either, but lets nothing start
+before the recovery host has said who may write.
+
+A disk that is full or read-only changes none of this: what has to stop is stopped first, and what
+is to be remembered is written afterwards, where it can be.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -29,7 +34,7 @@ BEAT_SECONDS = 1
 ODOO_SECONDS = 3
 CLUSTER_SECONDS = 60
 BOOTING_SECONDS = 600
-FAST_SECONDS = 4
+SIGNATURE_BYTES = 4096  # a pipe holds as much; Relevo's take some 300
 
 
 def newest(own: dict[str, Any] | None, told: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -44,9 +49,11 @@ def newest(own: dict[str, Any] | None, told: dict[str, Any] | None) -> dict[str,
 
 
 def verdict(
-    known: dict[str, Any] | None, *, place: str, answered: bool, unanswered: str
+    known: dict[str, Any] | None, *, place: str, answered: bool, unanswered: str, doubt: str = ""
 ) -> tuple[bool, str]:
     """May this place write? With the sentence that says why.
+
+    A doubt says why a record that is there does not count.
 
     >>> verdict(None, place="origin", answered=True, unanswered="serve")
     (True, 'no receipt of this instance is known')
@@ -56,11 +63,15 @@ def verdict(
     >>> verdict({"epoch": 1, "taker": "origin"}, place="origin", answered=False,
     ...     unanswered="hold")[0]
     False
+    >>> verdict(None, place="origin", answered=True, unanswered="serve", doubt="it is torn")
+    (False, 'it is torn')
     """
     if known is not None and known["taker"] != place:
         return False, "epoch {epoch} gave the write right to {taker}".format(**known)
     if not answered and unanswered == "hold":
         return False, "nobody answers who has the write right, and the policy is to hold"
+    if known is None and doubt:
+        return False, doubt
     if known is None:
         return True, "no receipt of this instance is known"
     who = "" if answered else ", and nobody says otherwise"
@@ -76,49 +87,106 @@ class Guard:
         self.held = Path(config["held"])
         self.waiting = Path(config["waiting"])
         self.heard = ""
+        self.doubt = ""
+        self.complaint = ""
         self.known: dict[str, Any] | None = None
+        self.unwritten: dict[str, Any] | None = None
+        self.line = ""
         self.read: tuple[int, dict[str, Any] | None] = (0, None)
 
     def genuine(self, line: str) -> dict[str, Any] | None:
         """Read a sealed receipt; none when it is of somebody else's making or instance."""
-        try:
-            sealed = json.loads(line)
-            text, signature = str(sealed["text"]), str(sealed["signature"])
-            receipt: dict[str, Any] = json.loads(text)
-            ours = ("instance", "system_identifier")
-            if any(receipt[name] != self.config[name] for name in ours):
-                return None
-            if not isinstance(receipt["epoch"], int) or receipt["taker"] not in SIDES:
-                return None
-        except (ValueError, KeyError, TypeError):
+        found = unseal(line)
+        if found is None:
             return None
-        return receipt if self.signed(text, signature) else None
+        receipt, text, signature = found
+        return receipt if self.ours(receipt) and self.signed(text, signature) else None
 
-    def signed(self, text: str, signature: str) -> bool:
-        with tempfile.NamedTemporaryFile("w", suffix=".sig") as file:
-            file.write(signature)
-            file.flush()
-            argv = [
-                "ssh-keygen", "-Y", "verify", "-f", self.config["signer"], "-I", "relevo",
-                "-n", self.config["namespace"], "-s", file.name,
-            ]  # fmt: skip
-            done = subprocess.run(argv, input=text.encode(), capture_output=True, check=False)
+    def ours(self, receipt: dict[str, Any]) -> bool:
+        names = ("instance", "system_identifier")
+        return all(receipt.get(name) == self.config[name] for name in names)
+
+    def signed(self, text: bytes, signature: bytes) -> bool:
+        """Have ssh-keygen check a signature; it goes by a pipe, for a disk may be full."""
+        if len(signature) > SIGNATURE_BYTES:
+            return False
+        try:
+            reading, writing = os.pipe()
+            with open(reading, "rb"):
+                with open(writing, "wb") as pipe:
+                    pipe.write(signature)
+                argv = [
+                    "ssh-keygen", "-Y", "verify", "-f", self.config["signer"], "-I", "relevo",
+                    "-n", self.config["namespace"], "-s", f"/proc/self/fd/{reading}",
+                ]  # fmt: skip
+                done = subprocess.run(
+                    argv, input=text, capture_output=True, check=False,
+                    pass_fds=(reading,),
+                )  # fmt: skip
+        except OSError as error:
+            self.complain(f"ssh-keygen cannot be run: {error}")
+            return False
         return done.returncode == 0
 
     def own(self) -> dict[str, Any] | None:
+        """Give the newest receipt that is known here, written down or not."""
+        written = self.written()
+        if newest(written, self.unwritten) is written:
+            self.unwritten = None
+        return newest(written, self.unwritten)
+
+    def written(self) -> dict[str, Any] | None:
+        """Read our own record; of one that is there and cannot be believed, the doubt is noted."""
+        self.doubt = ""
         try:
-            return self.genuine(self.right.read_text())
-        except OSError:
+            line = self.right.read_text(errors="replace")
+        except FileNotFoundError:
             return None
+        except OSError as error:
+            self.doubt = self.disbelief(f"cannot be read: {error}")
+            return None
+        found = unseal(line)
+        if found is not None and not self.ours(found[0]):
+            return None
+        if found is None or not self.signed(*found[1:]):
+            self.doubt = self.disbelief("is no receipt that Relevo is seen to have signed")
+            return None
+        return found[0]
+
+    def disbelief(self, why: str) -> str:
+        return (
+            f"{self.right} {why}, and nobody else says who has the write right. HINT: let the "
+            "recovery host answer; if this server is the one to serve, move that file away"
+        )
 
     def believe(self, line: str) -> dict[str, Any] | None:
-        """Note what the recovery host says, if it is news; give what counts now."""
+        """Judge what the recovery host says; give what counts now. News is still to be written."""
         own = self.own()
         known = newest(own, self.genuine(line))
-        if known is not own and known is not None:
-            install(self.right, line, 0o644)
+        if known is not None and known is not own:
+            self.unwritten, self.line = known, line
             say("the recovery host says: epoch {epoch}, {taker} may write".format(**known))
         return known
+
+    def write_down(self) -> None:
+        """Keep what the recovery host has said; where there is no room, try again at every beat."""
+        if self.unwritten is not None and self.keep(self.right, self.line, 0o644):
+            self.unwritten = None
+
+    def keep(self, path: Path, text: str, mode: int) -> bool:
+        """Write a file if that can be done; what depends on it has been done, or is done anyway."""
+        try:
+            install(path, text, mode)
+        except OSError as error:
+            self.complain(f"{path} cannot be written: {error}. HINT: see df and mount here")
+            return False
+        return True
+
+    def complain(self, sentence: str) -> None:
+        """Say what is wrong, once and not at every beat."""
+        if sentence != self.complaint:
+            self.complaint = sentence
+            say(sentence)
 
     def ask(self, question: str) -> str | None:
         """Ask the recovery host; none when it does not answer.
@@ -133,6 +201,9 @@ class Guard:
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return None
+        except OSError as error:
+            self.complain(f"{argv[0]} cannot be run: {error}")
+            return None
         if done.returncode != 0:
             return None
         # What the files of the login there print stands before the answer, which is one line.
@@ -145,10 +216,11 @@ class Guard:
         deadline = time.monotonic() + patience
         while (line := self.ask(question)) is None and time.monotonic() < deadline:
             time.sleep(BEAT_SECONDS)
-        known = self.own() if line is None else self.believe(line)
+        self.known = self.own() if line is None else self.believe(line)
+        self.write_down()
         return verdict(
-            known, place=self.config["place"], answered=line is not None,
-            unanswered=self.config["unanswered"],
+            self.known, place=self.config["place"], answered=line is not None,
+            unanswered=self.config["unanswered"], doubt=self.doubt,
         )  # fmt: skip
 
     def before(self, what: str) -> int:
@@ -159,10 +231,9 @@ class Guard:
         may, why = self.may_serve(what)
         say(f"{what} {'may start' if may else 'stays down'}: {why}")
         if not may:
+            if self.known is None or self.known["taker"] == self.config["place"]:
+                self.keep(self.waiting, why + "\n", 0o644)
             self.note(why)
-            own = self.own()
-            if own is None or own["taker"] == self.config["place"]:
-                install(self.waiting, why + "\n", 0o644)
         return 0 if may else 1
 
     def is_standby(self) -> bool:
@@ -199,13 +270,13 @@ class Guard:
         unit = self.config["odoo_unit"]
         if active(unit):
             say("holding Odoo: " + why)
-            self.note(why)
             stop_odoo(unit)
+            self.note(why)
         if self.accepts_writes():
             say("holding PostgreSQL: " + why)
-            self.note(why)
-            Path(self.config["start_conf"]).write_text("manual\n")  # its owner and mode stay
             self.stop_cluster()
+            self.leave_at_boot()
+            self.note(why)
 
     def stop_cluster(self) -> None:
         version, name = self.config["cluster"]
@@ -221,22 +292,47 @@ class Guard:
                 say("PostgreSQL is down")
                 return
 
+    def leave_at_boot(self) -> None:
+        """Keep Debian from starting the cluster at boot; the file's owner and mode stay.
+
+        It is written over, not emptied first: that takes no room where there is none.
+        """
+        path = self.config["start_conf"]
+        try:
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), "w") as file:
+                file.write("manual\n")
+                file.truncate()
+        except OSError as error:
+            self.complain(f"{path} cannot be written: {error}. HINT: see df and mount here")
+
     def note(self, why: str) -> None:
         if not self.held.exists():
             now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            install(self.held, json.dumps({"time": now, "why": why}) + "\n", 0o600)
+            self.keep(self.held, json.dumps({"time": now, "why": why}) + "\n", 0o600)
+
+    def forget(self, path: Path) -> bool:
+        """Remove a file if that can be done; tell whether it has gone."""
+        try:
+            path.unlink()
+        except OSError as error:
+            self.complain(f"{path} cannot be removed: {error}. HINT: see mount here")
+            return False
+        return True
 
     def enforce(self, known: dict[str, Any] | None) -> None:
+        """Stop what may not run, and start what has waited for a word; a doubt does neither."""
+        if known is None and self.doubt:
+            self.complain(self.doubt)
+            return
         may, why = verdict(known, place=self.config["place"], answered=True, unanswered="serve")
         if not may:
             self.hold(why)
-        elif self.waiting.exists():
-            self.waiting.unlink()
+        elif self.waiting.exists() and self.forget(self.waiting):
             say("told at last: " + why)
             for unit in (self.config["cluster_unit"], self.config["odoo_unit"]):
                 subprocess.run(["systemctl", "start", "--no-block", unit], check=False)
         if may and self.held.exists() and not self.waiting.exists():
-            self.held.unlink()
+            self.forget(self.held)
 
     def watch(self) -> int:
         """Listen to the recovery host for ever; where it is silent, what is known here counts."""
@@ -251,16 +347,18 @@ class Guard:
             own = self.own()
             if own is not None and own["taker"] != self.config["place"]:
                 self.enforce(own)
+                self.write_down()
             time.sleep(BEAT_SECONDS)
 
     def hear(self, line: str) -> None:
         """Act on what the recovery host says; the same words are judged once."""
-        if line != self.heard or not self.right.exists():
+        if line != self.heard or self.unwritten or self.doubt or not self.right.exists():
             self.known = self.believe(line)
             self.heard = line
         else:
             self.known = newest(self.own_quickly(), self.known)
         self.enforce(self.known)
+        self.write_down()
 
     def own_quickly(self) -> dict[str, Any] | None:
         """Read our own record again only if somebody has written it since."""
@@ -271,6 +369,22 @@ class Guard:
 
 
 SIDES = ("origin", "recovery")
+
+
+def unseal(line: str) -> tuple[dict[str, Any], bytes, bytes] | None:
+    """Read a receipt with its text and its signature, which is still to be checked.
+
+    >>> unseal("unknown") is None, unseal('{"text": "{}", "signature": "s"}') is None
+    (True, True)
+    """
+    try:
+        sealed = json.loads(line)
+        text, signature = str(sealed["text"]), str(sealed["signature"])
+        receipt: dict[str, Any] = json.loads(text)
+        whole = isinstance(receipt["epoch"], int) and receipt["taker"] in SIDES
+        return (receipt, text.encode(), signature.encode()) if whole else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def active(unit: str) -> bool:
@@ -299,16 +413,23 @@ def install(path: Path, text: str, mode: int) -> None:
     """Write a file whole and durable."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.chmod(mode)
-    beside.replace(path)
+    try:
+        with beside.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.chmod(mode)
+        beside.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):  # the first one says it
+            beside.unlink()
+        raise
 
 
 def say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
+    """Say it to the journal; one that does not listen keeps nobody from acting."""
+    with contextlib.suppress(OSError):
+        print(sentence, file=sys.stderr, flush=True)
 
 
 def main(argv: list[str]) -> int:

@@ -3,7 +3,8 @@
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -99,6 +100,46 @@ def test_an_origin_that_was_cut_off_is_held_within_ten_seconds_of_the_healing(
     assert said.index("holding Odoo") < said.index("holding PostgreSQL")
     failback(blocks["vps_uno"])
     assert uno.at_origin("SELECT to_regclass('only_here') IS NULL", "cliente1") == "t"
+    no_strangers(uno)
+
+
+FILL = """
+mkdir /run/kept && cp -a "$1/." /run/kept
+mount -t tmpfs -o size=256k tmpfs "$1" && cp -a /run/kept/. "$1" && rm -r /run/kept
+cat /dev/zero >"$1/filling" 2>/dev/null
+! echo more >"$1/more"
+"""
+
+
+@contextmanager
+def _full(machine: Machine, *folders: str) -> Iterator[None]:
+    """Fill the disks that some folders are on, for a while."""
+    for folder in folders:
+        machine.run("sh", "-c", FILL, "fill", folder)
+    yield
+    for folder in folders:
+        machine.run("umount", folder)
+
+
+def test_an_origin_whose_disk_is_full_is_held_all_the_same(
+    uno: Pair, blocks: dict[str, OdooInstance]
+) -> None:
+    """It stops first, and writes down afterwards what it was told."""
+    machine = uno.origin.machine
+    with _full(machine, "/var/lib/relevo", "/tmp", "/var/tmp"):
+        machine.cut()
+        failover(blocks["vps_uno"], origin_is_down=True, reason="drill")
+        machine.heal()
+        wait_until(lambda: _held(uno), "the origin is held", 15)
+        machine.run("systemctl", "start", "odoo", f"postgresql@{uno.origin.version}-main")
+        assert _held(uno), "starting by hand asks as well"
+    said = machine.run("journalctl", "-u", "relevo-guard-vps_uno", "-o", "cat").stdout
+    assert "right.json cannot be written" in said
+    wait_until(
+        lambda: "recovery" in json.loads(machine.read(RIGHT))["text"].split('"taker"')[1],
+        "what it was told is written down as soon as there is room", 10,
+    )  # fmt: skip
+    failback(blocks["vps_uno"])
     no_strangers(uno)
 
 

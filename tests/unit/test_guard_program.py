@@ -2,6 +2,10 @@
 
 import ast
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +75,8 @@ def _line(receipt: Receipt, key: SecretStr = KEY) -> str:
 
 def test_a_genuine_receipt_is_believed_and_kept(guard: Guard) -> None:
     assert guard.believe(_line(RECEIPT)) == json.loads(RECEIPT.text())
+    guard.write_down()
+    assert guard.right.read_text() == _line(RECEIPT)
     assert guard.own() == json.loads(RECEIPT.text())
 
 
@@ -99,3 +105,184 @@ def test_what_is_not_genuine_or_not_ours_is_no_opinion(guard: Guard) -> None:
 def test_the_program_is_a_program_that_the_oldest_python_supported_can_read() -> None:
     path = Path(__file__).parents[2] / "tasks" / "programs" / "guard.py"
     assert ast.parse(path.read_text(), feature_version=(3, 8)).body
+
+
+FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))"
+PROGRAM = Path(__file__).parents[2] / "tasks" / "programs" / "guard.py"
+
+
+@pytest.fixture
+def host(guard: Guard, tmp_path: Path) -> Guard:
+    """An origin that runs: its data directory, its units, and a recovery host that says nothing."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "start.conf").write_text("# a comment of Debian's\nauto\n")
+    (tmp_path / "odoo-runs").touch()
+    (tmp_path / "there").touch()
+    # What a full disk cannot keep from working: these commands remove files, and write none.
+    bin_dir = tmp_path / "bin"
+    for name, script in {
+        "systemctl": f"""
+            case $1 in
+            is-active) if [ -e {tmp_path}/odoo-runs ]; then echo active; else echo inactive; fi ;;
+            stop) rm -f {tmp_path}/odoo-runs ;;
+            start) touch {tmp_path}/started ;;
+            esac""",
+        "pg_ctlcluster": f"""
+            kill "$(cat {tmp_path}/data/postmaster.pid)"
+            rm {tmp_path}/data/postmaster.pid""",
+        "answer": f"cat {tmp_path}/there; if [ $1 = watch ]; then sleep 1; fi",
+        "psql": "echo f",
+    }.items():
+        bin_dir.mkdir(exist_ok=True)
+        (bin_dir / name).write_text(f"#!/bin/sh\n{script}\n")
+        (bin_dir / name).chmod(0o755)
+    guard.config.update({
+        "ssh": [str(bin_dir / "answer")], "psql": [str(bin_dir / "psql")],
+        "start_conf": str(tmp_path / "start.conf"), "data_directory": str(tmp_path / "data"),
+        "cluster": ["13", "main"], "cluster_unit": "postgresql@13-main.service",
+        "odoo_unit": "odoo.service", "wait_seconds": 0, "unanswered": "serve",
+    })  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(guard.config))
+    return guard
+
+
+def _run(folder: Path, verb: str, *, full: bool, seconds: float = 20) -> tuple[int | None, str]:
+    """Run the program as systemd does, on a host whose disk takes no more byte if it is full."""
+    program = f"{FULL if full else ''}\nimport runpy, sys\nsys.argv = sys.argv[1:]\n"
+    program += "runpy.run_path(sys.argv[0], run_name='__main__')"
+    argv = [sys.executable, "-c", program, str(PROGRAM), str(folder / "config.json"), verb]
+    env = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
+    with subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True) as ran:
+        try:
+            said = ran.communicate(timeout=seconds)[1]
+        except subprocess.TimeoutExpired:
+            ran.terminate()
+            return None, ran.communicate()[1]
+        return ran.returncode, said
+
+
+def test_a_full_disk_does_not_hide_that_another_server_may_write(
+    host: Guard, tmp_path: Path
+) -> None:
+    """The signature once needed a temporary file, and without one no receipt was "known"."""
+    host.right.write_text(_line(RECEIPT))
+
+    assert host.config["unanswered"] == "serve"
+    (tmp_path / "bin" / "answer").write_text("#!/bin/sh\nexit 255\n")
+    status, said = _run(tmp_path, "cluster", full=True)
+
+    assert status == 1
+    assert "epoch 5 gave the write right to recovery" in said
+    assert not host.waiting.exists(), "it waits for no word: it has one"
+
+
+def test_a_full_disk_does_not_keep_an_origin_down_that_is_told_that_it_may(
+    host: Guard, tmp_path: Path
+) -> None:
+    home = Receipt(**{**json.loads(RECEIPT.text()), "giver": "recovery", "taker": "origin"})
+    (tmp_path / "there").write_text(_line(home))
+
+    assert _run(tmp_path, "cluster", full=True)[0] == 0
+    assert _run(tmp_path, "odoo", full=True)[0] == 0
+
+
+def test_a_full_disk_does_not_keep_the_watcher_from_holding(host: Guard, tmp_path: Path) -> None:
+    """It stops first and writes afterwards; what it cannot write it says, and remembers."""
+    postgres = tmp_path / "bin" / "postgres"
+    shutil.copy("/bin/sleep", postgres)
+    (tmp_path / "there").write_text(_line(RECEIPT))
+    with subprocess.Popen([postgres, "60"]) as server:
+        (tmp_path / "data" / "postmaster.pid").write_text(f"{server.pid}\n")
+        said = _run(tmp_path, "watch", full=True, seconds=5)[1]
+        stopped = server.poll() is not None
+        server.kill()
+
+    assert stopped
+    assert not (tmp_path / "odoo-runs").exists()
+    assert (
+        said.index("holding Odoo")
+        < said.index("holding PostgreSQL")
+        < said.index("PostgreSQL is down")
+    )
+    for path in (host.right, host.held, tmp_path / "start.conf"):
+        assert f"{path} cannot be written" in said
+    assert said.count("the recovery host says") == 1
+    assert (tmp_path / "start.conf").read_text().endswith("auto\n"), "not emptied either"
+    assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_what_could_not_be_written_is_remembered_and_written_when_there_is_room(
+    guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as full:
+        full.setattr("tasks.programs.guard.install", _no_room)
+        assert guard.believe(_line(RECEIPT)) == json.loads(RECEIPT.text())
+        guard.write_down()
+    assert guard.own() == json.loads(RECEIPT.text()), "also when the recovery host falls silent"
+    assert not guard.right.exists()
+
+    guard.write_down()
+    assert guard.right.read_text() == _line(RECEIPT)
+
+
+def test_what_could_not_be_written_does_not_take_the_place_of_what_is_newer(guard: Guard) -> None:
+    guard.believe(_line(RECEIPT))
+    newer = _line(Receipt(**{**json.loads(RECEIPT.text()), "epoch": 6, "taker": "origin"}))
+    guard.right.write_text(newer)  # the runner's
+
+    known = guard.believe(_line(RECEIPT))
+    guard.write_down()
+
+    assert known is not None
+    assert known["epoch"] == 6
+    assert guard.right.read_text() == newer
+
+
+def _no_room(path: Path, *_: object) -> None:
+    raise OSError(28, "No space left on device", str(path))
+
+
+@pytest.mark.parametrize("torn", ["", "nonsense\n", "a foreign signature", "a folder"])
+def test_a_record_that_is_there_and_cannot_be_believed_is_not_the_same_as_none(
+    host: Guard, tmp_path: Path, torn: str
+) -> None:
+    """Nothing starts on it before somebody says who may write; nothing that runs is stopped."""
+    if torn == "a folder":
+        host.right.mkdir()
+    else:
+        other = _line(RECEIPT, SecretStr("a key of somebody else"))
+        host.right.write_text(other if torn == "a foreign signature" else torn)
+    (tmp_path / "there").write_text("unknown\n")
+
+    status, said = _run(tmp_path, "cluster", full=False)
+
+    assert status == 1
+    assert f"{host.right} " in said
+    assert "HINT" in said
+    assert host.waiting.exists(), "it starts as soon as it is told"
+    host.hear("unknown\n")
+    assert (tmp_path / "odoo-runs").exists()
+    assert host.waiting.exists()
+
+
+def test_a_record_that_is_torn_is_written_anew_by_the_word_of_the_recovery_host(
+    guard: Guard,
+) -> None:
+    guard.right.write_text("torn")
+    assert guard.believe(_line(RECEIPT)) == json.loads(RECEIPT.text())
+    guard.write_down()
+    assert guard.own() == json.loads(RECEIPT.text())
+    assert guard.doubt == ""
+
+
+def test_a_record_of_another_cluster_is_none_of_ours(guard: Guard) -> None:
+    other = Receipt(**{**json.loads(RECEIPT.text()), "system_identifier": "72"})
+    guard.right.write_text(_line(other))
+    assert (guard.own(), guard.doubt) == (None, "")
+
+
+@pytest.mark.parametrize("word", ["\\ud800", "[" * 100_000])
+def test_a_line_that_no_text_can_be_made_of_is_no_opinion(guard: Guard, word: str) -> None:
+    text = RECEIPT.text().replace("forced", word)
+    assert guard.believe(json.dumps({"text": text, "signature": word})) is None
+    assert guard.believe(word) is None
