@@ -27,6 +27,7 @@ class Divergence:
     first: str
     last: str
     tables: tuple[Table, ...]
+    reaches_back: bool = True
 
     def __str__(self) -> str:
         """
@@ -36,7 +37,13 @@ class Divergence:
         'nothing was committed after the fork'
         >>> str(Divergence("0/3", 2, "a", "b", ()))
         '2 transactions after the fork changed no table that is known'
+        >>> str(Divergence("0/3", 2, "a", "b", (), reaches_back=False)).partition("; ")[2]
+        'the WAL there does not reach back to where all of them began: rows may be missing'
         """
+        more = "the WAL there does not reach back to where all of them began: rows may be missing"
+        return f"{self._found()}{'' if self.reaches_back else f'; {more}'}"
+
+    def _found(self) -> str:
         if not self.tables and not self.transactions:
             return "nothing was committed after the fork"
         if not self.tables:
