@@ -17,6 +17,8 @@ from tasks.wait import until
 START_SECONDS = 120
 STOP_SECONDS = 600
 PROMOTE_SECONDS = 120
+# Debian's generator names here what systemd starts and stops with all clusters.
+WITH_THE_OTHERS = PurePosixPath("/run/systemd/generator/postgresql.service.wants")
 
 
 def settings(place: Place, names: tuple[str, ...]) -> dict[str, str]:
@@ -59,8 +61,8 @@ def configure(instance: OdooInstance, place: Place, *, allow_restart: bool) -> N
             "for them: see that the disk holds what piles up while a reader is away",
             place, ", ".join(shared),
         )  # fmt: skip
-    if install_settings(shell, place.cluster, wanted):
-        reload(shell, place)
+    install_settings(shell, place.cluster, wanted)
+    load(shell, place, settings_path(place.cluster))
     _require_in_force(shell, place)
     _restart_if_needed(place, wanted, allow_restart=allow_restart)
     _require_ssl(place)
@@ -78,7 +80,7 @@ def _slots_of_others(instance: OdooInstance, place: Place) -> list[str]:
 def _restart_if_needed(place: Place, wanted: Settings, *, allow_restart: bool) -> None:
     """Restart for our own settings; what somebody else has prepared waits for somebody else."""
     shell = place.host.shell()
-    waiting = _waiting_for_restart(shell, place)
+    waiting = waiting_for_restart(place)
     ours = [name for name in waiting if name in wanted]
     theirs = ", ".join(name for name in waiting if name not in wanted)
     if theirs and not ours:
@@ -101,16 +103,18 @@ def _restart_if_needed(place: Place, wanted: Settings, *, allow_restart: bool) -
     wait_until_answering(place)
 
 
-def install_settings(shell: Shell, cluster: Cluster, wanted: Settings) -> bool:
-    path = cluster.config_dir / "conf.d" / "relevo.conf"
-    return files.install(
-        shell, path, postgresql_conf.render(wanted), owner="postgres:postgres", mode="644"
-    )
+def settings_path(cluster: Cluster) -> PurePosixPath:
+    return cluster.config_dir / "conf.d" / "relevo.conf"
+
+
+def install_settings(shell: Shell, cluster: Cluster, wanted: Settings) -> None:
+    text = postgresql_conf.render(wanted)
+    files.install(shell, settings_path(cluster), text, owner="postgres:postgres", mode="644")
 
 
 def _require_in_force(shell: Shell, place: Place) -> None:
     """Refuse when our file is not read, or when a later line overrides it."""
-    path = place.cluster.config_dir / "conf.d" / "relevo.conf"
+    path = settings_path(place.cluster)
     sql = f"SELECT name, applied, error FROM pg_file_settings WHERE sourcefile = '{path}'"
     rows = place.cluster.query(shell, sql)
     if not rows:
@@ -139,6 +143,21 @@ def require_included(place: Place) -> None:
         )
 
 
+def load(shell: Shell, place: Place, *paths: PurePosixPath) -> None:
+    """Let PostgreSQL read some of its files, unless it has since they were put there.
+
+    Asked of PostgreSQL itself: whoever wrote them may have died before it said so. The time of a
+    file has no fractions there, so one may be read once more than needed.
+    """
+    listed = ", ".join(f"'{path}'" for path in paths)
+    unread = (
+        "SELECT bool_or(change + interval '1 second' > pg_conf_load_time()) "
+        f"FROM unnest(ARRAY[{listed}]) AS path, pg_stat_file(path)"
+    )
+    if place.cluster.value(shell, unread) == "t":
+        reload(shell, place)
+
+
 def reload(shell: Shell, place: Place) -> None:
     """Let PostgreSQL read its files again, and wait until it has."""
     loaded = "SELECT pg_conf_load_time()"
@@ -151,8 +170,10 @@ def reload(shell: Shell, place: Place) -> None:
     )
 
 
-def _waiting_for_restart(shell: Shell, place: Place) -> list[str]:
-    rows = place.cluster.query(shell, "SELECT name FROM pg_settings WHERE pending_restart")
+def waiting_for_restart(place: Place) -> list[str]:
+    """The settings that PostgreSQL has read, and that a restart will bring into force."""
+    sql = "SELECT name FROM pg_settings WHERE pending_restart"
+    rows = place.cluster.query(place.host.shell(), sql)
     return sorted(str(row["name"]) for row in rows)
 
 
@@ -168,22 +189,22 @@ def _require_ssl(place: Place) -> None:
 def admit(instance: OdooInstance, place: Place, peer: Place, *, odoo_role: str = "") -> None:
     """Let the two roles in from the one other server, and the recovery's Odoo by a role map."""
     shell, cluster, roles = place.host.shell(), place.cluster, instance.replication
+    hba, ident = (cluster.config_dir / name for name in ("pg_hba.conf", "pg_ident.conf"))
     lines = pg_hba.replication(
         user=roles.user, rewind_user=roles.rewind_user, peer=peer.host.peer_address
     )
-    changed = False
     if odoo_role:
         lines += pg_hba.odoo_map(map_name="relevo", role=odoo_role)
         mapped = pg_hba.ident(map_name="relevo", system_user=place.odoo.user, role=odoo_role)
-        changed |= _put(shell, cluster.config_dir / "pg_ident.conf", instance.name, mapped)
-    changed |= _put(shell, cluster.config_dir / "pg_hba.conf", instance.name, lines)
-    if changed and look(place).answers:
-        reload(shell, place)
+        _put(shell, ident, instance.name, mapped)
+    _put(shell, hba, instance.name, lines)
+    if look(place).answers:
+        load(shell, place, hba, *([ident] if odoo_role else []))
     _require_valid_hba(place)
 
 
-def _put(shell: Shell, path: PurePosixPath, name: str, lines: str) -> bool:
-    return files.edit(
+def _put(shell: Shell, path: PurePosixPath, name: str, lines: str) -> None:
+    files.edit(
         shell,
         path,
         lambda text: block.put(text, name=name, lines=lines),
@@ -309,8 +330,8 @@ def start_at_boot(place: Place, how: str) -> None:
     """
     path = place.cluster.config_dir / "start.conf"
     shell = place.host.shell()
-    changed = files.install(shell, path, f"{how}\n", owner="postgres:postgres")
-    if changed and how == "manual":
+    files.install(shell, path, f"{how}\n", owner="postgres:postgres")
+    if how == "manual" and files.exists(shell, WITH_THE_OTHERS / place.cluster.unit):
         shell.run(("systemctl", "daemon-reload"))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from blocks.errors import CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
-from tasks import files, progress, replica
+from tasks import files, progress, replica, units
 from tasks.job import LOGS, run_job, show
 from tasks.policy import log
 from tasks.programs.filestore.settings import Settings
@@ -35,13 +35,12 @@ CIPHERS = "Ciphers=^aes128-gcm@openssh.com"  # half the time of ssh's own choice
 
 INSTALL = """
 set -e
-[ "$(sha256sum "$1" 2>/dev/null | cut -c1-64)" != "$2" ] || { echo same; exit 0; }
+[ "$(sha256sum "$1" 2>/dev/null | cut -c1-64)" != "$2" ] || exit 0
 mkdir -p "$(dirname "$1")"
 base64 -d >"$1.new"
 chmod 755 "$1.new"
 sync "$1.new"
 mv -T "$1.new" "$1"
-echo installed
 """
 
 Facts = dict[str, Any]
@@ -56,12 +55,11 @@ def settings_path(instance: OdooInstance) -> PurePosixPath:
     return work(instance) / "settings.json"
 
 
-def install(shell: Shell) -> bool:
-    """Put the program on the recovery host; tell whether it was another one."""
+def install(shell: Shell) -> None:
+    """Put the program on the recovery host."""
     packed = zipapp.pack("filestore")
     argv = ("sh", "-c", INSTALL, "install", str(PROGRAM), hashlib.sha256(packed).hexdigest())
-    said = shell.run(argv, stdin=base64.encodebytes(packed).decode()).stdout
-    return said.strip() == "installed"
+    shell.run(argv, stdin=base64.encodebytes(packed).decode())
 
 
 def settle(instance: OdooInstance) -> None:
@@ -170,11 +168,14 @@ def conditions_path(instance: OdooInstance) -> PurePosixPath:
 
 
 def follow(instance: OdooInstance) -> None:
-    """Have the follower run; one that runs the newest program goes on."""
+    """Have the follower run; one that runs the newest program goes on.
+
+    The program may have been put there long before, by a pass over the files.
+    """
     shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
     unit, path = follower(instance), follower_log(instance)
-    newer = install(shell)
-    if following(instance) and not newer:
+    install(shell)
+    if following(instance) and not units.outdated(shell, f"{unit}.service", PROGRAM):
         return
     shell.run(("systemctl", "stop", unit), check=False, timeout_seconds=120)
     shell.run(("systemctl", "reset-failed", unit), check=False)

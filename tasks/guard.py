@@ -7,7 +7,7 @@ from blocks import signing
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
-from tasks import files, receipts
+from tasks import files, receipts, units
 from tasks.files import STATE
 from tasks.look import look
 from tasks.policy import log, step
@@ -78,24 +78,22 @@ def install(instance: OdooInstance) -> None:
     signer = text.allowed_signer(
         public_key=signing.public_key(instance.signing_key), namespace=NAMESPACE
     )
-    changed = [
-        files.install(shell, program, (PROGRAMS / "guard.py").read_text(), mode="755"),
-        files.install(shell, folder(instance) / "signer", signer),
-        files.install(shell, config, text.config(_facts(instance)), mode="600"),
-    ]
-    units = {
+    files.install(shell, program, (PROGRAMS / "guard.py").read_text(), mode="755")
+    files.install(shell, folder(instance) / "signer", signer)
+    files.install(shell, config, text.config(_facts(instance)), mode="600")
+    drop_ins = {
         f"{origin.cluster.unit}.d/relevo.conf": "cluster",
         f"{origin.odoo.unit}.d/relevo.conf": "odoo",
     }
-    for path, what in units.items():
+    for path, what in drop_ins.items():
         drop_in = text.drop_in(instance=instance.name, guard=program, config=config, what=what)
-        changed.append(files.install(shell, UNITS / path, drop_in))
+        files.install(shell, UNITS / path, drop_in)
     watcher = text.watcher(instance=instance.name, guard=program, config=config)
-    changed.append(files.install(shell, UNITS / watcher_unit(instance), watcher))
-    if any(changed):
-        shell.run(("systemctl", "daemon-reload"))
-        shell.run(("systemctl", "enable", watcher_unit(instance)))
-        shell.run(("systemctl", "restart", watcher_unit(instance)))
+    files.install(shell, UNITS / watcher_unit(instance), watcher)
+    # In any case: what stands there may be the work of a run that died before it said so.
+    shell.run(("systemctl", "daemon-reload"))
+    shell.run(("systemctl", "enable", watcher_unit(instance)))
+    shell.run(("systemctl", "restart", watcher_unit(instance)))
 
 
 def _facts(instance: OdooInstance) -> dict[str, object]:
@@ -179,6 +177,11 @@ def _require_in_force(shell: Shell, instance: OdooInstance) -> None:
     watcher = watcher_unit(instance)
     if shell.run(("systemctl", "is-active", watcher), check=False).stdout.strip() != "active":
         raise CommandFailed(f"{watcher} does not run on {origin}", hint="systemctl status there")
+    if unread := units.outdated(shell, watcher, LIBRARY / "guard", config_path(instance)):
+        raise Refused(
+            f"{watcher} on {origin} runs what stood there before {' and '.join(unread)}",
+            hint="run replicate, which starts it anew",
+        )
 
 
 @step("see whether {instance.origin} is held")

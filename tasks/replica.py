@@ -71,8 +71,12 @@ def configure(instance: OdooInstance) -> None:
     for name, value in postgresql_conf.at_least(theirs, mine).items():
         wanted[name] = max(value, wanted.get(name, 0), key=int)
     shell = recovery.host.shell()
-    if cluster.install_settings(shell, recovery.cluster, wanted) and running:
-        log().info("restarting the standby on %s for changed settings", recovery)
+    cluster.install_settings(shell, recovery.cluster, wanted)
+    if not running:
+        return
+    cluster.load(shell, recovery, cluster.settings_path(recovery.cluster))
+    if ours := [name for name in cluster.waiting_for_restart(recovery) if name in wanted]:
+        log().info("restarting the standby on %s for %s", recovery, ", ".join(ours))
         shell.run(("systemctl", "restart", recovery.cluster.unit), timeout_seconds=300)
         cluster.wait_until_answering(recovery)
 

@@ -155,8 +155,8 @@ def install_unit(instance: OdooInstance) -> None:
         cluster_unit=recovery.cluster.unit,
         command=command(instance),
     )
-    if files.install(shell, UNITS / recovery.odoo.unit, text):
-        shell.run(("systemctl", "daemon-reload"))
+    files.install(shell, UNITS / recovery.odoo.unit, text)
+    shell.run(("systemctl", "daemon-reload"))
     shell.run(("systemd-analyze", "verify", str(UNITS / recovery.odoo.unit)), check=False)
 
 

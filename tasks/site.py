@@ -119,9 +119,9 @@ def disable(instance: OdooInstance) -> str:
     """Disable the site, which stays prepared for the next failover; give what is left to do."""
     shell = instance.recovery.host.shell()
     link = SITES / "sites-enabled" / instance.name
-    if not files.exists(shell, link):
+    if not instance.domains and not files.exists(shell, link):
         return ""
-    files.remove(shell, link)
+    files.remove(shell, link)  # it may have gone without nginx having been told
     try:
         _reload_nginx(shell)
     except CommandFailed as error:

@@ -85,15 +85,13 @@ def _install(instance: OdooInstance) -> None:
         _take_back(instance)
     path = UNITS / unit(instance)
     unit_text = text.unit(instance=instance.name, program=program, config=config)
-    changed = [
-        files.install(shell, program, (PROGRAMS / "synchronous.py").read_text(), mode="755"),
-        files.install(shell, config, facts),
-        files.install(shell, path, unit_text),
-    ]
-    if any(changed):
-        shell.run(("systemctl", "daemon-reload"))
-        shell.run(("systemctl", "restart", unit(instance)))
-    shell.run(("systemctl", "enable", "--now", unit(instance)))
+    files.install(shell, program, (PROGRAMS / "synchronous.py").read_text(), mode="755")
+    files.install(shell, config, facts)
+    files.install(shell, path, unit_text)
+    # In any case: what stands there may be the work of a run that died before it said so.
+    shell.run(("systemctl", "daemon-reload"))
+    shell.run(("systemctl", "enable", unit(instance)))
+    shell.run(("systemctl", "restart", unit(instance)))
 
 
 def _facts(instance: OdooInstance) -> dict[str, object]:
@@ -129,8 +127,7 @@ def _take_back(instance: OdooInstance) -> None:
     """
     origin, role = instance.origin, instance.replication.user
     shell = origin.host.shell()
-    on = cluster.settings(origin, ("synchronous_standby_names",))["synchronous_standby_names"]
-    waits = on == text.names(instance.name)
+    waits = _waits(instance)
     if waits and not replication.is_streaming(instance, instance.recovery, origin):
         raise Refused(
             f"commits at {origin} wait for {instance.recovery}, which is away and would not know "
@@ -152,15 +149,20 @@ def _remove(instance: OdooInstance) -> None:
     _take_back(instance)
     files.remove(shell, settings_path(instance), UNITS / unit(instance), state_path(instance))
     cluster.reload(shell, origin)
-    files.remove_tree(shell, folder(instance))
     shell.run(("systemctl", "daemon-reload"))
-    names = cluster.settings(origin, ("synchronous_standby_names",))["synchronous_standby_names"]
-    if names == text.names(instance.name):
+    files.remove_tree(shell, folder(instance))  # last: while it is there, there is something to do
+    if _waits(instance):
         raise Refused(
             f"commits at {origin} still wait for {instance.recovery}",
             hint="see which file sets synchronous_standby_names there: pg_file_settings says it",
         )
     log().info("commits at %s do not wait for %s any more", origin, instance.recovery)
+
+
+def _waits(instance: OdooInstance) -> bool:
+    """Tell whether the names in force at the origin are ours."""
+    found = cluster.settings(instance.origin, ("synchronous_standby_names",))
+    return found["synchronous_standby_names"] == text.names(instance.name)
 
 
 def rest(instance: OdooInstance) -> None:
@@ -169,10 +171,11 @@ def rest(instance: OdooInstance) -> None:
     Its program does the same, and switches the waiting on again when it has a standby.
     """
     shell, origin = instance.origin.host.shell(), instance.origin
-    if files.missing(shell, settings_path(instance)):
+    gone = files.missing(shell, settings_path(instance))
+    if gone and instance.replication.synchronous == "off":
         return
     files.remove(shell, settings_path(instance))
-    if look(origin).answers:
+    if look(origin).answers and _waits(instance):
         cluster.reload(shell, origin)
 
 

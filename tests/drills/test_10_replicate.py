@@ -1,8 +1,12 @@
 """From an inventory to a replica that is ready."""
 
+import pytest
+
+from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from flows.check import check
 from tests.lab.lab import Lab
+from tests.lab.machine import wait_until
 from tests.oracles import Pair, no_strangers
 from tests.stack import Stack
 
@@ -20,6 +24,34 @@ def test_replicating_again_changes_nothing(lab: Lab, uno: Pair, stack: Stack) ->
     before = _fingerprint(lab, uno)
     stack.complete("replicate/vps_uno")
     assert _fingerprint(lab, uno) == before
+    no_strangers(uno)
+
+
+def test_what_a_run_that_died_has_installed_is_brought_into_force_by_the_next(
+    uno: Pair, blocks: dict[str, OdooInstance], stack: Stack
+) -> None:
+    """The files stand as they should, and neither PostgreSQL nor the watcher has read them."""
+    machine, kept = uno.origin.machine, uno.at_origin("SHOW wal_keep_size")
+    folder = f"/etc/postgresql/{uno.origin.version}/{uno.origin.cluster}"
+    hba, settings = f"{folder}/pg_hba.conf", f"{folder}/conf.d/relevo.conf"
+    started = uno.at_origin("SELECT pg_postmaster_start_time()")
+    machine.run("cp", "-a", hba, f"{hba}.whole")
+    machine.run("cp", "-a", settings, f"{settings}.whole")
+    machine.run("sed", "-i", "/relevo vps_uno: begin/,/relevo vps_uno: end/d", hba)
+    machine.run("sed", "-i", "s/^wal_keep_size.*/wal_keep_size = 77/", settings)
+    uno.at_origin("SELECT pg_reload_conf()")
+    wait_until(lambda: uno.at_origin("SHOW wal_keep_size") == "77MB", "it is as before a run", 10)
+    machine.run("mv", f"{hba}.whole", hba)
+    machine.run("mv", f"{settings}.whole", settings)
+    machine.run("touch", "/usr/local/lib/relevo/guard")
+    with pytest.raises(Refused, match=r"relevo-guard-vps_uno.* runs what stood there before"):
+        check(blocks["vps_uno"])
+
+    stack.complete("replicate/vps_uno")
+
+    assert uno.at_origin("SHOW wal_keep_size") == kept
+    assert uno.at_origin("SELECT pg_postmaster_start_time()") == started
+    assert check(blocks["vps_uno"]).title == "vps_uno: green"
     no_strangers(uno)
 
 

@@ -32,6 +32,7 @@ def configured(*waiting: str, slots: tuple[str, ...] = ()) -> dict[str, Answer]:
         ),
         "SELECT name, setting *": json.dumps(rows),
         "install *": "same",
+        "SELECT bool_or(change *": "f\n",
         "SELECT name, applied, error *": '[{"name": "wal_level", "applied": true, "error": null}]',
         RESTART: 0,
         "look 13 main *": "5432 online f /pg/main\n" + control("in_production"),
