@@ -6,10 +6,14 @@ from typing import TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from blocks.errors import CommandFailed
 from blocks.names import ClusterName, Port
-from blocks.shell import Shell
+from blocks.shell import Completed, Shell
 
 Row: TypeAlias = "dict[str, str | int | float | bool | None]"
+# How psql ends (its manual, "Exit Status").
+NO_CONNECTION, NO_STATEMENT = 2, 3
+MARKS = ("ERROR:", "FATAL:", "error:")
 
 
 class Cluster(BaseModel):
@@ -62,5 +66,35 @@ class Cluster(BaseModel):
             # Debian's own psql is a script that looks for this program, for 50 ms a question.
             str(self.bin_dir / "psql"), "-p", str(self.port), "-XqAt", "-v", "ON_ERROR_STOP=1",
         )  # fmt: skip
-        done = shell.run(argv, user="postgres", stdin=sql, timeout_seconds=timeout_seconds)
+        done = shell.run(
+            argv, user="postgres", stdin=sql, check=False, timeout_seconds=timeout_seconds
+        )
+        if done.status != 0:
+            raise self._complaint(shell, done)
         return done.stdout
+
+    def _complaint(self, shell: Shell, done: Completed) -> CommandFailed:
+        """Say what psql complains of, without the command line around it."""
+        named = f"PostgreSQL {self} on {shell.host}"
+        if done.status == NO_CONNECTION:
+            return CommandFailed(
+                f"{named} does not answer: {reason(done.stderr)}",
+                hint=f"systemctl status {self.unit} there",
+            )
+        if done.status == NO_STATEMENT:
+            return CommandFailed(f"{named} refused a statement: {reason(done.stderr)}")
+        return shell.complaint(done)
+
+
+def reason(said: str) -> str:
+    r"""Find the line that counts in what psql says: the last one that names an error.
+
+    >>> reason("psql: error: could not connect to server: No such file\n\tIs the server running?")
+    'could not connect to server: No such file'
+    >>> reason('ERROR:  relation "x" does not exist\nLINE 1: SELECT * FROM x\n')
+    'ERROR: relation "x" does not exist'
+    """
+    lines = [" ".join(line.split()) for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if any(mark in line for mark in MARKS)]
+    found = (errors or lines or ["it says nothing"])[-1]
+    return found.removeprefix("psql: error: ")

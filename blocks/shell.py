@@ -57,6 +57,9 @@ class Shell(Protocol):
     ) -> Completed:
         """Run a command to its end; raise CommandFailed when it says no."""
 
+    def complaint(self, done: Completed) -> CommandFailed:
+        """Say that a command has failed, as run() does when it checks."""
+
     def dial(self, port: int) -> socket.socket:
         """Open a connection to a port on the host's own loopback."""
 
@@ -136,12 +139,15 @@ class SshShell:
         with self._unreachable(argv[0]), contextlib.closing(self._open(line)) as channel:
             completed = _converse(channel, tuple(argv), stdin.encode(), timeout_seconds)
         if check and completed.status != 0:
-            raise CommandFailed(
-                f"{argv[0]} failed on {self.host} with status {completed.status}: "
-                f"{shlex.join(argv)[:300]}\n{completed.tail}",
-                hint=_sudo_hint(completed, self.address),
-            )
+            raise self.complaint(completed)
         return completed
+
+    def complaint(self, done: Completed) -> CommandFailed:
+        return CommandFailed(
+            f"{done.argv[0]} failed on {self.host} with status {done.status}: "
+            f"{shlex.join(done.argv)[:300]}\n{done.tail}",
+            hint=_sudo_hint(done, self.address),
+        )
 
     def dial(self, port: int) -> socket.socket:
         transport = _transport(self.address)

@@ -110,9 +110,13 @@ class FakeShell:
         if isinstance(answer, RelevoError):
             raise answer
         status = answer if isinstance(answer, int) else 0
+        done = Completed(tuple(argv), status, answer if isinstance(answer, str) else "", "")
         if check and status != 0:
-            raise CommandFailed(f"{argv[0]} failed on {self.host} with status {status}")
-        return Completed(tuple(argv), status, answer if isinstance(answer, str) else "", "")
+            raise self.complaint(done)
+        return done
+
+    def complaint(self, done: Completed) -> CommandFailed:
+        return CommandFailed(f"{done.argv[0]} failed on {self.host} with status {done.status}")
 
     def dial(self, port: int) -> socket.socket:
         pytest.fail(f"{self.host} was dialled on port {port}")
