@@ -4,7 +4,7 @@ import contextlib
 from pathlib import PurePosixPath
 from typing import Literal
 
-from blocks.errors import CommandFailed, Refused, Unreachable
+from blocks.errors import Busy, CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
 from tasks import engine, files, trust
@@ -41,13 +41,20 @@ def pull(instance: OdooInstance, kind: Kind) -> None:
 
 @step("require that {instance.recovery} is the standby of {instance.name}")
 def require_standby(instance: OdooInstance) -> None:
-    """Refuse to copy over files that the recovery host itself is serving."""
-    seen = look(instance.recovery)
-    if not seen.is_standby:
-        raise Refused(
-            f"the cluster of {instance.name} on {instance.recovery} is {seen}, not standby: "
-            "copying from the origin could overwrite what customers have written here",
+    """Copy nothing over files that the recovery host itself is serving."""
+    recovery = instance.recovery
+    seen = look(recovery)
+    if seen.is_primary:
+        raise Busy(
+            f"the cluster of {instance.name} on {recovery} is primary, not standby: customers are "
+            "served from there, and copying from the origin could overwrite what they have written",
             hint="after a failover this is right: failback switches the copies on again",
+        )
+    if not seen.answers:
+        raise CommandFailed(
+            f"the cluster of {instance.name} on {recovery} is {seen}, and says which files it "
+            "needs only while it runs",
+            hint=f"systemctl start {recovery.cluster.unit} there, and read its log",
         )
 
 

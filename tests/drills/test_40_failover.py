@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from blocks.errors import Refused
+from blocks.errors import Busy, Refused
 from blocks.instance import OdooInstance
 from flows.failback import failback
 from flows.failover import failover
@@ -48,7 +48,7 @@ def test_power_loss_under_write_load_loses_no_more_than_was_stated(
     assert [e.name for e in seen.lost_rows if e.at < last] == []
     assert names.lookup(uno.lab.nameserver, f"cliente1.{names.ZONE}") == uno.recovery.address
 
-    with pytest.raises(Refused, match="primary, not standby"):
+    with pytest.raises(Busy, match="primary, not standby"):
         rsync_filestore(blocks["vps_uno"])
     assert dos.is_home()
     assert dos.at_origin("SELECT backend_start FROM pg_stat_replication") == streaming_since

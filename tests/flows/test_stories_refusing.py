@@ -2,7 +2,7 @@
 
 import pytest
 
-from blocks.errors import Busy, Refused, Unreachable
+from blocks.errors import Busy, CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance
 from blocks.lease import HELD, Lease, require_lease
 from flows.failover import failover
@@ -104,11 +104,24 @@ def test_a_copy_refuses_while_the_recovery_host_serves_and_does_not_ask_the_orig
     uno, due = FakeHost("uno"), FakeHost("due", serving())
     hosts(uno, due)
 
-    with pytest.raises(Refused, match="is primary, not standby: copying from the origin could"):
+    with pytest.raises(Busy, match="copying from the origin could overwrite what they have"):
         rsync_filestore(instance, kind)
 
     assert due.changes == ["hold vps_1 rsync-filestore 30"]
     assert uno.ran == []
+
+
+def test_a_copy_while_the_standby_is_down_fails_and_is_no_refusal(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """A refusal wakes somebody, for it does not heal by itself."""
+    stopped = {"look 13 vps_1 *": "5433 down unknown /var/lib/postgresql/13/vps_1\n"}
+    hosts(FakeHost("uno"), FakeHost("due", standby() | stopped))
+
+    with pytest.raises(CommandFailed, match="of vps_1 on due is down") as failed:
+        rsync_filestore(instance)
+
+    assert failed.value.hint.startswith("systemctl start postgresql@13-vps_1.service")
 
 
 def test_a_second_holder_of_the_lock_is_told_the_name_of_the_first(
