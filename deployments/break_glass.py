@@ -179,7 +179,18 @@ def check(instances: list[OdooInstance], textfile: Path | None) -> int:
     for seen, colour, why in rows:
         print(f"{colour:<6} {seen.instance:<24} {'; '.join(why)}")  # noqa: T201
     if textfile is not None:
-        beside = textfile.with_name(f".{textfile.name}.new")
-        beside.write_text(board_words.metrics(rows))
-        beside.replace(textfile)
+        _leave(textfile, board_words.metrics(rows))
     return code
+
+
+def _leave(textfile: Path, text: str) -> None:
+    """Write a file that is whole whenever somebody reads it."""
+    beside = textfile.with_name(f".{textfile.name}.new")
+    try:
+        beside.write_text(text)
+        beside.replace(textfile)
+    except OSError as error:
+        raise Refused(
+            f"{textfile} cannot be written: {error.strerror}",
+            hint="let this user write in that folder, or name another with --textfile",
+        ) from None

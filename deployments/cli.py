@@ -52,6 +52,15 @@ CODES = ((Busy, 4), (Refused, 3), (Unreachable, 5))
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors are a sentence and a HINT."""
     given = _parser().parse_args(argv)
+    if given.command != "check":
+        return _run_command(given)
+    try:
+        return _run_command(given)
+    except Exception as error:  # noqa: BLE001  # Nagios would take a traceback's 1 for a warning
+        return _say(f"{type(error).__name__}: {error}", NOT_KNOWN)
+
+
+def _run_command(given: argparse.Namespace) -> int:
     settings = Settings()
     if given.inventory:
         settings.inventory = Path(given.inventory)
@@ -64,10 +73,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return COMMANDS[given.command](given, instances, secrets, settings)
     except RelevoError as error:
-        return _say(error, next((code for kind, code in CODES if isinstance(error, kind)), 1))
+        code = next((code for kind, code in CODES if isinstance(error, kind)), 1)
+        return _say(error, NOT_KNOWN if given.command == "check" else code)
 
 
-def _say(error: RelevoError, code: int) -> int:
+def _say(error: RelevoError | str, code: int) -> int:
     print(f"relevo: {error}", file=sys.stderr)  # noqa: T201
     return code
 

@@ -1,12 +1,17 @@
 """What the words of a command line mean."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from blocks.instance import OdooInstance
 from deployments import cli
 from deployments.secrets import Secrets
+from tasks import board
+from tasks.read.board import Measured
 from tasks.read.plan import Procedure
+from tasks.text.board import Judged
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,3 +61,32 @@ def test_an_inventory_that_cannot_be_read_is_not_known_to_nagios(
     tmp_path: Path, words: tuple[str, ...], code: int
 ) -> None:
     assert cli.main(["--inventory", str(tmp_path), *words]) == code
+
+
+def _ready(instances: list[OdooInstance]) -> list[Judged]:
+    return [(Measured(each.name, 0), "green", []) for each in instances]
+
+
+def _broken(instances: list[OdooInstance]) -> list[Judged]:
+    raise KeyError(instances[0].name)
+
+
+@pytest.mark.parametrize(
+    ("measure", "said"), [(_ready, "is missing cannot be written"), (_broken, "KeyError")]
+)
+def test_whatever_goes_wrong_with_a_check_is_not_known_to_nagios(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    measure: Callable[[list[OdooInstance]], list[Judged]],
+    said: str,
+) -> None:
+    path = tmp_path / "inventory.yaml"
+    path.write_text((ROOT / "inventory.example.yaml").read_text())
+    monkeypatch.setattr(board, "measure", measure)
+    textfile = str(tmp_path / "is missing" / "relevo.prom")
+
+    code = cli.main(["--inventory", str(path), "check", "--textfile", textfile])
+
+    assert code == 3
+    assert said.replace("is missing", textfile) in capsys.readouterr().err
