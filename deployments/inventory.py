@@ -249,6 +249,11 @@ def _clashes(document: Document) -> Iterator[str]:
         if entry.recovery.odoo_user == "root":
             yield f"instances.{name}.recovery.odoo_user: Odoo never runs as root"
         yield from _overlaps(name, entry)
+        if entry.alarms.sync_minutes * 60 < 2 * entry.schedules.filestore_seconds:
+            yield (
+                f"instances.{name}.alarms.sync_minutes: wants two copies at least, which are "
+                f"schedules.filestore_seconds ({entry.schedules.filestore_seconds}) apart"
+            )
     try:
         document.recovery.block("recovery")
     except ValueError as error:

@@ -58,7 +58,7 @@ def test_a_schedule_that_is_paused_stays_paused(stack: Stack, inventory_path: Pa
     path = f"/deployments/{deployment}/schedules/{before['id']}"
     stack.request("PATCH", path, {"active": True})
     document = yaml.safe_load(inventory_path.read_text())
-    document["defaults"]["schedules"]["filestore_seconds"] = 7200
+    document["defaults"]["schedules"]["filestore_seconds"] = 1800
     other = inventory_path.with_name("other.yaml")
     other.write_text(yaml.safe_dump(document))
 

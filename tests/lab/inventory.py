@@ -38,6 +38,7 @@ def write(
             # Odoo's collector takes a large share of so small a filestore on its first run.
             "filestore": {"max_deleted_share": 0.5},
             "schedules": {"filestore_seconds": filestore_seconds},
+            "alarms": {"sync_minutes": max(30, filestore_seconds // 30)},
         },
         "instances": {
             "vps_uno": {

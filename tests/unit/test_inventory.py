@@ -123,6 +123,10 @@ def test_a_hostile_domain_is_refused(tmp_path: Path, domain: str) -> None:
             f"{ONE}.replication.rewind_user: wants another role",
         ),
         (
+            lambda d: d["instances"][ONE].update(alarms={"sync_minutes": 9}),
+            f"{ONE}.alarms.sync_minutes: wants two copies at least",
+        ),
+        (
             lambda d: d["instances"][OTHER]["host"].update(address=d["recovery"]["address"]),
             "is the recovery server itself",
         ),
