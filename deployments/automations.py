@@ -27,6 +27,16 @@ from tasks.report import slug
 PREFIX = "relevo: "
 SUBJECT = "Relevo: {{ event.resource['relevo.instance'] or event.resource.id }}: %s"
 BODY = "{{ event.resource['relevo.said'] or event.resource.id }}"
+NAME = "{{ event.resource['relevo.instance'] }}"
+# The event is the last one that was good, or the one from which on copies were awaited.
+SILENCE = (
+    f"No copy of the files of {NAME} has succeeded since "
+    "{{ event.occurred.strftime('%Y-%m-%d %H:%M') }} UTC.\n\n"
+    "What may be down: the origin's server, its PostgreSQL or its Odoo (then nobody can work), the "
+    "recovery host, or Relevo's worker; or the schedules are off.\n\n"
+    f"Where to look: the board among the artifacts, the runs of rsync-filestore/{NAME}, and on the "
+    f"recovery host: relevo check {NAME}"
+)
 
 
 def notify(
@@ -109,7 +119,7 @@ def _told(instances: list[OdooInstance], blocks: list[str]) -> Iterator[Automati
             threshold=1,
             within=timedelta(minutes=minutes),
         )
-        yield _automation(face, trigger, _notifications(face, blocks))
+        yield _automation(face, trigger, _notifications(face, blocks, body=SILENCE))
 
 
 def _checks(client: SyncPrefectClient, instances: list[OdooInstance]) -> Iterator[AutomationCore]:
@@ -139,9 +149,9 @@ def _at_once(instance: str, *names: str) -> EventTrigger:
     )
 
 
-def _notifications(face: str, blocks: list[str]) -> list[SendNotification]:
+def _notifications(face: str, blocks: list[str], *, body: str = BODY) -> list[SendNotification]:
     return [
-        SendNotification(block_document_id=block, subject=SUBJECT % face, body=BODY)
+        SendNotification(block_document_id=block, subject=SUBJECT % face, body=body)
         for block in blocks
     ]
 

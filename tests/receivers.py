@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -38,13 +39,20 @@ def _mailbox(box: Received) -> type[socketserver.StreamRequestHandler]:
                 if line.startswith("DATA"):
                     self.say("354 go on")
                     lines = iter(self.rfile.readline, b".\r\n")
-                    box.messages.append(b"".join(lines).decode())
+                    box.messages.append(_plain(b"".join(lines)))
                 if line.startswith("QUIT"):
                     self.say("221 bye")
                     return
                 self.say("250 receiver" if line.startswith("EHLO") else "250 ok")
 
     return Smtp
+
+
+def _plain(raw: bytes) -> str:
+    """A mail as somebody reads it: the subject, and what its parts say."""
+    mail = message_from_bytes(raw, policy=policy.default)
+    parts = [each for each in mail.walk() if each.get_content_maintype() == "text"]
+    return "\n".join([f"Subject: {mail['Subject']}", *(each.get_content() for each in parts)])
 
 
 def _hook(box: Received) -> type[BaseHTTPRequestHandler]:
