@@ -12,7 +12,6 @@ from tasks.files import STATE
 from tasks.look import look
 from tasks.policy import log, step
 from tasks.read.receipt import NAMESPACE
-from tasks.telling import tell
 from tasks.text import block
 from tasks.text import guard as text
 
@@ -186,7 +185,7 @@ def _require_in_force(shell: Shell, instance: OdooInstance) -> None:
 
 @step("see whether {instance.origin} is held")
 def tell_held(instance: OdooInstance) -> str:
-    """Say that the guard holds the origin, and since when; raise the event that tells people."""
+    """Say that the guard holds the origin, and since when."""
     return held(instance)
 
 
@@ -198,5 +197,4 @@ def held(instance: OdooInstance) -> str:
     facts = json.loads(said)
     sentence = f"{origin} has been held since {facts['time']}: {facts['why']}"
     log().warning("%s", sentence)
-    tell(instance.name, "origin.held", sentence)
     return sentence
