@@ -36,7 +36,10 @@ DEFAULTS = {
     "alarms": {"lag_mb": 16, "lag_seconds": 60, "sync_minutes": 3, "run_check": True},
 }
 TRUE = ("another place serves", "the origin answers again")
-FACES = (*TRUE, "lags behind", "slot is lost", "copy of files was refused", "no good copy")
+FACES = (
+    *TRUE, "lags behind", "slot is lost", "copy of files was refused", "no good copy",
+    "BOTH servers accept writes", "nobody can work",
+)  # fmt: skip
 WRITTEN = 40
 
 
@@ -148,8 +151,7 @@ def _faces(box: Received) -> Counter[str]:
     """What a receiver was told, by its subject."""
     found: Counter[str] = Counter()
     for message in box.messages:
-        plain = message.replace("=\r\n", "").replace("\r\n ", " ")
-        found[next((face for face in FACES if face in plain), plain[:300])] += 1
+        found[next((face for face in FACES if face in message), message[:300])] += 1
     return found
 
 

@@ -1,14 +1,16 @@
 """Would a failover of this instance work now? Green, amber or red, and why: a pure judgement."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 Colour = Literal["green", "amber", "red"]
 CERTIFICATE_DAYS = (21, 3)
 FREE_SHARE = (0.2, 0.1)
 DRILL_DAYS = 92
 VERIFIED_DAYS = 31
-MEGABYTE = 1 << 20
+# Told when it was seen at two boards in a row: a reboot of a minute is no news.
+PATIENT = {"not-served"}
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Measured:
-    """One instance, at one moment; None is what could not be measured."""
+    """One instance, at one moment; None is what could not be measured.
+
+    Without `roles` nothing is known but what is `wrong`: the recovery host could not be asked.
+    `facts` is what each probe said, `two_writers` and `nobody_works` a sentence where that is so.
+    """
 
     instance: str
     at: float
@@ -42,6 +48,9 @@ class Measured:
     predicted_seconds: float | None = None
     origin_answers: bool = False
     handed_over: bool = False
+    two_writers: str = ""
+    nobody_works: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
     wrong: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     lags: tuple[int, ...] = ()
@@ -71,20 +80,68 @@ def alarms(seen: Measured, limits: Limits) -> dict[str, str]:
     is nothing to lag behind. An origin that has handed over was never away: that its host answers
     is no news.
     """
+    name, found = seen.instance, dict[str, str]()
     if seen.busy:
-        return {}
+        return found
+    if seen.two_writers:
+        return {"two-writers": f"{name}: {seen.two_writers}"}
+    if seen.nobody_works:
+        found["not-served"] = f"{name}: nobody can work, as far as is seen: {seen.nobody_works}"
     if seen.served == "recovery":
-        back = f"{seen.instance}: the origin answers again while the recovery host serves"
-        return {"origin-returned": back} if seen.origin_answers and not seen.handed_over else {}
-    found = {}
+        if seen.origin_answers and not seen.handed_over:
+            found["origin-returned"] = (
+                f"{name}: the origin answers again while the recovery host serves"
+            )
+        return found
     if seen.slot == "lost":
-        found["slot-lost"] = f"{seen.instance}: the replication slot is lost; run replicate"
+        found["slot-lost"] = f"{name}: the replication slot is lost; run replicate"
     if seen.synchronous is False:
-        found["not-synchronous"] = f"{seen.instance}: commits do not wait for the recovery host"
+        found["not-synchronous"] = f"{name}: commits do not wait for the recovery host"
     bytes_behind, seconds = seen.lag_bytes or 0, seen.lag_seconds or 0.0
     if bytes_behind > limits.lag_bytes or (bytes_behind and seconds > limits.lag_seconds):
-        found["lag"] = f"{seen.instance}: {bytes_behind} bytes and {seconds:.0f} s behind"
+        found["lag"] = f"{name}: {bytes_behind} bytes and {seconds:.0f} s behind"
     return found
+
+
+@dataclass(frozen=True)
+class Told:
+    """Which alarms stand: those that were told, and those that were seen at the last board."""
+
+    alarms: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> "Told":
+        return cls(tuple(facts.get("alarms", ())), tuple(facts.get("seen", ())))
+
+    def facts(self) -> dict[str, Any]:
+        return {"alarms": list(self.alarms), "seen": list(self.seen)}
+
+    def after(self, now: Mapping[str, str]) -> tuple["Told", list[str]]:
+        """Take in what is seen now; give what is to be kept, and which alarms are to be told.
+
+        >>> nobody = {"not-served": "nobody can work"}
+        >>> once, told = Told().after(nobody)
+        >>> told, once.after(nobody)[1], once.after({})[0].after(nobody)[1]
+        ([], ['not-served'], [])
+        >>> Told(alarms=("lag",)).after({"lag": "more", "slot-lost": "lost"})[1]
+        ['slot-lost']
+        """
+        due = sorted(name for name in now if name not in PATIENT or name in self.seen)
+        return Told(tuple(due), tuple(sorted(now))), [n for n in due if n not in self.alarms]
+
+
+def _long_ago(seen: Measured) -> Iterator[str]:
+    """Say what nobody has tried for long; of what could not be asked nothing is known."""
+    for name, moment, days, button in (
+        ("drill or move", seen.drilled_at, DRILL_DAYS, "drill"),
+        ("try of the service", seen.verified_at, VERIFIED_DAYS, "build-service"),
+    ):
+        age = seen.age(moment)
+        if age is None and seen.roles:
+            yield f"no {name} yet"
+        elif age is not None and age > days * 86400:
+            yield f"last {name} {age / 86400:.0f} days ago: run {button}"
 
 
 def verdict(seen: Measured, limits: Limits) -> tuple[Colour, list[str]]:
@@ -97,7 +154,8 @@ def verdict(seen: Measured, limits: Limits) -> tuple[Colour, list[str]]:
     """
     if seen.busy:
         return "amber", [f"{seen.busy} is under way"]
-    red = [*seen.wrong, *alarms(seen, limits).values()]
+    said = alarms(seen, limits).values()
+    red = [*seen.wrong, *(each for each in said if not any(w in each for w in seen.wrong))]
     amber = [*seen.remarks, *seen.paused]
     for name, value, (low, least) in (
         ("certificate days", seen.certificate_days, CERTIFICATE_DAYS),
@@ -110,15 +168,7 @@ def verdict(seen: Measured, limits: Limits) -> tuple[Colour, list[str]]:
     synced = seen.age(seen.synced_at)
     if seen.served == "origin" and (synced is None or synced > limits.sync_seconds):
         red.append("files not copied" + (f" for {synced / 60:.0f} min" if synced else " yet"))
-    for name, moment, days, button in (
-        ("drill", seen.drilled_at, DRILL_DAYS, "drill"),
-        ("try of the service", seen.verified_at, VERIFIED_DAYS, "build-service"),
-    ):
-        age = seen.age(moment)
-        if age is None:
-            amber.append(f"no {name} yet")
-        elif age > days * 86400:
-            amber.append(f"last {name} {age / 86400:.0f} days ago: run {button}")
+    amber += _long_ago(seen)
     if red:
         return "red", [*red, *amber]
     return ("amber" if amber else "green"), amber

@@ -13,7 +13,7 @@ NAGIOS: dict[Colour, tuple[int, str]] = {
 SHOWN: dict[Colour, str] = {"green": "green", "amber": "*amber*", "red": "**RED**"}
 HEAD = (
     "instance", "", "served from", "lag", "lag so far", "slot, WAL kept", "files copied",
-    "service tried", "certificate", "disk free", "last drill", "RTO", "why",
+    "service tried", "certificate", "disk free", "last drill or move", "RTO", "why",
 )  # fmt: skip
 Judged = tuple[Measured, Colour, list[str]]
 
@@ -51,6 +51,28 @@ def ago(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 86400 else f"{seconds / 86400:.0f} d"  # noqa: PLR2004
 
 
+def _ago(seen: Measured, moment: float | None) -> str:
+    """How long ago something was; what could not be asked has not been "never"."""
+    return ago(seen.age(moment)) if seen.roles else "?"
+
+
+def _lag(seen: Measured) -> str:
+    if not seen.roles:
+        return "?"
+    if not seen.streaming:
+        return "no stream"
+    said = size(seen.lag_bytes)
+    if seen.lag_seconds:
+        said += f", {seen.lag_seconds:.1f} s"
+    return f"{said}, commits wait" if seen.synchronous else said
+
+
+def _certificate(seen: Measured) -> str:
+    if seen.certificate_days is None:
+        return "-" if seen.roles else "?"
+    return f"{seen.certificate_days} d"
+
+
 def table(rows: Iterable[Judged], *, links: dict[str, str]) -> str:
     """The board, the worst first; an instance's name leads to its button."""
     ranked = sorted(rows, key=lambda row: (-NAGIOS[row[1]][0], row[0].instance))
@@ -62,23 +84,18 @@ def table(rows: Iterable[Judged], *, links: dict[str, str]) -> str:
 def _cells(row: Judged, links: dict[str, str]) -> list[str]:
     seen, colour, why = row
     name = seen.instance
-    lag = size(seen.lag_bytes)
-    if seen.lag_seconds:
-        lag += f", {seen.lag_seconds:.1f} s"
-    if seen.synchronous:
-        lag += ", commits wait"
     return [
         f"[{name}]({links[name]})" if name in links else name,
         SHOWN[colour],
-        seen.served or seen.roles or "?",
-        lag if seen.streaming else "no stream",
+        "BOTH" if seen.two_writers else seen.served or seen.roles or "?",
+        _lag(seen),
         sparkline(seen.lags[-30:]),
         f"{seen.slot or '?'}, {size(seen.kept_bytes)}",
-        ago(seen.age(seen.synced_at)),
-        ago(seen.age(seen.verified_at)),
-        "-" if seen.certificate_days is None else f"{seen.certificate_days} d",
+        _ago(seen, seen.synced_at),
+        _ago(seen, seen.verified_at),
+        _certificate(seen),
         "?" if seen.free_share is None else f"{seen.free_share:.0%}",
-        ago(seen.age(seen.drilled_at)),
+        _ago(seen, seen.drilled_at),
         "?" if seen.predicted_seconds is None else f"{seen.predicted_seconds:.0f} s",
         "; ".join(why).replace("|", "\\|").replace("\n", " "),
     ]
@@ -107,7 +124,8 @@ def _figure(value: bool | None) -> int | None:  # noqa: FBT001  # a measured val
 def metrics(rows: Sequence[Judged]) -> str:
     """What node_exporter's textfile collector reads.
 
-    >>> print(metrics([(Measured("vps_1", 9.0, lag_bytes=5), "green", [])]), end="")
+    >>> seen = Measured("vps_1", 9.0, roles="primary/standby", lag_bytes=5)
+    >>> print(metrics([(seen, "green", [])]), end="")
     # TYPE relevo_ready gauge
     relevo_ready{instance="vps_1"} 2
     # TYPE relevo_measured_timestamp_seconds gauge
@@ -121,7 +139,7 @@ def metrics(rows: Sequence[Judged]) -> str:
     for name, values in (
         ("ready", [2 - NAGIOS[colour][0] for _, colour, _ in rows]),
         ("measured_timestamp_seconds", [seen.at for seen, _, _ in rows]),
-        ("streaming", [int(seen.streaming) for seen, _, _ in rows]),
+        ("streaming", [int(seen.streaming) if seen.roles else None for seen, _, _ in rows]),
         ("synchronous", [_figure(seen.synchronous) for seen, _, _ in rows]),
         ("lag_bytes", [seen.lag_bytes for seen, _, _ in rows]),
         ("lag_seconds", [seen.lag_seconds for seen, _, _ in rows]),

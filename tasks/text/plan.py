@@ -26,7 +26,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "lag": ("behind the origin", "retraso respecto al origen"),
     "documents": ("documents whose file is missing", "documentos cuyo fichero falta"),
-    "drill": ("last drill", "último simulacro"),
+    "drill": ("last drill or move", "último simulacro o traslado"),
     "rto": ("expected seconds until Odoo answers", "segundos previstos hasta que responda Odoo"),
     "way": ("how {origin} rejoins", "cómo se reincorpora {origin}"),
     "unknown": ("not known", "se desconoce"),

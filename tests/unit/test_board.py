@@ -33,8 +33,8 @@ def test_an_instance_that_is_ready_is_green_and_wakes_nobody() -> None:
         ({"certificate_days": 2}, "red", "certificate days: 2"),
         ({"certificate_days": 20}, "amber", "certificate days: 20"),
         ({"free_share": 0.15}, "amber", "free share of the disk: 0.15"),
-        ({"drilled_at": None}, "amber", "no drill yet"),
-        ({"drilled_at": NOW - 100 * DAY}, "amber", "last drill 100 days ago"),
+        ({"drilled_at": None}, "amber", "no drill or move yet"),
+        ({"drilled_at": NOW - 100 * DAY}, "amber", "last drill or move 100 days ago"),
         ({"busy": "failback", "slot": "lost"}, "amber", "failback is under way"),
     ],
 )
@@ -57,10 +57,42 @@ def test_each_finding_gives_its_colour_and_its_reason(
         ({"served": "recovery", "slot": "lost", "lag_bytes": 1 << 30}, {"origin-returned"}),
         ({"served": "recovery", "origin_answers": False}, set()),
         ({"served": "recovery", "handed_over": True}, set()),  # it never was away
+        ({"served": "both", "two_writers": "BOTH accept writes"}, {"two-writers"}),
+        ({"served": "", "nobody_works": "uno does not answer"}, {"not-served"}),
+        (
+            {"served": "recovery", "nobody_works": "odoo_vps_1 is not running"},
+            {"not-served", "origin-returned"},
+        ),
+        ({"served": "", "nobody_works": "uno is down", "busy": "failover"}, set()),
+        ({"served": "", "roles": "", "synchronous": False}, {"not-synchronous"}),
     ],
 )
 def test_only_what_matters_wakes_somebody(differs: dict[str, object], names: set[str]) -> None:
     assert alarms(replace(READY, **differs), LIMITS).keys() == names  # type: ignore[arg-type]  # by name
+
+
+def test_a_sentence_that_is_a_finding_and_an_alarm_is_said_once() -> None:
+    both = "BOTH uno and due accept writes"
+
+    said = verdict(replace(READY, served="both", two_writers=both, wrong=(both,)), LIMITS)
+
+    assert said == ("red", [both])
+
+
+def test_of_an_instance_that_could_not_be_asked_nothing_is_called_never() -> None:
+    seen = Measured("vps_1", NOW, wrong=("due did not answer",))
+
+    row = words.table([(seen, *verdict(seen, LIMITS))], links={}).splitlines()[2]
+
+    assert row == (
+        "| vps_1 | **RED** | ? | ? |  | ?, ? | ? | ? | ? | ? | ? | ? | due did not answer |"
+    )
+
+
+def test_two_writers_are_shown_as_such() -> None:
+    seen = replace(READY, served="both", two_writers="BOTH uno and due accept writes")
+
+    assert "| BOTH |" in words.table([(seen, "red", [])], links={})
 
 
 def test_the_board_shows_the_worst_first_and_leads_to_its_button() -> None:
@@ -77,7 +109,10 @@ def test_the_board_shows_the_worst_first_and_leads_to_its_button() -> None:
 
 
 def test_nagios_reads_the_worst() -> None:
-    rows = [(READY, "green", []), (replace(READY, instance="vps_2"), "amber", ["no drill yet"])]
+    rows = [
+        (READY, "green", []),
+        (replace(READY, instance="vps_2"), "amber", ["no drill or move yet"]),
+    ]
 
-    assert words.nagios(rows) == (1, "WARNING - vps_2: no drill yet")  # type: ignore[arg-type]  # literals
+    assert words.nagios(rows) == (1, "WARNING - vps_2: no drill or move yet")  # type: ignore[arg-type]  # literals
     assert words.nagios(rows[:1]) == (0, "OK - 1 instances are ready")  # type: ignore[arg-type]  # literals
