@@ -14,7 +14,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import DeploymentFilterTags
 from prefect.context import FlowRunContext
 
-from blocks.errors import Busy, CommandFailed, RelevoError, Unreachable
+from blocks.errors import Busy, CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
 from tasks import (
@@ -32,9 +32,10 @@ from tasks import (
     synchronous,
     telling,
 )  # fmt: skip
-from tasks.look import Seen, look, try_look
+from tasks.look import Seen
 from tasks.policy import log, step
-from tasks.read.board import Limits, Measured, alarms, verdict
+from tasks.probes import COMMITS, ODOO, ROLES, STREAM, Ends, Found, look_at_both
+from tasks.read.board import Limits, Measured, Told, alarms, verdict
 from tasks.read.exposure import Exposure
 from tasks.read.lsn import Lsn
 from tasks.read.plan import SILENT, Procedure
@@ -51,6 +52,8 @@ HISTORY = 96
 PAGES_MINUTES = 60
 PROCEDURES: tuple[Procedure, ...] = ("failover", "failback")
 LANGUAGES: tuple[Language, ...] = ("en", "es")
+TOLD = "notes/told"
+TOLD_AWAY = "told"  # at the origin, while the recovery host cannot be asked
 LEFT_WORD = ("notes/schedules", journal.NAME)
 BUTTON = "flows/failover.py:failover"
 CERTIFICATE = 'test -e "$1" && date -d "$(openssl x509 -enddate -noout -in "$1" | cut -d= -f2)" +%s'
@@ -64,6 +67,12 @@ def measure(instances: Sequence[OdooInstance], idle: Collection[str] = frozenset
     """
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         return list(pool.map(lambda each: _judge(each, idle=each.name in idle), instances))
+
+
+@step("measure {instance.name}")
+def measure_one(instance: OdooInstance, *, idle: bool) -> Judged:
+    """Measure and judge one instance as the board does."""
+    return _judge(instance, idle=idle)
 
 
 def limits(instance: OdooInstance) -> Limits:
@@ -82,11 +91,17 @@ def _judge(instance: OdooInstance, *, idle: bool) -> Judged:
 
 def _away(instance: OdooInstance, why: str) -> Measured:
     """Without the recovery host there is one thing that the origin knows: how its commits stand."""
+    seen = Measured(instance.name, _now(), wrong=(why,))
+    if instance.replication.synchronous == "off":
+        return seen
     try:
         synchronous.at_origin(instance)
+    except (Unreachable, CommandFailed, Refused) as error:
+        return replace(seen, wrong=(why, error.message))
     except RelevoError as error:
-        return Measured(instance.name, _now(), wrong=(why, error.message))
-    return Measured(instance.name, _now(), wrong=(why,))
+        known = None if synchronous.follows(instance) else False
+        return replace(seen, wrong=(why, error.message), synchronous=known)
+    return replace(seen, synchronous=True)
 
 
 def _now() -> float:
@@ -96,23 +111,23 @@ def _now() -> float:
 def _measure(instance: OdooInstance) -> Measured:
     shell, began = instance.recovery.host.shell(), _now()
     busy = _busy(instance)
-    origin, recovery = try_look(instance.origin), look(instance.recovery)
-    leads = bool(origin and origin.is_primary)
+    ends = look_at_both(instance)
+    leads, recovery = ends.leads, ends.recovery
     if leads:
         exposure.sample_link(instance)
     status, kept_bytes, position = _slot(instance) if leads else ("", None, None)
     behind, seconds = _lag(instance, position) if recovery.is_standby else (None, None)
-    found, proof = _probe(instance, recovery), record.proof(instance)
+    found, proof = readiness.probe(instance, ends), record.proof(instance)
     if not busy:
         _refresh_pages(shell, instance)
         busy = _busy(instance)  # one that has begun meanwhile: half of this is of before
     return Measured(
         instance=instance.name,
         at=began,
-        served="recovery" if recovery.is_primary else "origin" if leads else "",
-        roles=f"{origin or 'silent'}/{recovery}",
+        served=ends.served,
+        roles=str(ends),
         busy=busy,
-        streaming=recovery.is_standby and position is not None,
+        streaming=found.is_good(STREAM),
         lag_bytes=behind,
         lag_seconds=seconds if behind else 0.0,
         slot=status,
@@ -123,8 +138,11 @@ def _measure(instance: OdooInstance) -> Measured:
         certificate_days=_certificate_days(shell, instance),
         free_share=_free_share(shell, recovery),
         predicted_seconds=float(proof["seconds"]) if proof else None,
-        origin_answers=origin is not None,
-        handed_over=recovery.is_primary and not leads and _handed_over(instance),
+        origin_answers=ends.origin is not None,
+        handed_over=ends.served == "recovery" and _handed_over(instance),
+        two_writers=found.failed[ROLES] if ends.served == "both" else "",
+        nobody_works=_nobody_works(ends, found),
+        facts=found.facts,
         wrong=tuple(found.wrong),
         remarks=tuple(found.remarks),
         lags=_history(instance, behind),
@@ -133,22 +151,23 @@ def _measure(instance: OdooInstance) -> Measured:
     )
 
 
+def _nobody_works(ends: Ends, found: Found) -> str:
+    """Why no customer can work: nobody accepts writes, or where they are, Odoo does not run."""
+    if not ends.served:
+        return found.failed[ROLES]
+    return "" if ends.served == "both" else found.failed.get(ODOO[ends.served], "")
+
+
 def _handed_over(instance: OdooInstance) -> bool:
     """Tell whether the move that is noted was one with the origin's help."""
     noted = record.read(instance.recovery, instance, "failover")
     return noted is not None and Exposure.from_facts(noted["exposure"]).lossless
 
 
-def _probe(instance: OdooInstance, recovery: Seen) -> readiness.Found:
-    if recovery.is_primary:
-        return readiness.Found(wrong=["the recovery host serves"])
-    return readiness.probe(instance)
-
-
-def _synchronous(instance: OdooInstance, found: readiness.Found) -> bool | None:
+def _synchronous(instance: OdooInstance, found: Found) -> bool | None:
     if instance.replication.synchronous == "off":
         return None
-    return readiness.COMMITS not in found.failed
+    return COMMITS not in found.failed
 
 
 @step("require that {instance.name} is not being moved")
@@ -220,31 +239,60 @@ def _history(instance: OdooInstance, behind: int | None) -> tuple[int, ...]:
 def tell(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> None:
     """Emit an event for each alarm that was not there before, and for each change of place."""
     for instance, (seen, _, _) in zip(instances, rows, strict=True):
-        if not seen.roles or seen.busy:
+        if seen.busy:
             continue
         try:
-            _tell(instance, seen)
+            if seen.roles:
+                _tell(instance, seen)
+            elif seen.synchronous is not None:
+                _tell_away(instance, seen)
         except (Unreachable, CommandFailed) as error:
             log().warning("%s", error.message)
 
 
 def _tell(instance: OdooInstance, seen: Measured) -> None:
-    now = alarms(seen, limits(instance))
-    kept = record.read(instance.recovery, instance, "notes/told") or {}
+    kept = record.read(instance.recovery, instance, TOLD) or {}
     if kept.get("at", 0) > seen.at:
         return  # somebody has moved it and told so since it was measured
-    for name, said in now.items():
-        if name not in kept.get("alarms", []):
-            telling.tell(instance.name, name, said)
-    served = seen.served or kept.get("served", "")
-    if kept.get("served") not in {None, served}:
-        place = instance.recovery if served == "recovery" else instance.origin
-        telling.tell(instance.name, events.SERVED, f"{instance.name} is served from {place} now")
-    if served == "recovery":
+    told = Told.read(kept)
+    if seen.synchronous is not None:
+        told = replace(told, alarms=(*told.alarms, *_take_over(instance)))
+    told = _tell_new(instance, seen, told)
+    place = kept.get("served", "") if seen.two_writers else seen.served or kept.get("served", "")
+    if kept.get("served") not in {None, place}:
+        named = instance.recovery if place == "recovery" else instance.origin
+        telling.tell(instance.name, events.SERVED, f"{instance.name} is served from {named} now")
+    if place == "recovery":
         telling.tell(instance.name, events.RESTING, "the recovery host serves")
-    facts = {**kept, "alarms": sorted(now), "served": served}
+    facts = {**kept, **told.facts(), "served": place}
     if facts != kept:
-        record.write(instance.recovery, instance, "notes/told", facts)
+        record.write(instance.recovery, instance, TOLD, facts)
+
+
+def _tell_new(instance: OdooInstance, seen: Measured, told: Told) -> Told:
+    """Tell what has not been told yet; give what is to be kept of it."""
+    now = alarms(seen, limits(instance))
+    told, due = told.after(now)
+    for name in due:
+        telling.tell(instance.name, name, now[name])
+    return told
+
+
+def _tell_away(instance: OdooInstance, seen: Measured) -> None:
+    """Tell what only the origin knows, which keeps the note of it meanwhile."""
+    told = Told.read(record.read(instance.origin, instance, TOLD_AWAY) or {})
+    after = _tell_new(instance, seen, told)
+    if after != told:
+        record.write(instance.origin, instance, TOLD_AWAY, after.facts())
+
+
+def _take_over(instance: OdooInstance) -> tuple[str, ...]:
+    """What was told while the recovery host was away; from now on that one keeps it."""
+    kept = record.read(instance.origin, instance, TOLD_AWAY)
+    if kept is None:
+        return ()
+    record.forget(instance.origin, instance, TOLD_AWAY)
+    return Told.read(kept).alarms
 
 
 @step("publish the board")
@@ -313,7 +361,13 @@ def _write_at_origin(instance: OdooInstance) -> None:
 
 
 def _refresh_pages(shell: Shell, instance: OdooInstance) -> None:
-    """Draw the pages anew when they are old; it looks for the file of every document."""
+    """Draw the pages anew when they are old; it looks for the file of every document.
+
+    Pages that cannot be drawn take nothing away from what was measured.
+    """
     argv = ("find", str(by_hand(instance)), "-name", "*.md", "-mmin", f"-{PAGES_MINUTES}")
     if not shell.run(argv, check=False).stdout.strip():
-        write_pages(instance)
+        try:
+            write_pages(instance)
+        except RelevoError as error:
+            log().warning("the pages of %s were not drawn: %s", instance.name, error.message)

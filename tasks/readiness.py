@@ -1,67 +1,40 @@
 """What check measures, place by place."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from functools import partial
 
 from blocks.errors import RelevoError
-from blocks.instance import OdooInstance, Place
+from blocks.instance import OdooInstance
 from tasks import (
-    filestore,
+    away,
     guard,
     move,
     parity,
     receipts,
     replication,
-    service,
     standby,
     synchronous,
 )
-from tasks.look import look, try_look
-from tasks.policy import step
+from tasks import probes as need
+from tasks.look import look
+from tasks.probes import COMMITS, NOT_MEASURED, ODOO, ROLES, STREAM, Ends, Found, Probe, disk, odoo
 from tasks.read import parity as judge
 from tasks.read.lsn import Lsn
-from tasks.read.verdict import sentence
-
-LEAST_FREE = 0.1
-COMMITS = "commits wait"
-# What a probe says; of several sentences, all but the first are remarks.
-Said: TypeAlias = "str | list[str]"
 
 
-@dataclass
-class Found:
-    """Facts for the report, what is wrong, and what should be mended in daylight."""
-
-    facts: dict[str, str] = field(default_factory=dict)
-    wrong: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-    failed: set[str] = field(default_factory=set)
-
-
-@step("measure {instance.name}")
-def measure(instance: OdooInstance) -> Found:
-    """Measure an instance."""
-    return probe(instance)
-
-
-def probe(instance: OdooInstance) -> Found:
-    found = Found()
-    for name, ask in PROBES.items():
-        try:
-            said = ask(instance)
-        except RelevoError as error:
-            found.facts[name] = f"**{error.message}**"
-            found.wrong.append(error.message)
-            found.failed.add(name)
+def probe(instance: OdooInstance, ends: Ends) -> Found:
+    """Ask all that makes sense: what a cluster that is down cannot say is no finding."""
+    found, is_away = Found(), ends.recovery.is_primary
+    found.take(ROLES, partial(away.roles if is_away else _roles, instance, ends))
+    for name, each in (away.AWAY if is_away else PROBES).items():
+        if each.needs(ends):
+            found.take(name, partial(each.ask, instance))
         else:
-            found.facts[name] = "; ".join(said) if isinstance(said, list) else said
-            found.remarks += said[1:] if isinstance(said, list) else []
+            found.facts[name] = NOT_MEASURED
     return found
 
 
-def _roles(instance: OdooInstance) -> str:
-    origin, recovery = try_look(instance.origin), look(instance.recovery)
+def _roles(instance: OdooInstance, ends: Ends) -> str:
+    origin, recovery = ends.origin, ends.recovery
     if not recovery.answers and move.leader_is_down(instance):
         raise RelevoError(
             f"customers were moved to {instance.recovery}, and its PostgreSQL is {recovery}: run "
@@ -69,9 +42,7 @@ def _roles(instance: OdooInstance) -> str:
         )
     if origin is None:
         raise RelevoError(f"{instance.origin} does not answer")
-    if origin.is_primary and recovery.is_primary:
-        raise RelevoError(f"both {instance.origin} and {instance.recovery} accept writes")
-    if not (origin.is_primary and recovery.is_standby):
+    if not need.both(ends):
         raise RelevoError(
             f"{instance.origin} is {origin} and {instance.recovery} is {recovery}, where primary "
             "and standby are usual"
@@ -87,8 +58,7 @@ def _moves(instance: OdooInstance) -> str:
 
 def _stream(instance: OdooInstance) -> str:
     origin, recovery = instance.origin, instance.recovery
-    if look(origin).is_primary and look(recovery).is_standby:
-        replication.require_no_fork(recovery, origin)
+    replication.require_no_fork(recovery, origin)
     if not replication.is_streaming(instance, recovery, origin):
         raise RelevoError(f"{recovery} does not stream from {origin}")
     standby.require_replay(recovery)
@@ -115,6 +85,13 @@ def _slot(instance: OdooInstance) -> str:
     return f"{'active' if rows[0]['active'] else 'inactive'}, keeps {rows[0]['kept']} bytes of WAL"
 
 
+def _commits(instance: OdooInstance) -> str:
+    """What the origin says of its commits; the other end's part where its PostgreSQL answers."""
+    if look(instance.recovery).answers:
+        return synchronous.measure(instance)
+    return synchronous.at_origin(instance)
+
+
 def _guard(instance: OdooInstance) -> str:
     if sentence := guard.held(instance):
         raise RelevoError(sentence)
@@ -139,31 +116,9 @@ def recovery_slots(instance: OdooInstance) -> str:
     return ", ".join(str(row["slot_name"]) for row in rows)
 
 
-def _serving(instance: OdooInstance) -> str:
-    origin = instance.origin
-    if look(origin).is_primary and not service.is_active(origin.host.shell(), origin.odoo.unit):
-        raise RelevoError(
-            f"{origin.odoo.unit} on {origin} is not running, so customers cannot work: start it "
-            "there, or run failover"
-        )
-    return f"{origin.odoo.unit} runs on {origin}"
-
-
 def _built(instance: OdooInstance) -> str:
     standby.require_ready(instance)
     return "odoo.conf, unit and files are there"
-
-
-def _files(instance: OdooInstance) -> str:
-    """Require that every database was read, and seen whole no longer ago than two passes."""
-    verdicts = filestore.verdicts(instance)
-    patience = 2 * instance.schedules.filestore_seconds
-    origin = try_look(instance.origin)
-    followed = origin is not None and origin.is_primary
-    doubtful = [v for v in verdicts if v.is_doubtful(patience_seconds=patience, followed=followed)]
-    if doubtful:
-        raise RelevoError(f"documents may be without their files: {sentence(doubtful)}")
-    return sentence(verdicts)
 
 
 def _parity(instance: OdooInstance) -> list[str]:
@@ -173,30 +128,17 @@ def _parity(instance: OdooInstance) -> list[str]:
     return [str(pair), *judge.remarks(pair)]
 
 
-def _disk(place_of: Callable[[OdooInstance], Place]) -> Callable[[OdooInstance], str]:
-    def probe(instance: OdooInstance) -> str:
-        place = place_of(instance)
-        argv = ("df", "--output=avail,size", "-B1", str(look(place).directory))
-        free, size = map(int, place.host.shell().run(argv).stdout.split()[-2:])
-        if free < LEAST_FREE * size:
-            raise RelevoError(f"{place} has only {free >> 20} MB free for PostgreSQL")
-        return f"{free >> 30} GB free"
-
-    return probe
-
-
-PROBES: dict[str, Callable[[OdooInstance], Said]] = {
-    "roles": _roles,
-    "moves": _moves,
-    "stream": _stream,
-    "slot": _slot,
-    COMMITS: synchronous.measure,
-    "guard": _guard,
-    "receipts": _receipts,
-    "parity": _parity,
-    "Odoo at the origin": _serving,
-    "service": _built,
-    "files": _files,
-    "disk at the origin": _disk(lambda instance: instance.origin),
-    "disk at the recovery": _disk(lambda instance: instance.recovery),
+PROBES: dict[str, Probe] = {
+    "moves": Probe(_moves),
+    STREAM: Probe(_stream, need.both),
+    "slot": Probe(_slot, need.both),
+    COMMITS: Probe(_commits, need.primary),
+    "guard": Probe(_guard, need.origin_host),
+    "receipts": Probe(_receipts, need.origin_host),
+    "parity": Probe(_parity, need.both),
+    ODOO["origin"]: Probe(odoo(lambda instance: instance.origin), need.primary),
+    "service": Probe(_built, need.standby),
+    "files": Probe(need.files, need.standby),
+    "disk at the origin": Probe(disk(lambda instance: instance.origin), need.origin_host),
+    "disk at the recovery": Probe(disk(lambda instance: instance.recovery)),
 }

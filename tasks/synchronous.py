@@ -260,7 +260,7 @@ def at_origin(instance: OdooInstance) -> str:
     if instance.replication.synchronous == "off":
         return "off"
     shell, origin = instance.origin.host.shell(), instance.origin
-    state = json.loads(files.read(shell, state_path(instance)) or "{}")
+    state = _state(instance)
     said = reading.sentence(state, origin=str(origin), recovery=str(instance.recovery))
     policy = _said_policy(instance)
     if state.get("state") != "synchronous":
@@ -268,6 +268,17 @@ def at_origin(instance: OdooInstance) -> str:
     if shell.run(("systemctl", "is-active", unit(instance)), check=False).stdout != "active\n":
         raise RelevoError(f"{unit(instance)} does not run on {origin}, and nobody keeps the policy")
     return f"{policy}; {said}"
+
+
+def follows(instance: OdooInstance) -> bool:
+    """Tell whether the origin says of itself that it is a standby, where nobody commits."""
+    return _state(instance).get("state") == "standby"
+
+
+def _state(instance: OdooInstance) -> dict[str, str]:
+    said = files.read(instance.origin.host.shell(), state_path(instance))
+    state: dict[str, str] = json.loads(said or "{}")
+    return state
 
 
 def _said_policy(instance: OdooInstance) -> str:

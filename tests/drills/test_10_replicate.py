@@ -7,7 +7,7 @@ from blocks.instance import OdooInstance
 from flows.check import check
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
-from tests.oracles import Pair, no_strangers
+from tests.oracles import Pair, no_strangers, ready
 from tests.stack import Stack
 
 
@@ -17,7 +17,7 @@ def test_replicate_makes_a_standby_that_is_ready(
     for pair in (uno, dos):
         assert pair.is_home()
         no_strangers(pair)
-        assert check(blocks[pair.name]).title == f"{pair.name}: green"
+        ready(check(blocks[pair.name]))
 
 
 def test_replicating_again_changes_nothing(lab: Lab, uno: Pair, stack: Stack) -> None:

@@ -15,7 +15,7 @@ from tasks import service
 from tests.lab import names
 from tests.lab.client import Client, audit
 from tests.lab.machine import wait_until
-from tests.oracles import Pair, no_strangers
+from tests.oracles import Pair, no_strangers, ready
 
 Blocks = dict[str, OdooInstance]
 READY = "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'"
@@ -54,7 +54,7 @@ def test_a_database_that_odoo_cannot_serve_keeps_nobody_else_from_working(
         failback(blocks[uno.name])
     assert uno.is_home()
     uno.at_origin("DROP DATABASE roto WITH (FORCE)")
-    assert check(blocks[uno.name]).title == f"{uno.name}: green"
+    ready(check(blocks[uno.name]))
     no_strangers(uno)
 
 
@@ -92,7 +92,7 @@ def test_a_recovery_cluster_that_somebody_promoted_is_not_stopped_by_replicate(
     with pytest.raises(Refused, match="cannot follow"):
         replicate(blocks[uno.name])
     basebackup(blocks[uno.name], reclone=True)
-    assert check(blocks[uno.name]).title == f"{uno.name}: green"
+    ready(check(blocks[uno.name]))
     no_strangers(uno)
 
 
@@ -128,7 +128,7 @@ def test_an_archive_of_the_origin_s_stays_there_and_its_backlog_stops_no_custome
     uno.at_origin("ALTER SYSTEM RESET archive_command")
     uno.origin.machine.run("systemctl", "restart", unit)
     wait_until(uno.is_home, "it follows again", 60)
-    assert check(block).title == f"{uno.name}: green"
+    ready(check(block))
     no_strangers(uno)
 
 

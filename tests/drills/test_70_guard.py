@@ -16,7 +16,7 @@ from flows.failover import failover
 from tasks import move
 from tests.lab.client import Client
 from tests.lab.machine import Machine, wait_until
-from tests.oracles import Pair, no_strangers, one_writer
+from tests.oracles import Pair, no_strangers, one_writer, ready
 
 RIGHT = "/var/lib/relevo/vps_uno/right.json"
 CONFIG = "/etc/relevo/guard/vps_uno/config.json"
@@ -57,7 +57,7 @@ def test_an_origin_that_boots_after_a_failover_serves_nobody(
     assert _held(uno), "told once, it holds without an answer"
     uno.recovery.boot()
     failback(blocks["vps_uno"])
-    assert check(blocks["vps_uno"]).title == "vps_uno: green"
+    ready(check(blocks["vps_uno"]))
     no_strangers(uno)
 
 

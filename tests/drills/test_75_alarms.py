@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from blocks.errors import Refused
+from blocks.instance import OdooInstance
+from flows.basebackup import basebackup
+from flows.check import check
 from tests.lab.machine import wait_until
 from tests.oracles import Pair
 from tests.receivers import Received, mail, web
@@ -23,6 +27,7 @@ def told(stack: Stack, inventory_path: Path) -> Iterator[tuple[Received, Receive
     """Receivers that `apply` has made known, and limits that a drill can pass."""
     document = yaml.safe_load(inventory_path.read_text())
     document["defaults"]["alarms"] = {"lag_mb": 1, "sync_minutes": 1, "run_check": True}
+    document["defaults"]["schedules"] = {"filestore_seconds": 30}
     other = inventory_path.with_name("alarms.yaml")
     other.write_text(yaml.safe_dump(document))
     secrets = inventory_path.with_name("secrets.yaml")
@@ -38,7 +43,8 @@ def told(stack: Stack, inventory_path: Path) -> Iterator[tuple[Received, Receive
         assert "created automation relevo: check vps_dos" in said
         again = stack.run("--inventory", str(other), "apply")
         assert again.splitlines() == ["nothing to change (2 instances)"]
-        yield box, hook
+        with stack.unscheduled():
+            yield box, hook
     secrets.write_text(yaml.safe_dump(before))
     assert "removed automation" in stack.run("--inventory", str(inventory_path), "apply")
 
@@ -87,9 +93,56 @@ def test_copies_that_stop_are_told_by_their_silence_and_a_failover_is_no_silence
         stack.complete(f"rsync-filestore/{name}")
     stack.complete("failover/vps_uno")
 
-    _both(told, "vps_dos", "no good copy of files")
+    _both(
+        told, "vps_dos", "no good copy of files", "has succeeded since 20", "relevo check vps_dos"
+    )
     _both(told, "vps_uno", "another place serves")
+    assert [box.about("are copied") for box in told] == [[], []], "that is what did not happen"
 
     stack.complete("failback/vps_uno")
     assert [box.about("vps_uno", "no good copy") for box in told] == [[], []]
     assert [box.about("vps_uno", "lags behind") for box in told] == [[], []]
+
+
+def test_that_nobody_can_work_is_told_when_it_was_seen_twice(
+    uno: Pair, stack: Stack, told: tuple[Received, Received], blocks: dict[str, OdooInstance]
+) -> None:
+    """At home first, and then where the recovery host serves."""
+    stack.complete("board/all-instances")
+    uno.origin.machine.run("systemctl", "stop", uno.origin.unit)
+    stack.complete("board/all-instances")
+    uno.origin.machine.run("systemctl", "start", uno.origin.unit)
+    stack.complete("board/all-instances")
+    assert [box.about("vps_uno: nobody can work") for box in told] == [[], []], "a reboot"
+
+    stack.complete("failover/vps_uno")
+    uno.recovery.run("systemctl", "stop", "odoo_vps_uno.service")
+    for _ in range(3):
+        stack.complete("board/all-instances")
+    _both(told, "vps_uno: nobody can work", "odoo_vps_uno.service on respaldo is not running")
+    with pytest.raises(Refused, match="served from the recovery host, respaldo") as refused:
+        check(blocks["vps_uno"])
+    assert "odoo_vps_uno.service on respaldo is not running" in refused.value.message
+    stack.complete("failover/vps_uno")
+    stack.complete("failback/vps_uno")
+    stack.complete("board/all-instances")
+    assert [len(box.about("vps_uno: nobody can work")) for box in told] == [1, 1]
+
+
+def test_two_writers_are_told_at_once_with_the_one_that_has_the_write_right(
+    uno: Pair, stack: Stack, told: tuple[Received, Received], blocks: dict[str, OdooInstance]
+) -> None:
+    version = str(uno.lab.generation.postgres)
+    stack.complete("board/all-instances")
+    uno.recovery.run("pg_ctlcluster", version, uno.name, "promote")
+    uno.recovery.wait_until_succeeds(
+        "sh", "-c", f"runuser -u postgres -- psql --cluster {version}/{uno.name} -XAtc "
+        "'SELECT pg_is_in_recovery()' | grep -qx f"
+    )  # fmt: skip
+
+    stack.complete("board/all-instances")
+
+    _both(told, "vps_uno", "BOTH servers accept writes", "gives the write right to uno")
+    assert "| BOTH |" in stack.artifact("board")
+    uno.recovery.run("systemctl", "stop", f"postgresql@{version}-{uno.name}")
+    basebackup(blocks["vps_uno"], reclone=True)

@@ -11,7 +11,7 @@ from flows.check import check
 from flows.replicate import replicate
 from tasks import rejoin
 from tests.lab.machine import wait_until
-from tests.oracles import Pair, no_strangers
+from tests.oracles import Pair, no_strangers, ready
 from tests.stack import Stack
 
 
@@ -25,7 +25,7 @@ def test_a_lost_slot_is_found_and_repaired_by_a_clone_beside(
     replicate(blocks["vps_uno"])
     assert uno.is_home()
     no_strangers(uno)
-    assert re.match(r"vps_uno: green", check(blocks["vps_uno"]).title)
+    ready(check(blocks["vps_uno"]))
 
 
 def test_an_old_standby_can_be_promoted_while_its_new_clone_is_being_made(

@@ -15,7 +15,7 @@ from tasks import bare
 from tasks.look import look
 from tasks.plan import draw
 from tests.lab.machine import wait_until
-from tests.oracles import Pair, no_strangers
+from tests.oracles import Pair, no_strangers, ready
 
 Blocks = dict[str, OdooInstance]
 
@@ -105,7 +105,7 @@ def test_an_origin_without_hints_is_said_and_is_cloned_and_not_rewound(
         replicate(block)
     uno.at_origin("ALTER SYSTEM RESET wal_log_hints")
     replicate(block)
-    assert check(block).title == f"{uno.name}: green"
+    ready(check(block))
     no_strangers(uno)
 
 

@@ -74,7 +74,7 @@ def test_check_is_red_for_files_of_a_database_that_was_not_seen_whole_lately(
 
     try:
         wrong = ""
-        readiness.PROBES["files"](instance)
+        readiness.PROBES["files"].ask(instance)
     except RelevoError as error:
         wrong = error.message
 

@@ -1,0 +1,78 @@
+"""What is measured while the recovery host serves: do customers work there, and for how long?"""
+
+from contextlib import suppress
+
+from blocks.errors import RelevoError
+from blocks.instance import OdooInstance, Place
+from tasks import http, receipts, replication
+from tasks.look import try_look
+from tasks.probes import ODOO, Ends, Probe, disk, files, odoo
+
+BROKEN = 500  # from this status on, it is the server that cannot
+
+
+def roles(instance: OdooInstance, ends: Ends) -> str:
+    """Say that the recovery host serves, which is no state to stay in; two writers are worse."""
+    origin, recovery = instance.origin, instance.recovery
+    if not ends.leads:
+        raise RelevoError(f"customers are served from the recovery host, {recovery}")
+    entitled = _entitled(instance)
+    other = str(instance.opposite(entitled)) if entitled else "one of them"
+    raise RelevoError(
+        f"BOTH {origin} and {recovery} accept writes: {_right(entitled)}; power {other} off now"
+    )
+
+
+def _entitled(instance: OdooInstance) -> Place | None:
+    """Whom the newest receipt gives the write right; none where there is none to be read."""
+    with suppress(RelevoError):  # that both write is said in any case
+        if known := receipts.newest(instance):
+            return instance.origin if known.taker == instance.origin.kind else instance.recovery
+    return None
+
+
+def _right(entitled: Place | None) -> str:
+    if entitled is None:
+        return "no receipt that can be read says who has the write right"
+    return f"the newest receipt gives the write right to {entitled}"
+
+
+def _receipt(instance: OdooInstance) -> str:
+    """The recovery host's own receipts are genuine, and the newest is its own."""
+    kept = receipts.history(instance, instance.recovery)
+    if not kept or kept[-1].taker != instance.recovery.kind:
+        raise RelevoError(
+            f"no receipt gives the write right of {instance.name} to {instance.recovery}, which "
+            "was promoted by hand: failback makes it good"
+        )
+    return str(kept[-1])
+
+
+def _http(instance: OdooInstance) -> str:
+    """Ask Odoo itself as a browser does, past nginx."""
+    place = instance.recovery
+    host = instance.domains[0] if instance.domains else "localhost"
+    status = http.status(place, place.odoo.http_port, host=host)
+    if status >= BROKEN:
+        raise RelevoError(f"Odoo on {place} answers {status} for {host}")
+    return f"{status} for {host}"
+
+
+def _origin(instance: OdooInstance) -> list[str]:
+    """What becomes of the other end: does anything follow what customers write?"""
+    origin, recovery = instance.origin, instance.recovery
+    seen = try_look(origin)
+    if seen and seen.is_standby and replication.is_streaming(instance, origin, recovery):
+        return [f"{origin} follows {recovery}"]
+    said = f"{origin} is {seen}" if seen else f"{origin} does not answer"
+    return [said, f"{said}: what customers write is on {recovery} alone"]
+
+
+AWAY: dict[str, Probe] = {
+    ODOO["recovery"]: Probe(odoo(lambda instance: instance.recovery)),
+    "HTTP": Probe(_http),
+    "receipts": Probe(_receipt),
+    "files": Probe(files),
+    "disk at the recovery": Probe(disk(lambda instance: instance.recovery)),
+    "origin": Probe(_origin),
+}

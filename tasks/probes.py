@@ -1,0 +1,146 @@
+"""What a probe is, what comes of asking many, and those that are asked of either place."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from blocks.errors import RelevoError
+from blocks.instance import OdooInstance, Place
+from tasks import filestore, service
+from tasks.look import Seen, look, try_look
+from tasks.read.verdict import sentence
+
+LEAST_FREE = 0.1
+ROLES, STREAM, COMMITS = "roles", "stream", "commits wait"
+ODOO = {"origin": "Odoo at the origin", "recovery": "Odoo at the recovery"}
+NOT_MEASURED = "not measured"
+# What a probe says; of several sentences, all but the first are remarks.
+Said: TypeAlias = "str | list[str]"
+PlaceOf: TypeAlias = "Callable[[OdooInstance], Place]"
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Both clusters, at one moment; an origin whose host does not answer is none."""
+
+    origin: Seen | None
+    recovery: Seen
+
+    @property
+    def leads(self) -> bool:
+        """The origin accepts writes."""
+        return self.origin is not None and self.origin.is_primary
+
+    @property
+    def served(self) -> str:
+        """Where writes are accepted: at the origin, the recovery, both, or nowhere."""
+        if self.recovery.is_primary:
+            return "both" if self.leads else "recovery"
+        return "origin" if self.leads else ""
+
+    def __str__(self) -> str:
+        return f"{self.origin or 'silent'}/{self.recovery}"
+
+
+def look_at_both(instance: OdooInstance) -> Ends:
+    return Ends(try_look(instance.origin), look(instance.recovery))
+
+
+# What must be there for a probe to make sense.
+Needed: TypeAlias = "Callable[[Ends], bool]"
+
+
+def nothing(ends: Ends) -> bool:  # noqa: ARG001  # one of several
+    return True
+
+
+def origin_host(ends: Ends) -> bool:
+    return ends.origin is not None
+
+
+def primary(ends: Ends) -> bool:
+    return ends.leads
+
+
+def standby(ends: Ends) -> bool:
+    return ends.recovery.answers
+
+
+def both(ends: Ends) -> bool:
+    return ends.leads and ends.recovery.is_standby
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One question, and what has to be there for it."""
+
+    ask: Callable[[OdooInstance], Said]
+    needs: Needed = nothing
+
+
+@dataclass
+class Found:
+    """Facts for the report, what is wrong by the name of its probe, and what is to be mended."""
+
+    facts: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def wrong(self) -> list[str]:
+        """What is wrong, each of it once: several probes may stumble over the same."""
+        return list(dict.fromkeys(self.failed.values()))
+
+    def is_good(self, name: str) -> bool:
+        """Tell whether a probe was asked, and found nothing wrong."""
+        return name not in self.failed and self.facts.get(name, NOT_MEASURED) != NOT_MEASURED
+
+    def take(self, name: str, ask: Callable[[], Said]) -> None:
+        """Ask, and keep what is said."""
+        try:
+            said = ask()
+        except RelevoError as error:
+            self.facts[name] = f"**{error.message}**"
+            self.failed[name] = error.message
+            return
+        sentences = [said] if isinstance(said, str) else said
+        self.facts[name] = "; ".join(sentences)
+        self.remarks += sentences[1:]
+
+
+def odoo(place_of: PlaceOf) -> Callable[[OdooInstance], str]:
+    def ask(instance: OdooInstance) -> str:
+        place = place_of(instance)
+        unit = place.odoo.unit
+        if look(place).is_primary and not service.is_active(place.host.shell(), unit):
+            raise RelevoError(
+                f"{unit} on {place} is not running, so customers cannot work: start it there, or "
+                "run failover"
+            )
+        return f"{unit} runs on {place}"
+
+    return ask
+
+
+def disk(place_of: PlaceOf) -> Callable[[OdooInstance], str]:
+    def ask(instance: OdooInstance) -> str:
+        place = place_of(instance)
+        argv = ("df", "--output=avail,size", "-B1", str(look(place).directory))
+        free, size = map(int, place.host.shell().run(argv).stdout.split()[-2:])
+        if free < LEAST_FREE * size:
+            raise RelevoError(f"{place} has only {free >> 20} MB free for PostgreSQL")
+        return f"{free >> 30} GB free"
+
+    return ask
+
+
+def files(instance: OdooInstance) -> str:
+    """Require that every database was read, and seen whole no longer ago than two passes."""
+    verdicts = filestore.verdicts(instance)
+    patience = 2 * instance.schedules.filestore_seconds
+    origin = try_look(instance.origin)
+    followed = origin is not None and origin.is_primary
+    doubtful = [v for v in verdicts if v.is_doubtful(patience_seconds=patience, followed=followed)]
+    if doubtful:
+        raise RelevoError(f"documents may be without their files: {sentence(doubtful)}")
+    return sentence(verdicts)

@@ -1,0 +1,191 @@
+"""What the board and check ask as things are, and whom they wake: once, and for a reason."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from prefect import Flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.server.utilities.user_templates import render_user_template_sync
+from prefect.states import Completed, Failed
+from prefect.types._datetime import now
+
+from blocks.errors import Busy, Refused, RelevoError, Unreachable
+from blocks.instance import OdooInstance
+from deployments.automations import SILENCE
+from flows.rsync_filestore import rsync_filestore
+from tasks import away, bare, board, events, readiness, receipts, record, schedules, telling
+from tasks.probes import NOT_MEASURED, look_at_both
+from tasks.read.board import Measured
+from tasks.read.receipt import Receipt
+from tests.fakes import FakeHost
+from tests.flows.conftest import Hosts, control, dead, serving
+from tests.flows.test_synchronous import STATE, waiting
+
+PRIMARY = {
+    "look 13 main *": "5432 online f /var/lib/postgresql/13/main\n" + control("in_production")
+}
+AWARDED = Receipt("vps_1", 4, "forced", "origin", "recovery", "71", 1, "", "2026-01-01T00:00:00Z")
+GONE_ON = json.dumps({"state": "gone on", "since": "2027-01-15T08:00:00Z"})
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the events that leave."""
+    names: list[str] = []
+
+    def note(instance: str, name: str, said: str) -> None:
+        assert instance in said
+        names.append(name)
+
+    monkeypatch.setattr(telling, "tell", note)
+    monkeypatch.setattr(events, "tell", note)
+    return names
+
+
+def test_where_both_write_the_first_word_is_both_and_names_who_has_the_write_right(
+    instance: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts(FakeHost("uno", PRIMARY), FakeHost("due", serving()))
+    monkeypatch.setattr(receipts, "newest", lambda _: AWARDED)
+
+    with pytest.raises(RelevoError) as said:
+        away.roles(instance, look_at_both(instance))
+
+    assert said.value.message == (
+        "BOTH uno and due accept writes: the newest receipt gives the write right to due; power "
+        "uno off now"
+    )
+
+
+def test_where_customers_are_served_from_the_recovery_host_their_odoo_there_is_measured(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    hosts(dead(), FakeHost("due", serving()))
+    ends = look_at_both(instance)
+
+    with pytest.raises(RelevoError, match="customers are served from the recovery host, due"):
+        away.roles(instance, ends)
+    with pytest.raises(
+        RelevoError, match=r"odoo_vps_1\.service on due is not running, so customers"
+    ):
+        away.AWAY["Odoo at the recovery"].ask(instance)
+    assert away.AWAY["origin"].ask(instance) == [
+        "uno does not answer",
+        "uno does not answer: what customers write is on due alone",
+    ]
+
+
+def test_what_needs_a_cluster_that_is_not_there_is_not_asked(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    down = {"look 13 vps_1 *": "5433 down unknown /var/lib/postgresql/13/vps_1\n"}
+    due = FakeHost("due", {**down, "df *": "Avail 1B-blocks\n90 100\n", "read *": ""})
+    hosts(dead(), due)
+
+    found = readiness.probe(instance, look_at_both(instance))
+
+    assert found.wrong == ["uno does not answer"]
+    assert [name for name, said in found.facts.items() if said != NOT_MEASURED] == [
+        "roles", "moves", "disk at the recovery",
+    ]  # fmt: skip
+    assert not found.is_good("stream")
+
+
+def test_that_commits_go_on_without_a_dead_recovery_host_is_told_once_and_noted_at_the_origin(
+    instance: OdooInstance, hosts: Hosts, told: list[str]
+) -> None:
+    synchronous, noted = waiting(instance, "go_on"), "read /var/lib/relevo/vps_1/told.json"
+    kept = json.dumps({"alarms": ["not-synchronous"], "seen": ["not-synchronous"]})
+    uno = FakeHost("uno", {STATE: GONE_ON, noted: ["", kept], "install *": "installed"})
+    hosts(uno, FakeHost("due", {"*": Unreachable("due did not answer")}))
+
+    for _ in range(2):
+        with bare.without_server():
+            rows = board.measure([synchronous])
+            board.tell([synchronous], rows)
+        assert rows[0][0].synchronous is False
+
+    assert told == ["not-synchronous"]
+    assert uno.changes == ["install /var/lib/relevo/vps_1/told.json root:root 600 "]
+
+
+def test_where_nobody_can_be_asked_nothing_is_said_of_commits(
+    instance: OdooInstance, hosts: Hosts, told: list[str]
+) -> None:
+    synchronous = waiting(instance, "go_on")
+    hosts(dead(), FakeHost("due", {"*": Unreachable("due did not answer")}))
+
+    with bare.without_server():
+        rows = board.measure([synchronous])
+        board.tell([synchronous], rows)
+
+    assert rows[0][0].synchronous is None
+    assert told == []
+
+
+def test_that_nobody_can_work_is_told_at_the_second_board_in_a_row_and_not_again(
+    instance: OdooInstance, monkeypatch: pytest.MonkeyPatch, told: list[str]
+) -> None:
+    notes: list[dict[str, Any]] = []
+    monkeypatch.setattr(record, "read", lambda *_: notes[-1] if notes else None)
+    monkeypatch.setattr(record, "write", lambda *given: notes.append(given[-1]))
+    down = Measured("vps_1", 1, roles="silent/standby", nobody_works="uno does not answer")
+    up = Measured("vps_1", 1, roles="primary/standby", served="origin")
+
+    with bare.without_server():
+        for seen in (up, down, up, down, down, down):
+            board.tell([instance], [(seen, "red", [])])
+
+    assert told == ["not-served"]
+
+
+@pytest.fixture
+def runs(instance: OdooInstance) -> Iterator[Any]:
+    """End a run of a copy of this instance, and say so as Prefect would."""
+    with get_client(sync_client=True) as client:
+        flow = client.create_flow(rsync_filestore)
+        made = client.create_deployment(flow, instance.name)
+
+        def end(error: RelevoError | None) -> None:
+            run = client.create_flow_run_from_deployment(made, tags=["instance:vps_1"])
+            if error is None:
+                client.set_flow_run_state(run.id, Completed(), force=True)
+                return
+            state: State[object] = Failed(message=f"{error}", data=error)
+            client.set_flow_run_state(run.id, state, force=True)
+            events.tell_refused(Flow(print), run, state)
+
+        yield end
+
+
+def test_a_refused_copy_is_told_when_it_begins_to_refuse_and_not_every_five_minutes(
+    runs: Any, told: list[str]
+) -> None:
+    gone, other = "{} of 40 files of vps_1 are gone", "the folder of vps_1 is not mounted"
+    for error in (
+        Refused(gone.format(30)), Refused(gone.format(31)), Refused(other), Busy("vps_1: busy"),
+        None, Refused(other),
+    ):  # fmt: skip
+        runs(error)
+
+    assert told == ["filestore-refused"] * 3
+
+
+def test_the_silence_of_copies_says_since_when_what_may_be_down_and_where_to_look() -> None:
+    event = {"resource": {"relevo.instance": "vps_1"}, "occurred": now("UTC")}
+
+    said = render_user_template_sync(SILENCE, {"event": event})
+
+    assert said.startswith("No copy of the files of vps_1 has succeeded since 20")
+    assert "relevo check vps_1" in said
+    assert "{" not in said
+
+
+def test_nothing_of_a_server_is_needed_to_ask_whose_schedules_are_off(
+    instance: OdooInstance,
+) -> None:
+    with bare.without_server():
+        assert schedules.idle([instance]) == set()
