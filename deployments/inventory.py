@@ -249,11 +249,7 @@ def _clashes(document: Document) -> Iterator[str]:
         if entry.recovery.odoo_user == "root":
             yield f"instances.{name}.recovery.odoo_user: Odoo never runs as root"
         yield from _overlaps(name, entry)
-        if entry.alarms.sync_minutes * 60 < 2 * entry.schedules.filestore_seconds:
-            yield (
-                f"instances.{name}.alarms.sync_minutes: wants two copies at least, which are "
-                f"schedules.filestore_seconds ({entry.schedules.filestore_seconds}) apart"
-            )
+        yield from _impatience(name, entry)
     try:
         document.recovery.block("recovery")
     except ValueError as error:
@@ -261,6 +257,16 @@ def _clashes(document: Document) -> Iterator[str]:
     if document.recovery.odoo_user == "root":
         yield "recovery.odoo_user: Odoo never runs as root"
     yield from _namesakes(document)
+
+
+def _impatience(name: str, entry: InstanceEntry) -> Iterator[str]:
+    """Find an alarm of silence that would be told between two copies."""
+    apart = entry.schedules.filestore_seconds
+    if entry.alarms.sync_minutes * 60 < 2 * apart:
+        yield (
+            f"instances.{name}.alarms.sync_minutes: wants two copies at least, which are "
+            f"schedules.filestore_seconds ({apart}) apart"
+        )
 
 
 def _namesakes(document: Document) -> Iterator[str]:

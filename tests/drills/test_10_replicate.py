@@ -51,7 +51,7 @@ def test_what_a_run_that_died_has_installed_is_brought_into_force_by_the_next(
 
     assert uno.at_origin("SHOW wal_keep_size") == kept
     assert uno.at_origin("SELECT pg_postmaster_start_time()") == started
-    assert check(blocks["vps_uno"]).title == "vps_uno: green"
+    ready(check(blocks["vps_uno"]))
     no_strangers(uno)
 
 
