@@ -108,16 +108,19 @@ class Found:
         self.remarks += sentences[1:]
 
 
-def odoo(place_of: PlaceOf) -> Callable[[OdooInstance], str]:
-    def ask(instance: OdooInstance) -> str:
+def odoo(place_of: PlaceOf) -> Callable[[OdooInstance], list[str]]:
+    def ask(instance: OdooInstance) -> list[str]:
         place = place_of(instance)
-        unit = place.odoo.unit
-        if look(place).is_primary and not service.is_active(place.host.shell(), unit):
+        shell, unit = place.host.shell(), place.odoo.unit
+        if look(place).is_primary and not service.is_active(shell, unit):
             raise RelevoError(
                 f"{unit} on {place} is not running, so customers cannot work: start it there, or "
                 "run failover"
             )
-        return f"{unit} runs on {place}"
+        said = [f"{unit} runs on {place}"]
+        if not service.starts_at_boot(shell, unit):
+            said.append(f"{unit} would not start when {place} boots: systemctl enable it there")
+        return said
 
     return ask
 

@@ -212,6 +212,12 @@ def is_active(shell: Shell, unit: str) -> bool:
     return shell.run(("systemctl", "is-active", unit), check=False).stdout.strip() == "active"
 
 
+def starts_at_boot(shell: Shell, unit: str) -> bool:
+    """Tell whether systemd starts a unit at boot, by whatever way that was arranged."""
+    said = shell.run(("systemctl", "is-enabled", unit), check=False).stdout.strip()
+    return said not in {"disabled", "masked"}
+
+
 @step("start Odoo on {place}")
 def start(place: Place) -> None:
     """Start Odoo by its unit, now and at the next boot."""
