@@ -145,9 +145,9 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool) -> bool:
     whose PostgreSQL is down is left as it is, where the failover is going to be refused.
     """
     origin, recovery = instance.origin, instance.recovery
-    heard = last_heard(recovery)
+    heard, deadline = last_heard(recovery), time.monotonic() + LISTEN_SECONDS
     if not answers(origin):
-        _require_silence(instance, heard)
+        _require_silence(instance, heard, deadline=deadline)
         return False
     with _said_of_a_broken_disk(origin):
         seen = look(origin)
@@ -173,9 +173,9 @@ def last_heard(recovery: Place) -> str:
     return recovery.cluster.value(recovery.host.shell(), sql)
 
 
-def _require_silence(instance: OdooInstance, heard: str) -> None:
+def _require_silence(instance: OdooInstance, heard: str, *, deadline: float) -> None:
     """Refuse to call an origin down whose WAL goes on arriving: only its ssh is shut to us."""
-    recovery, deadline = instance.recovery, time.monotonic() + LISTEN_SECONDS
+    recovery = instance.recovery
     while last := last_heard(recovery):
         if last != heard:
             raise Refused(
