@@ -112,6 +112,24 @@ def test_that_commits_go_on_without_a_dead_recovery_host_is_told_once_and_noted_
     assert uno.changes == ["install /var/lib/relevo/vps_1/told.json root:root 600 "]
 
 
+def test_a_recovery_host_that_is_back_takes_over_what_was_told_without_it(
+    instance: OdooInstance, hosts: Hosts, told: list[str]
+) -> None:
+    """Commits wait again some seconds after it follows: till then nobody is told anew."""
+    kept = json.dumps({"alarms": ["not-synchronous"], "seen": ["not-synchronous"]})
+    uno = FakeHost("uno", {"read /var/lib/relevo/vps_1/told.json": kept, "rm *": ""})
+    due = FakeHost("due", {"read *": "", "install *": "installed"})
+    hosts(uno, due)
+    seen = Measured("vps_1", 1, roles="primary/standby", served="origin", synchronous=False)
+
+    with bare.without_server():
+        board.tell([instance], [(seen, "red", [])])
+
+    assert told == []
+    assert uno.changes == ["rm -f /var/lib/relevo/vps_1/told.json"]
+    assert due.changes == ["install /var/lib/relevo/vps_1/notes/told.json root:root 600 "]
+
+
 def test_where_nobody_can_be_asked_nothing_is_said_of_commits(
     instance: OdooInstance, hosts: Hosts, told: list[str]
 ) -> None:
