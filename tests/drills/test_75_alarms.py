@@ -3,6 +3,7 @@
 A fault runs the check of its instance too, as this inventory wants it.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,13 +117,16 @@ def test_that_nobody_can_work_is_told_when_it_was_seen_twice(
     assert [box.about("vps_uno: nobody can work") for box in told] == [[], []], "a reboot"
 
     stack.complete("failover/vps_uno")
+    with pytest.raises(Refused, match="served from the recovery host, respaldo") as refused:
+        check(blocks["vps_uno"])
+    assert "not running" not in refused.value.message
+    assert re.search(r"\| HTTP \| \d+ for cliente1", stack.artifact("check-vps-uno"))
     uno.recovery.run("systemctl", "stop", "odoo_vps_uno.service")
     for _ in range(3):
         stack.complete("board/all-instances")
     _both(told, "vps_uno: nobody can work", "odoo_vps_uno.service on respaldo is not running")
-    with pytest.raises(Refused, match="served from the recovery host, respaldo") as refused:
+    with pytest.raises(Refused, match=r"odoo_vps_uno\.service on respaldo is not running"):
         check(blocks["vps_uno"])
-    assert "odoo_vps_uno.service on respaldo is not running" in refused.value.message
     stack.complete("failover/vps_uno")
     stack.complete("failback/vps_uno")
     stack.complete("board/all-instances")
