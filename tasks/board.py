@@ -240,6 +240,8 @@ def tell(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> None:
     """Emit an event for each alarm that was not there before, and for each change of place."""
     for instance, (seen, _, _) in zip(instances, rows, strict=True):
         if seen.busy:
+            if seen.served == "recovery":
+                telling.tell(instance.name, events.RESTING, "the recovery host serves")
             continue
         try:
             if seen.roles:

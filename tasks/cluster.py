@@ -1,5 +1,6 @@
 """Clusters: created, configured, started, stopped, promoted."""
 
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from blocks.cluster import Cluster
@@ -62,7 +63,7 @@ def configure(instance: OdooInstance, place: Place, *, allow_restart: bool) -> N
             place, ", ".join(shared),
         )  # fmt: skip
     install_settings(shell, place.cluster, wanted)
-    load(shell, place, settings_path(place.cluster))
+    load(shell, place, settings_path(place.cluster), settings=wanted)
     _require_in_force(shell, place)
     _restart_if_needed(place, wanted, allow_restart=allow_restart)
     _require_ssl(place)
@@ -143,15 +144,19 @@ def require_included(place: Place) -> None:
         )
 
 
-def load(shell: Shell, place: Place, *paths: PurePosixPath) -> None:
+def load(shell: Shell, place: Place, *paths: PurePosixPath, settings: Iterable[str] = ()) -> None:
     """Let PostgreSQL read some of its files, unless it has since they were put there.
 
     Asked of PostgreSQL itself: whoever wrote them may have died before it said so. The time of a
-    file has no fractions there, so one may be read once more than needed.
+    file has no fractions there, so one may be read once more than needed. `settings` have to be in
+    force by one of these files: what overrode them may have gone without a word.
     """
     listed = ", ".join(f"'{path}'" for path in paths)
+    names = ", ".join(f"'{name}'" for name in settings) or "NULL"
     unread = (
         "SELECT bool_or(change + interval '1 second' > pg_conf_load_time()) "
+        f"OR EXISTS (SELECT FROM pg_settings WHERE name IN ({names}) AND NOT pending_restart "
+        f"AND coalesce(sourcefile, '') NOT IN ({listed})) "
         f"FROM unnest(ARRAY[{listed}]) AS path, pg_stat_file(path)"
     )
     if place.cluster.value(shell, unread) == "t":

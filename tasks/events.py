@@ -52,6 +52,8 @@ def tell_served(instance: OdooInstance, place: Place) -> None:
         return
     if kept.get("served") != place.kind:
         tell(instance.name, SERVED, f"{instance.name} is served from {place} now")
+    if place.kind == "recovery":
+        tell(instance.name, RESTING, "the recovery host serves")
     at = datetime.now(UTC).timestamp()
     facts = {**kept, "served": place.kind, "at": at, "seen": []}  # before it, all was otherwise
     record.write(instance.recovery, instance, "notes/told", facts)

@@ -74,7 +74,7 @@ def configure(instance: OdooInstance) -> None:
     cluster.install_settings(shell, recovery.cluster, wanted)
     if not running:
         return
-    cluster.load(shell, recovery, cluster.settings_path(recovery.cluster))
+    cluster.load(shell, recovery, cluster.settings_path(recovery.cluster), settings=wanted)
     if ours := [name for name in cluster.waiting_for_restart(recovery) if name in wanted]:
         log().info("restarting the standby on %s for %s", recovery, ", ".join(ours))
         shell.run(("systemctl", "restart", recovery.cluster.unit), timeout_seconds=300)

@@ -117,7 +117,7 @@ def test_the_literal_runbook_is_refused(dos: Pair, blocks: dict[str, OdooInstanc
 
     # Somebody makes a standby of it: it may even stream, and nothing of it moves any more.
     signal = f"/var/lib/postgresql/{version}/clientes/standby.signal"
-    machine.run("pg_ctlcluster", "--skip-systemctl-redirect", str(version), "clientes", "stop")
+    machine.run("systemctl", "stop", unit)  # the failback has held it
     machine.run("install", "-o", "postgres", "-m", "600", "/dev/null", signal)
     dos.at_recovery("CREATE TABLE more AS SELECT generate_series(1, 100000) AS n", "cliente1")
     machine.run("pg_ctlcluster", "--skip-systemctl-redirect", str(version), "clientes", "start")
