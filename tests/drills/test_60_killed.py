@@ -71,7 +71,11 @@ def test_a_run_whose_worker_died_while_it_waited_or_was_cancelled_goes_on_when_r
         assert uno.at_recovery("SELECT pg_is_in_recovery()") == "f"
 
         run = stack.press("failback/vps_uno")
-        wait_until(lambda: FAILBACK[0] in dict(stack.tasks(run)), "it demotes respaldo", 300)
+        wait_until(
+            lambda: "demote respaldo, in favour of uno" in dict(stack.tasks(run)),
+            "it demotes respaldo",
+            300,
+        )
         stack.kill_worker()
         stack.cancel(run)
         _require_ended(stack, run, "CANCELLED", "Retry to go on")
