@@ -27,8 +27,8 @@ GROW = "CREATE TABLE big AS SELECT repeat(md5(n::text), 30) AS t FROM generate_s
 def told(stack: Stack, inventory_path: Path) -> Iterator[tuple[Received, Received]]:
     """Receivers that `apply` has made known, and limits that a drill can pass."""
     document = yaml.safe_load(inventory_path.read_text())
-    document["defaults"]["alarms"] = {"lag_mb": 1, "sync_minutes": 1, "run_check": True}
-    document["defaults"]["schedules"] = {"filestore_seconds": 30}
+    document["defaults"]["alarms"] = {"lag_mb": 1, "sync_minutes": 2, "run_check": True}
+    document["defaults"]["schedules"] = {"filestore_seconds": 60}
     other = inventory_path.with_name("alarms.yaml")
     other.write_text(yaml.safe_dump(document))
     secrets = inventory_path.with_name("secrets.yaml")
@@ -90,7 +90,7 @@ def test_a_lost_slot_is_told(dos: Pair, stack: Stack, told: tuple[Received, Rece
 def test_copies_that_stop_are_told_by_their_silence_and_a_failover_is_no_silence(
     uno: Pair, dos: Pair, stack: Stack, told: tuple[Received, Received]
 ) -> None:
-    for name in ("vps_uno", "vps_dos"):
+    for name in ("vps_dos", "vps_uno"):  # the failover has to end before a silence would be told
         stack.complete(f"rsync-filestore/{name}")
     stack.complete("failover/vps_uno")
 
