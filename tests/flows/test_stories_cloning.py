@@ -7,7 +7,7 @@ import pytest
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
-from tasks import bare, rejoin, replica
+from tasks import bare, rejoin, replica, replication
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, control, identity, standby
 
@@ -132,3 +132,22 @@ def test_a_clone_of_a_new_origin_that_is_here_already_is_gone_on_with(
     hosts(new_origin(), FakeHost("due", standby() | there))
 
     replica._require_same_origin(instance)
+
+
+def test_a_standby_that_streams_and_stands_still_gets_nothing_handed_over(
+    instance: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is what one looks like that has forked, and whose leader is further by now."""
+    serves = {"look 13 vps_1 *": "5433 online f /pg/vps_1\n" + control("in_production")}
+    stuck = {
+        "SELECT greatest(pg_last_wal_receive_lsn()*": "0/4FFFF00\n",
+        "SELECT coalesce(pg_last_wal_replay_lsn() >= '0/5000000'*": "f\n",
+        "SELECT pg_last_wal_replay_lsn()": "0/4000000\n",
+    }
+    hosts(FakeHost("uno", stuck), FakeHost("due", serves | leading()))
+    monkeypatch.setattr(replication, "REPLAY_SECONDS", 0)
+
+    with bare.without_server(), pytest.raises(Refused, match="it has 0/4000000") as refused:
+        replication.require_replayed(instance.origin, instance.recovery)
+
+    assert "it has forked" in refused.value.hint
