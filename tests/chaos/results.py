@@ -56,7 +56,8 @@ def table(stories: dict[int, dict[str, object]]) -> str:
     for seed in sorted(stories):
         each = stories[seed]
         accepted = " (within what was stated)" if each["losses_accepted"] else ""
-        broken = "; ".join(str(one) for one in _list(each["violations"])) or "none"
+        said = "; ".join(str(one) for one in _list(each["violations"]))
+        broken = " ".join(said.split()) or "none"
         rows.append(
             f"| {seed} | {each['story']} | {_counted(_list(each['buttons']))} "
             f"| {each['acknowledged']} | {each['lost']}{accepted if each['lost'] else ''} "
