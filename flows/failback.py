@@ -78,9 +78,8 @@ def failback(
 
     with lock.held(instance, "failback", preempt=True):
         schedules.pause(instance)
-        if not accept_loss:
-            move.wake(instance)
         if move.stage(instance, at_a_loss=accept_loss) == "away":
+            move.wake(instance)
             move.note_by_hand(instance)
             bring_back(instance, reclone=reclone)
             filestore.heal(instance)

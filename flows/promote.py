@@ -25,7 +25,7 @@ def promote(instance: OdooInstance, *, origin_is_down: bool = False, reason: str
 def take_over(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> Exposure:
     recovery, loss_accepted = instance.recovery, origin_is_down and bool(reason.strip())
 
-    move.wake(instance)
+    move.wake(instance, origin_is_down=loss_accepted)
     standby.require_ready_to_serve(instance)
     lossless = fence.fence_origin(instance, loss_accepted=loss_accepted)
     exposed = exposure.measure(instance, lossless=lossless)

@@ -162,8 +162,6 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool) -> bool:
     if lossless or loss_accepted or look(recovery).is_primary:
         with _said_of_a_broken_disk(origin):
             hold_former(instance, origin)
-    if (lossless or loss_accepted) and not look(recovery).is_primary:
-        _fetch_last_files(instance, loss_accepted=True)
     return lossless
 
 

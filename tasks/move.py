@@ -58,11 +58,23 @@ def half_done(instance: OdooInstance) -> str:
 
 
 @step("start PostgreSQL on {instance.recovery}, if it leads and is down")
-def wake(instance: OdooInstance) -> None:
-    """Start the cluster that has the write right, where a crash or a full disk has ended it."""
-    if leader_is_down(instance):
-        log().warning("%s has the write right, and its PostgreSQL is down", instance.recovery)
-        cluster.start(instance.recovery)
+def wake(instance: OdooInstance, *, origin_is_down: bool = False) -> None:
+    """Start the cluster that has the write right, where a crash or a full disk has ended it.
+
+    Not beside an origin that is merely silent: somebody may have promoted it by hand since.
+    """
+    origin, recovery = instance.origin, instance.recovery
+    if not leader_is_down(instance):
+        return
+    if not origin_is_down and try_look(origin) is None:
+        raise Refused(
+            f"customers were moved to {recovery}, whose PostgreSQL is down, and {origin} does not "
+            "answer",
+            hint=f"see by other means that {origin} is down and stays down, then run failover with "
+            f"origin_is_down and a reason: it starts {recovery}",
+        )
+    log().warning("%s has the write right, and its PostgreSQL is down", recovery)
+    cluster.start(recovery)
 
 
 def leader_is_down(instance: OdooInstance) -> bool:

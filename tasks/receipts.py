@@ -288,7 +288,9 @@ def award(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
 def cost(instance: OdooInstance, place: Place) -> str:
     """Say what was lost, as the newest receipt has it, whichever run wrote it."""
     known = newest(instance)
-    if known is not None and known.kind == "forced" and known.taker == place.kind:
+    if known is None or known.taker != place.kind or known.kind not in {"demotion", "forced"}:
+        return f"not known: no receipt says how {place} came to have the write right"
+    if known.kind == "forced":
         return f"accepted: {known.loss} ({known.reason})"
     return f"nothing: {place} held the shutdown checkpoint before it was promoted"
 

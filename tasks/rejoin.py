@@ -8,7 +8,7 @@ from blocks.shell import Shell
 from tasks import clone, cluster, files, forensics, progress, record, replication
 from tasks.argv import postgres
 from tasks.files import STATE
-from tasks.job import await_job, run_job
+from tasks.job import await_job, is_running, run_job
 from tasks.look import leader as look_leader
 from tasks.look import look
 from tasks.policy import log, step
@@ -40,19 +40,20 @@ def marker_path(instance: OdooInstance) -> PurePosixPath:
     return STATE / instance.name / "rewind"
 
 
-def marker(instance: OdooInstance, node: Place) -> str:
-    """What the node's host remembers of pg_rewind: nothing, "started" or "done".
+def rewind_job(instance: OdooInstance) -> str:
+    return f"{instance.name}-rewind"
 
-    One that its caller has left alone is waited for: it is not dead.
-    """
-    shell = node.host.shell()
-    await_job(shell, f"{instance.name}-rewind", timeout_seconds=REWIND_SECONDS)
-    return files.read(shell, marker_path(instance)).strip()
+
+def marker(instance: OdooInstance, node: Place) -> str:
+    """What the node's host remembers of pg_rewind: nothing, "started" or "done"."""
+    return files.read(node.host.shell(), marker_path(instance)).strip()
 
 
 def choose(instance: OdooInstance, node: Place, leader: Place) -> Way:
     """Decide how a stopped node rejoins."""
     seen = look(node)
+    if is_running(node.host.shell(), rewind_job(instance)):
+        return Way("rewind", "its pg_rewind is under way, and is waited for")
     if seen.control is None:
         return Way("reclone", "its data directory is missing or unreadable")
     # A primary has no signal file, and a standby that was started has no label any more.
@@ -111,7 +112,11 @@ def _prepare(instance: OdooInstance, leader: Place) -> None:
 def _by_a_way(
     instance: OdooInstance, node: Place, leader: Place, *, reclone: bool
 ) -> PurePosixPath | None:
-    """Bring a stopped node's data to where following the leader is possible."""
+    """Bring a stopped node's data to where following the leader is possible.
+
+    A pg_rewind that its caller has left alone is not dead: it is waited for.
+    """
+    await_job(node.host.shell(), rewind_job(instance), timeout_seconds=REWIND_SECONDS)
     chosen = (
         Way("reclone", "the operator asked for it") if reclone else _chosen(instance, node, leader)
     )
@@ -162,7 +167,7 @@ def rewind(instance: OdooInstance, node: Place, leader: Place) -> None:
     source = replication.rewind_conninfo(instance, node, leader)
     command = postgres.rewind(node.cluster, directory=seen.directory, source=source)
     run_job(
-        shell, f"{instance.name}-rewind",
+        shell, rewind_job(instance),
         ("sh", "-c", REWIND, "rewind", str(marker_path(instance)),
          "runuser", "-u", "postgres", "--", *command),
         user="root", timeout_seconds=REWIND_SECONDS,

@@ -76,4 +76,6 @@ class Plan:
     @property
     def asks_whether_down(self) -> bool:
         """Somebody has to see by other means that the origin is down, or data could fork."""
-        return self.procedure == "failover" and not self.situation.exposure.lossless
+        seen = self.situation
+        beside_silence = seen.leader_is_down and seen.origin == SILENT
+        return self.procedure == "failover" and (not seen.exposure.lossless or beside_silence)

@@ -151,3 +151,17 @@ def test_a_standby_that_streams_and_stands_still_gets_nothing_handed_over(
         replication.require_replayed(instance.origin, instance.recovery)
 
     assert "it has forked" in refused.value.hint
+
+
+def test_a_pg_rewind_that_goes_on_by_itself_is_not_called_dead(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """Its run was cancelled, or its worker died; a clone beside it would cost hours."""
+    there = down("main", 5432, control("in_production"))
+    shown = "ActiveState=active\nSubState=running\nResult=success\nExecMainStatus=0\n"
+    job = {"systemctl show relevo-vps_1-rewind.service *": shown}
+    hosts(FakeHost("uno", there | job), FakeHost("due", leading()))
+
+    way = rejoin.choose(instance, instance.origin, instance.recovery)
+
+    assert (way.kind, "under way" in way.why) == ("rewind", True)

@@ -8,8 +8,9 @@ from blocks.lease import HELD, Lease, require_lease
 from flows.failover import failover
 from flows.replicate import replicate
 from flows.rsync_filestore import rsync_filestore
-from tasks import bare, fence
+from tasks import bare, fence, move, receipts
 from tasks.filestore import Kind
+from tasks.read.receipt import Receipt
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, control, dead, serving, standby
 
@@ -217,3 +218,25 @@ def _lose_the_lock_behind_a_closed_door(instance: OdooInstance) -> None:
             require_lease()
     finally:
         HELD.reset(token)
+
+
+def test_a_leader_that_is_down_is_not_started_beside_an_origin_that_is_merely_silent(
+    instance: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody may have promoted the origin by hand, past every receipt."""
+    handed_over = Receipt("vps_1", 2, "demotion", "origin", "recovery", "7", 1, "0/30", "noon")
+    monkeypatch.setattr(receipts, "newest", lambda _: handed_over)
+    moved = {"read /var/lib/relevo/vps_1/failover.json": '{"time": "noon"}'}
+    fallen = "5433 down unknown /pg/vps_1\n" + control("in_production")
+    back = "5433 online f /pg/vps_1\n" + control("in_production")
+    looks: dict[str, Answer] = {"look 13 vps_1 *": [fallen, fallen, fallen, back]}
+    due = FakeHost("due", looks | moved | {"systemctl *": ""})
+    hosts(dead(), due)
+
+    with bare.without_server():
+        with pytest.raises(Refused, match=r"whose PostgreSQL is down, and uno .* not answer"):
+            move.wake(instance)
+        assert due.changes == []
+        move.wake(instance, origin_is_down=True)
+
+    assert due.changes[-1] == "systemctl start postgresql@13-vps_1.service"

@@ -197,3 +197,11 @@ def test_the_form_itself_refuses_another_name_and_asks_only_what_matters() -> No
     assert "stays down" in forced["origin_is_down"]["title"]
     assert "origin_is_down" not in planned["properties"]
     assert planned["required"] == ["instance_name", "reason", "approved_by"]
+
+
+def test_a_dead_leader_is_not_started_beside_a_silent_origin_without_a_word() -> None:
+    """Nothing was lost when it took over, and nobody knows what became of the origin since."""
+    seen = Situation("", SILENT, "down", False, Exposure.none(), leader_is_down=True)
+
+    assert Plan("failover", seen).asks_whether_down
+    assert not Plan("failover", replace(seen, origin="standby")).asks_whether_down
