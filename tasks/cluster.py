@@ -284,7 +284,13 @@ def start(place: Place) -> Seen:
     shell = place.host.shell()
     if not look(place).online:
         shell.run(("systemctl", "reset-failed", place.cluster.unit), check=False)
-        shell.run(("systemctl", "start", place.cluster.unit), timeout_seconds=START_SECONDS)
+        argv = ("systemctl", "start", place.cluster.unit)
+        done = shell.run(argv, check=False, timeout_seconds=START_SECONDS)
+        if done.status and not look(place).online:
+            said = f"{done.tail}\n{_last_words(place)}"
+            raise CommandFailed(
+                f"PostgreSQL {place.cluster} on {place} did not start: {said}", hint=_log(place)
+            )
     return wait_until_answering(place)
 
 

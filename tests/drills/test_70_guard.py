@@ -92,11 +92,12 @@ def test_an_origin_that_was_cut_off_is_held_within_ten_seconds_of_the_healing(
     machine.cut()
     failover(blocks["vps_uno"], origin_is_down=True, reason="drill")
     uno.at_origin("CREATE TABLE only_here AS SELECT 1 AS n", "cliente1")
+    since, healed = machine.run("date", "+@%s").stdout.strip(), time.monotonic()
     machine.heal()
-    healed = time.monotonic()
     wait_until(lambda: _held(uno), "the origin is held", 10)
     print(f"held {time.monotonic() - healed:.1f} s after the healing")
-    said = machine.run("journalctl", "-u", "relevo-guard-vps_uno", "-o", "cat").stdout
+    guard = ("-u", "relevo-guard-vps_uno", "-o", "cat", "--since", since)
+    said = machine.run("journalctl", *guard).stdout
     assert said.index("holding Odoo") < said.index("holding PostgreSQL")
     failback(blocks["vps_uno"])
     assert uno.at_origin("SELECT to_regclass('only_here') IS NULL", "cliente1") == "t"
@@ -116,9 +117,11 @@ def _full(machine: Machine, *folders: str) -> Iterator[None]:
     """Fill the disks that some folders are on, for a while."""
     for folder in folders:
         machine.run("sh", "-c", FILL, "fill", folder)
-    yield
-    for folder in folders:
-        machine.run("umount", folder)
+    try:
+        yield
+    finally:
+        for folder in folders:
+            machine.run("umount", folder)
 
 
 def test_an_origin_whose_disk_is_full_is_held_all_the_same(
@@ -131,7 +134,8 @@ def test_an_origin_whose_disk_is_full_is_held_all_the_same(
         failover(blocks["vps_uno"], origin_is_down=True, reason="drill")
         machine.heal()
         wait_until(lambda: _held(uno), "the origin is held", 15)
-        machine.run("systemctl", "start", "odoo", f"postgresql@{uno.origin.version}-main")
+        both = ("odoo", f"postgresql@{uno.origin.version}-main")
+        machine.run("systemctl", "start", *both, check=False)
         assert _held(uno), "starting by hand asks as well"
     said = machine.run("journalctl", "-u", "relevo-guard-vps_uno", "-o", "cat").stdout
     assert "right.json cannot be written" in said
