@@ -3,7 +3,7 @@
 from prefect import flow
 
 from blocks.instance import OdooInstance
-from tasks import cluster, lock, replica, replication
+from tasks import cluster, lock, replica, replication, units
 
 
 @flow(name="basebackup", flow_run_name="clone {instance.name} to {instance.recovery}")
@@ -25,6 +25,7 @@ def build(instance: OdooInstance, *, reclone: bool) -> None:
     replication.prove_login(instance, recovery, origin)
 
     cluster.create(recovery)
+    units.start_afresh(recovery)
     replica.configure(instance)
     cluster.admit(instance, recovery, origin, odoo_role=replica.odoo_role(instance))
     replica.clone(instance, reclone=reclone)

@@ -3,7 +3,7 @@
 from prefect import flow
 
 from blocks.instance import OdooInstance
-from tasks import cluster, lock, replication
+from tasks import cluster, lock, replication, units
 
 
 @flow(name="setup-primary", flow_run_name="set up {instance.origin} as primary of {instance.name}")
@@ -22,6 +22,7 @@ def prepare(instance: OdooInstance, *, allow_restart: bool) -> None:
     origin, recovery = instance.origin, instance.recovery
 
     cluster.configure(instance, origin, allow_restart=allow_restart)
+    units.start_afresh(origin)
     replication.create_roles(instance, origin)
     cluster.admit(instance, origin, recovery)
     replication.write_pgpass(instance, recovery, origin)

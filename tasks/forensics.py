@@ -1,7 +1,7 @@
 """What only a former primary has, written down for the customer before anything is taken back."""
 
 import json
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from blocks.errors import CommandFailed
 from blocks.instance import OdooInstance, Place
@@ -13,9 +13,9 @@ from tasks.look import leader as look_leader
 from tasks.look import look
 from tasks.policy import log, step
 from tasks.read.divergence import Divergence, parse
+from tasks.units import LIBRARY, PROGRAMS
 
-PROGRAM = Path(__file__).parent / "programs" / "divergence.py"
-LIBRARY = PurePosixPath("/usr/local/lib/relevo")
+PROGRAM = PROGRAMS / "divergence.py"
 EXAMINE_SECONDS = 6 * 3600
 
 

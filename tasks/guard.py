@@ -1,7 +1,7 @@
 """The guard at the origin: it comes back from the dead, and asks before it serves."""
 
 import json
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from blocks import signing
 from blocks.errors import CommandFailed, Refused
@@ -14,10 +14,8 @@ from tasks.policy import log, step
 from tasks.read.receipt import NAMESPACE
 from tasks.text import block
 from tasks.text import guard as text
+from tasks.units import LIBRARY, PROGRAMS, UNITS
 
-PROGRAMS = Path(__file__).parent / "programs"
-LIBRARY = PurePosixPath("/usr/local/lib/relevo")
-UNITS = PurePosixPath("/etc/systemd/system")
 PROVE_SECONDS = 30
 
 

@@ -14,13 +14,13 @@ from tasks.look import look, odoo_databases
 from tasks.policy import log, step
 from tasks.read import freeze
 from tasks.text import odoo_conf, systemd_unit
+from tasks.units import UNITS
 from tasks.wait import until
 
 SERVE_SECONDS = 180
 STRAGGLER_SECONDS = 60  # how long one more database is waited for, once others answer
 ASKED_AT_ONCE = 8
 PIP_SECONDS = 1800
-UNITS = PurePosixPath("/etc/systemd/system")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from blocks.instance import OdooInstance, Place
 from tasks import files, record, service
 from tasks.look import Seen, look
 from tasks.policy import step
+from tasks.units import UNITS
 
 
 @step("require that {instance.recovery} can take over")
@@ -63,7 +64,7 @@ def _require_same_system(instance: OdooInstance, seen: Seen) -> None:
 
 def _require_built(instance: OdooInstance) -> None:
     shell, recovery = instance.recovery.host.shell(), instance.recovery
-    needed = (recovery.odoo.config, service.UNITS / recovery.odoo.unit, recovery.odoo.data_dir)
+    needed = (recovery.odoo.config, UNITS / recovery.odoo.unit, recovery.odoo.data_dir)
     if missing := files.missing(shell, *needed):
         raise Refused(
             f"{missing[0]} is missing on {recovery}: Odoo of {instance.name} was never built there",

@@ -14,13 +14,13 @@ from blocks.errors import CommandFailed, Refused, RelevoError
 from blocks.instance import OdooInstance, Place
 from tasks import cluster, files, replication
 from tasks.files import STATE
-from tasks.guard import LIBRARY, PROGRAMS, UNITS
 from tasks.look import look
 from tasks.policy import log, step
 from tasks.read import synchronous as reading
 from tasks.read.synchronous import Word
 from tasks.text import guard as json_text
 from tasks.text import synchronous as text
+from tasks.units import LIBRARY, PROGRAMS, UNITS
 from tasks.wait import until
 
 BEGIN_SECONDS = 20

@@ -1,9 +1,17 @@
 """What systemd runs, held against what is installed: a run that died has told it only the half."""
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
+from blocks.instance import Place
 from blocks.shell import Shell
+from tasks import files
+from tasks.look import look
+from tasks.policy import step
+from tasks.text import systemd_unit
 
+UNITS = PurePosixPath("/etc/systemd/system")
+LIBRARY = PurePosixPath("/usr/local/lib/relevo")
+PROGRAMS = Path(__file__).parent / "programs"
 # Times of systemd are whole seconds: a file of the very second of the start counts as read.
 OUTDATED = """
 unit=$1
@@ -19,3 +27,16 @@ def outdated(shell: Shell, unit: str, *paths: PurePosixPath) -> list[str]:
     """Those of some files that a unit has not read: they were written after it was started."""
     argv = ("sh", "-c", OUTDATED, "outdated", unit, *(str(path) for path in paths))
     return shell.run(argv).stdout.splitlines()
+
+
+@step("let {place} start after a power cut")
+def start_afresh(place: Place) -> None:
+    """Clear away what a power cut leaves, before every start of a cluster.
+
+    Where several clusters share a host, the number in one's postmaster.pid is soon another's.
+    """
+    shell, program = place.host.shell(), LIBRARY / "fresh-start"
+    drop_in = systemd_unit.before_start(program, look(place).directory)
+    files.install(shell, program, (PROGRAMS / "fresh_start.sh").read_text(), mode="755")
+    files.install(shell, UNITS / f"{place.cluster.unit}.d" / "relevo-start.conf", drop_in)
+    shell.run(("systemctl", "daemon-reload"))

@@ -1,6 +1,7 @@
 """The unit that runs an instance on the recovery host."""
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 
 def render(*, instance: str, user: str, cluster_unit: str, command: Sequence[str]) -> str:
@@ -41,4 +42,18 @@ RestartSec=3
 
 [Install]
 WantedBy=multi-user.target
+"""
+
+
+def before_start(program: PurePosixPath, data_directory: PurePosixPath) -> str:
+    """
+    >>> print(before_start(PurePosixPath("/p"), PurePosixPath("/d")), end="")
+    # Written by Relevo: a number that a power cut has left keeps no cluster down.
+    [Service]
+    ExecStartPre=-+/p /d
+    """
+    return f"""\
+# Written by Relevo: a number that a power cut has left keeps no cluster down.
+[Service]
+ExecStartPre=-+{program} {data_directory}
 """

@@ -14,7 +14,7 @@ from flows.replicate import replicate
 from tasks import bare
 from tasks.look import look
 from tasks.plan import draw
-from tests.lab.machine import wait_until
+from tests.lab.machine import Machine, wait_until
 from tests.oracles import Pair, no_strangers, ready
 
 Blocks = dict[str, OdooInstance]
@@ -50,6 +50,37 @@ def test_a_receiver_that_hangs_stops_no_healthy_origin(uno: Pair, blocks: Blocks
     assert _serves_at_home(uno)
     wait_until(uno.is_home, "it follows again", 60)
     no_strangers(uno)
+
+
+def test_a_number_that_a_power_cut_has_left_keeps_no_cluster_down(uno: Pair, dos: Pair) -> None:
+    """After the next boot it belongs to a process of another cluster, and Debian is misled."""
+    data = uno.origin.machine.psql(uno.origin.port, "SHOW data_directory")
+    unit = f"postgresql@{uno.origin.version}-{uno.origin.cluster}"
+    misleading = ("runuser", "-u", "postgres", "--", "sleep", "300")
+    uno.origin.machine.run("systemd-run", "--unit=misleading", *misleading)
+    show = ("systemctl", "show", "misleading", "--value", "--property=MainPID")
+    of_another = uno.origin.machine.run(*show).stdout.strip()
+    _cut_off(uno.origin.machine, unit, data, of_another)
+    of_dos = uno.recovery.run("head", "-n", "1", f"{_standby(dos)}/postmaster.pid").stdout.strip()
+    _cut_off(uno.recovery, _unit(uno), _standby(uno), of_dos)
+
+    uno.origin.machine.run("systemctl", "start", unit)
+    uno.recovery.run("systemctl", "start", _unit(uno))
+    wait_until(uno.is_home, "both have started, and the one follows the other", 60)
+    assert dos.is_home(), "who has the number now goes on"
+    uno.origin.machine.run("systemctl", "stop", "misleading")
+    uno.origin.machine.run("systemctl", "start", uno.origin.unit)
+    no_strangers(uno)
+
+
+def _cut_off(machine: Machine, unit: str, data: str, number: str) -> None:
+    """End a cluster as a power cut does, and write another number into what it leaves."""
+    machine.run("cp", "-a", f"{data}/postmaster.pid", "/tmp/left")
+    machine.run("systemctl", "kill", "--signal=KILL", unit)
+    machine.wait_until_succeeds("systemctl", "is-failed", unit)  # and it has cleared up
+    machine.run("sed", "-i", f"1s/.*/{number}/", "/tmp/left")
+    machine.run("mv", "/tmp/left", f"{data}/postmaster.pid")
+    machine.run("systemctl", "reset-failed", unit)
 
 
 def test_a_spoiled_auto_conf_is_said_and_mended_by_replicate(uno: Pair, blocks: Blocks) -> None:
