@@ -258,10 +258,14 @@ class Guard:
         return not self.is_standby()
 
     def runs(self) -> bool:
-        """Tell whether a server process lives on the data directory."""
+        """Tell whether a server process lives on the data directory.
+
+        After a power cut the number in postmaster.pid may be that of another cluster's process.
+        """
+        directory = Path(self.config["data_directory"])
         try:
-            pid = Path(self.config["data_directory"], "postmaster.pid").read_text().split()[0]
-            return "postgres" in Path("/proc", pid, "comm").read_text()
+            pid = (directory / "postmaster.pid").read_text().split()[0]
+            return Path("/proc", pid, "cwd").samefile(directory)
         except (OSError, IndexError):
             return False
 

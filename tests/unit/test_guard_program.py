@@ -191,7 +191,7 @@ def test_a_full_disk_does_not_keep_the_watcher_from_holding(host: Guard, tmp_pat
     postgres = tmp_path / "bin" / "postgres"
     shutil.copy("/bin/sleep", postgres)
     (tmp_path / "there").write_text(_line(RECEIPT))
-    with subprocess.Popen([postgres, "60"]) as server:
+    with subprocess.Popen([postgres, "60"], cwd=tmp_path / "data") as server:
         (tmp_path / "data" / "postmaster.pid").write_text(f"{server.pid}\n")
         said = _run(tmp_path, "watch", full=True, seconds=5)[1]
         stopped = server.poll() is not None
@@ -209,6 +209,21 @@ def test_a_full_disk_does_not_keep_the_watcher_from_holding(host: Guard, tmp_pat
     assert said.count("the recovery host says") == 1
     assert (tmp_path / "start.conf").read_text().endswith("auto\n"), "not emptied either"
     assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_another_cluster_that_has_the_number_now_is_left_alone(host: Guard, tmp_path: Path) -> None:
+    """After a power cut the number in postmaster.pid may be that of a stranger."""
+    postgres = tmp_path / "bin" / "postgres"
+    shutil.copy("/bin/sleep", postgres)
+    (tmp_path / "there").write_text(_line(RECEIPT))
+    with subprocess.Popen([postgres, "60"], cwd=tmp_path) as stranger:
+        (tmp_path / "data" / "postmaster.pid").write_text(f"{stranger.pid}\n")
+        said = _run(tmp_path, "watch", full=False, seconds=5)[1]
+        stopped = stranger.poll() is not None
+        stranger.kill()
+
+    assert "holding Odoo" in said
+    assert not stopped
 
 
 def test_what_could_not_be_written_is_remembered_and_written_when_there_is_room(
