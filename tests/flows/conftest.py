@@ -30,7 +30,7 @@ SECRETS = (
 Hosts: TypeAlias = "Callable[[FakeHost, FakeHost], None]"
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def prefect() -> Iterator[None]:
     """One server for all stories; it takes most of the time that they take."""
     quiet = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
