@@ -147,7 +147,7 @@ def command(instance: OdooInstance) -> tuple[str, ...]:
 
 @step("install the unit of {instance.name} on {instance.recovery}")
 def install_unit(instance: OdooInstance) -> None:
-    """Install the unit that runs Odoo here; it is not enabled before a failover."""
+    """Install the unit that runs Odoo here; no boot starts it beside a standby."""
     shell, recovery = instance.recovery.host.shell(), instance.recovery
     text = systemd_unit.render(
         instance=instance.name,
@@ -157,6 +157,8 @@ def install_unit(instance: OdooInstance) -> None:
     )
     files.install(shell, UNITS / recovery.odoo.unit, text)
     shell.run(("systemctl", "daemon-reload"))
+    if look(recovery).is_standby:
+        shell.run(("systemctl", "disable", recovery.odoo.unit))
     shell.run(("systemd-analyze", "verify", str(UNITS / recovery.odoo.unit)), check=False)
 
 

@@ -127,7 +127,7 @@ def _home(pair: Pair) -> bool:
 def _forget(lab: Lab, pair: Pair) -> None:
     """Let the recovery host forget one instance, as if it had never been replicated."""
     version, machine = str(lab.generation.postgres), lab.respaldo
-    machine.run("systemctl", "stop", f"odoo_{pair.name}.service", check=False)
+    machine.run("systemctl", "disable", "--now", f"odoo_{pair.name}.service", check=False)
     machine.run("pg_dropcluster", "--stop", version, pair.name, check=False)
     machine.run("rm", "-rf", f"/var/lib/relevo/{pair.name}", f"{inventory.BASE}/{pair.name}")
 

@@ -120,11 +120,11 @@ def test_the_literal_runbook_is_refused(dos: Pair, blocks: dict[str, OdooInstanc
     _settle(dos)
 
 
-def test_three_round_trips_in_a_row_leave_no_strangers(
+def test_two_round_trips_in_a_row_leave_no_strangers(
     uno: Pair, blocks: dict[str, OdooInstance], customer: Callable[[Pair], Client]
 ) -> None:
     client = customer(uno)
-    for _ in range(3):
+    for _ in range(2):
         with one_writer(uno):
             failover(blocks["vps_uno"])
             client.move_to(uno.recovery.address, uno.http_port)
