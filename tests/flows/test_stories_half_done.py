@@ -12,7 +12,7 @@ from blocks.instance import OdooInstance
 from tasks import bare, cluster, engine, guard, replica, service, site, synchronous, units
 from tasks.text import postgresql_conf
 from tests.fakes import Answer, FakeHost
-from tests.flows.conftest import Hosts, control, standby
+from tests.flows.conftest import Hosts, control, serving, standby
 
 RELOAD = "SELECT pg_reload_conf()"
 DAEMON_RELOAD = "systemctl daemon-reload"
@@ -157,13 +157,20 @@ def test_commits_that_still_wait_are_let_go_although_the_file_has_gone(
 def test_systemd_reads_the_unit_of_odoo_that_stands_there(
     instance: OdooInstance, hosts: Hosts
 ) -> None:
-    due = FakeHost("due", {"install *": "same", DAEMON_RELOAD: 0, "systemd-analyze *": 0})
+    unit = {"install *": "same", DAEMON_RELOAD: 0, "systemd-analyze *": 0}
+    no_boot = "systemctl disable odoo_vps_1.service"
+    due = FakeHost("due", {**unit, no_boot: 0, **standby()})
     hosts(FakeHost("uno"), due)
-
     with bare.without_server():
         service.install_unit(instance)
-
     assert DAEMON_RELOAD in due.ran
+    assert no_boot in due.ran
+
+    due = FakeHost("due", {**unit, **serving()})
+    hosts(FakeHost("uno"), due)
+    with bare.without_server():
+        service.install_unit(instance)
+    assert no_boot not in due.ran, "customers are served from there"
 
 
 def test_nginx_is_told_of_a_site_that_has_gone_already(
