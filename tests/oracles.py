@@ -14,14 +14,23 @@ from tests.lab.lab import Lab, Origin
 from tests.lab.machine import Machine, wait_until
 from tests.lab.trouble import LabError
 
-# One loop inside each host, so that no network stands between the question and the answer.
+# One loop inside each host, so that no network stands between the question and the answer; one
+# session as long as the server lives, for a new one costs more than all that it is asked.
 # It ends by itself after a while, and is begun again: nobody waits for it for ever.
 PROBE = r"""
+sql='SELECT extract(epoch FROM clock_timestamp()), pg_is_in_recovery();' n=0
+ask() {
+    while [ -e /run/relevo-probe ] && [ "$n" -lt 400 ]; do
+        echo "$sql" 2>/dev/null || return
+        n=$((n + 1))
+        sleep 0.1
+    done
+}
 end=$(($(date +%s) + 60))
 while [ -e /run/relevo-probe ] && [ "$(date +%s)" -lt "$end" ]; do
-    printf '%s ' "$(date +%s.%N)"
-    runuser -u postgres -- /usr/lib/postgresql/$1/bin/psql -h /var/run/postgresql -p "$2" \
-        -d postgres -XAtqc 'SELECT pg_is_in_recovery()' 2>/dev/null || echo -
+    ask | runuser -u postgres -- /usr/lib/postgresql/$1/bin/psql -h /var/run/postgresql -p "$2" \
+        -d postgres -XAtqF ' ' 2>/dev/null
+    echo "$(date +%s.%N) -"
     sleep 0.1
 done
 """
