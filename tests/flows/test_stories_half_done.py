@@ -157,7 +157,7 @@ def test_commits_that_still_wait_are_let_go_although_the_file_has_gone(
 def test_systemd_reads_the_unit_of_odoo_that_stands_there(
     instance: OdooInstance, hosts: Hosts
 ) -> None:
-    unit = {"install *": "same", DAEMON_RELOAD: 0, "systemd-analyze *": 0}
+    unit: dict[str, Answer] = {"install *": "same", DAEMON_RELOAD: 0, "systemd-analyze *": 0}
     no_boot = "systemctl disable odoo_vps_1.service"
     due = FakeHost("due", {**unit, no_boot: 0, **standby()})
     hosts(FakeHost("uno"), due)
