@@ -230,12 +230,15 @@ def _feed(channel: paramiko.Channel, stdin: bytes) -> None:
 
 
 _transports: dict[Address, paramiko.Transport] = {}
-_guard = threading.Lock()
+_dialling: dict[Address, threading.Lock] = {}
 
 
 def _transport(address: Address) -> paramiko.Transport:
-    """The live connection to an address, opened if there is none."""
-    with _guard:
+    """The live connection to an address, opened if there is none.
+
+    Who dials a host that is dead keeps nobody waiting who asks another.
+    """
+    with _dialling.setdefault(address, threading.Lock()):
         transport = _transports.get(address)
         if transport is None or not transport.is_active():
             transport = _transports[address] = _connect(address)
@@ -243,9 +246,8 @@ def _transport(address: Address) -> paramiko.Transport:
 
 
 def _forget(address: Address) -> None:
-    with _guard:
-        if transport := _transports.pop(address, None):
-            transport.close()
+    if transport := _transports.pop(address, None):
+        transport.close()
 
 
 def _connect(address: Address) -> paramiko.Transport:
