@@ -44,9 +44,12 @@ class ControlData:
     def was_standby(self) -> bool:
         """It was following another node when it was last heard of.
 
-        A crashed primary that is recovering by itself says "in crash recovery".
+        A crashed primary that recovers by itself says "in crash recovery", and if it is stopped
+        there (a guard does) "shut down in recovery", too. It has no minimum recovery end: that is
+        kept for a standby alone, and a primary always recovers all of its WAL.
         """
-        return self.state in {"shut down in recovery", "in archive recovery"}
+        followed = self.state in {"shut down in recovery", "in archive recovery"}
+        return followed and self.minimum_recovery_end > Lsn(0)
 
     @property
     def rewindable(self) -> bool:

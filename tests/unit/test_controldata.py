@@ -59,6 +59,14 @@ def test_a_standby_is_known_running_and_stopped_and_never_as_a_stopped_primary(
     assert control.shut_down_in_recovery == (what == "shut_down_in_recovery")
 
 
+def test_a_primary_that_was_stopped_in_its_own_crash_recovery_was_no_standby() -> None:
+    control = read(13, "stopped_in_crash_recovery")
+
+    assert control.shut_down_in_recovery
+    assert not control.was_standby
+    assert not control.shut_down
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_standby_says_how_far_it_must_replay(version: int) -> None:
     """It had received the primary's shutdown checkpoint up to its very start."""

@@ -71,6 +71,15 @@ CASES = [
         "rewind", "wrote after the fork",
     ),
     Case(
+        "a primary that was stopped in its own crash recovery is no standby either",
+        replace(FORMER_PRIMARY, state="shut down in recovery"), "rewind", "wrote after the fork",
+    ),
+    Case(
+        "the same on the leader's own timeline is a fork nobody recorded",
+        replace(FORMER_PRIMARY, state="shut down in recovery", timeline=2),
+        "refuse", "accepted writes on the leader's own timeline",
+    ),
+    Case(
         "a primary that died while it was shutting down did not shut down",
         replace(FORMER_PRIMARY, state="shutting down"), "rewind", "wrote after the fork",
     ),
