@@ -258,6 +258,7 @@ class Rig:
                 f"tail -n 150 {log}; pg_lsclusters",
                 "journalctl --no-pager --boot --lines=3000 | grep -v runuser | tail -n 250",
                 f"ls -la /var/lib/relevo/{self.pair.name} /var/lib/postgresql/{version}",
+                "systemctl list-units --all --no-pager 'relevo-*'",
             ):
                 with suppress(LabError):
                     said = machine.run("sh", "-c", command, check=False).stdout
