@@ -12,8 +12,24 @@ from flows.pg_rewind import pg_rewind
 from tests.lab.client import Client, audit
 from tests.oracles import Pair, no_strangers, one_writer
 
+# Killed, started, and told to stop while it replays; pg_control then says what a standby's says.
+STOP_IN_CRASH_RECOVERY = """
+set -e
+unit=postgresql@$1-$2 data=$3
+state() { LC_ALL=C "/usr/lib/postgresql/$1/bin/pg_controldata" -D "$2" | grep -q "state: *$3"; }
+systemctl kill --signal=KILL "$unit"
+until systemctl -q is-failed "$unit"; do sleep 0.1; done
+pg_ctlcluster --skip-systemctl-redirect "$1" "$2" start &
+until state "$1" "$data" "in crash recovery"; do :; done
+kill -INT "$(head -n 1 "$data/postmaster.pid")"
+wait || true
+state "$1" "$data" "shut down in recovery"
+"""
 
-def _fork(pair: Pair, block: OdooInstance, *, segments: int = 0) -> None:
+
+def _fork(
+    pair: Pair, block: OdooInstance, *, segments: int = 0, stopped_in_crash_recovery: bool = False
+) -> None:
     """Let the origin go on by itself after a failover, as a VPS does that was only cut off."""
     pair.origin.machine.cut()
     failover(block, origin_is_down=True, reason="drill")
@@ -22,6 +38,12 @@ def _fork(pair: Pair, block: OdooInstance, *, segments: int = 0) -> None:
     for _ in range(segments):
         pair.at_origin("CREATE TABLE filler (n int); DROP TABLE filler; SELECT pg_switch_wal()")
         pair.at_origin("CHECKPOINT")
+    if stopped_in_crash_recovery:
+        data = pair.at_origin("SHOW data_directory")
+        much = "CREATE TABLE much AS SELECT repeat('x', 200) FROM generate_series(1, 400000)"
+        pair.at_origin(much)
+        names = (str(pair.origin.version), str(pair.origin.cluster), data)
+        pair.origin.machine.run("sh", "-c", STOP_IN_CRASH_RECOVERY, "sh", *names)
     pair.origin.machine.heal()
 
 
@@ -44,6 +66,14 @@ def test_writes_that_only_the_origin_has_are_rewound_and_kept_aside(
     uno: Pair, blocks: dict[str, OdooInstance]
 ) -> None:
     _fork(uno, blocks["vps_uno"])
+    failback(blocks["vps_uno"])
+    _settle(uno)
+
+
+def test_an_origin_that_was_stopped_in_its_own_crash_recovery_is_no_standby_and_is_rewound(
+    uno: Pair, blocks: dict[str, OdooInstance]
+) -> None:
+    _fork(uno, blocks["vps_uno"], stopped_in_crash_recovery=True)
     failback(blocks["vps_uno"])
     _settle(uno)
 
