@@ -8,6 +8,9 @@ from tasks.policy import log, step
 from tasks.read.exposure import Exposure, Sample, kept
 from tasks.read.lsn import Lsn
 
+# Which transaction is the next: whether one has begun and ended since is seen by no clock.
+NEXT_XID = "txid_snapshot_xmax(txid_current_snapshot())"
+
 
 @step("measure what {instance.name} would lose")
 def measure(instance: OdooInstance, *, lossless: bool) -> Exposure:
@@ -22,6 +25,7 @@ def measure(instance: OdooInstance, *, lossless: bool) -> Exposure:
         shell,
         "SELECT extract(epoch FROM pg_last_xact_replay_timestamp()) AS commit, "
         "extract(epoch FROM now()) AS now, "
+        f"{NEXT_XID} AS next_xid, "
         "(SELECT latest_end_lsn FROM pg_stat_wal_receiver) AS sent, "
         f"{RECEIVED} AS received",
     )
@@ -35,13 +39,14 @@ def measure(instance: OdooInstance, *, lossless: bool) -> Exposure:
         received=has,
         known_lag=max(0, told - has),
         samples=_samples(instance),
+        next_xid=int(row["next_xid"] or 0),
         word=synchronous.holding(instance) if asked else None,
     )
 
 
 def _samples(instance: OdooInstance) -> list[Sample]:
     kept = record.read(instance.recovery, instance, "link") or {"samples": []}
-    return [Sample(at=float(at), written=Lsn.parse(lsn)) for at, lsn in kept["samples"]]
+    return [Sample(float(at), Lsn.parse(lsn), *xid) for at, lsn, *xid in kept["samples"]]
 
 
 @step("measure the link of {instance.name}")
@@ -49,13 +54,17 @@ def sample_link(instance: OdooInstance) -> None:
     """Note how far the origin has written, so that a later failover can state its exposure."""
     origin = instance.origin
     try:
-        sql = "SELECT extract(epoch FROM now()) AS at, pg_current_wal_lsn() AS lsn"
+        sql = (
+            "SELECT extract(epoch FROM now()) AS at, pg_current_wal_lsn() AS lsn, "
+            f"{NEXT_XID} AS next_xid"
+        )
         row = origin.cluster.query(origin.host.shell(), sql)[0]
     except (Unreachable, CommandFailed) as error:
         log().warning("the link was not measured: %s", error.message)
         return
-    new = Sample(at=float(row["at"] or 0), written=Lsn.parse(str(row["lsn"])))
-    facts = [[each.at, str(each.written)] for each in kept(_samples(instance), new)]
+    at, lsn, xid = float(row["at"] or 0), Lsn.parse(str(row["lsn"])), int(row["next_xid"] or 0)
+    new = Sample(at, lsn, xid)
+    facts = [[each.at, str(each.written), each.next_xid] for each in kept(_samples(instance), new)]
     record.write(instance.recovery, instance, "link", {"samples": facts})
 
 

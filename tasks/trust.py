@@ -1,6 +1,5 @@
 """The way by which the recovery host fetches files from the origin, and no more than that."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePosixPath
@@ -140,10 +139,12 @@ def prove_key(instance: OdooInstance) -> None:
 def writable(instance: OdooInstance) -> Iterator[None]:
     """Let the key write at the origin for as long as a copy back runs.
 
-    The permission ends by itself, so a killed worker cannot leave it open.
+    The permission ends by itself, so a killed worker cannot leave it open. It ends by the clock of
+    the origin, which after a power cut may be another than ours.
     """
     shell, path = instance.origin.host.shell(), until_path(instance)
-    files.install(shell, path, f"{time.time() + WRITABLE_SECONDS:.0f}\n")
+    now = int(shell.run(("date", "+%s")).stdout)
+    files.install(shell, path, f"{now + WRITABLE_SECONDS}\n")
     log().info("the key of %s may write at %s until the copy has ended", instance.name, path)
     try:
         yield

@@ -8,19 +8,25 @@ from tasks.read.lsn import Lsn
 from tasks.read.synchronous import Word
 
 LEAST_SPAN_SECONDS = 10.0
+# An origin's clock that is further ahead than this says nothing about how long ago it was.
+AHEAD_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Sample:
-    """How far the origin had written at a time (seconds since 1970)."""
+    """How far the origin had written at a time (seconds since 1970, by its own clock)."""
 
     at: float
     written: Lsn
+    next_xid: int = 0
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """What may be lost: everything that the origin committed after the last commit seen here."""
+    """What may be lost: everything that the origin committed after the last commit seen here.
+
+    `last_commit` is by the clock of the origin.
+    """
 
     lossless: bool
     seconds: float | None
@@ -41,12 +47,15 @@ class Exposure:
         received: Lsn,
         known_lag: int,
         samples: list[Sample],
+        next_xid: int = 0,
         word: Word | None = None,
     ) -> "Exposure":
         """Bound the loss in time, and estimate it in bytes from the origin's usual rate.
 
         The seconds are a bound: no older commit is missing. What the origin had written when it
-        was sampled is all here if we received as much, also when nothing was committed since.
+        was sampled is all here if we received as much, also when nothing was committed since. Once
+        a later transaction has ended here, its time counts, though the origin's clock may have
+        been set back since the sample.
         The bytes are what the origin had said it had and we lack, and its usual rate, which one
         busy minute can belie; where no rate was seen they are not known.
 
@@ -56,11 +65,17 @@ class Exposure:
         """
         if word and word.policy == "wait":
             return cls(lossless=False, seconds=0, about_bytes=0, last_commit="", synchronous="wait")
-        whole = [sample.at for sample in samples if sample.written <= received]
+        whole = [
+            sample.at
+            for sample in samples
+            if sample.written <= received and sample.next_xid >= next_xid
+        ]
         known = [*whole, *([last_commit] if last_commit is not None else [])]
         known += [word.covered + word.seconds] if word else []
         last_commit = max(known, default=None)
-        seconds = max(0.0, now - last_commit) if last_commit is not None else None
+        seconds = None
+        if last_commit is not None and last_commit <= now + AHEAD_SECONDS:
+            seconds = max(0.0, now - last_commit)
         usual, about = rate(samples), None
         if usual is not None and seconds is not None:
             about = known_lag + int(usual * seconds)
@@ -90,6 +105,9 @@ class Exposure:
         """
         >>> print(Exposure(False, 9.5, 42, "03Z"))
         at most the commits of the last 9.5 s (after 03Z), about 42 bytes of WAL at its usual rate
+        >>> print(Exposure(False, None, None, "03Z"))  # doctest: +NORMALIZE_WHITESPACE
+        at most the commits after 03Z by the origin's clock, which is ahead,
+        an unknown amount of WAL
         >>> print(Exposure(False, None, None, ""))
         an unknown number of commits, an unknown amount of WAL
         >>> print(Exposure.none())
@@ -108,17 +126,17 @@ class Exposure:
                 "nothing: every commit that was acknowledged had waited for this host (unless "
                 "somebody released them at the origin by hand)"
             )
-        if self.seconds is None:
+        if not self.last_commit:
             return f"an unknown number of commits, {self.size}"
         waited = (
             f"nothing acknowledged before {self.last_commit}, for until then commits waited for "
             "this host; "
         )
-        return (
-            (waited if self.synchronous else "")
-            + f"at most the commits of the last {self.seconds:.1f} s (after {self.last_commit}), "
-            f"{self.size}"
-        )
+        bound = f"after {self.last_commit} by the origin's clock, which is ahead"
+        if self.seconds is not None:
+            bound = f"of the last {self.seconds:.1f} s (after {self.last_commit})"
+        said = f"at most the commits {bound}, {self.size}"
+        return waited + said if self.synchronous else said
 
 
 def rate(samples: list[Sample]) -> float | None:

@@ -55,6 +55,10 @@ WORDS: dict[str, tuple[str, str]] = {
         ("at most the commits of the last {seconds:.1f} s (after {after}), {size}"),
         "como mucho los commits de los últimos {seconds:.1f} s (tras {after}), {size}",
     ),
+    "ahead": (
+        "at most the commits after {after} by the origin's clock, which is ahead, {size}",
+        "como mucho los commits tras {after} del reloj del origen, que va adelantado, {size}",
+    ),
     "boundless": (
         "an unknown number of commits, {size}",
         "un número desconocido de commits, {size}",
@@ -112,7 +116,10 @@ def loses(exposure: Exposure, language: Language) -> str:
     if exposure.synchronous == "wait":
         return word("waited", language)
     size = word("sizeless" if exposure.about_bytes is None else "size", language)
-    bound = word("boundless" if exposure.seconds is None else "bound", language)
+    if not exposure.last_commit:
+        bound = word("boundless", language)
+    else:
+        bound = word("ahead" if exposure.seconds is None else "bound", language)
     waited = word("waited_until", language) if exposure.synchronous else ""
     return (waited + bound).format(
         seconds=exposure.seconds, after=exposure.last_commit,

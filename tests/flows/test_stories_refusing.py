@@ -15,7 +15,8 @@ from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, control, dead, serving, standby
 
 EXPOSURE = (
-    '[{"commit": 1800000000.0, "now": 1800000012.5, "sent": "0/3000100", "received": "0/3000000"}]'
+    '[{"commit": 1800000000.0, "now": 1800000012.5, "next_xid": 700, '
+    '"sent": "0/3000100", "received": "0/3000000"}]'
 )
 LAST = {
     "SELECT extract(epoch FROM pg_last_xact_replay_timestamp())*": EXPOSURE,

@@ -13,7 +13,11 @@ RECEIVED = Lsn(10_000)
 
 
 def estimate(
-    *, last_commit: float | None = None, known_lag: int = 0, samples: list[Sample] | None = None
+    *,
+    last_commit: float | None = None,
+    known_lag: int = 0,
+    samples: list[Sample] | None = None,
+    next_xid: int = 0,
 ) -> Exposure:
     return Exposure.estimate(
         now=NOW,
@@ -21,6 +25,7 @@ def estimate(
         received=RECEIVED,
         known_lag=known_lag,
         samples=samples or [],
+        next_xid=next_xid,
     )
 
 
@@ -50,8 +55,23 @@ def test_a_later_commit_beats_an_older_sample() -> None:
     assert exposure.seconds == 5
 
 
-def test_a_clock_that_runs_ahead_at_the_origin_makes_no_negative_loss() -> None:
-    assert estimate(last_commit=NOW + 7).seconds == 0
+def test_a_clock_that_runs_a_little_ahead_at_the_origin_makes_no_negative_loss() -> None:
+    assert estimate(last_commit=NOW + 4).seconds == 0
+
+
+def test_a_clock_that_is_an_hour_ahead_at_the_origin_does_not_say_how_long_ago_it_was() -> None:
+    exposure = estimate(last_commit=NOW + 3600)
+
+    assert exposure.seconds is None
+    assert "after 2027-01-15T09:00:00.000+00:00 by the origin's clock" in str(exposure)
+
+
+def test_a_commit_after_the_sample_counts_though_the_clock_was_set_back_between() -> None:
+    """What is lost was committed at 07:01 by the origin's clock, and not after 08:00."""
+    before = Sample(NOW, RECEIVED, next_xid=700)
+
+    assert estimate(last_commit=NOW - 3600, samples=[before], next_xid=701).seconds == 3600
+    assert estimate(last_commit=NOW - 3600, samples=[before], next_xid=700).seconds == 0
 
 
 def test_what_is_not_known_is_said_to_be_unknown() -> None:

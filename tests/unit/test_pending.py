@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import time
 from pathlib import Path
 
 from hypothesis import given
@@ -88,13 +89,16 @@ TestPendingTable = PendingTable.TestCase
 
 @given(KEYS, st.integers(1, 100))
 def test_a_file_that_failed_often_is_tried_again_within_a_minute(key: Key, tries: int) -> None:
+    """Also when the clock was set back meanwhile."""
     with tempfile.TemporaryDirectory() as folder:
         state = State(f"{folder}/state.sqlite")
         state.want([key])
         for _ in range(min(tries, 8)):
             state.failed(key, BAD)
-        assert state.due(at=0) == []
+        now = time.time()
+        assert state.due(at=now) == []
         assert state.due(at=2**40) == [key]
+        assert state.due(at=now - 3600) == [key]
         state.close()
     assert 0 < decide.delay_seconds(tries) <= decide.LAST_DELAY_SECONDS
 

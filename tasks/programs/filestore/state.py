@@ -15,7 +15,7 @@ import threading
 import time
 from typing import Callable, Iterable, Iterator, NamedTuple  # Python 3.8
 
-from .decide import QUEUED, Guard, delay_seconds
+from .decide import LAST_DELAY_SECONDS, QUEUED, Guard, delay_seconds
 from .names import Key
 
 SCHEMA = """
@@ -151,12 +151,20 @@ class State:
         return bool(count == 0)
 
     def due(self, *, at: float | None = None, after: Key | None = None) -> list[Key]:
-        """Name some of what should be fetched now, in order; all of it in time, without a time."""
+        """Name some of what should be fetched now, in order; all of it in time, without a time.
+
+        What would wait longer than the longest delay was noted before the clock was set back.
+        """
         with self.lock:
             rows = self.db.execute(
-                "SELECT database, name FROM pending WHERE due <= ? AND (database, name) > (?, ?) "
-                "ORDER BY database, name LIMIT ?",
-                (float("inf") if at is None else at, *(after or ("", "")), SOME),
+                "SELECT database, name FROM pending WHERE (due <= ?1 OR due > ?1 + ?2) "
+                "AND (database, name) > (?3, ?4) ORDER BY database, name LIMIT ?5",
+                (
+                    float("inf") if at is None else at,
+                    LAST_DELAY_SECONDS,
+                    *(after or ("", "")),
+                    SOME,
+                ),
             ).fetchall()
         return [Key(database, name) for database, name in rows]
 
