@@ -356,11 +356,13 @@ def promote(place: Place) -> None:
     if look(place).is_primary:
         log().info("%s already accepts writes", place)
     else:
-        shell.run(
+        promoted = shell.run(
             postgres.control(place.cluster, "promote"),
             check=False,
             timeout_seconds=PROMOTE_SECONDS,
         )
+        if promoted.status != 0:
+            log().warning("promoting %s ended with %d: %s", place, promoted.status, promoted.tail)
         until(
             lambda: place.cluster.value(shell, "SELECT NOT pg_is_in_recovery()") == "t",
             what=f"{place} accepts writes",

@@ -3,9 +3,11 @@
 import itertools
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 
 from flows.check import NOTHING
 from tasks.report import Report
@@ -16,9 +18,10 @@ from tests.lab.trouble import LabError
 
 # One loop inside each host, so that no network stands between the question and the answer; one
 # session as long as the server lives, for a new one costs more than all that it is asked.
-# It ends by itself after a while, and is begun again: nobody waits for it for ever.
+# It ends by itself after a while, and is begun again: nobody waits for it for ever. It tells the
+# time since this machine's boot, the same on all hosts whatever their clocks say.
 PROBE = r"""
-sql='SELECT extract(epoch FROM clock_timestamp()), pg_is_in_recovery();' n=0
+sql="SELECT split_part(pg_read_file('/proc/uptime', 0, 30), ' ', 1), pg_is_in_recovery();" n=0
 ask() {
     while [ -e /run/relevo-probe ] && [ "$n" -lt 400 ]; do
         echo "$sql" 2>/dev/null || return
@@ -30,7 +33,7 @@ end=$(($(date +%s) + 60))
 while [ -e /run/relevo-probe ] && [ "$(date +%s)" -lt "$end" ]; do
     ask | runuser -u postgres -- /usr/lib/postgresql/$1/bin/psql -h /var/run/postgresql -p "$2" \
         -d postgres -XAtqF ' ' 2>/dev/null
-    echo "$(date +%s.%N) -"
+    echo "$(cut -d ' ' -f 1 /proc/uptime) -"
     sleep 0.1
 done
 """
@@ -116,12 +119,16 @@ def no_strangers(pair: Pair) -> None:
     assert recovery.run("systemctl", "is-enabled", unit, check=False).stdout == "disabled\n"
     assert origin.run("systemctl", "is-enabled", pair.origin.unit).stdout == "enabled\n"
     transient = "systemctl list-units --all --plain --no-legend 'relevo-*' | awk '{print $1}'"
-    wait_until(
-        lambda: not [u for u in _lines(recovery, transient) if pair.name in u],
-        "no long command is left (but for a scheduled copy that ends by itself)",
-    )
+    # A scheduled copy that is under way ends by itself.
+    with suppress(TimeoutError):
+        wait_until(lambda: not _of(pair, _lines(recovery, transient)), "no long command is left")
+    assert not (left := _of(pair, _lines(recovery, transient))), f"long commands are left: {left}"
     ours = ["guard", *(["synchronous"] if pair.synchronous else [])]
     assert _lines(origin, transient) == [f"relevo-{each}-{pair.name}.service" for each in ours]
+
+
+def _of(pair: Pair, units: list[str]) -> list[str]:
+    return [unit for unit in units if pair.name in unit]
 
 
 INDEXES = """
@@ -169,6 +176,7 @@ def probing(pair: Pair) -> Iterator[list[list[tuple[float, str]]]]:
     answers: list[list[tuple[float, str]]] = [[], []]
     ended = threading.Event()
     version = str(pair.lab.generation.postgres)
+    booted = time.time() - float(Path("/proc/uptime").read_text().split()[0])
 
     def probe(index: int, machine: Machine, port: int) -> None:
         while not ended.is_set():
@@ -176,7 +184,7 @@ def probing(pair: Pair) -> Iterator[list[list[tuple[float, str]]]]:
                 machine.run("touch", "/run/relevo-probe")
                 done = machine.run("sh", "-c", PROBE, "probe", version, str(port), check=False)
                 pairs = (line.split() for line in done.stdout.splitlines())
-                answers[index] += [(float(p[0]), p[1]) for p in pairs if len(p) == 2]
+                answers[index] += [(booted + float(p[0]), p[1]) for p in pairs if len(p) == 2]
                 if done.returncode != 0 and answers[index]:  # it died with the host
                     answers[index].append((answers[index][-1][0], "-"))
             ended.wait(0.1)

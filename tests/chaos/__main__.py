@@ -12,7 +12,7 @@ from tests.chaos import results
 from tests.chaos.faults import small_disk
 from tests.chaos.rig import Ended, Rig
 from tests.chaos.story import tell
-from tests.lab import inventory
+from tests.lab import clock, inventory
 from tests.lab.lab import Lab
 from tests.oracles import Pair
 from tests.stack import Stack
@@ -58,12 +58,12 @@ def _play(seeds: list[int], kept: Path, evidence: Path, policy: str) -> int:
         stack = Stack(folder / "prefect")
         try:
             stack.start()
-            _fresh_disk(lab)
+            _make_fit_for_accidents(lab)
             stack.run("--inventory", str(_inventory(lab, folder, policy)), "apply")
             stack.start_worker()
             pair = Pair(lab, "vps_uno", lab.uno, 5433, 8169, synchronous=policy != "off")
             rig = Rig(pair, stack, folder, synchronous=policy)
-            stack.complete("replicate/vps_uno")
+            rig.begin()
             for seed in seeds:
                 ended = rig.play(tell(seed))
                 _keep(ended, kept, lab, policy)
@@ -82,10 +82,14 @@ def _inventory(lab: Lab, folder: Path, policy: str) -> Path:
     return inventory.write(lab, folder, synchronous=policy)
 
 
-def _fresh_disk(lab: Lab) -> None:
-    lab.respaldo.kill()
+def _make_fit_for_accidents(lab: Lab) -> None:
+    """Give the recovery host a disk that may be filled, and both ends a clock that may be set."""
+    for machine in (lab.uno.machine, lab.respaldo):
+        machine.shutdown()
+        clock.install(machine)
     small_disk(lab.respaldo)
-    lab.respaldo.boot()
+    for machine in (lab.uno.machine, lab.respaldo):
+        machine.boot()
 
 
 def _begin_anew(rig: Rig) -> None:
@@ -94,10 +98,10 @@ def _begin_anew(rig: Rig) -> None:
     for machine in (rig.pair.origin.machine, rig.pair.recovery):
         lab.fresh(machine.name)
     lab.mend(rig.pair.origin.machine, rig.pair.recovery)
-    _fresh_disk(lab)
+    _make_fit_for_accidents(lab)
     path = _inventory(lab, rig.folder, rig.synchronous)
     rig.stack.run("--inventory", str(path), "apply")
-    rig.stack.complete("replicate/vps_uno")
+    rig.begin()
 
 
 def _keep(ended: Ended, kept: Path, lab: Lab, policy: str) -> None:

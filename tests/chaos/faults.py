@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from tests.lab import clock
 from tests.lab.network import sh
 from tests.lab.trouble import LabError
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     Mend = Callable[[], None]
 
 SMALL_DISK = "/var/lib/postgresql"
+HOUR = 3600
 FULL = f"{SMALL_DISK}/full"
 # Only a disk of its own: the layers of all hosts share one with this machine.
 FILL = (
@@ -111,6 +113,19 @@ def _full(rig: Rig) -> Mend:
     return lambda: _quietly(lambda: machine.run("rm", "-f", FULL))
 
 
+def _wrong_clock(rig: Rig, machine: Machine, seconds: int) -> Mend:
+    """Set a host's clock, and set it right again: it jumps twice."""
+
+    def turn(ahead: int) -> None:
+        with rig.power:
+            clock.set_ahead(machine, ahead)
+        if machine == rig.pair.origin.machine:
+            rig.clock.append((time.time(), ahead))
+
+    turn(seconds)
+    return lambda: turn(0)
+
+
 def _without_worker(rig: Rig) -> Mend:
     """Kill the worker with its runs: those that were under way never say how they ended."""
     rig.stack.kill_worker()
@@ -143,6 +158,10 @@ FAULT: dict[str, Callable[[Rig], Mend]] = {
     "drop slot": _without_slot,
     "spoil auto.conf": _spoiled,
     "full disk": _full,
+    "origin an hour ahead": lambda rig: _wrong_clock(rig, rig.pair.origin.machine, HOUR),
+    "origin an hour behind": lambda rig: _wrong_clock(rig, rig.pair.origin.machine, -HOUR),
+    "recovery an hour ahead": lambda rig: _wrong_clock(rig, rig.pair.recovery, HOUR),
+    "recovery an hour behind": lambda rig: _wrong_clock(rig, rig.pair.recovery, -HOUR),
     "press again": _pressed,
     "press failback": lambda rig: _pressed(rig, "failback"),
     "press failover": lambda rig: _pressed(rig, "failover"),

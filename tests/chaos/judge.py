@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 Span = tuple[float, float]
 
 HELD_WITHIN = 10
-AFTER = re.compile(r"\(after ([^)]+)\)")
+SET_WITHIN = 3.0  # a program may go on for a moment with the time that it knew
+AFTER = re.compile(r"\bafter (\d{4}-[\d:T.+-]+)")
 SENTENCE = re.compile(r"exception:? (Refused|Busy|Unreachable|CommandFailed): \S+ \S+")
 
 
 def stated(receipt: dict[str, str]) -> Span:
     """From when until when a forced failover may have lost what the origin acknowledged.
+
+    It begins by the clock of the origin.
 
     >>> said = "at most the commits of the last 2.0 s (after 2026-01-01T00:00:10.500+00:00), about"
     >>> begin, end = stated({"time": "2026-01-01T00:00:12Z", "loss": said})
@@ -33,7 +36,11 @@ def stated(receipt: dict[str, str]) -> Span:
 
 
 def lost_without_a_word(
-    lost: Iterable[Written], *, said: list[Span], unreachable: list[Span]
+    lost: Iterable[Written],
+    *,
+    said: list[Span],
+    unreachable: list[Span],
+    clock: list[tuple[float, int]],
 ) -> list[Written]:
     """The documents that no statement covers.
 
@@ -42,7 +49,23 @@ def lost_without_a_word(
     """
     late = [held_late(span)[1] for span in unreachable]
     allowed = [(begin, max([end, *late])) for begin, end in said]
-    return [each for each in lost if not any(a <= each.at <= b for a, b in allowed)]
+    return [
+        each
+        for each in lost
+        if not any(a <= each.at + ahead(each.at, clock) and each.at <= b for a, b in allowed)
+    ]
+
+
+def ahead(at: float, clock: list[tuple[float, int]]) -> int:
+    """How far a clock may have been ahead at a time, by when it was set.
+
+    >>> clock = [(100, 3600), (110, 0)]
+    >>> [ahead(at, clock) for at in (99, 105, 111, 120)]
+    [0, 3600, 3600, 0]
+    """
+    before = [seconds for since, seconds in clock if since <= at - SET_WITHIN]
+    lately = [seconds for since, seconds in clock if at - SET_WITHIN < since <= at]
+    return max([*(before[-1:] or [0]), *lately])
 
 
 def held_late(span: Span) -> Span:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.chaos import judge
 from tests.chaos.faults import FAULT
 from tests.chaos.story import Fault, Story
-from tests.lab.client import Client, audit
+from tests.lab.client import NO_VACUUM, Client, audit
 from tests.lab.image import DATABASES
 from tests.lab.trouble import LabError
 from tests.oracles import Pair, no_strangers, overlaps, probing, sound
@@ -43,14 +43,21 @@ class Rig:
         self.folder, self.synchronous = folder, synchronous
         self.power = threading.Lock()  # a host that boots is not switched off meanwhile
         self.unreachable: list[judge.Span] = []
+        self.clock: list[tuple[float, int]] = []  # since when the origin's is how far ahead
         self.runs: dict[str, str] = {}
         self.dead: set[str] = set()
         self.ended = Ended(Story(0, "", False, ()))
 
+    def begin(self) -> None:
+        """Make the instance whole, and keep Odoo's own collector from its documents."""
+        for database in DATABASES:
+            self.pair.at_origin(NO_VACUUM, database)
+        self.stack.complete(f"replicate/{self.pair.name}")
+
     def play(self, story: Story) -> Ended:
         """Tell a story from a good state to a good state."""
         self.ended, begun = Ended(story), time.time()
-        self.unreachable, self.runs, self.dead = [], {}, set()
+        self.unreachable, self.clock, self.runs, self.dead = [], [], {}, set()
         journal = self.folder / f"{story.seed}-{begun:.0f}.journal"
         client = Client(self._serving, DATABASES, journal)
         try:
@@ -224,15 +231,16 @@ class Rig:
             f"{lost.name} was acknowledged at {lost.at - begun:.1f} and is lost, not within "
             f"{[(round(a - begun, 1), round(b - begun, 1)) for a, b in said]}"
             for lost in judge.lost_without_a_word(
-                seen.lost_rows, said=said, unreachable=self.unreachable
+                seen.lost_rows, said=said, unreachable=self.unreachable, clock=self.clock
             )
         ]
         wrong += [f"the file of {each.name} is broken" for each in seen.broken_files]
-        no_strangers(self.pair)
-        sound(self.pair)
+        # What the engine answered to a worker that was killed lies there until somebody asks again.
         state = self._complete("check")
         if state["type"] != "COMPLETED":
             wrong.append(f"check: {state['message']}")
+        no_strangers(self.pair)
+        sound(self.pair)
 
     def _receipts(self, begun: float) -> list[dict[str, str]]:
         """The receipts that were written during the story."""
@@ -258,6 +266,7 @@ class Rig:
                 f"tail -n 150 {log}; pg_lsclusters",
                 "journalctl --no-pager --boot --lines=3000 | grep -v runuser | tail -n 250",
                 f"ls -la /var/lib/relevo/{self.pair.name} /var/lib/postgresql/{version}",
+                "grep -rhs 'filestore gc' /var/log/odoo; journalctl --no-pager -b -g 'filestore gc'",
                 "systemctl list-units --all --no-pager 'relevo-*'",
             ):
                 with suppress(LabError):

@@ -6,9 +6,11 @@ import pytest
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
+from flows.check import check
 from flows.failback import failback
 from flows.failover import failover
 from flows.pg_rewind import pg_rewind
+from tests.lab import clock
 from tests.lab.client import Client, audit
 from tests.oracles import Pair, no_strangers, one_writer
 
@@ -150,18 +152,25 @@ def test_the_literal_runbook_is_refused(dos: Pair, blocks: dict[str, OdooInstanc
     _settle(dos)
 
 
-def test_two_round_trips_in_a_row_leave_no_strangers(
+def _round_trip(pair: Pair, block: OdooInstance, client: Client) -> None:
+    with one_writer(pair):
+        failover(block)
+        client.move_to(pair.recovery.address, pair.http_port)
+        client.wait_until_acknowledged(3)
+        failback(block)
+    client.move_to(*pair.origin.odoo)
+    client.wait_until_acknowledged(3)
+    no_strangers(pair)
+
+
+def test_two_round_trips_in_a_row_leave_no_strangers_though_a_clock_is_wrong(
     uno: Pair, blocks: dict[str, OdooInstance], customer: Callable[[Pair], Client]
 ) -> None:
-    client = customer(uno)
-    for _ in range(2):
-        with one_writer(uno):
-            failover(blocks["vps_uno"])
-            client.move_to(uno.recovery.address, uno.http_port)
-            client.wait_until_acknowledged(3)
-            failback(blocks["vps_uno"])
-        client.move_to(*uno.origin.odoo)
-        client.wait_until_acknowledged(3)
-        no_strangers(uno)
+    client, block = customer(uno), blocks["vps_uno"]
+    _round_trip(uno, block, client)
+    with clock.ahead(uno.origin.machine, 7 * 3600):
+        with pytest.raises(Refused, match=r"the clocks of uno and respaldo are 25\d{3} s apart"):
+            check(block)
+        _round_trip(uno, block, client)
     client.stop()
     assert audit(*uno.origin.odoo, client.journal).whole

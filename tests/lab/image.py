@@ -20,7 +20,7 @@ TOOLS = ("mmdebstrap", "systemd-nspawn", "ip", "ssh-keygen", "unshare", "nsenter
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "openssh-server", "rsync", "postgresql", "sudo", "iproute2",
     "python3-pip", "python3-venv", "cron", "rsyslog", "nginx-light", "curl", "bind9",
-    "bind9-dnsutils", "procps", "psmisc", "ssl-cert", "nftables",
+    "bind9-dnsutils", "procps", "psmisc", "ssl-cert", "nftables", "libfaketime",
 )  # fmt: skip
 DATABASES = prepared.DATABASES
 # A build dies with whoever asked for it, and takes its mounts along.
