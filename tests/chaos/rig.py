@@ -266,7 +266,7 @@ class Rig:
                 f"tail -n 150 {log}; pg_lsclusters",
                 "journalctl --no-pager --boot --lines=3000 | grep -v runuser | tail -n 250",
                 f"ls -la /var/lib/relevo/{self.pair.name} /var/lib/postgresql/{version}",
-                "grep -rhs 'filestore gc' /var/log/odoo; journalctl --no-pager -b -g 'filestore gc'",
+                "grep -rhs 'filestore gc' /var/log/odoo; journalctl -q -g 'filestore gc'",
                 "systemctl list-units --all --no-pager 'relevo-*'",
             ):
                 with suppress(LabError):
