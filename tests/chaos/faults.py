@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.lab import clock
@@ -51,6 +52,12 @@ def _silenced(rig: Rig, action: Mend, mend: Mend) -> Mend:
         rig.unreachable.append((since, time.time()))
 
     return undo
+
+
+def _parted(rig: Rig, a: Machine, b: Machine, *, one_way: bool = False) -> Mend:
+    lab = rig.pair.lab
+    cut, mend = partial(lab.partition, a, b, one_way=one_way), partial(lab.mend, a, b)
+    return _silenced(rig, cut, mend)
 
 
 def _off(rig: Rig, machine: Machine, action: Mend) -> Mend:
@@ -147,10 +154,12 @@ FAULT: dict[str, Callable[[Rig], Mend]] = {
         rig, rig.pair.origin.machine.cut, rig.pair.origin.machine.heal
     ),
     "cut recovery": lambda rig: _silenced(rig, rig.pair.recovery.cut, rig.pair.recovery.heal),
-    "partition": lambda rig: _silenced(
-        rig,
-        lambda: rig.pair.lab.partition(rig.pair.origin.machine, rig.pair.recovery),
-        lambda: rig.pair.lab.mend(rig.pair.origin.machine, rig.pair.recovery),
+    "partition": lambda rig: _parted(rig, rig.pair.origin.machine, rig.pair.recovery),
+    "origin unheard": lambda rig: _parted(
+        rig, rig.pair.origin.machine, rig.pair.recovery, one_way=True
+    ),
+    "recovery unheard": lambda rig: _parted(
+        rig, rig.pair.recovery, rig.pair.origin.machine, one_way=True
     ),
     "stop walreceiver": lambda rig: _frozen(rig.pair.recovery, "postgres.*walreceiver"),
     "stop walsender": lambda rig: _frozen(rig.pair.origin.machine, "postgres.*walsender"),

@@ -11,11 +11,11 @@ FAULTS = (
     "stop walreceiver", "stop walsender", "pause replay", "drop slot", "spoil auto.conf",
     "press again", "press failback", "press failover", "reboot origin", "full disk",
 )  # fmt: skip
-CLOCKS = (
+LATER = (  # the seeds before tell what they told before there were these
     "origin an hour ahead", "origin an hour behind",
-    "recovery an hour ahead", "recovery an hour behind",
+    "recovery an hour ahead", "recovery an hour behind", "origin unheard", "recovery unheard",
 )  # fmt: skip
-FIRST_WITH_CLOCKS = 400  # the seeds before tell what they told before clocks could be set
+FIRST_WITH_LATER = 400
 SILENT = ("kill origin", "cut origin")
 LONGEST_WAIT, LONGEST_FAULT, LONGEST_SILENCE = 18.0, 12.0, 40.0
 
@@ -74,7 +74,7 @@ def tell(seed: int) -> Story:
     dice = random.Random(seed)
     procedure = dice.choice(PROCEDURES)
     away = procedure == "failback" or (procedure == "switchover" and dice.random() < 0.5)
-    among = FAULTS + CLOCKS if seed >= FIRST_WITH_CLOCKS else FAULTS
+    among = FAULTS + LATER if seed >= FIRST_WITH_LATER else FAULTS
     faults = [_fault(dice, among) for _ in range(dice.choice((1, 1, 2)))]
     if procedure == "forced failover":
         faults.insert(0, _fault(dice, SILENT, longest=LONGEST_SILENCE))

@@ -137,9 +137,9 @@ class Lab:
         else:
             hosts.furnish_recovery(machine, self.generation)
 
-    def partition(self, a: Machine, b: Machine) -> None:
-        """Let nothing through between two hosts; everybody else still reaches both."""
-        self.network.partition(a.name, b.name, image=self.image)
+    def partition(self, a: Machine, b: Machine, *, one_way: bool = False) -> None:
+        """Let nothing through between two hosts (or from the first to the second)."""
+        self.network.partition(a.name, b.name, image=self.image, one_way=one_way)
 
     def mend(self, a: Machine, b: Machine) -> None:
         """Let two hosts talk again."""

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DROP = """table bridge {table} {{ chain forward {{ type filter hook forward priority 0;
-iifname "{a}" oifname "{b}" drop; iifname "{b}" oifname "{a}" drop; }}; }}
+{rules} }}; }}
 """
+DROP_FROM = 'iifname "{a}" oifname "{b}" drop;'
 
 
 def sh(*command: str, check: bool = True, stdin: str = "", output: Path | None = None) -> str:
@@ -109,10 +110,14 @@ class Network:
         """Plug it in again."""
         self._ip("link", "set", host, "up")
 
-    def partition(self, a: str, b: str, *, image: Path) -> None:
-        """Drop what two hosts send each other; everybody else still reaches both."""
+    def partition(self, a: str, b: str, *, image: Path, one_way: bool = False) -> None:
+        """Drop what two hosts send each other, or what the first sends the second.
+
+        Everybody else still reaches both.
+        """
         self.mend(a, b, image=image)
-        self._nft(image, DROP.format(table=_between(a, b), a=a, b=b))
+        rules = DROP_FROM.format(a=a, b=b) + ("" if one_way else DROP_FROM.format(a=b, b=a))
+        self._nft(image, DROP.format(table=_between(a, b), rules=rules))
 
     def mend(self, a: str, b: str, *, image: Path) -> None:
         """Let two hosts talk again."""
