@@ -163,11 +163,12 @@ def _round_trip(pair: Pair, block: OdooInstance, client: Client) -> None:
     no_strangers(pair)
 
 
-def test_two_round_trips_in_a_row_leave_no_strangers_though_a_clock_is_wrong(
+def test_three_round_trips_in_a_row_leave_no_strangers_though_a_clock_is_wrong(
     uno: Pair, blocks: dict[str, OdooInstance], customer: Callable[[Pair], Client]
 ) -> None:
     client, block = customer(uno), blocks["vps_uno"]
-    _round_trip(uno, block, client)
+    for _ in range(2):
+        _round_trip(uno, block, client)
     with clock.ahead(uno.origin.machine, 7 * 3600):
         with pytest.raises(Refused, match=r"the clocks of uno and respaldo are 25\d{3} s apart"):
             check(block)
