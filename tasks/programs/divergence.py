@@ -144,6 +144,8 @@ def read_wal(config: dict[str, Any]) -> Story:
     start = oldest(Path(config["directory"], "pg_wal"), config["timeline"], fork)
     story = Story(fork)
     said = dump(config, start, story)
+    if not story.records and re.search(rf" at {config['fork']}\b", said):
+        return story  # what is valid ends there: nothing was written after the fork
     if not story.records and start != fork:
         story = Story(fork)
         said = dump(config, fork, story)

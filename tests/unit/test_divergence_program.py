@@ -130,6 +130,25 @@ def test_wal_that_is_torn_before_the_fork_does_not_hide_what_stands_behind_it(
     assert not story.reaches_back
 
 
+def test_wal_that_ends_at_the_fork_says_that_nothing_was_written_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = (
+        "pg_waldump: fatal: error in WAL record at 0/30000C8: invalid record length at 0/3000100: "
+        "wanted 24, got 0"
+    )
+    monkeypatch.setattr(divergence, "dump", lambda *_: ends)
+    with (tmp_path / "000000010000000000000003").open("wb") as file:
+        file.truncate(16 << 20)
+    (tmp_path / "pg_wal").symlink_to(tmp_path)
+    config = {"directory": str(tmp_path), "timeline": 1, "fork": "0/3000100"}
+
+    assert not read_wal(config).committed
+    monkeypatch.setattr(divergence, "dump", lambda *_: "could not find a valid record")
+    with pytest.raises(SystemExit, match="cannot be read"):
+        read_wal(config)
+
+
 def test_the_summary_says_when_rows_may_be_missing() -> None:
     text = '{"fork": "0/3", "transactions": 2, "first": "a", "last": "b", "tables": []%s}'
     assert "may be missing" in str(parse(text % ', "reaches_back": false'))
