@@ -1,6 +1,8 @@
 """What only a former primary has, written down for the customer before anything is taken back."""
 
 import json
+import time
+from datetime import datetime
 from pathlib import PurePosixPath
 
 from blocks.errors import CommandFailed
@@ -17,6 +19,8 @@ from tasks.units import LIBRARY, PROGRAMS
 
 PROGRAM = PROGRAMS / "divergence.py"
 EXAMINE_SECONDS = 6 * 3600
+DAY = 86400
+SEEN = "notes/aside"
 
 
 def output(quarantine: PurePosixPath) -> PurePosixPath:
@@ -75,16 +79,29 @@ def examine(
 @step("look for what was kept aside on {place}")
 def kept(instance: OdooInstance, place: Place) -> str:
     """Name every data directory that this move has put aside, and how many rows only it has."""
-    shell, directory = place.host.shell(), look(place).directory
     begun = record.read(instance.recovery, instance, "failover")
-    since = begun["time"] if begun else "yesterday"
+    since = datetime.fromisoformat(begun["time"]).timestamp() if begun else time.time() - DAY
+    found = [path for path, seen in _aside(instance, place).items() if seen >= since]
+    whole = [path for path in found if path.suffix not in {".only-here", ".partial"}]
+    shell = place.host.shell()
+    return "; ".join(f"{_only_there(shell, path)} ({path})" for path in whole)
+
+
+def _aside(instance: OdooInstance, place: Place) -> dict[PurePosixPath, float]:
+    """All that was kept aside, and when it was first seen.
+
+    By our clock: that of a host that has lost power may be years off, and set right a minute later.
+    """
+    shell, directory = place.host.shell(), look(place).directory
     argv = (
         "find", str(directory.parent), "-maxdepth", "1", "-name", f"{directory.name}.quarantine-*",
-        "-newerct", str(since),
     )  # fmt: skip
-    found = sorted(map(PurePosixPath, shell.run(argv).stdout.splitlines()))
-    whole = [path for path in found if path.suffix not in {".only-here", ".partial"}]
-    return "; ".join(f"{_only_there(shell, path)} ({path})" for path in whole)
+    known = (record.read(place, instance, SEEN) or {"seen": {}})["seen"]
+    paths = sorted(shell.run(argv).stdout.splitlines())
+    seen = {path: float(known.get(path, time.time())) for path in paths}
+    if seen != known:
+        record.write(place, instance, SEEN, {"seen": seen})
+    return {PurePosixPath(path): at for path, at in seen.items()}
 
 
 def _only_there(shell: Shell, aside: PurePosixPath) -> str:
@@ -95,12 +112,8 @@ def _only_there(shell: Shell, aside: PurePosixPath) -> str:
 @step("delete what was kept aside on {place} longer than its retention")
 def purge(instance: OdooInstance, place: Place) -> None:
     """Delete quarantined directories and exports that are older than the retention."""
-    shell, directory = place.host.shell(), look(place).directory
-    days = instance.replication.quarantine_days
-    argv = (
-        "find", str(directory.parent), "-maxdepth", "1",
-        "-name", f"{directory.name}.quarantine-*", "-ctime", f"+{days}",
-    )  # fmt: skip
-    for path in shell.run(argv).stdout.splitlines():
-        log().info("deleting %s on %s: kept for more than %d days", path, place, days)
-        files.remove_tree(shell, PurePosixPath(path))
+    shell, days = place.host.shell(), instance.replication.quarantine_days
+    for path, seen in _aside(instance, place).items():
+        if seen < time.time() - days * DAY:
+            log().info("deleting %s on %s: kept for more than %d days", path, place, days)
+            files.remove_tree(shell, path)
