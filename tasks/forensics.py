@@ -88,7 +88,7 @@ def kept(instance: OdooInstance, place: Place) -> str:
 
 
 def _aside(instance: OdooInstance, place: Place) -> dict[PurePosixPath, float]:
-    """All that was kept aside, and when it was first seen.
+    """All that was kept aside, and when it was first seen; the recovery host remembers it.
 
     By our clock: that of a host that has lost power may be years off, and set right a minute later.
     """
@@ -96,11 +96,11 @@ def _aside(instance: OdooInstance, place: Place) -> dict[PurePosixPath, float]:
     argv = (
         "find", str(directory.parent), "-maxdepth", "1", "-name", f"{directory.name}.quarantine-*",
     )  # fmt: skip
-    known = (record.read(place, instance, SEEN) or {"seen": {}})["seen"]
+    known = (record.read(instance.recovery, instance, SEEN) or {"seen": {}})["seen"]
     paths = sorted(shell.run(argv).stdout.splitlines())
     seen = {path: float(known.get(path, time.time())) for path in paths}
     if seen != known:
-        record.write(place, instance, SEEN, {"seen": seen})
+        record.write(instance.recovery, instance, SEEN, {"seen": seen})
     return {PurePosixPath(path): at for path, at in seen.items()}
 
 

@@ -14,15 +14,26 @@ OLD, RECENT, NEW = (f"{HOME}/main.quarantine-{each}" for each in ("1-0-1", "2-0-
 DAY = 86400
 
 
-def _origin(*there: str, **days_ago: float) -> FakeHost:
-    """An origin with these directories, of which some were first seen so many days ago."""
-    names = {"old": OLD, "recent": RECENT}
-    seen = {names[name]: time.time() - days * DAY for name, days in days_ago.items()}
+def _origin(*there: str) -> FakeHost:
+    """An origin with these directories."""
     return FakeHost(
         "uno",
         {
             "look 13 main *": f"5432 online f {HOME}/main\n" + control("in_production"),
             f"find {HOME} *": "".join(f"{path}\n" for path in there),
+            "*": "",
+        },
+    )
+
+
+def _recovery(**days_ago: float) -> FakeHost:
+    """A recovery host that has seen some of them so many days ago."""
+    names = {"old": OLD, "recent": RECENT}
+    seen = {names[name]: time.time() - days * DAY for name, days in days_ago.items()}
+    return FakeHost(
+        "due",
+        {
+            "read */failover.json": json.dumps({"time": datetime.now(UTC).isoformat()}),
             "read */notes/aside.json": json.dumps({"seen": seen}),
             "*": "",
         },
@@ -30,9 +41,7 @@ def _origin(*there: str, **days_ago: float) -> FakeHost:
 
 
 def test_only_what_this_move_has_kept_aside_is_named(instance: OdooInstance, hosts: Hosts) -> None:
-    begun = json.dumps({"time": datetime.now(UTC).isoformat()})
-    due = FakeHost("due", {"read */failover.json": begun})
-    hosts(_origin(OLD, NEW, old=3), due)
+    hosts(_origin(OLD, NEW), _recovery(old=3))
 
     with bare.without_server():
         said = forensics.kept(instance, instance.origin)
@@ -45,12 +54,12 @@ def test_what_is_older_than_its_retention_is_deleted_and_the_new_is_counted_from
     instance: OdooInstance, hosts: Hosts
 ) -> None:
     days = instance.replication.quarantine_days
-    uno = _origin(OLD, RECENT, NEW, old=days + 1, recent=days - 1)
-    hosts(uno, FakeHost("due"))
+    uno, due = _origin(OLD, RECENT, NEW), _recovery(old=days + 1, recent=days - 1)
+    hosts(uno, due)
 
     with bare.without_server():
         forensics.purge(instance, instance.origin)
 
     gone = [asked for asked in uno.changes if "quarantine" in asked and "find" not in asked]
     assert gone == [f"rm -rf --one-file-system {OLD}"]
-    assert any("notes/aside.json" in asked for asked in uno.changes), "the new one is noted down"
+    assert any("notes/aside.json" in asked for asked in due.changes), "the new one is noted down"
