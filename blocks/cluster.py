@@ -7,7 +7,7 @@ from typing import TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 from blocks.errors import CommandFailed
-from blocks.names import ClusterName, Port
+from blocks.names import AbsolutePath, ClusterName, Port, UserName
 from blocks.shell import Completed, Shell
 
 Row: TypeAlias = "dict[str, str | int | float | bool | None]"
@@ -24,6 +24,12 @@ class Cluster(BaseModel):
     version: int = Field(ge=12, le=18, description="PostgreSQL's major version.")
     name: ClusterName = Field(default="main", description="Debian's cluster name.")
     port: Port = Field(default=5432, description="The port of the cluster.")
+    owner: UserName = Field(
+        default="postgres", description="The system user that its files and processes belong to."
+    )
+    sockets: AbsolutePath = Field(
+        default=PurePosixPath("/var/run/postgresql"), description="The folder of its socket."
+    )
 
     def __str__(self) -> str:
         return f"{self.version}/{self.name}"
@@ -60,14 +66,15 @@ class Cluster(BaseModel):
     ) -> str:
         """Run statements as the superuser; they travel by standard input, never in argv."""
         argv = (
-            "env", f"PGDATABASE={database}", "PGCONNECT_TIMEOUT=10",
+            "env", f"PGDATABASE={database}", f"PGHOST={self.sockets}", "PGUSER=postgres",
+            "PGCONNECT_TIMEOUT=10",
             # Relevo's own statements wait for no standby: they are run while one is away, too.
             "PGOPTIONS=-c log_statement=none -c synchronous_commit=local",
             # Debian's own psql is a script that looks for this program, for 50 ms a question.
             str(self.bin_dir / "psql"), "-p", str(self.port), "-XqAt", "-v", "ON_ERROR_STOP=1",
         )  # fmt: skip
         done = shell.run(
-            argv, user="postgres", stdin=sql, check=False, timeout_seconds=timeout_seconds
+            argv, user=self.owner, stdin=sql, check=False, timeout_seconds=timeout_seconds
         )
         if done.status != 0:
             raise self._complaint(shell, done)

@@ -32,7 +32,8 @@ def make(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPath:
     require_no_tablespaces(leader)
     if not is_running(shell, _job(instance)):
         files.remove_tree(shell, target)
-        files.make_directory(shell, target, owner="postgres:postgres", mode="700")
+        owner = files.owner(shell, node.cluster.owner)
+        files.make_directory(shell, target, owner=owner, mode="700")
         replication.ensure_slot(leader.host.shell(), leader, slot(instance))
     # A base backup that bore the standby's name would confirm commits, and keep none if it failed.
     conninfo = replication.stream_conninfo(instance, node, leader, name=slot(instance))
@@ -40,7 +41,7 @@ def make(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPath:
         node.cluster, directory=target, conninfo=conninfo, slot=slot(instance)
     )
     run_job(
-        shell, _job(instance), command, user="postgres", timeout_seconds=CLONE_SECONDS,
+        shell, _job(instance), command, user=node.cluster.owner, timeout_seconds=CLONE_SECONDS,
         on_progress=progress.reporter(f"base backup of {leader} to {node}"),
     )  # fmt: skip
     _require_whole(node, leader, target)
@@ -105,4 +106,4 @@ def _require_whole(node: Place, leader: Place, beside: PurePosixPath) -> None:
         )
     if node.cluster.version >= 13:  # noqa: PLR2004  # the release that added backup manifests
         argv = (str(node.cluster.bin_dir / "pg_verifybackup"), "--no-parse-wal", "-q", str(beside))
-        shell.run(argv, user="postgres", timeout_seconds=CLONE_SECONDS)
+        shell.run(argv, user=node.cluster.owner, timeout_seconds=CLONE_SECONDS)

@@ -21,7 +21,6 @@ from tasks.programs.filestore.settings import Settings
 from tasks.text import zipapp
 
 PROGRAM = PurePosixPath("/usr/local/lib/relevo/filestore.pyz")
-SOCKETS = PurePosixPath("/var/run/postgresql")
 PASS_SECONDS = 24 * 3600
 MARK = "RELEVO "
 # What the engine ends with, and whether another try may help.
@@ -71,7 +70,7 @@ def settle(instance: OdooInstance) -> None:
     settings = Settings(
         instance=instance.name,
         origin=str(instance.origin),
-        socket=str(SOCKETS),
+        socket=str(recovery.cluster.sockets),
         port=recovery.cluster.port,
         role=replica.odoo_role(instance),
         filestore=str(recovery.odoo.data_dir / "filestore"),

@@ -56,11 +56,12 @@ def examine(
     }
     files.install(shell, config, json.dumps(facts, indent=2) + "\n")
     # The folder around may be root's alone.
-    files.make_directory(shell, output(quarantine), owner="postgres:postgres", mode="700")
+    owner = files.owner(shell, node.cluster.owner)
+    files.make_directory(shell, output(quarantine), owner=owner, mode="700")
     try:
         run_job(
             shell, f"{instance.name}-divergence", (str(LIBRARY / "divergence"), str(config)),
-            user="postgres", timeout_seconds=EXAMINE_SECONDS,
+            user=node.cluster.owner, timeout_seconds=EXAMINE_SECONDS,
         )  # fmt: skip
     except CommandFailed as error:
         log().error("what only %s has was not written down: %s", node, error.message)
@@ -69,9 +70,7 @@ def examine(
         files.remove(shell, config)
     found = parse(files.read(shell, output(quarantine) / "summary.json"))
     text = found.markdown(f"What only {node} had", where=str(output(quarantine)))
-    files.install(
-        shell, output(quarantine) / "summary.md", text, owner="postgres:postgres", mode="600"
-    )
+    files.install(shell, output(quarantine) / "summary.md", text, owner=owner, mode="600")
     log().warning("%s: %s", node, found)
     return found
 

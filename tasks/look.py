@@ -45,9 +45,12 @@ IS_ODOO = "SELECT to_regclass('public.ir_module_module') IS NOT NULL"
 # Asked in one go: the way to a host costs more than any of the answers. A cluster that answers says
 # by itself that it is the right one; Debian's list is a Perl script, and slow.
 LOOK = """
-version=$1 name=$2 port=$3 bin=$4
-as_postgres() { runuser -u postgres -- env PGCONNECT_TIMEOUT=10 "$@" 2>/dev/null; }
-set -- $(as_postgres "$bin/psql" -p "$port" -XqAtF' ' -c "SELECT pg_is_in_recovery(), \
+version=$1 name=$2 port=$3 bin=$4 owner=$5 sockets=$6
+as_owner() {
+    runuser -u "$owner" -- env PGCONNECT_TIMEOUT=10 PGHOST="$sockets" PGUSER=postgres \\
+        PGDATABASE=postgres "$@" 2>/dev/null
+}
+set -- $(as_owner "$bin/psql" -p "$port" -XqAtF' ' -c "SELECT pg_is_in_recovery(), \
     current_setting('config_file'), current_setting('data_directory')")
 if [ "$2" = "/etc/postgresql/$version/$name/postgresql.conf" ]; then
     role=$1 directory=$3 status=online
@@ -58,7 +61,7 @@ else
     role=unknown port=$3 status=$4 directory=$6
 fi
 echo "$port $status $role $directory"
-as_postgres "$bin/pg_controldata" -D "$directory" || exit 0
+as_owner "$bin/pg_controldata" -D "$directory" || exit 0
 """
 
 
@@ -72,7 +75,10 @@ def find(shell: Shell, place: Place) -> lsclusters.Listed | None:
 def look(place: Place) -> Seen:
     """Look at a cluster; raise Refused when there is none."""
     cluster = place.cluster
-    words = (str(cluster.version), cluster.name, str(cluster.port), str(cluster.bin_dir))
+    words = (
+        str(cluster.version), cluster.name, str(cluster.port), str(cluster.bin_dir),
+        cluster.owner, str(cluster.sockets),
+    )  # fmt: skip
     said = place.host.shell().run(("sh", "-c", LOOK, "look", *words)).stdout
     line, _, control = said.partition("\n")
     if not line:
@@ -102,7 +108,7 @@ def _missing_hint(place: Place) -> str:
 def read_control(shell: Shell, place: Place, directory: PurePosixPath) -> ControlData | None:
     """Read pg_control; none when there is no cluster in the directory."""
     argv = postgres.control_data(place.cluster, directory)
-    done = shell.run(argv, user="postgres", check=False)
+    done = shell.run(argv, user=place.cluster.owner, check=False)
     return controldata.parse(done.stdout) if done.status == 0 else None
 
 

@@ -103,10 +103,11 @@ def clone(stage: Stage) -> str:
             f"{need >> 20} MB for its clone",
             hint=f"make room in {stage.directory.parent} on {recovery}",
         )
-    files.make_directory(shell, stage.directory, owner="postgres:postgres", mode="700")
+    user = recovery.cluster.owner
+    files.make_directory(shell, stage.directory, owner=files.owner(shell, user), mode="700")
     run_job(
         shell, f"{stage.instance.name}-drill-clone", lines.clone(recovery.cluster, stage.directory),
-        user="postgres", timeout_seconds=CLONE_SECONDS,
+        user=user, timeout_seconds=CLONE_SECONDS,
         on_progress=progress.reporter(f"clone of the standby of {stage.instance.name}"),
     )  # fmt: skip
     return f"{need >> 20} MB in {watch.read()} s"
@@ -117,7 +118,7 @@ def promote(stage: Stage) -> str:
     """Start the clone as a standby of nobody, and let it accept writes."""
     shell, unit = stage.shell, stage.unit("postgres")
     command = lines.serve(stage.cluster, stage.directory)
-    shell.run(lines.start_unit(unit, command, "KillSignal=SIGINT", user="postgres"))
+    shell.run(lines.start_unit(unit, command, "KillSignal=SIGINT", user=stage.cluster.owner))
     _wait(stage, "t", "the clone is consistent")
     stage.watch = Stopwatch(from_now=True)
     stage.cluster.execute(shell, "SELECT pg_promote(true, 600)", timeout_seconds=START_SECONDS)

@@ -148,7 +148,7 @@ def recover_offline(node: Place) -> None:
     shell, seen = node.host.shell(), look(node)
     files.remove(shell, seen.directory / "postmaster.pid")
     argv = postgres.recover_offline(node.cluster, seen.directory)
-    shell.run(argv, user="postgres", timeout_seconds=REWIND_SECONDS)
+    shell.run(argv, user=node.cluster.owner, timeout_seconds=REWIND_SECONDS)
 
 
 def rewind(instance: OdooInstance, node: Place, leader: Place) -> None:
@@ -169,7 +169,7 @@ def rewind(instance: OdooInstance, node: Place, leader: Place) -> None:
     run_job(
         shell, rewind_job(instance),
         ("sh", "-c", REWIND, "rewind", str(marker_path(instance)),
-         "runuser", "-u", "postgres", "--", *command),
+         "runuser", "-u", node.cluster.owner, "--", *command),
         user="root", timeout_seconds=REWIND_SECONDS,
         on_progress=progress.reporter(f"pg_rewind of {node}"),
     )  # fmt: skip
@@ -315,7 +315,7 @@ def _write_signals(
     waits = node.kind == "origin"
     text = files.read(shell, path) if own is None else own
     text = auto_conf.follow(text, conninfo=conninfo, slot=instance.name, waits=waits)
-    owner = {"owner": "postgres:postgres", "mode": "600"}
+    owner = {"owner": files.owner(shell, node.cluster.owner), "mode": "600"}
     files.install(shell, path, text, **owner)
     files.install(shell, directory / "standby.signal", "", **owner)
 

@@ -112,7 +112,7 @@ def prove_login(instance: OdooInstance, node: Place, leader: Place) -> None:
     )
     for string, question in ((stream, "IDENTIFY_SYSTEM"), (rewind, f"SELECT {grants}")):
         argv = (psql, "--no-password", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", string)
-        done = shell.run(argv, user="postgres", stdin=question, check=False)
+        done = shell.run(argv, user=node.cluster.owner, stdin=question, check=False)
         if done.status != 0 or done.stdout.strip() == "f":
             raise Refused(
                 f"{node} cannot log in to PostgreSQL of {leader} "
