@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from blocks.errors import CommandFailed
 from blocks.names import AbsolutePath, ClusterName, Port, UserName
 from blocks.shell import Completed, Shell
+from blocks.users import SOCKETS
 
 Row: TypeAlias = "dict[str, str | int | float | bool | None]"
 # How psql ends (its manual, "Exit Status").
@@ -37,6 +38,11 @@ class Cluster(BaseModel):
     @property
     def unit(self) -> str:
         return f"postgresql@{self.version}-{self.name}.service"
+
+    @property
+    def confined(self) -> bool:
+        """Whether it has a user of its own, and a socket where nobody else can go."""
+        return self.sockets.parent == SOCKETS
 
     @property
     def config_dir(self) -> PurePosixPath:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from blocks.cluster import Cluster
 from blocks.host import Host
-from blocks.names import AbsolutePath, DomainName, InstanceName, RoleName
+from blocks.names import AbsolutePath, DomainName, InstanceName, RoleName, UserName
 from blocks.odoo import Odoo
 
 
@@ -175,6 +175,14 @@ class OdooInstance(Block):
     origin: Place = Field(description="The VPS of the customers.")
     recovery: Place = Field(description="Its stand-in on the recovery server.")
     directory: AbsolutePath = Field(description="Where the recovery host keeps the files.")
+    shared_users: tuple[UserName, ...] = Field(
+        default=(), description="Users of the recovery place that other instances have, too."
+    )
+    settled: Literal["own", "shared", "moving"] = Field(
+        default="own",
+        description="Whether it runs as its own users on the recovery host; as those that all "
+        "instances had with Relevo 0.1, until replicate has run; or is between the two.",
+    )
     replication: Replication = Field(description="Roles and WAL.")
     signing_key: SecretStr = Field(description="Signs the receipts; any long secret will do.")
     guard: Guard = Field(default_factory=Guard, description="How a returning origin is held.")

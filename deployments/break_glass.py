@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
-from tasks import bare, board, journal, plan
+from tasks import bare, board, journal, plan, users
 from tasks.look import look, try_look
 from tasks.read.plan import Plan, Procedure
 from tasks.text import board as board_words
@@ -149,7 +149,7 @@ def status(instances: list[OdooInstance]) -> Iterator[str]:
 
 
 def _status(instance: OdooInstance) -> str:
-    nobody = "nobody"
+    nobody, instance = "nobody", users.as_found(instance)
     try:
         origin = try_look(instance.origin)
         seen = str(origin or "silent")
@@ -173,7 +173,7 @@ def _status(instance: OdooInstance) -> str:
 def check(instances: list[OdooInstance], textfile: Path | None) -> int:
     """Measure all, say it as Nagios wants it, and leave a file for Prometheus."""
     with bare.without_server():
-        rows = board.measure(instances)
+        rows = board.measure(users.each_as_found(instances))
     code, line = board_words.nagios(rows)
     print(line)  # noqa: T201
     for seen, colour, why in rows:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from blocks import users
 from blocks.cluster import Cluster
 from blocks.errors import Refused
 from blocks.host import Host
@@ -26,6 +27,7 @@ from blocks.instance import (
 )
 from blocks.names import (
     AbsolutePath,
+    ClusterName,
     DomainName,
     HostAddress,
     HostKey,
@@ -39,6 +41,8 @@ from blocks.names import (
 )
 from blocks.odoo import Odoo
 from deployments.secrets import Secrets
+
+USER_FIELDS = {"odoo_user": "Odoo", "postgres_user": "PostgreSQL"}
 
 
 class Entry(BaseModel):
@@ -83,17 +87,27 @@ class HostEntry(Entry):
 class RecoveryEntry(HostEntry):
     """The recovery server, and where it keeps what it replicates."""
 
-    odoo_user: UserName = "odoouser"
+    odoo_user: UserName | None = None
+    postgres_user: UserName | None = None
     directory: AbsolutePath = PurePosixPath("/opt/odoouser/respaldo_filestore")
 
 
 class RecoveryPorts(Entry):
-    """The ports of one instance on the recovery server, and its user if it has one of its own."""
+    """The ports of an instance on the recovery server; its users, if Relevo is not to choose."""
 
     postgres_port: Port
     http_port: Port
     longpolling_port: Port
     odoo_user: UserName | None = None
+    postgres_user: UserName | None = None
+
+
+class PostgresEntry(Entry):
+    """The cluster of an origin, as pg_lsclusters there names it."""
+
+    version: int = Field(ge=12, le=18)
+    name: ClusterName = "main"
+    port: Port = 5432
 
 
 class ReplicationEntry(Entry):
@@ -120,7 +134,7 @@ class InstanceEntry(Entry):
     """One Odoo server."""
 
     host: HostEntry
-    postgres: Cluster
+    postgres: PostgresEntry
     odoo: Odoo = Odoo()
     recovery: RecoveryPorts
     domains: tuple[DomainName, ...] = ()
@@ -231,12 +245,12 @@ def _clashes(document: Document) -> Iterator[str]:
     ports = {document.recovery.port: "recovery.port", 80: "nginx", 443: "nginx"}
     origins: dict[tuple[str, str], str] = {}
     for name, entry in document.instances.items():
-        for field, port in entry.recovery.model_dump(exclude={"odoo_user"}).items():
+        for field, port in entry.recovery.model_dump(exclude=set(USER_FIELDS)).items():
             place = f"instances.{name}.recovery.{field}"
             if port in ports:
                 yield f"{place}: port {port} is {ports[port]}'s already"
             ports.setdefault(port, place)
-        origin = (entry.host.address, str(entry.postgres))
+        origin = (entry.host.address, f"{entry.postgres.version}/{entry.postgres.name}")
         if origin in origins:
             yield f"instances.{name}.host.address: {origin[0]} {origin[1]} is {origins[origin]}'s"
         origins.setdefault(origin, name)
@@ -246,17 +260,21 @@ def _clashes(document: Document) -> Iterator[str]:
             entry.host.block(name)
         except ValueError as error:
             yield f"instances.{name}.host.{error}"
-        if entry.recovery.odoo_user == "root":
-            yield f"instances.{name}.recovery.odoo_user: Odoo never runs as root"
+        yield from _root_users(f"instances.{name}.recovery", entry.recovery)
         yield from _overlaps(name, entry)
         yield from _impatience(name, entry)
     try:
         document.recovery.block("recovery")
     except ValueError as error:
         yield f"recovery.{error}"
-    if document.recovery.odoo_user == "root":
-        yield "recovery.odoo_user: Odoo never runs as root"
+    yield from _root_users("recovery", document.recovery)
     yield from _namesakes(document)
+
+
+def _root_users(place: str, entry: RecoveryEntry | RecoveryPorts) -> Iterator[str]:
+    for field, what in USER_FIELDS.items():
+        if getattr(entry, field) == "root":
+            yield f"{place}.{field}: {what} never runs as root"
 
 
 def _impatience(name: str, entry: InstanceEntry) -> Iterator[str]:
@@ -302,21 +320,40 @@ def _overlaps(name: str, entry: InstanceEntry) -> Iterator[str]:
 
 def instances(document: Document, secrets: Secrets) -> list[OdooInstance]:
     """Make the blocks of all instances."""
-    return [_instance(document, name, entry, secrets) for name, entry in document.instances.items()]
+    have = Counter(user for name in document.instances for user in _users(document, name))
+    return [
+        _instance(document, name, entry, secrets, have)
+        for name, entry in document.instances.items()
+    ]
+
+
+def _users(document: Document, name: str) -> tuple[str, str]:
+    """The system users of an instance on the recovery host: Odoo's, and its cluster's."""
+    mine, all_ours = document.instances[name].recovery, document.recovery
+    return (
+        mine.odoo_user or all_ours.odoo_user or users.odoo_user(name),
+        mine.postgres_user or all_ours.postgres_user or users.cluster_user(name),
+    )
 
 
 def _instance(
-    document: Document, name: str, entry: InstanceEntry, secrets: Secrets
+    document: Document, name: str, entry: InstanceEntry, secrets: Secrets, have: Counter[str]
 ) -> OdooInstance:
     directory = document.recovery.directory / name
-    mine = secrets.of(name)
+    mine, both = secrets.of(name), _users(document, name)
     return OdooInstance(
         name=name,
         origin=Place(
-            kind="origin", host=entry.host.block(name), cluster=entry.postgres, odoo=entry.odoo
+            kind="origin",
+            host=entry.host.block(name),
+            cluster=Cluster(**entry.postgres.model_dump()),
+            odoo=entry.odoo,
         ),
-        recovery=_recovery(document.recovery, name, entry),
+        recovery=_recovery(document.recovery, name, entry, *both),
         directory=directory,
+        shared_users=tuple(
+            sorted({u for u in both if have[u] > 1 or u == users.SHARED_CLUSTER_USER})
+        ),
         replication=Replication(
             **entry.replication.model_dump(),
             password=mine.replication,
@@ -333,17 +370,23 @@ def _instance(
     )
 
 
-def _recovery(recovery: RecoveryEntry, name: str, entry: InstanceEntry) -> Place:
+def _recovery(
+    recovery: RecoveryEntry, name: str, entry: InstanceEntry, odoo_user: str, owner: str
+) -> Place:
     directory = recovery.directory / name
     return Place(
         kind="recovery",
         host=recovery.block("recovery"),
         cluster=Cluster(
-            version=entry.postgres.version, name=name, port=entry.recovery.postgres_port
+            version=entry.postgres.version,
+            name=name,
+            port=entry.recovery.postgres_port,
+            owner=owner,
+            sockets=users.sockets(name, owner),
         ),
         odoo=Odoo(
             unit=f"odoo_{name}.service",
-            user=entry.recovery.odoo_user or recovery.odoo_user,
+            user=odoo_user,
             config=directory / "odoo.conf",
             data_dir=directory / "data_dir",
             python=directory / "venv" / "bin" / "python",

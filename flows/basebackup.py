@@ -1,9 +1,8 @@
 """Runbook: "Replicación del cluster de la VPS"."""
 
-from prefect import flow
-
 from blocks.instance import OdooInstance
-from tasks import cluster, lock, replica, replication, units
+from tasks import cluster, confinement, door, lock, replica, replication, units
+from tasks.procedure import flow
 
 
 @flow(name="basebackup", flow_run_name="clone {instance.name} to {instance.recovery}")
@@ -25,10 +24,13 @@ def build(instance: OdooInstance, *, reclone: bool) -> None:
     replication.prove_login(instance, recovery, origin)
 
     cluster.create(recovery)
+    confinement.settle(instance)
+    door.install(instance)
     units.start_afresh(recovery)
     replica.configure(instance)
     cluster.admit(instance, recovery, origin, odoo_role=replica.odoo_role(instance))
     replica.clone(instance, reclone=reclone)
 
     replica.note_identity(instance)
-    replication.prove_login(instance, origin, recovery)
+    with door.opened(instance):
+        replication.prove_login(instance, origin, recovery)

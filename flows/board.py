@@ -1,9 +1,8 @@
 """The readiness of every instance, on one page."""
 
-from prefect import flow
-
 from tasks import board as desk
 from tasks import fleet, schedules, sweep
+from tasks.procedure import flow
 
 
 @flow(name="board", flow_run_name="readiness of all instances")

@@ -1,9 +1,8 @@
 """Runbook: "odoo.conf", ".service" and the Python requirements, done before the disaster."""
 
-from prefect import flow
-
 from blocks.instance import OdooInstance
-from tasks import lock, record, service, site
+from tasks import door, lock, record, replication, service, site
+from tasks.procedure import flow
 
 
 @flow(name="build-service", flow_run_name="build Odoo of {instance.name} on {instance.recovery}")
@@ -25,4 +24,6 @@ def build(instance: OdooInstance) -> None:
     site.install(instance)
 
     service.dry_run(instance)
+    with door.opened(instance):
+        replication.prove_login(instance, instance.origin, instance.recovery)
     record.stamp(instance.recovery, instance, "notes/verified")

@@ -1,10 +1,9 @@
 """Is the replica of an instance ready to serve?"""
 
-from prefect import flow
-
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from tasks import board, schedules
+from tasks.procedure import flow
 from tasks.report import Report, publish
 
 NOTHING = "nothing speaks against a failover"

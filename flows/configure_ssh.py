@@ -1,9 +1,8 @@
 """Runbook: "Replicación del Filestore", keys and ~/.ssh/config."""
 
-from prefect import flow
-
 from blocks.instance import OdooInstance
-from tasks import lock, trust
+from tasks import lock, trust, users
+from tasks.procedure import flow
 
 
 @flow(name="configure-ssh", flow_run_name="let {instance.recovery} fetch files of {instance.name}")
@@ -18,6 +17,7 @@ def configure_ssh(instance: OdooInstance) -> None:
 
 
 def open_way(instance: OdooInstance) -> None:
+    users.settle(instance)
     public_key = trust.make_key(instance)
     trust.authorise_key(instance, public_key)
     trust.pin_host_key(instance)

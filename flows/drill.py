@@ -1,9 +1,8 @@
 """A rehearsal, on the days on which nothing burns."""
 
-from prefect import flow
-
 from blocks.instance import OdooInstance
 from tasks import filestore, lock, record, rehearsal, standing
+from tasks.procedure import flow
 from tasks.report import Report, publish
 
 

@@ -1,7 +1,5 @@
 """Runbook: "Failback" to "Pasos finales"."""
 
-from prefect import flow
-
 from blocks.instance import OdooInstance
 from flows.pg_rewind import bring_back
 from tasks import (
@@ -9,6 +7,7 @@ from tasks import (
     decision,
     dns,
     documents,
+    door,
     events,
     fence,
     filestore,
@@ -26,6 +25,7 @@ from tasks import (
     synchronous,
 )
 from tasks.decision import WAIT_MINUTES, Decide, Minutes
+from tasks.procedure import flow
 from tasks.report import Report, publish
 from tasks.timing import Stopwatch
 
@@ -140,6 +140,7 @@ def settle(instance: OdooInstance) -> None:
     origin, recovery = instance.origin, instance.recovery
 
     rejoin.rejoin(instance, recovery, origin)
+    door.shut(instance)
     cluster.follow_at_boot(recovery)
     replication.drop_slot(instance, recovery)
     synchronous.prove_again(instance)

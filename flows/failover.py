@@ -1,7 +1,5 @@
 """Runbook: "Failover" to "Pasos Finales del Failover"."""
 
-from prefect import flow
-
 from blocks.instance import OdooInstance
 from flows.promote import take_over
 from tasks import (
@@ -19,6 +17,7 @@ from tasks import (
     standing,
 )
 from tasks.decision import WAIT_MINUTES, Decide, Minutes
+from tasks.procedure import flow
 from tasks.report import Report, publish
 
 

@@ -1,9 +1,8 @@
 """Continuous: files follow within a second, for all instances of a recovery host."""
 
-from prefect import flow
-
 from blocks.instance import OdooInstance
 from tasks import follower
+from tasks.procedure import flow
 from tasks.report import Report, publish
 
 

@@ -1,9 +1,8 @@
 """Runbook: "Configurar el clúster principal como standby del clúster de respaldo"."""
 
-from prefect import flow
-
 from blocks.instance import OdooInstance
-from tasks import fence, former, guard, lock, rejoin, replication, standing, synchronous
+from tasks import door, fence, former, guard, lock, rejoin, replication, standing, synchronous
+from tasks.procedure import flow
 
 
 @flow(name="pg_rewind", flow_run_name="rejoin {instance.origin} to {instance.recovery}",
@@ -28,6 +27,7 @@ def bring_back(instance: OdooInstance, *, reclone: bool) -> None:
     fence.hold_former(instance, origin)
     synchronous.rest_while_following(instance)
     replication.write_pgpass(instance, origin, recovery)
+    door.admit(instance)
     replication.prove_login(instance, origin, recovery)
 
     rejoin.rejoin(instance, origin, recovery, reclone=reclone)

@@ -1,9 +1,19 @@
 """Runbook: "Failover de Postgresql"."""
 
-from prefect import flow
-
 from blocks.instance import OdooInstance
-from tasks import cluster, exposure, fence, lock, move, receipts, schedules, standby, standing
+from tasks import (
+    cluster,
+    exposure,
+    fence,
+    lock,
+    move,
+    receipts,
+    schedules,
+    standby,
+    standing,
+    users,
+)
+from tasks.procedure import flow
 from tasks.read.exposure import Exposure
 
 
@@ -25,6 +35,7 @@ def promote(instance: OdooInstance, *, origin_is_down: bool = False, reason: str
 def take_over(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> Exposure:
     recovery, loss_accepted = instance.recovery, origin_is_down and bool(reason.strip())
 
+    users.finish(instance)
     move.wake(instance, origin_is_down=loss_accepted)
     standby.require_ready_to_serve(instance)
     lossless = fence.fence_origin(instance, loss_accepted=loss_accepted)

@@ -1,9 +1,8 @@
 """The slow, whole comparison beside the passes that follow what changed."""
 
-from prefect import flow
-
 from blocks.instance import OdooInstance
 from tasks import documents, events, filestore, lock
+from tasks.procedure import flow
 from tasks.report import Report, publish
 
 

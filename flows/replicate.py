@@ -1,7 +1,5 @@
 """The whole set-up of a new instance."""
 
-from prefect import flow
-
 from blocks.instance import OdooInstance
 from flows import basebackup, build_service, configure_ssh, rsync_filestore, setup_primary
 from tasks import (
@@ -15,11 +13,13 @@ from tasks import (
     schedules,
     standing,
     synchronous,
+    users,
 )
+from tasks.procedure import flow
 
 
 @flow(name="replicate", flow_run_name="replicate {instance.name} to {instance.recovery}",
-      on_cancellation=[standing.say])  # fmt: skip
+      as_found=False, on_cancellation=[standing.say])  # fmt: skip
 def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
     """Give an Odoo server its replica on the recovery host, from nothing.
 
@@ -28,7 +28,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
     Running it again finds what is done and does what is not.
     """
     with lock.held(instance, "replicate"):
-        move.require_ended(instance)
+        move.require_ended(users.as_found(instance))
         preflight.require_hosts(instance)
         setup_primary.prepare(instance, allow_restart=allow_restart)
         configure_ssh.open_way(instance)
@@ -42,6 +42,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
 
         schedules.resume(instance)
         synchronous.apply(instance)
+        users.forget_former(instance)
         parity.require(instance)
 
 

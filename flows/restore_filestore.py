@@ -1,9 +1,8 @@
 """Back from the trash."""
 
-from prefect import flow
-
 from blocks.instance import OdooInstance
 from tasks import filestore, lock
+from tasks.procedure import flow
 
 
 @flow(name="restore-filestore", flow_run_name="restore files of {instance.name} of {day}")

@@ -2,10 +2,9 @@
 
 from typing import Literal
 
-from prefect import flow
-
 from blocks.instance import OdooInstance
 from tasks import events, exposure, filestore, lock
+from tasks.procedure import flow
 
 
 @flow(name="rsync-filestore", flow_run_name="copy the {kind} of {instance.name}",

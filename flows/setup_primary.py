@@ -1,9 +1,8 @@
 """Runbook: "Configuración Clúster Principal para permitir la replicación"."""
 
-from prefect import flow
-
 from blocks.instance import OdooInstance
-from tasks import cluster, lock, replication, units
+from tasks import cluster, lock, replication, units, users
+from tasks.procedure import flow
 
 
 @flow(name="setup-primary", flow_run_name="set up {instance.origin} as primary of {instance.name}")
@@ -21,6 +20,7 @@ def setup_primary(instance: OdooInstance, *, allow_restart: bool = True) -> None
 def prepare(instance: OdooInstance, *, allow_restart: bool) -> None:
     origin, recovery = instance.origin, instance.recovery
 
+    users.settle(instance)
     cluster.configure(instance, origin, allow_restart=allow_restart)
     units.start_afresh(origin)
     replication.create_roles(instance, origin)

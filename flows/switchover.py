@@ -2,8 +2,6 @@
 
 from typing import Literal
 
-from prefect import flow
-
 from blocks.instance import OdooInstance, Place
 from flows.failback import hand_over, settle
 from flows.pg_rewind import bring_back
@@ -23,6 +21,7 @@ from tasks import (
     standing,
 )
 from tasks.decision import WAIT_MINUTES, Decide, Minutes
+from tasks.procedure import flow
 from tasks.report import Report, publish
 from tasks.timing import Stopwatch
 

@@ -8,14 +8,16 @@ signed cannot be pinned like this by libpq; then the way is encrypted, and said 
 from pathlib import PurePosixPath
 
 from blocks.instance import OdooInstance, Place
-from tasks import files
+from tasks import files, layout
 from tasks.look import look
 from tasks.policy import log
 
 
 def path(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPath:
-    home = files.home(node.host.shell(), "postgres")
-    return home / ".postgresql" / f"relevo_{instance.name}_{leader.kind}.pem"
+    name = f"relevo_{instance.name}_{leader.kind}.pem"
+    if node.cluster.confined:
+        return layout.postgres(instance) / name
+    return files.home(node.host.shell(), node.cluster.owner) / ".postgresql" / name
 
 
 def pin(instance: OdooInstance, node: Place, leader: Place) -> None:
@@ -27,7 +29,8 @@ def pin(instance: OdooInstance, node: Place, leader: Place) -> None:
     own_root = there.run(("openssl", "verify", "-CAfile", str(source), str(source)), check=False)
     if own_root.status == 0:
         text = files.read(there, source)
-        files.install(here, target, text, owner="postgres:postgres", mode="600")
+        owner = files.owner(here, node.cluster.owner)
+        files.install(here, target, text, owner=owner, mode="600")
     else:
         log().warning("the certificate of PostgreSQL on %s cannot be pinned on %s", leader, node)
         files.remove(here, target)

@@ -1,6 +1,6 @@
 """Clusters: created, configured, started, stopped, promoted."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 
 from blocks.cluster import Cluster
@@ -110,7 +110,19 @@ def settings_path(cluster: Cluster) -> PurePosixPath:
 
 def install_settings(shell: Shell, cluster: Cluster, wanted: Settings) -> None:
     text = postgresql_conf.render(wanted)
-    files.install(shell, settings_path(cluster), text, owner="postgres:postgres", mode="644")
+    owner = _config_owner(shell, cluster)
+    files.install(shell, settings_path(cluster), text, owner=owner, mode="644")
+
+
+def _config_owner(shell: Shell, cluster: Cluster, *, group: bool = False) -> str:
+    """Who owns a cluster's configuration: its own user as Debian has it, or root where confined.
+
+    `group` is for files that the cluster's user must read and nobody else may.
+    """
+    if cluster.confined and not group:
+        return "root:root"
+    owner = files.owner(shell, cluster.owner)
+    return f"root:{owner.split(':')[1]}" if cluster.confined else owner
 
 
 def _require_in_force(shell: Shell, place: Place) -> None:
@@ -192,30 +204,49 @@ def _require_ssl(place: Place) -> None:
 
 @step("admit {peer} in pg_hba.conf of {place}")
 def admit(instance: OdooInstance, place: Place, peer: Place, *, odoo_role: str = "") -> None:
-    """Let the two roles in from the one other server, and the recovery's Odoo by a role map."""
+    """Let the two roles in from the one other server, and the recovery's own users by a role map.
+
+    A cluster that is confined lets nobody in from outside but while its door is open.
+    """
     shell, cluster, roles = place.host.shell(), place.cluster, instance.replication
     hba, ident = (cluster.config_dir / name for name in ("pg_hba.conf", "pg_ident.conf"))
-    lines = pg_hba.replication(
-        user=roles.user, rewind_user=roles.rewind_user, peer=peer.host.peer_address
+    lines = (
+        ""
+        if cluster.confined
+        else pg_hba.replication(
+            user=roles.user, rewind_user=roles.rewind_user, peer=peer.host.peer_address
+        )
     )
     if odoo_role:
+        lines += pg_hba.odoo_map(map_name="relevo", role="postgres")
         lines += pg_hba.odoo_map(map_name="relevo", role=odoo_role)
         mapped = pg_hba.ident(map_name="relevo", system_user=place.odoo.user, role=odoo_role)
-        _put(shell, ident, instance.name, mapped)
-    _put(shell, hba, instance.name, lines)
+        mapped += pg_hba.ident(map_name="relevo", system_user=cluster.owner, role="postgres")
+        _put(shell, place, ident, instance.name, mapped)
+    _put(shell, place, hba, instance.name, lines)
     if look(place).answers:
         load(shell, place, hba, *([ident] if odoo_role else []))
     _require_valid_hba(place)
 
 
-def _put(shell: Shell, path: PurePosixPath, name: str, lines: str) -> None:
+def _put(shell: Shell, place: Place, path: PurePosixPath, name: str, lines: str) -> None:
     files.edit(
         shell,
         path,
         lambda text: block.put(text, name=name, lines=lines),
-        owner="postgres:postgres",
+        owner=_config_owner(shell, place.cluster, group=True),
         mode="640",
     )
+
+
+def edit_hba(place: Place, change: Callable[[str], str]) -> None:
+    """Change who may connect to a cluster, and let PostgreSQL read it; refuse a spoiled file."""
+    shell, path = place.host.shell(), place.cluster.config_dir / "pg_hba.conf"
+    owner = _config_owner(shell, place.cluster, group=True)
+    files.edit(shell, path, change, owner=owner, mode="640")
+    if look(place).answers:
+        load(shell, place, path)
+    _require_valid_hba(place)
 
 
 def _require_valid_hba(place: Place) -> None:
@@ -341,7 +372,7 @@ def start_at_boot(place: Place, how: str) -> None:
     """
     path = place.cluster.config_dir / "start.conf"
     shell = place.host.shell()
-    files.install(shell, path, f"{how}\n", owner="postgres:postgres")
+    files.install(shell, path, f"{how}\n", owner=_config_owner(shell, place.cluster))
     if how == "manual" and files.exists(shell, WITH_THE_OTHERS / place.cluster.unit):
         shell.run(("systemctl", "daemon-reload"))
 

@@ -14,11 +14,11 @@ from typing import Any
 from blocks.errors import CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
-from tasks import files, progress, replica, units
+from tasks import files, layout, progress, replica, trust, units
 from tasks.job import LOGS, run_job, show
 from tasks.policy import log
 from tasks.programs.filestore.settings import Settings
-from tasks.text import zipapp
+from tasks.text import confine, systemd_unit, zipapp
 
 PROGRAM = PurePosixPath("/usr/local/lib/relevo/filestore.pyz")
 PASS_SECONDS = 24 * 3600
@@ -76,7 +76,7 @@ def settle(instance: OdooInstance) -> None:
         filestore=str(recovery.odoo.data_dir / "filestore"),
         work=str(work(instance)),
         trash=str(instance.trash),
-        channel=("ssh", "-o", CIPHERS, instance.name, "relevo files"),
+        channel=(*trust.ssh(instance), "-o", CIPHERS, instance.name, "relevo files"),
         grace_seconds=wishes.grace_hours * 3600,
         retention_days=wishes.retention_days,
         max_deleted_share=wishes.max_deleted_share,
@@ -167,28 +167,40 @@ def conditions_path(instance: OdooInstance) -> PurePosixPath:
 
 
 def follow(instance: OdooInstance) -> None:
-    """Have the follower run; one that runs the newest program goes on.
+    """Have the follower run, now and after a boot; one that runs the newest program goes on.
 
     The program may have been put there long before, by a pass over the files.
     """
-    shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
-    unit, path = follower(instance), follower_log(instance)
+    shell, unit = instance.recovery.host.shell(), f"{follower(instance)}.service"
     install(shell)
-    if following(instance) and not units.outdated(shell, f"{unit}.service", PROGRAM):
-        return
-    shell.run(("systemctl", "stop", unit), check=False, timeout_seconds=120)
-    shell.run(("systemctl", "reset-failed", unit), check=False)
     shell.run(("install", "-d", "-m", "750", str(LOGS)))
-    shell.run((
-        "systemd-run", "--quiet", f"--unit={unit}", f"--uid={user}",
-        f"--property=RuntimeDirectory={unit}", "--property=WorkingDirectory=/",
-        "--property=Restart=always", "--property=RestartSec=5",
-        "--property=StartLimitIntervalSec=0", f"--property=StandardOutput=append:{path}",
-        f"--property=StandardError=append:{path}", "--setenv=LC_ALL=C", "--",
-        "python3", "-I", str(PROGRAM), "follow",
-        f"{instance.directory.parent}/*/engine/settings.json",
-        f"--conditions={conditions_path(instance)}",
-    ))  # fmt: skip
+    path = units.UNITS / unit
+    if files.install(shell, path, _follower_unit(instance)):
+        shell.run(("systemctl", "daemon-reload"))
+        shell.run(("systemctl", "enable", unit))
+    if following(instance) and not units.outdated(shell, unit, PROGRAM, path):
+        return
+    shell.run(("systemctl", "reset-failed", unit), check=False)
+    shell.run(("systemctl", "restart", unit), timeout_seconds=120)
+
+
+def _follower_unit(instance: OdooInstance) -> str:
+    """Write the unit: of a user that is one instance's, it may touch that one's files alone."""
+    user, name = instance.recovery.odoo.user, follower(instance)
+    shared = user in instance.shared_users or instance.settled == "shared"
+    folder = instance.directory.parent if shared else instance.directory
+    pattern = f"{instance.directory.parent}/*" if shared else str(instance.directory)
+    writes = (folder,) if shared else layout.followed(instance)
+    return systemd_unit.follower(
+        name=name,
+        user=user,
+        log=follower_log(instance),
+        command=(
+            "/usr/bin/python3", "-I", str(PROGRAM), "follow",
+            f"{pattern}/engine/settings.json", f"--conditions={conditions_path(instance)}",
+        ),
+        properties=confine.properties(writes=writes),
+    )  # fmt: skip
 
 
 def conditions(instance: OdooInstance) -> list[Facts]:

@@ -93,6 +93,27 @@ def make_directory(shell: Shell, path: PurePosixPath, *, owner: str, mode: str =
     shell.run(("install", "-d", "-o", user, "-g", group, "-m", mode, str(path)))
 
 
+TAKE = """
+set -e
+mkdir -p "$1"
+test ! -L "$1"
+chown -h root:root "$1"
+chmod "$2" "$1"
+"""
+
+
+def take(shell: Shell, path: PurePosixPath, *, mode: str) -> None:
+    """Make a folder, or one that is there, root's."""
+    shell.run(("sh", "-c", TAKE, "take", str(path), mode))
+
+
+def give_tree(shell: Shell, path: PurePosixPath, *, former: str, user: str) -> None:
+    """Give a user all that a former one owns in a tree, links themselves and not what they name."""
+    if exists(shell, path):
+        argv = ("chown", "-R", "-h", "-P", f"--from={former}", f"{user}:", str(path))
+        shell.run(argv, timeout_seconds=6 * 3600)
+
+
 def remove(shell: Shell, *paths: PurePosixPath) -> None:
     """Remove files; those that are not there need no removing."""
     shell.run(("rm", "-f", *(str(path) for path in paths)))

@@ -62,7 +62,7 @@ def _pull_data(instance: OdooInstance) -> None:
     shell, recovery = instance.recovery.host.shell(), instance.recovery
     source, target = f"{instance.name}:{instance.origin.odoo.data_dir}/", recovery.odoo.data_dir
     owner = files.owner(shell, recovery.odoo.user)
-    for directory in (instance.directory, target, instance.trash):
+    for directory in (target, instance.trash):
         files.make_directory(shell, directory, owner=owner, mode="750")
     facts = _pass(instance)
     _pull_sessions(instance, source, target)
@@ -113,20 +113,19 @@ def _pull_sessions(instance: OdooInstance, source: str, target: PurePosixPath) -
     shell, folder = instance.recovery.host.shell(), target / "sessions"
     if files.exists(shell, folder):
         old = ("find", str(folder), "-type", "f", "-mtime", f"+{SESSION_DAYS}", "-delete")
-        shell.run(old, timeout_seconds=600)
+        shell.run(old, user=instance.recovery.odoo.user, timeout_seconds=600)
 
 
 def _pull_sources(instance: OdooInstance) -> None:
     shell, recovery = instance.recovery.host.shell(), instance.recovery
-    owner = files.owner(shell, recovery.odoo.user)
+    owner, user = files.owner(shell, recovery.odoo.user), recovery.odoo.user
+    files.make_directory(shell, instance.directory / "sources", owner=owner, mode="750")
     for source in instance.origin.odoo.sources:
         target = instance.copied(source)
-        shell.run(("install", "-d", "-m", "750", str(target)))
-        shell.run(("chown", owner, str(target)))
+        shell.run(("mkdir", "-p", "-m", "750", str(target)), user=user)
         remote = f"{instance.name}:{source}/"
         _rsync(instance, "sources", argv.copy(remote, f"{target}/"))
         _trash_deleted(instance, remote, f"{target}/", kind="sources")
-    shell.run(("chown", owner, str(instance.directory / "sources")), check=False)
 
 
 def _pull_requirements(instance: OdooInstance) -> None:
@@ -134,18 +133,16 @@ def _pull_requirements(instance: OdooInstance) -> None:
     origin, recovery = instance.origin, instance.recovery
     freeze = (str(origin.odoo.python), "-m", "pip", "freeze", "--all")
     said = origin.host.shell().run(freeze, user=origin.odoo.user, timeout_seconds=120).stdout
-    shell = recovery.host.shell()
-    owner = files.owner(shell, recovery.odoo.user)
-    files.make_directory(shell, instance.directory, owner=owner, mode="750")
-    files.install(shell, instance.directory / "requirements.txt", said, owner=owner)
+    files.install(recovery.host.shell(), instance.directory / "requirements.txt", said)
 
 
 def _rsync(instance: OdooInstance, kind: Kind, command: tuple[str, ...]) -> str:
     """Run rsync as the recovery host's Odoo user; a dead origin is worth a retry."""
     shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
+    program, *rest = command
     try:
         return run_job(
-            shell, f"{instance.name}-{kind}", command, user=user,
+            shell, f"{instance.name}-{kind}", (program, *trust.rsh(instance), *rest), user=user,
             timeout_seconds=PASS_SECONDS, accept=VANISHED,
         )  # fmt: skip
     except CommandFailed as error:
@@ -200,7 +197,7 @@ def purge_trash(instance: OdooInstance) -> None:
         "-mtime", f"+{days}", "-exec", "rm", "-rf", "--one-file-system", "{}", "+",
     )  # fmt: skip
     if files.exists(shell, instance.trash):
-        shell.run(argv, timeout_seconds=3600)
+        shell.run(argv, user=instance.recovery.odoo.user, timeout_seconds=3600)
 
 
 @step("fetch files that only {instance.origin} has")

@@ -5,6 +5,7 @@ from typing import cast
 from prefect.client.orchestration import get_client
 
 from blocks.instance import OdooInstance
+from tasks import users
 from tasks.policy import step
 
 
@@ -15,4 +16,4 @@ def known() -> list[OdooInstance]:
         documents = client.read_block_documents_by_type(OdooInstance.get_block_type_slug())
     names = sorted(document.name for document in documents if document.name)
     # Prefect's types promise a coroutine as well, which it returns to asynchronous callers only.
-    return [cast("OdooInstance", OdooInstance.load(name)) for name in names]
+    return users.each_as_found([cast("OdooInstance", OdooInstance.load(name)) for name in names])

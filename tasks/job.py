@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 
 from blocks.errors import CommandFailed
 from blocks.shell import Shell
+from tasks.text import confine
 
 LOGS = PurePosixPath("/var/log/relevo")
 # What is left of an earlier one of its name goes first.
@@ -106,8 +107,10 @@ def _unit(name: str) -> str:
 
 
 def _start(shell: Shell, unit: str, path: PurePosixPath, argv: Sequence[str], user: str) -> None:
+    confined = confine.options(confine.job()) if user != "root" else ()
     run = (
         "systemd-run", "--quiet", "--remain-after-exit", f"--unit={unit}", f"--uid={user}",
+        *confined,
         "--property=WorkingDirectory=/", f"--property=StandardOutput=append:{path}",
         f"--property=StandardError=append:{path}", "--setenv=LC_ALL=C", "--", *argv,
     )  # fmt: skip

@@ -19,8 +19,19 @@ bin=$1 directory=$2 peer=$3 port=$4
 getconf GNU_LIBC_VERSION | cut -d' ' -f2
 date +%s.%N
 df --output=avail -B1 "$directory" | tail -n 1
-"$bin/pg_isready" -q -t 5 -h "$peer" -p "$port"
-echo $?
+python3 -I -S -c "$5" "$peer" "$port"
+"""
+# Nothing may listen there now (the door of the recovery host is shut while it follows); a host that
+# says so is reached, and one behind a firewall says nothing.
+REACH = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), 5).close()
+    print("open")
+except ConnectionRefusedError:
+    print("shut")
+except OSError:
+    print("silent")
 """
 ABILITIES = """
 SELECT 'on' IN (current_setting('wal_log_hints'), current_setting('data_checksums')) AS rewindable,
@@ -95,7 +106,7 @@ def _answers(place: Place, names: list[str], sql: str) -> dict[str, Any]:
 def _side(place: Place, peer: Place) -> Side:
     argv = (
         "sh", "-c", SIDE, "side", str(place.cluster.bin_dir), str(look(place).directory),
-        peer.host.peer_address, str(peer.cluster.port),
+        peer.host.peer_address, str(peer.cluster.port), REACH,
     )  # fmt: skip
     shell, asked = place.host.shell(), time.time()
     said = shell.run(argv).stdout.split()
@@ -106,10 +117,10 @@ def _side(place: Place, peer: Place) -> Side:
         name=str(place),
         postgres=postgres,
         glibc=glibc,
-        # pg_isready comes last and may wait: what is read before it is nearer to the question.
+        # The way comes last and may wait: what is read before it is nearer to the question.
         clock_ahead=float(clock) - (asked if answered - asked > 1 else (asked + answered) / 2),
         free_bytes=int(free),
-        reaches=ready in {"0", "1"},
+        reaches=ready == "open" or (ready == "shut" and peer.cluster.confined),
         rewindable=bool(able["rewindable"]),
         archives=bool(able["archives"]),
     )

@@ -10,10 +10,12 @@ from blocks.instance import OdooInstance, Place
 from tasks import (
     clone,
     documents,
+    door,
     exposure,
     fence,
     files,
     handover,
+    layout,
     move,
     record,
     rejoin,
@@ -21,6 +23,7 @@ from tasks import (
     standby,
     synchronous,
     trust,
+    users,
 )
 from tasks.argv import postgres
 from tasks.look import Seen, look, received, try_look
@@ -37,6 +40,7 @@ def draw(instance: OdooInstance, procedure: Procedure, *, at_a_loss: bool = Fals
 
     `at_a_loss`: a failback that takes the write right from a recovery host which cannot hand over.
     """
+    instance = users.as_found(instance)
     if procedure == "recovery is gone":
         return _recovery_is_gone(instance)
     origin, recovery = try_look(instance.origin), look(instance.recovery)
@@ -254,7 +258,9 @@ def names(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> dict[s
     """Everything that a person would have to look up to do it by hand; no secrets."""
     directory = _directory(instance.origin, origin)
     beside = clone.beside(directory)
+    # At the origin it stands in the home of Debian's postgres, which is the same on every host.
     passfile = files.home(instance.recovery.host.shell(), "postgres") / ".pgpass"
+    own_passfile = layout.passfile(instance, instance.recovery)
     to_recovery = _conninfo(instance.recovery, instance.replication.user, passfile)
     source = (
         _conninfo(instance.recovery, instance.replication.rewind_user, passfile)
@@ -268,7 +274,7 @@ def names(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> dict[s
     return {
         **_places(instance, origin, recovery),
         "to_recovery": to_recovery,
-        "to_origin": _conninfo(instance.origin, instance.replication.user, passfile),
+        "to_origin": _conninfo(instance.origin, instance.replication.user, own_passfile),
         "rewind": shlex.join(
             (*as_postgres, *postgres.rewind(cluster, directory=directory, source=source))
         ),
@@ -289,6 +295,9 @@ def _places(instance: OdooInstance, origin: Seen | None, recovery: Seen | None) 
     return {
         "instance": instance.name,
         "writable": str(trust.until_path(instance)),
+        "recovery_rsh": shlex.join(trust.rsh(instance)),
+        "open_door": door.by_hand(instance, opened=True),
+        "close_door": door.by_hand(instance, opened=False),
         "domains": ", ".join(instance.domains),
         **ends,
     }
@@ -307,6 +316,7 @@ def _end(place: Place, seen: Seen | None) -> dict[str, str]:
         "_shown": place.host.shown_address,
         "_unit": place.odoo.unit,
         "_user": place.odoo.user,
+        "_owner": place.cluster.owner,
         "_data_dir": str(place.odoo.data_dir),
         "_http_port": str(place.odoo.http_port),
         "_cluster": str(place.cluster),

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
+from blocks import users
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from tasks import cluster, service
+from tasks.door import PROXY
 from tasks.look import find
 from tasks.policy import step
 from tasks.text import odoo_conf
@@ -40,7 +42,7 @@ done
 """
 LISTEN = ("listen_addresses",)
 EVERYWHERE = ("rsync", "python3", "systemd-run", "pg_lsclusters", "runuser")
-AT_RECOVERY = ("ssh", "ssh-keygen", "pg_createcluster")
+AT_RECOVERY = ("ssh", "ssh-keygen", "pg_createcluster", "openssl", "useradd", "systemd-tmpfiles")
 PACKAGES = (
     "the commands are in Debian's packages rsync, python3, openssh-client, postgresql-common and "
     "nginx, PostgreSQL's programs in postgresql-VERSION; make a missing user with useradd --system "
@@ -70,11 +72,17 @@ def _lacking(instance: OdooInstance, place: Place) -> list[str]:
         "-c",
         LACKING,
         "lacking",
-        place.odoo.user,
+        _user_to_be_there(instance, place),
         *map(" ".join, (commands, paths, units)),
     )
     said = place.host.shell().run(argv).stdout
     return [f"{place} lacks {line}" for line in said.splitlines()]
+
+
+def _user_to_be_there(instance: OdooInstance, place: Place) -> str:
+    """The user of Odoo; the recovery host's own for this instance is made by the set-up."""
+    ours = place.kind == "recovery" and place.odoo.user == users.odoo_user(instance.name)
+    return "" if ours else place.odoo.user
 
 
 def wanted(
@@ -83,7 +91,9 @@ def wanted(
     """The commands, paths and units that a place must have."""
     server = str(place.cluster.bin_dir / "postgres")
     if place.kind == "recovery":
-        return (*EVERYWHERE, *AT_RECOVERY, *(("nginx",) if instance.domains else ())), (server,), ()
+        paths = [server, *((str(PROXY),) if place.cluster.confined else ())]
+        names = (*EVERYWHERE, *AT_RECOVERY, *(("nginx",) if instance.domains else ()))
+        return names, tuple(paths), ()
     odoo, certificate = place.odoo, instance.certificate
     paths = [odoo.config, odoo.data_dir, odoo.program, odoo.python, *odoo.sources]
     paths += [certificate.chain, certificate.key] if certificate else []

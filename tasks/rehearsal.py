@@ -10,12 +10,13 @@ from blocks.cluster import Cluster
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
-from tasks import files, progress, service, standby
+from tasks import files, layout, progress, service, standby
 from tasks.argv import rehearsal as lines
 from tasks.clone import CLONE_SECONDS, require_no_tablespaces
 from tasks.job import run_job, show, stop_job
 from tasks.look import look, odoo_databases
 from tasks.policy import log, step
+from tasks.text import confine
 from tasks.timing import Stopwatch
 from tasks.wait import until
 
@@ -118,7 +119,9 @@ def promote(stage: Stage) -> str:
     """Start the clone as a standby of nobody, and let it accept writes."""
     shell, unit = stage.shell, stage.unit("postgres")
     command = lines.serve(stage.cluster, stage.directory)
-    shell.run(lines.start_unit(unit, command, "KillSignal=SIGINT", user=stage.cluster.owner))
+    found = confine.properties(writes=(stage.directory, stage.cluster.sockets), network=False)
+    user = stage.cluster.owner
+    shell.run(lines.start_unit(unit, command, "KillSignal=SIGINT", *found, user=user))
     _wait(stage, "t", "the clone is consistent")
     stage.watch = Stopwatch(from_now=True)
     stage.cluster.execute(shell, "SELECT pg_promote(true, 600)", timeout_seconds=START_SECONDS)
@@ -161,7 +164,12 @@ def start_odoo(stage: Stage) -> None:
             port=stage.cluster.port, data_dir=stage.layer / "data",
         ),
     )  # fmt: skip
-    shell.run(lines.start_unit(unit, command, "PrivateNetwork=yes", "PrivateMounts=yes"))
+    files.make_directory(shell, stage.layer, owner="root:root", mode="711")
+    found = confine.properties(
+        writes=(stage.layer,), network=False, mounts=True,
+        hidden=(layout.ssh(stage.instance), layout.postgres(stage.instance)),
+    )  # fmt: skip
+    shell.run(lines.start_unit(unit, command, "PrivateMounts=yes", *found))
 
 
 def _inside(stage: Stage) -> tuple[str, ...]:

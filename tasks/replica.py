@@ -68,6 +68,8 @@ def configure(instance: OdooInstance) -> None:
     mine = cluster.settings(recovery, postgresql_conf.HOT_STANDBY) if running else theirs
     base = {**theirs, "listen_addresses": "localhost"}
     wanted = dict(cluster.wanted_settings(instance, recovery, base))
+    if recovery.cluster.confined:
+        del wanted["listen_addresses"]  # its door listens outside (tasks/confinement.py)
     for name, value in postgresql_conf.at_least(theirs, mine).items():
         wanted[name] = max(value, wanted.get(name, 0), key=int)
     shell = recovery.host.shell()

@@ -1,9 +1,11 @@
 """Roles, slots and the stream between two clusters."""
 
+from pathlib import PurePosixPath
+
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
-from tasks import certificate, files, roles
+from tasks import certificate, files, layout, roles
 from tasks.look import leader as look_leader
 from tasks.look import look, received, replayed
 from tasks.policy import step
@@ -46,7 +48,7 @@ def _grant_rewind(place: Place, role: str) -> None:
             cluster.execute(shell, grant, database=REWIND_DATABASE)
 
 
-@step("write the password file of postgres on {place}")
+@step("write the password file of PostgreSQL on {place}")
 def write_pgpass(instance: OdooInstance, place: Place, peer: Place) -> None:
     """Let postgres on one host log in to the other's cluster with the two roles."""
     shell = place.host.shell()
@@ -56,14 +58,27 @@ def write_pgpass(instance: OdooInstance, place: Place, peer: Place) -> None:
         pgpass.Entry(host, port, "replication", streams.name, streams.password),
         pgpass.Entry(host, port, REWIND_DATABASE, rewinds.name, rewinds.password),
     )
-    path = files.home(shell, "postgres") / ".pgpass"
     files.edit(
         shell,
-        path,
+        layout.passfile(instance, place),
         lambda text: pgpass.merge(text, entries),
-        owner="postgres:postgres",
+        owner=files.owner(shell, place.cluster.owner),
         mode="600",
     )
+
+
+def forget_passwords(instance: OdooInstance, path: PurePosixPath, user: str) -> None:
+    """Take the passwords for an origin out of a password file on the recovery host."""
+    shell, origin = instance.recovery.host.shell(), instance.origin
+    starts = f"{pgpass.escape(origin.host.peer_address)}:{origin.cluster.port}:"
+    if files.exists(shell, path):
+        files.edit(
+            shell,
+            path,
+            lambda text: pgpass.without(text, starts),
+            owner=files.owner(shell, user),
+            mode="600",
+        )
 
 
 def stream_conninfo(instance: OdooInstance, node: Place, leader: Place, *, name: str = "") -> str:
@@ -71,12 +86,11 @@ def stream_conninfo(instance: OdooInstance, node: Place, leader: Place, *, name:
 
     Under the instance's own name commits may wait for it: only a standby may bear it.
     """
-    passfile = files.home(node.host.shell(), "postgres") / ".pgpass"
     return conninfo.primary(
         host=leader.host.peer_address,
         port=leader.cluster.port,
         user=instance.replication.user,
-        passfile=str(passfile),
+        passfile=str(layout.passfile(instance, node)),
         name=name or instance.name,
         tls=certificate.options(instance, node, leader),
     )
@@ -89,7 +103,7 @@ def rewind_conninfo(instance: OdooInstance, node: Place, leader: Place) -> str:
         port=leader.cluster.port,
         user=instance.replication.rewind_user,
         dbname=REWIND_DATABASE,
-        passfile=str(files.home(node.host.shell(), "postgres") / ".pgpass"),
+        passfile=str(layout.passfile(instance, node)),
         **certificate.options(instance, node, leader),
         connect_timeout=10,
         options="-c statement_timeout=0",

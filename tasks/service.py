@@ -2,18 +2,19 @@
 
 import re
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
-from blocks.shell import Shell
-from tasks import files, http
+from blocks.shell import Completed, Shell
+from tasks import files, http, layout
 from tasks.look import look, odoo_databases
 from tasks.policy import log, step
 from tasks.read import freeze
-from tasks.text import odoo_conf, systemd_unit
+from tasks.text import confine, odoo_conf, systemd_unit
 from tasks.units import UNITS
 from tasks.wait import until
 
@@ -21,6 +22,7 @@ SERVE_SECONDS = 180
 STRAGGLER_SECONDS = 60  # how long one more database is waited for, once others answer
 ASKED_AT_ONCE = 8
 PIP_SECONDS = 1800
+TRY_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -68,25 +70,32 @@ def venv(instance: OdooInstance) -> PurePosixPath:
 @step("render odoo.conf of {instance.name} for {instance.recovery}")
 def install_odoo_conf(instance: OdooInstance) -> None:
     """Make the recovery's odoo.conf from the origin's: other paths, ports and cluster."""
-    origin, recovery = instance.origin, instance.recovery
     text = origin_conf(instance)
+    role = odoo_conf.database_role(text, default=instance.origin.odoo.user)
+    _install_conf(instance, text, role)
+
+
+def adopt_conf(instance: OdooInstance) -> None:
+    """Let the odoo.conf that is there lead to the cluster's socket and ports as they are now."""
+    text = files.read(instance.recovery.host.shell(), instance.recovery.odoo.config)
+    if text:
+        _install_conf(instance, text, odoo_conf.database_role(text, default=""))
+
+
+def _install_conf(instance: OdooInstance, text: str, role: str) -> None:
+    recovery, shell = instance.recovery, instance.recovery.host.shell()
     rendered = odoo_conf.render(
         text,
         copied=instance.copied,
         data_dir=recovery.odoo.data_dir,
+        db_host=str(recovery.cluster.sockets) if recovery.cluster.confined else "False",
         db_port=recovery.cluster.port,
-        db_user=odoo_conf.database_role(text, default=origin.odoo.user),
+        db_user=role,
         http_port=recovery.odoo.http_port,
         longpolling_port=recovery.odoo.longpolling_port,
     )
-    shell = recovery.host.shell()
-    files.install(
-        shell,
-        recovery.odoo.config,
-        rendered,
-        owner=files.owner(shell, recovery.odoo.user),
-        mode="600",
-    )
+    group = files.owner(shell, recovery.odoo.user).split(":")[1]
+    files.install(shell, recovery.odoo.config, rendered, owner=f"root:{group}", mode="640")
 
 
 def origin_conf(instance: OdooInstance) -> str:
@@ -107,6 +116,7 @@ def build_venv(instance: OdooInstance) -> None:
     environment, wanted = venv(instance), instance.directory / "requirements.txt"
     own_venv = _in_venv(instance)
     if not files.exists(shell, environment / "bin" / "python"):
+        files.make_directory(shell, environment, owner=files.owner(shell, user), mode="750")
         _make_venv(shell, user, environment, system=not own_venv)
     python = str(environment / "bin" / "python")
     has = shell.run((python, "-m", "pip", "freeze", "--all"), user=user, timeout_seconds=120).stdout
@@ -154,6 +164,10 @@ def install_unit(instance: OdooInstance) -> None:
         user=recovery.odoo.user,
         cluster_unit=recovery.cluster.unit,
         command=command(instance),
+        properties=confine.properties(
+            writes=(recovery.odoo.data_dir, layout.home(instance)),
+            hidden=(layout.ssh(instance), layout.postgres(instance), instance.directory / "engine"),
+        ),
     )
     files.install(shell, UNITS / recovery.odoo.unit, text)
     shell.run(("systemctl", "daemon-reload"))
@@ -178,7 +192,7 @@ def dry_run(instance: OdooInstance) -> None:
             hint="see that basebackup has run and that postgres.name is the right one",
         )
     python, program, *rest = command(instance)
-    version = shell.run((python, program, "--version"), user=recovery.odoo.user, check=False)
+    version = _apart(instance, (python, program, "--version"))
     if version.status != 0:
         raise Refused(
             f"Odoo does not start on {recovery}: {version.tail}",
@@ -186,7 +200,7 @@ def dry_run(instance: OdooInstance) -> None:
         )
     script = f"import sys; sys.path.insert(0, {str(PurePosixPath(program).parent)!r})\n{TRY}"
     argv = (python, "-c", script, rest[1], ",".join(sorted(modules)))
-    said = shell.run(argv, user=recovery.odoo.user, check=False, timeout_seconds=300)
+    said = _apart(instance, argv)
     verdict = re.search(r"^RELEVO (.*)$", said.stdout, re.MULTILINE)
     if not verdict or verdict[1] != "good":
         raise Refused(
@@ -196,6 +210,25 @@ def dry_run(instance: OdooInstance) -> None:
             "missing Python packages there, then run build-service again",
         )
     log().info("%d modules of %s can be loaded on %s", len(modules), instance.name, recovery)
+
+
+def _apart(instance: OdooInstance, argv: Sequence[str]) -> Completed:
+    """Run a customer's code with nothing around it: no network, no database, no other's files."""
+    recovery = instance.recovery
+    found = confine.properties(
+        writes=(instance.directory / "sources", venv(instance), layout.home(instance)),
+        network=False,
+        hidden=(
+            layout.ssh(instance), layout.postgres(instance), instance.directory / "engine",
+            recovery.odoo.data_dir, instance.trash, recovery.cluster.sockets,
+        ),
+    )  # fmt: skip
+    run = (
+        "systemd-run", "--quiet", "--pipe", "--wait", "--collect", f"--uid={recovery.odoo.user}",
+        "--property=WorkingDirectory=/", f"--property=RuntimeMaxSec={TRY_SECONDS}",
+        *confine.options(found), "--", *argv,
+    )  # fmt: skip
+    return recovery.host.shell().run(run, check=False, timeout_seconds=TRY_SECONDS + 30)
 
 
 def require_free_port(shell: Shell, instance: OdooInstance) -> None:

@@ -10,7 +10,7 @@ from prefect.logging.loggers import flow_run_logger
 
 from blocks.errors import RelevoError, Unreachable
 from blocks.instance import OdooInstance, Place
-from tasks import bare, service
+from tasks import bare, service, users
 from tasks.look import Seen, look
 from tasks.read.plan import SILENT
 from tasks.read.standing import End, Standing
@@ -30,6 +30,7 @@ def say(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> Non
 
 def measure(instance: OdooInstance, procedure: str) -> Standing:
     """Ask both ends; of one that cannot be asked, say why."""
+    instance = users.as_found(instance)
     origin, recovery = instance.origin, instance.recovery
     ends, going_on = [], []
     for place in (origin, recovery):

@@ -1,20 +1,43 @@
 """The way by which the recovery host fetches files from the origin, and no more than that."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
-from tasks import files
+from tasks import files, layout
 from tasks.policy import log, step
-from tasks.text import block, rsync_gate, ssh
+from tasks.text import block, rsync_gate
+from tasks.text import ssh as ssh_config
 
 WRITABLE_SECONDS = 6 * 3600
 
 
-def key_path(instance: OdooInstance, home: PurePosixPath) -> PurePosixPath:
+def key_path(instance: OdooInstance) -> PurePosixPath:
+    """The key that opens the origin's files; root's, and read by the instance's Odoo user alone."""
+    if instance.settled == "shared":
+        return _former_key(instance, instance.recovery.odoo.user)
+    return layout.ssh(instance) / "key"
+
+
+def _former_key(instance: OdooInstance, user: str) -> PurePosixPath:
+    """Where Relevo 0.1 had the key: in the home of the user of all instances."""
+    home = files.home(instance.recovery.host.shell(), user)
     return home / ".ssh" / f"relevo_{instance.name}"
+
+
+def ssh(instance: OdooInstance) -> tuple[str, ...]:
+    """How ssh is called on the recovery host to reach the origin by the instance's name."""
+    if instance.settled == "shared":
+        return ("ssh",)
+    return ("ssh", "-F", str(layout.ssh(instance) / "config"))
+
+
+def rsh(instance: OdooInstance) -> tuple[str, str]:
+    """The option with which rsync calls ssh so."""
+    return ("--rsh", shlex.join(ssh(instance)))
 
 
 def gate_path(instance: OdooInstance) -> PurePosixPath:
@@ -31,19 +54,23 @@ def file_quarantine(instance: OdooInstance) -> PurePosixPath:
     return data.with_name(data.name + ".relevo-quarantine")
 
 
+# The folder is root's: nobody else can put anything in the way.
+MAKE_KEY = """
+set -e
+[ -s "$1" ] || ssh-keygen -q -t ed25519 -N '' -C "$2" -f "$1"
+chown "root:$3" "$1"
+chmod 640 "$1"
+cat "$1.pub"
+"""
+
+
 @step("make the key of {instance.name} on {instance.recovery}")
 def make_key(instance: OdooInstance) -> str:
     """Make the key of this instance, once; return its public half."""
     shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
-    home = files.home(shell, user)
-    path = key_path(instance, home)
-    owner = files.owner(shell, user)
-    files.make_directory(shell, path.parent, owner=owner, mode="700")
-    if not files.exists(shell, path):
-        comment = f"relevo {instance.name}"
-        argv = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path))
-        shell.run(argv, user=user)
-    return files.read(shell, path.with_name(path.name + ".pub")).strip()
+    group = files.owner(shell, user).split(":")[1]
+    words = (str(key_path(instance)), f"relevo {instance.name}", group)
+    return shell.run(("sh", "-c", MAKE_KEY, "make key", *words)).stdout.strip()
 
 
 @step("admit that key at {instance.origin}, for rsync alone")
@@ -62,7 +89,7 @@ def authorise_key(instance: OdooInstance, public_key: str) -> None:
     )  # fmt: skip
     home, owner = files.home(shell, login), files.owner(shell, login)
     files.make_directory(shell, home / ".ssh", owner=owner, mode="700")
-    line = ssh.authorized_key(
+    line = ssh_config.authorized_key(
         public_key=public_key,
         gate=gate_path(instance),
         peer=instance.recovery.host.peer_address,
@@ -96,23 +123,14 @@ def pin_host_key(instance: OdooInstance) -> None:
     argv = ("sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub")
     keys = [line.split()[:2] for line in origin.shell().run(argv).stdout.splitlines()]
     known = "".join(f"{instance.name} {kind} {blob}\n" for kind, blob in keys)
-    user = instance.recovery.odoo.user
-    home, owner = files.home(shell, user), files.owner(shell, user)
-    key = key_path(instance, home)
-    known_path = key.with_name(key.name + ".known")
-    entry = ssh.host_entry(
+    group = files.owner(shell, instance.recovery.odoo.user).split(":")[1]
+    known_path = layout.ssh(instance) / "known_hosts"
+    entry = ssh_config.host_entry(
         name=instance.name, address=origin.peer_address, port=origin.port, user=origin.user,
-        key=key, known=known_path,
+        key=key_path(instance), known=known_path,
     )  # fmt: skip
-    files.install(shell, known_path, known, owner=owner, mode="644")
-    config = home / ".ssh" / "config"
-    files.edit(
-        shell,
-        config,
-        lambda text: block.put(text, name=instance.name, lines=entry),
-        owner=owner,
-        mode="600",
-    )
+    for path, text in ((known_path, known), (layout.ssh(instance) / "config", entry)):
+        files.install(shell, path, text, owner=f"root:{group}", mode="640")
 
 
 @step("try the key of {instance.name} from {instance.recovery}")
@@ -120,14 +138,15 @@ def prove_key(instance: OdooInstance) -> None:
     """See that rsync comes through, and that a shell does not."""
     shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
     source = f"{instance.name}:{instance.origin.odoo.data_dir}/"
-    listed = shell.run(("rsync", "--list-only", "--dirs", source), user=user, check=False)
+    listing = ("rsync", *rsh(instance), "--list-only", "--dirs", source)
+    listed = shell.run(listing, user=user, check=False)
     if listed.status != 0:
         raise Refused(
             f"{instance.recovery} cannot fetch files from {instance.origin}: {listed.tail}",
             hint=f"let {instance.recovery.host.peer_address} reach sshd at "
             f"{instance.origin.host.peer_address} port {instance.origin.host.port}",
         )
-    if shell.run(("ssh", instance.name, "id"), user=user, check=False).status == 0:
+    if shell.run((*ssh(instance), instance.name, "id"), user=user, check=False).status == 0:
         raise Refused(
             f"the key of {instance.name} opens a shell at {instance.origin}",
             hint="see what sshd_config there does to authorized_keys of "

@@ -81,7 +81,11 @@ class FakeHost:
         return FakeShell(self)
 
     def answer(self, asked: str) -> str | int | RelevoError:
+        if asked.startswith("users "):  # asked by every flow; these instances have users of theirs
+            return ""
         self.ran.append(asked)
+        if asked.startswith("id -gn "):
+            return f"{asked.split()[-1]}\n"
         for pattern, answer in self.answers.items():
             if re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), asked, re.DOTALL):
                 if isinstance(answer, list):

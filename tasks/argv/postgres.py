@@ -14,10 +14,11 @@ def list_clusters() -> Argv:
 def create_cluster(cluster: Cluster) -> Argv:
     """
     >>> " ".join(create_cluster(Cluster(version=13, name="vps_1", port=5433)))
-    'pg_createcluster --port=5433 --start-conf=manual 13 vps_1'
+    'pg_createcluster --port=5433 --user=postgres --start-conf=manual 13 vps_1'
     """
     return (
-        "pg_createcluster", f"--port={cluster.port}", "--start-conf=manual",
+        "pg_createcluster", f"--port={cluster.port}", f"--user={cluster.owner}",
+        "--start-conf=manual",
         str(cluster.version), cluster.name,
     )  # fmt: skip
 

@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 
 from blocks.cluster import Cluster
 from tasks.argv.postgres import Argv
+from tasks.text import confine
 
 # Whoever has a network could send mail. The files are seen through a layer that keeps what is
 # written, and vanishes with the unit.
@@ -16,23 +17,26 @@ if tail -n +2 /proc/net/route | grep -q . || grep -qsv ' lo$' /proc/net/ipv6_rou
 fi
 data=$1 layer=$2 user=$3
 shift 3
-mkdir -p "$layer/upper" "$layer/work" "$layer/data"
-chown --reference="$data" "$layer/upper"
+mkdir -p "$layer/upper" "$layer/work" "$layer/data" "$layer/home"
+chown --reference="$data" "$layer/upper" "$layer/home"
 mount -t overlay overlay -o "lowerdir=$data,upperdir=$layer/upper,workdir=$layer/work" "$layer/data"
-exec runuser -u "$user" -- "$@"
+exec setpriv --reuid "$user" --regid "$(id -g "$user")" --init-groups --inh-caps=-all \\
+    --bounding-set=-all --no-new-privs -- env HOME="$layer/home" "$@"
 """
 # A rehearsal whose run was killed ends by itself; the next one clears its clone away.
 AT_MOST_SECONDS = 3600
 NO_STATISTICS = 15  # the release that keeps no statistics in files while it runs
 # Nothing here may slow down the standby, or a real failover.
 GENTLY = ("nice", "-n", "19", "ionice", "-c", "3")
+LOW = ("Nice=19", "IOSchedulingClass=idle")
 
 
 def clone(cluster: Cluster, directory: PurePosixPath) -> Argv:
     """Copy a running standby into an empty directory beside it."""
     return (
         *GENTLY, str(cluster.bin_dir / "pg_basebackup"), "--no-password",
-        "--port", str(cluster.port), "--pgdata", str(directory), "--wal-method=stream",
+        "--host", str(cluster.sockets), "--port", str(cluster.port), "--username=postgres",
+        "--pgdata", str(directory), "--wal-method=stream",
         "--checkpoint=fast", "--progress",
     )  # fmt: skip
 
@@ -60,7 +64,7 @@ def serve(cluster: Cluster, directory: PurePosixPath) -> Argv:
         **({"stats_temp_directory": "pg_stat_tmp"} if cluster.version < NO_STATISTICS else {}),
     }
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-    return (*GENTLY, str(cluster.bin_dir / "postgres"), "-D", str(directory), *options)
+    return (str(cluster.bin_dir / "postgres"), "-D", str(directory), *options)
 
 
 def odoo(command: Sequence[str], *, port: int, data_dir: PurePosixPath) -> Argv:
@@ -79,5 +83,5 @@ def start_unit(unit: str, command: Sequence[str], *properties: str, user: str = 
     return (
         "systemd-run", "--quiet", "--collect", f"--unit={unit}", f"--uid={user}",
         "--property=WorkingDirectory=/", f"--property=RuntimeMaxSec={AT_MOST_SECONDS}",
-        *(f"--property={each}" for each in properties), "--", *command,
+        *confine.options((*LOW, *properties)), "--", *command,
     )  # fmt: skip

@@ -25,7 +25,8 @@ class Step:
 
 
 def _ask(place: str, sql: str) -> str:
-    return f'runuser -u postgres -- psql --cluster {{{place}_cluster}} -XAtc "{sql}"'
+    psql = f"psql --cluster {{{place}_cluster}} -U postgres -d postgres"
+    return f'runuser -u {{{place}_owner}} -- {psql} -XAtc "{sql}"'
 
 
 def _wait_for(port: str) -> str:
@@ -64,7 +65,7 @@ LAST_FILES = Step(
     "Traiga los últimos ficheros de {origin}.",
     (
         (
-            "runuser -u {recovery_user} -- rsync -rlt --ignore-existing "
+            "runuser -u {recovery_user} -- rsync {recovery_rsh} -rlt --ignore-existing "
             "{instance}:{origin_data_dir}/filestore/ {recovery_data_dir}/filestore/"
         ),
     ),
@@ -153,11 +154,14 @@ KEEP_ASIDE = Step(
 )
 PREPARE_LEADER = Step(
     "recovery",
-    "Write the new timeline into the control file of {recovery}, and keep WAL for {origin}.",
-    "Escriba la nueva línea de tiempo en el fichero de control de {recovery} y retenga WAL.",
+    "Write the new timeline into the control file of {recovery}, keep WAL for {origin}, and let "
+    "{origin} in.",
+    "Escriba la nueva línea de tiempo en el fichero de control de {recovery}, retenga WAL y "
+    "permita que {origin} se conecte.",
     (
         _ask("recovery", "CHECKPOINT"),
         _ask("recovery", "SELECT pg_create_physical_replication_slot('{instance}', true)"),
+        "{open_door}",
     ),
 )
 REWIND = Step(
@@ -195,7 +199,7 @@ FOLLOW = Step(
     ),
 )
 FILES_BACK_COMMAND = (
-    "runuser -u {recovery_user} -- rsync -rlt --ignore-existing "
+    "runuser -u {recovery_user} -- rsync {recovery_rsh} -rlt --ignore-existing "
     "{recovery_data_dir}/filestore/ {instance}:{origin_data_dir}/filestore/"
 )
 OPEN_FILES = Step(
@@ -274,7 +278,10 @@ FOLLOW_AGAIN = Step(
     "Let {recovery} follow {origin} again.",
     "Haga que {recovery} siga de nuevo a {origin}.",
     (
-        "install -o postgres -g postgres -m 600 /dev/null {recovery_directory}/standby.signal",
+        (
+            "install -o {recovery_owner} -g {recovery_owner} -m 600 /dev/null "
+            "{recovery_directory}/standby.signal"
+        ),
         (
             'printf "%s\\n" "primary_conninfo = \'{to_origin} application_name={instance}\'" '
             "\"primary_slot_name = '{instance}'\" >> {recovery_directory}/postgresql.auto.conf"
@@ -284,6 +291,7 @@ FOLLOW_AGAIN = Step(
         _ask("recovery", "SELECT pg_is_in_recovery(), status FROM pg_stat_wal_receiver")
         + "   # t|streaming",
         _ask("recovery", "SELECT pg_drop_replication_slot('{instance}')"),
+        "{close_door}",
     ),
 )
 RESUME = Step(
@@ -372,7 +380,7 @@ FILES_HOME = Step(
         (
             "cd {recovery_data_dir}/filestore && find . -type f -exec sha1sum {{}} + | awk -F/ "
             "'substr($0, 1, 40) != $NF {{ print substr($0, 44) }}' | runuser -u {recovery_user} -- "
-            "rsync -rlt --ignore-existing --exclude-from=- ./ "
+            "rsync {recovery_rsh} -rlt --ignore-existing --exclude-from=- ./ "
             "{instance}:{origin_data_dir}/filestore/"
         ),
     ),

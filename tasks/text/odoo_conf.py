@@ -54,6 +54,7 @@ def render(
     *,
     copied: PathMap,
     data_dir: PurePosixPath,
+    db_host: str = "False",
     db_port: int,
     db_user: str,
     http_port: int,
@@ -82,7 +83,7 @@ def render(
     """
     options: Mapping[str, str | int] = {
         "data_dir": str(data_dir),
-        "db_host": "False",
+        "db_host": db_host,
         "db_password": "False",
         "db_port": db_port,
         "db_user": db_user,

@@ -30,9 +30,7 @@ def odoo_map(*, map_name: str, role: str) -> str:
 
 def ident(*, map_name: str, system_user: str, role: str) -> str:
     """
-    >>> print(ident(map_name="relevo", system_user="odoouser", role="odoo"), end="")
-    relevo odoouser odoo
-    relevo odoo odoo
+    >>> print(ident(map_name="relevo", system_user="odoo_vps_1", role="odoo"), end="")
+    relevo odoo_vps_1 odoo
     """
-    own = "" if system_user == role else f"{map_name} {role} {role}\n"
-    return f"{map_name} {system_user} {role}\n{own}"
+    return f"{map_name} {system_user} {role}\n"

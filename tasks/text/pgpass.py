@@ -19,12 +19,12 @@ class Entry:
 
     @property
     def key(self) -> str:
-        return ":".join(_escape(str(f)) for f in (self.host, self.port, self.database, self.user))
+        return ":".join(escape(str(f)) for f in (self.host, self.port, self.database, self.user))
 
 
-def _escape(field: str) -> str:
+def escape(field: str) -> str:
     r"""
-    >>> _escape("2001:db8::1")
+    >>> escape("2001:db8::1")
     '2001\\:db8\\:\\:1'
     """
     return field.replace("\\", "\\\\").replace(":", "\\:")
@@ -39,7 +39,7 @@ def merge(text: str, entries: Iterable[Entry]) -> str:
     >>> merge("other:1:*:u:p\nh:5432:*:r:old\n", [Entry("h", 5432, "*", "r", "new")])
     'other:1:*:u:p\nh:5432:*:r:new\n'
     """
-    wanted = {f"{entry.key}:": f"{entry.key}:{_escape(entry.password)}" for entry in entries}
+    wanted = {f"{entry.key}:": f"{entry.key}:{escape(entry.password)}" for entry in entries}
     lines: list[str] = []
     first: list[str] = []
     for line in text.splitlines():
@@ -51,6 +51,15 @@ def merge(text: str, entries: Iterable[Entry]) -> str:
         else:
             lines.append(wanted.pop(key))
     return "".join(f"{line}\n" for line in [*wanted.values(), *first, *lines])
+
+
+def without(text: str, starts: str) -> str:
+    r"""Leave out the lines that begin so.
+
+    >>> without("h:5432:*:r:x\nother:1:*:u:p\n", "h:5432:")
+    'other:1:*:u:p\n'
+    """
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(starts))
 
 
 def _shadows(line: str, key: str) -> bool:

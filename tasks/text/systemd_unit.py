@@ -3,10 +3,20 @@
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from tasks.text import confine
 
-def render(*, instance: str, user: str, cluster_unit: str, command: Sequence[str]) -> str:
+
+def render(
+    *,
+    instance: str,
+    user: str,
+    cluster_unit: str,
+    command: Sequence[str],
+    properties: Sequence[str] = (),
+) -> str:
     """
-    >>> print(render(instance="vps_1", user="odoouser", cluster_unit="postgresql@13-vps_1.service",
+    >>> print(render(instance="vps_1", user="odoo_vps_1",
+    ...     cluster_unit="postgresql@13-vps_1.service", properties=["PrivateTmp=yes"],
     ...     command=("/usr/bin/odoo", "-c", "/srv/vps_1/odoo.conf")), end="")
     [Unit]
     Description=Odoo of vps_1, served by the recovery host
@@ -15,12 +25,13 @@ def render(*, instance: str, user: str, cluster_unit: str, command: Sequence[str
     <BLANKLINE>
     [Service]
     Type=exec
-    User=odoouser
+    User=odoo_vps_1
     ExecStart=/usr/bin/odoo -c /srv/vps_1/odoo.conf
     SyslogIdentifier=odoo_vps_1
     KillMode=mixed
     Restart=always
     RestartSec=3
+    PrivateTmp=yes
     <BLANKLINE>
     [Install]
     WantedBy=multi-user.target
@@ -39,7 +50,7 @@ SyslogIdentifier=odoo_{instance}
 KillMode=mixed
 Restart=always
 RestartSec=3
-
+{confine.section(properties)}
 [Install]
 WantedBy=multi-user.target
 """
@@ -56,4 +67,107 @@ def before_start(program: PurePosixPath, data_directory: PurePosixPath) -> str:
 # Written by Relevo: a number that a power cut has left keeps no cluster down.
 [Service]
 ExecStartPre=-+{program} {data_directory}
+"""
+
+
+def cluster_drop_in(*, user: str, pid_file: PurePosixPath, properties: Sequence[str]) -> str:
+    """
+    >>> print(cluster_drop_in(user="db_vps_1", pid_file=PurePosixPath("/run/x/postmaster.pid"),
+    ...     properties=["PrivateTmp=yes"]), end="")
+    # Written by Relevo: this cluster is one customer's, and reaches nothing of another's.
+    [Service]
+    User=db_vps_1
+    PIDFile=/run/x/postmaster.pid
+    PrivateTmp=yes
+    """
+    return f"""\
+# Written by Relevo: this cluster is one customer's, and reaches nothing of another's.
+[Service]
+User={user}
+PIDFile={pid_file}
+{confine.section(properties)}"""
+
+
+def socket_folder(path: PurePosixPath, owner: str, group: str) -> str:
+    """
+    >>> print(socket_folder(PurePosixPath("/run/relevo-postgresql/a"), "db_a", "odoo_a"), end="")
+    # Written by Relevo: the socket of a cluster that belongs to one customer.
+    d /run/relevo-postgresql 0755 root root -
+    d /run/relevo-postgresql/a 2750 db_a odoo_a -
+    """
+    return f"""\
+# Written by Relevo: the socket of a cluster that belongs to one customer.
+d {path.parent} 0755 root root -
+d {path} 2750 {owner} {group} -
+"""
+
+
+def door_socket(instance: str, *, address: str, port: int) -> str:
+    """
+    >>> "ListenStream=10.0.0.9:5433" in door_socket("vps_1", address="10.0.0.9", port=5433)
+    True
+    >>> "ListenStream=[2001:db8::9]:5433" in door_socket("vps_1", address="2001:db8::9", port=5433)
+    True
+    """
+    host = f"[{address}]" if ":" in address else address
+    return f"""\
+# Written by Relevo: by this door the origin of {instance} reaches its recovery cluster.
+[Unit]
+Description=Door to the PostgreSQL of {instance}, open while its origin follows
+
+[Socket]
+ListenStream={host}:{port}
+FreeBind=yes
+
+[Install]
+WantedBy=sockets.target
+"""
+
+
+def door_service(instance: str, *, command: Sequence[str], properties: Sequence[str]) -> str:
+    """
+    >>> "DynamicUser=yes" in door_service("vps_1", command=["/proxy"], properties=[])
+    True
+    """
+    return f"""\
+# Written by Relevo: it hands what comes by the door to the cluster, and reads nothing of it.
+[Unit]
+Description=Door to the PostgreSQL of {instance}
+
+[Service]
+DynamicUser=yes
+ExecStart={" ".join(command)}
+{confine.section(properties)}"""
+
+
+def follower(
+    *, name: str, user: str, log: PurePosixPath, command: Sequence[str], properties: Sequence[str]
+) -> str:
+    """
+    >>> "Restart=always" in follower(name="relevo-follow-a", user="a", log=PurePosixPath("/l"),
+    ...     command=["/p"], properties=[])
+    True
+    """
+    return f"""\
+# Written by Relevo: the files of the origin follow within a second.
+[Unit]
+Description=Filestores that {user} follows on this recovery host
+After=network.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+User={user}
+RuntimeDirectory={name}
+RuntimeDirectoryMode=0755
+WorkingDirectory=/
+Environment=LC_ALL=C
+ExecStart={" ".join(command)}
+StandardOutput=append:{log}
+StandardError=append:{log}
+Restart=always
+RestartSec=5
+{confine.section(properties)}
+[Install]
+WantedBy=multi-user.target
 """

@@ -28,6 +28,5 @@ def test_odoo_comes_by_the_socket_and_by_a_map_alone() -> None:
     assert odoo_map(map_name="relevo", role="odoo") == "local all odoo peer map=relevo\n"
 
 
-def test_the_role_itself_stays_admitted_and_stands_only_once() -> None:
-    assert ident(map_name="m", system_user="u", role="odoo") == "m u odoo\nm odoo odoo\n"
-    assert ident(map_name="m", system_user="odoo", role="odoo") == "m odoo odoo\n"
+def test_no_other_system_user_is_let_in_not_even_one_of_the_role_s_name() -> None:
+    assert ident(map_name="m", system_user="u", role="odoo") == "m u odoo\n"

@@ -18,12 +18,13 @@ from tasks.text.by_hand import FILES_HOME, STEPS, Language
 LOSS = Exposure(lossless=False, seconds=12.5, about_bytes=256, last_commit="2027-01-15T08:00:00Z")
 END = (
     "", "_address", "_shown", "_unit", "_user", "_data_dir", "_http_port", "_cluster",
-    "_cluster_unit", "_cluster_words", "_config", "_bin", "_directory",
+    "_cluster_unit", "_cluster_words", "_config", "_bin", "_directory", "_owner",
 )  # fmt: skip
 NAMES = {
     "instance": "vps_1", "domains": "shop.example.com", "to_recovery": "host=10.0.0.2",
     "to_origin": "host=10.0.0.1", "rewind": "pg_rewind ...", "recover_offline": "postgres --single",
     "base_backup": "pg_basebackup ...", "writable": "/run/relevo/vps_1.writable",
+    "recovery_rsh": "--rsh 'ssh -F /c'", "open_door": "door open", "close_door": "door shut",
     **{f"origin{each}": f"uno{each}" for each in END},
     **{f"recovery{each}": f"due{each}" for each in END},
 }  # fmt: skip
@@ -120,7 +121,10 @@ def test_files_that_a_crash_has_torn_are_not_copied_home(tmp_path: Path) -> None
     there.mkdir(parents=True)
     (command,) = FILES_HOME.commands
     typed = command.replace("{instance}:", "").format(
-        recovery_data_dir=here.parent, recovery_user="root", origin_data_dir=there.parent
+        recovery_data_dir=here.parent,
+        recovery_user="root",
+        recovery_rsh="",
+        origin_data_dir=there.parent,
     )
 
     subprocess.run(["bash", "-c", typed.replace("runuser -u root -- ", "")], check=True)

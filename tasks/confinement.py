@@ -1,0 +1,134 @@
+"""The cluster of an instance on the recovery host, confined to what is its own.
+
+Its processes belong to a user of its own; systemd lets them write in its data directory and its
+socket's folder alone, and speak to its origin alone. Its configuration is root's.
+"""
+
+from pathlib import PurePosixPath
+
+from blocks.instance import OdooInstance, Place
+from tasks import cluster, files, layout
+from tasks.look import find, look
+from tasks.policy import log, step
+from tasks.text import confine, odoo_conf, postgresql_conf, systemd_unit
+from tasks.units import UNITS
+
+CONF = "relevo_users.conf"  # read after relevo.conf, whose listen_addresses of Relevo 0.1 it beats
+LOG = PurePosixPath("/var/log/postgresql")
+STATISTICS_IN_FILES = 14  # the last release that keeps statistics in files while it runs
+DAYS = 3650
+CERTIFICATE = """
+set -e
+[ -s "$1/server.crt" ] && [ -s "$1/server.key" ] && exit 0
+umask 077
+openssl req -x509 -newkey rsa:2048 -nodes -days "$3" -subj "/CN=$2" \\
+    -keyout "$1/server.key.new" -out "$1/server.crt.new" 2>/dev/null
+sync "$1/server.key.new" "$1/server.crt.new"
+mv "$1/server.key.new" "$1/server.key"
+mv "$1/server.crt.new" "$1/server.crt"
+"""
+# The folder is root's, and so are all that are made in it.
+READABLE = 'chown "root:$1" "$2" "$3" && chmod 640 "$2" "$3"'
+# Debian gives a cluster's configuration to its owner; the customer could write it here.
+OWN_NOTHING = """
+set -e
+find "$2" -xdev -exec chown -h root:root {} +
+chmod 755 "$2" "$2/conf.d"
+for secret in pg_hba.conf pg_ident.conf; do
+    chown -h "root:$1" "$2/$secret"
+    chmod 640 "$2/$secret"
+done
+"""
+ASIDE = 'find "$1" -maxdepth 1 \\( -name "$2" -o -name "$2.*" \\)'
+
+
+def settings(instance: OdooInstance) -> postgresql_conf.Settings:
+    """What the cluster on the recovery host has otherwise than Debian's."""
+    own, found = layout.postgres(instance), instance.recovery.cluster
+    chosen: dict[str, str | int] = {
+        "external_pid_file": str(found.sockets / "postmaster.pid"),
+        "listen_addresses": "localhost",
+        "ssl": "on",
+        "ssl_cert_file": str(own / "server.crt"),
+        "ssl_key_file": str(own / "server.key"),
+        "unix_socket_directories": str(found.sockets),
+    }
+    if found.version <= STATISTICS_IN_FILES:
+        chosen["stats_temp_directory"] = "pg_stat_tmp"
+    return chosen
+
+
+@step("confine the cluster of {instance.name} on {instance.recovery}")
+def settle(instance: OdooInstance) -> None:
+    """Give the cluster its socket's folder, its certificate, its settings and its unit's limits."""
+    recovery, shell = instance.recovery, instance.recovery.host.shell()
+    if not recovery.cluster.confined:
+        return
+    if (listed := find(shell, recovery)) and listed.owner != recovery.cluster.owner:
+        give_cluster(instance, listed.owner)
+    else:
+        _install(instance)
+
+
+def give_cluster(instance: OdooInstance, former: str) -> None:
+    """Give a cluster that belongs to another user to its own; one that runs is started anew."""
+    recovery, shell = instance.recovery, instance.recovery.host.shell()
+    listed = find(shell, recovery)
+    if listed is None:
+        return
+    if listed.owner == recovery.cluster.owner == former and not recovery.cluster.confined:
+        return
+    owner, running = recovery.cluster.owner, listed.online
+    if running:
+        log().info("stopping the standby on %s, to start it as %s", recovery, owner)
+        cluster.stop_any(_of(recovery, listed.owner))
+    directory = listed.data_directory
+    argv = ("sh", "-c", ASIDE, "aside", str(directory.parent), directory.name)
+    for path in shell.run(argv).stdout.splitlines():
+        files.give_tree(shell, PurePosixPath(path), former=former, user=owner)
+    logs = LOG / f"postgresql-{recovery.cluster.version}-{recovery.cluster.name}.log"
+    files.give_tree(shell, logs, former=former, user=owner)
+    _install(instance)
+    role = odoo_conf.database_role(files.read(shell, recovery.odoo.config), default="")
+    cluster.admit(instance, recovery, instance.origin, odoo_role=role)
+    if running:
+        cluster.start(recovery)
+
+
+def _of(place: Place, owner: str) -> Place:
+    """The same cluster, as it is while it belongs to another user."""
+    return place.model_copy(update={"cluster": place.cluster.model_copy(update={"owner": owner})})
+
+
+def _install(instance: OdooInstance) -> None:
+    recovery, shell = instance.recovery, instance.recovery.host.shell()
+    owner, config = recovery.cluster.owner, recovery.cluster.config_dir
+    group = files.owner(shell, owner).split(":")[1]
+    _make_socket_folder(instance)
+    folder = layout.postgres(instance)
+    name = f"relevo-{instance.name.replace('_', '-')}"
+    shell.run(("sh", "-c", CERTIFICATE, "certificate", str(folder), name, str(DAYS)))
+    paths = (str(folder / "server.key"), str(folder / "server.crt"))
+    shell.run(("sh", "-c", READABLE, "readable", group, *paths))
+    shell.run(("sh", "-c", OWN_NOTHING, "configuration", group, str(config)))
+    files.install(shell, config / "conf.d" / CONF, postgresql_conf.render(settings(instance)))
+    found = confine.properties(
+        writes=(look(recovery).directory, recovery.cluster.sockets, LOG),
+        peers=(instance.origin.host.peer_address,),
+        hidden=(layout.home(instance),),
+    )
+    drop_in = systemd_unit.cluster_drop_in(
+        user=owner, pid_file=recovery.cluster.sockets / "postmaster.pid", properties=found
+    )
+    files.install(shell, UNITS / f"{recovery.cluster.unit}.d" / "relevo-users.conf", drop_in)
+    shell.run(("systemctl", "daemon-reload"))
+
+
+def _make_socket_folder(instance: OdooInstance) -> None:
+    """Let systemd make the folder at every boot: nobody but this instance's users may enter it."""
+    recovery, shell = instance.recovery, instance.recovery.host.shell()
+    group = files.owner(shell, recovery.odoo.user).split(":")[1]
+    path = PurePosixPath("/etc/tmpfiles.d") / f"relevo-{instance.name}.conf"
+    line = systemd_unit.socket_folder(recovery.cluster.sockets, recovery.cluster.owner, group)
+    files.install(shell, path, line)
+    shell.run(("systemd-tmpfiles", "--create", str(path)))

@@ -1,0 +1,83 @@
+"""Where the recovery host keeps an instance: a folder of root's, with a room for each user.
+
+NAME/               root's, and nobody else writes here
+    odoo.conf       read by Odoo's user alone
+    data_dir, sources, venv, engine, trash, home    Odoo's user's
+    ssh/            the key for the origin, read by Odoo's user alone
+    postgres/       the password file and certificates, read by the cluster's user alone
+"""
+
+from pathlib import PurePosixPath
+
+from blocks.errors import Refused
+from blocks.instance import OdooInstance, Place
+from blocks.shell import Shell
+from tasks import files
+
+# Whoever runs here has to come through the folders above, which may have been made for another.
+OPEN = """
+path=$(dirname "$1")
+while [ "$path" != / ]; do
+    runuser -u "$2" -- test -x "$path" || echo "$path"
+    path=$(dirname "$path")
+done
+"""
+
+
+def home(instance: OdooInstance) -> PurePosixPath:
+    """The home of the user that runs Odoo."""
+    return instance.directory / "home"
+
+
+def ssh(instance: OdooInstance) -> PurePosixPath:
+    """The folder with the key that opens the origin's files."""
+    return instance.directory / "ssh"
+
+
+def postgres(instance: OdooInstance) -> PurePosixPath:
+    """The folder with what the cluster's user alone may read."""
+    return instance.directory / "postgres"
+
+
+def of_odoo(instance: OdooInstance) -> tuple[PurePosixPath, ...]:
+    """The folders that belong to Odoo's user."""
+    names = ("sources", "venv", "engine", "home")
+    inside = (instance.directory / name for name in names)
+    return (instance.recovery.odoo.data_dir, instance.trash, *inside)
+
+
+def followed(instance: OdooInstance) -> tuple[PurePosixPath, ...]:
+    """The folders in which the engine writes."""
+    return (instance.recovery.odoo.data_dir, instance.trash, instance.directory / "engine")
+
+
+def passfile(instance: OdooInstance, place: Place) -> PurePosixPath:
+    """The password file with which a place logs in to the other's cluster."""
+    if not place.cluster.confined:
+        return files.home(place.host.shell(), place.cluster.owner) / ".pgpass"
+    return postgres(instance) / "pgpass"
+
+
+def make(instance: OdooInstance) -> None:
+    """Make the folders of an instance, each with its owner; the one around them is root's."""
+    shell, recovery = instance.recovery.host.shell(), instance.recovery
+    odoo = files.owner(shell, recovery.odoo.user)
+    files.take(shell, instance.directory, mode="711")
+    for folder in (ssh(instance), postgres(instance)):
+        files.make_directory(shell, folder, owner="root:root", mode="711")
+    for folder in (home(instance), *followed(instance)):
+        if not files.exists(shell, folder):
+            files.make_directory(shell, folder, owner=odoo, mode="750")
+    for user in (recovery.odoo.user, recovery.cluster.owner):
+        _require_way(shell, instance, user)
+
+
+def _require_way(shell: Shell, instance: OdooInstance, user: str) -> None:
+    argv = ("sh", "-c", OPEN, "way", str(instance.directory), user)
+    if closed := shell.run(argv).stdout.splitlines():
+        raise Refused(
+            f"the user {user} on {instance.recovery} cannot reach {instance.directory}: "
+            f"{', '.join(closed)} lets no other user through",
+            hint=f"run chmod o+x {' '.join(closed)} there, or name another recovery.directory in "
+            "the inventory",
+        )

@@ -1,0 +1,46 @@
+"""What a flow is: a procedure on an instance, with the users that it has now."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, cast
+
+import prefect
+from prefect import Flow
+
+from blocks.instance import OdooInstance
+from tasks import users
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def flow(*, as_found: bool = True, **options: Any) -> Callable[[Callable[P, R]], Flow[P, R]]:
+    """Make a function a flow of Prefect's.
+
+    Its instance is taken as it is found on the recovery host: between an upgrade of the runner and
+    the next replicate it still runs as the users of Relevo 0.1. Only replicate itself takes it as
+    the inventory wants it.
+    """
+
+    def make(function: Callable[P, R]) -> Flow[P, R]:
+        body = _finding(function) if as_found else function
+        return cast("Flow[P, R]", prefect.flow(**options)(body))
+
+    return make
+
+
+def _finding(function: Callable[P, R]) -> Callable[P, R]:
+    signature = inspect.signature(function)
+    if "instance" not in signature.parameters:
+        return function
+
+    @functools.wraps(function)
+    def found(*args: P.args, **kwargs: P.kwargs) -> R:
+        bound = signature.bind(*args, **kwargs)
+        instance = bound.arguments["instance"]
+        assert isinstance(instance, OdooInstance), "Prefect has held it to the signature"
+        bound.arguments["instance"] = users.as_found(instance)
+        return function(*bound.args, **bound.kwargs)
+
+    return found

@@ -1,0 +1,188 @@
+"""The system users of an instance on the recovery host: made, found, and moved to.
+
+A customer's superuser or module can do there what these users can, and no more. An instance that
+Relevo 0.1 replicated runs as users that all instances share; replicate moves it.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePosixPath
+from typing import Any
+
+from blocks import users
+from blocks.errors import Unreachable
+from blocks.instance import OdooInstance
+from tasks import confinement, files, layout, record, replication, service
+from tasks.files import STATE
+from tasks.job import stop_job
+from tasks.policy import log, step
+from tasks.text import block
+
+NAME = "users"
+AT_ONCE = 16
+# Arguments: the record, what tells an instance of Relevo 0.1, and the folders that its Odoo owned.
+FOUND = """
+cat "$1" 2>/dev/null && exit 0
+[ ! -e "$2" ] || stat -c 'shared %U' "$3" 2>/dev/null || stat -c 'shared %U' "$4"
+exit 0
+"""
+MAKE = """
+getent passwd "$1" >/dev/null || exec useradd --system --user-group --no-create-home \\
+    --home-dir "$2" --shell /usr/sbin/nologin "$1"
+"""
+
+
+def as_found(instance: OdooInstance) -> OdooInstance:
+    """Give the instance with the users that it has on the recovery host now.
+
+    Between an upgrade of the runner and the next replicate these may be the ones that all instances
+    shared. Of a recovery host that does not answer, the next step says so.
+    """
+    directory, data = STATE / instance.name, instance.recovery.odoo.data_dir
+    words = (directory / f"{NAME}.json", directory / "identity.json", data, instance.directory)
+    argv = ("sh", "-c", FOUND, "users", *map(str, words))
+    try:
+        said = instance.recovery.host.shell().run(argv).stdout
+    except Unreachable:
+        return instance
+    if said.startswith("shared "):
+        former = {"odoo": said.split()[1], "postgres": users.SHARED_CLUSTER_USER}
+        return _with(instance, former, settled="shared")
+    if not said:
+        return instance
+    known = json.loads(said)
+    return _with(instance, known, settled="own" if known["whole"] else "moving")
+
+
+def each_as_found(instances: Sequence[OdooInstance]) -> list[OdooInstance]:
+    """Give instances with the users that they have now, asked side by side."""
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        return list(pool.map(as_found, instances))
+
+
+def _with(instance: OdooInstance, known: dict[str, str], *, settled: str) -> OdooInstance:
+    recovery, owner = instance.recovery, known["postgres"]
+    sockets = users.sockets(instance.name, owner)
+    place = recovery.model_copy(
+        update={
+            "odoo": recovery.odoo.model_copy(update={"user": known["odoo"]}),
+            "cluster": recovery.cluster.model_copy(update={"owner": owner, "sockets": sockets}),
+        }
+    )
+    return instance.model_copy(update={"recovery": place, "settled": settled})
+
+
+@step("give {instance.name} its own users on {instance.recovery}")
+def settle(instance: OdooInstance) -> None:
+    """Make the users and the folders of an instance; move what an earlier Relevo left elsewhere.
+
+    A move that was cut off is taken up again. The standby of one that is moved is started anew.
+    """
+    if instance.settled == "shared":
+        return  # replicate alone moves it
+    recovery, wanted = instance.recovery, _names(instance)
+    known = record.read(recovery, instance, NAME) or {}
+    if known.get("whole") and wanted.items() <= known.items():
+        return
+    _make(instance)
+    former = _former(instance, known)
+    if former:
+        log().info("moving %s on %s to %s", instance.name, recovery, ", ".join(wanted.values()))
+        # Written down first: whoever finds the move cut off goes by the new names, and settles.
+        facts = {**wanted, "former": former, "whole": False}
+        record.write(recovery, instance, NAME, facts)
+    layout.make(instance)
+    if former:
+        _move(instance, former)
+    record.write(recovery, instance, NAME, {**wanted, "former": former, "whole": True})
+
+
+@step("finish the move of {instance.name} to its own users, if it was cut off")
+def finish(instance: OdooInstance) -> None:
+    """Let no failover stumble over a replicate that died while it gave an instance its users."""
+    if instance.settled == "moving":
+        settle(instance)
+
+
+def _names(instance: OdooInstance) -> dict[str, str]:
+    recovery = instance.recovery
+    return {"odoo": recovery.odoo.user, "postgres": recovery.cluster.owner}
+
+
+def _make(instance: OdooInstance) -> None:
+    """Make the users that are this instance's alone; shared ones are an operator's to make."""
+    shell = instance.recovery.host.shell()
+    homes: dict[str, PurePosixPath] = {
+        users.odoo_user(instance.name): layout.home(instance),
+        users.cluster_user(instance.name): layout.postgres(instance),
+    }
+    for user in _names(instance).values():
+        if user in homes:
+            shell.run(("sh", "-c", MAKE, "make user", user, str(homes[user])))
+
+
+def _former(instance: OdooInstance, known: dict[str, Any]) -> dict[str, str]:
+    """The users that have what is there; none where nothing is."""
+    if known and not known["whole"]:
+        return dict(known["former"])
+    if known:
+        return {name: str(known[name]) for name in _names(instance)}
+    found = as_found(instance)
+    return _names(found) if found.settled == "shared" else {}
+
+
+def _move(instance: OdooInstance, former: dict[str, str]) -> None:
+    """Give all that an instance has on the recovery host to its new users."""
+    shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
+    _stop_copies(instance, former["odoo"])
+    confinement.give_cluster(instance, former["postgres"])
+    for folder in layout.of_odoo(instance):
+        files.give_tree(shell, folder, former=former["odoo"], user=user)
+    service.adopt_conf(instance)
+    service.install_unit(instance)
+
+
+def _stop_copies(instance: OdooInstance, former: str) -> None:
+    """End what writes as the former user; a pass that is ended begins again by itself."""
+    shell, name = instance.recovery.host.shell(), instance.name
+    shell.run(("systemctl", "stop", f"relevo-follow-{former}.service"), check=False)
+    for kind in ("filestore", "sources", "requirements"):
+        stop_job(shell, f"{name}-{kind}")
+    for verb in ("pass", "reconcile", "restore", "verdict", "heal", "push"):
+        stop_job(shell, f"{name}-engine-{verb}")
+
+
+@step("forget what the former users of {instance.name} could read")
+def forget_former(instance: OdooInstance) -> None:
+    """Remove keys and passwords that stood where other instances' users could read them.
+
+    Last in a set-up: by then the new ones have been proven.
+    """
+    recovery, shell = instance.recovery, instance.recovery.host.shell()
+    known = record.read(recovery, instance, NAME) or {}
+    if not (former := known.get("former")):
+        return
+    if former["odoo"] != recovery.odoo.user:
+        home = files.home(shell, former["odoo"]) / ".ssh"
+        names = (f"relevo_{instance.name}{suffix}" for suffix in ("", ".pub", ".known"))
+        files.remove(shell, *(home / name for name in names))
+        _change(instance, home / "config", former["odoo"], _without_block(instance))
+    if former["postgres"] != recovery.cluster.owner:
+        home = files.home(shell, former["postgres"])
+        pem = home / ".postgresql" / f"relevo_{instance.name}_origin.pem"
+        files.remove(shell, pem)
+        replication.forget_passwords(instance, home / ".pgpass", former["postgres"])
+    record.write(recovery, instance, NAME, {**_names(instance), "former": {}, "whole": True})
+
+
+def _without_block(instance: OdooInstance) -> Callable[[str], str]:
+    return lambda text: block.without(text, name=instance.name)
+
+
+def _change(
+    instance: OdooInstance, path: PurePosixPath, user: str, change: Callable[[str], str]
+) -> None:
+    shell = instance.recovery.host.shell()
+    if files.exists(shell, path):
+        files.edit(shell, path, change, owner=files.owner(shell, user), mode="600")
