@@ -218,7 +218,7 @@ def admit(instance: OdooInstance, place: Place, peer: Place, *, odoo_role: str =
         )
     )
     if odoo_role:
-        lines += pg_hba.odoo_map(map_name="relevo", role="postgres")
+        lines += pg_hba.superuser_map(map_name="relevo")
         lines += pg_hba.odoo_map(map_name="relevo", role=odoo_role)
         mapped = pg_hba.ident(map_name="relevo", system_user=place.odoo.user, role=odoo_role)
         mapped += pg_hba.ident(map_name="relevo", system_user=cluster.owner, role="postgres")

@@ -10,7 +10,7 @@ CHUNK = 5000
 # The names travel from psql to the shell on the host itself: a million of them cost nothing.
 MISSING = """
 set -o pipefail
-PGDATABASE=$2 runuser -u postgres -- psql --cluster "$1" -XqAtc "$4" |
+PGDATABASE=$2 PGHOST=$6 PGPORT=$7 PGUSER=postgres runuser -u "$5" -- psql -XqAtc "$4" |
     while IFS= read -r name; do [ -f "$3/$name" ] || printf '%s\\n' "$name"; done
 """
 HAS_DOCUMENTS = "SELECT to_regclass('public.ir_attachment') IS NOT NULL"
@@ -50,7 +50,19 @@ def find_missing(instance: OdooInstance, place: Place) -> list[Document]:
 def _missing_in(place: Place, database: str) -> list[Document]:
     root = place.odoo.data_dir / "filestore" / database
     done = place.host.shell().run(
-        ("bash", "-c", MISSING, "missing", str(place.cluster), database, str(root), NAMES),
+        (
+            "bash",
+            "-c",
+            MISSING,
+            "missing",
+            str(place.cluster),
+            database,
+            str(root),
+            NAMES,
+            place.cluster.owner,
+            str(place.cluster.sockets),
+            str(place.cluster.port),
+        ),
         timeout_seconds=3600,
     )
     names = done.stdout.splitlines()

@@ -97,14 +97,14 @@ TAKE = """
 set -e
 mkdir -p "$1"
 test ! -L "$1"
-chown -h root:root "$1"
-chmod "$2" "$1"
+chown -h "root:$2" "$1"
+chmod "$3" "$1"
 """
 
 
-def take(shell: Shell, path: PurePosixPath, *, mode: str) -> None:
+def take(shell: Shell, path: PurePosixPath, *, group: str, mode: str) -> None:
     """Make a folder, or one that is there, root's."""
-    shell.run(("sh", "-c", TAKE, "take", str(path), mode))
+    shell.run(("sh", "-c", TAKE, "take", str(path), group, mode))
 
 
 def give_tree(shell: Shell, path: PurePosixPath, *, former: str, user: str) -> None:

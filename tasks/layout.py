@@ -1,10 +1,8 @@
 """Where the recovery host keeps an instance: a folder of root's, with a room for each user.
 
-NAME/               root's, and nobody else writes here
-    odoo.conf       read by Odoo's user alone
-    data_dir, sources, venv, engine, trash, home    Odoo's user's
-    ssh/            the key for the origin, read by Odoo's user alone
-    postgres/       the password file and certificates, read by the cluster's user alone
+`directory` is root's, and entered by Odoo's user alone, who writes in rooms of its own: data_dir,
+sources, venv, engine, trash and home. Its odoo.conf and the key for the origin (ssh) it may read.
+What the cluster's user alone may read stands in /var/lib/relevo/NAME/postgres.
 """
 
 from pathlib import PurePosixPath
@@ -13,6 +11,7 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks import files
+from tasks.files import STATE
 
 # Whoever runs here has to come through the folders above, which may have been made for another.
 OPEN = """
@@ -36,7 +35,7 @@ def ssh(instance: OdooInstance) -> PurePosixPath:
 
 def postgres(instance: OdooInstance) -> PurePosixPath:
     """The folder with what the cluster's user alone may read."""
-    return instance.directory / "postgres"
+    return STATE / instance.name / "postgres"
 
 
 def of_odoo(instance: OdooInstance) -> tuple[PurePosixPath, ...]:
@@ -62,14 +61,15 @@ def make(instance: OdooInstance) -> None:
     """Make the folders of an instance, each with its owner; the one around them is root's."""
     shell, recovery = instance.recovery.host.shell(), instance.recovery
     odoo = files.owner(shell, recovery.odoo.user)
-    files.take(shell, instance.directory, mode="711")
-    for folder in (ssh(instance), postgres(instance)):
-        files.make_directory(shell, folder, owner="root:root", mode="711")
+    group = odoo.split(":")[1]
+    files.take(shell, instance.directory, group=group, mode="750")
+    files.make_directory(shell, ssh(instance), owner=f"root:{group}", mode="750")
+    for folder in (postgres(instance).parent, postgres(instance)):
+        files.make_directory(shell, folder, owner="root:root", mode="755")
     for folder in (home(instance), *followed(instance)):
         if not files.exists(shell, folder):
             files.make_directory(shell, folder, owner=odoo, mode="750")
-    for user in (recovery.odoo.user, recovery.cluster.owner):
-        _require_way(shell, instance, user)
+    _require_way(shell, instance, recovery.odoo.user)
 
 
 def _require_way(shell: Shell, instance: OdooInstance, user: str) -> None:

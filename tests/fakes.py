@@ -85,7 +85,7 @@ class FakeHost:
             return ""
         self.ran.append(asked)
         if asked.startswith("id -gn "):
-            return f"{asked.split()[-1]}\n"
+            return f"{asked.rsplit(maxsplit=1)[-1]}\n"
         for pattern, answer in self.answers.items():
             if re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), asked, re.DOTALL):
                 if isinstance(answer, list):

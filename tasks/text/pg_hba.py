@@ -28,6 +28,18 @@ def odoo_map(*, map_name: str, role: str) -> str:
     return f"local all {role} peer map={map_name}\n"
 
 
+def superuser_map(*, map_name: str) -> str:
+    """Let the cluster's own system user be its superuser, and clone it for a drill.
+
+    >>> print(superuser_map(map_name="relevo"), end="")
+    local all postgres peer map=relevo
+    local replication postgres peer map=relevo
+    """
+    return "".join(
+        f"local {database} postgres peer map={map_name}\n" for database in ("all", "replication")
+    )
+
+
 def ident(*, map_name: str, system_user: str, role: str) -> str:
     """
     >>> print(ident(map_name="relevo", system_user="odoo_vps_1", role="odoo"), end="")
