@@ -1,7 +1,7 @@
 """Runbook: "Replicación del cluster de la VPS"."""
 
 from blocks.instance import OdooInstance
-from tasks import cluster, confinement, door, lock, replica, replication, units
+from tasks import cluster, door, lock, replica, replication, units, users
 from tasks.procedure import flow
 
 
@@ -24,7 +24,7 @@ def build(instance: OdooInstance, *, reclone: bool) -> None:
     replication.prove_login(instance, recovery, origin)
 
     cluster.create(recovery)
-    confinement.settle(instance)
+    users.move_cluster(instance)
     door.install(instance)
     units.start_afresh(recovery)
     replica.configure(instance)
@@ -32,5 +32,6 @@ def build(instance: OdooInstance, *, reclone: bool) -> None:
     replica.clone(instance, reclone=reclone)
 
     replica.note_identity(instance)
-    with door.opened(instance):
-        replication.prove_login(instance, origin, recovery)
+    door.admit(instance)
+    replication.prove_login(instance, origin, recovery)
+    door.shut(instance)

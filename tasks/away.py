@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
-from tasks import http, receipts, replication
+from tasks import http, receipts, replication, users
 from tasks.look import try_look
 from tasks.probes import ODOO, Ends, Probe, disk, files, odoo
 
@@ -73,6 +73,7 @@ AWAY: dict[str, Probe] = {
     "HTTP": Probe(_http),
     "receipts": Probe(_receipt),
     "files": Probe(files),
+    "users": Probe(users.judge),
     "disk at the recovery": Probe(disk(lambda instance: instance.recovery)),
     "origin": Probe(_origin),
 }

@@ -6,10 +6,11 @@ socket's folder alone, and speak to its origin alone. Its configuration is root'
 
 from pathlib import PurePosixPath
 
+from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
-from tasks import cluster, files, layout
+from tasks import cluster, files, layout, rejoin, replication
 from tasks.look import find, look
-from tasks.policy import log, step
+from tasks.policy import log
 from tasks.text import confine, odoo_conf, postgresql_conf, systemd_unit
 from tasks.units import UNITS
 
@@ -58,19 +59,18 @@ def settings(instance: OdooInstance) -> postgresql_conf.Settings:
     return chosen
 
 
-@step("confine the cluster of {instance.name} on {instance.recovery}")
 def settle(instance: OdooInstance) -> None:
     """Give the cluster its socket's folder, its certificate, its settings and its unit's limits."""
     recovery, shell = instance.recovery, instance.recovery.host.shell()
     if not recovery.cluster.confined:
         return
     if (listed := find(shell, recovery)) and listed.owner != recovery.cluster.owner:
-        give_cluster(instance, listed.owner)
+        _give_cluster(instance, listed.owner)
     else:
         _install(instance)
 
 
-def give_cluster(instance: OdooInstance, former: str) -> None:
+def _give_cluster(instance: OdooInstance, former: str) -> None:
     """Give a cluster that belongs to another user to its own; one that runs is started anew."""
     recovery, shell = instance.recovery, instance.recovery.host.shell()
     listed = find(shell, recovery)
@@ -91,8 +91,19 @@ def give_cluster(instance: OdooInstance, former: str) -> None:
     _install(instance)
     role = odoo_conf.database_role(files.read(shell, recovery.odoo.config), default="")
     cluster.admit(instance, recovery, instance.origin, odoo_role=role)
+    if files.exists(shell, directory / "standby.signal"):
+        rejoin.write_signals(instance, recovery, instance.origin, directory)
     if running:
         cluster.start(recovery)
+        _wait_for_stream(instance)
+
+
+def _wait_for_stream(instance: OdooInstance) -> None:
+    """Give the standby time to find its origin again, if that answers."""
+    try:
+        replication.wait_until_streaming(instance, instance.recovery, instance.origin)
+    except RelevoError as error:
+        log().warning("%s", error.message)
 
 
 def _of(place: Place, owner: str) -> Place:

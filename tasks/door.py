@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 
+from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
 from tasks import cluster, files
 from tasks.policy import step
@@ -101,6 +102,17 @@ def is_open(instance: OdooInstance) -> bool:
     heard = [line.split()[3] for line in recovery.host.shell().run(argv).stdout.splitlines()]
     inner = (f"{LOOPBACK}:", "[::1]:")
     return any(not address.startswith(inner) for address in heard)
+
+
+def judge(instance: OdooInstance) -> str:
+    """Require that the door is shut while the recovery host follows."""
+    recovery = instance.recovery
+    if recovery.cluster.confined and is_open(instance):
+        raise RelevoError(
+            f"PostgreSQL of {instance.name} on {recovery} can be reached from outside while it "
+            "only follows: run replicate, which shuts its door"
+        )
+    return "shut" if recovery.cluster.confined else "none: it listens at all times"
 
 
 def by_hand(instance: OdooInstance, *, opened: bool) -> str:

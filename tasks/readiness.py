@@ -6,6 +6,7 @@ from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
 from tasks import (
     away,
+    door,
     guard,
     move,
     parity,
@@ -13,6 +14,7 @@ from tasks import (
     replication,
     standby,
     synchronous,
+    users,
 )
 from tasks import probes as need
 from tasks.look import look
@@ -130,6 +132,8 @@ def _parity(instance: OdooInstance) -> list[str]:
 
 PROBES: dict[str, Probe] = {
     "moves": Probe(_moves),
+    "users": Probe(users.judge),
+    "door": Probe(door.judge, need.both),
     STREAM: Probe(_stream, need.both),
     "slot": Probe(_slot, need.both),
     COMMITS: Probe(_commits, need.primary),

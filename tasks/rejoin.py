@@ -226,7 +226,7 @@ def _replace(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPat
     replication.ensure_slot(leader.host.shell(), leader, instance.name)
     # Before it is where a boot finds it: without these it would come up as a second primary.
     text = _alter_system(instance, node, leader, fresh)
-    _write_signals(instance, node, leader, fresh, own=text)
+    write_signals(instance, node, leader, fresh, own=text)
     aside = _aside(seen.directory, seen.control)
     kept = _unused(shell, aside)
     files.swap(shell, fresh, seen.directory, kept)
@@ -295,13 +295,13 @@ def _follow(instance: OdooInstance, node: Place, leader: Place) -> None:
     if not seen.answers:
         kept = record.read(node, instance, "auto_conf")
         own = str(kept["text"]) if kept else None
-        _write_signals(instance, node, leader, seen.directory, own=own)
+        write_signals(instance, node, leader, seen.directory, own=own)
     cluster.start(node)
     replication.wait_until_streaming(instance, node, leader)
     clear(instance, node, leader)
 
 
-def _write_signals(
+def write_signals(
     instance: OdooInstance,
     node: Place,
     leader: Place,

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from blocks import users
-from blocks.errors import Unreachable
+from blocks.errors import RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from tasks import confinement, files, layout, record, replication, service
 from tasks.files import STATE
@@ -77,7 +77,8 @@ def _with(instance: OdooInstance, known: dict[str, str], *, settled: str) -> Odo
 def settle(instance: OdooInstance) -> None:
     """Make the users and the folders of an instance; move what an earlier Relevo left elsewhere.
 
-    A move that was cut off is taken up again. The standby of one that is moved is started anew.
+    A move that was cut off is taken up again. The cluster follows later (`move_cluster`): it needs
+    the new user's passwords to stream.
     """
     if instance.settled == "shared":
         return  # replicate alone moves it
@@ -95,7 +96,8 @@ def settle(instance: OdooInstance) -> None:
     layout.make(instance)
     if former:
         _move(instance, former)
-    record.write(recovery, instance, NAME, {**wanted, "former": former, "whole": True})
+    else:
+        record.write(recovery, instance, NAME, {**wanted, "former": {}, "whole": True})
 
 
 @step("finish the move of {instance.name} to its own users, if it was cut off")
@@ -103,6 +105,36 @@ def finish(instance: OdooInstance) -> None:
     """Let no failover stumble over a replicate that died while it gave an instance its users."""
     if instance.settled == "moving":
         settle(instance)
+        move_cluster(instance)
+
+
+@step("let the cluster of {instance.name} run as its own user")
+def move_cluster(instance: OdooInstance) -> None:
+    """Confine the cluster; one that belongs to the former user is started anew, once."""
+    recovery = instance.recovery
+    confinement.settle(instance)
+    known = record.read(recovery, instance, NAME)
+    if known and not known["whole"]:
+        record.write(recovery, instance, NAME, {**known, "whole": True})
+
+
+def judge(instance: OdooInstance) -> list[str]:
+    """Say as whom an instance runs on the recovery host, and who else is the same user."""
+    recovery = instance.recovery
+    said = f"Odoo runs as {recovery.odoo.user}, PostgreSQL as {recovery.cluster.owner}"
+    if instance.settled == "moving":
+        raise RelevoError(f"the move to {recovery.odoo.user} was cut off: run replicate")
+    if instance.settled == "shared":
+        everybody = f"{recovery.odoo.user} and {recovery.cluster.owner}"
+        return [said, f"it shares the users {everybody} with other instances: run replicate"]
+    if instance.shared_users:
+        listed = ", ".join(instance.shared_users)
+        return [
+            said,
+            f"it shares the user {listed} with others on {recovery}: whoever breaches one of them "
+            "reads the data of all (remove odoo_user and postgres_user from the inventory)",
+        ]
+    return [said]
 
 
 def _names(instance: OdooInstance) -> dict[str, str]:
@@ -133,10 +165,9 @@ def _former(instance: OdooInstance, known: dict[str, Any]) -> dict[str, str]:
 
 
 def _move(instance: OdooInstance, former: dict[str, str]) -> None:
-    """Give all that an instance has on the recovery host to its new users."""
+    """Give Odoo's new user all that the former one has of this instance."""
     shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
     _stop_copies(instance, former["odoo"])
-    confinement.give_cluster(instance, former["postgres"])
     for folder in layout.of_odoo(instance):
         files.give_tree(shell, folder, former=former["odoo"], user=user)
     service.adopt_conf(instance)
