@@ -131,8 +131,10 @@ def judge(instance: OdooInstance) -> list[str]:
         listed = ", ".join(instance.shared_users)
         return [
             said,
-            f"it shares the user {listed} with others on {recovery}: whoever breaches one of them "
-            "reads the data of all (remove odoo_user and postgres_user from the inventory)",
+            (
+                f"it shares the user {listed} with other instances, whose breach would be its own: "
+                "remove odoo_user and postgres_user from the inventory, then run replicate"
+            ),
         ]
     return [said]
 

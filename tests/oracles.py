@@ -31,7 +31,11 @@ ask() {
 }
 end=$(($(date +%s) + 60))
 while [ -e /run/relevo-probe ] && [ "$(date +%s)" -lt "$end" ]; do
-    ask | runuser -u postgres -- /usr/lib/postgresql/$1/bin/psql -h /var/run/postgresql -p "$2" \
+    for socket in /run/relevo-postgresql/*/.s.PGSQL.$2 /var/run/postgresql/.s.PGSQL.$2; do
+        [ ! -S "$socket" ] || break
+    done
+    ask | runuser -u "$(stat -c %U "$socket" 2>/dev/null || echo postgres)" -- \
+        /usr/lib/postgresql/$1/bin/psql -h "${socket%/*}" -U postgres -p "$2" \
         -d postgres -XAtqF ' ' 2>/dev/null
     echo "$(cut -d ' ' -f 1 /proc/uptime) -"
     sleep 0.1
@@ -96,7 +100,9 @@ def no_strangers(pair: Pair) -> None:
         f"{data}/{version}/{pair.name}/standby.signal"
     ]
     receipts = {"receipts", "right.json"}
-    records = {"identity.json", "link.json", "notes", "by-hand", "asked", *receipts}
+    records = {
+        "identity.json", "link.json", "notes", "by-hand", "asked", "users.json", "postgres", *receipts,
+    }  # fmt: skip
     assert set(_lines(recovery, f"ls /var/lib/relevo/{pair.name}")) <= records
     at_origin = receipts | ({"synchronous.json"} if pair.synchronous else set())
     wait_until(
@@ -128,7 +134,9 @@ def no_strangers(pair: Pair) -> None:
 
 
 def _of(pair: Pair, units: list[str]) -> list[str]:
-    return [unit for unit in units if pair.name in unit]
+    """The units of an instance, but for those that always are there."""
+    lasting = ("relevo-follow-", "relevo-door-")
+    return [unit for unit in units if pair.name in unit and not unit.startswith(lasting)]
 
 
 INDEXES = """

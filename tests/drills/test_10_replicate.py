@@ -5,6 +5,7 @@ import pytest
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from flows.check import check
+from tests.lab import inventory
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.oracles import Pair, no_strangers, ready
@@ -59,7 +60,8 @@ def _fingerprint(lab: Lab, pair: Pair) -> list[str]:
     """Every file that Relevo writes, and when the clusters were started."""
     files = (
         "find /etc/postgresql /var/lib/postgresql/.pgpass /usr/local/lib/relevo /etc/systemd/system"
-        " /home/*/.ssh /opt/odoouser/.ssh -type f -exec sha256sum {} + 2>/dev/null | sort"
+        " /etc/tmpfiles.d /var/lib/relevo/vps_uno/postgres /home/*/.ssh"
+        f" {inventory.BASE}/vps_uno/ssh {inventory.BASE}/vps_uno/odoo.conf -type f -exec sha256sum {} + 2>/dev/null | sort"
     )
     started = "SELECT pg_postmaster_start_time()"
     hashes = [m.run("sh", "-c", files).stdout for m in (pair.origin.machine, lab.respaldo)]
@@ -80,13 +82,17 @@ def test_the_roles_have_no_more_than_they_need(uno: Pair) -> None:
 
 
 def test_the_key_of_the_recovery_host_opens_no_shell_and_writes_nothing(uno: Pair) -> None:
+    ssh = ("ssh", "-F", f"{inventory.BASE}/vps_uno/ssh/config")
+    rsync, user = ("rsync", "--rsh", " ".join(ssh)), "odoo_vps_uno"
+    listing = (*rsync, "--list-only", f"vps_uno:{uno.origin.data_dir}/")
+    assert uno.recovery.run(*listing, user=user).stdout, "the key opens what it shall"
     for words in (
-        ("ssh", "vps_uno", "id"),
-        ("ssh", "vps_uno"),
-        ("rsync", "/etc/hostname", "vps_uno:/tmp/stolen"),
-        ("rsync", "/etc/hostname", f"vps_uno:{uno.origin.data_dir}/stolen"),
-        ("rsync", "vps_uno:/etc/passwd", "/tmp/"),
-        ("rsync", "--remove-source-files", f"vps_uno:{uno.origin.data_dir}/", "/tmp/x/"),
+        (*ssh, "vps_uno", "id"),
+        (*ssh, "vps_uno"),
+        (*rsync, "/etc/hostname", "vps_uno:/tmp/stolen"),
+        (*rsync, "/etc/hostname", f"vps_uno:{uno.origin.data_dir}/stolen"),
+        (*rsync, "vps_uno:/etc/passwd", "/tmp/"),
+        (*rsync, "--remove-source-files", f"vps_uno:{uno.origin.data_dir}/", "/tmp/x/"),
     ):
-        assert uno.recovery.run(*words, user="odoouser", check=False).returncode != 0, words
+        assert uno.recovery.run(*words, user=user, check=False).returncode != 0, words
     assert uno.origin.machine.run("ls", uno.origin.data_dir).stdout.count("stolen") == 0

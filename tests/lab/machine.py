@@ -23,8 +23,16 @@ NSPAWN = (
     "--keep-unit --link-journal=no --resolv-conf=off --timezone=off --capability=CAP_NET_ADMIN "
     '--network-namespace-path="/run/netns/$2"'
 )
-# Debian's own `psql` is a Perl script that looks for the right one, at ten times the price.
-PSQL = ("sh", "-c", 'for p in /usr/lib/postgresql/*/bin/psql; do :; done; exec "$p" "$@"', "sh")
+# Debian's own `psql` is a Perl script that looks for the right one, at ten times the price. A cluster
+# may have a user and a socket's folder of its own.
+PSQL = """
+for socket in /run/relevo-postgresql/*/.s.PGSQL.$1 /var/run/postgresql/.s.PGSQL.$1; do
+    [ ! -S "$socket" ] || break
+done
+for program in /usr/lib/postgresql/*/bin/psql; do :; done
+owner=$(stat -c %U "$socket") || exit 2
+exec runuser -u "$owner" -- "$program" -h "${socket%/*}" -U postgres -p "$@"
+"""
 WRITE = (
     'umask 077; mkdir -p "$(dirname "$1")"; cat >"$1"; '
     'if [ -n "$2" ]; then chown "$2:" "$1"; fi; if [ -n "$3" ]; then chmod "$3" "$1"; fi'
@@ -208,8 +216,8 @@ class Machine:
 
     def psql(self, port: int, sql: str, database: str = "postgres") -> str:
         """Ask PostgreSQL as its superuser."""
-        options = ("-p", str(port), "-d", database, "-XAtq", "-v", "ON_ERROR_STOP=1")
-        return self.run(*PSQL, *options, user="postgres", stdin=sql).stdout.strip()
+        options = (str(port), "-d", database, "-XAtq", "-v", "ON_ERROR_STOP=1")
+        return self.run("sh", "-c", PSQL, "psql", *options, stdin=sql).stdout.strip()
 
     def wait_until_succeeds(
         self, *command: str, user: str = "root", timeout_seconds: float = 60

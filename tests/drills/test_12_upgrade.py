@@ -1,0 +1,116 @@
+"""An instance that Relevo 0.1 has replicated: served as it is, moved by one replicate."""
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from blocks.instance import OdooInstance
+from flows.check import check
+from tests.lab import inventory
+from tests.lab.client import Client, audit
+from tests.lab.lab import Lab
+from tests.oracles import Pair, no_strangers, one_writer, ready
+from tests.stack import Stack
+
+FORMER = "34ee633"
+ROOT = Path(__file__).parents[2]
+MAIN = "import sys; from deployments.cli import main; sys.exit(main())"
+
+
+@pytest.fixture
+def former(tmp_path: Path) -> Callable[..., str]:
+    """The command relevo of then, from this repository's own history."""
+    packed = subprocess.run(
+        ["git", "archive", FORMER], cwd=ROOT, capture_output=True, check=True
+    ).stdout
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(tmp_path / "former", filter="data")
+    env = {**os.environ, "PYTHONPATH": str(tmp_path / "former")}
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", MAIN, *arguments], env=env, cwd=tmp_path / "former",
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    return run
+
+
+@pytest.fixture
+def dos_of_then(
+    lab: Lab, stack: Stack, inventory_path: Path, former: Callable[..., str], dos: Pair
+) -> Iterator[Pair]:
+    """The instance as it was replicated then; nothing of today's is left of it."""
+    machine, version = lab.respaldo, str(lab.generation.postgres)
+    units = ("relevo-follow-odoo_vps_dos", "relevo-door-vps_dos.socket", "odoo_vps_dos")
+    with stack.unscheduled():
+        for unit in units:
+            machine.run("systemctl", "disable", "--now", unit, check=False)
+        machine.run("pg_dropcluster", "--stop", version, dos.name)
+        machine.run(
+            "sh", "-c",
+            f"rm -rf /var/lib/relevo/{dos.name} {inventory.BASE}/{dos.name} "
+            f"/etc/systemd/system/postgresql@{version}-{dos.name}.service.d "
+            f"/etc/systemd/system/relevo-*{dos.name}* /etc/tmpfiles.d/relevo-{dos.name}.conf "
+            f"/run/relevo-postgresql/{dos.name}; systemctl daemon-reload; "
+            f"userdel odoo_{dos.name}; userdel db_{dos.name}",
+        )  # fmt: skip
+        lab.fresh("dos")
+        inventory.write(lab, inventory_path.parent)
+        former("--inventory", str(inventory_path), "run", "replicate", dos.name)
+        stack.run("--inventory", str(inventory_path), "apply")
+        yield dos
+
+
+def owner(pair: Pair) -> str:
+    path = f"/var/lib/postgresql/{pair.lab.generation.postgres}/{pair.name}"
+    return pair.recovery.run("stat", "-c", "%U", path).stdout.strip()
+
+
+def starts(pair: Pair) -> int:
+    """How often the cluster on the recovery host was started."""
+    unit = f"postgresql@{pair.lab.generation.postgres}-{pair.name}"
+    said = pair.recovery.run("journalctl", "--unit", unit, "--output", "cat", "--no-pager").stdout
+    return said.count("Started ")
+
+
+def test_an_instance_of_then_is_copied_and_checked_as_it_is_and_moved_by_one_replicate(
+    dos_of_then: Pair,
+    blocks: dict[str, OdooInstance],
+    stack: Stack,
+    customer: Callable[..., Client],
+) -> None:
+    pair = dos_of_then
+    assert owner(pair) == "postgres"
+    client = customer(pair)
+
+    stack.complete(f"rsync-filestore/{pair.name}")
+    assert "shares the users odoouser and postgres" in check(blocks[pair.name]).facts["users"]
+    before = starts(pair)
+
+    stack.complete(f"replicate/{pair.name}")
+
+    assert starts(pair) <= before + 1
+    assert owner(pair) == f"db_{pair.name}"
+    ready(check(blocks[pair.name]))
+    no_strangers(pair)
+    left = f"ls /opt/odoouser/.ssh/relevo_{pair.name}* 2>/dev/null || true"
+    assert pair.recovery.run("sh", "-c", left).stdout == "", "the key that all could read is gone"
+    with one_writer(pair):
+        stack.complete(f"failover/{pair.name}", reason="upgraded")
+        client.move_to(pair.recovery.address, pair.http_port)
+        client.wait_until_acknowledged(5)
+        stack.complete(f"failback/{pair.name}", reason="and home")
+        client.move_to(*pair.origin.odoo)
+        client.wait_until_acknowledged(5)
+    client.stop()
+    assert audit(*pair.origin.odoo, client.journal).whole
+    no_strangers(pair)
