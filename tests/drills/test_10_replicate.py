@@ -61,7 +61,8 @@ def _fingerprint(lab: Lab, pair: Pair) -> list[str]:
     files = (
         "find /etc/postgresql /var/lib/postgresql/.pgpass /usr/local/lib/relevo /etc/systemd/system"
         " /etc/tmpfiles.d /var/lib/relevo/vps_uno/postgres /home/*/.ssh"
-        f" {inventory.BASE}/vps_uno/ssh {inventory.BASE}/vps_uno/odoo.conf -type f -exec sha256sum {} + 2>/dev/null | sort"
+        f" {inventory.BASE}/vps_uno/ssh {inventory.BASE}/vps_uno/odoo.conf -type f"
+        " -exec sha256sum {} + 2>/dev/null | sort"
     )
     started = "SELECT pg_postmaster_start_time()"
     hashes = [m.run("sh", "-c", files).stdout for m in (pair.origin.machine, lab.respaldo)]

@@ -66,7 +66,9 @@ def test_no_instance_reads_anything_of_another(
     """All files of one that hold something, tried as each user of the other."""
     instance = blocks[uno.name]
     folders = (
-        str(instance.directory), str(layout.postgres(instance)), str(instance.recovery.cluster.sockets),
+        str(instance.directory),
+        str(layout.postgres(instance)),
+        str(instance.recovery.cluster.sockets),
         f"/var/lib/postgresql/{uno.lab.generation.postgres}/{uno.name}",
         f"/etc/nginx/relevo/{uno.name}",
     )  # fmt: skip

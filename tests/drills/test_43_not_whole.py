@@ -79,10 +79,7 @@ def test_a_recovery_cluster_that_somebody_promoted_is_not_stopped_by_replicate(
     """Customers may be served from it since a night without Relevo."""
     version = uno.lab.generation.postgres
     uno.recovery.run("pg_ctlcluster", str(version), uno.name, "promote")
-    uno.recovery.wait_until_succeeds(
-        "sh", "-c", f"runuser -u postgres -- psql --cluster {version}/{uno.name} -XAtc "
-        "'SELECT pg_is_in_recovery()' | grep -qx f"
-    )  # fmt: skip
+    wait_until(lambda: uno.at_recovery("SELECT pg_is_in_recovery()") == "f", "it is promoted")
     uno.at_recovery("CREATE TABLE by_hand AS SELECT 1 AS n", "cliente1")
     with pytest.raises(Refused, match="accepts writes: a new clone would throw away"):
         replicate(blocks[uno.name])

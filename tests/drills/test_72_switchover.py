@@ -22,7 +22,11 @@ FILES = (
     "! -path '*/sessions/*' ! -path '*/__pycache__/*' -exec sha256sum {} + 2>/dev/null | sort"
 )
 # Newer releases of pg_dump put a word of their own into each dump, by chance.
-DUMP = "pg_dumpall -p {} | grep -vE '^.(un)?restrict ' | sha256sum"
+DUMP = """
+socket=$(find /run/relevo-postgresql /run/postgresql -name .s.PGSQL.{0} 2>/dev/null)
+runuser -u "$(stat -c %U "$socket")" -- pg_dumpall -h "${{socket%/*}}" -U postgres -p {0} |
+    grep -vE '^.(un)?restrict ' | sha256sum
+"""
 UNITS = "systemctl list-units --all --plain --no-legend --type=service --state=active | sort"
 
 
@@ -31,7 +35,7 @@ def _hashes(pair: Pair) -> set[str]:
     said = set()
     for machine, port in pair.ends:
         lines = machine.run("sh", "-c", f"{FILES}; {UNITS}").stdout.splitlines()
-        lines.append(machine.run("sh", "-c", DUMP.format(port), user="postgres").stdout)
+        lines.append(machine.run("sh", "-c", DUMP.format(port)).stdout)
         lines.append(machine.psql(port, "SELECT pg_is_in_recovery(), pg_postmaster_start_time()"))
         lines.append(machine.psql(port, "SELECT * FROM pg_replication_slots").split("|")[0])
         said |= {f"{machine.name}: {line}" for line in lines}

@@ -139,10 +139,7 @@ def test_two_writers_are_told_at_once_with_the_one_that_has_the_write_right(
     version = str(uno.lab.generation.postgres)
     stack.complete("board/all-instances")
     uno.recovery.run("pg_ctlcluster", version, uno.name, "promote")
-    uno.recovery.wait_until_succeeds(
-        "sh", "-c", f"runuser -u postgres -- psql --cluster {version}/{uno.name} -XAtc "
-        "'SELECT pg_is_in_recovery()' | grep -qx f"
-    )  # fmt: skip
+    wait_until(lambda: uno.at_recovery("SELECT pg_is_in_recovery()") == "f", "it is promoted")
 
     stack.complete("board/all-instances")
 

@@ -162,8 +162,10 @@ def test_another_cluster_in_the_standby_s_place_is_never_promoted(
     machine.run("systemctl", "stop", _unit(uno))
     machine.run("mv", data, f"{data}.kept")
     initdb = f"/usr/lib/postgresql/{uno.lab.generation.postgres}/bin/initdb"
-    machine.run(initdb, "-D", data, user="postgres")
-    machine.run("touch", f"{data}/standby.signal", user="postgres")
+    owner = f"db_{uno.name}"
+    machine.run("install", "-d", "-m", "700", "-o", owner, "-g", owner, data)
+    machine.run(initdb, "-U", "postgres", "-D", data, user=owner)
+    machine.run("touch", f"{data}/standby.signal", user=owner)
     machine.run("systemctl", "start", _unit(uno))
     try:
         for down in (False, True):

@@ -23,8 +23,8 @@ NSPAWN = (
     "--keep-unit --link-journal=no --resolv-conf=off --timezone=off --capability=CAP_NET_ADMIN "
     '--network-namespace-path="/run/netns/$2"'
 )
-# Debian's own `psql` is a Perl script that looks for the right one, at ten times the price. A cluster
-# may have a user and a socket's folder of its own.
+# Debian's own `psql` is a Perl script that looks for the right one, at ten times the price.
+# A cluster may have a user and a socket's folder of its own.
 PSQL = """
 for socket in /run/relevo-postgresql/*/.s.PGSQL.$1 /var/run/postgresql/.s.PGSQL.$1; do
     [ ! -S "$socket" ] || break
