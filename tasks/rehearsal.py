@@ -95,7 +95,7 @@ def clone(stage: Stage) -> str:
     """Copy the running standby beside itself; say how big the copy is and how long it took."""
     shell, watch, recovery = stage.shell, Stopwatch(from_now=True), stage.instance.recovery
     require_no_tablespaces(recovery)
-    need = files.used_bytes(shell, look(recovery).directory)
+    need = files.used_bytes(shell, look(recovery).directory, user=recovery.cluster.owner)
     free = files.free_bytes(shell, stage.directory.parent)
     if need * 1.2 > free:
         raise Refused(
