@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 import os
 import sys
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING
 
-from .content import MOST_BYTES, content, write
+from .content import MOST_BYTES, content, sha256, write
 from .rights import Refusal, keeper, owner_of, person, rights_of
 from .tree import delete, make, rename
 from .way import Spot, lock, sync, walk
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,13 +25,15 @@ def read(path: str, most: str = str(MOST_BYTES)) -> str:
         try:
             spot = walk(work, path)
             work.enter_context(rights_of(keeper(spot.folder)))
-            return base64.b64encode(content(spot, int(most)) or b"").decode()
+            return binascii.b2a_base64(content(spot, int(most)) or b"").decode()
         except (FileNotFoundError, NotADirectoryError):
             return ""
 
 
 def install(path: str, owner: str, mode: str, former: str = "") -> str:
     said, wanted = sys.stdin.buffer.read(), owner_of(owner)
+    if former:
+        sha256(b"")  # has Python read what that takes, before it may read nothing but the user's
     if not said.endswith(b"\n"):
         raise Refusal("what was to be written did not arrive whole", "run this again")
     with ExitStack() as work:
@@ -45,7 +47,7 @@ def install(path: str, owner: str, mode: str, former: str = "") -> str:
             )
         lock(work, who)
         work.enter_context(rights_of(who))
-        return write(spot, base64.b64decode(said), wanted, int(mode, 8), former)
+        return write(spot, binascii.a2b_base64(said), wanted, int(mode, 8), former)
 
 
 def exists(path: str) -> str:

@@ -34,11 +34,11 @@ def require_regular(facts: os.stat_result) -> None:
 
 def write(spot: Spot, text: bytes, owner: Owner, mode: int, former: str) -> str:
     """Put a file in its place, whole and on disk before it has its name."""
-    facts = find(spot)
-    old = present(spot._replace(facts=facts), len(text), former)
+    facts = spot.facts = find(spot)
+    old = present(spot, len(text), former)
     if former and former != sha256(old or b""):
         return "stale"
-    if facts and old == text and has(facts, owner, mode):
+    if facts and old == text and owner.has(facts) and stat.S_IMODE(facts.st_mode) == mode:
         sync(spot.folder)
         return "same"
     beside = f"{spot.name}.{os.urandom(4).hex()}"
@@ -67,18 +67,14 @@ def present(spot: Spot, size: int, former: str) -> bytes | None:
 
 
 def sha256(text: bytes) -> str:
-    import hashlib  # noqa: PLC0415  # it takes longer than all the others, and is seldom needed
+    import hashlib  # noqa: PLC0415  # it takes longer than all the rest, and is seldom needed
 
     return hashlib.sha256(text).hexdigest()
-
-
-def has(facts: os.stat_result, owner: Owner, mode: int) -> bool:
-    return (facts.st_uid, facts.st_gid, stat.S_IMODE(facts.st_mode)) == (*owner, mode)
 
 
 def give(opened: int, owner: Owner, mode: int) -> None:
     """Set owner, group and mode of what is open, where they are others."""
     facts = os.fstat(opened)
-    if (facts.st_uid, facts.st_gid) != owner:
+    if not owner.has(facts):
         os.fchown(opened, -1 if facts.st_uid == owner.uid else owner.uid, owner.gid)
     os.fchmod(opened, mode)

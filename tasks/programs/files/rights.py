@@ -11,8 +11,8 @@ import os
 import pwd
 import stat
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NamedTuple
 
+TYPE_CHECKING = False  # typing, like re and hashlib, takes longer than all that is done here
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -27,11 +27,14 @@ class Refusal(Exception):
         self.hint = hint
 
 
-class Owner(NamedTuple):
+class Owner:
     """A user and a group, by their numbers."""
 
-    uid: int
-    gid: int
+    def __init__(self, uid: int, gid: int) -> None:
+        self.uid, self.gid = uid, gid
+
+    def has(self, facts: os.stat_result) -> bool:
+        return (facts.st_uid, facts.st_gid) == (self.uid, self.gid)
 
 
 def person(uid: int) -> str:

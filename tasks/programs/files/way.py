@@ -7,7 +7,6 @@ import os
 import stat
 import time
 from contextlib import ExitStack, suppress
-from typing import NamedTuple
 
 from .rights import Refusal, keeper, person, rights_of
 
@@ -18,12 +17,11 @@ HELD = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class Spot(NamedTuple):
+class Spot:
     """A name in a folder that is held open, and what stands there, if anything does."""
 
-    folder: int
-    name: str
-    facts: os.stat_result | None
+    def __init__(self, folder: int, name: str, facts: os.stat_result | None) -> None:
+        self.folder, self.name, self.facts = folder, name, facts
 
 
 def walk(work: ExitStack, path: str, *, follow: bool = True, make: bool = False) -> Spot:
