@@ -110,7 +110,7 @@ def settings_path(cluster: Cluster) -> PurePosixPath:
 
 def install_settings(shell: Shell, cluster: Cluster, wanted: Settings) -> None:
     text = postgresql_conf.render(wanted)
-    files.install(shell, settings_path(cluster), text, owner="postgres:postgres", mode="644")
+    files.install(shell, settings_path(cluster), text, owner=f"{cluster.owner}:", mode="644")
 
 
 def _require_in_force(shell: Shell, place: Place) -> None:
@@ -136,7 +136,7 @@ def require_included(place: Place) -> None:
     """Refuse a cluster, running or not, whose postgresql.conf does not read conf.d."""
     path = place.cluster.config_dir / "postgresql.conf"
     reads = ("grep", "-Eq", r"^\s*include(_dir|_if_exists)?\b.*conf\.d", str(path))
-    if place.host.shell().run(reads, check=False).status != 0:
+    if place.host.shell().run(reads, user=place.cluster.owner, check=False).status != 0:
         raise Refused(
             f"PostgreSQL {place.cluster} on {place} does not read its conf.d",
             hint=f"put the line include_dir = 'conf.d' into {path}, and add_include_dir = "
@@ -201,19 +201,19 @@ def admit(instance: OdooInstance, place: Place, peer: Place, *, odoo_role: str =
     if odoo_role:
         lines += pg_hba.odoo_map(map_name="relevo", role=odoo_role)
         mapped = pg_hba.ident(map_name="relevo", system_user=place.odoo.user, role=odoo_role)
-        _put(shell, ident, instance.name, mapped)
-    _put(shell, hba, instance.name, lines)
+        _put(shell, cluster, ident, instance.name, mapped)
+    _put(shell, cluster, hba, instance.name, lines)
     if look(place).answers:
         load(shell, place, hba, *([ident] if odoo_role else []))
     _require_valid_hba(place)
 
 
-def _put(shell: Shell, path: PurePosixPath, name: str, lines: str) -> None:
+def _put(shell: Shell, cluster: Cluster, path: PurePosixPath, name: str, lines: str) -> None:
     files.edit(
         shell,
         path,
         lambda text: block.put(text, name=name, lines=lines),
-        owner="postgres:postgres",
+        owner=f"{cluster.owner}:",
         mode="640",
     )
 
@@ -276,7 +276,8 @@ def _log(place: Place) -> str:
 def _last_words(place: Place) -> str:
     version, name = place.cluster.version, place.cluster.name
     path = f"/var/log/postgresql/postgresql-{version}-{name}.log"
-    return place.host.shell().run(("tail", "-n", "10", path), check=False).stdout
+    shell, argv = place.host.shell(), ("tail", "-n", "10", path)
+    return shell.run(argv, user=place.cluster.owner, check=False).stdout
 
 
 def start(place: Place) -> Seen:
@@ -341,7 +342,7 @@ def start_at_boot(place: Place, how: str) -> None:
     """
     path = place.cluster.config_dir / "start.conf"
     shell = place.host.shell()
-    files.install(shell, path, f"{how}\n", owner="postgres:postgres")
+    files.install(shell, path, f"{how}\n", owner=f"{place.cluster.owner}:")
     if how == "manual" and files.exists(shell, WITH_THE_OTHERS / place.cluster.unit):
         shell.run(("systemctl", "daemon-reload"))
 

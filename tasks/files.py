@@ -1,7 +1,8 @@
 """Files on a host: read, installed whole, moved aside. Never edited in place.
 
-All of it goes through tasks/programs/files, by which root does nothing in another user's folder
-but as that user.
+An owner is said as chown wants it: `user:group`, or `user:` for the user's first group. All of it
+goes through tasks/programs/files, by which root does nothing in another user's folder but as that
+user.
 """
 
 import base64

@@ -113,7 +113,7 @@ def _pull_sessions(instance: OdooInstance, source: str, target: PurePosixPath) -
     shell, folder = instance.recovery.host.shell(), target / "sessions"
     if files.exists(shell, folder):
         old = ("find", str(folder), "-type", "f", "-mtime", f"+{SESSION_DAYS}", "-delete")
-        shell.run(old, timeout_seconds=600)
+        shell.run(old, user=instance.recovery.odoo.user, timeout_seconds=600)
 
 
 def _pull_sources(instance: OdooInstance) -> None:
@@ -121,12 +121,10 @@ def _pull_sources(instance: OdooInstance) -> None:
     owner = files.owner(shell, recovery.odoo.user)
     for source in instance.origin.odoo.sources:
         target = instance.copied(source)
-        shell.run(("install", "-d", "-m", "750", str(target)))
-        shell.run(("chown", owner, str(target)))
+        files.make_directory(shell, target, owner=owner, mode="750")
         remote = f"{instance.name}:{source}/"
         _rsync(instance, "sources", argv.copy(remote, f"{target}/"))
         _trash_deleted(instance, remote, f"{target}/", kind="sources")
-    shell.run(("chown", owner, str(instance.directory / "sources")), check=False)
 
 
 def _pull_requirements(instance: OdooInstance) -> None:
@@ -200,7 +198,7 @@ def purge_trash(instance: OdooInstance) -> None:
         "-mtime", f"+{days}", "-exec", "rm", "-rf", "--one-file-system", "{}", "+",
     )  # fmt: skip
     if files.exists(shell, instance.trash):
-        shell.run(argv, timeout_seconds=3600)
+        shell.run(argv, user=instance.recovery.odoo.user, timeout_seconds=3600)
 
 
 @step("fetch files that only {instance.origin} has")

@@ -71,7 +71,8 @@ def stage(instance: OdooInstance) -> Iterator[Stage]:
     directory = standby.with_name(f"{standby.name}.drill")
     clear(instance, directory)
     sockets = recovery.cluster.value(shell, "SHOW unix_socket_directories").split(",")[0].strip()
-    port = int(shell.run(("sh", "-c", FREE_PORT, "port", sockets)).stdout)
+    argv = ("sh", "-c", FREE_PORT, "port", sockets)
+    port = int(shell.run(argv, user=recovery.cluster.owner).stdout)
     cluster = recovery.cluster.model_copy(update={"port": port})
     try:
         yield Stage(instance, directory, cluster)

@@ -148,7 +148,7 @@ def test_a_file_is_read_installed_and_left_alone_when_nothing_changed(world: Wor
 def test_a_file_in_a_folder_of_root_s_is_given_to_its_owner(world: World) -> None:
     path = world.top / "etc" / "odoo.conf"
 
-    files.install(SHELL, there(path), "text\n", owner=OWNER, mode="640")
+    files.install(SHELL, there(path), "text\n", owner=f"{USER}:", mode="640")
 
     assert whose(path) == (USER, USER, "640")
     assert whose(path.parent) == (0, 0, "755")

@@ -55,10 +55,12 @@ def group_ids(uid: int) -> list[int]:
 
 
 def owner_of(words: str) -> Owner:
-    """Look up `user:group`; either may be a number."""
+    """Look up `user:group`; either may be a number, and no group is the user's first."""
     user, _, group = words.partition(":")
     try:
         uid = int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid
+        if not group:
+            return Owner(uid, group_ids(uid)[0])
         gid = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
     except KeyError:
         raise Refusal(f"nobody is called {words} here", "make the user and its group") from None
