@@ -261,7 +261,7 @@ def names(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> dict[s
         + f" dbname={replication.REWIND_DATABASE}"
     )
     cluster = instance.origin.cluster
-    as_postgres = ("runuser", "-u", "postgres", "--")
+    as_owner = ("runuser", "-u", cluster.owner, "--")
     backup = postgres.base_backup(
         cluster, directory=beside, conninfo=to_recovery, slot=instance.name
     )
@@ -270,12 +270,10 @@ def names(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> dict[s
         "to_recovery": to_recovery,
         "to_origin": _conninfo(instance.origin, instance.replication.user, passfile),
         "rewind": shlex.join(
-            (*as_postgres, *postgres.rewind(cluster, directory=directory, source=source))
+            (*as_owner, *postgres.rewind(cluster, directory=directory, source=source))
         ),
-        "recover_offline": shlex.join(
-            (*as_postgres, *postgres.recover_offline(cluster, directory))
-        ),
-        "base_backup": shlex.join((*as_postgres, *backup)),
+        "recover_offline": shlex.join((*as_owner, *postgres.recover_offline(cluster, directory))),
+        "base_backup": shlex.join((*as_owner, *backup)),
     }
 
 
@@ -313,6 +311,7 @@ def _end(place: Place, seen: Seen | None) -> dict[str, str]:
         "_cluster_unit": place.cluster.unit,
         "_cluster_words": f"{place.cluster.version} {place.cluster.name}",
         "_config": str(place.cluster.config_dir),
+        "_owner": place.cluster.owner,
         "_bin": str(place.cluster.bin_dir),
         "_directory": str(_directory(place, seen)),
     }
