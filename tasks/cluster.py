@@ -276,8 +276,8 @@ def _log(place: Place) -> str:
 def _last_words(place: Place) -> str:
     version, name = place.cluster.version, place.cluster.name
     path = f"/var/log/postgresql/postgresql-{version}-{name}.log"
-    shell, argv = place.host.shell(), ("tail", "-n", "10", path)
-    return shell.run(argv, user=place.cluster.owner, check=False).stdout
+    argv = ("tail", "-n", "10", path)
+    return place.host.shell().run(argv, user=place.cluster.owner, check=False).stdout
 
 
 def start(place: Place) -> Seen:
