@@ -16,9 +16,10 @@ PRIVATE = 0o700
 def make(spot: Spot, who: int, owner: Owner, mode: int) -> None:
     """Make a folder for its owner, or see that the one that is there is that owner's.
 
-    For another than the owner of the folder around, root gives it away by its descriptor.
+    For another than the owner of the folder around, root gives it away by its descriptor: what it
+    has just made, or what is empty and nobody can have put there (a disk of its own, for one).
     """
-    made = False
+    made, device = False, os.fstat(spot.folder).st_dev
     if os.geteuid() not in {0, owner.uid}:
         raise Refusal(f"a link of {person(os.geteuid())} leads there, who can make it for no other")
     if spot.facts is None:
@@ -27,21 +28,17 @@ def make(spot: Spot, who: int, owner: Owner, mode: int) -> None:
             made = True
     opened = os.open(spot.name, FOLDER, dir_fd=spot.folder)
     try:
-        uid = os.fstat(opened).st_uid
-        if uid != owner.uid and not (uid == 0 == os.geteuid() and _is_fresh(opened, who, made)):
+        facts = os.fstat(opened)
+        uid, kept = facts.st_uid, who == 0 or facts.st_dev != device
+        made = made and stat.S_IMODE(facts.st_mode) & 0o777 == PRIVATE
+        ours = uid == 0 == os.geteuid() and (made or kept)
+        if uid != owner.uid and not (ours and not set(os.listdir(opened)) - {"lost+found"}):
             raise Refusal(f"it belongs to {person(uid)} already, and not to {person(owner.uid)}")
         give(opened, owner, mode)
         os.fsync(opened)
     finally:
         os.close(opened)
     sync(spot.folder)
-
-
-def _is_fresh(opened: int, who: int, made: bool) -> bool:  # noqa: FBT001
-    """Tell whether root has just made this, or keeps nothing in it and nobody can exchange it."""
-    if set(os.listdir(opened)) - {"lost+found"}:
-        return False
-    return who == 0 or (made and stat.S_IMODE(os.fstat(opened).st_mode) & 0o777 == PRIVATE)
 
 
 def delete(spot: Spot, who: int) -> None:
