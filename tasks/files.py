@@ -20,6 +20,7 @@ PROGRAM = source.source("files", "rights", "way", "content", "tree", "__main__")
 BEGIN = ("python3", "-I", "-S", "-c", source.begin(PROGRAM), "files")
 ABSENT, REFUSED = 1, 3
 EDITS = 20
+SURROGATES = "surrogateescape"
 
 
 def _ask(
@@ -80,7 +81,7 @@ def _install(
 
 def _bytes(text: str) -> bytes:
     """What a text is on a host; bytes that are no UTF-8 come back as they were."""
-    return text.encode(errors="surrogateescape")
+    return text.encode(errors=SURROGATES)
 
 
 def read(shell: Shell, path: PurePosixPath, *, at_most: int | None = None) -> str:
@@ -89,7 +90,13 @@ def read(shell: Shell, path: PurePosixPath, *, at_most: int | None = None) -> st
     Bytes that are no UTF-8 stand in it as Python's surrogates, and are written back as they were.
     """
     said = _ask(shell, "read", path, *(() if at_most is None else (at_most,))).stdout
-    return base64.b64decode(said).decode(errors="surrogateescape")
+    try:
+        return base64.b64decode("".join(said.split()), validate=True).decode(errors=SURROGATES)
+    except ValueError as error:
+        raise CommandFailed(
+            f"{shell.host} answered something else than what is in {path}: {said[:60]!r}",
+            hint=f"see that nothing but the command itself prints in a shell on {shell.host}",
+        ) from error
 
 
 def exists(shell: Shell, path: PurePosixPath) -> bool:
