@@ -26,11 +26,11 @@ def pin(instance: OdooInstance, node: Place, leader: Place) -> None:
     named = PurePosixPath(leader.cluster.value(there, "SHOW ssl_cert_file"))
     source = named if named.is_absolute() else look(leader).directory / named
     target = path(instance, node, leader)
-    own_root = there.run(("openssl", "verify", "-CAfile", str(source), str(source)), check=False)
+    argv = ("openssl", "verify", "-CAfile", str(source), str(source))
+    own_root = there.run(argv, user=leader.cluster.owner, check=False)
     if own_root.status == 0:
         text = files.read(there, source)
-        owner = files.owner(here, node.cluster.owner)
-        files.install(here, target, text, owner=owner, mode="600")
+        files.install(here, target, text, owner=f"{node.cluster.owner}:", mode="600")
     else:
         log().warning("the certificate of PostgreSQL on %s cannot be pinned on %s", leader, node)
         files.remove(here, target)

@@ -119,10 +119,9 @@ def _config_owner(shell: Shell, cluster: Cluster, *, group: bool = False) -> str
 
     `group` is for files that the cluster's user must read and nobody else may.
     """
-    if cluster.confined and not group:
-        return "root:root"
-    owner = files.owner(shell, cluster.owner)
-    return f"root:{owner.split(':')[1]}" if cluster.confined else owner
+    if not cluster.confined:
+        return f"{cluster.owner}:"
+    return f"root:{files.owner(shell, cluster.owner).split(':')[1]}" if group else "root:root"
 
 
 def _require_in_force(shell: Shell, place: Place) -> None:
@@ -148,7 +147,7 @@ def require_included(place: Place) -> None:
     """Refuse a cluster, running or not, whose postgresql.conf does not read conf.d."""
     path = place.cluster.config_dir / "postgresql.conf"
     reads = ("grep", "-Eq", r"^\s*include(_dir|_if_exists)?\b.*conf\.d", str(path))
-    if place.host.shell().run(reads, check=False).status != 0:
+    if place.host.shell().run(reads, user=place.cluster.owner, check=False).status != 0:
         raise Refused(
             f"PostgreSQL {place.cluster} on {place} does not read its conf.d",
             hint=f"put the line include_dir = 'conf.d' into {path}, and add_include_dir = "
@@ -307,7 +306,8 @@ def _log(place: Place) -> str:
 def _last_words(place: Place) -> str:
     version, name = place.cluster.version, place.cluster.name
     path = f"/var/log/postgresql/postgresql-{version}-{name}.log"
-    return place.host.shell().run(("tail", "-n", "10", path), check=False).stdout
+    argv = ("tail", "-n", "10", path)
+    return place.host.shell().run(argv, user=place.cluster.owner, check=False).stdout
 
 
 def start(place: Place) -> Seen:

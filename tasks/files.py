@@ -1,43 +1,43 @@
-"""Files on a host: read, installed whole, moved aside. Never edited in place."""
+"""Files on a host: read, installed whole, moved aside. Never edited in place.
 
+An owner is said as chown wants it: `user:group`, or `user:` for the user's first group. All of it
+goes through tasks/programs/files, by which root does nothing in another user's folder but as that
+user.
+"""
+
+import base64
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import PurePosixPath
 
-from blocks.shell import Shell
+from blocks.errors import CommandFailed
+from blocks.shell import Completed, Shell
+from tasks.text import source
 
 STATE = PurePosixPath("/var/lib/relevo")
+PROGRAM = source.source("files", "rights", "way", "content", "tree", "gift", "__main__")
+BEGIN = ("python3", "-I", "-S", "-c", source.begin(PROGRAM), "files")
+ABSENT, REFUSED = 1, 3
+EDITS = 20
+GIVE_SECONDS = 6 * 3600
+SURROGATES = "surrogateescape"
 
-# The text comes by standard input, so that a secret in it is in no argv and in no log.
-# A fourth argument is the sum of the content that the new one was made from: two procedures may
-# edit one file (.pgpass, ~/.ssh/config) at the same moment, and neither must undo the other.
-INSTALL = """
-set -e
-path=$1 owner=$2 mode=$3 former=$4
-umask 022
-mkdir -p "$(dirname "$path")"
-exec 9>>/run/lock/relevo-files
-flock 9
-umask 077
-beside=$(mktemp "$path.XXXXXX")
-trap 'rm -f "$beside"' EXIT
-cat >"$beside"
-if [ -n "$former" ] && [ "$former" != "$(cat "$path" 2>/dev/null | sha256sum | cut -c1-64)" ]; then
-    echo stale
-    exit 0
-fi
-chown "$owner" "$beside"
-chmod "$mode" "$beside"
-if [ -f "$path" ] && cmp -s "$path" "$beside" \
-    && [ "$(stat -c '%U:%G %a' "$path")" = "$(stat -c '%U:%G %a' "$beside")" ]; then
-    echo same
-else
-    sync "$beside"
-    mv -T "$beside" "$path"
-    sync "$(dirname "$path")"
-    echo installed
-fi
-"""
+
+def _ask(
+    shell: Shell, verb: str, *words: object, stdin: str = "", timeout_seconds: float = 60
+) -> Completed:
+    """Let the program do one thing; what it refuses it says in a sentence."""
+    said = (verb, *map(str, words))
+    done = shell.run(
+        (*BEGIN, *said), stdin=PROGRAM + stdin, check=False, timeout_seconds=timeout_seconds
+    )
+    if done.status == REFUSED:
+        why, _, hint = done.stderr.partition("HINT:")
+        raise CommandFailed(f"{shell.host} {why.strip()}", hint=hint.strip())
+    if done.status and not (verb == "exists" and done.status == ABSENT and not done.stderr):
+        raise shell.complaint(replace(done, argv=("files", *said)))
+    return done
 
 
 def install(
@@ -55,87 +55,92 @@ def edit(
     owner: str,
     mode: str,
 ) -> bool:
-    """Change a file that others edit too; tell whether anything changed."""
-    while True:
+    """Change a file that others edit too; tell whether anything changed.
+
+    Two procedures may edit one file (.pgpass, ~/.ssh/config) at the same moment, and neither must
+    undo the other: what has changed meanwhile is read again.
+    """
+    for _ in range(EDITS):
         text = read(shell, path)
-        former = hashlib.sha256(text.encode()).hexdigest()
+        former = hashlib.sha256(_bytes(text)).hexdigest()
         said = _install(shell, path, change(text), owner=owner, mode=mode, former=former)
         if said != "stale":
             return said == "installed"
+    raise CommandFailed(
+        f"{path} on {shell.host} was another one at each of {EDITS} tries to edit it",
+        hint="find out what writes it all the time (lsof, auditctl), stop that, and run this again",
+    )
 
 
 def _install(
     shell: Shell, path: PurePosixPath, text: str, *, owner: str, mode: str, former: str = ""
 ) -> str:
-    argv = ("sh", "-c", INSTALL, "install", str(path), owner, mode, former)
-    return shell.run(argv, stdin=text).stdout.strip()
+    """Write by standard input, so that a secret is in no argv and in no log."""
+    packed = base64.b64encode(_bytes(text)).decode() + "\n"
+    return _ask(shell, "install", path, owner, mode, former, stdin=packed).stdout.strip()
 
 
-def read(shell: Shell, path: PurePosixPath) -> str:
-    """The content of a file; the empty string if there is none."""
-    argv = ("sh", "-c", 'if [ -e "$1" ]; then cat "$1"; fi', "read", str(path))
-    return shell.run(argv).stdout
+def _bytes(text: str) -> bytes:
+    """What a text is on a host; bytes that are no UTF-8 come back as they were."""
+    return text.encode(errors=SURROGATES)
+
+
+def read(shell: Shell, path: PurePosixPath, *, at_most: int | None = None) -> str:
+    """The content of a file; the empty string if there is none.
+
+    Bytes that are no UTF-8 stand in it as Python's surrogates, and are written back as they were.
+    """
+    said = _ask(shell, "read", path, *(() if at_most is None else (at_most,))).stdout
+    try:
+        return base64.b64decode("".join(said.split()), validate=True).decode(errors=SURROGATES)
+    except ValueError as error:
+        raise CommandFailed(
+            f"{shell.host} answered something else than what is in {path}: {said[:60]!r}",
+            hint=f"see that nothing but the command itself prints in a shell on {shell.host}",
+        ) from error
 
 
 def exists(shell: Shell, path: PurePosixPath) -> bool:
-    return shell.run(("test", "-e", str(path)), check=False).status == 0
+    return _ask(shell, "exists", path).status == 0
 
 
 def missing(shell: Shell, *paths: PurePosixPath) -> list[str]:
     """Those of some paths that are not there."""
-    script = 'for path; do [ -e "$path" ] || printf "%s\\n" "$path"; done'
-    argv = ("sh", "-c", script, "missing", *(str(path) for path in paths))
-    return shell.run(argv).stdout.splitlines()
+    return _ask(shell, "missing", *paths).stdout.splitlines()
 
 
 def make_directory(shell: Shell, path: PurePosixPath, *, owner: str, mode: str = "755") -> None:
-    user, group = owner.split(":")
-    shell.run(("install", "-d", "-o", user, "-g", group, "-m", mode, str(path)))
-
-
-TAKE = """
-set -e
-mkdir -p "$1"
-test ! -L "$1"
-chown -h "root:$2" "$1"
-chmod "$3" "$1"
-"""
+    """Make a directory, or see that the one that is there has this owner."""
+    _ask(shell, "make_directory", path, owner, mode)
 
 
 def take(shell: Shell, path: PurePosixPath, *, group: str, mode: str) -> None:
-    """Make a folder, or one that is there, root's."""
-    shell.run(("sh", "-c", TAKE, "take", str(path), group, mode))
+    """Make a folder, or one that is there, root's; the group may be let in by the mode."""
+    _ask(shell, "take", path, group, mode)
 
 
-def give_tree(shell: Shell, path: PurePosixPath, *, former: str, user: str) -> None:
-    """Give a user all that a former one owns in a tree, links themselves and not what they name."""
-    if exists(shell, path):
-        argv = ("chown", "-R", "-h", "-P", f"--from={former}", f"{user}:", str(path))
-        shell.run(argv, timeout_seconds=6 * 3600)
+def give_tree(shell: Shell, path: PurePosixPath, *, former: str, user: str) -> list[str]:
+    """Give a user all that a former one owns in a tree, links themselves and not what they name.
+
+    Name what was left as it is: files that have other names outside of the tree.
+    """
+    said = _ask(shell, "give_tree", path, f"{former}:", f"{user}:", timeout_seconds=GIVE_SECONDS)
+    return said.stdout.splitlines()
 
 
 def remove(shell: Shell, *paths: PurePosixPath) -> None:
     """Remove files; those that are not there need no removing."""
-    shell.run(("rm", "-f", *(str(path) for path in paths)))
+    _ask(shell, "remove", *paths)
 
 
 def remove_tree(shell: Shell, path: PurePosixPath) -> None:
     """Delete a directory that has been replaced by a proven one."""
-    shell.run(("rm", "-rf", "--one-file-system", str(path)), timeout_seconds=1800)
+    _ask(shell, "remove_tree", path, timeout_seconds=1800)
 
 
 def move(shell: Shell, path: PurePosixPath, to: PurePosixPath) -> None:
     """Rename, never into an existing directory and never over an existing file."""
-    shell.run(("mv", "-n", "-T", str(path), str(to)))
-    shell.run(("test", "!", "-e", str(path)))
-
-
-SWAP = """
-set -e
-if [ -e "$2" ]; then test ! -e "$3"; mv -n -T "$2" "$3"; fi
-mv -n -T "$1" "$2"
-test ! -e "$1"
-"""
+    _ask(shell, "move", path, to)
 
 
 def swap(shell: Shell, fresh: PurePosixPath, path: PurePosixPath, aside: PurePosixPath) -> None:
@@ -143,7 +148,7 @@ def swap(shell: Shell, fresh: PurePosixPath, path: PurePosixPath, aside: PurePos
 
     In one command: a caller that dies leaves the one or the other, and never nothing.
     """
-    shell.run(("sh", "-c", SWAP, "swap", str(fresh), str(path), str(aside)))
+    _ask(shell, "swap", fresh, path, aside)
 
 
 def home(shell: Shell, user: str) -> PurePosixPath:
@@ -161,6 +166,8 @@ def free_bytes(shell: Shell, path: PurePosixPath) -> int:
     return int(found[1])
 
 
-def used_bytes(shell: Shell, path: PurePosixPath) -> int:
-    found = shell.run(("du", "-sLB1", str(path)), timeout_seconds=600).stdout.split()
+def used_bytes(shell: Shell, path: PurePosixPath, *, user: str) -> int:
+    """What a directory takes, with what its links name, asked as the user that it belongs to."""
+    argv = ("du", "-sLB1", str(path))
+    found = shell.run(argv, user=user, timeout_seconds=600).stdout.split()
     return int(found[0])

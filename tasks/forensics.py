@@ -96,7 +96,7 @@ def _aside(instance: OdooInstance, place: Place) -> dict[PurePosixPath, float]:
         "find", str(directory.parent), "-maxdepth", "1", "-name", f"{directory.name}.quarantine-*",
     )  # fmt: skip
     known = (record.read(instance.recovery, instance, SEEN) or {"seen": {}})["seen"]
-    paths = sorted(shell.run(argv).stdout.splitlines())
+    paths = sorted(shell.run(argv, user=place.cluster.owner).stdout.splitlines())
     seen = {path: float(known.get(path, time.time())) for path in paths}
     if seen != known:
         record.write(instance.recovery, instance, SEEN, {"seen": seen})

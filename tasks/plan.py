@@ -267,7 +267,7 @@ def names(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> dict[s
         + f" dbname={replication.REWIND_DATABASE}"
     )
     cluster = instance.origin.cluster
-    as_postgres = ("runuser", "-u", "postgres", "--")
+    as_owner = ("runuser", "-u", cluster.owner, "--")
     backup = postgres.base_backup(
         cluster, directory=beside, conninfo=to_recovery, slot=instance.name
     )
@@ -276,12 +276,10 @@ def names(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> dict[s
         "to_recovery": to_recovery,
         "to_origin": _conninfo(instance.origin, instance.replication.user, own_passfile),
         "rewind": shlex.join(
-            (*as_postgres, *postgres.rewind(cluster, directory=directory, source=source))
+            (*as_owner, *postgres.rewind(cluster, directory=directory, source=source))
         ),
-        "recover_offline": shlex.join(
-            (*as_postgres, *postgres.recover_offline(cluster, directory))
-        ),
-        "base_backup": shlex.join((*as_postgres, *backup)),
+        "recover_offline": shlex.join((*as_owner, *postgres.recover_offline(cluster, directory))),
+        "base_backup": shlex.join((*as_owner, *backup)),
     }
 
 
@@ -316,13 +314,15 @@ def _end(place: Place, seen: Seen | None) -> dict[str, str]:
         "_shown": place.host.shown_address,
         "_unit": place.odoo.unit,
         "_user": place.odoo.user,
-        "_owner": place.cluster.owner,
         "_data_dir": str(place.odoo.data_dir),
         "_http_port": str(place.odoo.http_port),
         "_cluster": str(place.cluster),
         "_cluster_unit": place.cluster.unit,
         "_cluster_words": f"{place.cluster.version} {place.cluster.name}",
         "_config": str(place.cluster.config_dir),
+        "_owner": place.cluster.owner,
+        # Whose the configuration is: the cluster's own user's, or root's where it is confined.
+        "_configured": "" if place.cluster.confined else f"runuser -u {place.cluster.owner} -- ",
         "_bin": str(place.cluster.bin_dir),
         "_directory": str(_directory(place, seen)),
     }

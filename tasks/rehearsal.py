@@ -72,7 +72,8 @@ def stage(instance: OdooInstance) -> Iterator[Stage]:
     directory = standby.with_name(f"{standby.name}.drill")
     clear(instance, directory)
     sockets = recovery.cluster.value(shell, "SHOW unix_socket_directories").split(",")[0].strip()
-    port = int(shell.run(("sh", "-c", FREE_PORT, "port", sockets)).stdout)
+    argv = ("sh", "-c", FREE_PORT, "port", sockets)
+    port = int(shell.run(argv, user=recovery.cluster.owner).stdout)
     cluster = recovery.cluster.model_copy(update={"port": port})
     try:
         yield Stage(instance, directory, cluster)
@@ -96,7 +97,7 @@ def clone(stage: Stage) -> str:
     """Copy the running standby beside itself; say how big the copy is and how long it took."""
     shell, watch, recovery = stage.shell, Stopwatch(from_now=True), stage.instance.recovery
     require_no_tablespaces(recovery)
-    need = files.used_bytes(shell, look(recovery).directory)
+    need = files.used_bytes(shell, look(recovery).directory, user=recovery.cluster.owner)
     free = files.free_bytes(shell, stage.directory.parent)
     if need * 1.2 > free:
         raise Refused(

@@ -182,22 +182,25 @@ def _keep(node: Place) -> PurePosixPath:
     target = quarantine(seen.directory, seen.control)
     if files.exists(shell, target):
         return target
-    if kept := _kept(shell, seen.directory, seen.control):
+    if kept := _kept(node, seen.directory, seen.control):
         return kept
-    need, free = files.used_bytes(shell, seen.directory), files.free_bytes(shell, seen.directory)
+    need = files.used_bytes(shell, seen.directory, user=node.cluster.owner)
+    free = files.free_bytes(shell, seen.directory)
     if need * 1.1 > free:
         raise Refused(
             f"{node} has {free >> 20} MB free, and {need >> 20} MB are needed to keep what only "
             "it has before it is rewound",
             hint=f"make room beside {seen.directory} on {node}, then run this again",
         )
-    partial = target.with_name(target.name + ".partial")
-    files.remove_tree(shell, partial)
+    partial, owner = target.with_name(target.name + ".partial"), node.cluster.owner
+    if not is_running(shell, f"{node.cluster.name}-quarantine"):
+        files.remove_tree(shell, partial)
+        files.make_directory(shell, partial, owner=f"{owner}:", mode="700")
     run_job(
         shell, f"{node.cluster.name}-quarantine",
         # What a link names is copied too: a pg_wal on another disk is about to change.
-        ("cp", "-aL", "--reflink=auto", str(seen.directory), str(partial)),
-        user="root", timeout_seconds=clone.CLONE_SECONDS,
+        ("cp", "-aL", "--reflink=auto", f"{seen.directory}/.", str(partial)),
+        user=owner, timeout_seconds=clone.CLONE_SECONDS,
     )  # fmt: skip
     files.move(shell, partial, target)
     return target
@@ -209,11 +212,12 @@ def quarantine(directory: PurePosixPath, control: ControlData) -> PurePosixPath:
     return directory.with_name(f"{directory.name}.quarantine-{control.timeline}-{at}")
 
 
-def _kept(shell: Shell, directory: PurePosixPath, control: ControlData) -> PurePosixPath | None:
+def _kept(node: Place, directory: PurePosixPath, control: ControlData) -> PurePosixPath | None:
     """Find a copy that was made already, before the crash recovery moved the checkpoint."""
     pattern = f"{directory.name}.quarantine-{control.timeline}-*"
     argv = ("find", str(directory.parent), "-maxdepth", "1", "-name", pattern, "-cmin", "-60")
-    found = (PurePosixPath(line) for line in shell.run(argv).stdout.splitlines())
+    said = node.host.shell().run(argv, user=node.cluster.owner).stdout
+    found = (PurePosixPath(line) for line in said.splitlines())
     return next((path for path in found if path.suffix not in {".partial", ".only-here"}), None)
 
 

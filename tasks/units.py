@@ -36,7 +36,8 @@ def start_afresh(place: Place) -> None:
     Where several clusters share a host, the number in one's postmaster.pid is soon another's.
     """
     shell, program = place.host.shell(), LIBRARY / "fresh-start"
-    drop_in = systemd_unit.before_start(program, look(place).directory)
+    directory, owner = look(place).directory, place.cluster.owner
+    drop_in = systemd_unit.before_start(program, directory, owner=owner)
     files.install(shell, program, (PROGRAMS / "fresh_start.sh").read_text(), mode="755")
     files.install(shell, UNITS / f"{place.cluster.unit}.d" / "relevo-start.conf", drop_in)
     shell.run(("systemctl", "daemon-reload"))

@@ -171,7 +171,11 @@ def _move(instance: OdooInstance, former: dict[str, str]) -> None:
     shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
     _stop_copies(instance, former["odoo"])
     for folder in layout.of_odoo(instance):
-        files.give_tree(shell, folder, former=former["odoo"], user=user)
+        if left := files.give_tree(shell, folder, former=former["odoo"], user=user):
+            log().warning(
+                "%d files below %s still belong to %s, for they have other names elsewhere: %s",
+                len(left), folder, former["odoo"], ", ".join(left[:5]),
+            )  # fmt: skip
     service.adopt_conf(instance)
     service.install_unit(instance)
 

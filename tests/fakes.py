@@ -1,9 +1,10 @@
 """A host that is a table of answers: what is not in the table must not be asked.
 
 A question is a command in one line, as a person would say it: the SQL for psql, `read PATH` or
-`install PATH ...` for our own scripts, and the command line for everything else.
+`install PATH ...` for our own programs, and the command line for everything else.
 """
 
+import base64
 import fnmatch
 import re
 import shlex
@@ -17,6 +18,7 @@ import pytest
 
 from blocks.errors import CommandFailed, RelevoError
 from blocks.shell import Completed, Shell
+from tasks import files
 
 # What is said (text), how it ended (a status), or how it went wrong; a list is used up in order,
 # and its last entry stays.
@@ -28,6 +30,8 @@ LOOKS = (
     "lacking *", "missing *", "outdated *", "\\connect *", "systemctl is-active *",
     "systemctl show *", "ss -Hltn *", "df *", "du *", "date *", "getent *", "id -gn *",
 )  # fmt: skip
+# What the program for files is asked, in the words that one would type.
+TYPED = {"exists": "test -e", "remove": "rm -f", "remove_tree": "rm -rf --one-file-system"}
 SELECTS_THAT_ACT = re.compile(
     r"SELECT .*pg_(reload|promote|create|drop|terminate|cancel|switch|wal_replay_[pr])"
 )
@@ -40,15 +44,24 @@ def question(argv: Sequence[str], stdin: str = "") -> str:
     'SELECT 1'
     >>> question(("sh", "-c", "cat $1", "read", "/etc/odoo.conf"))
     'read /etc/odoo.conf'
+    >>> question((*files.BEGIN, "exists", "/etc/odoo.conf"))
+    'test -e /etc/odoo.conf'
     >>> question(("systemctl", "stop", "odoo.service"))
     'systemctl stop odoo.service'
     """
+    if is_about_files(argv):
+        verb, *words = argv[len(files.BEGIN) :]
+        return " ".join((TYPED.get(verb, verb), *words))
     if argv[0] == "env" and any(word.endswith("psql") for word in argv):
         found = WRAPPED.fullmatch(stdin)
         return found[1] if found else stdin
     if argv[0] in {"sh", "bash"} and argv[1] == "-c" and len(argv) > 3:
         return " ".join(argv[3:])
     return shlex.join(argv)
+
+
+def is_about_files(argv: Sequence[str]) -> bool:
+    return tuple(argv[: len(files.BEGIN)]) == files.BEGIN
 
 
 def is_look(asked: str) -> bool:
@@ -114,7 +127,10 @@ class FakeShell:
         if isinstance(answer, RelevoError):
             raise answer
         status = answer if isinstance(answer, int) else 0
-        done = Completed(tuple(argv), status, answer if isinstance(answer, str) else "", "")
+        said = answer if isinstance(answer, str) else ""
+        if is_about_files(argv) and argv[len(files.BEGIN)] == "read":
+            said = base64.b64encode(said.encode()).decode()
+        done = Completed(tuple(argv), status, said, "")
         if check and status != 0:
             raise self.complaint(done)
         return done

@@ -8,7 +8,8 @@ from tasks.argv.postgres import Argv
 from tasks.text import confine
 
 # Whoever has a network could send mail. The files are seen through a layer that keeps what is
-# written, and vanishes with the unit.
+# written, and vanishes with the unit. The folder is held (by cd) before it is judged: a link that
+# its owner puts in its place later, leads nobody anywhere.
 VIEW = """
 set -e
 if tail -n +2 /proc/net/route | grep -q . || grep -qsv ' lo$' /proc/net/ipv6_route; then
@@ -17,9 +18,15 @@ if tail -n +2 /proc/net/route | grep -q . || grep -qsv ' lo$' /proc/net/ipv6_rou
 fi
 data=$1 layer=$2 user=$3
 shift 3
+cd "$data"
+if [ "$(stat -c %U .)" != "$user" ]; then
+    echo "$data belongs to $(stat -c %U .), and $user would see what is not its own" >&2
+    exit 1
+fi
 mkdir -p "$layer/upper" "$layer/work" "$layer/data" "$layer/home"
-chown --reference="$data" "$layer/upper" "$layer/home"
-mount -t overlay overlay -o "lowerdir=$data,upperdir=$layer/upper,workdir=$layer/work" "$layer/data"
+chown --reference=. "$layer/upper" "$layer/home"
+mount -t overlay overlay -o "lowerdir=.,upperdir=$layer/upper,workdir=$layer/work" "$layer/data"
+cd /
 exec setpriv --reuid "$user" --regid "$(id -g "$user")" --init-groups --inh-caps=-all \\
     --bounding-set=-all --no-new-privs -- env HOME="$layer/home" "$@"
 """

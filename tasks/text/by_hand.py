@@ -1,7 +1,8 @@
 """The procedures as a person would do them by hand, in English and Spanish.
 
 Each step: where, what (in both languages), and the commands, whose holes are the plan's names.
-Commands are typed as root on the server that the step names.
+Commands are typed as root on the server that the step names; what they do in a folder that is
+another user's, they do as that user.
 """
 
 from dataclasses import dataclass
@@ -27,6 +28,34 @@ class Step:
 def _ask(place: str, sql: str) -> str:
     psql = f"psql --cluster {{{place}_cluster}} -U postgres -d postgres"
     return f'runuser -u {{{place}_owner}} -- {psql} -XAtc "{sql}"'
+
+
+def _owner(place: str) -> str:
+    """As the user whom a cluster's files belong to."""
+    return f"runuser -u {{{place}_owner}} -- "
+
+
+def _at_boot(place: str, how: str) -> str:
+    return f"echo {how} | {{{place}_configured}}tee {{{place}_config}}/start.conf"
+
+
+def _state(place: str) -> str:
+    return (
+        f"{_owner(place)}{{{place}_bin}}/pg_controldata -D {{{place}_directory}} | "
+        "grep -E 'state|checkpoint location'"
+    )
+
+
+def _follows(place: str, leader: str) -> tuple[str, ...]:
+    """Write the signal file and the connection of a standby."""
+    return (
+        f"{_owner(place)}install -m 600 /dev/null {{{place}_directory}}/standby.signal",
+        (
+            f'printf "%s\\n" "primary_conninfo = \'{{{leader}}} application_name={{instance}}\'" '
+            "\"primary_slot_name = '{instance}'\" | "
+            f"{_owner(place)}tee -a {{{place}_directory}}/postgresql.auto.conf"
+        ),
+    )
 
 
 def _wait_for(port: str) -> str:
@@ -75,9 +104,9 @@ STOP_ORIGIN = Step(
     "Stop PostgreSQL on {origin} cleanly, and note its shutdown checkpoint.",
     "Pare PostgreSQL en {origin} limpiamente y anote su último checkpoint.",
     (
-        "echo manual > {origin_config}/start.conf",
+        _at_boot("origin", "manual"),
         "pg_ctlcluster {origin_cluster_words} stop",
-        "{origin_bin}/pg_controldata -D {origin_directory} | grep -E 'state|checkpoint location'",
+        _state("origin"),
     ),
 )
 COMPARE = Step(
@@ -100,7 +129,7 @@ PROMOTE = Step(
     (
         "pg_ctlcluster {recovery_cluster_words} promote",
         _ask("recovery", "SELECT pg_is_in_recovery()"),
-        "echo auto > {recovery_config}/start.conf",
+        _at_boot("recovery", "auto"),
         _ask("recovery", "CHECKPOINT"),
     ),
 )
@@ -142,7 +171,7 @@ HOLD_ORIGIN = Step(
     "Retenga {origin}: allí no deben servir ni Odoo ni PostgreSQL.",
     (
         "systemctl disable --now {origin_unit}",
-        "echo manual > {origin_config}/start.conf",
+        _at_boot("origin", "manual"),
         "pg_ctlcluster {origin_cluster_words} stop   # 2: it was down already",
     ),
 )
@@ -150,7 +179,10 @@ KEEP_ASIDE = Step(
     "origin",
     "Keep what only {origin} has, before anything in it is taken back.",
     "Guarde lo que solo tiene {origin} antes de deshacer nada.",
-    ("cp -aL --reflink=auto {origin_directory} {origin_directory}.kept-by-hand",),
+    (
+        _owner("origin")
+        + "cp -aL --reflink=auto {origin_directory} {origin_directory}.kept-by-hand",
+    ),
 )
 PREPARE_LEADER = Step(
     "recovery",
@@ -177,10 +209,10 @@ RECLONE = Step(
     "Clone {recovery} beside the old directory, and swap them when it is whole.",
     "Clone {recovery} junto al directorio antiguo y cámbielos cuando esté completo.",
     (
-        "install -d -o postgres -g postgres -m 700 {origin_directory}.relevo-new",
+        _owner("origin") + "mkdir -m 700 {origin_directory}.relevo-new",
         "{base_backup}",
-        "mv -T {origin_directory} {origin_directory}.kept-by-hand",
-        "mv -T {origin_directory}.relevo-new {origin_directory}",
+        _owner("origin") + "mv -T {origin_directory} {origin_directory}.kept-by-hand",
+        _owner("origin") + "mv -T {origin_directory}.relevo-new {origin_directory}",
     ),
 )
 FOLLOW = Step(
@@ -188,11 +220,7 @@ FOLLOW = Step(
     "Make {origin} a standby BEFORE it starts; without standby.signal it would open for writing.",
     "Haga de {origin} un standby ANTES de arrancarlo; sin standby.signal abriría en escritura.",
     (
-        (
-            'printf "%s\\n" "primary_conninfo = \'{to_recovery} application_name={instance}\'" '
-            "\"primary_slot_name = '{instance}'\" >> {origin_directory}/postgresql.auto.conf"
-        ),
-        "install -o postgres -g postgres -m 600 /dev/null {origin_directory}/standby.signal",
+        *_follows("origin", "to_recovery"),
         "pg_ctlcluster {origin_cluster_words} start",
         _ask("origin", "SELECT pg_is_in_recovery(), status FROM pg_stat_wal_receiver")
         + "   # t|streaming",
@@ -221,12 +249,9 @@ CLOSE_RECOVERY = Step(
     (
         "systemctl disable --now {recovery_unit}",
         FILES_BACK_COMMAND,
-        "echo manual > {recovery_config}/start.conf",
+        _at_boot("recovery", "manual"),
         "pg_ctlcluster {recovery_cluster_words} stop",
-        (
-            "{recovery_bin}/pg_controldata -D {recovery_directory} | "
-            "grep -E 'state|checkpoint location'"
-        ),
+        _state("recovery"),
     ),
 )
 COMPARE_BACK = Step(
@@ -256,7 +281,7 @@ PROMOTE_ORIGIN = Step(
     "Promocione {origin}, arranque allí Odoo y compruebe que responde.",
     (
         "pg_ctlcluster {origin_cluster_words} promote",
-        "echo auto > {origin_config}/start.conf",
+        _at_boot("origin", "auto"),
         _ask("origin", "CHECKPOINT"),
         "systemctl enable --now {origin_unit}",
         _wait_for("{origin_http_port}"),
@@ -278,16 +303,9 @@ FOLLOW_AGAIN = Step(
     "Let {recovery} follow {origin} again.",
     "Haga que {recovery} siga de nuevo a {origin}.",
     (
-        (
-            "install -o {recovery_owner} -g {recovery_owner} -m 600 /dev/null "
-            "{recovery_directory}/standby.signal"
-        ),
-        (
-            'printf "%s\\n" "primary_conninfo = \'{to_origin} application_name={instance}\'" '
-            "\"primary_slot_name = '{instance}'\" >> {recovery_directory}/postgresql.auto.conf"
-        ),
+        *_follows("recovery", "to_origin"),
         "pg_ctlcluster {recovery_cluster_words} start",
-        "echo auto > {recovery_config}/start.conf",
+        _at_boot("recovery", "auto"),
         _ask("recovery", "SELECT pg_is_in_recovery(), status FROM pg_stat_wal_receiver")
         + "   # t|streaming",
         _ask("recovery", "SELECT pg_drop_replication_slot('{instance}')"),
@@ -323,7 +341,7 @@ START_ORIGIN = Step(
     "{origin_directory}.quarantine-* en el lugar de {origin_directory}.",
     (
         "test ! -e /var/lib/relevo/{instance}/rewind",
-        "rm -f {origin_config}/conf.d/relevo-synchronous.conf",
+        _owner("origin") + "rm -f {origin_config}/conf.d/relevo-synchronous.conf",
         "pg_ctlcluster {origin_cluster_words} start   # 2: it is up already",
     ),
 )
@@ -346,7 +364,7 @@ SERVE_AT_ORIGIN = Step(
     (
         _ask("origin", "SELECT CASE WHEN pg_is_in_recovery() THEN pg_promote() END"),
         _ask("origin", "SELECT pg_is_in_recovery()"),
-        "echo auto > {origin_config}/start.conf",
+        _at_boot("origin", "auto"),
         _ask("origin", "CHECKPOINT"),
         "systemctl enable --now {origin_unit}",
         _wait_for("{origin_http_port}"),
@@ -361,7 +379,7 @@ BEFORE_IT_BOOTS = Step(
     "rescate e impida que sirva y que un botón lo despierte; hágalo con cada instancia que servía. "
     "Después arránquelo.",
     (
-        "echo manual > {recovery_config}/start.conf",
+        _at_boot("recovery", "manual"),
         "systemctl disable {recovery_unit}",
         "rm -f /etc/nginx/sites-enabled/{instance}",
         (
@@ -378,7 +396,8 @@ FILES_HOME = Step(
     "a medias.",
     (
         (
-            "cd {recovery_data_dir}/filestore && find . -type f -exec sha1sum {{}} + | awk -F/ "
+            "cd {recovery_data_dir}/filestore && runuser -u {recovery_user} -- "
+            "find . -type f -exec sha1sum {{}} + | awk -F/ "
             "'substr($0, 1, 40) != $NF {{ print substr($0, 44) }}' | runuser -u {recovery_user} -- "
             "rsync {recovery_rsh} -rlt --ignore-existing --exclude-from=- ./ "
             "{instance}:{origin_data_dir}/filestore/"

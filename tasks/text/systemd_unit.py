@@ -56,17 +56,17 @@ WantedBy=multi-user.target
 """
 
 
-def before_start(program: PurePosixPath, data_directory: PurePosixPath) -> str:
+def before_start(program: PurePosixPath, data_directory: PurePosixPath, *, owner: str) -> str:
     """
-    >>> print(before_start(PurePosixPath("/p"), PurePosixPath("/d")), end="")
+    >>> print(before_start(PurePosixPath("/p"), PurePosixPath("/d"), owner="postgres"), end="")
     # Written by Relevo: a number that a power cut has left keeps no cluster down.
     [Service]
-    ExecStartPre=-+/p /d
+    ExecStartPre=-+/sbin/runuser -u postgres -- /p /d
     """
     return f"""\
 # Written by Relevo: a number that a power cut has left keeps no cluster down.
 [Service]
-ExecStartPre=-+{program} {data_directory}
+ExecStartPre=-+/sbin/runuser -u {owner} -- {program} {data_directory}
 """
 
 

@@ -1,0 +1,170 @@
+"""What is asked for: a verb, a path, and what the verb needs."""
+
+from __future__ import annotations
+
+import binascii
+import os
+import sys
+from contextlib import ExitStack, suppress
+
+from .content import MOST_BYTES, content, sha256, write
+from .gift import give_tree, take
+from .rights import Refusal, keeper, owner_of, person, rights_of
+from .tree import delete, make, rename
+from .way import Spot, lock, sync, walk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ABSENT = 1
+REFUSED = 3
+
+
+def read(path: str, most: str = str(MOST_BYTES)) -> str:
+    with ExitStack() as work:
+        try:
+            spot = walk(work, path)
+            work.enter_context(rights_of(keeper(spot.folder)))
+            return binascii.b2a_base64(content(spot, int(most)) or b"").decode()
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+
+
+def install(path: str, owner: str, mode: str, former: str = "") -> str:
+    said, wanted = sys.stdin.buffer.read(), owner_of(owner)
+    if former:
+        sha256(b"")  # has Python read what that takes, before it may read nothing but the user's
+    if not said.endswith(b"\n"):
+        raise Refusal("what was to be written did not arrive whole", "run this again")
+    with ExitStack() as work:
+        spot = walk(work, path, make=True)
+        who = keeper(spot.folder)
+        if who not in {0, wanted.uid}:
+            raise Refusal(
+                f"its folder belongs to {person(who)}, where root writes nothing, and "
+                f"{person(who)} cannot make a file of {person(wanted.uid)}",
+                f"give the folder to root or to {person(wanted.uid)}",
+            )
+        lock(work, who)
+        work.enter_context(rights_of(who))
+        return write(spot, binascii.a2b_base64(said), wanted, int(mode, 8), former)
+
+
+def exists(path: str) -> str:
+    if not there(path):
+        raise SystemExit(ABSENT)
+    return ""
+
+
+def there(path: str) -> bool:
+    with ExitStack() as work, suppress(FileNotFoundError, NotADirectoryError):
+        return walk(work, path).facts is not None
+    return False
+
+
+def missing(*paths: str) -> str:
+    return "".join(f"{path}\n" for path in paths if not there(path))
+
+
+def make_directory(path: str, owner: str, mode: str) -> str:
+    wanted = owner_of(owner)
+    with ExitStack() as work:
+        spot = walk(work, path, make=True)
+        make(spot, keeper(spot.folder), wanted, int(mode, 8))
+    return ""
+
+
+def take_folder(path: str, group: str, mode: str) -> str:
+    with ExitStack() as work:
+        take(walk(work, path, make=True, follow=False), owner_of(f"root:{group}"), int(mode, 8))
+    return ""
+
+
+def give(path: str, former: str, user: str) -> str:
+    with ExitStack() as work, suppress(FileNotFoundError, NotADirectoryError):
+        spot = walk(work, path, follow=False)
+        if spot.facts is not None:
+            left = give_tree(spot, owner_of(former), owner_of(user))
+            return "".join(f"{name}\n" for name in left)
+    return ""
+
+
+def remove(*paths: str) -> str:
+    for path in paths:
+        with ExitStack() as work, suppress(FileNotFoundError, NotADirectoryError):
+            spot = walk(work, path, follow=False)
+            if spot.facts is not None:
+                work.enter_context(rights_of(keeper(spot.folder)))
+                os.unlink(spot.name, dir_fd=spot.folder)
+                sync(spot.folder)
+    return ""
+
+
+def remove_tree(path: str) -> str:
+    with ExitStack() as work, suppress(FileNotFoundError, NotADirectoryError):
+        spot = walk(work, path, follow=False)
+        if spot.facts is not None:
+            delete(spot, keeper(spot.folder))
+    return ""
+
+
+def move(path: str, to: str) -> str:
+    with ExitStack() as work:
+        spot, target = same_rights(work, path, to)
+        rename(spot, target)
+    return ""
+
+
+def swap(fresh: str, path: str, aside: str) -> str:
+    """Put what is fresh in the place of what is there, which is kept aside."""
+    with ExitStack() as work:
+        new, old, kept = same_rights(work, fresh, path, aside)
+        if new.facts is None:
+            raise Refusal(f"there is no {new.name} to put there", "run this again, which makes it")
+        if old.facts is not None:
+            rename(old, kept)
+        rename(new, old)
+    return ""
+
+
+def same_rights(work: ExitStack, *paths: str) -> list[Spot]:
+    """Go to some paths whose folders one user keeps, and have that user's rights."""
+    spots = [walk(work, path, follow=False) for path in paths]
+    keepers = {keeper(spot.folder) for spot in spots}
+    if len(keepers) > 1:
+        raise Refusal(f"their folders belong to {' and '.join(map(person, sorted(keepers)))}")
+    work.enter_context(rights_of(keepers.pop()))
+    return spots
+
+
+VERBS: dict[str, tuple[Callable[..., str], str]] = {
+    "read": (read, "cannot read"),
+    "install": (install, "cannot write"),
+    "exists": (exists, "cannot look for"),
+    "missing": (missing, "cannot look for"),
+    "make_directory": (make_directory, "cannot make"),
+    "take": (take_folder, "cannot make root's"),
+    "give_tree": (give, "cannot give away"),
+    "remove": (remove, "cannot remove"),
+    "remove_tree": (remove_tree, "cannot delete"),
+    "move": (move, "cannot move"),
+    "swap": (swap, "cannot put in its place"),
+}
+
+
+def main(words: list[str]) -> int:
+    """Do one thing; say why not, in a sentence, where it is refused."""
+    verb, *given = words
+    act, cannot = VERBS[verb]
+    os.umask(0o022)
+    sys.setrecursionlimit(10000)
+    try:
+        sys.stdout.buffer.write(os.fsencode(act(*given)))
+    except (Refusal, OSError) as error:
+        hint = error.hint if isinstance(error, Refusal) else "see what stands there (ls -ld)"
+        why = error if isinstance(error, Refusal) else error.strerror
+        said = f"{cannot} {' '.join(given[:1])}: {why}\nHINT: {hint}\n"
+        sys.stderr.buffer.write(os.fsencode(said))
+        return REFUSED
+    return 0

@@ -1,0 +1,102 @@
+"""Folders: made for an owner, emptied with all that is below them, and given another name."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import ExitStack, suppress
+
+from .content import give
+from .rights import Owner, Refusal, person, rights_of
+from .way import FOLDER, Spot, find, sync
+
+PRIVATE = 0o700
+
+
+def make(spot: Spot, who: int, owner: Owner, mode: int) -> None:
+    """Make a folder for its owner, or see that the one that is there is that owner's.
+
+    For another than the owner of the folder around, root gives it away by its descriptor: what it
+    has just made, or what is empty and nobody can have put there (a disk of its own, for one).
+    """
+    made, device = False, os.fstat(spot.folder).st_dev
+    if os.geteuid() not in {0, owner.uid}:
+        raise Refusal(f"a link of {person(os.geteuid())} leads there, who can make it for no other")
+    if spot.facts is None:
+        with rights_of(who if who == owner.uid else 0), suppress(FileExistsError):
+            os.mkdir(spot.name, PRIVATE, dir_fd=spot.folder)
+            made = True
+    opened = os.open(spot.name, FOLDER, dir_fd=spot.folder)
+    try:
+        facts = os.fstat(opened)
+        uid, kept = facts.st_uid, who == 0 or facts.st_dev != device
+        made = made and stat.S_IMODE(facts.st_mode) & 0o777 == PRIVATE
+        ours = uid == 0 == os.geteuid() and (made or kept)
+        if uid != owner.uid and not (ours and not set(os.listdir(opened)) - {"lost+found"}):
+            raise Refusal(f"it belongs to {person(uid)} already, and not to {person(owner.uid)}")
+        give(opened, owner, mode)
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+    sync(spot.folder)
+
+
+def delete(spot: Spot, who: int) -> None:
+    """Delete a name and all that is below it; each folder is emptied by its own owner."""
+    device = os.fstat(spot.folder).st_dev
+    with rights_of(who):
+        if _unlinked(spot.folder, spot.name):
+            sync(spot.folder)
+            return
+    _fell(spot.folder, spot.name, who, device)
+    with rights_of(who):
+        sync(spot.folder)
+
+
+def _unlinked(folder: int, name: str) -> bool:
+    """Delete what is no folder, and tell whether it is gone."""
+    try:
+        os.unlink(name, dir_fd=folder)
+    except IsADirectoryError:
+        return False
+    except FileNotFoundError:
+        pass
+    return True
+
+
+def _fell(folder: int, name: str, who: int, device: int) -> None:
+    with ExitStack() as work:
+        opened = os.open(name, FOLDER, dir_fd=folder)
+        work.callback(os.close, opened)
+        facts = os.fstat(opened)
+        if facts.st_dev != device:
+            raise Refusal(
+                f"another file system is mounted on {name}, and all else may be gone by now",
+                "unmount it (findmnt shows it), then run this again",
+            )
+        with rights_of(facts.st_uid):
+            if facts.st_mode & stat.S_IRWXU != stat.S_IRWXU:
+                os.fchmod(opened, stat.S_IMODE(facts.st_mode) | stat.S_IRWXU)
+            below = [each for each in os.listdir(opened) if not _unlinked(opened, each)]
+        for each in below:
+            _fell(opened, each, facts.st_uid, device)
+    with rights_of(who):
+        os.rmdir(name, dir_fd=folder)
+
+
+def rename(spot: Spot, to: Spot) -> None:
+    """Give something another name, which nothing may have."""
+    facts = find(spot)
+    if facts is None:
+        raise Refusal(f"there is no {spot.name}", "see what is there (ls -l)")
+    if find(to) is not None:
+        raise Refusal(f"{to.name} is there already", f"see what it is, and move {to.name} away")
+    where = {"src_dir_fd": spot.folder, "dst_dir_fd": to.folder}
+    if stat.S_ISDIR(facts.st_mode):  # the kernel puts it over no other than an empty folder
+        os.rename(spot.name, to.name, **where)
+    else:
+        os.link(spot.name, to.name, follow_symlinks=False, **where)
+        os.unlink(spot.name, dir_fd=spot.folder)
+    sync(to.folder)
+    if to.folder != spot.folder:
+        sync(spot.folder)
