@@ -76,3 +76,8 @@ def options(told: Mapping[str, str]) -> str:
         "-c " + f"{name}={value}".replace("\\", "\\\\").replace(" ", "\\ ")
         for name, value in told.items()
     )
+
+
+def superuser(version: int, *, seconds: float = 60) -> str:
+    """The options of a superuser's session, for psql's PGOPTIONS too."""
+    return options(settings(version=version, superuser=True, writes=True, seconds=seconds))

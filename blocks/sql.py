@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from blocks import pinned
@@ -216,7 +216,7 @@ def plain(said: str) -> str:
 
 def _rows(cursor: psycopg.RawCursor) -> list[Row]:
     result = cursor.pgresult
-    if result is None or not result.nfields:
+    if result is None or result.status != ExecStatus.TUPLES_OK:
         return []
     columns = [
         ((result.fname(at) or b"").decode(errors="replace"), result.ftype(at))
