@@ -1,10 +1,12 @@
 """A host that is a table of answers: what is not in the table must not be asked.
 
-A question is a command in one line, as a person would say it: the SQL for psql, `read PATH` or
-`install PATH ...` for our own scripts, and the command line for everything else.
+A question is a command in one line, as a person would say it: the SQL for PostgreSQL with its
+values behind it, `read PATH` or `install PATH ...` for our own scripts, and the command line for
+everything else.
 """
 
 import fnmatch
+import json
 import re
 import shlex
 import socket
@@ -15,17 +17,18 @@ from typing import TypeAlias, cast
 import paramiko
 import pytest
 
-from blocks.errors import CommandFailed, RelevoError
+from blocks import sql
+from blocks.cluster import Cluster
+from blocks.errors import CommandFailed, RelevoError, StatementFailed
 from blocks.shell import Completed, Shell
 
 # What is said (text), how it ended (a status), or how it went wrong; a list is used up in order,
 # and its last entry stays.
 Answer: TypeAlias = "str | int | RelevoError | list[str | int | RelevoError]"
 
-WRAPPED = re.compile(r"SELECT coalesce\(json_agg\(t\), '\[\]'\) FROM \((.*)\) AS t", re.DOTALL)
 LOOKS = (
     "pg_lsclusters --no-header", "look *", "SELECT *", "read /*", "test *", "true",
-    "lacking *", "missing *", "outdated *", "\\connect *", "systemctl is-active *",
+    "lacking *", "missing *", "outdated *", "systemctl is-active *",
     "systemctl show *", "ss -Hltn *", "df *", "du *", "date *", "getent *", "id -gn *",
 )  # fmt: skip
 SELECTS_THAT_ACT = re.compile(
@@ -33,22 +36,40 @@ SELECTS_THAT_ACT = re.compile(
 )
 
 
-def question(argv: Sequence[str], stdin: str = "") -> str:
+def question(argv: Sequence[str]) -> str:
     """Say a command in one line.
 
-    >>> question(("env", "psql", "-X"), "SELECT coalesce(json_agg(t), '[]') FROM (SELECT 1) AS t")
-    'SELECT 1'
     >>> question(("sh", "-c", "cat $1", "read", "/etc/odoo.conf"))
     'read /etc/odoo.conf'
     >>> question(("systemctl", "stop", "odoo.service"))
     'systemctl stop odoo.service'
     """
-    if argv[0] == "env" and any(word.endswith("psql") for word in argv):
-        found = WRAPPED.fullmatch(stdin)
-        return found[1] if found else stdin
+    argv = argv[next((at for at, word in enumerate(argv) if word in {"sh", "bash"}), 0) :]
     if argv[0] in {"sh", "bash"} and argv[1] == "-c" and len(argv) > 3:
         return " ".join(argv[3:])
     return shlex.join(argv)
+
+
+def statement(login: sql.Login, asked: sql.Question) -> str:
+    """Say a question to PostgreSQL in one line, with its values and a customer's database.
+
+    >>> login = Cluster(version=13).login
+    >>> statement(login, sql.Question("SELECT $1,\\n  $2", ("vps_1", ["a", "b"])))
+    "SELECT $1, $2 <- 'vps_1', ['a', 'b']"
+    """
+    text = asked.sql if isinstance(asked.sql, str) else asked.sql.as_string(None)
+    said = " ".join(text.split())
+    if values := [*asked.settings.items(), *asked.parameters]:
+        said += f" <- {', '.join(map(repr, values))}"
+    return said if login.superuser else f"{said} @{login.database}"
+
+
+def rows(login: sql.Login, said: str) -> list[sql.Row]:
+    """Read an answer: rows as JSON, or one value as it is printed."""
+    if said.startswith(("[", "{")):
+        found: list[sql.Row] = json.loads(said)
+        return found
+    return [{login.database: said.strip()}]
 
 
 def is_look(asked: str) -> bool:
@@ -102,11 +123,11 @@ class FakeShell:
         argv: Sequence[str],
         *,
         user: str = "root",  # noqa: ARG002  # the protocol's
-        stdin: str = "",
+        stdin: str = "",  # noqa: ARG002  # the protocol's
         check: bool = True,
         timeout_seconds: float = 60,  # noqa: ARG002  # the protocol's
     ) -> Completed:
-        answer = self.fake.answer(question(argv, stdin))
+        answer = self.fake.answer(question(argv))
         if isinstance(answer, RelevoError):
             raise answer
         status = answer if isinstance(answer, int) else 0
@@ -117,6 +138,14 @@ class FakeShell:
 
     def complaint(self, done: Completed) -> CommandFailed:
         return CommandFailed(f"{done.argv[0]} failed on {self.host} with status {done.status}")
+
+    def ask(self, login: sql.Login, question: sql.Question) -> list[sql.Row]:
+        answer = self.fake.answer(statement(login, question))
+        if isinstance(answer, RelevoError):
+            raise answer
+        if isinstance(answer, int):
+            raise StatementFailed(f"PostgreSQL {login.cluster} on {self.host} refused a statement")
+        return rows(login, answer)
 
     def dial(self, port: int) -> socket.socket:
         pytest.fail(f"{self.host} was dialled on port {port}")

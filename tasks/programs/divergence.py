@@ -371,7 +371,7 @@ def write_rows(
     """
     names = {"role": table["owner"], "schema": table["schema"], "table": table["name"]}
     # Numbers of our own; as an argument they could be too long.
-    given = "\\set xids {%s}\n" % ",".join(map(str, sorted(xids)))
+    given = "\\set xids {" + ",".join(map(str, sorted(xids))) + "}\n"
     try:
         rows = int(ask(config, socket, database, given + ROWS, **names))
         if rows:
