@@ -10,13 +10,25 @@ from tasks import files
 from tasks.policy import log
 from tasks.text import block, scram
 
-CREATE = "CREATE ROLE {name} NOLOGIN"
-STREAMS = (
-    "ALTER ROLE {name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE REPLICATION PASSWORD {verifier}"
-)
-STREAMS_NOT = (
-    "ALTER ROLE {name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD {verifier}"
-)
+# By whether there is one, and whether it is to stream.
+PUT = {
+    (False, True): (
+        "CREATE ROLE {name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE REPLICATION "
+        "PASSWORD {verifier}"
+    ),
+    (False, False): (
+        "CREATE ROLE {name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION "
+        "PASSWORD {verifier}"
+    ),
+    (True, True): (
+        "ALTER ROLE {name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE REPLICATION "
+        "PASSWORD {verifier}"
+    ),
+    (True, False): (
+        "ALTER ROLE {name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION "
+        "PASSWORD {verifier}"
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -107,10 +119,8 @@ def put(place: Place, role: Role, found: Found | None) -> None:
     """Create or mend a role; what travels is a verifier, never the password."""
     if found is not None and role.is_right(found):
         return
-    shell, cluster, name = place.host.shell(), place.cluster, Identifier(role.name)
-    made = Literal(scram.verifier(role.password, salt=secrets.token_bytes(16)))
-    if found is None:
-        cluster.execute(shell, compose(CREATE, name=name))
-    put = STREAMS if role.replicates else STREAMS_NOT
-    cluster.execute(shell, compose(put, name=name, verifier=made))
+    made = scram.verifier(role.password, salt=secrets.token_bytes(16))
+    put = PUT[found is not None, role.replicates]
+    sql = compose(put, name=Identifier(role.name), verifier=Literal(made))
+    place.cluster.execute(place.host.shell(), sql)
     log().info("role %s on %s is set", role.name, place)

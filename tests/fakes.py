@@ -18,7 +18,6 @@ import paramiko
 import pytest
 
 from blocks import sql
-from blocks.cluster import Cluster
 from blocks.errors import CommandFailed, RelevoError, StatementFailed
 from blocks.shell import Completed, Shell
 
@@ -53,6 +52,7 @@ def question(argv: Sequence[str]) -> str:
 def statement(login: sql.Login, asked: sql.Question) -> str:
     """Say a question to PostgreSQL in one line, with its values and a customer's database.
 
+    >>> from blocks.cluster import Cluster
     >>> login = Cluster(version=13).login
     >>> statement(login, sql.Question("SELECT $1,\\n  $2", ("vps_1", ["a", "b"])))
     "SELECT $1, $2 <- 'vps_1', ['a', 'b']"
