@@ -9,8 +9,6 @@ list of a snapshot is empty on a standby and is not used.
 
 from __future__ import annotations
 
-FETCHABLE = "length(store_fname) IN (43, 44)"
-
 HEAD = """
 SELECT pg_is_in_recovery(), txid_snapshot_xmin(txid_current_snapshot()),
     coalesce(pg_last_wal_replay_lsn(), '0/0'), system_identifier, timeline_id,
@@ -33,27 +31,27 @@ TABLE = "SELECT to_regclass('public.ir_attachment') IS NOT NULL"
 SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 HOLD = "LOCK TABLE public.ir_attachment IN ACCESS SHARE MODE"
 # One row for each folder of the filestore, so that a million names are a few hundred values.
-EVERYTHING = f"""
+EVERYTHING = """
 SELECT left(store_fname, -40), string_agg(right(store_fname, 40), ''), count(*)
-FROM public.ir_attachment WHERE {FETCHABLE} GROUP BY 1
+FROM public.ir_attachment WHERE length(store_fname) IN (43, 44) GROUP BY 1
 """
 TAIL_ROWS = 500
 NEWEST = "SELECT coalesce(max(id), 0) FROM public.ir_attachment"
-COUNT = f"SELECT count(*) FROM public.ir_attachment WHERE {FETCHABLE}"
+COUNT = "SELECT count(*) FROM public.ir_attachment WHERE length(store_fname) IN (43, 44)"
 
 
 # $1 is the watermark. Its age is asked for once; in the condition itself it would be asked for
 # each row, which takes three times as long.
-CHANGED = f"""
+CHANGED = """
 SELECT DISTINCT store_fname, file_size FROM public.ir_attachment
-WHERE age(xmin) <= (SELECT age($1::xid)) AND {FETCHABLE}
+WHERE age(xmin) <= (SELECT age($1::xid)) AND length(store_fname) IN (43, 44)
 """
 # The newest rows: all above an id, and some below, which may have committed late. The id is given
 # as a number: for one that PostgreSQL has to look up first it starts parallel workers, which takes
 # five times as long.
-TAIL = f"""
+TAIL = """
 SELECT store_fname, file_size FROM public.ir_attachment
-WHERE id > $1::bigint AND {FETCHABLE} ORDER BY id
+WHERE id > $1::bigint AND length(store_fname) IN (43, 44) ORDER BY id
 """
 # Which of these files some row still refers to.
 STILL_KNOWN = """
