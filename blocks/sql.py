@@ -277,6 +277,14 @@ def ask(pipes: Pipes, login: Login, question: Question) -> list[Row]:
         raise _lost(session, gone) from gone
 
 
+def forget(pipes: Pipes) -> None:
+    """Close what is kept of a host."""
+    with _lock:
+        ours = [_kept.pop(key) for key in list(_kept) if key[0] == pipes.key]
+    for session in ours:
+        session.close()
+
+
 def _once(pipes: Pipes, session: Session, question: Question) -> list[Row]:
     with _putting_back(pipes, session):
         return session.ask(question)
