@@ -94,9 +94,12 @@ class Link:
             self.door.close()
             if self.socket is not None:
                 self.socket.close()
+            self.relay.leave(self)
 
     def bring(self, content: bytes) -> None:
         """Hand over what PostgreSQL says, up to what an answer may be."""
+        if self.over:
+            return
         try:
             self.meter.feed(content)
             if self.socket is not None:
@@ -114,11 +117,10 @@ class Link:
                 return
             self.over = True
         shutil.rmtree(self.folder, ignore_errors=True)
-        for each in (self.door, self.socket):  # that wakes who carries up, and closes both
+        for each in (self.door, self.socket):  # that wakes who carries up, and tells the other end
             with contextlib.suppress(OSError):
                 if each is not None:
                     each.shutdown(socket.SHUT_RDWR)
-        self.relay.leave(self)
 
 
 class Relay:
@@ -129,7 +131,8 @@ class Relay:
         self.pipes, self.pipe = pipes, pipes.pipe(self.argv, user=user)
         self.links: dict[int, Link] = {}
         self.numbers = itertools.cycle(range(1, 1 << 16))
-        self.sending, self.begun = threading.Lock(), threading.Event()
+        self.sending, self.opening = threading.Lock(), threading.Lock()
+        self.begun, self.opened = threading.Event(), 0
         self.over, self.used, self.sent = False, boot_seconds(), boot_seconds()
         self.why: Exception = EOFError("the connection was closed")
         threading.Thread(target=self._carry_down, daemon=True).start()
@@ -146,9 +149,15 @@ class Relay:
             self.close()
             raise TimeoutError(f"no beginning after {BEGIN_SECONDS} s")
         self.require()
-        link = Link(self, next(number for number in self.numbers if number not in self.links))
-        self.links[link.number] = link
-        self.send(b"o", link.number, where.encode())
+        with self.opening:
+            link = Link(self, next(number for number in self.numbers if number not in self.links))
+            self.links[link.number] = link
+            self.opened += 1
+        try:
+            self.send(b"o", link.number, where.encode())
+        except OSError:
+            link.end()
+            raise
         return link
 
     def require(self) -> None:
@@ -157,9 +166,19 @@ class Relay:
             raise self.why
 
     def send(self, kind: bytes, number: int, content: bytes = b"") -> None:
+        """Send a frame; never by who carries down, or both ends could wait for each other."""
         with self.sending:
             self.pipe.sendall(HEAD.pack(kind, number, len(content)) + content)
             self.sent = boot_seconds()
+
+    def beat(self) -> None:
+        """Say that we live, unless somebody is saying something anyway."""
+        if self.sending.acquire(blocking=False):
+            try:
+                self.pipe.sendall(HEAD.pack(b"h", 0, 0))
+                self.sent = boot_seconds()
+            finally:
+                self.sending.release()
 
     def leave(self, link: Link) -> None:
         """Forget a session, and have the other end forget it."""
@@ -189,7 +208,7 @@ class Relay:
                 if boot_seconds() - self.sent > BEAT_SECONDS:
                     if boot_seconds() - self.used > REST_SECONDS and not self.busy:
                         break
-                    self.send(b"h", 0)
+                    self.beat()
         except (OSError, ValueError):
             pass
         finally:

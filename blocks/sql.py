@@ -124,6 +124,10 @@ class Session:
             return self._execute(question)
         except psycopg.Error as error:
             raise self._sort(error, sent=self.link.sent != before) from error
+        except UnicodeEncodeError as error:
+            raise StatementFailed(
+                f"{self.named} refused a statement: a value of it is no text: {error.reason}"
+            ) from error
         finally:
             limit.cancel()
             self.link.meter.end()
@@ -270,11 +274,25 @@ def ask(pipes: Pipes, login: Login, question: Question) -> list[Row]:
             require_lease()
     elif session is not None:
         session.close()
-    session = Session(pipes.host, login, reach(pipes, login.user))
+    session = _begin(pipes, login)
+    require_lease()
     try:
         return _once(pipes, session, question)
     except Gone as gone:
         raise _lost(session, gone) from gone
+
+
+def _begin(pipes: Pipes, login: Login) -> Session:
+    """Begin a session; where a relay has died unnoticed, over a new one."""
+    relay = reach(pipes, login.user)
+    before = relay.opened
+    try:
+        return Session(pipes.host, login, relay)
+    except (OSError, EOFError):
+        relay.close()
+        if not before:
+            raise
+    return Session(pipes.host, login, reach(pipes, login.user))
 
 
 def forget(pipes: Pipes) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from blocks import pinned, relay, sql
 from blocks.cluster import Cluster
-from blocks.errors import Busy, CommandFailed, StatementFailed, Unreachable
+from blocks.errors import Busy, StatementFailed, Unreachable
 from blocks.host import Host
 from blocks.instance import Place
 from blocks.lease import HELD, Lease
@@ -306,8 +306,10 @@ def test_what_postgresql_says_is_a_sentence_with_its_sqlstate(
     with pytest.raises(StatementFailed, match="does not answer: No such file") as failed:
         nowhere.value(shell, "SELECT 1")
     assert "systemctl status postgresql@15-main" in failed.value.hint
-    with pytest.raises(CommandFailed):
-        cluster.value(shell, "SELECT $1", "nul\0byte")
+    for no_text in ("nul\0byte", "\udcff"):
+        with pytest.raises(StatementFailed, match="refused a statement"):
+            cluster.value(shell, "SELECT $1::text", no_text)
+    assert cluster.value(shell, "SELECT 3") == "3"
 
 
 def test_a_server_that_hangs_is_given_up(

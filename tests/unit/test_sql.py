@@ -37,7 +37,8 @@ def built(tree: ast.AST) -> Iterator[str]:
             if SQL.match(_beginning(node.left)):
                 yield f"line {node.lineno}: {ast.unparse(node)[:80]}"
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            verb, parts = node.func.attr, [node.func.value]
+            verb = node.func.attr
+            parts: list[ast.AST] = [node.func.value]
             if verb == "join":
                 parts = [each for arg in node.args for each in ast.walk(arg)]
             words = {"format", "format_map", "join", "replace", "substitute", "safe_substitute"}
