@@ -12,6 +12,7 @@ finds nobody who would still execute what it says.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -105,4 +106,5 @@ def main(silence: float) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]))
+    with contextlib.suppress(OSError):  # whoever asked has gone
+        main(float(sys.argv[1]))
