@@ -191,7 +191,7 @@ def _connect(login: Login, link: Link, seconds: float) -> psycopg.Connection:
         host=str(link.folder), hostaddr="", port=PORT, user=login.role, dbname=login.database,
         options=pinned.options(told), application_name="relevo", client_encoding="UTF8",
         password=login.password or None, passfile=str(link.folder / "none"),
-        require_auth="none" if not login.password else "scram-sha-256,md5,password",
+        require_auth="none" if not login.password else "scram-sha-256,md5",
         sslmode="disable", gssencmode="disable", channel_binding="disable",
         target_session_attrs="any", connect_timeout=CONNECT_SECONDS,
         autocommit=True, prepare_threshold=None,

@@ -94,7 +94,7 @@ class Found:
 def databases(place: Place) -> list[Database]:
     """The databases that Odoo's role may enter."""
     shell = place.host.shell()
-    role, password = _odoo(files.read(shell, place.odoo.config))
+    role, password = _odoo(files.read(shell, place.odoo.config), default=place.odoo.user)
     found = [
         Database(
             place, str(row["name"]), str(row["owner"]), str(row["role"] or role), password,
@@ -105,15 +105,20 @@ def databases(place: Place) -> list[Database]:
     return [each for each in found if each.is_odoos or not each.why]
 
 
-def _odoo(conf: str) -> tuple[str | None, str]:
-    """The role and the password with which Odoo logs in; none where there is no odoo.conf yet."""
+def _odoo(conf: str, *, default: str) -> tuple[str | None, str]:
+    """The role and the password with which Odoo logs in.
+
+    No role where there is no odoo.conf yet: then each database is asked as its owner.
+    """
+    if not conf:
+        return None, ""
     try:
         said = odoo_conf.parse(conf)
     except configparser.Error:
         return None, ""
-    role, password = said.get("db_user", ""), said.get("db_password", "")
-    unset = odoo_conf.UNSET
-    return None if role in unset else role, "" if password in unset else password
+    password = said.get("db_password", "")
+    role = odoo_conf.database_role(conf, default=default)
+    return role, "" if password in odoo_conf.UNSET else password
 
 
 def _objection(place: Place, row: Row) -> str:

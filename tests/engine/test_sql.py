@@ -224,6 +224,46 @@ def test_a_database_that_lets_nobody_in_stops_no_other(server: Server, place: Pl
     assert 'could not access file "nope"' in found.barred["dull"]
 
 
+def test_where_peer_lets_odoo_s_user_not_in_its_password_does_on_loopback(
+    server: Server, place: Place, shell: LocalShell
+) -> None:
+    server.sql(f"SET ROLE odoo; {EVIL}", "shop")
+    server.sql("ALTER ROLE odoo PASSWORD 'it''s secret'", "postgres")
+    hba, conf = server.data / "pg_hba.conf", server.data / "postgresql.conf"
+    before = hba.read_text(), conf.read_text()
+    hba.write_text(
+        "local all postgres trust\nlocal all all peer\nhost all odoo 127.0.0.1/32 scram-sha-256\n"
+    )
+    conf.write_text(before[1] + "listen_addresses = '127.0.0.1'\n")
+    ini = Path(place.odoo.config)
+    try:
+        server.restart()
+        found = customers.odoo(place)
+        assert found.names == []
+        assert "Peer authentication failed" in found.barred["shop"]
+        ini.write_text("[options]\ndb_user = odoo\ndb_password = it's secret\n")
+        assert customers.odoo(place).names == ["shop"]
+        server.sql(
+            "INSERT INTO ir_attachment (name, store_fname) "
+            "VALUES ('lost', 'ab/' || repeat('ab', 20))",
+            "shop",
+        )
+        assert [str(each) for each in documents._try(customers.databases(place)[0])] == [
+            str(documents.Document("shop", 1, "lost", "", _created(server), "", ""))
+        ]
+        ini.write_text("[options]\ndb_user = odoo\ndb_password = wrong\n")
+        assert "password authentication failed" in customers.odoo(place).barred["shop"]
+    finally:
+        hba.write_text(before[0])
+        conf.write_text(before[1])
+        server.restart()
+
+
+def _created(server: Server) -> str:
+    sql = "SELECT to_char(create_date, 'YYYY-MM-DD HH24:MI:SS') FROM ir_attachment"
+    return str(server.sql(sql, "shop")[0][0])
+
+
 def test_no_session_is_left_in_a_customer_s_database(server: Server, place: Place) -> None:
     server.sql(f"SET ROLE odoo; {EVIL}", "shop")
     assert customers.odoo_databases(place) == ["shop"]
