@@ -84,9 +84,12 @@ class Link:
             shutil.rmtree(self.folder, ignore_errors=True)
             with self.lock:
                 self.socket = guest
-            while not self.over and (got := guest.recv(CHUNK)):
+            while got := guest.recv(CHUNK):
+                with self.lock:  # who finds the session over knows by `sent` what may have run
+                    if self.over:
+                        break
+                    self.sent += len(got)
                 self.relay.send(b"d", self.number, got)
-                self.sent += len(got)
         except OSError:
             pass  # whoever waits for an answer hears of it by the end of the session
         finally:

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import paramiko
 
-from blocks import sql
+from blocks import session, sql
 from blocks.errors import CommandFailed, Unreachable
 from blocks.lease import require_lease
 from blocks.relay import Pipe
@@ -63,7 +63,7 @@ class Shell(Protocol):
         """Say that a command has failed, as run() does when it checks."""
 
     def ask(self, login: sql.Login, question: sql.Question) -> list[sql.Row]:
-        """Ask PostgreSQL on the host; raise StatementFailed when it says no (blocks/sql.py)."""
+        """Ask PostgreSQL on the host; raise StatementFailed when it says no (blocks/session.py)."""
 
     def dial(self, port: int) -> socket.socket:
         """Open a connection to a port on the host's own loopback."""
@@ -160,7 +160,7 @@ class SshShell:
 
     def ask(self, login: sql.Login, question: sql.Question) -> list[sql.Row]:
         with self._unreachable("a question to PostgreSQL"):
-            return sql.ask(self, login, question)
+            return session.ask(self, login, question)
 
     def pipe(self, argv: Sequence[str], *, user: str) -> paramiko.Channel:
         """Start a command whose input and output are ours until it is closed."""

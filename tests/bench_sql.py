@@ -11,8 +11,9 @@ from collections.abc import Callable
 from blocks import relay
 from blocks.cluster import Cluster
 from blocks.host import Host
+from blocks.session import forget
 from blocks.shell import SshShell
-from blocks.sql import Question, forget
+from blocks.sql import Question
 from tests.lab.lab import Lab
 
 ROUNDS = 60

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 import paramiko
 
-from blocks import sql
+from blocks import session, sql
 from blocks.cluster import Cluster
 from blocks.errors import CommandFailed, Unreachable
 from blocks.relay import Pipe
@@ -50,7 +50,7 @@ class LocalShell:
 
     def ask(self, login: sql.Login, question: sql.Question) -> list[sql.Row]:
         try:
-            return sql.ask(self, login, question)
+            return session.ask(self, login, question)
         except (OSError, EOFError) as error:
             raise Unreachable(f"{self.host} did not answer: {error}") from error
 

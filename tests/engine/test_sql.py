@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from blocks import pinned, relay, sql
+from blocks import pinned, relay, session, sql
 from blocks.cluster import Cluster
 from blocks.errors import Busy, StatementFailed, Unreachable
 from blocks.host import Host
@@ -135,7 +135,7 @@ def test_every_setting_of_ours_is_in_force_and_nobody_else_s(
     try:
         for name, value in evil.items():
             cluster.execute(shell, f"ALTER ROLE {role} SET {name} = '{value}'")
-        sql.forget(shell)  # what is kept had begun before
+        session.forget(shell)  # what is kept had begun before
         rows = shell.ask(login, sql.Question(asked, (list(told),)))
     finally:
         cluster.execute(shell, f"ALTER ROLE {role} RESET ALL")
@@ -355,7 +355,7 @@ def test_what_postgresql_says_is_a_sentence_with_its_sqlstate(
 def test_a_server_that_hangs_is_given_up(
     server: Server, cluster: Cluster, shell: LocalShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sql, "GRACE_SECONDS", 0.3)
+    monkeypatch.setattr(session, "GRACE_SECONDS", 0.3)
     pid = int(cluster.value(shell, "SELECT pg_backend_pid()"))
     os.kill(pid, signal.SIGSTOP)
     try:

