@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
+import psycopg
 import pytest
 
 from blocks import pinned, relay, session, sql
@@ -23,7 +24,8 @@ from blocks.odoo import Odoo
 from blocks.shell import Shell
 from blocks.sql import Identifier, Literal, compose
 from tasks import customers, documents, look
-from tests.engine.clusters import TABLE, Server
+from tasks.programs import divergence
+from tests.engine.clusters import TABLE, Server, tools
 from tests.engine.local import LocalShell, cluster_of
 
 # What a customer's role, no superuser, may do with its own database; who ran it is told by a
@@ -167,6 +169,48 @@ def test_h2_a_view_in_place_of_a_table_runs_as_the_customer_alone(
     assert [each.name for each in found.databases] == ["shop"]
     said = documents._documents(found.databases[0], ["ab/" + "ab" * 20])
     assert [each.name for each in said] == ["odoo odoo"]
+
+
+def test_h2_what_only_an_origin_has_is_read_as_its_owner_whatever_its_name(
+    server: Server, place: Place
+) -> None:
+    """Planning a question calls what an index calls."""
+    name = 'a "b\n\\! touch /tmp/h2\n'
+    quoted = '"' + name.replace('"', '""') + '"'
+    server.sql(
+        f"SET ROLE odoo; CREATE SCHEMA evil; CREATE TABLE evil.{quoted} (words text);"
+        "CREATE FUNCTION evil.who(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN"
+        " IF current_user = 'postgres' THEN RAISE 'it ran as superuser'; END IF;"
+        " RETURN 1; END $$;"
+        f"CREATE INDEX ON evil.{quoted} (evil.who(1));"
+        f"INSERT INTO evil.{quoted} VALUES ('only here')",
+        "shop",
+    )
+    with pytest.raises(psycopg.Error, match="it ran as superuser"):
+        server.sql(f"SELECT count(*) FROM evil.{quoted} WHERE words = 'x'", "shop")
+    with psycopg.connect(server.dsn("shop", "odoo"), autocommit=True) as session:
+        ids = session.execute(
+            "SELECT d.oid::int, pg_relation_filenode(c.oid)::int FROM pg_database d, pg_class c"
+            " WHERE d.datname = 'shop' AND c.relname = %s",
+            (name,),
+        ).fetchone()
+        xid = session.execute(f"SELECT xmin::text::int FROM evil.{quoted}".encode()).fetchone()
+    assert ids is not None
+    assert xid is not None
+    story = divergence.Story()
+    story.committed = {xid[0]}
+    story.changes = {xid[0]: {(ids[0], ids[1]): {"inserted": 1}}}
+    config = {
+        "bin": str(tools()), "port": server.port, "version": place.cluster.version,
+        "output": str(server.folder / "only-here"),
+    }  # fmt: skip
+
+    found, unread = divergence.export(config, server.socket, story)
+
+    assert unread == []
+    assert [(each["table"], each["rows"]) for each in found] == [(f"evil.{name}", 1)]
+    (csv,) = (server.folder / "only-here" / "shop").iterdir()
+    assert csv.read_text() == "words\nonly here\n"
 
 
 def test_h3_functions_in_a_search_path_of_the_customer_s_are_never_called(
