@@ -1,20 +1,15 @@
 """A PostgreSQL cluster as Debian packages it."""
 
-import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from blocks.errors import CommandFailed
 from blocks.names import AbsolutePath, ClusterName, Port, UserName
-from blocks.shell import Completed, Shell
+from blocks.shell import Shell
+from blocks.sql import Login, Parameter, Question, Row, Statement
 from blocks.users import SOCKETS
-
-Row: TypeAlias = "dict[str, str | int | float | bool | None]"
-# How psql ends (its manual, "Exit Status").
-NO_CONNECTION, NO_STATEMENT = 2, 3
-MARKS = ("ERROR:", "FATAL:", "error:")
 
 
 class Cluster(BaseModel):
@@ -52,62 +47,66 @@ class Cluster(BaseModel):
     def bin_dir(self) -> PurePosixPath:
         return PurePosixPath("/usr/lib/postgresql", str(self.version), "bin")
 
-    def query(self, shell: Shell, sql: str, *, database: str = "postgres") -> list[Row]:
-        """Ask as the superuser, over the cluster's own socket."""
-        wrapped = f"SELECT coalesce(json_agg(t), '[]') FROM ({sql}) AS t"
-        rows: list[Row] = json.loads(self.execute(shell, wrapped, database=database))
-        return rows
+    def query(
+        self, shell: Shell, sql: Statement, *parameters: Parameter, timeout_seconds: float = 60
+    ) -> list[Row]:
+        """Ask as the superuser; a question whose session ended may be asked once more.
 
-    def value(self, shell: Shell, sql: str, *, database: str = "postgres") -> str:
+        Raise StatementFailed where PostgreSQL says no or does not answer. There is no other
+        database here: no superuser of ours enters one in which customers can make things.
+        """
+        return shell.ask(self.login, Question(sql, parameters, timeout_seconds=timeout_seconds))
+
+    def value(
+        self, shell: Shell, sql: Statement, *parameters: Parameter, timeout_seconds: float = 60
+    ) -> str:
         """Ask for one value, as text; null is the empty string."""
-        return self.execute(shell, sql, database=database).strip()
+        return text(self.query(shell, sql, *parameters, timeout_seconds=timeout_seconds))
 
     def execute(
         self,
         shell: Shell,
-        sql: str,
-        *,
-        database: str = "postgres",
+        sql: Statement,
+        *parameters: Parameter,
         timeout_seconds: float = 60,
+        settings: Mapping[str, str] | None = None,
     ) -> str:
-        """Run statements as the superuser; they travel by standard input, never in argv."""
-        argv = (
-            "env", f"PGDATABASE={database}", f"PGHOST={self.sockets}", "PGUSER=postgres",
-            "PGCONNECT_TIMEOUT=10",
-            # Relevo's own statements wait for no standby: they are run while one is away, too.
-            "PGOPTIONS=-c log_statement=none -c synchronous_commit=local",
-            # Debian's own psql is a script that looks for this program, for 50 ms a question.
-            str(self.bin_dir / "psql"), "-p", str(self.port), "-XqAt", "-v", "ON_ERROR_STOP=1",
-        )  # fmt: skip
-        done = shell.run(
-            argv, user=self.owner, stdin=sql, check=False, timeout_seconds=timeout_seconds
+        """Run a statement that changes something as the superuser: at most once.
+
+        `settings` hold for this statement alone.
+        """
+        asked = Question(
+            sql, parameters, acts=True, timeout_seconds=timeout_seconds, settings=settings or {}
         )
-        if done.status != 0:
-            raise self._complaint(shell, done)
-        return done.stdout
+        return text(shell.ask(self.login, asked))
 
-    def _complaint(self, shell: Shell, done: Completed) -> CommandFailed:
-        """Say what psql complains of, without the command line around it."""
-        named = f"PostgreSQL {self} on {shell.host}"
-        if done.status == NO_CONNECTION:
-            return CommandFailed(
-                f"{named} does not answer: {reason(done.stderr)}",
-                hint=f"systemctl status {self.unit} there",
-            )
-        if done.status == NO_STATEMENT:
-            return CommandFailed(f"{named} refused a statement: {reason(done.stderr)}")
-        return shell.complaint(done)
+    @property
+    def login(self) -> Login:
+        """The superuser's, over the cluster's own socket."""
+        return Login(
+            cluster=str(self),
+            unit=self.unit,
+            version=self.version,
+            user=self.owner,
+            where=f"{self.sockets}/.s.PGSQL.{self.port}",
+        )
+
+    def login_of(self, role: str, *, user: str, database: str, password: str = "") -> Login:
+        """A customer's role in a database of its own: by peer, or with a password on loopback."""
+        where = f"127.0.0.1:{self.port}" if password else self.login.where
+        return replace(
+            self.login, user=user, where=where, role=role, database=database, superuser=False,
+            password=password,
+        )  # fmt: skip
 
 
-def reason(said: str) -> str:
-    r"""Find the line that counts in what psql says: the last one that names an error.
+def text(rows: Sequence[Row]) -> str:
+    """Say the first value as PostgreSQL does.
 
-    >>> reason("psql: error: could not connect to server: No such file\n\tIs the server running?")
-    'could not connect to server: No such file'
-    >>> reason('ERROR:  relation "x" does not exist\nLINE 1: SELECT * FROM x\n')
-    'ERROR: relation "x" does not exist'
+    >>> text([{"a": True}]), text([{"a": None}]), text([{"a": 3}]), text([])
+    ('t', '', '3', '')
     """
-    lines = [" ".join(line.split()) for line in said.splitlines() if line.strip()]
-    errors = [line for line in lines if any(mark in line for mark in MARKS)]
-    found = (errors or lines or ["it says nothing"])[-1]
-    return found.removeprefix("psql: error: ")
+    first = next(iter(rows[0].values()), None) if rows else None
+    if isinstance(first, bool):
+        return "t" if first else "f"
+    return "" if first is None else str(first).strip()

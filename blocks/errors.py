@@ -3,6 +3,7 @@
 RelevoError
  +-- Unreachable    the host did not answer: try again
  +-- CommandFailed  the host answered, and said no: read it
+      +-- StatementFailed  PostgreSQL did
  +-- Refused        going on would lose or break something: decide
       +-- Busy      another procedure holds the instance: wait
 """
@@ -41,6 +42,21 @@ class Unreachable(RelevoError):
 
 class CommandFailed(RelevoError):
     """The host answered, and said no."""
+
+
+class StatementFailed(CommandFailed):
+    """PostgreSQL said no, with an SQLSTATE, or did not answer."""
+
+    def __init__(self, message: str, *, hint: str = "", sqlstate: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.sqlstate = sqlstate
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_statement, (self.message, self.hint, self.sqlstate)
+
+
+def _rebuild_statement(message: str, hint: str, sqlstate: str) -> StatementFailed:
+    return StatementFailed(message, hint=hint, sqlstate=sqlstate)
 
 
 class Refused(RelevoError):

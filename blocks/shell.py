@@ -8,15 +8,17 @@ import shlex
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import paramiko
 
+from blocks import session, sql
 from blocks.errors import CommandFailed, Unreachable
 from blocks.lease import require_lease
+from blocks.relay import Pipe
 
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # our errors say it in sentences
 
@@ -59,6 +61,9 @@ class Shell(Protocol):
 
     def complaint(self, done: Completed) -> CommandFailed:
         """Say that a command has failed, as run() does when it checks."""
+
+    def ask(self, login: sql.Login, question: sql.Question) -> list[sql.Row]:
+        """Ask PostgreSQL on the host; raise StatementFailed when it says no (blocks/session.py)."""
 
     def dial(self, port: int) -> socket.socket:
         """Open a connection to a port on the host's own loopback."""
@@ -148,6 +153,28 @@ class SshShell:
             f"{shlex.join(done.argv)[:300]}\n{done.tail}",
             hint=_sudo_hint(done, self.address),
         )
+
+    @property
+    def key(self) -> Hashable:
+        return self.address
+
+    def ask(self, login: sql.Login, question: sql.Question) -> list[sql.Row]:
+        with self._unreachable("a question to PostgreSQL"):
+            return session.ask(self, login, question)
+
+    def pipe(self, argv: Sequence[str], *, user: str) -> paramiko.Channel:
+        """Start a command whose input and output are ours until it is closed."""
+        channel = self._open(command_line(argv, user=user, login=self.address.user))
+        _skip_to_begin(channel)
+        return channel
+
+    def why_ended(self, pipe: Pipe, argv: Sequence[str]) -> Exception:
+        """Say why such a command ended: CommandFailed, or EOFError where the connection broke."""
+        assert isinstance(pipe, paramiko.Channel), "we have opened it"
+        if not pipe.status_event.wait(CONNECT_SECONDS) or (status := pipe.exit_status) <= 0:
+            return EOFError("the connection broke before the command ended")
+        said = own_words(pipe.recv_stderr(1 << 16).decode(errors="replace"))
+        return self.complaint(Completed(tuple(argv), status, "", said))
 
     def dial(self, port: int) -> socket.socket:
         transport = _transport(self.address)

@@ -56,6 +56,13 @@ TOLD = "notes/told"
 TOLD_AWAY = "told"  # at the origin, while the recovery host cannot be asked
 LEFT_WORD = ("notes/schedules", journal.NAME)
 BUTTON = "flows/failover.py:failover"
+# wal_status came with release 13.
+SLOT = """
+SELECT pg_current_wal_lsn() AS now, s.status, s.kept FROM (SELECT 1) AS one LEFT JOIN (
+    SELECT coalesce(to_jsonb(r) ->> 'wal_status', 'reserved') AS status,
+        pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) AS kept
+    FROM pg_replication_slots r WHERE slot_name = $1) AS s ON true
+"""
 CERTIFICATE = 'test -e "$1" && date -d "$(openssl x509 -enddate -noout -in "$1" | cut -d= -f2)" +%s'
 
 
@@ -188,13 +195,7 @@ def _busy(instance: OdooInstance) -> str:
 
 def _slot(instance: OdooInstance) -> tuple[str, int | None, Lsn]:
     origin = instance.origin
-    status = "wal_status" if origin.cluster.version >= 13 else "'reserved'"  # noqa: PLR2004
-    row = origin.cluster.query(
-        origin.host.shell(),
-        "SELECT pg_current_wal_lsn() AS now, s.* FROM (SELECT 1) AS one LEFT JOIN ("
-        f"SELECT {status} AS status, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) AS kept "
-        f"FROM pg_replication_slots WHERE slot_name = '{instance.name}') AS s ON true",
-    )[0]
+    row = origin.cluster.query(origin.host.shell(), SLOT, instance.name)[0]
     kept = int(row["kept"]) if row["kept"] is not None else None
     return str(row["status"] or "lost"), kept, Lsn.parse(str(row["now"]))
 

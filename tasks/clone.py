@@ -14,6 +14,9 @@ from tasks.wait import until
 CLONE_SECONDS = 24 * 3600
 
 
+SLOT = "SELECT active FROM pg_replication_slots WHERE slot_name = $1"
+
+
 def beside(directory: PurePosixPath) -> PurePosixPath:
     """Where a clone is made, until it takes the place of a data directory."""
     return directory.with_name(directory.name + ".relevo-new")
@@ -52,14 +55,13 @@ def abandon(instance: OdooInstance, node: Place, leader: Place) -> None:
     """End and remove a clone that was cut off, and let go of the WAL that was kept for it."""
     drop(instance, node)
     shell, cluster = leader.host.shell(), leader.cluster
-    found = f"SELECT 1 AS one FROM pg_replication_slots WHERE slot_name = '{slot(instance)}'"
-    if not cluster.query(shell, found):
+    if not cluster.query(shell, SLOT, slot(instance)):
         return
     until(
-        lambda: bool(cluster.query(shell, f"{found} AND NOT active")),
+        lambda: not cluster.query(shell, SLOT, slot(instance))[0]["active"],
         what=f"nobody uses slot {slot(instance)} on {leader}", timeout_seconds=90,
     )  # fmt: skip
-    cluster.execute(shell, f"SELECT pg_drop_replication_slot('{slot(instance)}')")
+    cluster.execute(shell, "SELECT pg_drop_replication_slot($1)", slot(instance))
 
 
 def drop(instance: OdooInstance, node: Place) -> None:

@@ -22,11 +22,18 @@ PROMOTE_SECONDS = 120
 WITH_THE_OTHERS = PurePosixPath("/run/systemd/generator/postgresql.service.wants")
 
 
+UNREAD = """
+SELECT bool_or(change + interval '1 second' > pg_conf_load_time())
+    OR EXISTS (SELECT FROM pg_settings WHERE name = ANY($2::text[]) AND NOT pending_restart
+        AND coalesce(sourcefile, '') <> ALL($1::text[]))
+FROM unnest($1::text[]) AS path, pg_stat_file(path)
+"""
+
+
 def settings(place: Place, names: tuple[str, ...]) -> dict[str, str]:
     """Ask a running cluster for the settings in force."""
-    listed = ", ".join(f"'{name}'" for name in names)
-    sql = f"SELECT name, setting FROM pg_settings WHERE name IN ({listed})"  # our names
-    rows = place.cluster.query(place.host.shell(), sql)
+    sql = "SELECT name, setting FROM pg_settings WHERE name = ANY($1::text[])"
+    rows = place.cluster.query(place.host.shell(), sql, list(names))
     return {str(row["name"]): str(row["setting"]) for row in rows}
 
 
@@ -73,9 +80,10 @@ def _slots_of_others(instance: OdooInstance, place: Place) -> list[str]:
     """Slots that somebody else reads from; temporary ones come and go with a session."""
     sql = (
         "SELECT slot_name FROM pg_replication_slots WHERE NOT temporary "
-        f"AND slot_name NOT IN ('{instance.name}', '{instance.name}_clone') ORDER BY slot_name"
+        "AND slot_name <> ALL($1::text[]) ORDER BY slot_name"
     )
-    return [str(row["slot_name"]) for row in place.cluster.query(place.host.shell(), sql)]
+    ours = [instance.name, f"{instance.name}_clone"]
+    return [str(row["slot_name"]) for row in place.cluster.query(place.host.shell(), sql, ours)]
 
 
 def _restart_if_needed(place: Place, wanted: Settings, *, allow_restart: bool) -> None:
@@ -127,8 +135,8 @@ def _config_owner(shell: Shell, cluster: Cluster, *, group: bool = False) -> str
 def _require_in_force(shell: Shell, place: Place) -> None:
     """Refuse when our file is not read, or when a later line overrides it."""
     path = settings_path(place.cluster)
-    sql = f"SELECT name, applied, error FROM pg_file_settings WHERE sourcefile = '{path}'"
-    rows = place.cluster.query(shell, sql)
+    sql = "SELECT name, applied, error FROM pg_file_settings WHERE sourcefile = $1"
+    rows = place.cluster.query(shell, sql, str(path))
     if not rows:
         raise Refused(
             f"PostgreSQL on {place} does not read {path}",
@@ -162,15 +170,8 @@ def load(shell: Shell, place: Place, *paths: PurePosixPath, settings: Iterable[s
     file has no fractions there, so one may be read once more than needed. `settings` have to be in
     force by one of these files: what overrode them may have gone without a word.
     """
-    listed = ", ".join(f"'{path}'" for path in paths)
-    names = ", ".join(f"'{name}'" for name in settings) or "NULL"
-    unread = (
-        "SELECT bool_or(change + interval '1 second' > pg_conf_load_time()) "
-        f"OR EXISTS (SELECT FROM pg_settings WHERE name IN ({names}) AND NOT pending_restart "
-        f"AND coalesce(sourcefile, '') NOT IN ({listed})) "
-        f"FROM unnest(ARRAY[{listed}]) AS path, pg_stat_file(path)"
-    )
-    if place.cluster.value(shell, unread) == "t":
+    files_of_ours, names = [str(path) for path in paths], list(settings)
+    if place.cluster.value(shell, UNREAD, files_of_ours, names) == "t":
         reload(shell, place)
 
 

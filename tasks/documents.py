@@ -2,22 +2,36 @@
 
 from dataclasses import dataclass
 
+from blocks import pinned
+from blocks.errors import CommandFailed
 from blocks.instance import OdooInstance, Place
-from tasks.look import each, odoo_databases
+from tasks import customers
+from tasks.customers import DOCUMENTS, Database
 from tasks.policy import log, step
 
 CHUNK = 5000
-# The names travel from psql to the shell on the host itself: a million of them cost nothing.
+MOST_BYTES, ASK_SECONDS = 1 << 30, 600
+# Run as Odoo's system user and role: the names travel from psql to the shell on the host itself,
+# so that a million of them cost nothing. A password comes by standard input.
 MISSING = """
 set -o pipefail
-PGDATABASE=$2 PGHOST=$6 PGPORT=$7 PGUSER=postgres runuser -u "$5" -- psql -XqAtc "$4" |
-    while IFS= read -r name; do [ -f "$3/$name" ] || printf '%s\\n' "$name"; done
+bin=$1 root=$2 names=$3 bytes=$4
+IFS= read -r PGPASSWORD || true
+[ -z "$PGPASSWORD" ] || export PGPASSWORD
+"$bin/psql" -XqAt --no-password -v ON_ERROR_STOP=1 -c "$names" | head -c "$bytes" |
+    while IFS= read -r name; do [ -f "$root/$name" ] || printf '%s\\n' "$name"; done
 """
-HAS_DOCUMENTS = "SELECT to_regclass('public.ir_attachment') IS NOT NULL"
 NAMES = (
-    "SELECT DISTINCT store_fname FROM ir_attachment "
+    "SELECT DISTINCT store_fname FROM public.ir_attachment "
     "WHERE store_fname ~ '^[0-9a-f]{2,3}/[0-9a-f]{40}$'"
 )
+BEHIND = """
+SELECT a.id, a.name, coalesce(a.res_model || ',' || a.res_id, '') AS record,
+    coalesce((SELECT p.name FROM public.res_users u JOIN public.res_partner p
+        ON p.id = u.partner_id WHERE u.id = a.create_uid), '') AS author,
+    coalesce(to_char(a.create_date, 'YYYY-MM-DD HH24:MI:SS'), '') AS created, a.store_fname
+FROM public.ir_attachment a WHERE a.store_fname = ANY($1::text[]) ORDER BY a.id
+"""
 
 
 @dataclass(frozen=True)
@@ -33,59 +47,83 @@ class Document:
     author: str = ""
     why: str = ""
 
+    @property
+    def is_known(self) -> bool:
+        """It is a document, and not a database that could not be read."""
+        return bool(self.attachment)
+
     def __str__(self) -> str:
-        return f"{self.database}: {self.name} ({self.record}, {self.author}, {self.created})"
+        behind = ", ".join(each for each in (self.record, self.author, self.created) if each)
+        return f"{self.database}: {self.name} ({behind})"
 
 
 @step("compare the documents of {instance.name} with the files on {place}")
 def find_missing(instance: OdooInstance, place: Place) -> list[Document]:
-    """Name every document that the database of a place knows and whose file it has not."""
-    there = each(place, odoo_databases(place), HAS_DOCUMENTS)
-    missing = [doc for db in there if there[db] == "t" for doc in _missing_in(place, db)]
+    """Name every document that the database of a place knows and whose file it has not.
+
+    A database that cannot be read is named in their stead: nothing is known of its documents.
+    """
+    found = customers.odoo(place, DOCUMENTS)
+    missing = [_unread(name, why) for name, why in found.barred.items()]
+    for database in found.databases:
+        missing += _try(database)
     if missing:
         log().warning("%d documents of %s have no file on %s", len(missing), instance.name, place)
     return missing
 
 
-def _missing_in(place: Place, database: str) -> list[Document]:
-    root = place.odoo.data_dir / "filestore" / database
-    done = place.host.shell().run(
-        (
-            "bash",
-            "-c",
-            MISSING,
-            "missing",
-            str(place.cluster),
-            database,
-            str(root),
-            NAMES,
-            place.cluster.owner,
-            str(place.cluster.sockets),
-            str(place.cluster.port),
-        ),
-        timeout_seconds=3600,
-    )
-    names = done.stdout.splitlines()
+def _unread(database: str, why: str) -> Document:
+    return Document(database, 0, "its documents cannot be read", why, "", "")
+
+
+def _try(database: Database) -> list[Document]:
+    """Look into one database; one of another Odoo's that ours may not read is no concern of it."""
+    try:
+        return _missing_in(database)
+    except CommandFailed as error:
+        log().warning("documents of %s cannot be read: %s", database.name, error.message)
+        return [_unread(database.name, error.message.splitlines()[-1])] if database.is_odoos else []
+
+
+def _missing_in(database: Database) -> list[Document]:
+    names = _names_without_file(database)
     chunks = (names[start : start + CHUNK] for start in range(0, len(names), CHUNK))
-    return [document for chunk in chunks for document in _documents(place, database, chunk)]
+    return [document for chunk in chunks for document in _documents(database, chunk)]
 
 
-def _documents(place: Place, database: str, names: list[str]) -> list[Document]:
-    """Name the documents behind files; the names have the form of a sha1 and no other."""
-    listed = ", ".join(f"'{name}'" for name in names)
-    rows = place.cluster.query(
-        place.host.shell(),
-        "SELECT id, name, coalesce(res_model || ',' || res_id, '') AS record, "
-        "coalesce((SELECT p.name FROM res_users u JOIN res_partner p ON p.id = u.partner_id "
-        "WHERE u.id = a.create_uid), '') AS author, "
-        "coalesce(to_char(create_date, 'YYYY-MM-DD HH24:MI:SS'), '') AS created, store_fname "
-        f"FROM ir_attachment a WHERE store_fname IN ({listed}) ORDER BY id",
-        database=database,
+def _names_without_file(database: Database) -> list[str]:
+    place, shell = database.place, database.place.host.shell()
+    peer, by_password = _argv(database), _argv(database, password=True)
+    done = shell.run(
+        peer, user=place.odoo.user, stdin="\n", timeout_seconds=3600, check=not database.password
     )
+    if done.status != 0:
+        stdin = f"{database.password}\n"
+        done = shell.run(by_password, user=place.odoo.user, stdin=stdin, timeout_seconds=3600)
+    return done.stdout.splitlines()
+
+
+def _argv(database: Database, *, password: bool = False) -> tuple[str, ...]:
+    place, cluster = database.place, database.place.cluster
+    told = pinned.settings(
+        version=cluster.version, superuser=False, writes=False, seconds=ASK_SECONDS
+    )
+    return (
+        "env", f"PGHOST={'127.0.0.1' if password else cluster.sockets}", f"PGPORT={cluster.port}",
+        f"PGUSER={database.role}", f"PGDATABASE={database.name}", "PGCONNECT_TIMEOUT=10",
+        f"PGOPTIONS={pinned.options(told)}",
+        "bash", "-c", MISSING, "missing", str(cluster.bin_dir),
+        str(place.odoo.data_dir / "filestore" / database.name), NAMES,
+        str(MOST_BYTES),
+    )  # fmt: skip
+
+
+def _documents(database: Database, names: list[str]) -> list[Document]:
+    """Name the documents behind files."""
     return [
         Document(
-            database, int(row["id"] or 0), str(row["name"]), str(row["record"]),
+            database.name, int(row["id"] or 0), str(row["name"]), str(row["record"]),
             str(row["created"]), str(row["store_fname"]), str(row["author"]),
         )
-        for row in rows
+        for row in database.ask(BEHIND, names)
     ]  # fmt: skip

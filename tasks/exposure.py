@@ -3,13 +3,22 @@
 from blocks.errors import CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance
 from tasks import record, synchronous
-from tasks.look import RECEIVED, look
+from tasks.look import look
 from tasks.policy import log, step
 from tasks.read.exposure import Exposure, Sample, kept
 from tasks.read.lsn import Lsn
 
 # Which transaction is the next: whether one has begun and ended since is seen by no clock.
-NEXT_XID = "txid_snapshot_xmax(txid_current_snapshot())"
+RECEIVED = """
+SELECT extract(epoch FROM pg_last_xact_replay_timestamp()) AS commit,
+    extract(epoch FROM now()) AS now, txid_snapshot_xmax(txid_current_snapshot()) AS next_xid,
+    (SELECT latest_end_lsn FROM pg_stat_wal_receiver) AS sent,
+    greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) AS received
+"""
+WRITTEN = """
+SELECT extract(epoch FROM now()) AS at, pg_current_wal_lsn() AS lsn,
+    txid_snapshot_xmax(txid_current_snapshot()) AS next_xid
+"""
 
 
 @step("measure what {instance.name} would lose")
@@ -21,15 +30,7 @@ def measure(instance: OdooInstance, *, lossless: bool) -> Exposure:
     if lossless:
         return Exposure.none()
     shell, cluster = instance.recovery.host.shell(), instance.recovery.cluster
-    rows = cluster.query(
-        shell,
-        "SELECT extract(epoch FROM pg_last_xact_replay_timestamp()) AS commit, "
-        "extract(epoch FROM now()) AS now, "
-        f"{NEXT_XID} AS next_xid, "
-        "(SELECT latest_end_lsn FROM pg_stat_wal_receiver) AS sent, "
-        f"{RECEIVED} AS received",
-    )
-    row = rows[0]
+    row = cluster.query(shell, RECEIVED)[0]
     has = Lsn.parse(str(row["received"] or "0/0"))
     told = Lsn.parse(str(row["sent"])) if row["sent"] else has
     asked = instance.replication.synchronous != "off"
@@ -54,11 +55,7 @@ def sample_link(instance: OdooInstance) -> None:
     """Note how far the origin has written, so that a later failover can state its exposure."""
     origin = instance.origin
     try:
-        sql = (
-            "SELECT extract(epoch FROM now()) AS at, pg_current_wal_lsn() AS lsn, "
-            f"{NEXT_XID} AS next_xid"
-        )
-        row = origin.cluster.query(origin.host.shell(), sql)[0]
+        row = origin.cluster.query(origin.host.shell(), WRITTEN)[0]
     except (Unreachable, CommandFailed) as error:
         log().warning("the link was not measured: %s", error.message)
         return

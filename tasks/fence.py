@@ -221,7 +221,7 @@ def _require_streaming(instance: OdooInstance, *, loss_accepted: bool) -> None:
 def _show_rows(instance: OdooInstance, *, within_seconds: float) -> None:
     """Wait until the standby shows what the origin has written: its rows name the last files."""
     origin, recovery = instance.origin, instance.recovery
-    last = origin.cluster.value(origin.host.shell(), replication.MARK)
+    last = origin.cluster.execute(origin.host.shell(), replication.MARK)
     replication.wait_until_replayed(recovery, last, timeout_seconds=within_seconds)
 
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import PurePosixPath
 
-from blocks import signing
+from blocks import pinned, signing
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
@@ -104,7 +104,8 @@ def _facts(instance: OdooInstance) -> dict[str, object]:
         key=folder(instance) / "key", known=folder(instance) / "known_hosts", alias=instance.name,
     )  # fmt: skip
     psql = (
-        "runuser", "-u", "postgres", "--", "env", "PGCONNECT_TIMEOUT=3", "psql", "--cluster",
+        "runuser", "-u", "postgres", "--", "env", "PGCONNECT_TIMEOUT=3",
+        f"PGOPTIONS={pinned.superuser(origin.cluster.version)}", "psql", "--cluster",
         str(origin.cluster), "-XAtq", "-d", "postgres",
     )  # fmt: skip
     return {

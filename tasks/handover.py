@@ -5,7 +5,8 @@ from collections.abc import Callable
 from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance, Place
 from tasks import files, guard, receipts, record, replication, standby
-from tasks.look import look, odoo_databases
+from tasks.customers import odoo_databases
+from tasks.look import look
 from tasks.policy import log, step
 from tasks.read.plan import Procedure
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from blocks import pinned
 from blocks.errors import Refused, Unreachable
 from blocks.instance import Place
 from blocks.shell import Shell
@@ -11,7 +12,6 @@ from tasks.read import controldata, history, lsclusters
 from tasks.read.controldata import ControlData
 from tasks.read.lsn import Lsn
 from tasks.read.rejoin import Leader
-from tasks.text import conninfo
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,15 @@ class Seen:
         return "starting" if self.online else "down"
 
 
-RECEIVED = "greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())"
-IS_ODOO = "SELECT to_regclass('public.ir_module_module') IS NOT NULL"
+RECEIVED = "SELECT greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) AS received"
+HISTORY = "SELECT pg_read_file($1, 0, 1000000, true)"
 # Asked in one go: the way to a host costs more than any of the answers. A cluster that answers says
 # by itself that it is the right one; Debian's list is a Perl script, and slow.
 LOOK = """
-version=$1 name=$2 port=$3 bin=$4 owner=$5 sockets=$6
+version=$1 name=$2 port=$3 bin=$4 owner=$5 sockets=$6 options=$7
 as_owner() {
     runuser -u "$owner" -- env PGCONNECT_TIMEOUT=10 PGHOST="$sockets" PGUSER=postgres \\
-        PGDATABASE=postgres "$@" 2>/dev/null
+        PGDATABASE=postgres "PGOPTIONS=$options" "$@" 2>/dev/null
 }
 set -- $(as_owner "$bin/psql" -p "$port" -XqAtF' ' -c "SELECT pg_is_in_recovery(), \
     current_setting('config_file'), current_setting('data_directory')")
@@ -77,7 +77,7 @@ def look(place: Place) -> Seen:
     cluster = place.cluster
     words = (
         str(cluster.version), cluster.name, str(cluster.port), str(cluster.bin_dir),
-        cluster.owner, str(cluster.sockets),
+        cluster.owner, str(cluster.sockets), pinned.superuser(cluster.version),
     )  # fmt: skip
     said = place.host.shell().run(("sh", "-c", LOOK, "look", *words)).stdout
     line, _, control = said.partition("\n")
@@ -130,7 +130,7 @@ def leader(place: Place) -> Leader:
     )[0]
     timeline = history.of_segment(str(row["segment"]))
     name = history.file_name(timeline)
-    text = cluster.value(shell, f"SELECT pg_read_file('pg_wal/{name}', 0, 1000000, true)")
+    text = cluster.value(shell, HISTORY, f"pg_wal/{name}")
     return Leader(
         system_identifier=str(row["system_identifier"]),
         timeline=timeline,
@@ -141,7 +141,7 @@ def leader(place: Place) -> Leader:
 
 def received(place: Place) -> Lsn:
     """How far a running standby has come: what it received, or replayed from its own WAL."""
-    said = place.cluster.value(place.host.shell(), f"SELECT {RECEIVED}")
+    said = place.cluster.value(place.host.shell(), RECEIVED)
     return Lsn.parse(said or "0/0")
 
 
@@ -149,38 +149,3 @@ def replayed(place: Place) -> Lsn:
     """How far a running standby shows what it received."""
     said = place.cluster.value(place.host.shell(), "SELECT pg_last_wal_replay_lsn()")
     return Lsn.parse(said or "0/0")
-
-
-def databases(place: Place) -> list[str]:
-    """The databases of a cluster that can be connected to (-2: a DROP DATABASE was cut off)."""
-    sql = (
-        "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate "
-        "AND datconnlimit <> -2"
-    )
-    rows = place.cluster.query(place.host.shell(), sql)
-    return sorted(str(row["datname"]) for row in rows)
-
-
-def each(place: Place, names: list[str], sql: str) -> dict[str, str]:
-    """Ask every one of some databases for one value, all in one go."""
-    if not names:
-        return {}
-    asked = "\n".join(f"{_connect(name)}\n{sql};" for name in names)
-    answers = place.cluster.execute(place.host.shell(), asked).splitlines()
-    return dict(zip(names, answers, strict=True))
-
-
-def odoo_databases(place: Place) -> list[str]:
-    """The databases of a cluster that are Odoo's: those with a table of modules."""
-    found = each(place, databases(place), IS_ODOO)
-    return [name for name, answer in found.items() if answer == "t"]
-
-
-def _connect(database: str) -> str:
-    """Have psql go to another database, whatever its name.
-
-    >>> print(_connect("cliente1"))
-    \\connect -reuse-previous=on "dbname='cliente1'"
-    """
-    wanted = conninfo.render(dbname=database).replace('"', '""')
-    return f'\\connect -reuse-previous=on "{wanted}"'

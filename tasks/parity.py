@@ -1,13 +1,12 @@
 """Whether both servers fit each other: versions, sorting, extensions, clocks, disks and doors."""
 
-import json
 import time
-from typing import Any
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
-from tasks import files
-from tasks.look import databases, each, look
+from tasks import customers, files
+from tasks.customers import Database
+from tasks.look import look
 from tasks.policy import log, step
 from tasks.read import parity
 from tasks.read.parity import Pair, Side
@@ -38,18 +37,14 @@ SELECT 'on' IN (current_setting('wal_log_hints'), current_setting('data_checksum
     current_setting('archive_mode') <> 'off' AS archives
 """
 SIZE = "SELECT sum(pg_database_size(oid))::bigint FROM pg_database"
-# What a database asks of its server, and whose it is if it is an Odoo's.
-WANTS = """
-SELECT jsonb_build_object(
-    'lacking', (SELECT coalesce(jsonb_agg(extname), '[]') FROM pg_extension
-        WHERE extname NOT IN (SELECT name FROM pg_available_extensions)),
-    'owners', (SELECT coalesce(jsonb_agg(pg_get_userbyid(datdba)), '[]') FROM pg_database
-        WHERE datname = current_database()
-        AND to_regclass('public.ir_module_module') IS NOT NULL))
+# What a database asks of its server.
+LACKING = """
+SELECT extname AS name FROM pg_extension
+WHERE extname NOT IN (SELECT name FROM pg_available_extensions)
 """
 # Indexes whose order is glibc's: of the database's own collation, or of one that names glibc.
 SORTED = """
-SELECT coalesce(jsonb_agg(DISTINCT i.indexrelid::regclass::text), '[]')
+SELECT DISTINCT i.indexrelid::regclass::text AS name
 FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid,
     LATERAL unnest(i.indcollation::oid[]) AS used(oid)
     JOIN pg_collation k ON k.oid = used.oid
@@ -78,18 +73,17 @@ def measure(instance: OdooInstance) -> Pair:
     """Ask both servers; the standby answers for the databases."""
     origin, recovery = instance.origin, instance.recovery
     sides = _side(origin, recovery), _side(recovery, origin)
-    names = databases(recovery)
-    wants = _answers(recovery, names, WANTS)
+    all_of_them, odoos = customers.databases(recovery), customers.odoo(recovery)
     same = sides[0].glibc == sides[1].glibc
     wishes = instance.replication
     return Pair(
         *sides,
         data_bytes=int(recovery.cluster.value(recovery.host.shell(), SIZE)),
         kept_bytes=max(wishes.wal_keep_mb, wishes.slot_cap_mb) << 20,
-        lacking={name: said["lacking"] for name, said in wants.items()},
-        sorted_by_glibc={} if same else _answers(recovery, names, SORTED),
+        lacking=_names(all_of_them, LACKING),
+        sorted_by_glibc={} if same else _names(all_of_them, SORTED),
         role=_role(instance),
-        owners={name: said["owners"] for name, said in wants.items()},
+        owners={each.name: [each.owner] for each in odoos.databases},
     )
 
 
@@ -99,8 +93,9 @@ def _role(instance: OdooInstance) -> str:
     return odoo_conf.database_role(text, default="")
 
 
-def _answers(place: Place, names: list[str], sql: str) -> dict[str, Any]:
-    return {name: json.loads(answer) for name, answer in each(place, names, sql).items()}
+def _names(asked: list[Database], sql: str) -> dict[str, list[str]]:
+    said = customers.each(asked, sql).rows
+    return {name: [str(row["name"]) for row in said[name]] for name in sorted(said)}
 
 
 def _side(place: Place, peer: Place) -> Side:

@@ -239,7 +239,8 @@ def _lag(instance: OdooInstance, recovery: Seen, *, leads: bool) -> tuple[int | 
 def _documents(instance: OdooInstance, recovery: Seen) -> int | None:
     if not recovery.answers:
         return None
-    return len(documents.find_missing(instance, instance.recovery))
+    missing = documents.find_missing(instance, instance.recovery)
+    return len(missing) if all(each.is_known for each in missing) else None
 
 
 def last_drill(instance: OdooInstance) -> str:

@@ -22,6 +22,13 @@ from tasks.probes import COMMITS, NOT_MEASURED, ODOO, ROLES, STREAM, Ends, Found
 from tasks.read import parity as judge
 from tasks.read.lsn import Lsn
 
+# wal_status came with release 13.
+SLOT = """
+SELECT active, coalesce(to_jsonb(s) ->> 'wal_status', 'unknown') AS status,
+    pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) AS kept
+FROM pg_replication_slots s WHERE slot_name = $1
+"""
+
 
 def probe(instance: OdooInstance, ends: Ends) -> Found:
     """Ask all that makes sense: what a cluster that is down cannot say is no finding."""
@@ -72,13 +79,7 @@ def _stream(instance: OdooInstance) -> str:
 
 def _slot(instance: OdooInstance) -> str:
     origin = instance.origin
-    status = "wal_status" if origin.cluster.version >= 13 else "'unknown'"  # noqa: PLR2004
-    rows = origin.cluster.query(
-        origin.host.shell(),
-        f"SELECT active, {status} AS status, "
-        "pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) AS kept "
-        f"FROM pg_replication_slots WHERE slot_name = '{instance.name}'",
-    )
+    rows = origin.cluster.query(origin.host.shell(), SLOT, instance.name)
     if not rows or rows[0]["status"] == "lost":
         raise RelevoError(f"the slot {instance.name} on {origin} is lost")
     strangers = recovery_slots(instance)

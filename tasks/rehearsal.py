@@ -13,8 +13,9 @@ from blocks.shell import Shell
 from tasks import files, layout, progress, service, standby
 from tasks.argv import rehearsal as lines
 from tasks.clone import CLONE_SECONDS, require_no_tablespaces
+from tasks.customers import odoo_databases
 from tasks.job import run_job, show, stop_job
-from tasks.look import look, odoo_databases
+from tasks.look import look
 from tasks.policy import log, step
 from tasks.text import confine
 from tasks.timing import Stopwatch

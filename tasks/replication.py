@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
+from blocks.sql import Identifier, compose
 from tasks import certificate, files, layout, roles
 from tasks.look import leader as look_leader
 from tasks.look import look, received, replayed
@@ -18,14 +19,48 @@ RECEIVE_SECONDS, REPLAY_SECONDS = 20, 60
 # A record that is flushed at once, for it is committed.
 MARK = "SELECT pg_create_restore_point('relevo') FROM txid_current()"
 # What pg_rewind may call on a running source (PostgreSQL manual, pg_rewind, Notes). The grants
-# hold in the database in which they are given, and only there.
-REWIND_FUNCTIONS = (
-    "pg_catalog.pg_ls_dir(text, boolean, boolean)",
-    "pg_catalog.pg_stat_file(text, boolean)",
-    "pg_catalog.pg_read_binary_file(text)",
-    "pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)",
-)
+# hold in the database in which they are given, and only there: in postgres, like all of ours.
+REWIND_FUNCTIONS = {
+    "pg_catalog.pg_ls_dir(text, boolean, boolean)": (
+        "GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text, boolean, boolean) TO {role}"
+    ),
+    "pg_catalog.pg_stat_file(text, boolean)": (
+        "GRANT EXECUTE ON FUNCTION pg_catalog.pg_stat_file(text, boolean) TO {role}"
+    ),
+    "pg_catalog.pg_read_binary_file(text)": (
+        "GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_binary_file(text) TO {role}"
+    ),
+    "pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)": (
+        "GRANT EXECUTE ON FUNCTION "
+        "pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean) TO {role}"
+    ),
+}
 REWIND_DATABASE = "postgres"
+MAY = "SELECT has_function_privilege($1, $2, 'EXECUTE')"
+# What the role of pg_rewind asks of itself, over the network.
+MAY_I = """
+SELECT pg_catalog.has_function_privilege('pg_catalog.pg_ls_dir(text, boolean, boolean)', 'EXECUTE')
+AND pg_catalog.has_function_privilege('pg_catalog.pg_stat_file(text, boolean)', 'EXECUTE')
+AND pg_catalog.has_function_privilege('pg_catalog.pg_read_binary_file(text)', 'EXECUTE')
+AND pg_catalog.has_function_privilege(
+    'pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)', 'EXECUTE')
+"""
+SLOT = """
+SELECT restart_lsn IS NOT NULL AS reserved, active FROM pg_replication_slots WHERE slot_name = $1
+"""
+# Both ends of one stream.
+SENDS = """
+SELECT FROM pg_stat_replication WHERE application_name = $1 AND state = 'streaming'
+"""
+RECEIVES = """
+SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming' AND slot_name = $1
+    AND sender_host = $2 AND sender_port = $3
+"""
+OUT_OF_REACH = """
+SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), $1::pg_lsn) >= 0 AND NOT EXISTS (
+    SELECT FROM pg_ls_waldir() WHERE name = pg_walfile_name($1::pg_lsn))
+"""
+REPLAYED = "SELECT coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn, false)"
 
 
 @step("create the replication roles on {place}")
@@ -41,11 +76,9 @@ def create_roles(instance: OdooInstance, place: Place) -> None:
 
 def _grant_rewind(place: Place, role: str) -> None:
     shell, cluster = place.host.shell(), place.cluster
-    for function in REWIND_FUNCTIONS:
-        may = f"SELECT has_function_privilege('{role}', '{function}', 'EXECUTE')"
-        if cluster.value(shell, may, database=REWIND_DATABASE) != "t":
-            grant = f"GRANT EXECUTE ON FUNCTION {function} TO {role}"
-            cluster.execute(shell, grant, database=REWIND_DATABASE)
+    for function, grant in REWIND_FUNCTIONS.items():
+        if cluster.value(shell, MAY, role, function) != "t":
+            cluster.execute(shell, compose(grant, role=Identifier(role)))
 
 
 @step("write the password file of PostgreSQL on {place}")
@@ -121,10 +154,7 @@ def prove_login(instance: OdooInstance, node: Place, leader: Place) -> None:
     psql = str(node.cluster.bin_dir / "psql")
     rewind = rewind_conninfo(instance, node, leader)
     stream = stream_conninfo(instance, node, leader) + " dbname='replication' replication='true'"
-    grants = " AND ".join(
-        f"has_function_privilege('{function}', 'EXECUTE')" for function in REWIND_FUNCTIONS
-    )
-    for string, question in ((stream, "IDENTIFY_SYSTEM"), (rewind, f"SELECT {grants}")):
+    for string, question in ((stream, "IDENTIFY_SYSTEM"), (rewind, MAY_I)):
         argv = (psql, "--no-password", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", string)
         done = shell.run(argv, user=node.cluster.owner, stdin=question, check=False)
         if done.status != 0 or done.stdout.strip() == "f":
@@ -137,54 +167,36 @@ def prove_login(instance: OdooInstance, node: Place, leader: Place) -> None:
 
 
 def ensure_slot(shell: Shell, leader: Place, name: str) -> None:
-    rows = leader.cluster.query(
-        shell,
-        "SELECT slot_type, restart_lsn IS NOT NULL AS reserved, active "
-        f"FROM pg_replication_slots WHERE slot_name = '{name}'",
-    )
+    rows = leader.cluster.query(shell, SLOT, name)
     if rows and not rows[0]["reserved"] and not rows[0]["active"]:
-        leader.cluster.execute(shell, f"SELECT pg_drop_replication_slot('{name}')")
+        leader.cluster.execute(shell, "SELECT pg_drop_replication_slot($1)", name)
         rows = []
     if not rows:
-        sql = f"SELECT pg_create_physical_replication_slot('{name}', true)"
-        leader.cluster.execute(shell, sql)
+        leader.cluster.execute(shell, "SELECT pg_create_physical_replication_slot($1, true)", name)
 
 
 def is_out_of_reach(standby: Place, leader: Place) -> bool:
     """Tell whether the leader has thrown away WAL that a standby still needs."""
     if not look(standby).is_standby:
         return False
-    needs = received(standby)
-    sql = (
-        f"SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '{needs}') >= 0 AND NOT EXISTS ("
-        f"SELECT FROM pg_ls_waldir() WHERE name = pg_walfile_name('{needs}'))"
-    )
-    return leader.cluster.value(leader.host.shell(), sql) == "t"
+    needs = str(received(standby))
+    return leader.cluster.value(leader.host.shell(), OUT_OF_REACH, needs) == "t"
 
 
 @step("drop slot {instance.name} on {place}")
 def drop_slot(instance: OdooInstance, place: Place) -> None:
     """Let go of the WAL that nobody will fetch: a standby's own slots serve no one."""
     shell, cluster = place.host.shell(), place.cluster
-    found = f"SELECT 1 AS one FROM pg_replication_slots WHERE slot_name = '{instance.name}'"
-    if cluster.query(shell, found):
-        cluster.execute(shell, f"SELECT pg_drop_replication_slot('{instance.name}')")
+    if cluster.query(shell, SLOT, instance.name):
+        cluster.execute(shell, "SELECT pg_drop_replication_slot($1)", instance.name)
 
 
 def is_streaming(instance: OdooInstance, standby: Place, leader: Place) -> bool:
     """Tell whether the leader sends to this standby, and the standby receives from this leader."""
-    sql = (
-        "SELECT 1 AS one FROM pg_stat_replication "
-        f"WHERE application_name = '{instance.name}' AND state = 'streaming'"
-    )
-    source = (
-        "SELECT 1 AS one FROM pg_stat_wal_receiver WHERE status = 'streaming' "
-        f"AND slot_name = '{instance.name}' AND sender_host = '{leader.host.peer_address}' "
-        f"AND sender_port = {leader.cluster.port}"
-    )
+    source = (instance.name, leader.host.peer_address, leader.cluster.port)
     return bool(
-        leader.cluster.query(leader.host.shell(), sql)
-        and standby.cluster.query(standby.host.shell(), source)
+        leader.cluster.query(leader.host.shell(), SENDS, instance.name)
+        and standby.cluster.query(standby.host.shell(), RECEIVES, *source)
     )
 
 
@@ -193,8 +205,8 @@ MOST_UNARCHIVED = 16
 # One that takes a base backup has sent no position, and is ended by a stop.
 OTHERS = """
 SELECT application_name || ' (' || coalesce(host(client_addr), 'local') || ')' AS who
-FROM pg_stat_replication WHERE application_name NOT IN ('{ours}', '{ours}_clone')
-AND pg_wal_lsn_diff(pg_current_wal_lsn(), sent_lsn) > {most}
+FROM pg_stat_replication WHERE application_name <> ALL($1::text[])
+AND pg_wal_lsn_diff(pg_current_wal_lsn(), sent_lsn) > $2::bigint
 """
 UNARCHIVED = """
 SELECT count(*) FROM pg_ls_archive_statusdir()
@@ -223,7 +235,7 @@ def require_receiving(standby: Place, leader: Place) -> None:
     """
     if not look(leader).is_primary:
         return
-    mark = Lsn.parse(leader.cluster.value(leader.host.shell(), MARK))
+    mark = Lsn.parse(leader.cluster.execute(leader.host.shell(), MARK))
     try:
         until(
             lambda: received(standby) >= mark,
@@ -273,7 +285,8 @@ def require_quick(instance: OdooInstance, giver: Place, taker: Place) -> int:
             hint="wait until it has caught up (check shows the lag)",
         )
     shell, cluster = giver.host.shell(), giver.cluster
-    slow = cluster.query(shell, OTHERS.format(ours=instance.name, most=MOST_BEHIND_BYTES))
+    ours = [instance.name, f"{instance.name}_clone"]
+    slow = cluster.query(shell, OTHERS, ours, MOST_BEHIND_BYTES)
     if slow:
         raise Refused(
             f"{giver} could not stop: {slow[0]['who']}, which streams from it too, is far behind",
@@ -302,9 +315,8 @@ def require_no_fork(standby: Place, leader: Place) -> None:
 def wait_until_replayed(standby: Place, position: str, timeout_seconds: float = 600) -> None:
     """Wait until a standby has replayed up to a position."""
     shell = standby.host.shell()
-    sql = f"SELECT coalesce(pg_last_wal_replay_lsn() >= '{position}', false)"
     until(
-        lambda: standby.cluster.value(shell, sql) == "t",
+        lambda: standby.cluster.value(shell, REPLAYED, position) == "t",
         what=f"{standby} has replayed up to {position}",
         timeout_seconds=timeout_seconds,
         hint=f"see whether replay is paused on {standby}: SELECT pg_is_wal_replay_paused()",

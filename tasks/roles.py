@@ -5,9 +5,30 @@ from dataclasses import dataclass, field
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
+from blocks.sql import Identifier, Literal, compose
 from tasks import files
 from tasks.policy import log
 from tasks.text import block, scram
+
+# By whether there is one, and whether it is to stream.
+PUT = {
+    (False, True): (
+        "CREATE ROLE {name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE REPLICATION "
+        "PASSWORD {verifier}"
+    ),
+    (False, False): (
+        "CREATE ROLE {name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION "
+        "PASSWORD {verifier}"
+    ),
+    (True, True): (
+        "ALTER ROLE {name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE REPLICATION "
+        "PASSWORD {verifier}"
+    ),
+    (True, False): (
+        "ALTER ROLE {name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION "
+        "PASSWORD {verifier}"
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -60,7 +81,8 @@ def find(place: Place, role: Role) -> Found | None:
     rows = place.cluster.query(
         place.host.shell(),
         "SELECT coalesce(rolpassword, '') AS password, rolcanlogin, rolsuper, rolreplication "
-        f"FROM pg_authid WHERE rolname = '{role.name}'",
+        "FROM pg_authid WHERE rolname = $1",
+        role.name,
     )
     if not rows:
         return None
@@ -97,12 +119,8 @@ def put(place: Place, role: Role, found: Found | None) -> None:
     """Create or mend a role; what travels is a verifier, never the password."""
     if found is not None and role.is_right(found):
         return
-    verb = "CREATE" if found is None else "ALTER"
-    kind = "REPLICATION" if role.replicates else "NOREPLICATION"
     made = scram.verifier(role.password, salt=secrets.token_bytes(16))
-    place.cluster.execute(
-        place.host.shell(),
-        f"{verb} ROLE {role.name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE {kind} "
-        f"PASSWORD '{made}'",
-    )
+    put = PUT[found is not None, role.replicates]
+    sql = compose(put, name=Identifier(role.name), verifier=Literal(made))
+    place.cluster.execute(place.host.shell(), sql)
     log().info("role %s on %s is set", role.name, place)

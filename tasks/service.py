@@ -10,8 +10,8 @@ from pathlib import PurePosixPath
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Completed, Shell
-from tasks import files, http, layout
-from tasks.look import look, odoo_databases
+from tasks import customers, files, http, layout
+from tasks.look import look
 from tasks.policy import log, step
 from tasks.read import freeze
 from tasks.text import confine, odoo_conf, systemd_unit
@@ -61,6 +61,9 @@ for name in sys.argv[2].split(","):
         bad.append("%s: %s: %s" % (name, type(error).__name__, error))
 print("RELEVO " + ("; ".join(bad) or "good"))
 """
+
+
+INSTALLED = "SELECT name FROM public.ir_module_module WHERE state IN ('installed', 'to upgrade')"
 
 
 def venv(instance: OdooInstance) -> PurePosixPath:
@@ -180,15 +183,17 @@ def install_unit(instance: OdooInstance) -> None:
 def dry_run(instance: OdooInstance) -> None:
     """Import, on the recovery host, every module that the customers' databases have installed."""
     shell, recovery = instance.recovery.host.shell(), instance.recovery
-    modules: set[str] = set()
-    for database in odoo_databases(recovery):
-        sql = "SELECT name FROM ir_module_module WHERE state IN ('installed', 'to upgrade')"
-        rows = recovery.cluster.query(shell, sql, database=database)
-        modules |= {str(row["name"]) for row in rows}
+    found = customers.odoo(recovery)
+    installed = customers.each(found.databases, INSTALLED)
+    modules = {str(row["name"]) for rows in installed.rows.values() for row in rows}
+    barred = {**found.barred, **installed.barred}
+    if barred:
+        log().warning("not tried on %s: %s", recovery, "; ".join(barred.values()))
     require_free_port(shell, instance)
     if not modules:
+        why = f" that can be asked ({'; '.join(barred.values())})" if barred else ""
         raise Refused(
-            f"the cluster of {instance.name} on {recovery} holds no database of Odoo",
+            f"the cluster of {instance.name} on {recovery} holds no database of Odoo{why}",
             hint="see that basebackup has run and that postgres.name is the right one",
         )
     python, program, *rest = command(instance)
@@ -274,7 +279,8 @@ def wait_until_serving(place: Place) -> Served:
 
     One that does not keeps nobody else from working: once some answer, the next one has a minute.
     """
-    waiting = dict.fromkeys(odoo_databases(place), "")
+    asked = customers.odoo(place)
+    waiting = dict.fromkeys(asked.names, "")
     served: list[str] = []
     begun = moved = time.monotonic()
 
@@ -288,7 +294,8 @@ def wait_until_serving(place: Place) -> Served:
         return not waiting or time.monotonic() > max(moved, begun) + patience
 
     until(settled, what="Odoo answers", timeout_seconds=2 * SERVE_SECONDS + 60 * len(waiting))
-    found = Served(sorted(served), sorted(waiting.values()))
+    barred = [f"{name!r}: {why}" for name, why in asked.barred.items()]
+    found = Served(sorted(served), sorted([*waiting.values(), *barred]))
     if found.silent and not served:
         raise CommandFailed(
             f"{found.left} on {place}", hint=f"journalctl -u {place.odoo.unit} there"

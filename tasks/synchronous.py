@@ -10,8 +10,10 @@ import json
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from blocks import pinned
 from blocks.errors import CommandFailed, Refused, RelevoError
 from blocks.instance import OdooInstance, Place
+from blocks.sql import Identifier, compose
 from tasks import cluster, files, replication
 from tasks.files import STATE
 from tasks.look import look
@@ -32,8 +34,8 @@ SELECT coalesce(shobj_description(r.oid, 'pg_authid'), '') AS word,
     coalesce(pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn(), false) AS replayed,
     coalesce(pg_last_wal_replay_lsn() < pg_last_wal_receive_lsn(), false) AS behind,
     (SELECT coalesce(max(('x' || left(name, 8))::bit(32)::int), 1) FROM pg_ls_waldir()
-        WHERE name ~ '^[0-9A-F]{{8}}[.]history$') AS timeline
-FROM pg_roles AS r WHERE r.rolname = '{role}'
+        WHERE name ~ '^[0-9A-F]{8}[.]history$') AS timeline
+FROM pg_roles AS r WHERE r.rolname = $1
 """
 WEAKER = (
     "if it stays so: a setting of a role, a database or ALTER SYSTEM may have made "
@@ -97,7 +99,7 @@ def _install(instance: OdooInstance) -> None:
 def _facts(instance: OdooInstance) -> dict[str, object]:
     """What the program must know; no secret is among it."""
     origin, roles = instance.origin, instance.replication
-    options = "-c synchronous_commit=local -c log_statement=none -c statement_timeout=5s"
+    options = pinned.superuser(origin.cluster.version, seconds=5)
     psql = (
         "runuser", "-u", "postgres", "--", "env", "PGCONNECT_TIMEOUT=3", f"PGOPTIONS={options}",
         f"PGAPPNAME=relevo-synchronous-{instance.name}", str(origin.cluster.bin_dir / "psql"),
@@ -137,7 +139,8 @@ def _take_back(instance: OdooInstance) -> None:
         )
     shell.run(("systemctl", "disable", "--now", unit(instance)), check=False)
     how = "on" if waits else "local"
-    origin.cluster.execute(shell, f"SET synchronous_commit = {how}; COMMENT ON ROLE {role} IS NULL")
+    silence = compose("COMMENT ON ROLE {role} IS NULL", role=Identifier(role))
+    origin.cluster.execute(shell, silence, settings={"synchronous_commit": how})
 
 
 def _remove(instance: OdooInstance) -> None:
@@ -217,8 +220,7 @@ def prove(instance: OdooInstance) -> None:
 def heard(instance: OdooInstance) -> Heard:
     """Ask the standby what the origin said of itself in the WAL that is here."""
     recovery = instance.recovery
-    sql = HEARD.format(role=instance.replication.user)
-    rows = recovery.cluster.query(recovery.host.shell(), sql)
+    rows = recovery.cluster.query(recovery.host.shell(), HEARD, instance.replication.user)
     if not rows:
         return Heard()
     said, timeline = str(rows[0]["word"]), int(rows[0]["timeline"] or 1)

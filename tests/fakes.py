@@ -1,11 +1,13 @@
 """A host that is a table of answers: what is not in the table must not be asked.
 
-A question is a command in one line, as a person would say it: the SQL for psql, `read PATH` or
-`install PATH ...` for our own programs, and the command line for everything else.
+A question is a command in one line, as a person would say it: the SQL for PostgreSQL with its
+values behind it, `read PATH` or `install PATH ...` for our own programs, and the command line for
+everything else.
 """
 
 import base64
 import fnmatch
+import json
 import re
 import shlex
 import socket
@@ -16,7 +18,8 @@ from typing import TypeAlias, cast
 import paramiko
 import pytest
 
-from blocks.errors import CommandFailed, RelevoError
+from blocks import sql
+from blocks.errors import CommandFailed, RelevoError, StatementFailed
 from blocks.shell import Completed, Shell
 from tasks import files
 
@@ -24,10 +27,9 @@ from tasks import files
 # and its last entry stays.
 Answer: TypeAlias = "str | int | RelevoError | list[str | int | RelevoError]"
 
-WRAPPED = re.compile(r"SELECT coalesce\(json_agg\(t\), '\[\]'\) FROM \((.*)\) AS t", re.DOTALL)
 LOOKS = (
     "pg_lsclusters --no-header", "look *", "SELECT *", "read /*", "test *", "true",
-    "lacking *", "missing *", "outdated *", "\\connect *", "systemctl is-active *",
+    "lacking *", "missing *", "outdated *", "systemctl is-active *",
     "systemctl show *", "ss -Hltn *", "df *", "du *", "date *", "getent *", "id -gn *",
 )  # fmt: skip
 # What the program for files is asked, in the words that one would type.
@@ -37,11 +39,9 @@ SELECTS_THAT_ACT = re.compile(
 )
 
 
-def question(argv: Sequence[str], stdin: str = "") -> str:
+def question(argv: Sequence[str]) -> str:
     """Say a command in one line.
 
-    >>> question(("env", "psql", "-X"), "SELECT coalesce(json_agg(t), '[]') FROM (SELECT 1) AS t")
-    'SELECT 1'
     >>> question(("sh", "-c", "cat $1", "read", "/etc/odoo.conf"))
     'read /etc/odoo.conf'
     >>> question((*files.BEGIN, "exists", "/etc/odoo.conf"))
@@ -52,9 +52,7 @@ def question(argv: Sequence[str], stdin: str = "") -> str:
     if is_about_files(argv):
         verb, *words = argv[len(files.BEGIN) :]
         return " ".join((TYPED.get(verb, verb), *words))
-    if argv[0] == "env" and any(word.endswith("psql") for word in argv):
-        found = WRAPPED.fullmatch(stdin)
-        return found[1] if found else stdin
+    argv = argv[next((at for at, word in enumerate(argv) if word in {"sh", "bash"}), 0) :]
     if argv[0] in {"sh", "bash"} and argv[1] == "-c" and len(argv) > 3:
         return " ".join(argv[3:])
     return shlex.join(argv)
@@ -62,6 +60,29 @@ def question(argv: Sequence[str], stdin: str = "") -> str:
 
 def is_about_files(argv: Sequence[str]) -> bool:
     return tuple(argv[: len(files.BEGIN)]) == files.BEGIN
+
+
+def statement(login: sql.Login, asked: sql.Question) -> str:
+    """Say a question to PostgreSQL in one line, with its values and a customer's database.
+
+    >>> from blocks.cluster import Cluster
+    >>> login = Cluster(version=13).login
+    >>> statement(login, sql.Question("SELECT $1,\\n  $2", ("vps_1", ["a", "b"])))
+    "SELECT $1, $2 <- 'vps_1', ['a', 'b']"
+    """
+    text = asked.sql if isinstance(asked.sql, str) else asked.sql.as_string(None)
+    said = " ".join(text.split())
+    if values := [*asked.settings.items(), *asked.parameters]:
+        said += f" <- {', '.join(map(repr, values))}"
+    return said if login.superuser else f"{said} @{login.database}"
+
+
+def rows(login: sql.Login, said: str) -> list[sql.Row]:
+    """Read an answer: rows as JSON, or one value as it is printed."""
+    if said.startswith(("[", "{")):
+        found: list[sql.Row] = json.loads(said)
+        return found
+    return [{login.database: said.strip()}]
 
 
 def is_look(asked: str) -> bool:
@@ -119,11 +140,11 @@ class FakeShell:
         argv: Sequence[str],
         *,
         user: str = "root",  # noqa: ARG002  # the protocol's
-        stdin: str = "",
+        stdin: str = "",  # noqa: ARG002  # the protocol's
         check: bool = True,
         timeout_seconds: float = 60,  # noqa: ARG002  # the protocol's
     ) -> Completed:
-        answer = self.fake.answer(question(argv, stdin))
+        answer = self.fake.answer(question(argv))
         if isinstance(answer, RelevoError):
             raise answer
         status = answer if isinstance(answer, int) else 0
@@ -137,6 +158,14 @@ class FakeShell:
 
     def complaint(self, done: Completed) -> CommandFailed:
         return CommandFailed(f"{done.argv[0]} failed on {self.host} with status {done.status}")
+
+    def ask(self, login: sql.Login, question: sql.Question) -> list[sql.Row]:
+        answer = self.fake.answer(statement(login, question))
+        if isinstance(answer, RelevoError):
+            raise answer
+        if isinstance(answer, int):
+            raise StatementFailed(f"PostgreSQL {login.cluster} on {self.host} refused a statement")
+        return rows(login, answer)
 
     def dial(self, port: int) -> socket.socket:
         pytest.fail(f"{self.host} was dialled on port {port}")

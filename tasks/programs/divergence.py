@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 START_SECONDS = 600
 STILL = 5  # looks at which the replay has not moved
+EVENT_TRIGGERS = 17  # the release in which they can be switched off, and in which a login has some
 NO_STATISTICS = 15  # the release that keeps no statistics in files while it runs
 LINE = re.compile(
     r"^rmgr: (?P<manager>\w+) .*? tx: +(?P<xid>\d+), lsn: (?P<lsn>[0-9A-F/]+), .*?"
@@ -242,73 +243,145 @@ def wait_until_replayed(config: dict[str, Any], socket: Path) -> None:
         time.sleep(0.3)
 
 
-def ask(config: dict[str, Any], socket: Path, database: str, sql: str) -> str:
-    argv = [
-        config["bin"] + "/psql", "-h", str(socket), "-p", str(config["port"]), "-d", database,
-        "-XAtq", "-v", "ON_ERROR_STOP=1",
-    ]  # fmt: skip
-    done = subprocess.run(
-        argv, input=sql, capture_output=True, encoding="utf-8", errors="surrogateescape",
-        check=False, env={**os.environ, "PGCLIENTENCODING": "UTF8"},
-    )  # fmt: skip
+class NotRead(Exception):
+    """A database does not answer a question."""
+
+
+# In force whatever a database or a role was given with ALTER ... SET.
+PINNED = (
+    "-c search_path=pg_catalog,pg_temp -c statement_timeout=1h -c lock_timeout=30s "
+    "-c local_preload_libraries= -c role=none -c row_security=off -c jit=off "
+    "-c default_transaction_read_only=on -c client_min_messages=warning -c DateStyle=ISO"
+)
+
+
+def ask(
+    config: dict[str, Any],
+    socket: Path,
+    database: str,
+    sql: str,
+    *,
+    role: str = "postgres",
+    into: Path | None = None,
+    **names: str,
+) -> str:
+    """Ask as a role; what a customer's is asked for is asked as its owner.
+
+    `names` are psql's variables: it quotes them where the text says :"name".
+    """
+    variables = [word for name, value in names.items() for word in ("-v", f"{name}={value}")]
+    options = PINNED
+    if role == "postgres" and config["version"] >= EVENT_TRIGGERS:
+        options += " -c event_triggers=off"
+    env = {
+        **os.environ, "PGCLIENTENCODING": "UTF8", "PGHOST": str(socket), "PGUSER": role,
+        "PGPORT": str(config["port"]), "PGDATABASE": database, "PGOPTIONS": options,
+    }  # fmt: skip
+    argv = [config["bin"] + "/psql", "-XAtq", "-w", "-v", "ON_ERROR_STOP=1", *variables]
+    with contextlib.ExitStack() as opened:
+        done = subprocess.run(
+            argv, input=sql, encoding="utf-8", errors="surrogateescape", check=False, env=env,
+            stdout=opened.enter_context(into.open("wb")) if into else subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )  # fmt: skip
     if done.returncode != 0:
-        sys.exit(f"{database}: {done.stderr}")
-    return done.stdout.rstrip("\n")
+        raise NotRead(f"{database!r}: {done.stderr.strip()}")
+    return (done.stdout or "").rstrip("\n")
 
 
+DATABASES = """
+SELECT json_object_agg(oid, json_build_array(datname, pg_get_userbyid(datdba)))
+FROM pg_database WHERE datallowconn
+"""
 TABLES = """
 SELECT coalesce(json_agg(t), '[]') FROM (
-    SELECT pg_relation_filenode(c.oid)::bigint AS node, n.nspname AS schema, c.relname AS name
+    SELECT pg_relation_filenode(c.oid)::bigint AS node, n.nspname AS schema, c.relname AS name,
+        pg_get_userbyid(c.relowner) AS owner, c.relkind AS kind
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'm') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
 ) AS t
 """  # noqa: E501
 MODELS = """
-SELECT coalesce(json_object_agg(replace(model, '.', '_'), model), '{}') FROM ir_model
+SELECT coalesce(json_object_agg(replace(model, '.', '_'), model), '{}') FROM public.ir_model
+"""
+ROWS = """
+SELECT count(*) FROM :"schema".:"table" WHERE xmin::text::bigint = ANY(:'xids'::bigint[]);
+"""
+CSV = """
+COPY (SELECT * FROM :"schema".:"table" WHERE xmin::text::bigint = ANY(:'xids'::bigint[]))
+TO STDOUT (FORMAT csv, HEADER);
 """
 
 
-def export(config: dict[str, Any], socket: Path, story: Story) -> list[dict[str, Any]]:
-    """Write one CSV a table, and return what was found where."""
-    found = []
-    named = "SELECT json_object_agg(oid, datname) FROM pg_database WHERE datallowconn"
-    databases = json.loads(ask(config, socket, "postgres", named))
+def export(
+    config: dict[str, Any], socket: Path, story: Story
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Write one CSV a table; return what was found where, and what could not be read."""
+    found: list[dict[str, Any]] = []
+    unread: list[str] = []
+    databases = json.loads(ask(config, socket, "postgres", DATABASES))
     touched = story.touched()
     for oid in sorted({database for database, _ in touched}):
-        database = databases.get(str(oid))
+        database, owner = databases.get(str(oid), (None, ""))
         if database is None:
             continue
-        tables = {each["node"]: each for each in json.loads(ask(config, socket, database, TABLES))}
-        has_models = ask(config, socket, database, "SELECT to_regclass('public.ir_model')")
-        models = json.loads(ask(config, socket, database, MODELS)) if has_models else {}
-        for (where, node), counts in sorted(touched.items()):
-            if where == oid and node in tables:
-                table = tables[node]
+        mine = {node: counts for (where, node), counts in touched.items() if where == oid}
+        try:
+            tables = json.loads(ask(config, socket, database, TABLES, role=owner))
+            models = read_models(config, socket, database, tables)
+        except NotRead as error:
+            unread.append(str(error))
+            continue
+        for table in sorted(tables, key=lambda each: int(each["node"] or 0)):
+            if table["node"] in mine:
+                rows, why = write_rows(config, socket, database, table, story.committed)
+                unread += why
                 found.append({
                     "database": database,
                     "table": f"{table['schema']}.{table['name']}",
                     "model": models.get(table["name"], ""),
-                    "rows": write_rows(config, socket, database, table, story.committed),
-                    **{kind: counts.get(kind, 0) for kind in ("inserted", "updated", "deleted")},
+                    "rows": rows,
+                    **{
+                        kind: mine[table["node"]].get(kind, 0)
+                        for kind in ("inserted", "updated", "deleted")
+                    },
                 })  # fmt: skip
-    return found
+    return found, unread
+
+
+def read_models(
+    config: dict[str, Any], socket: Path, database: str, tables: list[dict[str, Any]]
+) -> dict[str, str]:
+    """Read Odoo's names of the tables, as the owner of the table that holds them."""
+    for each in tables:
+        if (each["schema"], each["name"]) == ("public", "ir_model"):
+            models: dict[str, str] = json.loads(
+                ask(config, socket, database, MODELS, role=each["owner"])
+            )
+            return models
+    return {}
 
 
 def write_rows(
     config: dict[str, Any], socket: Path, database: str, table: dict[str, Any], xids: set[int]
-) -> int:
-    """Write the rows whose version one of these transactions wrote; return how many."""
-    name = '"{}"."{}"'.format(table["schema"].replace('"', '""'), table["name"].replace('"', '""'))
-    listed = ",".join(map(str, sorted(xids)))
-    query = f"SELECT * FROM {name} WHERE xmin::text::bigint = ANY('{{{listed}}}'::bigint[])"
-    rows = int(ask(config, socket, database, f"SELECT count(*) FROM ({query}) AS q"))
-    if rows:
-        folder = Path(config["output"], plain(database))
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{plain(table['schema'])}.{plain(table['name'])}.csv"
-        text = ask(config, socket, database, f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER)")
-        path.write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
-    return rows
+) -> tuple[int, list[str]]:
+    """Write the rows whose version one of these transactions wrote; return how many, or why not.
+
+    They are asked for as the table's owner: what an index or a type calls, that role has made.
+    """
+    names = {"role": table["owner"], "schema": table["schema"], "table": table["name"]}
+    # Numbers of our own; as an argument they could be too long.
+    given = "\\set xids {" + ",".join(map(str, sorted(xids))) + "}\n"
+    try:
+        rows = int(ask(config, socket, database, given + ROWS, **names))
+        if rows:
+            folder = Path(config["output"], plain(database))
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / f"{plain(table['schema'])}.{plain(table['name'])}.csv"
+            ask(config, socket, database, given + CSV, into=path, **names)
+    except NotRead as error:
+        return 0, [f"{table['schema']}.{table['name']} of {error}"]
+    return rows, []
 
 
 def plain(name: str) -> str:
@@ -327,9 +400,10 @@ def main(argv: list[str]) -> int:
     output.mkdir(mode=0o700, parents=True, exist_ok=True)
     story = read_wal(config)
     found: list[dict[str, Any]] = []
+    unread: list[str] = []
     if story.touched():
         with started(config) as socket:
-            found = export(config, socket, story)
+            found, unread = export(config, socket, story)
     summary = {
         "fork": config["fork"],
         "transactions": len(story.commits),
@@ -337,6 +411,7 @@ def main(argv: list[str]) -> int:
         "last": story.commits[-1] if story.commits else "",
         "reaches_back": story.reaches_back,
         "tables": found,
+        "unread": unread,
     }
     beside = output / "summary.json.new"
     beside.write_text(json.dumps(summary, indent=2) + "\n")

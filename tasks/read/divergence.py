@@ -28,6 +28,7 @@ class Divergence:
     last: str
     tables: tuple[Table, ...]
     reaches_back: bool = True
+    unread: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """
@@ -41,7 +42,8 @@ class Divergence:
         'the WAL there does not reach back to where all of them began: rows may be missing'
         """
         more = "the WAL there does not reach back to where all of them began: rows may be missing"
-        return f"{self._found()}{'' if self.reaches_back else f'; {more}'}"
+        lacking = f"; could not be read: {'; '.join(self.unread)}" if self.unread else ""
+        return f"{self._found()}{'' if self.reaches_back else f'; {more}'}{lacking}"
 
     def _found(self) -> str:
         if not self.tables and not self.transactions:
@@ -88,4 +90,4 @@ def _count(number: int, noun: str) -> str:
 def parse(text: str) -> Divergence:
     facts = json.loads(text)
     tables = tuple(Table(**each) for each in facts.pop("tables"))
-    return Divergence(**facts, tables=tables)
+    return Divergence(**{**facts, "unread": tuple(facts.get("unread", ()))}, tables=tables)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from tasks.programs.filestore.origin import Origin
 from tasks.programs.filestore.trouble import ClusterAway, OriginAway, Refusal
 from tasks.programs.filestore.verdict import verdicts
 from tasks.programs.filestore.wire import Cluster
-from tests.engine.clusters import Twins
+from tests.engine.clusters import TABLE, Twins
 
 
 def test_the_first_pass_brings_all_and_the_next_what_is_new(twins: Twins) -> None:
@@ -376,6 +377,25 @@ def test_a_database_that_is_not_read_is_named_with_the_reason(
         assert cared.unread == [f"{database}: {why}"]
     with twins.engine(serving=True) as engine:
         assert Care(engine).push()["unread"] == [f"{database}: {why}"]
+    assert all(map(twins.has, names))
+
+
+def test_a_second_odoo_s_documents_which_ours_may_not_read_stop_no_others(twins: Twins) -> None:
+    """CONNECT is everybody's by default, and the table is not."""
+    twins.primary.sql("CREATE DATABASE another", "postgres")
+    twins.primary.sql(TABLE, "another")
+    names = twins.attach(b"one")
+    twins.catch_up()
+    denied = r"permission denied for table ir_attachment \(42501\)"
+    with twins.engine() as engine:
+        (unread,) = engine.sweep()
+        assert re.search(f"^another: .*{denied}", unread)
+        assert [each.database for each in verdicts(engine) if each.unread] == ["another"]
+        cared = Care(engine).reconcile(repair=False, accept_deletions=False)
+        assert re.search(f"^another: .*{denied}", cared.unread[0])
+    with twins.engine(serving=True) as engine:
+        (unread,) = Care(engine).push()["unread"]  # type: ignore[misc]
+        assert re.search(denied, unread)
     assert all(map(twins.has, names))
 
 

@@ -24,7 +24,7 @@ def leading(system_identifier: str = SYSTEM) -> dict[str, Answer]:
     }  # fmt: skip
     return {
         "SELECT pg_current_wal_lsn() AS position*": json.dumps([row]),
-        "SELECT pg_read_file('pg_wal/*": "",
+        "SELECT pg_read_file(* <- 'pg_wal/*": "",
     }
 
 
@@ -111,7 +111,7 @@ def new_origin() -> FakeHost:
 def test_an_origin_that_was_reinstalled_does_not_push_the_good_copy_aside(
     instance: OdooInstance, hosts: Hosts
 ) -> None:
-    streams = {"SELECT 1 AS one FROM pg_stat_*": "[]"}
+    streams = {"SELECT FROM pg_stat_*": "[]"}
     uno, due = new_origin(), FakeHost("due", standby())
     uno.answers = {**uno.answers, **streams}
     hosts(uno, due)
@@ -141,7 +141,7 @@ def test_a_standby_that_streams_and_stands_still_gets_nothing_handed_over(
     serves = {"look 13 vps_1 *": "5433 online f /pg/vps_1\n" + control("in_production")}
     stuck = {
         "SELECT greatest(pg_last_wal_receive_lsn()*": "0/4FFFF00\n",
-        "SELECT coalesce(pg_last_wal_replay_lsn() >= '0/5000000'*": "f\n",
+        "SELECT coalesce(pg_last_wal_replay_lsn() >= * <- '0/5000000'": "f\n",
         "SELECT pg_last_wal_replay_lsn()": "0/4000000\n",
     }
     hosts(FakeHost("uno", stuck), FakeHost("due", serves | leading()))

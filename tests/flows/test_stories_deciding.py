@@ -16,7 +16,8 @@ from tests.flows.test_stories_refusing import LAST, LOCK
 
 PLAN: dict[str, Answer] = {
     "SELECT pg_last_wal_replay_lsn() AS replayed*": '[{"replayed": "0/3000000", "seconds": 3}]',
-    "SELECT datname FROM pg_database*": "[]",
+    "read /srv/vps_1/odoo.conf": "",
+    "SELECT d.datname AS name, *": "[]",
     "date -u +%FT%TZ": "2027-01-15T08:00:12Z\n",
     "getent passwd postgres": "postgres:x:101:101::/var/lib/postgresql:/bin/bash\n",
 }

@@ -18,7 +18,7 @@ RELOAD = "SELECT pg_reload_conf()"
 DAEMON_RELOAD = "systemctl daemon-reload"
 PENDING = "SELECT name FROM pg_settings WHERE pending_restart"
 LOOK: dict[str, Answer] = {"look 13 main *": "5432 online f /pg/main\n" + control("in_production")}
-NAMES = "SELECT name, setting FROM pg_settings WHERE name IN ('synchronous_standby_names')"
+NAMES = "SELECT name, setting FROM pg_settings * <- ['synchronous_standby_names']"
 
 SETTINGS = [
     {"name": name, "setting": value}

@@ -100,8 +100,8 @@ def with_role(password: str, *, login: bool = True, hba: str = "") -> Mapping[st
         "password": password, "rolreplication": True, "rolsuper": False, "rolcanlogin": login,
     }  # fmt: skip
     return {
-        "*rolname = 'replica_user'": json.dumps([role]),
-        "*rolname = 'replica_rewind'": "[]",
+        "*rolname = $1 <- 'replica_user'": json.dumps([role]),
+        "*rolname = $1 <- 'replica_rewind'": "[]",
         HBA: hba,
         "* ROLE *": "",
         "SELECT has_function_privilege*": "t\n",
@@ -144,7 +144,7 @@ def test_a_role_that_is_relevo_s_gets_the_password_of_today(
 
     create_roles(instance)
 
-    assert [sql.split()[:3] for sql in uno.changes] == [
+    assert [sql.replace('"', "").split()[:3] for sql in uno.changes] == [
         ["ALTER", "ROLE", "replica_user"], ["CREATE", "ROLE", "replica_rewind"],
     ]  # fmt: skip
 
@@ -157,4 +157,6 @@ def test_a_role_with_the_password_of_secrets_yaml_is_left_as_it_is(
 
     create_roles(instance)
 
-    assert [sql.split()[:3] for sql in uno.changes] == [["CREATE", "ROLE", "replica_rewind"]]
+    assert [sql.replace('"', "").split()[:3] for sql in uno.changes] == [
+        ["CREATE", "ROLE", "replica_rewind"]
+    ]

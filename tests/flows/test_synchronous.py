@@ -12,8 +12,8 @@ from tests.flows.conftest import Hosts
 
 STATE = "read /var/lib/relevo/vps_1/synchronous.json"
 CONFIG = "read /etc/relevo/synchronous/vps_1/config.json"
-NAMES = "SELECT name, setting FROM pg_settings WHERE name IN ('synchronous_standby_names')"
-STREAMS = "SELECT 1 AS one FROM pg_stat_*"
+NAMES = "SELECT name, setting FROM pg_settings * <- ['synchronous_standby_names']"
+STREAMS = "SELECT FROM pg_stat_*"
 ON = json.dumps([{"name": "synchronous_standby_names", "setting": 'FIRST 1 ("vps_1")'}])
 
 

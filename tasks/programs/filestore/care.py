@@ -16,7 +16,7 @@ from . import decide, questions
 from .engine import Engine, Found, digests
 from .names import FOLDER, Key, is_database
 from .store import sha1_of
-from .trouble import Refusal
+from .trouble import ClusterSaysNo, Refusal
 
 
 @dataclass
@@ -206,24 +206,34 @@ class Care:
 
         What only the origin has moves to its quarantine, and nothing is deleted.
         """
-        given, kept, refused = 0, 0, {}
+        given, kept = 0, 0
+        refused: dict[str, str] = {}
         for database in self.engine.databases():
-            head = self.engine.head(self.engine.cluster, database)
-            if head.guard.table_oid == "0":
+            try:
+                gave, aside = self._push(database, refused)
+            except ClusterSaysNo as error:
+                self.engine.barred[database] = error.message
                 continue
-            theirs = self.origin.list(database) or {}
-            lacks, wrong = self.differences(database, theirs)
-            refused.update(self.give(sorted(key.path for key in (*lacks, *wrong))))
-            given += len(lacks) + len(wrong)
-            strangers = {*theirs} - {key.name for key in self.named(database)}
-            refused.update(self.origin.aside(f"{database}/{name}" for name in sorted(strangers)))
-            kept += len(strangers)
+            given += gave
+            kept += aside
         return {
             "given": given - len(refused),
             "kept_aside": kept,
             "refused": refused,
             "unread": self.engine.never_read(),
         }
+
+    def _push(self, database: str, refused: dict[str, str]) -> tuple[int, int]:
+        """Give and set aside in one database; say how many of each."""
+        head = self.engine.head(self.engine.cluster, database)
+        if head.guard.table_oid == "0":
+            return 0, 0
+        theirs = self.origin.list(database) or {}
+        lacks, wrong = self.differences(database, theirs)
+        refused.update(self.give(sorted(key.path for key in (*lacks, *wrong))))
+        strangers = {*theirs} - {key.name for key in self.named(database)}
+        refused.update(self.origin.aside(f"{database}/{name}" for name in sorted(strangers)))
+        return len(lacks) + len(wrong), len(strangers)
 
 
 def _files(top: str, database: str) -> Iterator[Key]:

@@ -25,7 +25,7 @@ from .origin import Origin
 from .settings import Settings
 from .state import State
 from .store import Store
-from .trouble import ClusterAway, Refusal
+from .trouble import ClusterAway, ClusterSaysNo, Refusal
 from .wire import Cluster, Connection, Row
 
 SOME = 512
@@ -104,7 +104,7 @@ class Engine:
     def _try_scan(self, database: str, cluster: Cluster | None) -> str:
         try:
             self.scan(database, cluster)
-        except ClusterAway as error:
+        except (ClusterAway, ClusterSaysNo) as error:
             return f"{database}: {error.message}"
         return ""
 
@@ -146,7 +146,9 @@ class Engine:
                 found = self._compare(cluster, database, head)
                 rows = found.rows
             else:
-                candidates = _keys(database, session.ask(questions.changed(mark.xmin)))
+                candidates = _keys(
+                    database, session.ask(questions.CHANGED, questions.watermark(mark.xmin))
+                )
                 wanted = [each for each in candidates if not self.store.has(*each)]
                 self.store.sync(always=bool(candidates))
                 self.state.advance(head.guard, head.xmin, head.lsn, wanted)
@@ -161,8 +163,8 @@ class Engine:
         doubtful = [p for p in self.state.pending(database) if p.state in {ABSENT, BAD, LOST}]
         for start in range(0, len(doubtful), SOME):
             part = doubtful[start : start + SOME]
-            sql = questions.still_known([each.key.name for each in part])
-            named = {row[0] for row in cluster.ask(database, sql)}
+            names = [each.key.name for each in part]
+            named = {row[0] for row in cluster.ask(database, questions.STILL_KNOWN, names)}
             self.state.done(each.key for each in part if each.key.name not in named)
             for each in part:
                 absent = each.state == ABSENT and each.key.name in named
@@ -173,7 +175,7 @@ class Engine:
         """Fetch the files of the newest rows at once: fast, and no proof that none is missing."""
         newest = int(self.cluster.ask(database, questions.NEWEST)[0][0] or 0)
         top = min(newest, self.tops.get(database, newest))
-        rows = self.cluster.ask(database, questions.tail(top))
+        rows = self.cluster.ask(database, questions.TAIL, questions.top(top))
         keys = _keys(database, rows)
         seen = self.seen.setdefault(database, set())
         fresh = [each for each in keys if each[0].name not in seen]
@@ -215,18 +217,32 @@ class Engine:
         self.store.sync(always=True)
 
     def reconcile(self) -> dict[str, Found]:
-        """Compare every database as a whole, fetch what is missing, and find what nobody names."""
+        """Compare every database as a whole, fetch what is missing, and find what nobody names.
+
+        One that may not be read is barred: named, and in nobody's way.
+        """
         result: dict[str, Found] = {}
         for database in self.databases():
-            with self._moment(self.cluster, database):
-                head = self.head(self.cluster, database)
-                if head.guard.table_oid == "0":
-                    continue
-                result[database] = self._compare(self.cluster, database, head)
-                self._recheck(self.cluster, database, head)
-            self.fetcher.pending()
-            self.state.agree(database, head.lsn, head.now)
+            try:
+                found = self._reconcile(database)
+            except ClusterSaysNo as error:
+                self.barred[database] = error.message
+                self.known.remove(database)
+                continue
+            if found is not None:
+                result[database] = found
         return result
+
+    def _reconcile(self, database: str) -> Found | None:
+        with self._moment(self.cluster, database):
+            head = self.head(self.cluster, database)
+            if head.guard.table_oid == "0":
+                return None
+            found = self._compare(self.cluster, database, head)
+            self._recheck(self.cluster, database, head)
+        self.fetcher.pending()
+        self.state.agree(database, head.lsn, head.now)
+        return found
 
 
 def _objection(name: str) -> str:

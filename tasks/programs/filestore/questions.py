@@ -9,8 +9,6 @@ list of a snapshot is empty on a standby and is not used.
 
 from __future__ import annotations
 
-FETCHABLE = "length(store_fname) IN (43, 44)"
-
 HEAD = """
 SELECT pg_is_in_recovery(), txid_snapshot_xmin(txid_current_snapshot()),
     coalesce(pg_last_wal_replay_lsn(), '0/0'), system_identifier, timeline_id,
@@ -33,68 +31,51 @@ TABLE = "SELECT to_regclass('public.ir_attachment') IS NOT NULL"
 SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 HOLD = "LOCK TABLE public.ir_attachment IN ACCESS SHARE MODE"
 # One row for each folder of the filestore, so that a million names are a few hundred values.
-EVERYTHING = f"""
+EVERYTHING = """
 SELECT left(store_fname, -40), string_agg(right(store_fname, 40), ''), count(*)
-FROM public.ir_attachment WHERE {FETCHABLE} GROUP BY 1
+FROM public.ir_attachment WHERE length(store_fname) IN (43, 44) GROUP BY 1
 """
 TAIL_ROWS = 500
 NEWEST = "SELECT coalesce(max(id), 0) FROM public.ir_attachment"
-COUNT = f"SELECT count(*) FROM public.ir_attachment WHERE {FETCHABLE}"
+COUNT = "SELECT count(*) FROM public.ir_attachment WHERE length(store_fname) IN (43, 44)"
 
 
-def changed(watermark: int) -> str:
-    """Ask for the rows that may be new since a watermark.
-
-    The age of the watermark is asked for once; in the condition itself it would be asked for each
-    row, which takes three times as long.
-
-    >>> "age(xmin) <= (SELECT age('700'::xid))" in changed(2**32 + 700)
-    True
-    """
-    return (
-        "SELECT DISTINCT store_fname, file_size FROM public.ir_attachment "
-        f"WHERE age(xmin) <= (SELECT age('{watermark % 2**32}'::xid))\nAND {FETCHABLE}"
-    )
-
-
-def tail(newest: int) -> str:
-    """Ask for the newest rows: all above an id, and some below, which may have committed late.
-
-    The id is written as a number: for one that PostgreSQL has to look up first it starts parallel
-    workers, which takes five times as long.
-
-    >>> "id > 200 " in tail(700)
-    True
-    """
-    return (
-        "SELECT store_fname, file_size FROM public.ir_attachment "
-        f"WHERE id > {newest - TAIL_ROWS} AND {FETCHABLE} ORDER BY id"
-    )
-
-
-def literals(names: list[str]) -> str:
-    """Write names into a statement; only letters, digits and slashes ever come here.
-
-    >>> literals(["ab/cd"])
-    "('ab/cd')"
-    """
-    return "(" + ", ".join(f"'{name}'" for name in names) + ")"
-
-
-def still_known(names: list[str]) -> str:
-    """Ask which of these files some row still refers to."""
-    return (
-        "SELECT DISTINCT store_fname FROM public.ir_attachment "
-        f"WHERE store_fname IN {literals(names)}"
-    )
-
-
-def documents(names: list[str]) -> str:
-    """Ask for the documents behind these files, as an operator names them."""
-    return f"""
+# $1 is the watermark. Its age is asked for once; in the condition itself it would be asked for
+# each row, which takes three times as long.
+CHANGED = """
+SELECT DISTINCT store_fname, file_size FROM public.ir_attachment
+WHERE age(xmin) <= (SELECT age($1::xid)) AND length(store_fname) IN (43, 44)
+"""
+# The newest rows: all above an id, and some below, which may have committed late. The id is given
+# as a number: for one that PostgreSQL has to look up first it starts parallel workers, which takes
+# five times as long.
+TAIL = """
+SELECT store_fname, file_size FROM public.ir_attachment
+WHERE id > $1::bigint AND length(store_fname) IN (43, 44) ORDER BY id
+"""
+# Which of these files some row still refers to.
+STILL_KNOWN = """
+SELECT DISTINCT store_fname FROM public.ir_attachment WHERE store_fname = ANY($1::text[])
+"""
+# The documents behind these files, as an operator names them.
+BEHIND = """
 SELECT a.id, a.name, coalesce(a.res_model || ',' || a.res_id, ''),
     coalesce((SELECT p.name FROM public.res_users u JOIN public.res_partner p
         ON p.id = u.partner_id WHERE u.id = a.create_uid), ''),
     coalesce(to_char(a.create_date, 'YYYY-MM-DD HH24:MI:SS'), ''), a.store_fname
-FROM public.ir_attachment a WHERE a.store_fname IN {literals(names)} ORDER BY a.id
+FROM public.ir_attachment a WHERE a.store_fname = ANY($1::text[]) ORDER BY a.id
 """
+
+
+def watermark(xmin: int) -> int:
+    """The transaction id of a watermark, which counts on past 2^32.
+
+    >>> watermark(2**32 + 700)
+    700
+    """
+    return xmin % 2**32
+
+
+def top(newest: int) -> int:
+    """The id above which rows are the newest."""
+    return newest - TAIL_ROWS

@@ -25,6 +25,10 @@ class ClusterAway(Trouble):
     status = 76
 
 
+class ClusterSaysNo(Trouble):
+    """PostgreSQL refused a question: of this database alone."""
+
+
 class Refusal(Trouble):
     """Going on would lose or break something: decide."""
 

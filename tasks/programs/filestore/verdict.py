@@ -9,7 +9,7 @@ from . import questions
 from .decide import ABSENT, BAD, LOST, QUEUED
 from .engine import Engine
 from .state import Pending
-from .trouble import ClusterAway
+from .trouble import ClusterAway, ClusterSaysNo
 
 NAMED = 1000
 WHY = {
@@ -85,7 +85,7 @@ def _of(engine: Engine, database: str) -> Verdict:
             verdict.rows = int(engine.cluster.ask(database, questions.COUNT)[0][0] or 0)
             pending = engine.state.pending(database)
             verdict.losses = losses(engine, database, pending[:NAMED])
-    except ClusterAway as error:
+    except (ClusterAway, ClusterSaysNo) as error:
         verdict.unread = error.message
     return verdict
 
@@ -95,7 +95,7 @@ def losses(engine: Engine, database: str, pending: list[Pending]) -> list[Loss]:
     if not pending:
         return []
     why = {each.key.name: each.why or WHY[each.state] for each in pending}
-    rows = engine.cluster.ask(database, questions.documents(list(why)))
+    rows = engine.cluster.ask(database, questions.BEHIND, list(why))
     return [
         Loss(
             database,

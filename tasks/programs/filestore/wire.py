@@ -1,7 +1,8 @@
 """PostgreSQL's own protocol over the cluster's socket, as far as questions need it.
 
 A process of psql for each database would cost more than all the rest of the engine; a driver is
-not to be had on every host. Peer authentication asks for no password.
+not to be had on every host. Peer authentication asks for no password. Values go beside the
+statement (the extended protocol), and names are looked up in pg_catalog alone.
 """
 
 from __future__ import annotations
@@ -9,17 +10,32 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-from typing import Iterator, List, Optional  # Python 3.8
+from typing import Iterator, List, Optional, Union  # Python 3.8
 
-from .trouble import ClusterAway, Trouble
+from .trouble import ClusterAway, ClusterSaysNo, Trouble
 
 Row = List[Optional[str]]  # an alias is evaluated, by Python 3.8 as well
+Value = Union[str, int, List[str]]
 PROTOCOL = 196608
-LENGTH = struct.Struct(">I")
+LENGTH, COUNT = struct.Struct(">I"), struct.Struct(">H")
 CHUNK = 1 << 16
 # Classes of SQLSTATE that pass by themselves: a recovery conflict, a shutdown, too many
-# connections, a database that is being dropped.
-PASSING = ("40", "57", "53", "08", "3D")
+# connections, a database that is being dropped, a lock that was not to be had in time.
+PASSING = ("40", "57", "53", "08", "3D", "55P03")
+# What stands in the startup packet beats ALTER DATABASE and ALTER ROLE.
+PINNED = {
+    "search_path": "pg_catalog,pg_temp",
+    "statement_timeout": "1h",
+    "lock_timeout": "60s",
+    "idle_in_transaction_session_timeout": "1h",
+    "local_preload_libraries": "",
+    "role": "none",
+    "row_security": "off",
+    "jit": "off",
+    "client_min_messages": "warning",
+    "DateStyle": "ISO",
+    "default_transaction_read_only": "on",
+}
 
 
 class Connection:
@@ -45,15 +61,14 @@ class Connection:
     def close(self) -> None:
         self.socket.close()
 
-    def ask(self, sql: str) -> list[Row]:
+    def ask(self, sql: str, *values: Value) -> list[Row]:
         """Ask one question; give its rows."""
-        return list(self.stream(sql))
+        return list(self.stream(sql, *values))
 
-    def stream(self, sql: str) -> Iterator[Row]:
+    def stream(self, sql: str, *values: Value) -> Iterator[Row]:
         """Ask one question; give its rows as they come. All of them have to be taken."""
         try:
-            text = sql.encode() + b"\0"
-            self.socket.sendall(b"Q" + LENGTH.pack(len(text) + 4) + text)
+            self.socket.sendall(question(sql, values))
             for kind, said in self._until_ready():
                 if kind == b"D":
                     yield _row(said)
@@ -77,7 +92,7 @@ class Connection:
             "database": database,
             "application_name": "relevo filestore",
             "client_encoding": "UTF8",
-            "default_transaction_read_only": "on",
+            **PINNED,
         }
         body = "".join(f"{name}\0{value}\0" for name, value in words.items()).encode() + b"\0"
         self.socket.sendall(struct.pack(">II", len(body) + 8, PROTOCOL) + body)
@@ -105,7 +120,7 @@ class Connection:
         if complaint:
             fields = _fields(complaint)
             passing = fields.get("C", "").startswith(PASSING)
-            raise (ClusterAway if passing else Trouble)(
+            raise (ClusterAway if passing else ClusterSaysNo)(
                 f"PostgreSQL says in {self.where}: {fields.get('M', '?')} ({fields.get('C')})"
             )
 
@@ -122,6 +137,39 @@ class Connection:
         taken = bytes(self.waiting[:size])
         del self.waiting[:size]
         return taken
+
+
+def question(sql: str, values: tuple[Value, ...]) -> bytes:
+    r"""Parse, Bind, Execute and Sync in one go: the unnamed statement, planned for these values.
+
+    >>> question("SELECT $1", ("a",))[:18]
+    b'P\x00\x00\x00\x11\x00SELECT $1\x00\x00\x00'
+    >>> question("SELECT $1", ("a",))[18:]
+    b'B\x00\x00\x00\x11\x00\x00\x00\x00\x00\x01\x00\x00\x00\x01a\x00\x00E\x00\x00\x00\t\x00\x00\x00\x00\x00S\x00\x00\x00\x04'
+    """
+    given = b"".join(LENGTH.pack(len(each)) + each for each in map(_text, values))
+    return b"".join((
+        _framed(b"P", b"\0" + sql.encode() + b"\0" + COUNT.pack(0)),
+        _framed(b"B", b"\0\0" + COUNT.pack(0) + COUNT.pack(len(values)) + given + COUNT.pack(0)),
+        _framed(b"E", b"\0" + LENGTH.pack(0)),
+        _framed(b"S", b""),
+    ))  # fmt: skip
+
+
+def _framed(kind: bytes, body: bytes) -> bytes:
+    return kind + LENGTH.pack(len(body) + 4) + body
+
+
+def _text(value: Value) -> bytes:
+    r"""Write a value as PostgreSQL reads it.
+
+    >>> _text(["a", 'b"c\\'])
+    b'{"a","b\\"c\\\\"}'
+    """
+    if isinstance(value, list):
+        quoted = (each.replace("\\", "\\\\").replace('"', '\\"') for each in value)
+        return ("{" + ",".join(f'"{each}"' for each in quoted) + "}").encode()
+    return str(value).encode()
 
 
 def _row(said: bytes) -> Row:
@@ -162,8 +210,8 @@ class Cluster:
         self.folder, self.port, self.role = folder, port, role
         self.sessions: dict[str, Connection] = {}
 
-    def ask(self, database: str, sql: str) -> list[Row]:
-        return self.session(database).ask(sql)
+    def ask(self, database: str, sql: str, *values: Value) -> list[Row]:
+        return self.session(database).ask(sql, *values)
 
     def session(self, database: str) -> Connection:
         """The open session of a database, opened if there is none."""
