@@ -4,8 +4,6 @@ It is one file of Python's standard library, tasks/programs/filestore, which run
 user and asks the standby over its own socket.
 """
 
-import base64
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import PurePosixPath
@@ -18,7 +16,6 @@ from tasks import files, progress, replica, units
 from tasks.job import LOGS, run_job, show
 from tasks.policy import log
 from tasks.programs.filestore.settings import Settings
-from tasks.text import zipapp
 
 PROGRAM = PurePosixPath("/usr/local/lib/relevo/filestore.pyz")
 PASS_SECONDS = 24 * 3600
@@ -31,16 +28,6 @@ KINDS: dict[str, type[RelevoError]] = {
 }
 STATUSES = (0, 1, 75, 76, 77)
 CIPHERS = "Ciphers=^aes128-gcm@openssh.com"  # half the time of ssh's own choice, where it is known
-
-INSTALL = """
-set -e
-[ "$(sha256sum "$1" 2>/dev/null | cut -c1-64)" != "$2" ] || exit 0
-mkdir -p "$(dirname "$1")"
-base64 -d >"$1.new"
-chmod 755 "$1.new"
-sync "$1.new"
-mv -T "$1.new" "$1"
-"""
 
 Facts = dict[str, Any]
 
@@ -56,9 +43,7 @@ def settings_path(instance: OdooInstance) -> PurePosixPath:
 
 def install(shell: Shell) -> None:
     """Put the program on the recovery host."""
-    packed = zipapp.pack("filestore")
-    argv = ("sh", "-c", INSTALL, "install", str(PROGRAM), hashlib.sha256(packed).hexdigest())
-    shell.run(argv, stdin=base64.encodebytes(packed).decode())
+    units.install_program(shell, PROGRAM, "filestore")
 
 
 def settle(instance: OdooInstance) -> None:

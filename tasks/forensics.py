@@ -8,16 +8,15 @@ from pathlib import PurePosixPath
 from blocks.errors import CommandFailed
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
-from tasks import files, record
+from tasks import files, record, units
 from tasks.files import STATE
 from tasks.job import run_job
 from tasks.look import leader as look_leader
 from tasks.look import look
 from tasks.policy import log, step
 from tasks.read.divergence import Divergence, parse
-from tasks.units import LIBRARY, PROGRAMS
+from tasks.units import LIBRARY
 
-PROGRAM = PROGRAMS / "divergence.py"
 EXAMINE_SECONDS = 6 * 3600
 DAY = 86400
 SEEN = "notes/aside"
@@ -42,7 +41,7 @@ def examine(
     if fork is None:
         log().warning("no fork of timeline %d is known: %s is kept as it is", timeline, quarantine)
         return None
-    files.install(shell, LIBRARY / "divergence", PROGRAM.read_text(), mode="755")
+    units.install_program(shell, LIBRARY / "divergence", "divergence")
     config = STATE / instance.name / "divergence.json"
     facts = {
         "bin": str(node.cluster.bin_dir),

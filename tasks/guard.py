@@ -75,7 +75,7 @@ def install(instance: OdooInstance) -> None:
     signer = text.allowed_signer(
         public_key=signing.public_key(instance.signing_key), namespace=NAMESPACE
     )
-    files.install(shell, program, (PROGRAMS / "guard.py").read_text(), mode="755")
+    units.install_program(shell, program, "guard")
     files.install(shell, folder(instance) / "signer", signer)
     files.install(shell, config, text.config(_facts(instance)), mode="600")
     drop_ins = {
@@ -104,8 +104,8 @@ def _facts(instance: OdooInstance) -> dict[str, object]:
         key=folder(instance) / "key", known=folder(instance) / "known_hosts", alias=instance.name,
     )  # fmt: skip
     psql = (
-        "runuser", "-u", "postgres", "--", "env", "PGCONNECT_TIMEOUT=3", "psql", "--cluster",
-        str(origin.cluster), "-XAtq", "-d", "postgres",
+        "runuser", "-u", origin.cluster.owner, "--", "env", "PGCONNECT_TIMEOUT=3",
+        "psql", "--cluster", str(origin.cluster), "-XAtq", "-d", "postgres",
     )  # fmt: skip
     return {
         "instance": instance.name,
@@ -121,6 +121,7 @@ def _facts(instance: OdooInstance) -> dict[str, object]:
         "held": str(held_path(instance)),
         "waiting": f"/run/relevo/{instance.name}.waiting",
         "cluster": (str(origin.cluster.version), origin.cluster.name),
+        "owner": origin.cluster.owner,
         "cluster_unit": origin.cluster.unit,
         "odoo_unit": origin.odoo.unit,
         "data_directory": str(seen.directory),

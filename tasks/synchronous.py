@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 from blocks.errors import CommandFailed, Refused, RelevoError
 from blocks.instance import OdooInstance, Place
-from tasks import cluster, files, replication
+from tasks import cluster, files, replication, units
 from tasks.files import STATE
 from tasks.look import look
 from tasks.policy import log, step
@@ -20,7 +20,7 @@ from tasks.read import synchronous as reading
 from tasks.read.synchronous import Word
 from tasks.text import guard as json_text
 from tasks.text import synchronous as text
-from tasks.units import LIBRARY, PROGRAMS, UNITS
+from tasks.units import LIBRARY, UNITS
 from tasks.wait import until
 
 BEGIN_SECONDS = 20
@@ -85,7 +85,7 @@ def _install(instance: OdooInstance) -> None:
         _take_back(instance)
     path = UNITS / unit(instance)
     unit_text = text.unit(instance=instance.name, program=program, config=config)
-    files.install(shell, program, (PROGRAMS / "synchronous.py").read_text(), mode="755")
+    units.install_program(shell, program, "synchronous")
     files.install(shell, config, facts)
     files.install(shell, path, unit_text)
     # In any case: what stands there may be the work of a run that died before it said so.
@@ -99,7 +99,8 @@ def _facts(instance: OdooInstance) -> dict[str, object]:
     origin, roles = instance.origin, instance.replication
     options = "-c synchronous_commit=local -c log_statement=none -c statement_timeout=5s"
     psql = (
-        "runuser", "-u", "postgres", "--", "env", "PGCONNECT_TIMEOUT=3", f"PGOPTIONS={options}",
+        "runuser", "-u", origin.cluster.owner, "--",
+        "env", "PGCONNECT_TIMEOUT=3", f"PGOPTIONS={options}",
         f"PGAPPNAME=relevo-synchronous-{instance.name}", str(origin.cluster.bin_dir / "psql"),
         "-p", str(origin.cluster.port), "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", "postgres",
     )  # fmt: skip
@@ -108,6 +109,7 @@ def _facts(instance: OdooInstance) -> dict[str, object]:
         "policy": roles.synchronous,
         "seconds": roles.go_on_seconds,
         "role": roles.user,
+        "owner": origin.cluster.owner,
         "psql": psql,
         "names": text.names(instance.name),
         "conf": str(settings_path(instance)),

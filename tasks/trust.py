@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePosixPath
+from typing import Literal, TypeAlias
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
@@ -10,6 +11,7 @@ from tasks import files
 from tasks.policy import log, step
 from tasks.text import block, rsync_gate, ssh
 
+Purpose: TypeAlias = Literal["repair", "failback"]
 WRITABLE_SECONDS = 6 * 3600
 
 
@@ -136,16 +138,17 @@ def prove_key(instance: OdooInstance) -> None:
 
 
 @contextmanager
-def writable(instance: OdooInstance) -> Iterator[None]:
-    """Let the key write at the origin for as long as a copy back runs.
+def writable(instance: OdooInstance, purpose: Purpose) -> Iterator[None]:
+    """Let the key write at the origin for as long as a repair or a copy back runs.
 
-    The permission ends by itself, so a killed worker cannot leave it open. It ends by the clock of
+    A repair gives single documents back, and opens nothing else: neither rsync nor the addons. The
+    permission ends by itself, so a killed worker cannot leave it open. It ends by the clock of
     the origin, which after a power cut may be another than ours.
     """
     shell, path = instance.origin.host.shell(), until_path(instance)
     now = int(shell.run(("date", "+%s")).stdout)
-    files.install(shell, path, f"{now + WRITABLE_SECONDS}\n")
-    log().info("the key of %s may write at %s until the copy has ended", instance.name, path)
+    files.install(shell, path, f"{purpose} {now + WRITABLE_SECONDS}\n")
+    log().info("the key of %s may write at the origin for this %s", instance.name, purpose)
     try:
         yield
     finally:

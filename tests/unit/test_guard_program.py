@@ -1,6 +1,7 @@
 """The guard's own decisions, as they are made at the origin without Relevo."""
 
 import ast
+import getpass
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from pydantic import SecretStr
 from blocks import signing
 from tasks.programs.guard import Guard, newest, verdict
 from tasks.read.receipt import NAMESPACE, Receipt, sealed
+from tasks.text import zipapp
 from tasks.text.guard import allowed_signer
 
 KEY = SecretStr("a signing key of a drill")
@@ -108,7 +110,6 @@ def test_the_program_is_a_program_that_the_oldest_python_supported_can_read() ->
 
 
 FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))"
-PROGRAM = Path(__file__).parents[2] / "tasks" / "programs" / "guard.py"
 
 
 @pytest.fixture
@@ -141,6 +142,7 @@ def host(guard: Guard, tmp_path: Path) -> Guard:
         "start_conf": str(tmp_path / "start.conf"), "data_directory": str(tmp_path / "data"),
         "cluster": ["13", "main"], "cluster_unit": "postgresql@13-main.service",
         "odoo_unit": "odoo.service", "wait_seconds": 0, "unanswered": "serve",
+        "owner": getpass.getuser(),
     })  # fmt: skip
     (tmp_path / "config.json").write_text(json.dumps(guard.config))
     return guard
@@ -150,7 +152,9 @@ def _run(folder: Path, verb: str, *, full: bool, seconds: float = 20) -> tuple[i
     """Run the program as systemd does, on a host whose disk takes no more byte if it is full."""
     program = f"{FULL if full else ''}\nimport runpy, sys\nsys.argv = sys.argv[1:]\n"
     program += "runpy.run_path(sys.argv[0], run_name='__main__')"
-    argv = [sys.executable, "-c", program, str(PROGRAM), str(folder / "config.json"), verb]
+    packed = folder / "guard"
+    packed.write_bytes(zipapp.pack("guard"))
+    argv = [sys.executable, "-c", program, str(packed), str(folder / "config.json"), verb]
     env = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
     with subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True) as ran:
         try:

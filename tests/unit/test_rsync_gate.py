@@ -21,6 +21,7 @@ from tasks.filestore import APART
 from tasks.text import rsync_gate
 
 PULL = "rsync --server --sender -logDtpre.iLsfxCIvu"
+CLOSED = b"!writing is open only while a repair or a failback runs"
 PUSH = "rsync --server -logDtpre.iLsfxCIvu --delete"
 
 
@@ -50,8 +51,8 @@ class Gate:
     def script(self) -> Path:
         return self.root / "gate"
 
-    def open_for_writing(self, seconds: float = 60) -> None:
-        (self.root / "until").write_text(f"{time.time() + seconds:.0f}\n")
+    def open_for_writing(self, purpose: str = "failback") -> None:
+        (self.root / "until").write_text(f"{purpose} {time.time() + 60:.0f}\n")
 
     def ask(self, command: str, *, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
         """Ask as an attacker who holds the key may: any words, and nothing on standard input."""
@@ -229,10 +230,18 @@ def test_words_that_rsync_s_client_never_says_run_nothing(gate: Gate, words: str
     assert not done.stdout
 
 
-@pytest.mark.parametrize("until", [None, "", "never", "0", "-1", "{past}"])
+@pytest.mark.parametrize(
+    "until",
+    [
+        None, "", "never", "0", "-1", "{past}", "failback {past}", "{later}", "failback",
+        "failback -1", "failback inf", "failback 9e99", "repair {later}", "FAILBACK {later}",
+        "failback {later} x", "repair {later} failback {later}", "failback " + 500 * "9",
+    ],
+)  # fmt: skip
 def test_writing_is_refused_unless_it_is_open_now(gate: Gate, until: str | None) -> None:
     if until is not None:
-        text = until.format(past=f"{time.time() - 1:.0f}\n")
+        now = time.time()
+        text = until.format(past=f"{now - 1:.0f}\n", later=f"{now + 60:.0f}")
         (gate.root / "until").write_text(text)
 
     assert gate.refuses(f"{PUSH} . {gate.data}")
@@ -449,7 +458,7 @@ def test_a_file_is_put_only_while_writing_is_open_and_only_if_it_is_what_its_nam
     path = gate.data / "filestore" / "shop" / digest[:2] / digest
     good, bad = f"put shop/{digest[:2]}/{digest} 3\nnew", f"put shop/{digest[:2]}/{digest} 3\nold"
 
-    assert files(gate, good, good) == [b"!writing is open only while a failback runs"] * 2
+    assert files(gate, good, good) == [CLOSED] * 2
     assert not path.exists()
     gate.open_for_writing()
     assert files(gate, bad)[0][:1] == b"!"

@@ -1,6 +1,7 @@
 """The program that lets commits wait, at the origin without Relevo: what it does, and when."""
 
 import ast
+import getpass
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tasks.read.synchronous import parse
 NAMES = 'FIRST 1 ("vps_1")'
 CONFIG = {
     "instance": "vps_1", "role": "replica_user", "names": NAMES, "text": "names\n", "psql": [],
+    "owner": getpass.getuser(),
 }  # fmt: skip
 
 
