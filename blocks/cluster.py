@@ -1,11 +1,11 @@
 """A PostgreSQL cluster as Debian packages it."""
 
-import json
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from blocks.answers import rows
 from blocks.errors import CommandFailed
 from blocks.names import AbsolutePath, ClusterName, Port, UserName
 from blocks.shell import Completed, Shell
@@ -49,8 +49,8 @@ class Cluster(BaseModel):
     def query(self, shell: Shell, sql: str, *, database: str = "postgres") -> list[Row]:
         """Ask as the superuser, over the cluster's own socket."""
         wrapped = f"SELECT coalesce(json_agg(t), '[]') FROM ({sql}) AS t"
-        rows: list[Row] = json.loads(self.execute(shell, wrapped, database=database))
-        return rows
+        said = self.execute(shell, wrapped, database=database)
+        return rows(said, f"what PostgreSQL {self} on {shell.host} answers")
 
     def value(self, shell: Shell, sql: str, *, database: str = "postgres") -> str:
         """Ask for one value, as text; null is the empty string."""

@@ -5,6 +5,7 @@ import time
 from datetime import datetime
 from pathlib import PurePosixPath
 
+from blocks.answers import understood
 from blocks.errors import CommandFailed
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
@@ -36,7 +37,7 @@ def examine(
     """
     shell = node.host.shell()
     if text := files.read(shell, output(quarantine) / "summary.json"):
-        return parse(text)
+        return _read(text, node)
     fork = look_leader(leader).forks.get(timeline)
     if fork is None:
         log().warning("no fork of timeline %d is known: %s is kept as it is", timeline, quarantine)
@@ -67,11 +68,16 @@ def examine(
         return None
     finally:
         files.remove(shell, config)
-    found = parse(files.read(shell, output(quarantine) / "summary.json"))
+    found = _read(files.read(shell, output(quarantine) / "summary.json"), node)
     text = found.markdown(f"What only {node} had", where=str(output(quarantine)))
     files.install(shell, output(quarantine) / "summary.md", text, owner=owner, mode="600")
     log().warning("%s: %s", node, found)
     return found
+
+
+def _read(text: str, node: Place) -> Divergence:
+    with understood(f"what only {node} has"):
+        return parse(text)
 
 
 @step("look for what was kept aside on {place}")

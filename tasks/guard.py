@@ -1,9 +1,9 @@
 """The guard at the origin: it comes back from the dead, and asks before it serves."""
 
-import json
 from pathlib import PurePosixPath
 
 from blocks import signing
+from blocks.answers import facts
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
@@ -133,9 +133,9 @@ def _facts(instance: OdooInstance) -> dict[str, object]:
 def prove(instance: OdooInstance) -> None:
     """See that the origin asks, is answered, believes the answer, and cannot be started past it."""
     known = require_answered(instance)
-    if known["taker"] != instance.origin.kind:
+    if known.get("taker") != instance.origin.kind:
         raise Refused(
-            f"the newest receipt of {instance.name} gives the write right to {known['taker']}",
+            f"the newest receipt of {instance.name} gives the write right to {known.get('taker')}",
             hint="run failback to bring the customers home",
         )
 
@@ -149,11 +149,11 @@ def require_answered(instance: OdooInstance) -> dict[str, object]:
             f"there is no working guard of {instance.name} on {origin}: {done.tail}",
             hint="run replicate, which installs it",
         )
-    said = json.loads(done.stdout)
-    if not said["answered"] or said["known"] is None:
+    said = facts(done.stdout, f"what the guard of {instance.name} on {origin} says")
+    if not said.get("answered") or not isinstance(said.get("known"), dict):
         raise Refused(
             f"{origin} asks {instance.recovery} who may write {instance.name}, and gets no "
-            f"{'answer' if not said['answered'] else 'receipt that it can believe'}",
+            f"{'answer' if not said.get('answered') else 'receipt that it can believe'}",
             hint=f"let {origin.host.peer_address} reach sshd of {instance.recovery} at "
             f"{instance.recovery.host.peer_address} port {instance.recovery.host.port}, and run "
             "replicate again",
@@ -193,7 +193,7 @@ def held(instance: OdooInstance) -> str:
     said = files.read(origin.host.shell(), held_path(instance))
     if not said:
         return ""
-    facts = json.loads(said)
-    sentence = f"{origin} has been held since {facts['time']}: {facts['why']}"
+    told = facts(said, f"{held_path(instance)} on {origin}")
+    sentence = f"{origin} has been held since {told.get('time')}: {told.get('why')}"
     log().warning("%s", sentence)
     return sentence

@@ -1,9 +1,9 @@
 """Whether both servers fit each other: versions, sorting, extensions, clocks, disks and doors."""
 
-import json
 import time
 from typing import Any
 
+from blocks.answers import understood, value
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from tasks import files
@@ -89,7 +89,8 @@ def _role(instance: OdooInstance) -> str:
 
 
 def _answers(place: Place, names: list[str], sql: str) -> dict[str, Any]:
-    return {name: json.loads(answer) for name, answer in each(place, names, sql).items()}
+    answers = each(place, names, sql)
+    return {name: value(answer, f"what {name} on {place} says") for name, answer in answers.items()}
 
 
 def _side(place: Place, peer: Place) -> Side:
@@ -100,15 +101,17 @@ def _side(place: Place, peer: Place) -> Side:
     shell, asked = place.host.shell(), time.time()
     said = shell.run(argv).stdout.split()
     answered = time.time()
-    postgres, glibc, clock, free, ready = said
+    with understood(f"what {place} says of itself"):
+        postgres, glibc, clock, free, ready = said
+        clock_there, free_bytes = float(clock), int(free)
     able = place.cluster.query(shell, ABILITIES)[0]
     return Side(
         name=str(place),
         postgres=postgres,
         glibc=glibc,
         # pg_isready comes last and may wait: what is read before it is nearer to the question.
-        clock_ahead=float(clock) - (asked if answered - asked > 1 else (asked + answered) / 2),
-        free_bytes=int(free),
+        clock_ahead=clock_there - (asked if answered - asked > 1 else (asked + answered) / 2),
+        free_bytes=free_bytes,
         reaches=ready in {"0", "1"},
         rewindable=bool(able["rewindable"]),
         archives=bool(able["archives"]),

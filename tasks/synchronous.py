@@ -6,10 +6,10 @@ the recovery host reads from its own copy: see tasks/programs/synchronous.py.
 """
 
 import contextlib
-import json
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from blocks import answers
 from blocks.errors import CommandFailed, Refused, RelevoError
 from blocks.instance import OdooInstance, Place
 from tasks import cluster, files, replication, units
@@ -81,7 +81,9 @@ def _install(instance: OdooInstance) -> None:
     config = folder(instance) / "config.json"
     facts = json_text.config(_facts(instance))
     known = files.read(shell, config)
-    if known and _policy(json.loads(known)) != _policy(_facts(instance)):
+    if known and _policy(answers.facts(known, f"{config} on {instance.origin}")) != _policy(
+        _facts(instance)
+    ):
         _take_back(instance)
     path = UNITS / unit(instance)
     unit_text = text.unit(instance=instance.name, program=program, config=config)
@@ -119,7 +121,7 @@ def _facts(instance: OdooInstance) -> dict[str, object]:
 
 
 def _policy(facts: dict[str, object]) -> tuple[object, object, object]:
-    return facts["policy"], facts["seconds"], facts["role"]
+    return facts.get("policy"), facts.get("seconds"), facts.get("role")
 
 
 def _take_back(instance: OdooInstance) -> None:
@@ -279,8 +281,7 @@ def follows(instance: OdooInstance) -> bool:
 
 def _state(instance: OdooInstance) -> dict[str, str]:
     said = files.read(instance.origin.host.shell(), state_path(instance))
-    state: dict[str, str] = json.loads(said or "{}")
-    return state
+    return answers.facts(said or "{}", f"{state_path(instance)} on {instance.origin}")
 
 
 def _said_policy(instance: OdooInstance) -> str:

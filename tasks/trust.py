@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Literal, TypeAlias
 
+from blocks.answers import understood
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from tasks import files
@@ -96,8 +97,10 @@ def pin_host_key(instance: OdooInstance) -> None:
     """Tell the recovery host the origin's keys, over the connections that are already trusted."""
     origin, shell = instance.origin.host, instance.recovery.host.shell()
     argv = ("sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub")
-    keys = [line.split()[:2] for line in origin.shell().run(argv).stdout.splitlines()]
-    known = "".join(f"{instance.name} {kind} {blob}\n" for kind, blob in keys)
+    said = origin.shell().run(argv).stdout
+    with understood(f"the host keys of {instance.origin}"):
+        keys = [line.split()[:2] for line in said.splitlines()]
+        known = "".join(f"{instance.name} {kind} {blob}\n" for kind, blob in keys)
     user = instance.recovery.odoo.user
     home, owner = files.home(shell, user), files.owner(shell, user)
     key = key_path(instance, home)
@@ -146,7 +149,8 @@ def writable(instance: OdooInstance, purpose: Purpose) -> Iterator[None]:
     the origin, which after a power cut may be another than ours.
     """
     shell, path = instance.origin.host.shell(), until_path(instance)
-    now = int(shell.run(("date", "+%s")).stdout)
+    with understood(f"the clock of {instance.origin}"):
+        now = int(shell.run(("date", "+%s")).stdout)
     files.install(shell, path, f"{purpose} {now + WRITABLE_SECONDS}\n")
     log().info("the key of %s may write at the origin for this %s", instance.name, purpose)
     try:

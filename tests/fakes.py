@@ -105,6 +105,7 @@ class FakeShell:
         stdin: str = "",
         check: bool = True,
         timeout_seconds: float = 60,  # noqa: ARG002  # the protocol's
+        limit_bytes: int = 0,  # noqa: ARG002  # the protocol's
     ) -> Completed:
         answer = self.fake.answer(question(argv, stdin))
         if isinstance(answer, RelevoError):
@@ -132,20 +133,18 @@ class FakeChannel:
     """The far end of a held command, which says one line and lives until it is closed."""
 
     def __init__(self, line: str) -> None:
-        self.line = line
+        self.left = f"{line}\n".encode()
         self.closed = False
 
-    def makefile(self, mode: str) -> "FakeChannel":  # noqa: ARG002  # paramiko's
-        return self
-
-    def readline(self) -> str:
-        return f"{self.line}\n"
+    def recv(self, size: int) -> bytes:
+        said, self.left = self.left[:size], self.left[size:]
+        return said
 
     def sendall(self, data: bytes) -> None:  # noqa: ARG002  # paramiko's
         if self.closed:
             raise OSError("Socket is closed")
 
-    def settimeout(self, seconds: float) -> None:
+    def settimeout(self, seconds: float | None) -> None:
         """Wait no longer than this; nothing here ever waits."""
 
     def exit_status_ready(self) -> bool:

@@ -180,6 +180,15 @@ class Files:
         self.folders: dict[str, int] = {}
         self.root = os.open(os.path.realpath(door.filestore), os.O_RDONLY | os.O_DIRECTORY)
 
+    def renew(self) -> None:
+        """Go to the folder that has the filestore's name now: it may be mounted, moved, made anew."""
+        path = os.path.realpath(self.door.filestore)
+        if not os.path.samestat(os.stat(path), os.fstat(self.root)):
+            root = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            self.close()
+            os.close(self.root)
+            self.root = root
+
     def folder(self, database: str, shard: str) -> int:
         """Open a folder without following a link; it is kept open for the next file."""
         key = f"{database}/{shard}"
@@ -221,6 +230,7 @@ class Files:
         """Name every file of a database with its size."""
         if not DATABASE.match(database):
             raise PermissionError("it is no database's name")
+        self.renew()
         packer, packed, names = zlib.compressobj(1), bytearray(), 0
         top = os.open(database, FOLDER, dir_fd=self.root)
         try:
@@ -256,6 +266,7 @@ class Files:
     def put(self, name: str, size: int, content: Iterator[bytes]) -> None:
         """Store a file whose content is what its name says; a good one that is there stays."""
         self.require_write()
+        self.renew()
         self.require_room(size)
         database, shard, sha1 = parts(name)
         stage, beside = below(self.root, STAGE, mode=0o700), str(os.getpid())
@@ -278,6 +289,7 @@ class Files:
     def aside(self, name: str) -> None:
         """Move a file to the quarantine; a repair has no business with one that is right."""
         self.require_write()
+        self.renew()
         if self.door.purpose() != "failback" and self.sum(name) == parts(name)[2]:
             raise PermissionError("it is what its name says, and a repair leaves such files alone")
         self.keep(name)
