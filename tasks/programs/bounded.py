@@ -14,7 +14,7 @@ import stat
 import subprocess
 import time
 from dataclasses import dataclass
-from typing import Iterator, Sequence  # Python 3.8
+from typing import Iterator, Mapping, Sequence  # Python 3.8
 
 CHUNK = 1 << 16
 FEW = 1 << 16  # bytes of a sentence, a number, a small record
@@ -107,11 +107,12 @@ def run(
     limit: int = FEW,
     stdin: bytes = b"",
     pass_fds: Sequence[int] = (),
+    env: Mapping[str, str] | None = None,
 ) -> Ran:
     """Run a command; end it when it says too much or takes too long."""
     with subprocess.Popen(
         list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        pass_fds=pass_fds,
+        pass_fds=pass_fds, env=env,
     ) as talk:  # fmt: skip
         try:
             out, err = _converse(talk, stdin, seconds, limit)

@@ -28,10 +28,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .bounded import FEW, read_text, run
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 START_SECONDS = 600
+ASK_SECONDS, ASK_BYTES = 3600, 64 << 20
+UTF8 = {"PGCLIENTENCODING": "UTF8"}
 STILL = 5  # looks at which the replay has not moved
 NO_STATISTICS = 15  # the release that keeps no statistics in files while it runs
 LINE = re.compile(
@@ -179,13 +183,14 @@ def dump(config: dict[str, Any], start: int, story: Story) -> str:
         config["bin"] + "/pg_waldump", "--path", config["directory"] + "/pg_wal",
         "--timeline", str(config["timeline"]), "--start", f"{start >> 32:X}/{start % (1 << 32):X}",
     ]  # fmt: skip
-    with subprocess.Popen(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
-    ) as talk:
-        assert talk.stdout is not None, "it was asked for"
-        assert talk.stderr is not None, "it was asked for"
-        story.read(talk.stdout)
-        return talk.stderr.read()
+    with tempfile.TemporaryFile() as complaints:
+        with subprocess.Popen(
+            argv, stdout=subprocess.PIPE, stderr=complaints, text=True, errors="replace"
+        ) as talk:
+            assert talk.stdout is not None, "it was asked for"
+            story.read(talk.stdout)
+        complaints.seek(0)
+        return complaints.read(FEW).decode("utf-8", "replace")
 
 
 @contextlib.contextmanager
@@ -220,13 +225,18 @@ def started(config: dict[str, Any]) -> Iterator[Path]:
     log = str(socket / "log")
     try:
         begin = [*pg_ctl, "-w", "-t", str(START_SECONDS), "-l", log, "-o", options, "start"]
-        done = subprocess.run(begin, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            begin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+        )
         if done.returncode != 0:
-            sys.exit(f"{done.stdout}{done.stderr}{Path(log).read_text()[-2000:]}")
+            with open(log, "rb") as said:
+                said.seek(max(os.path.getsize(log) - 2000, 0))
+                sys.exit(said.read(2000).decode("utf-8", "replace"))
         wait_until_replayed(config, socket)
         yield socket
     finally:
-        subprocess.run([*pg_ctl, "-w", "-m", "fast", "stop"], capture_output=True, check=False)
+        stop = [*pg_ctl, "-w", "-m", "fast", "stop"]
+        subprocess.run(stop, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
         (directory / "standby.signal").unlink()
         shutil.rmtree(socket, ignore_errors=True)
 
@@ -242,18 +252,34 @@ def wait_until_replayed(config: dict[str, Any], socket: Path) -> None:
         time.sleep(0.3)
 
 
-def ask(config: dict[str, Any], socket: Path, database: str, sql: str) -> str:
-    argv = [
+def psql(config: dict[str, Any], socket: Path, database: str) -> list[str]:
+    return [
         config["bin"] + "/psql", "-h", str(socket), "-p", str(config["port"]), "-d", database,
         "-XAtq", "-v", "ON_ERROR_STOP=1",
     ]  # fmt: skip
-    done = subprocess.run(
-        argv, input=sql, capture_output=True, encoding="utf-8", errors="surrogateescape",
-        check=False, env={**os.environ, "PGCLIENTENCODING": "UTF8"},
+
+
+def ask(config: dict[str, Any], socket: Path, database: str, sql: str) -> str:
+    done = run(
+        psql(config, socket, database), stdin=sql.encode("utf-8", "surrogateescape"),
+        seconds=ASK_SECONDS, limit=ASK_BYTES, env={**os.environ, **UTF8},
     )  # fmt: skip
+    if done.status != 0:
+        sys.exit(f"{database}: {done.said}")
+    return done.out.decode("utf-8", "surrogateescape").rstrip("\n")
+
+
+def save(config: dict[str, Any], socket: Path, database: str, sql: str, path: Path) -> None:
+    """Write an answer to a file as it comes, however long it is."""
+    with tempfile.TemporaryFile() as asked, path.open("wb") as file:
+        asked.write(sql.encode("utf-8", "surrogateescape"))
+        asked.seek(0)
+        done = subprocess.run(
+            psql(config, socket, database), stdin=asked, stdout=file, stderr=subprocess.DEVNULL,
+            check=False, env={**os.environ, **UTF8},
+        )  # fmt: skip
     if done.returncode != 0:
-        sys.exit(f"{database}: {done.stderr}")
-    return done.stdout.rstrip("\n")
+        sys.exit(f"{database}: {path.name} could not be written")
 
 
 TABLES = """
@@ -306,8 +332,7 @@ def write_rows(
         folder = Path(config["output"], plain(database))
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{plain(table['schema'])}.{plain(table['name'])}.csv"
-        text = ask(config, socket, database, f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER)")
-        path.write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
+        save(config, socket, database, f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER)", path)
     return rows
 
 
@@ -321,7 +346,7 @@ def plain(name: str) -> str:
 
 
 def main(argv: list[str]) -> int:
-    config = json.loads(Path(argv[0]).read_text())
+    config = json.loads(read_text(argv[0]))
     output = Path(config["output"])
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(mode=0o700, parents=True, exist_ok=True)

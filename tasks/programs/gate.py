@@ -181,7 +181,7 @@ class Files:
         self.root = os.open(os.path.realpath(door.filestore), os.O_RDONLY | os.O_DIRECTORY)
 
     def renew(self) -> None:
-        """Go to the folder that has the filestore's name now: it may be mounted, moved, made anew."""
+        """Go to what has the filestore's name now: it may have been mounted or moved."""
         path = os.path.realpath(self.door.filestore)
         if not os.path.samestat(os.stat(path), os.fstat(self.root)):
             root = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
