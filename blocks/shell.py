@@ -29,6 +29,8 @@ SAID_BYTES = 16 << 20  # by a command
 LINE_BYTES = 4096  # in a line
 GREETING_BYTES = 1 << 16  # before the command, and before the protocol
 PACKET_BYTES = 1 << 19  # OpenSSH's largest packet is half of it
+# What a connection raises that is no more.
+BROKEN = (paramiko.SSHException, OSError, EOFError)
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,7 @@ class SshShell:
     def _unreachable(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (paramiko.SSHException, OSError, EOFError) as error:
+        except BROKEN as error:
             _forget(self.address)
             raise Unreachable(
                 f"{self.address} did not answer while running {what}: {error or 'timed out'}",
@@ -209,13 +211,18 @@ def _sudo_hint(completed: Completed, address: Address) -> str:
 
 def _begin(channel: paramiko.Channel, line: str) -> None:
     """Have a command begin; a host that takes the question and never answers is left."""
-    late = threading.Timer(BEGIN_SECONDS, channel.close)
+    late = threading.Timer(BEGIN_SECONDS, _give_up, (channel,))
     late.daemon = True
     late.start()
     try:
         channel.exec_command(line)
     finally:
         late.cancel()
+
+
+def _give_up(channel: paramiko.Channel) -> None:
+    with contextlib.suppress(*BROKEN):
+        channel.close()
 
 
 def _converse(
@@ -282,7 +289,7 @@ def _one(channel: paramiko.Channel, deadline: float) -> bytes:
 
 
 def _feed(channel: paramiko.Channel, stdin: bytes) -> None:
-    with contextlib.suppress(OSError):  # the command may end without reading; its status tells
+    with contextlib.suppress(*BROKEN):  # the command may end without reading; its status tells
         channel.sendall(stdin)
         channel.shutdown_write()
 

@@ -18,12 +18,32 @@ ANSWER_SECONDS = 20
 ANSWER_BYTES = 1 << 20
 
 
+class Listening:
+    """A socket whose answers are bounded, as far as http.client needs one.
+
+    As with Python's own, it stays open until what reads from it is closed too.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock, self.holders = sock, 1
+        self.sendall = sock.sendall
+
+    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002  # it only reads
+        self.holders += 1
+        return io.BufferedReader(Heard(self))
+
+    def close(self) -> None:
+        self.holders -= 1
+        if not self.holders:
+            self.sock.close()
+
+
 class Heard(io.RawIOBase):
     """What comes out of a socket, as much and as long as is listened to."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, listening: Listening) -> None:
         super().__init__()
-        self.sock, self.left = sock, ANSWER_BYTES
+        self.listening, self.left = listening, ANSWER_BYTES
         self.deadline = time.monotonic() + ANSWER_SECONDS
 
     def readable(self) -> bool:
@@ -35,23 +55,17 @@ class Heard(io.RawIOBase):
             raise TimeoutError(f"no whole answer within {ANSWER_SECONDS} s")
         if self.left <= 0:
             raise OSError(f"an answer of more than {ANSWER_BYTES} bytes")
-        self.sock.settimeout(seconds)
+        self.listening.sock.settimeout(seconds)
         view = memoryview(buffer)
-        part = self.sock.recv(min(len(view), self.left))
+        part = self.listening.sock.recv(min(len(view), self.left))
         view[: len(part)] = part
         self.left -= len(part)
         return len(part)
 
-
-class Listening:
-    """A socket whose answer is bounded, as far as http.client needs one."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        self.sendall, self.close = sock.sendall, sock.close
-
-    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002  # it only reads
-        return io.BufferedReader(Heard(self.sock))
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self.listening.close()
 
 
 class Tunnelled(http.client.HTTPConnection):
