@@ -75,6 +75,7 @@ def held(
     shell = instance.recovery.host.shell()
     name = f"{instance.name}.{procedure}" if beside else instance.name
     channel = _acquire(shell, instance, procedure, name, preempt=preempt)
+    channel.settimeout(LEASE_SECONDS)  # a beat that nobody takes is no beat
     lease, done = Lease(instance.name), threading.Event()
     beats = threading.Thread(target=_beat, args=(channel, lease, done), daemon=True)
     token = HELD.set(lease)
@@ -155,8 +156,9 @@ def _stale(last: float) -> bool:
 def _release(channel: "paramiko.Channel") -> None:
     with contextlib.suppress(OSError):  # a broken channel has released the lock by itself
         channel.sendall(b"bye\n")
-        channel.settimeout(BEAT_SECONDS)
-        channel.recv_exit_status()
+        deadline = time.monotonic() + BEAT_SECONDS
+        while not channel.exit_status_ready() and time.monotonic() < deadline:
+            time.sleep(0.02)
     _hang_up(channel)
 
 

@@ -134,24 +134,22 @@ class FakeChannel:
 
     def __init__(self, line: str) -> None:
         self.left = f"{line}\n".encode()
-        self.closed = False
+        self.closed = self.left_alone = False
 
     def recv(self, size: int) -> bytes:
         said, self.left = self.left[:size], self.left[size:]
         return said
 
-    def sendall(self, data: bytes) -> None:  # noqa: ARG002  # paramiko's
+    def sendall(self, data: bytes) -> None:
         if self.closed:
             raise OSError("Socket is closed")
+        self.left_alone = data == b"bye\n"
 
     def settimeout(self, seconds: float | None) -> None:
         """Wait no longer than this; nothing here ever waits."""
 
     def exit_status_ready(self) -> bool:
-        return self.closed
-
-    def recv_exit_status(self) -> int:
-        return 0
+        return self.closed or self.left_alone
 
     def get_transport(self) -> "FakeChannel":
         return self
