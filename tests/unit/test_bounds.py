@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tasks.programs.bounded import TooLong, TooMuch, lines, parts, read_file, run
+from tasks.text import zipapp
 
 ROOT = Path(__file__).parents[2]
 SCANNED = ("blocks", "tasks")
@@ -233,3 +234,24 @@ def test_a_file_that_is_none_is_not_read(tmp_path: Path, what: str) -> None:
         path.symlink_to("/dev/zero" if what == "a device" else tmp_path / "secret")
     with pytest.raises(OSError, match=r"no regular file|Too many levels|longer than 100 bytes"):
         read_file(path, 100)
+
+
+@pytest.mark.parametrize("name", ["acting", "bounded", "gate", "login"])
+def test_what_the_programs_share_can_be_read_by_the_oldest_python_supported(name: str) -> None:
+    path = ROOT / "tasks" / "programs" / f"{name}.py"
+    assert ast.parse(path.read_text(), feature_version=(3, 8)).body
+
+
+@pytest.mark.parametrize("name", ["guard", "synchronous", "divergence", "filestore"])
+def test_a_packed_program_runs_from_anywhere(tmp_path: Path, name: str) -> None:
+    """It is one file with all that it imports, and starts by itself."""
+    program = tmp_path / name
+    program.write_bytes(zipapp.pack(name))
+    program.chmod(0o755)
+    done = subprocess.run(
+        [program, "/nowhere", "pass"], cwd="/", capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "ImportError" not in done.stderr
+    assert "ModuleNotFoundError" not in done.stderr
+    assert "/nowhere" in done.stderr + done.stdout
