@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import functools
 import logging
 import select
 import shlex
@@ -25,6 +26,13 @@ logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # our errors say it in
 CONNECT_SECONDS = 10
 DEAD_PEER_SECONDS = 20
 BEGIN_SECONDS = 60
+# What a host may say. It may be in somebody else's hands, and one process serves all customers.
+SAID_BYTES = 16 << 20  # by a command
+LINE_BYTES = 4096  # in a line
+GREETING_BYTES = 1 << 16  # before the command, and before the protocol
+PACKET_BYTES = 1 << 19  # OpenSSH's largest packet is half of it
+# What a connection raises that is no more.
+BROKEN = (paramiko.SSHException, OSError, EOFError)
 
 
 @dataclass(frozen=True)
@@ -56,8 +64,9 @@ class Shell(Protocol):
         stdin: str = "",
         check: bool = True,
         timeout_seconds: float = 60,
+        limit_bytes: int = SAID_BYTES,
     ) -> Completed:
-        """Run a command to its end; raise CommandFailed when it says no."""
+        """Run a command to its end; raise CommandFailed when it says no, or too much."""
 
     def complaint(self, done: Completed) -> CommandFailed:
         """Say that a command has failed, as run() does when it checks."""
@@ -138,11 +147,20 @@ class SshShell:
         stdin: str = "",
         check: bool = True,
         timeout_seconds: float = 60,
+        limit_bytes: int = SAID_BYTES,
     ) -> Completed:
         require_lease()
         line = command_line(argv, user=user, login=self.address.user)
         with self._unreachable(argv[0]), contextlib.closing(self._open(line)) as channel:
-            completed = _converse(channel, tuple(argv), stdin.encode(), timeout_seconds)
+            completed = _converse(
+                channel, tuple(argv), stdin.encode(), timeout_seconds, limit_bytes
+            )
+        if completed is None:
+            raise CommandFailed(
+                f"{argv[0]} on {self.host} says more than {limit_bytes} bytes and was ended: "
+                f"{shlex.join(argv)[:300]}",
+                hint=f"see what it says on {self.host}: Relevo asks for nothing that long",
+            )
         if check and completed.status != 0:
             raise self.complaint(completed)
         return completed
@@ -190,20 +208,20 @@ class SshShell:
     def hold(self, argv: Sequence[str]) -> paramiko.Channel:
         with self._unreachable(argv[0]):
             channel = _connect(self.address).open_session(timeout=CONNECT_SECONDS)
-            channel.exec_command(command_line(argv, user="root", login=self.address.user))
+            _begin(channel, command_line(argv, user="root", login=self.address.user))
             _skip_to_begin(channel)
             return channel
 
     def _open(self, line: str) -> paramiko.Channel:
         channel = _transport(self.address).open_session(timeout=CONNECT_SECONDS)
-        channel.exec_command(line)
+        _begin(channel, line)
         return channel
 
     @contextlib.contextmanager
     def _unreachable(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (paramiko.SSHException, OSError, EOFError) as error:
+        except BROKEN as error:
             _forget(self.address)
             raise Unreachable(
                 f"{self.address} did not answer while running {what}: {error or 'timed out'}",
@@ -218,10 +236,30 @@ def _sudo_hint(completed: Completed, address: Address) -> str:
     return ""
 
 
+def _begin(channel: paramiko.Channel, line: str) -> None:
+    """Have a command begin; a host that takes the question and never answers is left."""
+    late = threading.Timer(BEGIN_SECONDS, _give_up, (channel,))
+    late.daemon = True
+    late.start()
+    try:
+        channel.exec_command(line)
+    finally:
+        late.cancel()
+
+
+def _give_up(channel: paramiko.Channel) -> None:
+    with contextlib.suppress(*BROKEN):
+        channel.close()
+
+
 def _converse(
-    channel: paramiko.Channel, argv: tuple[str, ...], stdin: bytes, timeout_seconds: float
-) -> Completed:
-    """Feed a command and read it to its end."""
+    channel: paramiko.Channel,
+    argv: tuple[str, ...],
+    stdin: bytes,
+    timeout_seconds: float,
+    limit_bytes: int,
+) -> Completed | None:
+    """Feed a command and read it to its end; give nothing when it says too much."""
     deadline = time.monotonic() + timeout_seconds
     channel.settimeout(timeout_seconds)
     threading.Thread(target=_feed, args=(channel, stdin), daemon=True).start()
@@ -235,6 +273,8 @@ def _converse(
             select.select([channel], [], [], 0.5)
         out += channel.recv(1 << 16) if channel.recv_ready() else b""
         err += channel.recv_stderr(1 << 16) if channel.recv_stderr_ready() else b""
+        if len(out) + len(err) > limit_bytes:
+            return None
     if (status := channel.recv_exit_status()) == -1:
         raise EOFError("the connection broke before the command ended")
     said, complained = (own_words(each.decode(errors="replace")) for each in (out, err))
@@ -243,15 +283,40 @@ def _converse(
 
 def _skip_to_begin(channel: paramiko.Channel) -> None:
     """Read up to where the command itself begins to speak, or to the end of a refusal."""
-    channel.settimeout(BEGIN_SECONDS)
-    line = b""
-    while (byte := channel.recv(1)) and not line.endswith(BEGINS.encode()):
+    deadline, line = time.monotonic() + BEGIN_SECONDS, b""
+    for _ in range(GREETING_BYTES):
+        byte = _one(channel, deadline)
+        if not byte or line.endswith(BEGINS.encode()):
+            return
         line = b"" if byte == b"\n" else line + byte
-    channel.settimeout(None)
+    raise OSError(f"its login prints more than {GREETING_BYTES} bytes")
+
+
+def read_line(channel: paramiko.Channel, *, timeout_seconds: float = BEGIN_SECONDS) -> str:
+    """Read a line of a command that is held; raise OSError when there is none in time."""
+    deadline, line = time.monotonic() + timeout_seconds, b""
+    while len(line) < LINE_BYTES:
+        byte = _one(channel, deadline)
+        if byte in {b"", b"\n"}:
+            return line.decode(errors="replace").strip()
+        line += byte
+    raise OSError(f"it says a line of more than {LINE_BYTES} bytes")
+
+
+def _one(channel: paramiko.Channel, deadline: float) -> bytes:
+    """One byte, before a time; none at the end."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("it takes too long to say what it has to say")
+    channel.settimeout(left)
+    try:
+        return channel.recv(1)
+    finally:
+        channel.settimeout(None)
 
 
 def _feed(channel: paramiko.Channel, stdin: bytes) -> None:
-    with contextlib.suppress(OSError):  # the command may end without reading; its status tells
+    with contextlib.suppress(*BROKEN):  # the command may end without reading; its status tells
         channel.sendall(stdin)
         channel.shutdown_write()
 
@@ -295,6 +360,8 @@ def _connect(address: Address) -> paramiko.Transport:
             sock=_dial(address),
             banner_timeout=CONNECT_SECONDS,
             auth_timeout=CONNECT_SECONDS,
+            timeout=2 * CONNECT_SECONDS,
+            transport_factory=functools.partial(paramiko.Transport, packetizer_class=Packets),
             allow_agent=address.key_file is None,
             look_for_keys=address.key_file is None,
         )
@@ -316,6 +383,27 @@ def _connect(address: Address) -> paramiko.Transport:
     assert transport is not None, "connect() leaves a transport"
     transport.set_keepalive(5)
     return transport
+
+
+class Packets(paramiko.packet.Packetizer):
+    """Packets as far as an honest peer sends them: before the login, anybody may be one."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.greeted, self.greeting_ends = 0, time.monotonic() + 2 * CONNECT_SECONDS
+
+    def read_all(self, n: int, check_rekey: bool = False) -> bytes:  # noqa: FBT001, FBT002  # paramiko's
+        if n > PACKET_BYTES:
+            raise paramiko.SSHException(f"a packet of {n} bytes is announced")
+        return super().read_all(n, check_rekey)
+
+    def _read_timeout(self, timeout: float) -> bytes:
+        """Read a part of the greeting, which is all that comes by lines."""
+        part: bytes = super()._read_timeout(timeout)  # type: ignore[misc]  # the stubs lack it
+        self.greeted += len(part)
+        if self.greeted > GREETING_BYTES or time.monotonic() > self.greeting_ends:
+            raise paramiko.SSHException("a greeting that does not end")
+        return part
 
 
 def _require_key_file(address: Address) -> None:

@@ -15,6 +15,7 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from blocks.answers import understood
 from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
 from tasks import bare, board, journal, plan, users
@@ -57,7 +58,8 @@ def run(instance: OdooInstance, flow: str, folder: Path, values: dict[str, Any])
     values = checked(made, values)
     with journalled(folder, f"{flow}-{instance.name}") as path:
         try:
-            report = function(instance, **values)
+            with understood(f"a host's answer about {instance.name}"):
+                report = function(instance, **values)
         except RelevoError as error:
             LOG.error("%s", error)  # noqa: TRY400  # the sentence is what counts; no traceback
             _keep(instance, flow, ended=error.message, text="", good=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 from prefect.settings import PREFECT_API_URL
 from pydantic import TypeAdapter
 
+from blocks.answers import understood
 from blocks.errors import Busy, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from deployments import break_glass, inventory
@@ -71,7 +72,8 @@ def _run_command(given: argparse.Namespace) -> int:
     except RelevoError as error:
         return _say(error, NOT_KNOWN if given.command == "check" else 2)
     try:
-        return COMMANDS[given.command](given, instances, secrets, settings)
+        with understood(f"a host's answer to relevo {given.command}"):
+            return COMMANDS[given.command](given, instances, secrets, settings)
     except RelevoError as error:
         code = next((code for kind, code in CODES if isinstance(error, kind)), 1)
         return _say(error, NOT_KNOWN if given.command == "check" else code)

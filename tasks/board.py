@@ -14,6 +14,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import DeploymentFilterTags
 from prefect.context import FlowRunContext
 
+from blocks.answers import understood
 from blocks.errors import Busy, CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
@@ -90,7 +91,8 @@ def limits(instance: OdooInstance) -> Limits:
 def _judge(instance: OdooInstance, *, idle: bool) -> Judged:
     with bare.without_server():
         try:
-            seen = replace(_measure(instance), idle=idle)
+            with understood(f"a host's answer about {instance.name}"):
+                seen = replace(_measure(instance), idle=idle)
         except RelevoError as error:
             seen = _away(instance, error.message)
     return (seen, *verdict(seen, limits(instance)))

@@ -1,6 +1,9 @@
 """The names of the customers, pointed at the place that serves."""
 
 import os
+import queue
+import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import dns.exception
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from lexicon.client import Client
 
 ANSWER_SECONDS = 10
+PROVIDER_SECONDS = 90
 BY_HAND, FAILED = "by hand", "not done"
 # lexicon looks for the list of public suffixes on the Internet, and has one of its own if it
 # cannot be had; in a disaster nobody waits for that.
@@ -52,12 +56,7 @@ def left(said: str) -> str:
 def _point_one(provider: Dns, domain: str, address: str) -> None:
     kind = "AAAA" if ":" in address else "A"
     try:
-        with _client(provider) as client:
-            if _records(provider, client, kind, domain) == [address]:
-                return
-            client.delete_record(rtype=kind, name=domain)
-            client.create_record(rtype=kind, name=domain, content=address)
-            left = _records(provider, client, kind, domain)
+        left = _in_time(lambda: _change(provider, kind, domain, address))
     except Exception as error:  # noqa: BLE001  # lexicon's providers raise whatever their libraries do
         # Its message may hold a token, so only its kind is shown.
         kind_of_error = type(error).__name__
@@ -66,6 +65,36 @@ def _point_one(provider: Dns, domain: str, address: str) -> None:
         ) from None
     if left != [address]:
         raise CommandFailed(f"{provider.provider} says that {domain} is {left}, not {address}")
+
+
+def _change(provider: Dns, kind: str, domain: str, address: str) -> list[str]:
+    """Change a record, if it has to be; give what the provider has then."""
+    with _client(provider) as client:
+        if (known := _records(provider, client, kind, domain)) == [address]:
+            return known
+        client.delete_record(rtype=kind, name=domain)
+        client.create_record(rtype=kind, name=domain, content=address)
+        return _records(provider, client, kind, domain)
+
+
+def _in_time(ask: Callable[[], list[str]]) -> list[str]:
+    """Wait for a provider no longer than customers can; lexicon itself would wait for ever."""
+    said: queue.Queue[list[str] | Exception] = queue.Queue(1)
+
+    def hear() -> None:
+        try:
+            said.put(ask())
+        except Exception as error:  # noqa: BLE001  # it is raised where it is waited for
+            said.put(error)
+
+    threading.Thread(target=hear, daemon=True).start()
+    try:
+        found = said.get(timeout=PROVIDER_SECONDS)
+    except queue.Empty:
+        raise TimeoutError(f"no answer for {PROVIDER_SECONDS} s") from None
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 def _records(provider: Dns, client: Any, kind: str, domain: str) -> list[str]:

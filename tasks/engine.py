@@ -4,11 +4,12 @@ It is one file of Python's standard library, tasks/programs/filestore, which run
 user and asks the standby over its own socket.
 """
 
-import json
+import contextlib
 from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
 
+from blocks import answers
 from blocks.errors import CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
@@ -16,7 +17,7 @@ from tasks import files, layout, progress, replica, trust, units
 from tasks.job import LOGS, run_job, show
 from tasks.policy import log
 from tasks.programs.filestore.settings import Settings
-from tasks.text import confine, systemd_unit, zipapp
+from tasks.text import confine, systemd_unit
 
 PROGRAM = PurePosixPath("/usr/local/lib/relevo/filestore.pyz")
 PASS_SECONDS = 24 * 3600
@@ -44,8 +45,7 @@ def settings_path(instance: OdooInstance) -> PurePosixPath:
 
 def install(shell: Shell) -> None:
     """Put the program on the recovery host."""
-    packed = zipapp.pack("filestore").decode(errors="surrogateescape")
-    files.install(shell, PROGRAM, packed, mode="755")
+    units.install_program(shell, PROGRAM, "filestore")
 
 
 def settle(instance: OdooInstance) -> None:
@@ -86,7 +86,9 @@ def run(instance: OdooInstance, verb: str, *options: str) -> Facts:
     )
     facts = last(said, "result", "error")
     if error := facts.get("error"):
-        raise KINDS.get(error["kind"], CommandFailed)(error["message"], hint=error["hint"])
+        with answers.understood(f"what the filestore engine of {instance.name} complains of"):
+            kind, message, hint = error["kind"], str(error["message"]), str(error["hint"])
+        raise KINDS.get(kind, CommandFailed)(message, hint=hint)
     if "result" not in facts:
         tail = "\n".join(said.strip().splitlines()[-10:])
         raise CommandFailed(
@@ -107,9 +109,10 @@ def last(said: str, *names: str) -> Facts:
     """
     for line in reversed(said.splitlines()):
         if line.startswith(MARK) and line.endswith("}"):
-            facts: Facts = json.loads(line.removeprefix(MARK))
-            if set(names) & set(facts):
-                return facts
+            with contextlib.suppress(CommandFailed):  # a line that looks like one of the engine's
+                found = answers.facts(line.removeprefix(MARK), "a line of the engine")
+                if set(names) & set(found):
+                    return found
     return {}
 
 
@@ -193,7 +196,11 @@ def _follower_unit(instance: OdooInstance) -> str:
 def conditions(instance: OdooInstance) -> list[Facts]:
     """How it goes with each instance that is followed on this host."""
     text = files.read(instance.recovery.host.shell(), conditions_path(instance))
-    found: list[Facts] = json.loads(text)["conditions"] if text else []
+    if not text:
+        return []
+    what = f"{conditions_path(instance)} on {instance.recovery}"
+    with answers.understood(what):
+        found: list[Facts] = answers.facts(text, what)["conditions"]
     return found
 
 

@@ -226,7 +226,7 @@ def push(instance: OdooInstance, *, when: str) -> None:
         quarantine=trust.file_quarantine(instance) / stamp,
     )
     engine.settle(instance)
-    with trust.writable(instance):
+    with trust.writable(instance, "failback"):
         facts = engine.run(instance, "push")
         _rsync(instance, "filestore", command)
     log().info(
@@ -236,7 +236,7 @@ def push(instance: OdooInstance, *, when: str) -> None:
     if facts["refused"]:
         path, why = next(iter(facts["refused"].items()))
         raise CommandFailed(
-            f"{len(facts['refused'])} files of {instance.name} could not be given to "
+            f"{_count(facts, 'refused')} files of {instance.name} could not be given to "
             f"{instance.origin}, {path} among them: {why}",
             hint="mend what it says, then run failback again",
         )
@@ -253,7 +253,7 @@ def reconcile(
     """
     engine.settle(instance)
     options = ("--accept-deletions",) if accept_deletions else ()
-    with trust.writable(instance) if repair_origin else contextlib.nullcontext():
+    with trust.writable(instance, "repair") if repair_origin else contextlib.nullcontext():
         return engine.run(
             instance, "reconcile", *(("--repair",) if repair_origin else ()), *options
         )
@@ -282,6 +282,12 @@ def judge(instance: OdooInstance) -> str:
         return f"not known: {error.message}"
 
 
+def _count(facts: engine.Facts, name: str) -> int:
+    """How many there are, of which the engine names no more than some."""
+    counts: dict[str, int] = facts.get("counts", {})
+    return counts.get(name, len(facts[name]))
+
+
 def reconciled(facts: engine.Facts) -> dict[str, str]:
     """What a comparison of everything did, for the report."""
     unrepaired = facts["unrepaired"]
@@ -291,8 +297,8 @@ def reconciled(facts: engine.Facts) -> dict[str, str]:
         "fetched": str(facts["fetched"]),
         "read again": f"{facts['scrubbed']}, spoiled: {facts['spoiled']}",
         "went to the trash": str(facts["trashed"]),
-        "missing at the origin": str(len(facts["origin_lacks"])),
-        "spoiled at the origin": str(len(facts["origin_wrong"])),
+        "missing at the origin": str(_count(facts, "origin_lacks")),
+        "spoiled at the origin": str(_count(facts, "origin_wrong")),
         "given back to the origin": str(facts["repaired"]),
         "not read": "; ".join(facts["unread"]) or "nothing",
         "not given back": "; ".join(f"{path}: {why}" for path, why in unrepaired.items()) or "0",

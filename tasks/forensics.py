@@ -5,19 +5,19 @@ import time
 from datetime import datetime
 from pathlib import PurePosixPath
 
+from blocks.answers import understood
 from blocks.errors import CommandFailed
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
-from tasks import files, record
+from tasks import files, record, units
 from tasks.files import STATE
 from tasks.job import run_job
 from tasks.look import leader as look_leader
 from tasks.look import look
 from tasks.policy import log, step
 from tasks.read.divergence import Divergence, parse
-from tasks.units import LIBRARY, PROGRAMS
+from tasks.units import LIBRARY
 
-PROGRAM = PROGRAMS / "divergence.py"
 EXAMINE_SECONDS = 6 * 3600
 DAY = 86400
 SEEN = "notes/aside"
@@ -37,12 +37,12 @@ def examine(
     """
     shell = node.host.shell()
     if text := files.read(shell, output(quarantine) / "summary.json"):
-        return parse(text)
+        return _read(text, node)
     fork = look_leader(leader).forks.get(timeline)
     if fork is None:
         log().warning("no fork of timeline %d is known: %s is kept as it is", timeline, quarantine)
         return None
-    files.install(shell, LIBRARY / "divergence", PROGRAM.read_text(), mode="755")
+    units.install_program(shell, LIBRARY / "divergence", "divergence")
     config = STATE / instance.name / "divergence.json"
     facts = {
         "bin": str(node.cluster.bin_dir),
@@ -68,11 +68,16 @@ def examine(
         return None
     finally:
         files.remove(shell, config)
-    found = parse(files.read(shell, output(quarantine) / "summary.json"))
+    found = _read(files.read(shell, output(quarantine) / "summary.json"), node)
     text = found.markdown(f"What only {node} had", where=str(output(quarantine)))
     files.install(shell, output(quarantine) / "summary.md", text, owner=owner, mode="600")
     log().warning("%s: %s", node, found)
     return found
+
+
+def _read(text: str, node: Place) -> Divergence:
+    with understood(f"what only {node} has"):
+        return parse(text)
 
 
 @step("look for what was kept aside on {place}")

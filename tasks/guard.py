@@ -1,9 +1,9 @@
 """The guard at the origin: it comes back from the dead, and asks before it serves."""
 
-import json
 from pathlib import PurePosixPath
 
 from blocks import pinned, signing
+from blocks.answers import facts
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
@@ -75,7 +75,7 @@ def install(instance: OdooInstance) -> None:
     signer = text.allowed_signer(
         public_key=signing.public_key(instance.signing_key), namespace=NAMESPACE
     )
-    files.install(shell, program, (PROGRAMS / "guard.py").read_text(), mode="755")
+    units.install_program(shell, program, "guard")
     files.install(shell, folder(instance) / "signer", signer)
     files.install(shell, config, text.config(_facts(instance)), mode="600")
     drop_ins = {
@@ -104,7 +104,7 @@ def _facts(instance: OdooInstance) -> dict[str, object]:
         key=folder(instance) / "key", known=folder(instance) / "known_hosts", alias=instance.name,
     )  # fmt: skip
     psql = (
-        "runuser", "-u", "postgres", "--", "env", "PGCONNECT_TIMEOUT=3",
+        "runuser", "-u", origin.cluster.owner, "--", "env", "PGCONNECT_TIMEOUT=3",
         f"PGOPTIONS={pinned.superuser(origin.cluster.version)}", "psql", "--cluster",
         str(origin.cluster), "-XAtq", "-d", "postgres",
     )  # fmt: skip
@@ -122,6 +122,7 @@ def _facts(instance: OdooInstance) -> dict[str, object]:
         "held": str(held_path(instance)),
         "waiting": f"/run/relevo/{instance.name}.waiting",
         "cluster": (str(origin.cluster.version), origin.cluster.name),
+        "owner": origin.cluster.owner,
         "cluster_unit": origin.cluster.unit,
         "odoo_unit": origin.odoo.unit,
         "data_directory": str(seen.directory),
@@ -133,9 +134,9 @@ def _facts(instance: OdooInstance) -> dict[str, object]:
 def prove(instance: OdooInstance) -> None:
     """See that the origin asks, is answered, believes the answer, and cannot be started past it."""
     known = require_answered(instance)
-    if known["taker"] != instance.origin.kind:
+    if known.get("taker") != instance.origin.kind:
         raise Refused(
-            f"the newest receipt of {instance.name} gives the write right to {known['taker']}",
+            f"the newest receipt of {instance.name} gives the write right to {known.get('taker')}",
             hint="run failback to bring the customers home",
         )
 
@@ -149,11 +150,11 @@ def require_answered(instance: OdooInstance) -> dict[str, object]:
             f"there is no working guard of {instance.name} on {origin}: {done.tail}",
             hint="run replicate, which installs it",
         )
-    said = json.loads(done.stdout)
-    if not said["answered"] or said["known"] is None:
+    said = facts(done.stdout, f"what the guard of {instance.name} on {origin} says")
+    if not said.get("answered") or not isinstance(said.get("known"), dict):
         raise Refused(
             f"{origin} asks {instance.recovery} who may write {instance.name}, and gets no "
-            f"{'answer' if not said['answered'] else 'receipt that it can believe'}",
+            f"{'answer' if not said.get('answered') else 'receipt that it can believe'}",
             hint=f"let {origin.host.peer_address} reach sshd of {instance.recovery} at "
             f"{instance.recovery.host.peer_address} port {instance.recovery.host.port}, and run "
             "replicate again",
@@ -193,7 +194,7 @@ def held(instance: OdooInstance) -> str:
     said = files.read(origin.host.shell(), held_path(instance))
     if not said:
         return ""
-    facts = json.loads(said)
-    sentence = f"{origin} has been held since {facts['time']}: {facts['why']}"
+    told = facts(said, f"{held_path(instance)} on {origin}")
+    sentence = f"{origin} has been held since {told.get('time')}: {told.get('why')}"
     log().warning("%s", sentence)
     return sentence

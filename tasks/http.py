@@ -1,16 +1,71 @@
 """Odoo asked over HTTP, as a customer's client asks it, through the ssh connection."""
 
 import http.client
+import io
+import socket
+import time
 import xmlrpc.client
 from pathlib import PurePosixPath
 from typing import Any
 from xml.parsers.expat import ExpatError
 
+from blocks.answers import understood
 from blocks.errors import CommandFailed, RelevoError
 from blocks.instance import Place
 from blocks.shell import Shell
 
 ANSWER_SECONDS = 20
+ANSWER_BYTES = 1 << 20
+
+
+class Listening:
+    """A socket whose answers are bounded, as far as http.client needs one.
+
+    As with Python's own, it stays open until what reads from it is closed too.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock, self.holders = sock, 1
+        self.sendall = sock.sendall
+
+    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002  # it only reads
+        self.holders += 1
+        return io.BufferedReader(Heard(self))
+
+    def close(self) -> None:
+        self.holders -= 1
+        if not self.holders:
+            self.sock.close()
+
+
+class Heard(io.RawIOBase):
+    """What comes out of a socket, as much and as long as is listened to."""
+
+    def __init__(self, listening: Listening) -> None:
+        super().__init__()
+        self.listening, self.left = listening, ANSWER_BYTES
+        self.deadline = time.monotonic() + ANSWER_SECONDS
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        seconds = self.deadline - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError(f"no whole answer within {ANSWER_SECONDS} s")
+        if self.left <= 0:
+            raise OSError(f"an answer of more than {ANSWER_BYTES} bytes")
+        self.listening.sock.settimeout(seconds)
+        view = memoryview(buffer)
+        part = self.listening.sock.recv(min(len(view), self.left))
+        view[: len(part)] = part
+        self.left -= len(part)
+        return len(part)
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self.listening.close()
 
 
 class Tunnelled(http.client.HTTPConnection):
@@ -21,8 +76,9 @@ class Tunnelled(http.client.HTTPConnection):
         self.shell = shell
 
     def connect(self) -> None:
-        self.sock = self.shell.dial(self.port)
-        self.sock.settimeout(ANSWER_SECONDS)
+        dialled = self.shell.dial(self.port)
+        dialled.settimeout(ANSWER_SECONDS)
+        self.sock = Listening(dialled)  # it has the verbs that are used
 
 
 class Transport(xmlrpc.client.Transport):
@@ -34,6 +90,13 @@ class Transport(xmlrpc.client.Transport):
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:  # noqa: ARG002
         return Tunnelled(self.shell, self.port)
+
+    def parse_response(self, response: http.client.HTTPResponse) -> Any:
+        """Read what is said as it is: what is packed could unpack to anything."""
+        parser, unmarshaller = self.getparser()
+        parser.feed(response.read(ANSWER_BYTES))
+        parser.close()
+        return unmarshaller.close()
 
 
 # Asks nginx as a browser does, with the domain's name in the TLS handshake too.
@@ -49,14 +112,17 @@ with socket.create_connection(("127.0.0.1", 443), 20) as raw:
         connection.request("GET", path)
         status = connection.getresponse().status
         leaf = shown.getpeercert(binary_form=True)
-first = re.search("-----BEGIN.*?END CERTIFICATE-----", open(chain).read(), re.DOTALL)
+first = re.search("-----BEGIN.*?END CERTIFICATE-----", open(chain).read(1 << 20), re.DOTALL)
 print(status, "same" if first and ssl.PEM_cert_to_DER_cert(first[0]) == leaf else "other")
 """
-REFUSALS = (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError, RelevoError)
+REFUSALS = (
+    OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError, RelevoError,
+    ValueError, LookupError, TypeError, RecursionError,  # what is no XML-RPC
+)  # fmt: skip
 
 
 def _last_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1][:300]
 
 
 def answers(place: Place, database: str) -> str:
@@ -73,7 +139,7 @@ def answers(place: Place, database: str) -> str:
         said = proxy.authenticate(database, "relevo-probe", "", {})
     except REFUSALS as error:
         return f"{database}: {_last_line(error)}"
-    return "" if said is False else f"{database}: unexpected answer {said!r}"
+    return "" if said is False else f"{database}: unexpected answer {said!r:.300}"
 
 
 def status(place: Place, port: int, *, host: str, path: str = "/web/login") -> int:
@@ -96,7 +162,9 @@ def secure_status(place: Place, *, host: str, chain: PurePosixPath) -> int:
     done = place.host.shell().run(argv, check=False, timeout_seconds=2 * ANSWER_SECONDS)
     if done.status != 0:
         raise CommandFailed(f"port 443 on {place} does not answer for {host}: {done.tail}")
-    status, shown = done.stdout.split()
+    with understood(f"what port 443 on {place} answers for {host}"):
+        status, shown = done.stdout.split()
+        number = int(status)
     if shown != "same":
         raise CommandFailed(f"nginx on {place} shows {host} with another certificate than {chain}")
-    return int(status)
+    return number

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from blocks.answers import understood
 from blocks.errors import CommandFailed
 from blocks.shell import Shell
 from tasks.text import confine
@@ -22,12 +23,14 @@ systemctl stop "$unit" 2>/dev/null
 systemctl reset-failed "$unit" 2>/dev/null
 install -d -m 750 "$(dirname "$path")" && rm -f "$path" && exec "$@"
 """
+# Of a long story the end: what was done is said there, and why it could not be done.
 END = """
-cat "$2"
+tail -c "$3" "$2"
 systemctl stop "$1" 2>/dev/null
 systemctl reset-failed "$1" 2>/dev/null
 exit 0
 """
+END_BYTES = 4 << 20
 POLL_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5)
 
 
@@ -49,9 +52,11 @@ def show(shell: Shell, unit: str) -> Unit:
     """Ask systemd for the state of a unit."""
     properties = ("ActiveState", "SubState", "Result", "ExecMainStatus")
     argv = ("systemctl", "show", unit, *(f"--property={name}" for name in properties))
-    facts = dict(line.split("=", 1) for line in shell.run(argv).stdout.splitlines())
-    active, sub, result, status = (facts[name] for name in properties)
-    return Unit(active, sub, result, int(status))
+    said = shell.run(argv).stdout
+    with understood(f"the state of {unit} on {shell.host}"):
+        facts = dict(line.split("=", 1) for line in said.splitlines())
+        active, sub, result, status = (facts[name] for name in properties)
+        return Unit(active, sub, result, int(status))
 
 
 def is_running(shell: Shell, name: str) -> bool:
@@ -79,7 +84,8 @@ def run_job(
     if not show(shell, unit).running:
         _start(shell, unit, path, argv, user)
     ended = _wait(shell, unit, path, timeout_seconds, on_progress)
-    said = shell.run(("sh", "-c", END, "end", unit, str(path)), timeout_seconds=120).stdout
+    end = ("sh", "-c", END, "end", unit, str(path), str(END_BYTES))
+    said = shell.run(end, timeout_seconds=120).stdout
     if ended.sub == "dead":
         raise CommandFailed(
             f"{unit} on {shell.host} was stopped before its end, or the host was booted meanwhile",

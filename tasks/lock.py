@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from blocks.errors import Busy, Unreachable
 from blocks.instance import OdooInstance
 from blocks.lease import HELD, Lease, regardless
-from blocks.shell import Shell
+from blocks.shell import Shell, read_line
 from tasks.job import stop_job
 from tasks.policy import log
 
@@ -75,6 +75,7 @@ def held(
     shell = instance.recovery.host.shell()
     name = f"{instance.name}.{procedure}" if beside else instance.name
     channel = _acquire(shell, instance, procedure, name, preempt=preempt)
+    channel.settimeout(LEASE_SECONDS)  # a beat that nobody takes is no beat
     lease, done = Lease(instance.name), threading.Event()
     beats = threading.Thread(target=_beat, args=(channel, lease, done), daemon=True)
     token = HELD.set(lease)
@@ -95,7 +96,7 @@ def _acquire(
     while True:
         argv = ("bash", "-c", HOLD, "hold", name, procedure, str(LEASE_SECONDS))
         channel = shell.hold(argv)
-        answer = channel.makefile("r").readline().strip()
+        answer = _answer(shell, channel)
         if answer == "held":
             return channel
         _hang_up(channel)
@@ -112,10 +113,22 @@ def _acquire(
         time.sleep(0.5)
 
 
+def _answer(shell: Shell, channel: "paramiko.Channel") -> str:
+    try:
+        return read_line(channel)
+    except OSError as error:
+        _hang_up(channel)
+        raise Unreachable(
+            f"{shell.host} does not say whether the lock is free: {error}",
+            hint="retry this run",
+        ) from error
+
+
 def _end(shell: Shell, instance: OdooInstance, holder: str) -> None:
-    process, procedure = holder.split(maxsplit=1)
+    process, _, procedure = holder.partition(" ")
     log().info("ending %s of %s, which is under way", procedure, instance.name)
-    shell.run(("kill", process), check=False)
+    if process.isdecimal() and int(process) > 1:
+        shell.run(("kill", process), check=False)
     for kind in ("filestore", "sources", "requirements"):
         stop_job(shell, f"{instance.name}-{kind}")
     for verb in ("pass", "reconcile", "restore"):
@@ -143,8 +156,9 @@ def _stale(last: float) -> bool:
 def _release(channel: "paramiko.Channel") -> None:
     with contextlib.suppress(OSError):  # a broken channel has released the lock by itself
         channel.sendall(b"bye\n")
-        channel.settimeout(BEAT_SECONDS)
-        channel.recv_exit_status()
+        deadline = time.monotonic() + BEAT_SECONDS
+        while not channel.exit_status_ready() and time.monotonic() < deadline:
+            time.sleep(0.02)
     _hang_up(channel)
 
 

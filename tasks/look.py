@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from blocks import pinned
+from blocks.answers import understood
 from blocks.errors import Refused, Unreachable
 from blocks.instance import Place
 from blocks.shell import Shell
@@ -83,8 +84,10 @@ def look(place: Place) -> Seen:
     line, _, control = said.partition("\n")
     if not line:
         raise Refused(f"there is no cluster {cluster} on {place}", hint=_missing_hint(place))
-    port, status, role, directory = line.split()
-    if int(port) != cluster.port:
+    with understood(f"what pg_lsclusters on {place} says of {cluster}"):
+        port, status, role, directory = line.split()
+        number = int(port)
+    if number != cluster.port:
         raise Refused(
             f"cluster {cluster} on {place} has port {port}, not {cluster.port}",
             hint="correct the port in the inventory and apply it",
@@ -95,8 +98,13 @@ def look(place: Place) -> Seen:
         online=status.startswith("online"),
         answers=role != "unknown",
         in_recovery=role == "t",
-        control=controldata.parse(control) if control else None,
+        control=_control(control, place) if control else None,
     )
+
+
+def _control(said: str, place: Place) -> ControlData:
+    with understood(f"what pg_controldata says on {place}"):
+        return controldata.parse(said)
 
 
 def _missing_hint(place: Place) -> str:
@@ -109,7 +117,7 @@ def read_control(shell: Shell, place: Place, directory: PurePosixPath) -> Contro
     """Read pg_control; none when there is no cluster in the directory."""
     argv = postgres.control_data(place.cluster, directory)
     done = shell.run(argv, user=place.cluster.owner, check=False)
-    return controldata.parse(done.stdout) if done.status == 0 else None
+    return _control(done.stdout, place) if done.status == 0 else None
 
 
 def try_look(place: Place) -> Seen | None:

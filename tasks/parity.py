@@ -2,6 +2,7 @@
 
 import time
 
+from blocks.answers import understood
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from tasks import customers, files
@@ -106,15 +107,17 @@ def _side(place: Place, peer: Place) -> Side:
     shell, asked = place.host.shell(), time.time()
     said = shell.run(argv).stdout.split()
     answered = time.time()
-    postgres, glibc, clock, free, ready = said
+    with understood(f"what {place} says of itself"):
+        postgres, glibc, clock, free, ready = said
+        clock_there, free_bytes = float(clock), int(free)
     able = place.cluster.query(shell, ABILITIES)[0]
     return Side(
         name=str(place),
         postgres=postgres,
         glibc=glibc,
         # The way comes last and may wait: what is read before it is nearer to the question.
-        clock_ahead=float(clock) - (asked if answered - asked > 1 else (asked + answered) / 2),
-        free_bytes=int(free),
+        clock_ahead=clock_there - (asked if answered - asked > 1 else (asked + answered) / 2),
+        free_bytes=free_bytes,
         reaches=ready == "open" or (ready == "shut" and peer.cluster.confined),
         rewindable=bool(able["rewindable"]),
         archives=bool(able["archives"]),

@@ -1,5 +1,6 @@
 """What a step is, and when it is tried again."""
 
+import functools
 import inspect
 import logging
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
+from blocks.answers import understood
 from blocks.errors import Unreachable
 from tasks import bare
 from tasks.timing import timed
@@ -45,8 +47,14 @@ def step(title: str, *, retries: int = 1) -> Callable[[Callable[P, R]], Callable
     """
 
     def make(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def understand(*args: P.args, **kwargs: P.kwargs) -> R:
+            # What one host answers and nobody foresaw is a sentence, and of that step alone.
+            with understood(f"a host's answer ({function.__module__}.{function.__name__})"):
+                return function(*args, **kwargs)
+
         return Step(
-            function,
+            understand,
             task_run_name=title,
             retries=retries,
             retry_delay_seconds=bare.RETRY_SECONDS,

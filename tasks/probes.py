@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from blocks.answers import understood
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
 from tasks import filestore, service
@@ -98,7 +99,8 @@ class Found:
     def take(self, name: str, ask: Callable[[], Said]) -> None:
         """Ask, and keep what is said."""
         try:
-            said = ask()
+            with understood(f"a host's answer ({name})"):
+                said = ask()
         except RelevoError as error:
             self.facts[name] = f"**{error.message}**"
             self.failed[name] = error.message

@@ -80,9 +80,9 @@ def _genuine(instance: OdooInstance, line: str) -> Receipt | None:
     try:
         text, signature = reading.unseal(line)
         receipt = reading.parse(text)
-    except ValueError:
-        return None
-    if not signing.is_genuine(text, signature, instance.signing_key, namespace=NAMESPACE):
+        if not signing.is_genuine(text, signature, instance.signing_key, namespace=NAMESPACE):
+            return None
+    except (ValueError, TypeError):  # of a text or signature that cannot even be compared, too
         return None
     return receipt if receipt.instance == instance.name else None
 

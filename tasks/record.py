@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 
-from blocks.errors import Refused
+from blocks.answers import facts, understood
+from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks import files
@@ -22,9 +23,9 @@ def path(instance: OdooInstance, name: str) -> PurePosixPath:
     return STATE / instance.name / f"{name}.json"
 
 
-def write(place: Place, instance: OdooInstance, name: str, facts: dict[str, Any]) -> None:
+def write(place: Place, instance: OdooInstance, name: str, noted: dict[str, Any]) -> None:
     """Write a record, whole and durable, readable by root alone."""
-    text = json.dumps(facts, indent=2, sort_keys=True) + "\n"
+    text = json.dumps(noted, indent=2, sort_keys=True) + "\n"
     files.install(place.host.shell(), path(instance, name), text, mode="600")
 
 
@@ -34,28 +35,28 @@ def read(place: Place, instance: OdooInstance, name: str) -> dict[str, Any] | No
     if not text:
         return None
     try:
-        facts: dict[str, Any] = json.loads(text)
-    except json.JSONDecodeError as error:
+        return facts(text, f"the record {path(instance, name)} on {place}")
+    except CommandFailed as error:
         raise Refused(
-            f"the record {path(instance, name)} on {place} is spoiled: {error}",
+            f"the record {path(instance, name)} on {place} is spoiled: {error.message}",
             hint="look at both clusters, then move this file away and run again",
         ) from error
-    return facts
 
 
 def forget(place: Place, instance: OdooInstance, name: str) -> None:
     files.remove(place.host.shell(), path(instance, name))
 
 
-def stamp(place: Place, instance: OdooInstance, name: str, **facts: object) -> None:
+def stamp(place: Place, instance: OdooInstance, name: str, **noted: object) -> None:
     """Write down that something has succeeded, and when (seconds since 1970)."""
-    write(place, instance, name, {"at": datetime.now(UTC).timestamp(), **facts})
+    write(place, instance, name, {"at": datetime.now(UTC).timestamp(), **noted})
 
 
 def stamped(place: Place, instance: OdooInstance, name: str) -> float | None:
     """When something last succeeded; none if it never has."""
-    facts = read(place, instance, name)
-    return float(facts["at"]) if facts and "at" in facts else None
+    found = read(place, instance, name)
+    with understood(f"the record {path(instance, name)} on {place}"):
+        return float(found["at"]) if found and "at" in found else None
 
 
 def now(shell: Shell) -> str:
@@ -88,8 +89,8 @@ def proof(instance: OdooInstance) -> dict[str, Any] | None:
     return max((each for each in kept if each), key=_when, default=None)
 
 
-def _when(facts: dict[str, Any]) -> float:
-    return float(facts["at"])
+def _when(proof: dict[str, Any]) -> float:
+    return float(proof["at"])
 
 
 @step("close the records of the failover of {instance.name}")

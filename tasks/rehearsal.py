@@ -1,11 +1,11 @@
 """A failover rehearsed on a throw-away clone, which production, replica and mail never notice."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from blocks.answers import facts
 from blocks.cluster import Cluster
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance
@@ -198,7 +198,7 @@ def wait_until_serving(stage: Stage) -> list[str]:
         answer = shell.run(argv, check=False, timeout_seconds=service.SERVE_SECONDS)
         if answer.status != 0:  # it has just died
             return False
-        said.update(json.loads(answer.stdout))
+        said.update(facts(answer.stdout, f"what the rehearsed Odoo of {stage.instance.name} says"))
         return not any(said.values())
 
     try:

@@ -6,15 +6,14 @@ the recovery host reads from its own copy: see tasks/programs/synchronous.py.
 """
 
 import contextlib
-import json
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from blocks import pinned
+from blocks import answers, pinned
 from blocks.errors import CommandFailed, Refused, RelevoError
 from blocks.instance import OdooInstance, Place
 from blocks.sql import Identifier, compose
-from tasks import cluster, files, replication
+from tasks import cluster, files, replication, units
 from tasks.files import STATE
 from tasks.look import look
 from tasks.policy import log, step
@@ -22,7 +21,7 @@ from tasks.read import synchronous as reading
 from tasks.read.synchronous import Word
 from tasks.text import guard as json_text
 from tasks.text import synchronous as text
-from tasks.units import LIBRARY, PROGRAMS, UNITS
+from tasks.units import LIBRARY, UNITS
 from tasks.wait import until
 
 BEGIN_SECONDS = 20
@@ -83,11 +82,13 @@ def _install(instance: OdooInstance) -> None:
     config = folder(instance) / "config.json"
     facts = json_text.config(_facts(instance))
     known = files.read(shell, config)
-    if known and _policy(json.loads(known)) != _policy(_facts(instance)):
+    if known and _policy(answers.facts(known, f"{config} on {instance.origin}")) != _policy(
+        _facts(instance)
+    ):
         _take_back(instance)
     path = UNITS / unit(instance)
     unit_text = text.unit(instance=instance.name, program=program, config=config)
-    files.install(shell, program, (PROGRAMS / "synchronous.py").read_text(), mode="755")
+    units.install_program(shell, program, "synchronous")
     files.install(shell, config, facts)
     files.install(shell, path, unit_text)
     # In any case: what stands there may be the work of a run that died before it said so.
@@ -101,7 +102,8 @@ def _facts(instance: OdooInstance) -> dict[str, object]:
     origin, roles = instance.origin, instance.replication
     options = pinned.superuser(origin.cluster.version, seconds=5)
     psql = (
-        "runuser", "-u", "postgres", "--", "env", "PGCONNECT_TIMEOUT=3", f"PGOPTIONS={options}",
+        "runuser", "-u", origin.cluster.owner, "--",
+        "env", "PGCONNECT_TIMEOUT=3", f"PGOPTIONS={options}",
         f"PGAPPNAME=relevo-synchronous-{instance.name}", str(origin.cluster.bin_dir / "psql"),
         "-p", str(origin.cluster.port), "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", "postgres",
     )  # fmt: skip
@@ -110,6 +112,7 @@ def _facts(instance: OdooInstance) -> dict[str, object]:
         "policy": roles.synchronous,
         "seconds": roles.go_on_seconds,
         "role": roles.user,
+        "owner": origin.cluster.owner,
         "psql": psql,
         "names": text.names(instance.name),
         "conf": str(settings_path(instance)),
@@ -119,7 +122,7 @@ def _facts(instance: OdooInstance) -> dict[str, object]:
 
 
 def _policy(facts: dict[str, object]) -> tuple[object, object, object]:
-    return facts["policy"], facts["seconds"], facts["role"]
+    return facts.get("policy"), facts.get("seconds"), facts.get("role")
 
 
 def _take_back(instance: OdooInstance) -> None:
@@ -279,8 +282,7 @@ def follows(instance: OdooInstance) -> bool:
 
 def _state(instance: OdooInstance) -> dict[str, str]:
     said = files.read(instance.origin.host.shell(), state_path(instance))
-    state: dict[str, str] = json.loads(said or "{}")
-    return state
+    return answers.facts(said or "{}", f"{state_path(instance)} on {instance.origin}")
 
 
 def _said_policy(instance: OdooInstance) -> str:

@@ -4,7 +4,9 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePosixPath
+from typing import Literal, TypeAlias
 
+from blocks.answers import understood
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from tasks import files, layout
@@ -12,6 +14,7 @@ from tasks.policy import log, step
 from tasks.text import block, rsync_gate
 from tasks.text import ssh as ssh_config
 
+Purpose: TypeAlias = Literal["repair", "failback"]
 WRITABLE_SECONDS = 6 * 3600
 
 
@@ -121,8 +124,10 @@ def pin_host_key(instance: OdooInstance) -> None:
     """Tell the recovery host the origin's keys, over the connections that are already trusted."""
     origin, shell = instance.origin.host, instance.recovery.host.shell()
     argv = ("sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub")
-    keys = [line.split()[:2] for line in origin.shell().run(argv).stdout.splitlines()]
-    known = "".join(f"{instance.name} {kind} {blob}\n" for kind, blob in keys)
+    said = origin.shell().run(argv).stdout
+    with understood(f"the host keys of {instance.origin}"):
+        keys = [line.split()[:2] for line in said.splitlines()]
+        known = "".join(f"{instance.name} {kind} {blob}\n" for kind, blob in keys)
     group = files.owner(shell, instance.recovery.odoo.user).split(":")[1]
     known_path = layout.ssh(instance) / "known_hosts"
     entry = ssh_config.host_entry(
@@ -155,16 +160,18 @@ def prove_key(instance: OdooInstance) -> None:
 
 
 @contextmanager
-def writable(instance: OdooInstance) -> Iterator[None]:
-    """Let the key write at the origin for as long as a copy back runs.
+def writable(instance: OdooInstance, purpose: Purpose) -> Iterator[None]:
+    """Let the key write at the origin for as long as a repair or a copy back runs.
 
-    The permission ends by itself, so a killed worker cannot leave it open. It ends by the clock of
+    A repair gives single documents back, and opens nothing else: neither rsync nor the addons. The
+    permission ends by itself, so a killed worker cannot leave it open. It ends by the clock of
     the origin, which after a power cut may be another than ours.
     """
     shell, path = instance.origin.host.shell(), until_path(instance)
-    now = int(shell.run(("date", "+%s")).stdout)
-    files.install(shell, path, f"{now + WRITABLE_SECONDS}\n")
-    log().info("the key of %s may write at %s until the copy has ended", instance.name, path)
+    with understood(f"the clock of {instance.origin}"):
+        now = int(shell.run(("date", "+%s")).stdout)
+    files.install(shell, path, f"{purpose} {now + WRITABLE_SECONDS}\n")
+    log().info("the key of %s may write at the origin for this %s", instance.name, purpose)
     try:
         yield
     finally:

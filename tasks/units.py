@@ -7,7 +7,7 @@ from blocks.shell import Shell
 from tasks import files
 from tasks.look import look
 from tasks.policy import step
-from tasks.text import systemd_unit
+from tasks.text import systemd_unit, zipapp
 
 UNITS = PurePosixPath("/etc/systemd/system")
 LIBRARY = PurePosixPath("/usr/local/lib/relevo")
@@ -21,6 +21,12 @@ since=0
 if [ -n "$started" ]; then since=$(date -u -d "$started" +%s) || since=0; fi
 find "$@" -newermt "@$((since + 1))"
 """
+
+
+def install_program(shell: Shell, path: PurePosixPath, name: str) -> None:
+    """Put a program of several modules on a host, where another stands there or none."""
+    packed = zipapp.pack(name).decode(errors="surrogateescape")
+    files.install(shell, path, packed, mode="755")
 
 
 def outdated(shell: Shell, unit: str, *paths: PurePosixPath) -> list[str]:

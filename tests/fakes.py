@@ -143,6 +143,7 @@ class FakeShell:
         stdin: str = "",  # noqa: ARG002  # the protocol's
         check: bool = True,
         timeout_seconds: float = 60,  # noqa: ARG002  # the protocol's
+        limit_bytes: int = 0,  # noqa: ARG002  # the protocol's
     ) -> Completed:
         answer = self.fake.answer(question(argv))
         if isinstance(answer, RelevoError):
@@ -181,27 +182,23 @@ class FakeChannel:
     """The far end of a held command, which says one line and lives until it is closed."""
 
     def __init__(self, line: str) -> None:
-        self.line = line
-        self.closed = False
+        self.left = f"{line}\n".encode()
+        self.closed = self.left_alone = False
 
-    def makefile(self, mode: str) -> "FakeChannel":  # noqa: ARG002  # paramiko's
-        return self
+    def recv(self, size: int) -> bytes:
+        said, self.left = self.left[:size], self.left[size:]
+        return said
 
-    def readline(self) -> str:
-        return f"{self.line}\n"
-
-    def sendall(self, data: bytes) -> None:  # noqa: ARG002  # paramiko's
+    def sendall(self, data: bytes) -> None:
         if self.closed:
             raise OSError("Socket is closed")
+        self.left_alone = data == b"bye\n"
 
-    def settimeout(self, seconds: float) -> None:
+    def settimeout(self, seconds: float | None) -> None:
         """Wait no longer than this; nothing here ever waits."""
 
     def exit_status_ready(self) -> bool:
-        return self.closed
-
-    def recv_exit_status(self) -> int:
-        return 0
+        return self.closed or self.left_alone
 
     def get_transport(self) -> "FakeChannel":
         return self

@@ -28,10 +28,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .bounded import FEW, read_text, run
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 START_SECONDS = 600
+ASK_SECONDS, ASK_BYTES = 3600, 64 << 20
+UTF8 = {"PGCLIENTENCODING": "UTF8"}
 STILL = 5  # looks at which the replay has not moved
 EVENT_TRIGGERS = 17  # the release in which they can be switched off, and in which a login has some
 NO_STATISTICS = 15  # the release that keeps no statistics in files while it runs
@@ -180,13 +184,14 @@ def dump(config: dict[str, Any], start: int, story: Story) -> str:
         config["bin"] + "/pg_waldump", "--path", config["directory"] + "/pg_wal",
         "--timeline", str(config["timeline"]), "--start", f"{start >> 32:X}/{start % (1 << 32):X}",
     ]  # fmt: skip
-    with subprocess.Popen(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
-    ) as talk:
-        assert talk.stdout is not None, "it was asked for"
-        assert talk.stderr is not None, "it was asked for"
-        story.read(talk.stdout)
-        return talk.stderr.read()
+    with tempfile.TemporaryFile() as complaints:
+        with subprocess.Popen(
+            argv, stdout=subprocess.PIPE, stderr=complaints, text=True, errors="replace"
+        ) as talk:
+            assert talk.stdout is not None, "it was asked for"
+            story.read(talk.stdout)
+        complaints.seek(0)
+        return complaints.read(FEW).decode("utf-8", "replace")
 
 
 @contextlib.contextmanager
@@ -221,13 +226,18 @@ def started(config: dict[str, Any]) -> Iterator[Path]:
     log = str(socket / "log")
     try:
         begin = [*pg_ctl, "-w", "-t", str(START_SECONDS), "-l", log, "-o", options, "start"]
-        done = subprocess.run(begin, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            begin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+        )
         if done.returncode != 0:
-            sys.exit(f"{done.stdout}{done.stderr}{Path(log).read_text()[-2000:]}")
+            with open(log, "rb") as said:
+                said.seek(max(os.path.getsize(log) - 2000, 0))
+                sys.exit(said.read(2000).decode("utf-8", "replace"))
         wait_until_replayed(config, socket)
         yield socket
     finally:
-        subprocess.run([*pg_ctl, "-w", "-m", "fast", "stop"], capture_output=True, check=False)
+        stop = [*pg_ctl, "-w", "-m", "fast", "stop"]
+        subprocess.run(stop, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
         (directory / "standby.signal").unlink()
         shutil.rmtree(socket, ignore_errors=True)
 
@@ -255,6 +265,21 @@ PINNED = (
 )
 
 
+def psql(
+    config: dict[str, Any], socket: Path, database: str, role: str, names: dict[str, str]
+) -> tuple[list[str], dict[str, str]]:
+    """Say how a role is asked; `names` are psql's variables, which it quotes in :"name"."""
+    variables = [word for name, value in names.items() for word in ("-v", f"{name}={value}")]
+    options = PINNED
+    if role == "postgres" and config["version"] >= EVENT_TRIGGERS:
+        options += " -c event_triggers=off"
+    env = {
+        **os.environ, **UTF8, "PGHOST": str(socket), "PGUSER": role,
+        "PGPORT": str(config["port"]), "PGDATABASE": database, "PGOPTIONS": options,
+    }  # fmt: skip
+    return [config["bin"] + "/psql", "-XAtq", "-w", "-v", "ON_ERROR_STOP=1", *variables], env
+
+
 def ask(
     config: dict[str, Any],
     socket: Path,
@@ -262,31 +287,42 @@ def ask(
     sql: str,
     *,
     role: str = "postgres",
-    into: Path | None = None,
     **names: str,
 ) -> str:
-    """Ask as a role; what a customer's is asked for is asked as its owner.
-
-    `names` are psql's variables: it quotes them where the text says :"name".
-    """
-    variables = [word for name, value in names.items() for word in ("-v", f"{name}={value}")]
-    options = PINNED
-    if role == "postgres" and config["version"] >= EVENT_TRIGGERS:
-        options += " -c event_triggers=off"
-    env = {
-        **os.environ, "PGCLIENTENCODING": "UTF8", "PGHOST": str(socket), "PGUSER": role,
-        "PGPORT": str(config["port"]), "PGDATABASE": database, "PGOPTIONS": options,
-    }  # fmt: skip
-    argv = [config["bin"] + "/psql", "-XAtq", "-w", "-v", "ON_ERROR_STOP=1", *variables]
-    with contextlib.ExitStack() as opened:
-        done = subprocess.run(
-            argv, input=sql, encoding="utf-8", errors="surrogateescape", check=False, env=env,
-            stdout=opened.enter_context(into.open("wb")) if into else subprocess.PIPE,
-            stderr=subprocess.PIPE,
+    """Ask as a role; what a customer's is asked for is asked as its owner."""
+    argv, env = psql(config, socket, database, role, names)
+    try:
+        done = run(
+            argv, stdin=sql.encode("utf-8", "surrogateescape"), seconds=ASK_SECONDS,
+            limit=ASK_BYTES, env=env,
         )  # fmt: skip
+    except OSError as error:
+        raise NotRead(f"{database!r}: {error.strerror}") from error
+    if done.status != 0:
+        raise NotRead(f"{database!r}: {done.said}")
+    return done.out.decode("utf-8", "surrogateescape").rstrip("\n")
+
+
+def save(
+    config: dict[str, Any],
+    socket: Path,
+    database: str,
+    sql: str,
+    path: Path,
+    *,
+    role: str,
+    **names: str,
+) -> None:
+    """Write an answer to a file as it comes, however long it is."""
+    argv, env = psql(config, socket, database, role, names)
+    with tempfile.TemporaryFile() as asked, path.open("wb") as file:
+        asked.write(sql.encode("utf-8", "surrogateescape"))
+        asked.seek(0)
+        done = subprocess.run(
+            argv, stdin=asked, stdout=file, stderr=subprocess.DEVNULL, check=False, env=env
+        )
     if done.returncode != 0:
-        raise NotRead(f"{database!r}: {done.stderr.strip()}")
-    return (done.stdout or "").rstrip("\n")
+        raise NotRead(f"{database!r}: {path.name} could not be written")
 
 
 DATABASES = """
@@ -378,7 +414,7 @@ def write_rows(
             folder = Path(config["output"], plain(database))
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / f"{plain(table['schema'])}.{plain(table['name'])}.csv"
-            ask(config, socket, database, given + CSV, into=path, **names)
+            save(config, socket, database, given + CSV, path, **names)
     except NotRead as error:
         return 0, [f"{table['schema']}.{table['name']} of {error}"]
     return rows, []
@@ -394,7 +430,7 @@ def plain(name: str) -> str:
 
 
 def main(argv: list[str]) -> int:
-    config = json.loads(Path(argv[0]).read_text())
+    config = json.loads(read_text(argv[0]))
     output = Path(config["output"])
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,9 +1,14 @@
 """The forced command of the recovery host's key at an origin: files below some folders, no more.
 
 It runs rsync, and it serves single files of the filestore by name (`relevo files`), which is what
-keeps the recovery host in step within seconds. It reads; it writes only below the data directory
-and the quarantine, and only until the time that stands in a file of root's under /run, so that no
-accident leaves it open for ever. Python 3.8, standard library alone.
+keeps the recovery host in step within seconds. It reads. A file of root's under /run says for what
+it may write as well, and until when, so that no accident leaves it open for ever:
+
+    repair     documents that are lost or spoiled here are given back, by name (`relevo files`)
+    failback   and the data directory is made the recovery host's, by rsync too
+
+Whatever the recovery host says is bounded, and it never takes the last of the disk. Python 3.8,
+standard library alone.
 
 A request for files is a line; an answer is one byte, a length, and that many bytes:
 
@@ -29,7 +34,7 @@ import sys
 import time
 import zlib
 from dataclasses import dataclass
-from typing import Iterator, NoReturn  # Python 3.8
+from typing import Iterator, List, NoReturn, Sequence  # Python 3.8
 
 SHORT = re.compile(r"^-[vlogDtprqbniWcxzHd]*(e[a-zA-Z0-9.]*)?$")
 LONG = re.compile(
@@ -44,6 +49,12 @@ ANSWER = struct.Struct(">cQ")
 OK, ABSENT, NO = b"+", b"0", b"!"
 CHUNK = 1 << 20
 FOLDERS_OPEN = 300
+LINE_BYTES = 4096  # of a request
+FILE_BYTES = 1 << 31  # of a document: Odoo keeps its size in four bytes
+NAMES = 5_000_000  # of a list
+KEPT_BYTES, KEPT_SHARE = 1 << 30, 0.05  # of the disk, what is left free in any case
+WORD = re.compile(r"^(repair|failback) ([0-9]{1,12})\s*\Z")
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 STAGE, PART = ".relevo-incoming", ".relevo-part"
 
 
@@ -57,13 +68,27 @@ class Door:
     filestore: str
     quarantine: str
 
-    def may_write(self) -> bool:
-        """Whether a failback (or a repair) has opened writing, and the time has not run out."""
+    def purpose(self) -> str:
+        """For what writing is open now; nothing when nobody has opened it, or its time is over."""
         try:
-            with open(self.until, encoding="ascii") as file:
-                return time.time() < float(file.read())
+            file = os.open(self.until, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                said = os.read(file, 100).decode("ascii")
+            finally:
+                os.close(file)
         except (OSError, ValueError):
-            return False
+            return ""
+        found = WORD.match(said)
+        return found[1] if found and time.time() < int(found[2]) else ""
+
+    def objection(self, wanted: Sequence[str]) -> str:
+        """Why nothing may be written now; nothing when one of these purposes has opened it."""
+        open_for = self.purpose()
+        if open_for in wanted:
+            return ""
+        if open_for:
+            return f"writing is open for a {open_for}, and this is not part of one"
+        return f"writing is open only while a {' or a '.join(wanted)} runs"
 
 
 def refuse(why: str) -> NoReturn:
@@ -79,8 +104,8 @@ def inside(path: str, folders: tuple[str, ...]) -> bool:
 def rsync(door: Door, words: list[str]) -> NoReturn:
     """Become rsync's server, if its client asks for nothing else."""
     reads = words[2:3] == ["--sender"]
-    if not reads and not door.may_write():
-        refuse("writing is open only while a failback runs")
+    if not reads and (why := door.objection(("failback",))):
+        refuse(why)
     rest = words[3:] if reads else words[2:]
     options: list[str] = []
     while rest and rest[0].startswith("-"):
@@ -108,6 +133,10 @@ def allowed(door: Door, option: str) -> str:
     return option
 
 
+class Senseless(Exception):
+    """What is asked is no request, and no answer would help: hang up."""
+
+
 class Requests:
     """What the client asks, with a signal when it has said all that it will say for now."""
 
@@ -116,7 +145,9 @@ class Requests:
         self.waiting = bytearray()
 
     def line(self, on_idle: object) -> str | None:
-        while (end := self.waiting.find(b"\n")) < 0:
+        while (end := self.waiting.find(b"\n", 0, LINE_BYTES)) < 0:
+            if len(self.waiting) >= LINE_BYTES:
+                raise Senseless(f"a request of more than {LINE_BYTES} bytes")
             if callable(on_idle):
                 on_idle()
             if not self._more():
@@ -149,16 +180,24 @@ class Files:
         self.folders: dict[str, int] = {}
         self.root = os.open(os.path.realpath(door.filestore), os.O_RDONLY | os.O_DIRECTORY)
 
+    def renew(self) -> None:
+        """Go to what has the filestore's name now: it may have been mounted or moved."""
+        path = os.path.realpath(self.door.filestore)
+        if not os.path.samestat(os.stat(path), os.fstat(self.root)):
+            root = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            self.close()
+            os.close(self.root)
+            self.root = root
+
     def folder(self, database: str, shard: str) -> int:
         """Open a folder without following a link; it is kept open for the next file."""
         key = f"{database}/{shard}"
         if key not in self.folders:
             if len(self.folders) >= FOLDERS_OPEN:
                 self.close()
-            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-            upper = os.open(database, flags, dir_fd=self.root)
+            upper = os.open(database, FOLDER, dir_fd=self.root)
             try:
-                self.folders[key] = os.open(shard, flags, dir_fd=upper)
+                self.folders[key] = os.open(shard, FOLDER, dir_fd=upper)
             finally:
                 os.close(upper)
         return self.folders[key]
@@ -181,65 +220,133 @@ class Files:
         """Say the sha1 of a file's content."""
         return sha1_of(self.open(name))
 
+    def sum_or_none(self, name: str) -> str | None:
+        try:
+            return self.sum(name)
+        except FileNotFoundError:
+            return None
+
     def list(self, database: str) -> bytes:
         """Name every file of a database with its size."""
         if not DATABASE.match(database):
             raise PermissionError("it is no database's name")
-        top = os.path.join(os.path.realpath(self.door.filestore), database)
-        if os.path.islink(top):
-            raise PermissionError("it is a link")
-        lines = []
-        for shard in sorted(os.listdir(top)):
-            if re.match(r"^[0-9a-f]{2,3}$", shard):
-                with os.scandir(os.path.join(top, shard)) as entries:
-                    lines += [
-                        f"{shard}/{entry.name} {entry.stat(follow_symlinks=False).st_size}\n"
-                        for entry in entries
-                        if re.match(r"^[0-9a-f]{40}$", entry.name)
-                        and entry.is_file(follow_symlinks=False)
-                    ]
-        return zlib.compress("".join(lines).encode(), 1)
+        self.renew()
+        packer, packed, names = zlib.compressobj(1), bytearray(), 0
+        top = os.open(database, FOLDER, dir_fd=self.root)
+        try:
+            for shard in sorted(os.listdir(top)):
+                if re.match(r"^[0-9a-f]{2,3}\Z", shard):
+                    lines = self._sizes(top, shard)
+                    names += len(lines)
+                    if names > NAMES:
+                        raise PermissionError(f"it has more than {NAMES} files")
+                    packed += packer.compress("".join(lines).encode())
+        finally:
+            os.close(top)
+        return bytes(packed) + packer.flush()
 
-    def put(self, name: str, content: Iterator[bytes]) -> None:
+    @staticmethod
+    def _sizes(top: int, shard: str) -> List[str]:
+        """Name the files of one folder with their sizes; a link is no folder."""
+        try:
+            folder = os.open(shard, FOLDER, dir_fd=top)
+        except NotADirectoryError:
+            return []
+        try:
+            with os.scandir(folder) as entries:
+                return [
+                    f"{shard}/{entry.name} {entry.stat(follow_symlinks=False).st_size}\n"
+                    for entry in entries
+                    if re.match(r"^[0-9a-f]{40}\Z", entry.name)
+                    and entry.is_file(follow_symlinks=False)
+                ]
+        finally:
+            os.close(folder)
+
+    def put(self, name: str, size: int, content: Iterator[bytes]) -> None:
         """Store a file whose content is what its name says; a good one that is there stays."""
         self.require_write()
+        self.renew()
+        self.require_room(size)
         database, shard, sha1 = parts(name)
-        stage = os.path.join(os.path.realpath(self.door.filestore), STAGE)
-        os.makedirs(stage, mode=0o700, exist_ok=True)
-        path, digest = os.path.join(stage, f"{os.getpid()}"), hashlib.sha1()  # noqa: S324
-        with open(path, "wb") as file:
-            for part in content:
-                digest.update(part)
-                file.write(part)
-        if digest.hexdigest() != sha1:
-            os.unlink(path)
-            raise PermissionError("its content is not what its name says")
-        top = os.path.dirname(stage)
-        os.makedirs(os.path.join(top, database, shard), exist_ok=True)
-        folder = self.folder(database, shard)
-        with contextlib.suppress(FileNotFoundError):
-            if self.sum(name) == sha1:
-                os.unlink(path)
+        stage, beside = below(self.root, STAGE, mode=0o700), str(os.getpid())
+        try:
+            digest = store(beside, stage, content)
+            if digest != sha1:
+                raise PermissionError("its content is not what its name says")
+            os.close(below(self.root, database, shard))
+            there = self.sum_or_none(name)
+            if there == sha1:
                 return
-            self.aside(name)
-        move(path, self.root, sha1, folder)
+            if there is not None:
+                self.keep(name)
+            move(beside, stage, sha1, self.folder(database, shard))
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(beside, dir_fd=stage)
+            os.close(stage)
 
     def aside(self, name: str) -> None:
-        """Move a file to the quarantine; nothing is deleted here."""
+        """Move a file to the quarantine; a repair has no business with one that is right."""
         self.require_write()
+        self.renew()
+        if self.door.purpose() != "failback" and self.sum(name) == parts(name)[2]:
+            raise PermissionError("it is what its name says, and a repair leaves such files alone")
+        self.keep(name)
+
+    def keep(self, name: str) -> None:
+        """Move a file to the quarantine; nothing is deleted here."""
         database, shard, sha1 = parts(name)
         day = time.strftime("%Y-%m-%d", time.gmtime())
-        target = os.path.join(self.door.quarantine, day, "filestore", database, shard)
-        os.makedirs(target, exist_ok=True)
-        folder = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
+        os.makedirs(self.door.quarantine, mode=0o700, exist_ok=True)
+        top = os.open(self.door.quarantine, FOLDER)
+        try:
+            folder = below(top, day, "filestore", database, shard)
+        finally:
+            os.close(top)
         try:
             move(sha1, self.folder(database, shard), sha1, folder)
         finally:
             os.close(folder)
 
     def require_write(self) -> None:
-        if not self.door.may_write():
-            raise PermissionError("writing is open only while a failback runs")
+        if why := self.door.objection(("repair", "failback")):
+            raise PermissionError(why)
+
+    def require_room(self, size: int) -> None:
+        """Refuse what would take the last of the disk on which this server works."""
+        disk = os.fstatvfs(self.root)
+        kept = min(KEPT_BYTES, int(disk.f_blocks * disk.f_frsize * KEPT_SHARE))
+        free = disk.f_bavail * disk.f_frsize
+        if free - size < kept:
+            raise PermissionError(f"the disk has {free >> 20} MB free, and {kept >> 20} MB stay so")
+
+
+def below(folder: int, *names: str, mode: int = 0o777) -> int:
+    """Open a folder below an open one, made where there is none; a link is no folder."""
+    opened = os.dup(folder)
+    for name in names:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, mode, dir_fd=opened)
+        try:
+            inner = os.open(name, FOLDER, dir_fd=opened)
+        finally:
+            os.close(opened)
+        opened = inner
+    return opened
+
+
+def store(name: str, folder: int, content: Iterator[bytes]) -> str:
+    """Write a new file; say the sha1 of what it holds."""
+    digest = hashlib.sha1()  # noqa: S324  # Odoo's own choice
+    with contextlib.suppress(FileNotFoundError):  # of a process that died
+        os.unlink(name, dir_fd=folder)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with open(os.open(name, flags, 0o666, dir_fd=folder), "wb") as file:
+        for part in content:
+            digest.update(part)
+            file.write(part)
+    return digest.hexdigest()
 
 
 def move(name: str, source: int, wanted: str, target: int) -> None:
@@ -313,17 +420,26 @@ class Service:
         self.out = open(out, "wb", buffering=CHUNK, closefd=False)  # noqa: SIM115
 
     def run(self) -> None:
-        while (line := self.requests.line(self.out.flush)) is not None:
-            verb, _, rest = line.partition(" ")
-            try:
-                self.answer(verb, rest)
-            except (FileNotFoundError, NotADirectoryError):
-                self.say(ABSENT, repr(time.time()).encode())
-            except (OSError, ValueError) as error:
-                why = error.strerror if isinstance(error, OSError) else ""
-                self.say(NO, (why or str(error)).encode())
+        try:
+            while (line := self.requests.line(self.out.flush)) is not None:
+                self.serve(line)
+        except Senseless as error:
+            self.say(NO, str(error).encode())
+            self.out.flush()
+        except EOFError:
+            pass  # it hung up in the middle of a file
         with contextlib.suppress(OSError):  # it was never made, or another client uses it
             os.rmdir(STAGE, dir_fd=self.files.root)
+
+    def serve(self, line: str) -> None:
+        verb, _, rest = line.partition(" ")
+        try:
+            self.answer(verb, rest)
+        except (FileNotFoundError, NotADirectoryError):
+            self.say(ABSENT, repr(time.time()).encode())
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else ""
+            self.say(NO, (why or str(error)).encode())
 
     def answer(self, verb: str, rest: str) -> None:
         if verb == "get":
@@ -333,7 +449,8 @@ class Service:
         elif verb == "list":
             self.say(OK, self.files.list(rest))
         elif verb == "put":
-            self.put(*rest.rsplit(" ", 1))
+            name, _, size = rest.rpartition(" ")
+            self.put(name, size)
         elif verb == "aside":
             self.files.aside(rest)
             self.say(OK)
@@ -360,9 +477,11 @@ class Service:
 
     def put(self, name: str, size: str) -> None:
         """Read the whole of what was announced, also when it is refused."""
+        if not re.match(r"^[0-9]{1,10}\Z", size) or int(size) > FILE_BYTES:
+            raise Senseless(f"a file of more than {FILE_BYTES >> 20} MB, or of no size")
         content = self.requests.take(int(size))
         try:
-            self.files.put(name, content)
+            self.files.put(name, int(size), content)
         finally:
             for _ in content:
                 pass

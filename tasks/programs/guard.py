@@ -16,6 +16,9 @@ before the recovery host has said who may write.
 
 A disk that is full or read-only changes none of this: what has to stop is stopped first, and what
 is to be remembered is written afterwards, where it can be.
+
+Whoever answers without end, or not in time, has given no answer. Nothing that the recovery host can
+say, and no fault of this program, ends like a no.
 """
 
 from __future__ import annotations
@@ -27,7 +30,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator  # Python 3.8
+
+from .acting import acting_as, become
+from .bounded import TooLong, TooMuch, lines, read_text, run
 
 ASK_SECONDS = 5
 BEAT_SECONDS = 1
@@ -35,6 +41,13 @@ ODOO_SECONDS = 3
 CLUSTER_SECONDS = 60
 BOOTING_SECONDS = 600
 SIGNATURE_BYTES = 4096  # a pipe holds as much; Relevo's take some 300
+LINE_BYTES = 1 << 16  # of a receipt; Relevo's take some 700
+LINES = 1000  # of one conversation; the recovery host ends it after 300, one every other second
+SILENCE_SECONDS = 30
+PACE_SECONDS = 0.2
+COMMAND_SECONDS = 30
+STOP_SECONDS = 120
+OWNER = "postgres"
 
 
 def newest(own: dict[str, Any] | None, told: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -119,14 +132,11 @@ class Guard:
                     "ssh-keygen", "-Y", "verify", "-f", self.config["signer"], "-I", "relevo",
                     "-n", self.config["namespace"], "-s", f"/proc/self/fd/{reading}",
                 ]  # fmt: skip
-                done = subprocess.run(
-                    argv, input=text, capture_output=True, check=False,
-                    pass_fds=(reading,),
-                )  # fmt: skip
+                done = run(argv, stdin=text, seconds=COMMAND_SECONDS, pass_fds=(reading,))
         except OSError as error:
             self.complain(f"ssh-keygen cannot be run: {error}")
             return False
-        return done.returncode == 0
+        return done.status == 0
 
     def own(self) -> dict[str, Any] | None:
         """Give the newest receipt that is known here, written down or not."""
@@ -139,7 +149,7 @@ class Guard:
         """Read our own record; of one that is there and cannot be believed, the doubt is noted."""
         self.doubt = ""
         try:
-            line = self.right.read_text(errors="replace")
+            line = read_text(self.right, LINE_BYTES)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -195,19 +205,19 @@ class Guard:
         """
         argv = [*self.config["ssh"], question]
         try:
-            done = subprocess.run(
-                argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=ASK_SECONDS,
-                check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
+            done = run(argv, seconds=ASK_SECONDS, limit=LINE_BYTES)
+        except TooLong:
+            return None
+        except TooMuch as error:
+            self.complain(f"the recovery host is not understood, which is no answer: {error}")
             return None
         except OSError as error:
             self.complain(f"{argv[0]} cannot be run: {error}")
             return None
-        if done.returncode != 0:
+        if done.status != 0:
             return None
         # What the files of the login there print stands before the answer, which is one line.
-        return (done.stdout.decode(errors="replace").strip().splitlines() or [""])[-1]
+        return (done.text.strip().splitlines() or [""])[-1]
 
     def may_serve(self, what: str) -> tuple[bool, str]:
         """Decide before a start; a boot waits a while for its network."""
@@ -218,17 +228,32 @@ class Guard:
             time.sleep(BEAT_SECONDS)
         self.known = self.own() if line is None else self.believe(line)
         self.write_down()
+        return self.judge(answered=line is not None)
+
+    def judge(self, *, answered: bool) -> tuple[bool, str]:
         return verdict(
-            self.known, place=self.config["place"], answered=line is not None,
+            self.known, place=self.config["place"], answered=answered,
             unanswered=self.config["unanswered"], doubt=self.doubt,
         )  # fmt: skip
+
+    def on_our_own(self, error: Exception) -> tuple[bool, str]:
+        """Decide as if nobody had answered: a fault of this program's is no opinion."""
+        self.complain(f"the question has failed, which is no answer: {error!r:.300}")
+        try:
+            self.known = self.own()
+        except Exception as more:  # noqa: BLE001  # whatever it is, it is no word of anybody's
+            self.complain(f"{self.right} has not been read: {more!r:.300}")
+        return self.judge(answered=False)
 
     def before(self, what: str) -> int:
         """Let a unit start, or not."""
         if what == "cluster" and self.is_standby():
             say("a standby may start")
             return 0
-        may, why = self.may_serve(what)
+        try:
+            may, why = self.may_serve(what)
+        except Exception as error:  # noqa: BLE001  # a healthy server stays up, whatever it is
+            may, why = self.on_our_own(error)
         say(f"{what} {'may start' if may else 'stays down'}: {why}")
         if not may:
             if self.known is None or self.known["taker"] == self.config["place"]:
@@ -237,8 +262,11 @@ class Guard:
         return 0 if may else 1
 
     def is_standby(self) -> bool:
-        signal = Path(self.config["data_directory"], "standby.signal")
-        return signal.exists()
+        try:
+            os.stat(os.path.join(self.config["data_directory"], "standby.signal"))
+        except OSError:
+            return False
+        return True
 
     def accepts_writes(self) -> bool:
         """Ask PostgreSQL itself; one that starts or does not answer is judged by its files."""
@@ -246,12 +274,8 @@ class Guard:
             return False
         argv = self.config["psql"]
         try:
-            done = subprocess.run(
-                argv, input=b"SELECT pg_is_in_recovery()", capture_output=True, timeout=ASK_SECONDS,
-                check=False,
-            )  # fmt: skip
-            said = done.stdout.decode(errors="replace").strip()
-        except subprocess.TimeoutExpired:
+            said = run(argv, stdin=b"SELECT pg_is_in_recovery()", seconds=ASK_SECONDS).text.strip()
+        except OSError:
             said = ""
         if said in {"t", "f"}:
             return said == "f"
@@ -261,13 +285,17 @@ class Guard:
         """Tell whether a server process lives on the data directory.
 
         After a power cut the number in postmaster.pid may be that of another cluster's process.
+        Where that file is a pipe, a link or nonsense, every process is asked.
         """
-        directory = Path(self.config["data_directory"])
+        directory = self.config["data_directory"]
         try:
-            pid = (directory / "postmaster.pid").read_text().split()[0]
-            return Path("/proc", pid, "cwd").samefile(directory)
-        except (OSError, IndexError):
+            words = read_text(os.path.join(directory, "postmaster.pid")).split()
+        except FileNotFoundError:
             return False
+        except OSError:
+            words = []
+        told = words[:1] if words and words[0].isdecimal() else processes()
+        return any(works_in(number, directory) for number in told)
 
     def hold(self, why: str) -> None:
         """Stop what may not run: Odoo first, then PostgreSQL; a standby goes on."""
@@ -286,12 +314,13 @@ class Guard:
         version, name = self.config["cluster"]
         for mode, seconds in (("fast", CLUSTER_SECONDS), ("immediate", CLUSTER_SECONDS)):
             argv = [
+                *become(self.config.get("owner", OWNER)),
                 "pg_ctlcluster", "--skip-systemctl-redirect", version, name, "stop", "-m", mode,
             ]  # fmt: skip
             try:
-                subprocess.run(argv, capture_output=True, timeout=seconds, check=False)
-            except subprocess.TimeoutExpired:
-                say(f"PostgreSQL has not stopped after {seconds} s")
+                run(argv, seconds=seconds)
+            except OSError as error:
+                say(f"PostgreSQL has not stopped: {error}")
             if not self.runs():
                 say("PostgreSQL is down")
                 return
@@ -301,9 +330,12 @@ class Guard:
 
         It is written over, not emptied first: that takes no room where there is none.
         """
-        path = self.config["start_conf"]
+        path, flags = self.config["start_conf"], os.O_WRONLY | os.O_CREAT
+        flags |= os.O_NOFOLLOW | os.O_NONBLOCK  # its folder is not root's
         try:
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), "w") as file:
+            with acting_as(self.config.get("owner", OWNER)), open(
+                os.open(path, flags, 0o644), "w"
+            ) as file:
                 file.write("manual\n")
                 file.truncate()
         except OSError as error:
@@ -334,7 +366,7 @@ class Guard:
         elif self.waiting.exists() and self.forget(self.waiting):
             say("told at last: " + why)
             for unit in (self.config["cluster_unit"], self.config["odoo_unit"]):
-                subprocess.run(["systemctl", "start", "--no-block", unit], check=False)
+                systemctl("start", "--no-block", unit)
         if may and self.held.exists() and not self.waiting.exists():
             self.forget(self.held)
 
@@ -345,14 +377,35 @@ class Guard:
             with subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
             ) as talk:
-                assert talk.stdout is not None, "it was asked for"
-                for line in talk.stdout:
-                    self.hear(line.decode(errors="replace"))
-            own = self.own()
-            if own is not None and own["taker"] != self.config["place"]:
-                self.enforce(own)
-                self.write_down()
+                try:
+                    self.listen(talk)
+                except TooLong:
+                    pass  # it is silent
+                except Exception as error:  # noqa: BLE001  # whatever it is, this has to go on
+                    self.complain(f"the recovery host is not understood: {error!r:.300}")
+                finally:
+                    talk.kill()
+            try:
+                self.insist()
+            except Exception as error:  # noqa: BLE001
+                self.complain(f"a beat of the guard has failed: {error!r:.300}")
             time.sleep(BEAT_SECONDS)
+
+    def listen(self, talk: subprocess.Popen[bytes]) -> None:
+        """Hear line after line; one that comes faster than anybody asked for waits."""
+        assert talk.stdout is not None, "it was asked for"
+        for line in lines(
+            talk.stdout.fileno(), limit=LINE_BYTES, seconds=SILENCE_SECONDS, count=LINES
+        ):
+            self.hear(line.decode(errors="replace"))
+            time.sleep(PACE_SECONDS)
+
+    def insist(self) -> None:
+        """Hold what may not run by what is known here."""
+        own = self.own()
+        if own is not None and own["taker"] != self.config["place"]:
+            self.enforce(own)
+            self.write_down()
 
     def hear(self, line: str) -> None:
         """Act on what the recovery host says; the same words are judged once."""
@@ -391,26 +444,44 @@ def unseal(line: str) -> tuple[dict[str, Any], bytes, bytes] | None:
         return None
 
 
+def systemctl(*words: str) -> str:
+    try:
+        return run(["systemctl", *words], seconds=STOP_SECONDS).text.strip()
+    except OSError as error:
+        say(f"systemctl {' '.join(words)} has failed: {error}")
+        return ""
+
+
 def active(unit: str) -> bool:
-    argv = ["systemctl", "is-active", unit]
-    said = subprocess.run(argv, capture_output=True, check=False).stdout.decode().strip()
-    return said in {"active", "activating", "deactivating", "reloading"}
+    return systemctl("is-active", unit) in {"active", "activating", "deactivating", "reloading"}
+
+
+def processes() -> Iterator[str]:
+    return (name for name in os.listdir("/proc") if name.isdecimal())
+
+
+def works_in(number: str, directory: str) -> bool:
+    """Tell whether a process has its working directory there."""
+    try:
+        return os.path.samefile(f"/proc/{number}/cwd", directory)
+    except OSError:
+        return False
 
 
 def stop_odoo(unit: str) -> None:
     """Stop a unit within seconds, whatever it is busy with."""
-    subprocess.run(["systemctl", "stop", "--no-block", unit], check=False)
+    systemctl("stop", "--no-block", unit)
     deadline = time.monotonic() + ODOO_SECONDS
     while active(unit) and time.monotonic() < deadline:
         time.sleep(0.1)
     if active(unit):
-        subprocess.run(["systemctl", "kill", "--signal=KILL", unit], check=False)
-        subprocess.run(["systemctl", "stop", unit], check=False)
+        systemctl("kill", "--signal=KILL", unit)
+        systemctl("stop", unit)
     say(f"{unit} is {'still up' if active(unit) else 'down'}")
 
 
 def uptime() -> float:
-    return float(Path("/proc/uptime").read_text().split()[0])
+    return float(read_text("/proc/uptime").split()[0])
 
 
 def install(path: Path, text: str, mode: int) -> None:
@@ -438,7 +509,11 @@ def say(sentence: str) -> None:
 
 def main(argv: list[str]) -> int:
     path, verb = argv
-    guard = Guard(json.loads(Path(path).read_text()))
+    try:
+        guard = Guard(json.loads(read_text(path)))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        say(f"{path} cannot be read: {error}. HINT: run replicate, which writes it")
+        return 1
     if verb == "watch":
         return guard.watch()
     if verb == "ask":

@@ -11,6 +11,9 @@ runner does not. What is done is said in three places: the journal, a file of st
 on the role that streams. The comment travels in the WAL, and so the recovery host knows what was
 true at the point up to which it has the WAL. It is therefore written *before* commits stop waiting
 and *after* they are seen to wait, never the other way round.
+
+The folder of PostgreSQL's settings belongs to the cluster's owner, and so it is the owner who
+writes there. What psql says is bounded, and a beat that fails is followed by another.
 """
 
 from __future__ import annotations
@@ -26,12 +29,16 @@ import time
 from pathlib import Path
 from typing import Any, Deque, Dict, Tuple
 
+from .acting import acting_as
+from .bounded import FEW, read_text
+
 BEAT_SECONDS = 1.0
 ASK_SECONDS = 10.0
 STEADY_SECONDS = 5.0
 LATE_SECONDS = 3.0
 RETRY_SECONDS = 60.0
 LOOKS = 600
+OWNER = "postgres"
 END = "relevo-end"
 STRONG = "'^(on|true|yes|1|remote_apply)$'"
 # Whether commits wait is decided by what the checkpointer has read: it reads its settings when it
@@ -144,6 +151,8 @@ class Session:
             if not part:
                 raise OSError("PostgreSQL does not answer")
             said += part
+            if len(said) > FEW:
+                raise OSError(f"PostgreSQL says more than {FEW} bytes")
         return said.decode(errors="replace")[: -len(END) - 1].strip()
 
     def close(self) -> None:
@@ -163,6 +172,8 @@ class Keeper:
     def __init__(self, config: Facts) -> None:
         self.config = config
         self.conf, self.file = Path(config["conf"]), Path(config["state"])
+        self.owner = str(config.get("owner", OWNER))
+        self.complaint = ""
         self.session = Session(config["psql"])
         self.look = LOOK.format(instance=config["instance"], role=config["role"], strong=STRONG)
         self.go_on = float(config["seconds"]) if config["policy"] == "go_on" else None
@@ -174,16 +185,25 @@ class Keeper:
     def watch(self) -> int:
         while True:
             now = time.monotonic()  # before the question: what it finds out is no older
-            self.beat(self.seen(), now)
+            try:
+                self.beat(self.seen(), now)
+            except Exception as error:  # noqa: BLE001  # whatever it is, this has to go on
+                self.complain(f"a beat has failed: {error!r:.300}")
             time.sleep(BEAT_SECONDS)
+
+    def complain(self, sentence: str) -> None:
+        """Say what is wrong, once and not at every beat."""
+        if sentence != self.complaint:
+            self.complaint = sentence
+            say(sentence)
 
     def seen(self) -> Facts | None:
         said = self.session.ask(self.look)
         try:
             facts: Facts | None = json.loads(said) if said else None
-        except ValueError:
+        except (ValueError, RecursionError):
             facts = None
-        return facts
+        return facts if isinstance(facts, dict) else None
 
     def beat(self, seen: Facts | None, now: float) -> None:
         """Measure, and do one thing at most."""
@@ -234,7 +254,8 @@ class Keeper:
     def act(self, what: str, seen: Facts, now: float) -> None:
         if what == "wait" and now - self.tried_at >= RETRY_SECONDS:
             self.tried_at = self.changed_at = now
-            install(self.conf, self.config["text"], 0o644)
+            with acting_as(self.owner):
+                install(self.conf, self.config["text"], 0o644)
             self.reload("the recovery host follows: commits are to wait for it")
         elif what == "claim" and self.say_word(seen, now, waits=True):
             say("every commit waits for the recovery host from now on")
@@ -249,7 +270,7 @@ class Keeper:
         if not self.say_word(seen, now, waits=False):
             say("this cannot be written down, and so commits go on waiting: " + why)
             return False
-        self.conf.unlink(missing_ok=True)
+        self.remove_conf()
         self.changed_at, self.tried_at, self.steady_since = now, -RETRY_SECONDS, now
         return self.reload("commits go on without the recovery host: " + why)
 
@@ -258,10 +279,18 @@ class Keeper:
         self.looks.clear()
         self.covered, self.covered_at, self.steady_since = now, 0.0, now
         self.tried_at = -RETRY_SECONDS
-        if self.conf.exists():
-            self.conf.unlink()
+        if self.remove_conf():
             self.reload("a standby waits for nobody, also when it is promoted")
         self.keep("standby", time.time(), "")
+
+    def remove_conf(self) -> bool:
+        """Take our setting away; tell whether it was there."""
+        with acting_as(self.owner):
+            try:
+                self.conf.unlink()
+            except FileNotFoundError:
+                return False
+        return True
 
     def reload(self, why: str) -> bool:
         say(why)
@@ -294,7 +323,7 @@ class Keeper:
     def keep(self, what: str, at: float, covered: str) -> None:
         """Write the state down when it changes, with the time and the one before."""
         try:
-            before: Facts = json.loads(self.file.read_text())
+            before: Facts = json.loads(read_text(self.file))
         except (OSError, ValueError):
             before = {}
         if before.get("state") == what:
@@ -338,11 +367,14 @@ def install(path: Path, text: str, mode: int) -> None:
     """Write a file whole and durable."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("w") as file:
+    with contextlib.suppress(FileNotFoundError):  # of a process that died
+        beside.unlink()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with open(os.open(beside, flags, 0o600), "w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    beside.chmod(mode)
+        os.fchmod(file.fileno(), mode)
     beside.replace(path)
     folder = os.open(str(path.parent), os.O_RDONLY)
     os.fsync(folder)
@@ -355,7 +387,7 @@ def say(sentence: str) -> None:
 
 def main(argv: list[str]) -> int:
     path, verb = argv
-    keeper = Keeper(json.loads(Path(path).read_text()))
+    keeper = Keeper(json.loads(read_text(path)))
     return keeper.release() if verb == "release" else keeper.watch()
 
 

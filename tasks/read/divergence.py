@@ -88,6 +88,10 @@ def _count(number: int, noun: str) -> str:
 
 
 def parse(text: str) -> Divergence:
-    facts = json.loads(text)
-    tables = tuple(Table(**each) for each in facts.pop("tables"))
-    return Divergence(**{**facts, "unread": tuple(facts.get("unread", ()))}, tables=tables)
+    """Read the summary; raise ValueError for anything that is none."""
+    try:
+        facts = json.loads(text)
+        tables = tuple(Table(**each) for each in facts.pop("tables"))
+        return Divergence(**{**facts, "unread": tuple(facts.get("unread", ()))}, tables=tables)
+    except (TypeError, AttributeError, KeyError) as error:
+        raise ValueError(f"no summary: {error}") from error

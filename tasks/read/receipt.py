@@ -56,7 +56,7 @@ def parse(text: str) -> Receipt:
     try:
         facts = json.loads(text)
         receipt = Receipt(**facts)
-    except (json.JSONDecodeError, TypeError) as error:
+    except (json.JSONDecodeError, TypeError, RecursionError) as error:
         raise ValueError(f"no receipt: {error}") from error
     if receipt.text() != text or not isinstance(receipt.epoch, int) or receipt.epoch < 1:
         raise ValueError("no receipt: not in its one form")
@@ -77,7 +77,7 @@ def unseal(line: str) -> tuple[str, str]:
     try:
         facts = json.loads(line)
         return str(facts["text"]), str(facts["signature"])
-    except (json.JSONDecodeError, TypeError, KeyError) as error:
+    except (json.JSONDecodeError, TypeError, KeyError, RecursionError) as error:
         raise ValueError("no sealed receipt") from error
 
 

@@ -52,7 +52,7 @@ def parse(comment: str) -> Word | None:
             covered=float(facts["covered"]),
             timeline=int(facts["timeline"]),
         )
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

@@ -234,7 +234,7 @@ OPEN_FILES = Step(
     "origin",
     "Let the key of {recovery} write files here, for six hours.",
     "Permita durante seis horas que la clave de {recovery} escriba ficheros aquí.",
-    ("install -d /run/relevo && date -d '+6 hours' +%s > {writable}",),
+    ("install -d /run/relevo && date -d '+6 hours' '+failback %s' > {writable}",),
 )
 FILES_BACK = Step(
     "recovery",

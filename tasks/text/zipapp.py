@@ -2,24 +2,37 @@
 
 import io
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 PROGRAMS = Path(__file__).parents[1] / "programs"
+SHARED = ("__init__", "acting", "bounded")
 EPOCH = (1980, 1, 1, 0, 0, 0)
-MAIN = "import sys\n\nfrom {name}.__main__ import main\n\nsys.exit(main(sys.argv[1:]))\n"
+SHEBANG = b"#!/usr/bin/python3 -I\n"
+MAIN = "import sys\n\nfrom programs.{module} import main\n\nsys.exit(main(sys.argv[1:]))\n"
 
 
 def pack(name: str) -> bytes:
-    """Pack a package of tasks/programs; the same sources give the same bytes.
+    """Pack a program of tasks/programs with what it shares; the same sources give the same bytes.
 
     >>> pack("filestore") == pack("filestore")
     True
     """
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        texts = {"__main__.py": MAIN.format(name=name)}
-        for path in sorted((PROGRAMS / name).glob("*.py")):
-            texts[f"{name}/{path.name}"] = path.read_text()
-        for inner, text in texts.items():
+    packed = io.BytesIO(SHEBANG)
+    packed.seek(len(SHEBANG))
+    with zipfile.ZipFile(packed, "a", zipfile.ZIP_DEFLATED) as archive:
+        for inner, text in _texts(name):
             archive.writestr(zipfile.ZipInfo(inner, EPOCH), text)
     return packed.getvalue()
+
+
+def _texts(name: str) -> Iterator[tuple[str, str]]:
+    package = (PROGRAMS / name).is_dir()
+    yield "__main__.py", MAIN.format(module=f"{name}.__main__" if package else name)
+    for shared in SHARED:
+        yield f"programs/{shared}.py", (PROGRAMS / f"{shared}.py").read_text()
+    if package:
+        for path in sorted((PROGRAMS / name).glob("*.py")):
+            yield f"programs/{name}/{path.name}", path.read_text()
+    else:
+        yield f"programs/{name}.py", (PROGRAMS / f"{name}.py").read_text()

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -216,6 +217,10 @@ class Twins:
             )
         )
         return (sys.executable, "-IS", str(script), "relevo files")
+
+    def open(self, purpose: str) -> None:
+        """Open the door for writing, as the runner does."""
+        self.until.write_text(f"{purpose} {time.time() + 60:.0f}\n")
 
     def settings(self, **more: object) -> Settings:
         facts: dict[str, object] = {

@@ -11,7 +11,7 @@ from blocks import session, sql
 from blocks.cluster import Cluster
 from blocks.errors import CommandFailed, Unreachable
 from blocks.relay import Pipe
-from blocks.shell import Completed
+from blocks.shell import SAID_BYTES, Completed
 from tests.engine.clusters import Server
 
 
@@ -34,6 +34,7 @@ class LocalShell:
         stdin: str = "",
         check: bool = True,
         timeout_seconds: float = 60,
+        limit_bytes: int = SAID_BYTES,  # noqa: ARG002  # the protocol's
     ) -> Completed:
         line = ("runuser", "-u", user, "--", *argv) if user != "root" else tuple(argv)
         done = subprocess.run(

@@ -20,6 +20,8 @@ from tasks.programs.filestore.verdict import verdicts
 from tasks.programs.filestore.wire import Cluster
 from tests.engine.clusters import TABLE, Twins
 
+CLOSED = "writing is open only while a repair or a failback runs"
+
 
 def test_the_first_pass_brings_all_and_the_next_what_is_new(twins: Twins) -> None:
     old = twins.attach(b"one", b"two", b"two", b"")
@@ -117,8 +119,8 @@ def test_a_good_copy_is_never_replaced_and_repairs_the_origin(twins: Twins) -> N
         source.write_bytes(b"")
         cared = Care(engine).reconcile(repair=True, accept_deletions=False)
         assert cared.origin_wrong == [f"shop/{names[-1]}"]
-        assert list(cared.unrepaired.values()) == ["writing is open only while a failback runs"]
-        twins.until.write_text(f"{time.time() + 60}")
+        assert list(cared.unrepaired.values()) == [CLOSED]
+        twins.open("repair")
         (twins.theirs / "shop" / names[0]).unlink()
         cared = Care(engine).reconcile(repair=True, accept_deletions=False)
         assert (cared.repaired, cared.unrepaired) == (2, {})
@@ -135,7 +137,7 @@ def test_an_emptied_origin_is_refused_and_nothing_is_deleted(twins: Twins) -> No
         engine.sweep()
         twins.theirs.rename(twins.data / "unmounted")
         twins.theirs.mkdir()
-        twins.until.write_text(f"{time.time() + 60}")
+        twins.open("repair")
         with pytest.raises(Refusal, match="2 of 2 files of vps_1 are gone or spoiled at uno"):
             Care(engine).reconcile(repair=True, accept_deletions=False)
     assert all(map(twins.has, names))
@@ -281,7 +283,7 @@ def test_a_serving_side_gives_the_origin_what_it_lacks_and_keeps_what_it_alone_h
         engine.sweep()
     alone, _ = twins.store(b"only the origin's")
     (twins.theirs / "shop" / names[0]).unlink()
-    twins.until.write_text(f"{time.time() + 60}")
+    twins.open("failback")
     with twins.engine(serving=True) as engine:
         assert Care(engine).push() == {"given": 1, "kept_aside": 1, "refused": {}, "unread": []}
         assert Care(engine).push() == {"given": 0, "kept_aside": 0, "refused": {}, "unread": []}
@@ -345,7 +347,7 @@ def test_a_database_whose_name_has_a_space_is_followed_and_given_back(twins: Twi
     assert all(twins.has(name, "Cliente Uno") for name in names)
     alone, _ = twins.store(b"only the origin's", "Cliente Uno")
     (twins.theirs / "Cliente Uno" / names[0]).unlink()
-    twins.until.write_text(f"{time.time() + 60}")
+    twins.open("failback")
     with twins.engine(serving=True) as engine:
         assert Care(engine).push() == {"given": 1, "kept_aside": 1, "refused": {}, "unread": []}
     assert (twins.theirs / "Cliente Uno" / names[0]).read_bytes() == b"one"
@@ -469,7 +471,7 @@ def test_a_failback_ends_where_the_origin_s_files_are_on_a_disk_of_their_own(
     alone, _ = twins.store(b"only the origin's")
     (twins.theirs / "shop" / names[0]).write_bytes(b"spoiled")
     (twins.theirs / "shop" / names[1]).unlink()
-    twins.until.write_text(f"{time.time() + 60}")
+    twins.open("failback")
     with twins.engine(serving=True) as engine:
         assert Care(engine).push() == {"given": 2, "kept_aside": 1, "refused": {}, "unread": []}
     assert not (twins.theirs / "shop" / alone).exists()

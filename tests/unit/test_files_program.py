@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from blocks.errors import CommandFailed
-from blocks.shell import Completed, SshShell
+from blocks.shell import SAID_BYTES, Completed, SshShell
 from tasks import files
 from tasks.text import source
 
@@ -39,6 +39,7 @@ class LocalShell(SshShell):
         stdin: str = "",
         check: bool = True,
         timeout_seconds: float = 60,
+        limit_bytes: int = SAID_BYTES,  # noqa: ARG002  # the protocol's
     ) -> Completed:
         assert user == "root"
         done = subprocess.run(

@@ -1,11 +1,13 @@
 """The guard's own decisions, as they are made at the origin without Relevo."""
 
 import ast
+import getpass
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from pydantic import SecretStr
 from blocks import signing
 from tasks.programs.guard import Guard, newest, verdict
 from tasks.read.receipt import NAMESPACE, Receipt, sealed
+from tasks.text import zipapp
 from tasks.text.guard import allowed_signer
 
 KEY = SecretStr("a signing key of a drill")
@@ -108,7 +111,6 @@ def test_the_program_is_a_program_that_the_oldest_python_supported_can_read() ->
 
 
 FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))"
-PROGRAM = Path(__file__).parents[2] / "tasks" / "programs" / "guard.py"
 
 
 @pytest.fixture
@@ -141,16 +143,21 @@ def host(guard: Guard, tmp_path: Path) -> Guard:
         "start_conf": str(tmp_path / "start.conf"), "data_directory": str(tmp_path / "data"),
         "cluster": ["13", "main"], "cluster_unit": "postgresql@13-main.service",
         "odoo_unit": "odoo.service", "wait_seconds": 0, "unanswered": "serve",
+        "owner": getpass.getuser(),
     })  # fmt: skip
     (tmp_path / "config.json").write_text(json.dumps(guard.config))
     return guard
 
 
-def _run(folder: Path, verb: str, *, full: bool, seconds: float = 20) -> tuple[int | None, str]:
+def _run(
+    folder: Path, verb: str, *, full: bool, seconds: float = 20, before: str = ""
+) -> tuple[int | None, str]:
     """Run the program as systemd does, on a host whose disk takes no more byte if it is full."""
-    program = f"{FULL if full else ''}\nimport runpy, sys\nsys.argv = sys.argv[1:]\n"
+    program = f"{FULL if full else ''}\n{before}\nimport runpy, sys\nsys.argv = sys.argv[1:]\n"
     program += "runpy.run_path(sys.argv[0], run_name='__main__')"
-    argv = [sys.executable, "-c", program, str(PROGRAM), str(folder / "config.json"), verb]
+    packed = folder / "guard"
+    packed.write_bytes(zipapp.pack("guard"))
+    argv = [sys.executable, "-c", program, str(packed), str(folder / "config.json"), verb]
     env = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
     with subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True) as ran:
         try:
@@ -301,3 +308,156 @@ def test_a_line_that_no_text_can_be_made_of_is_no_opinion(guard: Guard, word: st
     text = RECEIPT.text().replace("forced", word)
     assert guard.believe(json.dumps({"text": text, "signature": word})) is None
     assert guard.believe(word) is None
+
+
+MEMORY = "import resource; resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))"
+MAD = {
+    "bytes without end": "exec cat /dev/zero",
+    "lines without end": "exec yes unknown",
+    "a line without end": "yes x | tr -d '\\n'",
+    "a byte now and then": "while :; do printf x; sleep 0.2; done",
+    "complaints without end": "exec yes unknown >&2",
+    "a huge answer": "head -c 200000 /dev/zero | tr '\\0' x; echo; echo unknown",
+}
+
+
+@pytest.mark.parametrize("verb", ["cluster", "odoo"])
+@pytest.mark.parametrize("mad", MAD)
+def test_a_recovery_host_gone_mad_keeps_no_healthy_origin_down(
+    host: Guard, tmp_path: Path, mad: str, verb: str
+) -> None:
+    """It once ended in a MemoryError, and systemd took its exit status for a no."""
+    (tmp_path / "bin" / "answer").write_text(f"#!/bin/sh\n{MAD[mad]}\n")
+    home = Receipt(**{**json.loads(RECEIPT.text()), "giver": "recovery", "taker": "origin"})
+    host.right.write_text(_line(home))
+
+    status, said = _run(tmp_path, verb, full=False, before=MEMORY)
+
+    assert status == 0, said
+    assert "epoch 5 gave the write right to origin, and nobody says otherwise" in said
+
+
+@pytest.mark.parametrize("mad", ["bytes without end", "a huge answer", "a byte now and then"])
+def test_a_recovery_host_gone_mad_does_not_overrule_the_policy_or_the_record(
+    host: Guard, tmp_path: Path, mad: str
+) -> None:
+    (tmp_path / "bin" / "answer").write_text(f"#!/bin/sh\n{MAD[mad]}\n")
+    host.right.write_text(_line(RECEIPT))
+    assert _run(tmp_path, "cluster", full=False, before=MEMORY)[0] == 1, "the record says recovery"
+    host.right.unlink()
+    assert _run(tmp_path, "cluster", full=False, before=MEMORY)[0] == 0
+    host.config["unanswered"] = "hold"
+    (tmp_path / "config.json").write_text(json.dumps(host.config))
+    assert _run(tmp_path, "cluster", full=False, before=MEMORY)[0] == 1, "the policy is to hold"
+
+
+@pytest.mark.parametrize("mad", ["bytes without end", "lines without end", "a line without end"])
+def test_a_watcher_of_a_mad_recovery_host_lives_and_obeys_what_it_knows(
+    host: Guard, tmp_path: Path, mad: str
+) -> None:
+    (tmp_path / "bin" / "answer").write_text(f"#!/bin/sh\n{MAD[mad]}\n")
+
+    status, said = _run(tmp_path, "watch", full=False, seconds=4, before=MEMORY)
+
+    assert status is None, said
+    assert "Traceback" not in said
+    assert (tmp_path / "odoo-runs").exists()
+    host.right.write_text(_line(RECEIPT))
+    status, said = _run(tmp_path, "watch", full=False, seconds=4, before=MEMORY)
+    assert status is None, said
+    assert "holding Odoo: epoch 5 gave the write right to recovery" in said
+
+
+@pytest.mark.parametrize(("unanswered", "may"), [("serve", True), ("hold", False)])
+def test_a_fault_of_the_guard_s_own_is_no_answer(
+    host: Guard, monkeypatch: pytest.MonkeyPatch, unanswered: str, may: bool
+) -> None:
+    def fault(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Guard, "ask", fault)
+    host.config["unanswered"] = unanswered
+    assert (host.before("cluster") == 0) is may
+    monkeypatch.setattr(Guard, "own", fault)
+    assert (host.before("cluster") == 0) is may
+
+
+@pytest.mark.parametrize("planted", ["pipe", "link", "endless"])
+def test_a_record_of_our_own_that_is_no_file_starts_nothing_and_stops_nothing(
+    host: Guard, tmp_path: Path, planted: str
+) -> None:
+    if planted == "pipe":
+        os.mkfifo(host.right)
+    elif planted == "link":
+        host.right.symlink_to("/dev/zero")
+    else:
+        host.right.write_bytes(b"x" * 100_000)
+    (tmp_path / "bin" / "answer").write_text("#!/bin/sh\nexit 255\n")
+
+    status, said = _run(tmp_path, "cluster", full=False, before=MEMORY)
+
+    assert status == 1
+    assert f"{host.right} cannot be read" in said
+    assert "HINT" in said
+
+
+def test_a_pipe_in_the_place_of_postmaster_pid_does_not_hide_a_server(
+    host: Guard, tmp_path: Path
+) -> None:
+    """The folder is not root's: whoever owns it may put anything there."""
+    pid = tmp_path / "data" / "postmaster.pid"
+    os.mkfifo(pid)
+    with subprocess.Popen(["sleep", "60"], cwd=tmp_path / "data") as server:
+        assert host.runs()
+        pid.unlink()
+        pid.symlink_to("/proc/self/status")
+        assert host.runs()
+        server.kill()
+    assert not host.runs()
+    pid.unlink()
+    pid.write_text("../../etc\n")
+    assert not host.runs()
+
+
+@pytest.mark.parametrize("planted", ["link", "pipe"])
+def test_nothing_of_root_s_is_touched_through_start_conf(
+    host: Guard, tmp_path: Path, planted: str
+) -> None:
+    """It stands in a folder of the cluster's owner, who may make it anything."""
+    conf, prey = tmp_path / "start.conf", tmp_path / "shadow"
+    prey.write_text("root's")
+    conf.unlink()
+    if planted == "link":
+        conf.symlink_to(prey)
+    else:
+        os.mkfifo(conf)
+
+    host.leave_at_boot()
+
+    assert prey.read_text() == "root's"
+    assert "cannot be written" in host.complaint
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone has somebody else to act as")
+def test_root_writes_start_conf_as_the_owner_of_its_folder() -> None:
+    """A link to a file of root's, by way of a folder of theirs: the kernel says no."""
+    with tempfile.TemporaryDirectory() as made:
+        folder, prey = Path(made) / "main", Path(made) / "prey"
+        Path(made).chmod(0o755)
+        folder.mkdir()
+        prey.mkdir()
+        (prey / "start.conf").write_text("auto\n")
+        shutil.chown(folder, "nobody")
+        guard = Guard({
+            "right": made, "held": made, "waiting": made, "owner": "nobody",
+            "start_conf": str(folder / "start.conf"),
+        })  # fmt: skip
+        guard.leave_at_boot()
+        assert (folder / "start.conf").owner() == "nobody"
+        assert (folder / "start.conf").read_text() == "manual\n"
+
+        shutil.rmtree(folder)
+        folder.symlink_to(prey)
+        guard.leave_at_boot()
+        assert (prey / "start.conf").read_text() == "auto\n"
+        assert os.geteuid() == 0

@@ -4,13 +4,26 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from pydantic import SecretStr
 
 from blocks import signing
+from blocks.instance import OdooInstance
 from tasks.read.lsn import Lsn
-from tasks.read.receipt import NAMESPACE, Receipt, Stand, next_epoch, objection, parse, unseal
+from tasks.read.receipt import (
+    NAMESPACE,
+    Receipt,
+    Stand,
+    next_epoch,
+    objection,
+    parse,
+    sealed,
+    unseal,
+)
+from tasks.receipts import _genuine
 from tasks.text import guard
 
 KEY = SecretStr("a signing key of a drill")
@@ -106,3 +119,13 @@ def test_an_epoch_of_a_silent_host_can_never_outrank_a_newer_one() -> None:
     forgotten = replace(RECEIPT, epoch=RECEIPT.epoch + 20)
     assert next_epoch(RECEIPT, both_asked=False) > forgotten.epoch
     assert next_epoch(RECEIPT, both_asked=True) == RECEIPT.epoch + 1
+
+
+@pytest.mark.parametrize("said", ["\\ud800", "é", "[" * 50_000, "null", "", "\x00"])
+def test_what_an_origin_plants_among_the_receipts_is_none_and_stops_nobody(said: str) -> None:
+    """A signature that is no ASCII once ended a failover in a TypeError."""
+    instance = cast("OdooInstance", SimpleNamespace(name="vps_1", signing_key=KEY))
+    for line in (sealed(RECEIPT.text(), said), sealed(said, "x"), f'{{"text": "{said}"}}', said):
+        assert _genuine(instance, line) is None
+    signed = RECEIPT.text().replace("demotion", "\\ud800")
+    assert _genuine(instance, sealed(signed, "x")) is None

@@ -21,6 +21,7 @@ from tasks.filestore import APART
 from tasks.text import rsync_gate
 
 PULL = "rsync --server --sender -logDtpre.iLsfxCIvu"
+CLOSED = b"!writing is open only while a repair or a failback runs"
 PUSH = "rsync --server -logDtpre.iLsfxCIvu --delete"
 
 
@@ -50,8 +51,8 @@ class Gate:
     def script(self) -> Path:
         return self.root / "gate"
 
-    def open_for_writing(self, seconds: float = 60) -> None:
-        (self.root / "until").write_text(f"{time.time() + seconds:.0f}\n")
+    def open_for_writing(self, purpose: str = "failback") -> None:
+        (self.root / "until").write_text(f"{purpose} {time.time() + 60:.0f}\n")
 
     def ask(self, command: str, *, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
         """Ask as an attacker who holds the key may: any words, and nothing on standard input."""
@@ -229,10 +230,18 @@ def test_words_that_rsync_s_client_never_says_run_nothing(gate: Gate, words: str
     assert not done.stdout
 
 
-@pytest.mark.parametrize("until", [None, "", "never", "0", "-1", "{past}"])
+@pytest.mark.parametrize(
+    "until",
+    [
+        None, "", "never", "0", "-1", "{past}", "failback {past}", "{later}", "failback",
+        "failback -1", "failback inf", "failback 9e99", "repair {later}", "FAILBACK {later}",
+        "failback {later} x", "repair {later} failback {later}", "failback " + 500 * "9",
+    ],
+)  # fmt: skip
 def test_writing_is_refused_unless_it_is_open_now(gate: Gate, until: str | None) -> None:
     if until is not None:
-        text = until.format(past=f"{time.time() - 1:.0f}\n")
+        now = time.time()
+        text = until.format(past=f"{now - 1:.0f}\n", later=f"{now + 60:.0f}")
         (gate.root / "until").write_text(text)
 
     assert gate.refuses(f"{PUSH} . {gate.data}")
@@ -449,7 +458,7 @@ def test_a_file_is_put_only_while_writing_is_open_and_only_if_it_is_what_its_nam
     path = gate.data / "filestore" / "shop" / digest[:2] / digest
     good, bad = f"put shop/{digest[:2]}/{digest} 3\nnew", f"put shop/{digest[:2]}/{digest} 3\nold"
 
-    assert files(gate, good, good) == [b"!writing is open only while a failback runs"] * 2
+    assert files(gate, good, good) == [CLOSED] * 2
     assert not path.exists()
     gate.open_for_writing()
     assert files(gate, bad)[0][:1] == b"!"
@@ -515,3 +524,179 @@ def test_a_file_stays_where_it_is_when_the_other_file_system_is_full(
     assert answer == b"!No space left on device"
     assert (gate.data / "filestore" / name).stat().st_size == 100_000
     assert not list(disk.rglob(name[-40:]))
+
+
+def new_file(content: bytes, database: str = "shop") -> tuple[str, str]:
+    """The name of a file that is not there, and the request that puts it."""
+    digest = hashlib.sha1(content).hexdigest()
+    name = f"{database}/{digest[:2]}/{digest}"
+    return name, f"put {name} {len(content)}\n{content.decode()}"
+
+
+def test_a_repair_gives_documents_back_and_opens_nothing_else(gate: Gate) -> None:
+    gate.open_for_writing("repair")
+    good = stored(gate, b"letter")
+    (gate.data / "filestore" / stored(gate, b"spoiled")).write_bytes(b"")
+    spoiled, mend = new_file(b"spoiled")
+    lost, give = new_file(b"lost")
+
+    assert files(gate, mend, give, "flush\n") == [b"+", b"+", b"+"]
+    assert (gate.data / "filestore" / spoiled).read_bytes() == b"spoiled"
+    assert (gate.data / "filestore" / lost).read_bytes() == b"lost"
+    assert files(gate, f"aside {good}\n") == [
+        b"!it is what its name says, and a repair leaves such files alone"
+    ]
+    assert (gate.data / "filestore" / good).read_bytes() == b"letter"
+    for target in (gate.data, gate.data / "addons", gate.data / "filestore", gate.quarantine):
+        done = gate.ask(f"{PUSH} . {target}")
+        assert done.returncode == 1
+        assert "writing is open for a repair, and this is not part of one" in done.stderr
+
+
+def test_a_repair_by_rsync_changes_nothing(gate: Gate) -> None:
+    gate.open_for_writing("repair")
+    (gate.root / "served").mkdir()
+    (gate.root / "served" / "evil.py").write_text("code")
+
+    done = push(gate, gate.data)
+
+    assert "writing is open for a repair" in done.stderr
+    assert sorted(path.name for path in gate.data.iterdir()) == ["sub", "way_out"]
+
+
+@pytest.mark.parametrize("purpose", ["repair", "failback"])
+def test_a_put_never_replaces_a_file_that_is_right(gate: Gate, purpose: str) -> None:
+    gate.open_for_writing(purpose)
+    name = stored(gate, b"letter")
+    path = gate.data / "filestore" / name
+    before = path.stat().st_ino
+
+    assert files(gate, f"put {name} 6\nletter", f"put {name} 6\nrettel")[0] == b"+"
+    assert (path.stat().st_ino, path.read_bytes()) == (before, b"letter")
+    assert not list(gate.quarantine.rglob(path.name))
+
+
+@pytest.mark.parametrize("purpose", ["repair", "failback"])
+@pytest.mark.parametrize(
+    "name", ["addons/0b/evil.py", "../addons/0b/" + 20 * "0b", "shop/../" + 20 * "0b", "shop/0b/x"]
+)
+def test_nothing_but_a_document_s_name_is_put_or_moved(gate: Gate, purpose: str, name: str) -> None:
+    (gate.data / "filestore").mkdir()
+    gate.open_for_writing(purpose)
+    answers = files(gate, f"put {name} 4\ncode", f"aside {name}\n")
+    assert answers == [b"!it is no name of a file"] * 2
+    assert not list(gate.root.rglob("evil.py"))
+
+
+@pytest.mark.parametrize("link", ["database", "shard", "stage", "quarantine", "day"])
+def test_nothing_is_written_through_a_link_of_the_origin_s(gate: Gate, link: str) -> None:
+    """What Odoo's user has planted leads the recovery host's key nowhere else."""
+    gate.open_for_writing()
+    (gate.data / "filestore" / stored(gate, b"new")).write_bytes(b"spoiled")
+    name, put = new_file(b"new")
+    top = gate.data / "filestore"
+    if link == "database":
+        (top / "shop").rename(gate.secret / "shop")
+        (top / "shop").symlink_to(gate.secret / "shop")
+    elif link == "shard":
+        (top / name).parent.rename(gate.secret / "shard")
+        (top / name).parent.symlink_to(gate.secret / "shard")
+    elif link == "stage":
+        (top / ".relevo-incoming").symlink_to(gate.secret)
+    elif link == "quarantine":
+        gate.quarantine.rmdir()
+        gate.quarantine.symlink_to(gate.secret)
+    else:
+        day = time.strftime("%Y-%m-%d", time.gmtime())
+        (gate.quarantine / day).symlink_to(gate.secret)
+    before = sorted(gate.secret.rglob("*"))
+
+    (answer,) = files(gate, put)
+
+    assert answer[:1] in {b"!", b"0"}
+    assert sorted(gate.secret.rglob("*")) == before
+    assert [path.read_bytes() for path in gate.root.rglob(name[-40:])] == [b"spoiled"]
+
+
+def test_a_list_does_not_go_through_a_link(gate: Gate) -> None:
+    name = stored(gate, b"letter")
+    (gate.secret / name[-40:]).write_bytes(b"secret")
+    (gate.data / "filestore" / "shop" / "ab").symlink_to(gate.secret)
+
+    (listed,) = files(gate, "list shop\n")
+
+    assert zlib.decompress(listed[1:]).decode() == f"{name[-43:]} 6\n"
+
+
+@pytest.mark.parametrize("purpose", ["repair", "failback"])
+def test_the_last_of_the_disk_is_never_taken(gate: Gate, purpose: str) -> None:
+    """A recovery host gone mad may fill whatever it likes, but for the disk of the origin."""
+    top = gate.data / "filestore"
+    top.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(top)], check=True)
+    try:
+        gate.open_for_writing(purpose)
+        contents = [bytes([65 + at]) * 200_000 for at in range(8)]
+        answers = files(gate, *(new_file(content)[1] for content in contents))
+        free = os.statvfs(top)
+    finally:
+        subprocess.run(["umount", str(top)], check=True)
+
+    assert answers[:4] == [b"+"] * 4
+    assert answers[-1].endswith(b"MB stay so")
+    assert free.f_bavail * free.f_frsize >= 0.05 * 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b"x" * 100_000, b"a request of more than 4096 bytes"),
+        (b"put shop/0b/" + 20 * b"0b" + b" 99999999999999\n", b"a file of more than 2048 MB"),
+        (b"put shop/0b/" + 20 * b"0b" + b" -1\n", b"or of no size"),
+        (b"put shop/0b/" + 20 * b"0b" + b" \n", b"or of no size"),
+    ],
+)
+def test_whoever_asks_without_sense_is_answered_once_and_left(
+    gate: Gate, said: bytes, why: bytes
+) -> None:
+    stored(gate, b"letter")
+    gate.open_for_writing()
+    done = subprocess.run(
+        [sys.executable, "-IS", str(gate.script), "relevo files"],
+        input=said + b"\nlist shop\n", capture_output=True, check=True, timeout=20,
+    )  # fmt: skip
+    size = int.from_bytes(done.stdout[1:9], "big")
+    assert done.stdout[:1] == b"!"
+    assert why in done.stdout[9:]
+    assert len(done.stdout) == 9 + size
+
+
+def test_a_request_without_end_takes_no_memory_of_the_origin(gate: Gate) -> None:
+    (gate.data / "filestore").mkdir()
+    limited = (
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_AS, (200 << 20,) * 2)"
+    )
+    program = f"{limited}; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0])"
+    with subprocess.Popen(["/usr/bin/yes", "xxxx"], stdout=subprocess.PIPE) as endless:
+        with subprocess.Popen(
+            ["tr", "-d", "\\n"], stdin=endless.stdout, stdout=subprocess.PIPE
+        ) as x:
+            done = subprocess.run(
+                [sys.executable, "-IS", "-c", program, str(gate.script), "relevo files"],
+                stdin=x.stdout, capture_output=True, timeout=20, check=False,
+            )  # fmt: skip
+            x.kill()
+        endless.kill()
+    assert done.returncode == 0, done.stderr
+    assert b"a request of more than 4096 bytes" in done.stdout
+
+
+@pytest.mark.parametrize("planted", ["a link", "a pipe"])
+def test_the_word_that_opens_the_door_is_a_file_of_its_own(gate: Gate, planted: str) -> None:
+    if planted == "a pipe":
+        os.mkfifo(gate.root / "until")
+    else:
+        gate.open_for_writing()
+        (gate.root / "until").rename(gate.root / "elsewhere")
+        (gate.root / "until").symlink_to(gate.root / "elsewhere")
+    assert gate.refuses(f"{PUSH} . {gate.data}")

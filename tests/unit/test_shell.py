@@ -1,12 +1,26 @@
+# ruff: noqa: ARG002  # paramiko's own signatures
 """The way to a host."""
 
 import socket
+import struct
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
 
+import paramiko
 import pytest
 
-from blocks.errors import Unreachable
+from blocks import shell
+from blocks.errors import CommandFailed, Unreachable
 from blocks.host import Host
+from blocks.shell import BEGINS, read_line
+from tasks import http
+from tasks.http import Tunnelled
+
+KEY = paramiko.RSAKey.generate(2048)
 
 
 def test_a_host_that_says_nothing_keeps_nobody_waiting_who_asks_another() -> None:
@@ -24,3 +38,224 @@ def _ask(sock: socket.socket) -> None:
     address, port = sock.getsockname()
     with pytest.raises(Unreachable):
         Host(name="uno", address=address, port=port, peer_address=address).shell().run(("true",))
+
+
+# --------------------------------------------------------------- a host in somebody else's hands
+
+
+class Hostile(paramiko.ServerInterface):
+    """An ssh server that lets everybody in, and answers a command as its owner likes."""
+
+    def __init__(self, behave: Callable[[paramiko.Channel], None]) -> None:
+        self.behave = behave
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        return paramiko.common.AUTH_SUCCESSFUL
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        return paramiko.common.OPEN_SUCCEEDED
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        threading.Thread(target=self._behave, args=(channel,), daemon=True).start()
+        return True
+
+    def _behave(self, channel: paramiko.Channel) -> None:
+        try:
+            self.behave(channel)
+        except (OSError, EOFError, paramiko.SSHException):
+            channel.close()
+
+
+@contextmanager
+def hostile(folder: Path, server: paramiko.ServerInterface) -> Iterator[Host]:
+    key = folder / "key"
+    KEY.write_private_key_file(str(key))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address, port = listening.getsockname()
+        ends: list[paramiko.Transport] = []
+
+        def serve() -> None:
+            try:
+                while True:
+                    transport = paramiko.Transport(listening.accept()[0])
+                    transport.add_server_key(KEY)
+                    transport.start_server(server=server)
+                    ends.append(transport)
+            except (OSError, EOFError, paramiko.SSHException):
+                return
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield Host(
+            name="uno", address=address, port=port, peer_address=address, user="root",
+            key_file=key, host_key=f"{KEY.get_name()} {KEY.get_base64()}",
+        )  # fmt: skip
+        for end in ends:
+            end.close()
+
+
+def test_a_command_that_says_too_much_is_ended_with_a_sentence_about_it(tmp_path: Path) -> None:
+    """An endless certificate once took 2.6 GB of the runner, which serves all customers."""
+    sent = [0]
+
+    def endless(channel: paramiko.Channel) -> None:
+        while True:
+            sent[0] += channel.send(bytes(1 << 15))
+
+    with hostile(tmp_path, Hostile(endless)) as host:
+        with pytest.raises(CommandFailed, match="cat on uno says more than 1000000 bytes") as told:
+            host.shell().run(("cat", "/etc/odoo.conf"), limit_bytes=1_000_000)
+        assert told.value.hint.startswith("see ")
+        with pytest.raises(CommandFailed, match="says more than 1000000 bytes"):
+            host.shell().run(("cat", "x"), limit_bytes=1_000_000, check=False)
+    assert sent[0] < 50_000_000
+
+
+def test_complaints_count_as_well(tmp_path: Path) -> None:
+    def endless(channel: paramiko.Channel) -> None:
+        while True:
+            channel.send_stderr(bytes(1 << 15))
+
+    with hostile(tmp_path, Hostile(endless)) as host, pytest.raises(CommandFailed):
+        host.shell().run(("true",), limit_bytes=1_000_000)
+
+
+def test_a_command_that_drips_ends_in_time(tmp_path: Path) -> None:
+    def drip(channel: paramiko.Channel) -> None:
+        while True:
+            channel.send(b"x")
+            time.sleep(0.05)
+
+    begun = time.monotonic()
+    with hostile(tmp_path, Hostile(drip)) as host, pytest.raises(Unreachable, match="no end after"):
+        host.shell().run(("true",), timeout_seconds=1)
+    assert time.monotonic() - begun < 20
+
+
+def test_a_host_that_takes_a_question_and_never_answers_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell, "BEGIN_SECONDS", 1)
+
+    class Deaf(Hostile):
+        def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+            time.sleep(30)
+            return True
+
+    begun = time.monotonic()
+    with hostile(tmp_path, Deaf(lambda _: None)) as host, pytest.raises(Unreachable):
+        host.shell().run(("true",))
+    assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize("said", [b"x", b"x\n"])
+def test_a_login_that_prints_without_end_holds_nobody(tmp_path: Path, said: bytes) -> None:
+    def endless(channel: paramiko.Channel) -> None:
+        while True:
+            channel.send(said * 10_000)
+
+    too_much = pytest.raises(Unreachable, match="its login prints more than 65536 bytes")
+    with hostile(tmp_path, Hostile(endless)) as host, too_much:
+        host.shell().hold(("bash",))
+
+
+def test_a_lock_that_answers_without_end_holds_nobody(tmp_path: Path) -> None:
+    def endless(channel: paramiko.Channel) -> None:
+        channel.send(f"{BEGINS}\nheld\n".encode())
+        while True:
+            channel.send(b"x" * 10_000)
+
+    with hostile(tmp_path, Hostile(endless)) as host:
+        channel = host.shell().hold(("bash",))
+        assert read_line(channel) == "held"
+        with pytest.raises(OSError, match="a line of more than 4096 bytes"):
+            read_line(channel)
+        channel.get_transport().close()
+
+
+@pytest.mark.parametrize(
+    "greeting",
+    [
+        b"x" * (1 << 16),
+        b"Welcome\r\n" * 10_000,
+        b"SSH-2.0-x\r\n" + struct.pack(">IB", 0x7FFFFFF4, 4) + bytes(1 << 16),
+    ],
+)
+def test_whoever_stands_at_the_address_is_not_listened_to_for_long(
+    greeting: bytes,
+) -> None:
+    """Before the keys are exchanged anybody may answer there."""
+    sent = [0]
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            peer = listening.accept()[0]
+            try:
+                while True:
+                    sent[0] += peer.send(greeting)
+            except OSError:
+                peer.close()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        begun = time.monotonic()
+        _ask(listening)
+        assert time.monotonic() - begun < 30
+        thread.join(timeout=10)
+    assert sent[0] < 30_000_000
+
+
+# ------------------------------------------------------------------------------------- HTTP
+
+
+@contextmanager
+def odoo(say: Callable[[socket.socket], None]) -> Iterator[Tunnelled]:
+    """Odoo with a customer's own code in it."""
+    ours, theirs = socket.socketpair()
+
+    def serve() -> None:
+        try:
+            theirs.recv(1 << 16)
+            say(theirs)
+        except OSError:
+            pass
+        theirs.close()
+
+    class Dialled:
+        def dial(self, port: int) -> socket.socket:
+            return ours
+
+    threading.Thread(target=serve, daemon=True).start()
+    connection = Tunnelled(Dialled(), 8069)  # type: ignore[arg-type]  # it is only dialled
+    yield connection
+    connection.close()
+    ours.close()
+
+
+def test_a_page_without_end_is_not_read() -> None:
+    def endless(peer: socket.socket) -> None:
+        peer.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            peer.sendall(bytes(1 << 16))
+
+    with odoo(endless) as connection:
+        connection.request("GET", "/")
+        response = connection.getresponse()
+        with pytest.raises(OSError, match="an answer of more than 1048576 bytes"):
+            response.read()
+
+
+def test_a_page_that_drips_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "ANSWER_SECONDS", 1)
+
+    def drip(peer: socket.socket) -> None:
+        peer.sendall(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            peer.sendall(b"X: y\r\n")
+            time.sleep(0.05)
+
+    begun = time.monotonic()
+    with odoo(drip) as connection:
+        connection.request("GET", "/")
+        with pytest.raises((OSError, HTTPException)):
+            connection.getresponse()
+    assert time.monotonic() - begun < 10

@@ -1,7 +1,11 @@
 """The program that lets commits wait, at the origin without Relevo: what it does, and when."""
 
 import ast
+import getpass
 import json
+import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ from tasks.read.synchronous import parse
 NAMES = 'FIRST 1 ("vps_1")'
 CONFIG = {
     "instance": "vps_1", "role": "replica_user", "names": NAMES, "text": "names\n", "psql": [],
+    "owner": getpass.getuser(),
 }  # fmt: skip
 
 
@@ -199,3 +204,62 @@ def test_a_session_gives_the_answer_of_a_program_that_stays_and_none_of_one_that
 def test_the_program_is_one_that_the_oldest_python_supported_can_read() -> None:
     path = Path(__file__).parents[2] / "tasks" / "programs" / "synchronous.py"
     assert ast.parse(path.read_text(), feature_version=(3, 8)).body
+
+
+def test_an_answer_of_any_length_is_none(tmp_path: Path) -> None:
+    endless = Session(["sh", "-c", "cat /dev/zero"])
+    assert endless.ask("SELECT 7") is None
+    assert endless.talk is None, "it was ended"
+
+
+@pytest.mark.parametrize("said", ["[" * 50_000, "[]", "7", '{"leads": 1', "null"])
+def test_an_answer_that_is_none_is_no_beat(tmp_path: Path, said: str) -> None:
+    keeper = origin(tmp_path, "wait").keeper
+    keeper.session = type("Says", (), {"ask": lambda *_: said})()
+    assert keeper.seen() is None
+
+
+def test_a_beat_that_fails_is_followed_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keeper = origin(tmp_path, "wait").keeper
+    keeper.seen = lambda: {"leads": "who knows"}  # type: ignore[method-assign]
+    beats: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        beats.append(seconds)
+        if len(beats) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("tasks.programs.synchronous.time.sleep", sleep)
+    with pytest.raises(KeyboardInterrupt):
+        keeper.watch()
+    assert capsys.readouterr().err.count("a beat has failed") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone has somebody else to act as")
+def test_root_writes_the_setting_as_the_owner_of_its_folder() -> None:
+    """A link of the cluster's owner leads root nowhere: neither to write nor to remove."""
+    with tempfile.TemporaryDirectory() as made:
+        folder, prey = Path(made) / "conf.d", Path(made) / "prey"
+        Path(made).chmod(0o755)
+        folder.mkdir()
+        prey.mkdir()
+        (prey / "sync.conf").write_text("root's")
+        shutil.chown(folder, "nobody")
+        keeper = Keeper({
+            **CONFIG, "conf": str(folder / "sync.conf"), "state": str(Path(made) / "state"),
+            "policy": "wait", "seconds": 30, "owner": "nobody",
+        })  # fmt: skip
+        now = 1000.0
+        keeper.session = type("Says", (), {"ask": lambda *_: ""})()
+        keeper.act("wait", {}, now)
+        assert (folder / "sync.conf").owner() == "nobody"
+        assert keeper.remove_conf()
+        folder.rmdir()
+        folder.symlink_to(prey)
+        for touch in (keeper.remove_conf, lambda: keeper.act("wait", {}, now + 100)):
+            with pytest.raises(PermissionError):
+                touch()
+        assert (prey / "sync.conf").read_text() == "root's"
+        assert sorted(path.name for path in prey.iterdir()) == ["sync.conf"]

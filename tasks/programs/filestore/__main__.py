@@ -11,7 +11,9 @@ import sqlite3
 import sys
 import threading
 import time
+import traceback
 from dataclasses import asdict
+from itertools import islice
 from typing import Any, Callable, Dict
 
 from .care import Care
@@ -19,10 +21,11 @@ from .engine import Engine
 from .fetch import Progress
 from .follow import Condition, Followers
 from .settings import read
-from .trouble import Refusal, Trouble
-from .verdict import verdicts
+from .trouble import ClusterAway, OriginAway, Refusal, Trouble
+from .verdict import NAMED, verdicts
 
 MARK = "RELEVO "
+KINDS = (OriginAway, ClusterAway, Refusal, Trouble)
 FULL = (errno.ENOSPC, errno.EDQUOT)
 Facts = Dict[str, Any]
 
@@ -118,9 +121,23 @@ def run(given: argparse.Namespace) -> None:
     verb, serving = VERBS[given.verb]
     engine = Engine(read(given.settings), serving=serving, report=progress)
     try:
-        say(json.dumps({"result": verb(engine, given)}))
+        say(json.dumps({"result": short(verb(engine, given))}))
     finally:
         engine.close()
+
+
+def short(facts: Facts) -> Facts:
+    """Name no more than some of what may be many, and count them all.
+
+    >>> short({"lost": ["a", "b"], "files": 3})
+    {'lost': ['a', 'b'], 'files': 3, 'counts': {'lost': 2}}
+    """
+    many = {name: value for name, value in facts.items() if isinstance(value, (list, dict))}
+    some = {
+        name: value[:NAMED] if isinstance(value, list) else dict(islice(value.items(), NAMED))
+        for name, value in many.items()
+    }
+    return {**facts, **some, "counts": {name: len(value) for name, value in many.items()}}
 
 
 def main(arguments: list[str]) -> int:
@@ -134,18 +151,31 @@ def main(arguments: list[str]) -> int:
         return fail(trouble)
     except (OSError, sqlite3.OperationalError) as error:
         if getattr(error, "errno", 0) not in FULL and "full" not in str(error):
-            raise
+            return unexpected(error)
         return fail(
             Refusal(
                 f"the disk is full: {error}",
                 "make room on the recovery host; the next pass goes on where this one stopped",
             )
         )
+    except Exception as error:  # noqa: BLE001  # a fault of ours, or an answer that nobody foresaw
+        return unexpected(error)
     return 0
 
 
+def unexpected(error: Exception) -> int:
+    """Say the whole of it to the log, and a sentence to the runner."""
+    traceback.print_exception(type(error), error, error.__traceback__)
+    return fail(
+        Trouble(
+            f"the filestore engine does not understand what it found: {error!r:.500}",
+            "read its log under /var/log/relevo on the recovery host",
+        )
+    )
+
+
 def fail(trouble: Trouble) -> int:
-    kind = type(trouble).__name__
+    kind = next(kind for kind in KINDS if isinstance(trouble, kind)).__name__
     error = {"kind": kind, "message": trouble.message, "hint": trouble.hint}
     say(json.dumps({"error": error}))
     return trouble.status

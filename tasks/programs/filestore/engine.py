@@ -25,7 +25,7 @@ from .origin import Origin
 from .settings import Settings
 from .state import State
 from .store import Store
-from .trouble import ClusterAway, ClusterSaysNo, Refusal
+from .trouble import ClusterAway, ClusterSaysNo, Promoted
 from .wire import Cluster, Connection, Row
 
 SOME = 512
@@ -112,7 +112,7 @@ class Engine:
         """Read what this snapshot is; refuse when it is not a standby's."""
         head = decide.head(database, cluster.ask(database, questions.HEAD)[0])
         if not head.in_recovery and not self.serving:
-            raise Refusal(
+            raise Promoted(
                 f"the cluster of {self.settings.instance} accepts writes: it is no standby any "
                 "more, and its files are nobody's copy",
                 "after a failover this is right; failback makes it a standby again",

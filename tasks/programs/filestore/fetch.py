@@ -16,11 +16,13 @@ from typing import Callable, Sequence  # Python 3.8
 from .decide import ABSENT, BAD
 from .names import Key
 from .origin import ABSENT as NOT_THERE
-from .origin import OK, Answer, Origin
+from .origin import FILE_BYTES, OK, Answer, Origin, Oversize
 from .state import State
 from .store import Store
 
 SAY = 512  # files between two words about the progress
+WHY = 300  # characters of what the origin complains of
+TRIES = 3  # connections for one part, where an answer is too long to be listened to
 
 
 @dataclass
@@ -64,13 +66,24 @@ class Batch:
         """Take one answer of the origin's."""
         key, size = self.left[path], answer.size
         self.progress(size)
+        del self.left[path]
         if answer.kind == OK:
-            if not self.store.admit(key, answer):
-                self._fail(key, BAD, f"{size} bytes at the origin are not its content")
+            self._admit(key, answer)
         elif answer.kind == NOT_THERE:
-            self._fail(key, ABSENT, "not there at the origin", since=float(answer.text()))
+            self._fail(key, ABSENT, "not there at the origin", since=answer.moment())
         else:
-            self._fail(key, BAD, answer.text().decode("utf-8", "replace"))
+            self._fail(key, BAD, answer.sentence()[:WHY])
+
+    def _admit(self, key: Key, answer: Answer) -> None:
+        """Take a content, if it may be a document's, and the disk has room for it."""
+        try:
+            answer.require_size(FILE_BYTES, key.path)
+        except Oversize as error:
+            self._fail(key, BAD, error.message)
+            raise
+        self.store.require_room(answer.size)
+        if not self.store.admit(key, answer):
+            self._fail(key, BAD, f"{answer.size} bytes at the origin are not its content")
 
     def _fail(self, key: Key, state: str, why: str, since: float = 0.0) -> None:
         self.failed.add(key)
@@ -103,7 +116,7 @@ class Fetcher:
 
     def _part(self, keys: Sequence[Key]) -> set[Key]:
         batch = Batch(self.store, self.state, keys, self._progressed)
-        self.origin.get(batch.left, batch.receive)
+        self._get(self.origin, batch)
         self.report(self.progress)
         return batch.failed
 
@@ -123,7 +136,17 @@ class Fetcher:
     def now(self, keys: Sequence[Key]) -> None:
         """Fetch some files that are not noted as pending."""
         batch = Batch(self.store, self.state, keys, lambda _: None)
-        self.newest.get(batch.left, batch.receive)
+        self._get(self.newest, batch)
+
+    @staticmethod
+    def _get(origin: Origin, batch: Batch, tries: int = TRIES) -> None:
+        """Ask for the files of a batch; one that is too long keeps the others from nothing."""
+        try:
+            origin.get(list(batch.left), batch.receive)
+        except Oversize:
+            if tries == 1:
+                raise
+            Fetcher._get(origin, batch, tries - 1)
 
     def close(self) -> None:
         self.origin.close()

@@ -4,12 +4,16 @@ Each instance has two threads: one looks several times a second whether anything
 fetches the newest files at once; the other proves with a scan, at a slower pace, that nothing was
 missed. An origin that is away is tried again later and later; a cluster that has been promoted is
 left alone until it is a standby again.
+
+Whatever goes wrong with one instance is said of that instance, and the others go on.
 """
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -19,7 +23,7 @@ from . import decide, questions
 from .engine import Engine
 from .origin import wait_before
 from .settings import Settings, read
-from .trouble import ClusterAway, OriginAway, Refusal, Trouble
+from .trouble import ClusterAway, OriginAway, Promoted, Trouble
 
 LOOK_SECONDS = 0.05
 QUIET_LOOK_SECONDS = 0.2
@@ -27,6 +31,10 @@ QUIET_AFTER_SECONDS = 10.0
 DATABASES_SECONDS = 5.0
 PROMOTED_SECONDS = 5.0
 SAY_SECONDS = 5.0
+WELL_SECONDS = 60.0  # what went well for so long starts anew when it fails
+SAID = 1000  # characters
+# The worst of what the threads of an instance say is how it goes with the instance.
+WORST = ("promoted", "failing", "away", "following")
 
 
 @dataclass
@@ -43,7 +51,9 @@ class Condition:
 
     def become(self, state: str, said: str = "") -> None:
         if (state, said) != (self.state, self.said):
-            self.state, self.said, self.since = state, said, time.time()
+            if state != self.state:
+                self.since = time.time()
+            self.state, self.said = state, said[:SAID]
 
 
 class Follower:
@@ -55,6 +65,8 @@ class Follower:
         self.engine = Engine(settings)
         self.ended = threading.Event()
         self.moved = threading.Event()
+        self.lock = threading.Lock()
+        self.states: dict[str, tuple[str, str]] = {}
         self.threads = [
             threading.Thread(target=self._keep, args=(body, name), daemon=True, name=name)
             for name, body in (("look", self._look), ("prove", self._prove))
@@ -78,19 +90,25 @@ class Follower:
             begun = time.monotonic()
             try:
                 body()
-            except Refusal as error:
-                self.condition.become("promoted", error.message)
+            except Promoted as error:
+                self._is(name, "promoted", error.message)
                 self.engine.cluster.close()
                 self.moved.set()  # the other thread looks for itself, and leaves too
                 self.ended.wait(PROMOTED_SECONDS)
-            except (Trouble, OSError) as error:
-                if time.monotonic() - begun > 60:  # noqa: PLR2004  # it had gone well
+            except Exception as error:  # noqa: BLE001  # whatever it is, it is this instance's alone
+                if time.monotonic() - begun > WELL_SECONDS:
                     tries = 0
                 tries += 1
                 away = isinstance(error, (OriginAway, ClusterAway))
-                said = error.message if isinstance(error, Trouble) else f"{name}: {error}"
-                self.condition.become("away" if away else "failing", said)
+                self._is(name, "away" if away else "failing", sentence(error))
                 self.ended.wait(wait_before(tries))
+
+    def _is(self, name: str, state: str, said: str = "") -> None:
+        """Note how one thread fares; a good word of one hides no bad one of another."""
+        with self.lock:
+            self.states[name] = state, said
+            worst = min(self.states.values(), key=lambda each: WORST.index(each[0]))
+            self.condition.become(*worst)
 
     def _look(self) -> None:
         """Fetch the newest files as soon as they are known."""
@@ -108,6 +126,7 @@ class Follower:
                     databases, listed = self._with_attachments(), now
                 for database in databases:
                     self.condition.fetched += self.engine.tail(database)
+            self._is("look", "following")
             still = now - quiet > QUIET_AFTER_SECONDS
             self.ended.wait(QUIET_LOOK_SECONDS if still else LOOK_SECONDS)
 
@@ -120,7 +139,7 @@ class Follower:
         return found
 
     def _promoted(self) -> None:
-        raise Refusal(f"the cluster of {self.settings.instance} accepts writes: not followed")
+        raise Promoted(f"the cluster of {self.settings.instance} accepts writes: not followed")
 
     def _prove(self) -> None:
         """Prove at a slower pace that nothing was missed, on sessions of its own."""
@@ -133,15 +152,29 @@ class Follower:
                 took = time.monotonic() - begun
                 self.condition.scans += 1
                 self.condition.scan_seconds = took
-                if unread:
-                    self.condition.become("failing", "; ".join(unread))
-                else:
-                    self.condition.become("following")
+                self._is("prove", "failing" if unread else "following", "; ".join(unread))
                 self.ended.wait(decide.rest_seconds(took))
                 if not self.engine.state.count():
                     self.moved.wait(timeout=60)
         finally:
             cluster.close()
+
+
+def sentence(error: Exception) -> str:
+    """
+    >>> sentence(Trouble("no room")), sentence(OSError(28, "No space left on device"))
+    ('no room', 'OSError: [Errno 28] No space left on device')
+    """
+    return error.message if isinstance(error, Trouble) else f"{type(error).__name__}: {error}"
+
+
+@dataclass
+class Broken:
+    """Settings that nobody can follow, tried again later and later."""
+
+    condition: Condition
+    tries: int = 0
+    due: float = 0.0
 
 
 class Followers:
@@ -150,25 +183,72 @@ class Followers:
     def __init__(self, pattern: str, say: Callable[[list[Condition]], None]) -> None:
         self.pattern, self.say = pattern, say
         self.running: dict[str, tuple[float, Follower]] = {}
+        self.broken: dict[str, Broken] = {}
+
+    @property
+    def conditions(self) -> list[Condition]:
+        running = [follower.condition for _, follower in self.running.values()]
+        return [*running, *(each.condition for each in self.broken.values())]
 
     def turn(self) -> None:
         """Start who is new or changed, stop who is gone."""
-        paths = {path: os.stat(path).st_mtime for path in glob.glob(self.pattern)}
+        paths = stamps(glob.glob(self.pattern))
         for path, (stamp, follower) in list(self.running.items()):
             if paths.get(path) != stamp:
-                follower.stop()
                 del self.running[path]
+                self._stop(follower)
+        for path in set(self.broken) - set(paths):
+            del self.broken[path]
         for path, stamp in paths.items():
-            if path not in self.running:
-                follower = Follower(read(path))
-                follower.start()
-                self.running[path] = (stamp, follower)
+            broken = self.broken.get(path)
+            if path not in self.running and (broken is None or broken.due <= time.monotonic()):
+                self._start(path, stamp)
+
+    def _start(self, path: str, stamp: float) -> None:
+        """Follow one instance; one that cannot be followed keeps nobody else from it."""
+        try:
+            follower = Follower(read(path))
+            follower.start()
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is this instance's alone
+            broken = self.broken.setdefault(path, Broken(Condition(instance_of(path))))
+            broken.tries += 1
+            broken.due = time.monotonic() + wait_before(broken.tries)
+            broken.condition.become("failing", sentence(error))
+        else:
+            self.broken.pop(path, None)
+            self.running[path] = (stamp, follower)
+
+    @staticmethod
+    def _stop(follower: Follower) -> None:
+        with contextlib.suppress(Exception):  # it is gone; what it held is closed with its threads
+            follower.stop()
 
     def run(self, ended: threading.Event) -> None:
         """Follow until told to end; say every few seconds how it goes."""
         while not ended.is_set():
-            self.turn()
-            self.say([follower.condition for _, follower in self.running.values()])
+            try:
+                self.turn()
+                self.say(self.conditions)
+            except Exception as error:  # noqa: BLE001  # a full disk, a folder that is just moved
+                print(f"not said how it goes: {sentence(error)}", file=sys.stderr, flush=True)
             ended.wait(SAY_SECONDS)
         for _, follower in self.running.values():
-            follower.stop()
+            self._stop(follower)
+
+
+def stamps(paths: list[str]) -> dict[str, float]:
+    """When files were written, of those that are still there."""
+    found = {}
+    for path in paths:
+        with contextlib.suppress(OSError):
+            found[path] = os.stat(path).st_mtime
+    return found
+
+
+def instance_of(path: str) -> str:
+    """Whose settings these are, by where they lie.
+
+    >>> instance_of("/var/lib/relevo/vps_1/engine/settings.json")
+    'vps_1'
+    """
+    return os.path.basename(os.path.dirname(os.path.dirname(path)))

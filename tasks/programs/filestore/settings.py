@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+from ..bounded import read_text
 from .trouble import Trouble
 
 
@@ -34,8 +35,7 @@ class Settings:
 def read(path: str) -> Settings:
     """Read the settings of one instance."""
     try:
-        with open(path, encoding="utf-8") as file:
-            facts = json.load(file)
+        facts = json.loads(read_text(path))
         return Settings(**{**facts, "channel": tuple(facts["channel"])})
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise Trouble(f"{path} cannot be read: {error}", "run rsync-filestore once") from error

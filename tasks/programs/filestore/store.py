@@ -20,10 +20,12 @@ from typing import Iterable, Iterator  # Python 3.8
 
 from .names import DIGEST, FOLDER, Key, is_database
 from .origin import Answer
+from .trouble import Full
 
 BUFFER = 1 << 20
 PART = ".relevo-part"
 READERS = 2  # more of them wait for each other (for the interpreter), and read less
+KEPT_BYTES, KEPT_SHARE = 1 << 30, 0.05  # of the disk, what is left free in any case
 TURN = 32  # files that a reader asks the disk for before it reads the first
 BUFFERS = threading.local()
 
@@ -99,6 +101,19 @@ class Store:
         except (FileNotFoundError, NotADirectoryError):
             return False
         return found == size or sha1_of(self.path(key)) == key.digest
+
+    def require_room(self, size: int) -> None:
+        """Refuse what would take the last of the disk, on which the clusters work as well."""
+        for folder in (self.root, self.work):
+            disk = os.statvfs(folder)
+            kept = min(KEPT_BYTES, int(disk.f_blocks * disk.f_frsize * KEPT_SHARE))
+            free = disk.f_bavail * disk.f_frsize
+            if free - size < kept:
+                raise Full(
+                    f"the disk is full: {folder} has {free >> 20} MB free, of which {kept >> 20} "
+                    "MB are left to the clusters",
+                    "make room on the recovery host; the next pass goes on where this one stopped",
+                )
 
     def admit(self, key: Key, answer: Answer) -> bool:
         """Write a content that is coming in; give it its name if it is what the name says."""

@@ -33,3 +33,11 @@ class Refusal(Trouble):
     """Going on would lose or break something: decide."""
 
     status = 77
+
+
+class Promoted(Refusal):
+    """The cluster is no standby any more."""
+
+
+class Full(Refusal):
+    """The disk has no room for more."""

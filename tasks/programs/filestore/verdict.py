@@ -12,6 +12,7 @@ from .state import Pending
 from .trouble import ClusterAway, ClusterSaysNo
 
 NAMED = 1000
+WORDS = 200  # characters of what customers call their documents
 WHY = {
     QUEUED: "not fetched yet",
     ABSENT: "not at the origin; a collector may have taken it, or it is lost",
@@ -59,7 +60,11 @@ def verdicts(engine: Engine) -> list[Verdict]:
     barred = [_known(engine, database) for database in engine.barred]
     for verdict in barred:
         verdict.unread = engine.barred[verdict.database]
-    return [*readable, *barred]
+    found, left = [*readable, *barred], NAMED
+    for each in found:
+        each.losses = each.losses[:left]
+        left -= len(each.losses)
+    return found
 
 
 def _known(engine: Engine, database: str) -> Verdict:
@@ -100,10 +105,10 @@ def losses(engine: Engine, database: str, pending: list[Pending]) -> list[Loss]:
         Loss(
             database,
             int(number or 0),
-            str(name),
-            str(record),
-            str(author),
-            str(created),
+            str(name)[:WORDS],
+            str(record)[:WORDS],
+            str(author)[:WORDS],
+            str(created)[:WORDS],
             str(file),
             why[str(file)],
         )

@@ -19,6 +19,11 @@ Value = Union[str, int, List[str]]
 PROTOCOL = 196608
 LENGTH, COUNT = struct.Struct(">I"), struct.Struct(">H")
 CHUNK = 1 << 16
+MESSAGE_BYTES = 64 << 20  # a row; the longest of ours names all the files of one folder
+ANSWER_BYTES, VALUE_BYTES = (
+    512 << 20,
+    64,
+)  # of an answer in memory; a value takes more than its text
 # Classes of SQLSTATE that pass by themselves: a recovery conflict, a shutdown, too many
 # connections, a database that is being dropped, a lock that was not to be had in time.
 PASSING = ("40", "57", "53", "08", "3D", "55P03")
@@ -62,8 +67,19 @@ class Connection:
         self.socket.close()
 
     def ask(self, sql: str, *values: Value) -> list[Row]:
-        """Ask one question; give its rows."""
-        return list(self.stream(sql, *values))
+        """Ask one question; give its rows, which are all kept in memory."""
+        rows, left = [], ANSWER_BYTES
+        for row in self.stream(sql, *values):
+            rows.append(row)
+            left -= sum(len(value or "") + VALUE_BYTES for value in row)
+            if left < 0:
+                self.close()  # the rest of them is under way
+                raise Trouble(
+                    f"PostgreSQL answers a question in {self.where} with more than "
+                    f"{ANSWER_BYTES >> 20} MB",
+                    "see how many rows of ir_attachment are new there",
+                )
+        return rows
 
     def stream(self, sql: str, *values: Value) -> Iterator[Row]:
         """Ask one question; give its rows as they come. All of them have to be taken."""
@@ -72,7 +88,7 @@ class Connection:
             for kind, said in self._until_ready():
                 if kind == b"D":
                     yield _row(said)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, struct.error) as error:
             self.close()
             raise ClusterAway(f"PostgreSQL hung up on {self.where}: {error}") from error
 
@@ -126,7 +142,15 @@ class Connection:
 
     def _message(self) -> tuple[bytes, bytes]:
         head = self._take(5)
-        return head[:1], self._take(LENGTH.unpack(head[1:])[0] - 4)
+        size = LENGTH.unpack(head[1:])[0]
+        if not LENGTH.size <= size <= MESSAGE_BYTES:
+            self.close()  # what follows would be taken for something else
+            raise Trouble(
+                f"PostgreSQL announces a message of {size} bytes in {self.where}, and no more than "
+                f"{MESSAGE_BYTES} are taken",
+                "see which row of ir_attachment there is that long",
+            )
+        return head[:1], self._take(size - LENGTH.size)
 
     def _take(self, size: int) -> bytes:
         while len(self.waiting) < size:
