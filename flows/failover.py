@@ -11,6 +11,7 @@ from tasks import (
     documents,
     events,
     filestore,
+    keys,
     lock,
     record,
     schedules,
@@ -66,6 +67,7 @@ def failover(
         return decided.report
 
     with lock.held(instance, "failover", preempt=True):
+        keys.require_known(instance, ask_origin=False)
         exposed = take_over(instance, origin_is_down=decided.origin_is_down, reason=decided.reason)
 
         service.start(recovery)

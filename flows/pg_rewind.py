@@ -3,7 +3,7 @@
 from prefect import flow
 
 from blocks.instance import OdooInstance
-from tasks import fence, former, guard, lock, rejoin, replication, standing, synchronous
+from tasks import fence, former, guard, keys, lock, rejoin, replication, standing, synchronous
 
 
 @flow(name="pg_rewind", flow_run_name="rejoin {instance.origin} to {instance.recovery}",
@@ -16,6 +16,7 @@ def pg_rewind(instance: OdooInstance, *, reclone: bool = False) -> None:
     failback does this and the rest.
     """
     with lock.held(instance, "pg_rewind", preempt=True):
+        keys.require_known(instance)
         former.require_not_following(instance)
         bring_back(instance, reclone=reclone)
 

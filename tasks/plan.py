@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
@@ -14,6 +15,7 @@ from tasks import (
     fence,
     files,
     handover,
+    keys,
     move,
     record,
     rejoin,
@@ -44,6 +46,8 @@ def draw(instance: OdooInstance, procedure: Procedure, *, at_a_loss: bool = Fals
         seen = _failback(instance, origin, recovery, at_a_loss=True)
     else:
         seen = MEASURES[procedure](instance, origin, recovery)
+    if unknown := keys.objections(instance, origin_answers=origin is not None):
+        seen = replace(seen, refusals=(*unknown, *seen.refusals))
     return Plan(procedure, seen, names(instance, origin, recovery))
 
 

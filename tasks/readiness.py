@@ -7,6 +7,7 @@ from blocks.instance import OdooInstance
 from tasks import (
     away,
     guard,
+    keys,
     move,
     parity,
     receipts,
@@ -130,6 +131,7 @@ def _parity(instance: OdooInstance) -> list[str]:
 
 PROBES: dict[str, Probe] = {
     "moves": Probe(_moves),
+    "signing key": Probe(keys.measure),
     STREAM: Probe(_stream, need.both),
     "slot": Probe(_slot, need.both),
     COMMITS: Probe(_commits, need.primary),

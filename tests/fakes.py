@@ -25,7 +25,7 @@ Answer: TypeAlias = "str | int | RelevoError | list[str | int | RelevoError]"
 WRAPPED = re.compile(r"SELECT coalesce\(json_agg\(t\), '\[\]'\) FROM \((.*)\) AS t", re.DOTALL)
 LOOKS = (
     "pg_lsclusters --no-header", "look *", "SELECT *", "read /*", "test *", "true",
-    "lacking *", "missing *", "outdated *", "\\connect *", "systemctl is-active *",
+    "lacking *", "missing *", "receipts *", "outdated *", "\\connect *", "systemctl is-active *",
     "systemctl show *", "ss -Hltn *", "df *", "du *", "date *", "getent *", "id -gn *",
 )  # fmt: skip
 SELECTS_THAT_ACT = re.compile(

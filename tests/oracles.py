@@ -96,7 +96,7 @@ def no_strangers(pair: Pair) -> None:
         f"{data}/{version}/{pair.name}/standby.signal"
     ]
     receipts = {"receipts", "right.json"}
-    records = {"identity.json", "link.json", "notes", "by-hand", "asked", *receipts}
+    records = {"identity.json", "link.json", "notes", "by-hand", "asked", "signers", *receipts}
     assert set(_lines(recovery, f"ls /var/lib/relevo/{pair.name}")) <= records
     at_origin = receipts | ({"synchronous.json"} if pair.synchronous else set())
     wait_until(

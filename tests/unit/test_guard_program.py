@@ -15,7 +15,8 @@ from pydantic import SecretStr
 from blocks import signing
 from tasks.programs.guard import Guard, newest, verdict
 from tasks.read.receipt import NAMESPACE, Receipt, sealed
-from tasks.text.guard import allowed_signer
+from tasks.read.signers import Signers
+from tasks.text.guard import allowed_signers
 
 KEY = SecretStr("a signing key of a drill")
 HOME = {"epoch": 4, "taker": "origin"}
@@ -59,7 +60,7 @@ def test_who_may_serve(
 @pytest.fixture
 def guard(tmp_path: Path) -> Guard:
     signer = tmp_path / "signer"
-    signer.write_text(allowed_signer(public_key=signing.public_key(KEY), namespace=NAMESPACE))
+    signer.write_text(allowed_signers(Signers((signing.public_key(KEY),)), namespace=NAMESPACE))
     names = ("right", "held", "waiting")
     return Guard({
         **{name: str(tmp_path / name) for name in names},

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from blocks import signing
 from tasks.read.lsn import Lsn
 from tasks.read.receipt import NAMESPACE, Receipt, Stand, next_epoch, objection, parse, unseal
+from tasks.read.signers import Signers
 from tasks.text import guard
 
 KEY = SecretStr("a signing key of a drill")
@@ -85,7 +86,9 @@ def test_openssh_itself_believes_the_signature_and_not_an_edited_text(tmp_path: 
     assert shutil.which("ssh-keygen"), "openssh-client is installed by make setup"
     text = RECEIPT.text()
     signer, mark = tmp_path / "signer", tmp_path / "mark"
-    signer.write_text(guard.allowed_signer(public_key=signing.public_key(KEY), namespace=NAMESPACE))
+    signer.write_text(
+        guard.allowed_signers(Signers((signing.public_key(KEY),)), namespace=NAMESPACE)
+    )
     mark.write_text(signing.sign(text, KEY, namespace=NAMESPACE))
     argv = ("ssh-keygen", "-Y", "verify", "-f", str(signer), "-I", "relevo", "-n", NAMESPACE)
     for said, status in ((text, 0), (text.replace("origin", "recovery"), 255)):
