@@ -34,6 +34,11 @@ def rotate(read: Read, secrets: Secrets) -> str:
     with lock.held(instance, "rotate-key"):
         retire = keys.survey(instance, instance.next_signing_key)
         new = instance.next_signing_key or SecretStr(invent())
+        if not retire and not keys.is_known(instance, new):
+            secrets.change(instance.name, signing=new.get_secret_value(), signing_next=None)
+            return _remember(
+                read, secrets, f"{instance.name} has a new key; neither host knew the old one"
+            )
         _begin(instance, secrets, new, retire)
 
         keys.introduce(read(), new)
@@ -44,9 +49,17 @@ def rotate(read: Read, secrets: Secrets) -> str:
         keys.retire(read())
         keys.require_heard(instance, epoch)
         secrets.change(instance.name, signing_next=None)
+    return _remember(
+        read,
+        secrets,
+        f"epoch {epoch} of {instance.name} is signed with the new key, and both hosts believe it",
+    )
+
+
+def _remember(read: Read, secrets: Secrets, said: str) -> str:
     for _ in signers.keep(secrets, [read()]):
         pass
-    return f"epoch {epoch} of {instance.name} is signed with the new key, and both hosts believe it"
+    return said
 
 
 def _begin(

@@ -95,7 +95,7 @@ def traces(instance: OdooInstance, place: Place) -> str:
 
 @step("see which signing keys of {instance.name} both hosts believe")
 def survey(instance: OdooInstance, new: SecretStr | None) -> dict[str, int]:
-    """Find the keys to be retired, each with the last epoch that it signed.
+    """Find the keys to be retired, each with the last epoch that it signed; none if none is known.
 
     Refuses unless both hosts answer. A key that secrets.yaml does not name is retired only if both
     hosts say that it was the guard's.
@@ -106,11 +106,6 @@ def survey(instance: OdooInstance, new: SecretStr | None) -> dict[str, int]:
     fresh = {signing.public_key(new)} if new else set()
     ours = {signing.public_key(instance.signing_key), *instance.retired_keys, *fresh}
     here, there = _named(recovery), _named(origin)
-    if not here | there:
-        raise Refused(
-            f"neither host knows a signing key of {instance.name}: there is nothing to rotate",
-            hint="run relevo apply, and then replicate",
-        )
     if here and there and here - ours != there - ours:
         raise Refused(
             f"{instance.recovery} and {instance.origin} believe different signing keys of "
@@ -125,6 +120,12 @@ def survey(instance: OdooInstance, new: SecretStr | None) -> dict[str, int]:
         key: instance.retired_keys.get(key) or max((e for e, by in signed if by == key), default=0)
         for key in sorted((here | there) - fresh)
     }
+
+
+def is_known(instance: OdooInstance, key: SecretStr) -> bool:
+    """Tell whether a host believes a key already."""
+    places = (instance.recovery, instance.origin)
+    return any(signing.public_key(key) in _named(receipts.kept_on(instance, p)) for p in places)
 
 
 def _named(kept: Kept) -> set[str]:

@@ -107,7 +107,7 @@ def test_a_forced_failover_with_a_regenerated_key_touches_nothing(
     due.answers = {"receipts *": kept, **standby()}
     hosts(uno, due)
 
-    with pytest.raises(Refused, match="not the one that the guard of uno .* believes") as refused:
+    with pytest.raises(Refused, match=r"not the one that the guard of uno .* believes") as refused:
         failover(with_key(instance, OTHER), origin_is_down=True, reason="it burns")
 
     assert "relevo rotate-key vps_1" in refused.value.hint
@@ -257,9 +257,11 @@ def steps(monkeypatch: pytest.MonkeyPatch, *, kill_at: int) -> Callable[[], int]
 WRITES = 11  # three of secrets.yaml, two notes on each host, two files of the receipt on each
 
 
-@pytest.mark.parametrize("kill_at", range(1, WRITES + 1))
-@pytest.mark.parametrize("between", [False, True], ids=["at_once", "after_a_move"])
-def test_a_rotation_that_is_killed_anywhere_leaves_a_valid_key_and_is_run_again(
+@pytest.mark.parametrize(
+    ("kill_at", "between"),
+    [(number, between) for number in range(1, WRITES + 1) for between in (False, True)],
+)
+def test_a_rotation_that_is_killed_anywhere_leaves_a_valid_key_and_is_run_again(  # noqa: PLR0917
     instance: OdooInstance, disks: tuple[Disk, Disk], runner: tuple[Secrets, rotation.Read],
     monkeypatch: pytest.MonkeyPatch, kill_at: int, between: bool,
 ) -> None:  # fmt: skip
@@ -361,6 +363,17 @@ def test_a_key_that_only_one_host_names_is_nobody_s(
         rotate(runner)
 
     assert runner[0].path.read_text() == before
+
+
+def test_a_key_that_no_host_knows_yet_is_simply_made_anew(
+    disks: tuple[Disk, Disk], runner: tuple[Secrets, rotation.Read]
+) -> None:
+    """A secrets.yaml may be lost before the first replicate."""
+    assert rotate(runner) == "vps_1 has a new key; neither host knew the old one"
+    mine = Secrets(runner[0].path).of("vps_1")
+    assert public(mine.signing) != public(OLD)
+    assert (mine.signing_next, mine.retired) == (None, {})
+    assert [disk.files for disk in disks] == [{}, {}]
 
 
 def test_a_guard_that_does_not_believe_the_new_key_keeps_the_old_one(
