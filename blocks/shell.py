@@ -17,12 +17,14 @@ import paramiko
 
 from blocks.errors import CommandFailed, Unreachable
 from blocks.lease import require_lease
+from blocks.plain import plain
 
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # our errors say it in sentences
 
 CONNECT_SECONDS = 10
 DEAD_PEER_SECONDS = 20
 BEGIN_SECONDS = 60
+TAIL = 4000
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Completed:
     def tail(self) -> str:
         """The last ten lines that it said, the errors if there were any."""
         said = self.stderr.strip() or self.stdout.strip()
-        return "\n".join(said.splitlines()[-10:])
+        return plain("\n".join(said.splitlines()[-10:]), lines=True, longest=TAIL)
 
 
 class Shell(Protocol):

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from blocks.errors import Busy, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
+from blocks.plain import plain
 from deployments import break_glass, inventory, rotation, signers
 from deployments.secrets import Secrets
 from deployments.settings import Settings
@@ -79,7 +80,7 @@ def _run_command(given: argparse.Namespace) -> int:
 
 
 def _say(error: RelevoError | str, code: int) -> int:
-    print(f"relevo: {error}", file=sys.stderr)  # noqa: T201
+    print(plain(f"relevo: {error}", lines=True), file=sys.stderr)  # noqa: T201
     return code
 
 
@@ -304,7 +305,7 @@ def _value(text: str) -> tuple[str, bool | str]:
 
 
 def _print(sentence: str) -> None:
-    print(sentence, flush=True)  # noqa: T201
+    print(plain(sentence, lines=True), flush=True)  # noqa: T201
 
 
 COMMANDS = {

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from blocks.instance import OdooInstance, Place
+from blocks.plain import plain
 from tasks.look import each, odoo_databases
 from tasks.policy import log, step
 
@@ -34,7 +35,7 @@ class Document:
     why: str = ""
 
     def __str__(self) -> str:
-        return f"{self.database}: {self.name} ({self.record}, {self.author}, {self.created})"
+        return plain(f"{self.database}: {self.name} ({self.record}, {self.author}, {self.created})")
 
 
 @step("compare the documents of {instance.name} with the files on {place}")

@@ -8,6 +8,7 @@ from xml.parsers.expat import ExpatError
 
 from blocks.errors import CommandFailed, RelevoError
 from blocks.instance import Place
+from blocks.plain import plain
 from blocks.shell import Shell
 
 ANSWER_SECONDS = 20
@@ -56,7 +57,8 @@ REFUSALS = (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError,
 
 
 def _last_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    return plain(last, longest=300)
 
 
 def answers(place: Place, database: str) -> str:

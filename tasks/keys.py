@@ -22,8 +22,8 @@ from tasks.receipts import Kept
 
 def _hint(instance: OdooInstance) -> str:
     return (
-        "restore the newest secrets.yaml and run `relevo apply`, or run "
-        f"`relevo rotate-key {instance.name}` while both servers answer"
+        "restore the newest secrets.yaml and run relevo apply, or run relevo rotate-key "
+        f"{instance.name} while both servers answer"
     )
 
 

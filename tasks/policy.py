@@ -12,6 +12,7 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
 from blocks.errors import Unreachable
+from blocks.plain import PLAINLY
 from tasks import bare
 from tasks.timing import timed
 
@@ -61,6 +62,9 @@ def step(title: str, *, retries: int = 1) -> Callable[[Callable[P, R]], Callable
 def log() -> logging.Logger | logging.LoggerAdapter[logging.Logger]:
     """The run's own logger, which the UI shows; a plain one outside a run."""
     try:
-        return get_run_logger()
+        found = get_run_logger()
     except MissingContextError:
-        return logging.getLogger("relevo")
+        return bare.LOG
+    speaking = found.logger if isinstance(found, logging.LoggerAdapter) else found
+    speaking.addFilter(PLAINLY)
+    return found

@@ -208,7 +208,7 @@ def _complete(
     shell = place.host.shell()
     for epoch in sorted(wanted):
         path, line = folder(instance) / f"{epoch:06d}.json", lines[epoch]
-        if epoch not in kept.files and kept.signers.believes(kept.signed.get(epoch, ""), epoch):
+        if epoch not in kept.all and kept.signers.believes(kept.signed.get(epoch, ""), epoch):
             raise Refused(
                 f"{path} on {place} is a receipt of a signing key that the guard of "
                 f"{instance.origin} believes, and secrets.yaml does not name that key",

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
+from blocks.plain import plain
 from blocks.shell import Shell
 from tasks import files, http
 from tasks.look import look, odoo_databases
@@ -21,6 +22,8 @@ SERVE_SECONDS = 180
 STRAGGLER_SECONDS = 60  # how long one more database is waited for, once others answer
 ASKED_AT_ONCE = 8
 PIP_SECONDS = 1800
+SHOWN = 20  # of what is left out, by name
+MODULE = re.compile(r"[A-Za-z0-9_]{1,100}")
 
 
 @dataclass(frozen=True)
@@ -110,10 +113,18 @@ def build_venv(instance: OdooInstance) -> None:
         _make_venv(shell, user, environment, system=not own_venv)
     python = str(environment / "bin" / "python")
     has = shell.run((python, "-m", "pip", "freeze", "--all"), user=user, timeout_seconds=120).stdout
-    missing = freeze.missing(files.read(shell, wanted), has, exact=own_venv)
+    said = files.read(shell, wanted)
+    if others := freeze.left_out(said):
+        log().warning(
+            "%d packages of %s come from no index, and are not installed here: %s",
+            len(others), instance.origin, "; ".join(map(plain, others[:SHOWN])),
+        )  # fmt: skip
+    missing = freeze.missing(said, has, exact=own_venv)
     if not missing:
         return
-    argv = (python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", *missing)
+    argv = (
+        python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--", *missing,
+    )  # fmt: skip
     done = shell.run(argv, user=user, check=False, timeout_seconds=PIP_SECONDS)
     if done.status != 0:
         raise Refused(
@@ -172,6 +183,12 @@ def dry_run(instance: OdooInstance) -> None:
         rows = recovery.cluster.query(shell, sql, database=database)
         modules |= {str(row["name"]) for row in rows}
     require_free_port(shell, instance)
+    if odd := sorted(name for name in modules if not MODULE.fullmatch(name)):
+        log().warning(
+            "%d modules of %s are not tried, for no folder of Odoo's has such a name: %s",
+            len(odd), instance.name, "; ".join(map(plain, odd[:SHOWN])),
+        )  # fmt: skip
+        modules -= {*odd}
     if not modules:
         raise Refused(
             f"the cluster of {instance.name} on {recovery} holds no database of Odoo",

@@ -45,6 +45,9 @@ PREPARED = re.compile(r"^(\d+): ")
 RUNNING = re.compile(r"; \d+ xacts:((?: \d+)+)")
 TOLD = ("rmgr: Heap", "rmgr: Transaction", "rmgr: Standby", "rmgr: XLOG")  # the rest says nothing
 SEGMENT = re.compile(r"^[0-9A-F]{24}$")
+FIELD = re.compile(r'"(?:[^"]|"")*"|[^,"\n]+')
+FORMULA = re.compile(r"\s*[=+@-]|[\t\r\n]")
+NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.IGNORECASE)
 KINDS = {
     "INSERT": "inserted", "MULTI_INSERT": "inserted", "UPDATE": "updated",
     "HOT_UPDATE": "updated", "DELETE": "deleted",
@@ -307,8 +310,31 @@ def write_rows(
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{plain(table['schema'])}.{plain(table['name'])}.csv"
         text = ask(config, socket, database, f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER)")
-        path.write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
+        path.write_text(tame(text) + "\n", encoding="utf-8", errors="surrogateescape")
     return rows
+
+
+def tame(text: str) -> str:
+    r"""Keep a spreadsheet from taking a customer's text for a formula; numbers stay numbers.
+
+    >>> print(tame('id,name\n-5,"=A1+1,2"\n,"a ""b"" c"\n"","+34 600"'))
+    id,name
+    -5,"'=A1+1,2"
+    ,"a ""b"" c"
+    "","'+34 600"
+    >>> tame('"@x",=1,a=b'), tame('"a\n=b",-')
+    ('"\'@x",\'=1,a=b', '"a\n=b",\'-')
+    """
+    return FIELD.sub(_tamed, text)
+
+
+def _tamed(found: re.Match[str]) -> str:
+    field = found[0]
+    quote = '"' if field.startswith('"') else ""
+    inside = field[1:] if quote else field
+    if not FORMULA.match(inside) or NUMBER.fullmatch(field):
+        return field
+    return f"{quote}'{inside}"
 
 
 def plain(name: str) -> str:
