@@ -1,5 +1,6 @@
 """Documents whose file is nowhere: a database compared with the files beside it."""
 
+import re
 from dataclasses import dataclass
 
 from blocks.instance import OdooInstance, Place
@@ -8,6 +9,7 @@ from tasks.look import each, odoo_databases
 from tasks.policy import log, step
 
 CHUNK = 5000
+FILE = re.compile(r"[0-9a-f]{2,3}/[0-9a-f]{40}")
 # The names travel from psql to the shell on the host itself: a million of them cost nothing.
 MISSING = """
 set -o pipefail
@@ -54,7 +56,8 @@ def _missing_in(place: Place, database: str) -> list[Document]:
         ("bash", "-c", MISSING, "missing", str(place.cluster), database, str(root), NAMES),
         timeout_seconds=3600,
     )
-    names = done.stdout.splitlines()
+    # They go into a statement, and the database that says them is the customer's.
+    names = [name for name in done.stdout.split("\n") if FILE.fullmatch(name)]
     chunks = (names[start : start + CHUNK] for start in range(0, len(names), CHUNK))
     return [document for chunk in chunks for document in _documents(place, database, chunk)]
 

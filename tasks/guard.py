@@ -12,7 +12,7 @@ from tasks.look import look
 from tasks.policy import log, step
 from tasks.read.receipt import NAMESPACE
 from tasks.read.signers import Signers
-from tasks.text import block
+from tasks.text import block, ssh
 from tasks.text import guard as text
 from tasks.units import LIBRARY, PROGRAMS, UNITS
 
@@ -45,10 +45,10 @@ def admit(instance: OdooInstance) -> None:
     if not files.exists(here, key):
         comment = f"relevo guard of {instance.name}"
         here.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(key)))
-    public = files.read(here, key.with_name("key.pub")).strip()
+    path = key.with_name("key.pub")
+    public = ssh.public_key(files.read(here, path), where=f"{origin} in {path}")
     said = there.run(("sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub")).stdout
-    keys = [line.split()[:2] for line in said.splitlines()]
-    known = "".join(f"{instance.name} {kind} {blob}\n" for kind, blob in keys)
+    known = ssh.known_hosts(said, alias=instance.name)
     files.install(here, folder(instance) / "known_hosts", known, mode="600")
     right = LIBRARY / "right"
     files.install(there, right, (PROGRAMS / "right.sh").read_text(), mode="755")

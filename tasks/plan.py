@@ -318,7 +318,7 @@ def _end(place: Place, seen: Seen | None) -> dict[str, str]:
         "_cluster_words": f"{place.cluster.version} {place.cluster.name}",
         "_config": str(place.cluster.config_dir),
         "_bin": str(place.cluster.bin_dir),
-        "_directory": str(_directory(place, seen)),
+        "_directory": shlex.quote(str(_directory(place, seen))),
     }
 
 

@@ -1,5 +1,6 @@
 """Rejoin: make a node the standby of the other, by the cheapest safe way."""
 
+import re
 from pathlib import PurePosixPath
 
 from blocks.errors import CommandFailed, Refused
@@ -213,8 +214,9 @@ def _kept(shell: Shell, directory: PurePosixPath, control: ControlData) -> PureP
     """Find a copy that was made already, before the crash recovery moved the checkpoint."""
     pattern = f"{directory.name}.quarantine-{control.timeline}-*"
     argv = ("find", str(directory.parent), "-maxdepth", "1", "-name", pattern, "-cmin", "-60")
-    found = (PurePosixPath(line) for line in shell.run(argv).stdout.splitlines())
-    return next((path for path in found if path.suffix not in {".partial", ".only-here"}), None)
+    ours = re.compile(re.escape(str(directory)) + r"\.quarantine-[A-Za-z0-9_-]+")
+    found = shell.run(argv).stdout.split("\n")  # of a name with a line feed, no half is ours
+    return next((PurePosixPath(path) for path in found if ours.fullmatch(path)), None)
 
 
 def _replace(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPath:

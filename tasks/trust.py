@@ -43,7 +43,8 @@ def make_key(instance: OdooInstance) -> str:
         comment = f"relevo {instance.name}"
         argv = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path))
         shell.run(argv, user=user)
-    return files.read(shell, path.with_name(path.name + ".pub")).strip()
+    public = path.with_name(path.name + ".pub")
+    return ssh.public_key(files.read(shell, public), where=f"{instance.recovery} in {public}")
 
 
 @step("admit that key at {instance.origin}, for rsync alone")
@@ -94,8 +95,7 @@ def pin_host_key(instance: OdooInstance) -> None:
     """Tell the recovery host the origin's keys, over the connections that are already trusted."""
     origin, shell = instance.origin.host, instance.recovery.host.shell()
     argv = ("sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub")
-    keys = [line.split()[:2] for line in origin.shell().run(argv).stdout.splitlines()]
-    known = "".join(f"{instance.name} {kind} {blob}\n" for kind, blob in keys)
+    known = ssh.known_hosts(origin.shell().run(argv).stdout, alias=instance.name)
     user = instance.recovery.odoo.user
     home, owner = files.home(shell, user), files.owner(shell, user)
     key = key_path(instance, home)
