@@ -16,7 +16,7 @@ _MARKED = re.compile(
     r"""\\[!-/:-@\[-`{-~]  # escaped already
     | \\\Z                 # would escape what we write behind it
     | [`*\[\]<>|~&@]
-    | (?<!\w)_ | _(?!\w)   # within a word it is no emphasis
+    | (?<![^\W_])_ | _(?![^\W_])  # within a word it is no emphasis
     | :(?=//)
     | (?<=\bwww)\.
     """,

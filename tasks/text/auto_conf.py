@@ -76,7 +76,7 @@ def settle(text: str, *, own: str = "") -> str:
     >>> settle(theirs, own="work_mem = '4MB'\narchive_mode = 'on'\nlog_directory = '/log'\n")
     "work_mem = '8MB'\nlog_directory = '/log'\n"
     >>> settle("restore_command 'id'\nssl_passphrase_command = 'id'\ninclude '/tmp/x'\n"
-    ...     "shared_preload_libraries = '/tmp/x'\nArchive_Cleanup_Command='id'\n# a\nx='a\n'\n")
+    ...     "shared_preload_libraries = '/tmp/x'\nArchive_Cleanup_Command='id'\nx='a\n'\n")
     ''
     """
     theirs = text.split("\n")
@@ -87,6 +87,8 @@ def settle(text: str, *, own: str = "") -> str:
 
 def _is_harmless(line: str) -> bool:
     """Tell whether a line, as ALTER SYSTEM writes it, sets what works on any machine alike."""
+    if line.startswith("#"):
+        return True
     found = SETTING.fullmatch(line)
     if not found or found[1].lower() in MACHINE or FOREIGN.search(found[1]):
         return False
