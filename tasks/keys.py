@@ -6,6 +6,7 @@ of secrets.yaml is another one. What is believed comes from secrets.yaml alone; 
 keys raises a doubt, and never gives trust.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from pydantic import SecretStr
@@ -115,11 +116,21 @@ def survey(instance: OdooInstance, new: SecretStr | None) -> dict[str, int]:
         )
     if files.exists(instance.origin.host.shell(), guard.config_path(instance)):
         guard.require_answered(instance)
-    signed = [*recovery.signed.items(), *origin.signed.items()]
-    return {
-        key: instance.retired_keys.get(key) or max((e for e, by in signed if by == key), default=0)
-        for key in sorted((here | there) - fresh)
-    }
+    signed = {*recovery.signed.items(), *origin.signed.items()}
+    found = dict(_history(recovery, origin, ours))
+    for key in sorted((here | there) - fresh):
+        last = max((epoch for epoch, by in signed if by == key), default=0)
+        found[key] = instance.retired_keys.get(key) or last
+    return found
+
+
+def _history(recovery: Kept, origin: Kept, ours: set[str]) -> Iterator[tuple[str, int]]:
+    """Find keys of before retired ones were kept: both hosts have older receipts of theirs."""
+    alike = sorted({*recovery.signed.items()} & {*origin.signed.items()})
+    newest = max((epoch for epoch, key in alike if key in ours), default=0)
+    for epoch, key in alike:
+        if key not in ours and epoch < newest:
+            yield key, epoch
 
 
 def is_known(instance: OdooInstance, key: SecretStr) -> bool:
@@ -129,8 +140,9 @@ def is_known(instance: OdooInstance, key: SecretStr) -> bool:
 
 
 def _named(kept: Kept) -> set[str]:
-    """The keys that count on a host: as its note says, or, without one, as its receipts do."""
-    return set(kept.signers.current) or set(kept.signed.values())
+    """The keys that count on a host: as its note says, or, without one, its newest receipt."""
+    newest = [kept.signed[max(kept.signed)]] if kept.signed else []
+    return set(kept.signers.current) or set(newest)
 
 
 @step("make the new signing key of {instance.name} known to both hosts")

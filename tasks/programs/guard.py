@@ -128,7 +128,7 @@ class Guard:
         try:
             named = Path(self.config["signer"]).read_text(errors="replace")
         except OSError as error:
-            self.complain(f"nobody is known whose signature counts: {error}")
+            self.complain(f"nobody is known whose signature counts: {error}. HINT: run replicate")
             return False
         epoch = json.loads(text)["epoch"]
         return any(self.signed_by(who, text, signature) for who in signers(named, epoch))

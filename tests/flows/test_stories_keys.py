@@ -365,6 +365,25 @@ def test_a_key_that_only_one_host_names_is_nobody_s(
     assert runner[0].path.read_text() == before
 
 
+def test_receipts_of_a_key_from_before_retired_ones_were_kept_become_history(
+    instance: OdooInstance, disks: tuple[Disk, Disk], runner: tuple[Secrets, rotation.Read]
+) -> None:
+    """The key was changed as the page once said, and failback was refused for ever."""
+    replicated(instance, *disks)
+    for disk in disks:
+        disk.files[str(RECEIPTS / "000001.json")] = line(FIRST, OTHER)
+    del disks[1].files[str(receipts.signers_path(instance, instance.recovery))]
+    with bare.without_server(), pytest.raises(Refused, match="never signed"):
+        receipts.require_genuine(runner[1]())
+
+    rotate(runner)
+
+    now = runner[1]()
+    assert now.retired_keys == {public(OTHER): 1, public(OLD): 2}
+    for place in (now.recovery, now.origin):
+        assert [each.epoch for each in receipts.history(now, place)] == [1, 2, 3]
+
+
 def test_a_key_that_no_host_knows_yet_is_simply_made_anew(
     disks: tuple[Disk, Disk], runner: tuple[Secrets, rotation.Read]
 ) -> None:

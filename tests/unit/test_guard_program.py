@@ -103,6 +103,21 @@ def test_what_is_not_genuine_or_not_ours_is_no_opinion(guard: Guard) -> None:
     assert not guard.right.exists()
 
 
+def test_a_retired_key_is_believed_up_to_its_last_epoch_and_no_further(guard: Guard) -> None:
+    """A copy of it that was stolen cannot say who may write from now on."""
+    new = SecretStr("the key of today")
+    signers = Signers((signing.public_key(new),), {signing.public_key(KEY): RECEIPT.epoch})
+    Path(guard.config["signer"]).write_text(allowed_signers(signers, namespace=NAMESPACE))
+    newer = Receipt(**{**json.loads(RECEIPT.text()), "epoch": RECEIPT.epoch + 1})
+
+    assert guard.genuine(_line(RECEIPT)) is not None, "history"
+    assert guard.genuine(_line(newer)) is None
+    assert guard.genuine(_line(newer, new)) is not None
+    Path(guard.config["signer"]).unlink()
+    assert guard.genuine(_line(newer, new)) is None
+    assert "nobody is known whose signature counts" in guard.complaint
+
+
 def test_the_program_is_a_program_that_the_oldest_python_supported_can_read() -> None:
     path = Path(__file__).parents[2] / "tasks" / "programs" / "guard.py"
     assert ast.parse(path.read_text(), feature_version=(3, 8)).body
