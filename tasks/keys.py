@@ -117,7 +117,7 @@ def survey(instance: OdooInstance, new: SecretStr | None) -> dict[str, int]:
     if files.exists(instance.origin.host.shell(), guard.config_path(instance)):
         guard.require_answered(instance)
     signed = {*recovery.signed.items(), *origin.signed.items()}
-    found = dict(_history(recovery, origin, ours))
+    found = dict(_history(recovery, origin, ours | here | there))
     for key in sorted((here | there) - fresh):
         last = max((epoch for epoch, by in signed if by == key), default=0)
         found[key] = instance.retired_keys.get(key) or last

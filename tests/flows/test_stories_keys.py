@@ -333,6 +333,21 @@ def test_a_key_that_is_lost_is_retired_as_both_hosts_name_it(
     require_rotated(instance, disks, runner[0])
 
 
+def test_what_older_keys_signed_stays_history_when_all_of_them_are_lost(
+    instance: OdooInstance, disks: tuple[Disk, Disk], runner: tuple[Secrets, rotation.Read]
+) -> None:
+    replicated(instance, *disks)
+    rotate(runner)
+    second = public(runner[1]().signing_key)
+    runner = lost(runner, instance)
+    rotate(runner)
+
+    now = runner[1]()
+    assert now.retired_keys == {public(OLD): 2, second: 3}
+    for place in (now.recovery, now.origin):
+        assert [each.epoch for each in receipts.history(now, place)] == [1, 2, 3, 4]
+
+
 @pytest.mark.parametrize("kill_at", range(1, WRITES + 1))
 def test_a_rotation_of_a_lost_key_that_is_killed_is_run_again(
     instance: OdooInstance, disks: tuple[Disk, Disk], runner: tuple[Secrets, rotation.Read],
