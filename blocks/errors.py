@@ -8,14 +8,21 @@ RelevoError
       +-- Busy      another procedure holds the instance: wait
 """
 
+from blocks.plain import plain
+
+LONGEST = 20_000
+
 
 class RelevoError(Exception):
     """A sentence for the operator, and what to do next.
 
-    Picklable, because Prefect carries exceptions across processes.
+    What a server or a customer has said in it is shown, and does nothing to a terminal. Picklable,
+    because Prefect carries exceptions across processes.
     """
 
     def __init__(self, message: str, *, hint: str = "") -> None:
+        message = plain(message, lines=True, longest=LONGEST)
+        hint = plain(hint, lines=True, longest=LONGEST)
         super().__init__(message)
         self.message = message
         self.hint = hint

@@ -185,6 +185,13 @@ class OdooInstance(Block):
     )
     replication: Replication = Field(description="Roles and WAL.")
     signing_key: SecretStr = Field(description="Signs the receipts; any long secret will do.")
+    next_signing_key: SecretStr | None = Field(
+        default=None, description="A new one, while rotate-key makes it known to both hosts."
+    )
+    retired_keys: dict[str, int] = Field(
+        default_factory=dict,
+        description="Public halves of older ones, and the last epoch that each of them signed.",
+    )
     guard: Guard = Field(default_factory=Guard, description="How a returning origin is held.")
     domains: tuple[DomainName, ...] = Field(default=(), description="Names of the customers.")
     dns: Dns | None = Field(default=None, description="None: the report says what to change.")

@@ -19,6 +19,7 @@ import paramiko
 from blocks import session, sql
 from blocks.errors import CommandFailed, Unreachable
 from blocks.lease import require_lease
+from blocks.plain import plain
 from blocks.relay import Pipe
 
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # our errors say it in sentences
@@ -33,6 +34,7 @@ GREETING_BYTES = 1 << 16  # before the command, and before the protocol
 PACKET_BYTES = 1 << 19  # OpenSSH's largest packet is half of it
 # What a connection raises that is no more.
 BROKEN = (paramiko.SSHException, OSError, EOFError)
+TAIL = 4000
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Completed:
     def tail(self) -> str:
         """The last ten lines that it said, the errors if there were any."""
         said = self.stderr.strip() or self.stdout.strip()
-        return "\n".join(said.splitlines()[-10:])
+        return plain("\n".join(said.splitlines()[-10:]), lines=True, longest=TAIL)
 
 
 class Shell(Protocol):

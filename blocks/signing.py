@@ -4,11 +4,17 @@ The private half never leaves the runner; the hosts hold the public half alone.
 """
 
 import base64
+import binascii
 import hashlib
 import hmac
 import struct
+from collections.abc import Iterator
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import SecretStr
 
@@ -74,3 +80,44 @@ def is_genuine(text: str, signature: str, secret: SecretStr, *, namespace: str) 
     False
     """
     return hmac.compare_digest(sign(text, secret, namespace=namespace), signature)
+
+
+def _strings(blob: bytes) -> Iterator[bytes]:
+    """Take a blob of OpenSSH's apart; raise ValueError where it is torn.
+
+    >>> list(_strings(_string(b"ab") + _string(b"")))
+    [b'ab', b'']
+    """
+    while blob:
+        if len(blob) < (head := 4) or len(blob) < head + (size := struct.unpack(">I", blob[:4])[0]):
+            raise ValueError("torn")
+        yield blob[head : head + size]
+        blob = blob[head + size :]
+
+
+def signer(text: str, signature: str, *, namespace: str) -> str:
+    """Name the public key that signed a text; nothing when none did.
+
+    Whose key it is, and whether it is believed, is for the caller to say.
+
+    >>> key = SecretStr("a secret")
+    >>> mark = sign("epoch 7", key, namespace="receipt")
+    >>> signer("epoch 7", mark, namespace="receipt") == public_key(key)
+    True
+    >>> signer("epoch 8", mark, namespace="receipt"), signer("epoch 7", "torn", namespace="receipt")
+    ('', '')
+    """
+    try:
+        inside = "".join(signature.removeprefix(BEGIN).rstrip().removesuffix(END).split())
+        blob = base64.b64decode(inside, validate=True)
+        if not blob.startswith(MAGIC + struct.pack(">I", 1)):
+            return ""
+        public, purpose, _, _, mark = _strings(blob[len(MAGIC) + 4 :])
+        kind, raw = _strings(public)
+        mark_kind, bare = _strings(mark)
+        if (kind, mark_kind, purpose) != (KIND, KIND, namespace.encode()):
+            return ""
+        Ed25519PublicKey.from_public_bytes(raw).verify(bare, _signed(text, namespace))
+    except (ValueError, binascii.Error, InvalidSignature):
+        return ""
+    return f"{KIND.decode()} {base64.b64encode(public).decode()}"

@@ -105,6 +105,11 @@ def _saved(name: str) -> dict[str, Any] | None:
         return None
 
 
+def is_saved(name: str) -> bool:
+    """Tell whether Prefect knows an instance already."""
+    return _saved(name) is not None
+
+
 def _fields(instance: OdooInstance) -> dict[str, Any]:
     """The fields of an instance, without those that Prefect adds to every block."""
     return {

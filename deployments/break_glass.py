@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from blocks.answers import understood
 from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
+from blocks.plain import plain
 from tasks import bare, board, journal, plan, users
 from tasks.look import look, try_look
 from tasks.read.plan import Plan, Procedure
@@ -26,6 +27,11 @@ from tasks.text import plan as words
 from tasks.text.by_hand import Language
 
 LOG = logging.getLogger("relevo")
+
+
+def say(text: str) -> None:
+    """Print for whoever sits there; what others have named does nothing to the terminal."""
+    print(plain(text, lines=True))  # noqa: T201
 
 
 @contextmanager
@@ -67,7 +73,7 @@ def run(instance: OdooInstance, flow: str, folder: Path, values: dict[str, Any])
             raise
         markdown = getattr(report, "markdown", lambda: "")()
         _keep(instance, flow, ended="done", text=markdown, good=True)
-    print(f"done; all that happened is in {path}")  # noqa: T201
+    say(f"done; all that happened is in {path}")
 
 
 def checked(flow: Any, values: dict[str, Any]) -> dict[str, Any]:
@@ -106,7 +112,7 @@ def drawn(instance: OdooInstance, procedure: Procedure) -> Plan:
 def say_plan(instance: OdooInstance, procedure: Procedure, *, language: Language) -> int:
     """Print the whole page: what was measured, and every step with its commands."""
     made = drawn(instance, procedure)
-    print(words.page(made, language), end="")  # noqa: T201
+    say(words.page(made, language).rstrip("\n"))
     return 3 if made.situation.refusals else 0
 
 
@@ -118,7 +124,7 @@ def ask(instance: OdooInstance, procedure: Procedure, *, reason: str, by: str) -
             hint="give --yes (and --reason, --origin-is-down where something may be lost)",
         )
     made = drawn(instance, procedure)
-    print(words.summary(made))  # noqa: T201
+    say(words.summary(made))
     if made.situation.refusals:
         raise Refused(
             "; ".join(made.situation.refusals), hint="nothing was changed; mend this first"
@@ -177,9 +183,9 @@ def check(instances: list[OdooInstance], textfile: Path | None) -> int:
     with bare.without_server():
         rows = board.measure(users.each_as_found(instances))
     code, line = board_words.nagios(rows)
-    print(line)  # noqa: T201
+    say(line)
     for seen, colour, why in rows:
-        print(f"{colour:<6} {seen.instance:<24} {'; '.join(why)}")  # noqa: T201
+        say(f"{colour:<6} {seen.instance:<24} {'; '.join(why)}")
     if textfile is not None:
         _leave(textfile, board_words.metrics(rows))
     return code

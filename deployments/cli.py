@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from prefect.settings import PREFECT_API_URL
@@ -11,7 +11,8 @@ from pydantic import TypeAdapter
 from blocks.answers import understood
 from blocks.errors import Busy, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
-from deployments import break_glass, inventory
+from blocks.plain import plain
+from deployments import break_glass, inventory, rotation, signers
 from deployments.secrets import Secrets
 from deployments.settings import Settings
 from tasks.read.plan import Procedure
@@ -38,6 +39,7 @@ and on other days:
   relevo apply                                  tell Prefect what the inventory says
   relevo list                                   the instances of the inventory
   relevo run replicate vps_1                    any other procedure, without a server
+  relevo rotate-key vps_1                       a new key for its receipts; the old one is retired
 
 exit codes: 0 done, 1 failed, 2 bad input, 3 refused, 4 busy, 5 a host did not answer
             check: 0 all green, 1 a warning, 2 critical, 3 not known
@@ -80,7 +82,7 @@ def _run_command(given: argparse.Namespace) -> int:
 
 
 def _say(error: RelevoError | str, code: int) -> int:
-    print(f"relevo: {error}", file=sys.stderr)  # noqa: T201
+    print(plain(f"relevo: {error}", lines=True), file=sys.stderr)  # noqa: T201
     return code
 
 
@@ -117,6 +119,10 @@ def _parser() -> argparse.ArgumentParser:
             "--to", choices=("recovery", "origin"), default="recovery",
             help="where a switchover moves the customers",
         )  # fmt: skip
+    rotate = commands.add_parser(
+        "rotate-key", help="make a new key that signs receipts; both servers must answer"
+    )
+    rotate.add_argument("instance")
     run = commands.add_parser("run", help="run any procedure here, without a server")
     run.add_argument("flow", type=lambda text: text.replace("-", "_"), choices=FLOWS)
     run.add_argument("instance")
@@ -135,18 +141,17 @@ def _apply(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
 ) -> int:
     from deployments import server  # noqa: PLC0415  # half a second that break glass saves
-    from deployments.apply import apply  # noqa: PLC0415
+    from deployments.apply import apply, is_saved  # noqa: PLC0415
 
-    if secrets.invented:
-        secrets.save()
-        _print(f"made passwords in {secrets.path}: {', '.join(secrets.invented)}")
     if not PREFECT_API_URL.value():
+        _keep_secrets(instances, secrets, in_prefect=lambda _: False)
         raise Refused(
             "no Prefect server is named",
             hint="start one and set PREFECT_API_URL; `relevo run` works without",
         )
     changes = 0
     with server.reached(_print):
+        _keep_secrets(instances, secrets, in_prefect=is_saved)
         for sentence in apply(
             instances, secrets.receivers(), pool=settings.work_pool, prune=given.prune
         ):
@@ -155,6 +160,46 @@ def _apply(
     if not changes:
         _print(f"nothing to change ({len(instances)} instances)")
     return 0
+
+
+def _keep_secrets(
+    instances: list[OdooInstance], secrets: Secrets, *, in_prefect: Callable[[str], bool]
+) -> None:
+    """Write down what had to be invented, which a signing key may be for a new instance only."""
+    for sentence in signers.require_ours(secrets, instances, in_prefect=in_prefect):
+        _print(sentence)
+    if secrets.invented:
+        secrets.save()
+        _print(f"made passwords in {secrets.path}: {', '.join(secrets.invented)}")
+    for sentence in signers.keep(secrets, instances):
+        _print(sentence)
+
+
+def _rotate_key(
+    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
+) -> int:
+    """Make a new signing key, and tell Prefect of it if there is one."""
+    require_known(given.instance, instances)
+    document = inventory.read(settings.inventory_path())
+
+    def read() -> OdooInstance:
+        return next(
+            each for each in inventory.instances(document, secrets) if each.name == given.instance
+        )
+
+    with break_glass.journalled(settings.logs(), f"rotate-key-{given.instance}"):
+        _print(rotation.rotate(read, secrets))
+    _print(f"keep a copy of {secrets.path} where a fire of this machine does not reach it")
+    if not PREFECT_API_URL.value():
+        _print("no Prefect server is named: run relevo apply where it is, for it has the old key")
+        return 0
+    try:
+        everyone = inventory.instances(document, secrets)
+        return _apply(argparse.Namespace(prune=False), everyone, secrets, settings)
+    except RelevoError as error:
+        error.message = f"Prefect has the old key still: {error.message}"
+        error.hint = f"{error.hint}; then run relevo apply".removeprefix("; ")
+        raise
 
 
 def _list(
@@ -229,18 +274,21 @@ def _check(
     return break_glass.check(chosen, given.textfile)
 
 
+def require_known(name: str, instances: list[OdooInstance]) -> None:
+    """Refuse a name that the inventory has not."""
+    if name not in {each.name for each in instances}:
+        raise Refused(f"there is no instance {name} in the inventory", hint="see relevo list")
+
+
 def _chosen(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets
 ) -> OdooInstance:
     """The instance that was named, if this machine has all that is needed to act on it."""
-    if given.instance not in {each.name for each in instances}:
-        raise Refused(
-            f"there is no instance {given.instance} in the inventory", hint="see relevo list"
-        )
+    require_known(given.instance, instances)
     if any(name.startswith(f"{given.instance}.") for name in secrets.invented):
         raise Refused(
             f"{secrets.path} has no passwords for {given.instance}",
-            hint="run relevo apply first, or bring secrets.yaml here",
+            hint="bring secrets.yaml here; or run relevo apply, if the instance is new",
         )
     return next(each for each in instances if each.name == given.instance)
 
@@ -259,7 +307,7 @@ def _value(text: str) -> tuple[str, bool | str]:
 
 
 def _print(sentence: str) -> None:
-    print(sentence, flush=True)  # noqa: T201
+    print(plain(sentence, lines=True), flush=True)  # noqa: T201
 
 
 COMMANDS = {
@@ -272,6 +320,7 @@ COMMANDS = {
     "failover": _fail,
     "failback": _fail,
     "switchover": _fail,
+    "rotate-key": _rotate_key,
 }
 
 if __name__ == "__main__":

@@ -360,6 +360,8 @@ def _instance(
             rewind_password=mine.rewind,
         ),
         signing_key=mine.signing,
+        next_signing_key=mine.signing_next,
+        retired_keys=mine.retired,
         guard=entry.guard,
         domains=entry.domains,
         dns=Dns(**entry.dns.model_dump(), options=dict(mine.dns)) if entry.dns else None,

@@ -4,6 +4,7 @@ import os
 import secrets as dice
 import stat
 from pathlib import Path
+from typing import Annotated
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -11,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from blocks.errors import Refused
 
 NOTIFY = "notify"  # no instance may have this name
+PUBLIC_KEY = r"^ssh-ed25519 [A-Za-z0-9+/]+=*$"
+OWN = ("replication", "rewind", "signing")
 
 
 class InstanceSecrets(BaseModel):
@@ -21,11 +24,15 @@ class InstanceSecrets(BaseModel):
     replication: SecretStr
     rewind: SecretStr
     signing: SecretStr
+    signing_next: SecretStr | None = None
+    retired: dict[Annotated[str, Field(pattern=PUBLIC_KEY)], int] = Field(default_factory=dict)
     dns: dict[str, SecretStr] = Field(default_factory=dict)
 
-    @field_validator("replication", "rewind", "signing")
+    @field_validator("replication", "rewind", "signing", "signing_next")
     @classmethod
-    def _printable(cls, value: SecretStr) -> SecretStr:
+    def _printable(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
         secret = value.get_secret_value()
         if len(secret) < 8 or not secret.isascii() or not secret.isprintable():  # noqa: PLR2004
             raise ValueError("wants at least 8 printable ASCII characters")
@@ -75,9 +82,9 @@ class Secrets:
                 f"no instance may be called {NOTIFY}", hint="that entry names who is told of alarms"
             )
         mine = self._raw.setdefault(name, {})
-        for field in ("replication", "rewind", "signing"):
+        for field in OWN:
             if field not in mine:
-                mine[field] = dice.token_urlsafe(32)
+                mine[field] = invent()
                 self.invented.append(f"{name}.{field}")
         try:
             return InstanceSecrets.model_validate(mine)
@@ -94,27 +101,64 @@ class Secrets:
         said = self._raw.get(NOTIFY, {})
         return {name: SecretStr(str(url)) for name, url in said.items()}
 
+    def lacks_key(self, name: str) -> bool:
+        """Tell whether the signing key of an instance had to be invented, and is not kept yet."""
+        return f"{name}.signing" in self.invented
+
+    def change(self, name: str, **fields: str | dict[str, int] | None) -> None:
+        """Write fields of one instance down, durably; what is none goes.
+
+        What was invented for other instances stays unwritten.
+        """
+        mine = self._raw.setdefault(name, {})
+        for field, value in fields.items():
+            if value is None:
+                mine.pop(field, None)
+            else:
+                mine[field] = value
+        others = [each for each in self.invented if not each.startswith(f"{name}.")]
+        self._save({who: self._kept(who, others) for who in self._raw})
+        self.invented = others
+
+    def _kept(self, name: str, unwritten: list[str]) -> dict[str, object]:
+        fields = self._raw[name].items()
+        return {field: value for field, value in fields if f"{name}.{field}" not in unwritten}
+
     def save(self) -> None:
         """Write the invented passwords down, whole or not at all."""
-        if not self.invented:
-            return
+        if self.invented:
+            self._save(self._raw)
+
+    def _save(self, raw: dict[str, dict[str, object]]) -> None:
         try:
-            self._write()
+            write(self.path, yaml.safe_dump({name: each for name, each in raw.items() if each}))
         except OSError as error:
             raise Refused(
                 f"{self.path} cannot be written: {error.strerror}",
                 hint=f"run this as somebody who may write in {self.path.parent}, or as root",
             ) from None
 
-    def _write(self) -> None:
-        beside = self.path.with_name(f".{self.path.name}.new")
-        beside.unlink(missing_ok=True)
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            if os.geteuid() == 0:  # the worker's own user goes on reading it
-                owned = self.path if self.path.exists() else self.path.parent
-                os.fchown(descriptor, owned.stat().st_uid, owned.stat().st_gid)
-            yaml.safe_dump(self._raw, file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self.path)
+
+def invent() -> str:
+    """Make a password that nobody guesses."""
+    return dice.token_urlsafe(32)
+
+
+def write(path: Path, text: str, *, mode: int = 0o600) -> None:
+    """Write a file whole, and on the disk before anybody relies on it."""
+    beside = path.with_name(f".{path.name}.new")
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "w") as file:
+        if os.geteuid() == 0:  # the worker's own user goes on reading it
+            owned = path if path.exists() else path.parent
+            os.fchown(descriptor, owned.stat().st_uid, owned.stat().st_gid)
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -12,6 +12,7 @@ from tasks import (
     fence,
     filestore,
     forensics,
+    keys,
     lock,
     move,
     receipts,
@@ -77,6 +78,7 @@ def failback(
         return decided.report
 
     with lock.held(instance, "failback", preempt=True):
+        keys.require_known(instance)
         schedules.pause(instance)
         if move.stage(instance, at_a_loss=accept_loss) == "away":
             move.wake(instance)

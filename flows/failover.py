@@ -9,6 +9,7 @@ from tasks import (
     documents,
     events,
     filestore,
+    keys,
     lock,
     record,
     schedules,
@@ -65,6 +66,7 @@ def failover(
         return decided.report
 
     with lock.held(instance, "failover", preempt=True):
+        keys.require_known(instance, ask_origin=False)
         exposed = take_over(instance, origin_is_down=decided.origin_is_down, reason=decided.reason)
 
         service.start(recovery)

@@ -1,7 +1,7 @@
 """Runbook: "Configurar el clúster principal como standby del clúster de respaldo"."""
 
 from blocks.instance import OdooInstance
-from tasks import door, fence, former, guard, lock, rejoin, replication, standing, synchronous
+from tasks import door, fence, former, guard, keys, lock, rejoin, replication, standing, synchronous
 from tasks.procedure import flow
 
 
@@ -15,6 +15,7 @@ def pg_rewind(instance: OdooInstance, *, reclone: bool = False) -> None:
     failback does this and the rest.
     """
     with lock.held(instance, "pg_rewind", preempt=True):
+        keys.require_known(instance)
         former.require_not_following(instance)
         bring_back(instance, reclone=reclone)
 

@@ -5,6 +5,7 @@ from tasks import (
     cluster,
     exposure,
     fence,
+    keys,
     lock,
     move,
     receipts,
@@ -26,6 +27,7 @@ def promote(instance: OdooInstance, *, origin_is_down: bool = False, reason: str
     it is down and stays down, say so with origin_is_down, and give a reason.
     """
     with lock.held(instance, "promote", preempt=True):
+        keys.require_known(instance, ask_origin=False)
         exposed = take_over(instance, origin_is_down=origin_is_down, reason=reason)
         schedules.pause(instance)
         cluster.checkpoint(instance.recovery)

@@ -5,6 +5,7 @@ from flows import basebackup, build_service, configure_ssh, rsync_filestore, set
 from tasks import (
     follower,
     guard,
+    keys,
     lock,
     move,
     parity,
@@ -28,6 +29,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
     Running it again finds what is done and does what is not.
     """
     with lock.held(instance, "replicate"):
+        keys.require_known(instance)
         move.require_ended(users.as_found(instance))
         preflight.require_hosts(instance)
         setup_primary.prepare(instance, allow_restart=allow_restart)

@@ -12,6 +12,7 @@ from tasks import (
     documents,
     events,
     handover,
+    keys,
     lock,
     move,
     record,
@@ -62,6 +63,7 @@ def switchover(
         return decided.report
 
     with lock.held(instance, "switchover", preempt=True):
+        keys.require_known(instance)
         if to == "origin":
             move.wake(instance)
         handover.require_lossless(instance, giver, taker)

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
-from tasks import http, receipts, replication, users
+from tasks import http, keys, receipts, replication, users
 from tasks.look import try_look
 from tasks.probes import ODOO, Ends, Probe, disk, files, odoo
 
@@ -71,6 +71,7 @@ def _origin(instance: OdooInstance) -> list[str]:
 AWAY: dict[str, Probe] = {
     ODOO["recovery"]: Probe(odoo(lambda instance: instance.recovery)),
     "HTTP": Probe(_http),
+    "signing key": Probe(keys.measure),
     "receipts": Probe(_receipt),
     "files": Probe(files),
     "users": Probe(users.judge),

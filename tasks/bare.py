@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from typing import TypeVar
 
 from blocks.errors import RelevoError, Unreachable
+from blocks.plain import PLAINLY
 
 R = TypeVar("R")
 RETRY_SECONDS = 5
@@ -16,6 +17,7 @@ ALONE: ContextVar[bool] = ContextVar("alone", default=False)
 NESTED: ContextVar[int] = ContextVar("nested", default=0)
 JOURNAL: ContextVar[str] = ContextVar("journal", default="")
 LOG = logging.getLogger("relevo")
+LOG.addFilter(PLAINLY)
 
 
 def alone() -> bool:

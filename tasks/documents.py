@@ -1,15 +1,18 @@
 """Documents whose file is nowhere: a database compared with the files beside it."""
 
+import re
 from dataclasses import dataclass
 
 from blocks import pinned
 from blocks.errors import CommandFailed
 from blocks.instance import OdooInstance, Place
+from blocks.plain import plain
 from tasks import customers
 from tasks.customers import DOCUMENTS, Database
 from tasks.policy import log, step
 
 CHUNK = 5000
+FILE = re.compile(r"[0-9a-f]{2,3}/[0-9a-f]{40}")
 MOST_BYTES, ASK_SECONDS = 1 << 30, 600
 # Run as Odoo's system user and role: the names travel from psql to the shell on the host itself,
 # so that a million of them cost nothing. A password comes by standard input.
@@ -54,7 +57,7 @@ class Document:
 
     def __str__(self) -> str:
         behind = ", ".join(each for each in (self.record, self.author, self.created) if each)
-        return f"{self.database}: {self.name} ({behind})"
+        return plain(f"{self.database}: {self.name} ({behind})")
 
 
 @step("compare the documents of {instance.name} with the files on {place}")
@@ -86,7 +89,8 @@ def _try(database: Database) -> list[Document]:
 
 
 def _missing_in(database: Database) -> list[Document]:
-    names = _names_without_file(database)
+    # The database that says them is the customer's.
+    names = [name for name in _names_without_file(database) if FILE.fullmatch(name)]
     chunks = (names[start : start + CHUNK] for start in range(0, len(names), CHUNK))
     return [document for chunk in chunks for document in _documents(database, chunk)]
 

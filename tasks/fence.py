@@ -8,7 +8,7 @@ from blocks import lease
 from blocks.errors import CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
-from tasks import cluster, filestore, lock, receipts, replication, service
+from tasks import cluster, filestore, keys, lock, receipts, replication, service
 from tasks.look import Seen, look, received
 from tasks.policy import log, step
 from tasks.read.lsn import Lsn
@@ -150,6 +150,7 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool) -> bool:
         _require_silence(instance, heard, deadline=deadline)
         return False
     with _said_of_a_broken_disk(origin):
+        keys.require_believed(instance, origin)
         seen = look(origin)
     if seen.is_primary and not look(recovery).is_primary:
         _require_streaming(instance, loss_accepted=loss_accepted)

@@ -1,6 +1,7 @@
 """What only a former primary has, written down for the customer before anything is taken back."""
 
 import json
+import re
 import time
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -99,9 +100,13 @@ def _aside(instance: OdooInstance, place: Place) -> dict[PurePosixPath, float]:
     shell, directory = place.host.shell(), look(place).directory
     argv = (
         "find", str(directory.parent), "-maxdepth", "1", "-name", f"{directory.name}.quarantine-*",
+        "-print0",
     )  # fmt: skip
     known = (record.read(instance.recovery, instance, SEEN) or {"seen": {}})["seen"]
-    paths = sorted(shell.run(argv, user=place.cluster.owner).stdout.splitlines())
+    ours = re.compile(rf"{re.escape(str(directory))}\.quarantine-[A-Za-z0-9_.-]+")
+    # A name with a line feed would be read as two, and the second could be any path.
+    said = shell.run(argv, user=place.cluster.owner).stdout
+    paths = sorted(each for each in said.split("\0") if ours.fullmatch(each))
     seen = {path: float(known.get(path, time.time())) for path in paths}
     if seen != known:
         record.write(instance.recovery, instance, SEEN, {"seen": seen})

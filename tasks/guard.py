@@ -2,17 +2,18 @@
 
 from pathlib import PurePosixPath
 
-from blocks import pinned, signing
+from blocks import pinned
 from blocks.answers import facts
 from blocks.errors import CommandFailed, Refused
-from blocks.instance import OdooInstance
+from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks import files, receipts, units
 from tasks.files import STATE
 from tasks.look import look
 from tasks.policy import log, step
 from tasks.read.receipt import NAMESPACE
-from tasks.text import block
+from tasks.read.signers import Signers
+from tasks.text import block, ssh
 from tasks.text import guard as text
 from tasks.units import LIBRARY, PROGRAMS, UNITS
 
@@ -20,7 +21,7 @@ PROVE_SECONDS = 30
 
 
 def folder(instance: OdooInstance) -> PurePosixPath:
-    return PurePosixPath("/etc/relevo/guard") / instance.name
+    return receipts.GUARDS / instance.name
 
 
 def config_path(instance: OdooInstance) -> PurePosixPath:
@@ -45,10 +46,10 @@ def admit(instance: OdooInstance) -> None:
     if not files.exists(here, key):
         comment = f"relevo guard of {instance.name}"
         here.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(key)))
-    public = files.read(here, key.with_name("key.pub")).strip()
+    path = key.with_name("key.pub")
+    public = ssh.public_key(files.read(here, path), where=f"{origin} in {path}")
     said = there.run(("sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub")).stdout
-    keys = [line.split()[:2] for line in said.splitlines()]
-    known = "".join(f"{instance.name} {kind} {blob}\n" for kind, blob in keys)
+    known = ssh.known_hosts(said, alias=instance.name)
     files.install(here, folder(instance) / "known_hosts", known, mode="600")
     right = LIBRARY / "right"
     files.install(there, right, (PROGRAMS / "right.sh").read_text(), mode="755")
@@ -72,11 +73,9 @@ def install(instance: OdooInstance) -> None:
     """Put a question before every start of PostgreSQL and Odoo, and a watcher beside them."""
     shell, origin = instance.origin.host.shell(), instance.origin
     program, config = LIBRARY / "guard", config_path(instance)
-    signer = text.allowed_signer(
-        public_key=signing.public_key(instance.signing_key), namespace=NAMESPACE
-    )
     units.install_program(shell, program, "guard")
-    files.install(shell, folder(instance) / "signer", signer)
+    for place in (instance.recovery, origin):
+        remember_signers(instance, place, receipts.believed(instance))
     files.install(shell, config, text.config(_facts(instance)), mode="600")
     drop_ins = {
         f"{origin.cluster.unit}.d/relevo.conf": "cluster",
@@ -91,6 +90,12 @@ def install(instance: OdooInstance) -> None:
     shell.run(("systemctl", "daemon-reload"))
     shell.run(("systemctl", "enable", watcher_unit(instance)))
     shell.run(("systemctl", "restart", watcher_unit(instance)))
+
+
+def remember_signers(instance: OdooInstance, place: Place, signers: Signers) -> None:
+    """Write down whose signature counts: for the guard at the origin, for the next run here."""
+    written = text.allowed_signers(signers, namespace=NAMESPACE)
+    files.install(place.host.shell(), receipts.signers_path(instance, place), written)
 
 
 def _facts(instance: OdooInstance) -> dict[str, object]:
@@ -117,7 +122,7 @@ def _facts(instance: OdooInstance) -> dict[str, object]:
         "wait_seconds": instance.guard.wait_seconds,
         "ssh": question,
         "psql": psql,
-        "signer": str(folder(instance) / "signer"),
+        "signer": str(receipts.signers_path(instance, origin)),
         "right": str(receipts.right_path(instance)),
         "held": str(held_path(instance)),
         "waiting": f"/run/relevo/{instance.name}.waiting",

@@ -12,6 +12,7 @@ from xml.parsers.expat import ExpatError
 from blocks.answers import understood
 from blocks.errors import CommandFailed, RelevoError
 from blocks.instance import Place
+from blocks.plain import plain
 from blocks.shell import Shell
 
 ANSWER_SECONDS = 20
@@ -122,7 +123,8 @@ REFUSALS = (
 
 
 def _last_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1][:300]
+    last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    return plain(last, longest=300)
 
 
 def answers(place: Place, database: str) -> str:

@@ -10,6 +10,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from blocks.instance import OdooInstance
+from blocks.plain import plain
 from tasks import record
 from tasks.policy import log, step
 from tasks.report import slug
@@ -43,7 +44,7 @@ def bring(instance: OdooInstance) -> None:
 
 
 def _show(instance: OdooInstance, run: dict[str, Any]) -> None:
-    said = f"run from a shell without a server, ended {run['time']}: {run['ended']}"
+    said = plain(f"run from a shell without a server, ended {run['time']}: {run['ended']}")
     state: State[None] = Completed(message=said) if run["good"] else Failed(message=said)
     with get_client(sync_client=True) as client:
         client.create_flow_run(
@@ -54,7 +55,7 @@ def _show(instance: OdooInstance, run: dict[str, Any]) -> None:
         )
     if run["text"]:
         key = slug(f"{run['procedure']}-{instance.name}")
-        create_markdown_artifact(run["text"], key=key, description=said)
+        create_markdown_artifact(plain(run["text"], lines=True), key=key, description=said)
 
 
 def _nothing() -> None:

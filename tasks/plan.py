@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
@@ -15,6 +16,7 @@ from tasks import (
     fence,
     files,
     handover,
+    keys,
     layout,
     move,
     record,
@@ -48,6 +50,8 @@ def draw(instance: OdooInstance, procedure: Procedure, *, at_a_loss: bool = Fals
         seen = _failback(instance, origin, recovery, at_a_loss=True)
     else:
         seen = MEASURES[procedure](instance, origin, recovery)
+    if unknown := keys.objections(instance, origin_answers=origin is not None):
+        seen = replace(seen, refusals=(*unknown, *seen.refusals))
     return Plan(procedure, seen, names(instance, origin, recovery))
 
 
@@ -325,7 +329,7 @@ def _end(place: Place, seen: Seen | None) -> dict[str, str]:
         # Whose the configuration is: the cluster's own user's, or root's where it is confined.
         "_configured": "" if place.cluster.confined else f"runuser -u {place.cluster.owner} -- ",
         "_bin": str(place.cluster.bin_dir),
-        "_directory": str(_directory(place, seen)),
+        "_directory": shlex.quote(str(_directory(place, seen))),
     }
 
 

@@ -14,6 +14,7 @@ from prefect.logging import get_run_logger
 
 from blocks.answers import understood
 from blocks.errors import Unreachable
+from blocks.plain import PLAINLY
 from tasks import bare
 from tasks.timing import timed
 
@@ -69,6 +70,9 @@ def step(title: str, *, retries: int = 1) -> Callable[[Callable[P, R]], Callable
 def log() -> logging.Logger | logging.LoggerAdapter[logging.Logger]:
     """The run's own logger, which the UI shows; a plain one outside a run."""
     try:
-        return get_run_logger()
+        found = get_run_logger()
     except MissingContextError:
-        return logging.getLogger("relevo")
+        return bare.LOG
+    speaking = found.logger if isinstance(found, logging.LoggerAdapter) else found
+    speaking.addFilter(PLAINLY)
+    return found

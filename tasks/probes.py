@@ -10,6 +10,7 @@ from blocks.instance import OdooInstance, Place
 from tasks import filestore, service
 from tasks.look import Seen, look, try_look
 from tasks.read.verdict import sentence
+from tasks.report import Strong
 
 LEAST_FREE = 0.1
 ROLES, STREAM, COMMITS = "roles", "stream", "commits wait"
@@ -102,7 +103,7 @@ class Found:
             with understood(f"a host's answer ({name})"):
                 said = ask()
         except RelevoError as error:
-            self.facts[name] = f"**{error.message}**"
+            self.facts[name] = Strong(error.message)
             self.failed[name] = error.message
             return
         sentences = [said] if isinstance(said, str) else said

@@ -6,7 +6,7 @@ once more in right.json, which the origin's guard asks for.
 
 import contextlib
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from blocks import signing
@@ -18,10 +18,19 @@ from tasks.files import STATE
 from tasks.look import look, received, try_look
 from tasks.policy import log, step
 from tasks.read import receipt as reading
+from tasks.read import signers as reading_signers
 from tasks.read.exposure import Exposure
 from tasks.read.receipt import NAMESPACE, Kind, Receipt, Stand
+from tasks.read.signers import Signers
 
-READ = 'cd "$1" 2>/dev/null || exit 0; cat receipts/*.json 2>/dev/null; echo right; cat right.json'
+GUARDS = PurePosixPath("/etc/relevo/guard")
+READ = """
+exec 2>/dev/null
+if cd "$1"; then cat receipts/*.json; echo; echo right; cat right.json; else echo right; fi
+echo
+echo signers
+cat "$2" || true
+"""
 
 
 def folder(instance: OdooInstance) -> PurePosixPath:
@@ -37,13 +46,34 @@ def asked_path(instance: OdooInstance) -> PurePosixPath:
     return STATE / instance.name / "asked"
 
 
+def signers_path(instance: OdooInstance, place: Place) -> PurePosixPath:
+    """Root's note of whose signature counts: at the origin, the guard's own."""
+    if place.kind == "origin":
+        return GUARDS / instance.name / "signer"
+    return STATE / instance.name / "signers"
+
+
+def believed(instance: OdooInstance) -> Signers:
+    """Whose signature this run believes: only what secrets.yaml says, never what a host says."""
+    keys = [instance.signing_key, *filter(None, [instance.next_signing_key])]
+    current = dict.fromkeys(signing.public_key(key) for key in keys)
+    retired = {k: epoch for k, epoch in instance.retired_keys.items() if k not in current}
+    return Signers(tuple(current), retired)
+
+
 @dataclass(frozen=True)
 class Kept:
-    """What a host keeps: genuine receipts by their epochs, its right.json, and what is false."""
+    """What a host keeps: genuine receipts by their epochs, its right.json, and what is false.
+
+    `signed` says who signed each of them, believed or not; `signers` whom the host believes.
+    """
 
     files: dict[int, Receipt]
     right: Receipt | None
     false: int
+    lines: dict[int, str] = field(default_factory=dict)
+    signed: dict[int, str] = field(default_factory=dict)
+    signers: Signers = field(default_factory=Signers)
 
     @property
     def all(self) -> dict[int, Receipt]:
@@ -53,7 +83,7 @@ class Kept:
 
 def history(instance: OdooInstance, place: Place) -> list[Receipt]:
     """The receipts that a host keeps, oldest first; refuse those that we never signed."""
-    kept = _read(instance, place)
+    kept = kept_on(instance, place)
     if kept.false:
         raise Refused(
             f"{place} keeps {kept.false} receipts of {instance.name} that Relevo never signed",
@@ -63,28 +93,46 @@ def history(instance: OdooInstance, place: Place) -> list[Receipt]:
     return [kept.all[epoch] for epoch in sorted(kept.all)]
 
 
-def _read(instance: OdooInstance, place: Place) -> Kept:
-    argv = ("sh", "-c", READ, "receipts", str(STATE / instance.name))
-    said = place.host.shell().run(argv, check=False).stdout
-    text, _, right = said.partition("right\n")
-    found = [_genuine(instance, line) for line in text.splitlines()]
-    now = [_genuine(instance, line) for line in right.splitlines()]
+def kept_on(instance: OdooInstance, place: Place) -> Kept:
+    """Read what a host keeps, and judge whose it is."""
+    paths = (str(STATE / instance.name), str(signers_path(instance, place)))
+    said = place.host.shell().run(("sh", "-c", READ, "receipts", *paths), check=False).stdout
+    text, _, rest = said.partition("right\n")
+    right, _, named = rest.partition("signers\n")
+    mine = believed(instance)
+    found = [_Line.judge(instance, mine, line) for line in text.splitlines() if line]
+    now = [_Line.judge(instance, mine, line) for line in right.splitlines() if line]
     return Kept(
-        files={receipt.epoch: receipt for receipt in found if receipt},
-        right=next((receipt for receipt in now if receipt), None),
-        false=[*found, *now].count(None),
+        files={each.receipt.epoch: each.receipt for each in found if each.receipt},
+        right=next((each.receipt for each in now if each.receipt), None),
+        false=sum(each.receipt is None for each in (*found, *now)),
+        lines={each.receipt.epoch: each.text for each in (*now, *found) if each.receipt},
+        signed={each.epoch: each.key for each in (*now, *found) if each.key},
+        signers=reading_signers.parse(named),
     )
 
 
-def _genuine(instance: OdooInstance, line: str) -> Receipt | None:
-    try:
-        text, signature = reading.unseal(line)
-        receipt = reading.parse(text)
-        if not signing.is_genuine(text, signature, instance.signing_key, namespace=NAMESPACE):
-            return None
-    except (ValueError, TypeError):  # of a text or signature that cannot even be compared, too
-        return None
-    return receipt if receipt.instance == instance.name else None
+@dataclass(frozen=True)
+class _Line:
+    """A line of a host's; the receipt in it if we believe its signature, and who signed."""
+
+    text: str
+    receipt: Receipt | None = None
+    key: str = ""
+    epoch: int = 0
+
+    @classmethod
+    def judge(cls, instance: OdooInstance, mine: Signers, line: str) -> "_Line":
+        try:
+            text, signature = reading.unseal(line)
+            receipt = reading.parse(text)
+            key = signing.signer(text, signature, namespace=NAMESPACE)
+        except (ValueError, TypeError):  # of a signature that cannot even be compared, too
+            return cls(line)
+        if receipt.instance != instance.name or not key:
+            return cls(line)
+        genuine = mine.believes(key, receipt.epoch)
+        return cls(line + "\n", receipt if genuine else None, key, receipt.epoch)
 
 
 @dataclass(frozen=True)
@@ -102,6 +150,16 @@ class Asked:
         return {epoch: each for kept in self.kept.values() for epoch, each in kept.all.items()}
 
     @property
+    def lines(self) -> dict[int, str]:
+        """Each receipt as it was sealed: one that another key signed cannot be sealed again."""
+        return {epoch: each for kept in self.kept.values() for epoch, each in kept.lines.items()}
+
+    @property
+    def signed(self) -> dict[int, str]:
+        """Who signed each receipt that we believe."""
+        return {epoch: kept.signed[epoch] for kept in self.kept.values() for epoch in kept.lines}
+
+    @property
     def newest(self) -> Receipt | None:
         return self.all[max(self.all)] if self.all else None
 
@@ -111,10 +169,10 @@ def ask(instance: OdooInstance, *, ask_origin: bool = True) -> Asked:
 
     What is not genuine is passed over, aloud: a spoiled file must not stop a failover.
     """
-    kept: dict[str, Kept] = {instance.recovery.kind: _read(instance, instance.recovery)}
+    kept: dict[str, Kept] = {instance.recovery.kind: kept_on(instance, instance.recovery)}
     if ask_origin:
         with contextlib.suppress(Unreachable):
-            kept[instance.origin.kind] = _read(instance, instance.origin)
+            kept[instance.origin.kind] = kept_on(instance, instance.origin)
     for kind, each in kept.items():
         if each.false:
             log().warning("the %s keeps %d receipts that Relevo never signed", kind, each.false)
@@ -132,17 +190,30 @@ def publish(instance: OdooInstance, receipt: Receipt, asked: Asked) -> None:
     What one of them missed while it was away is brought to it, so that both keep the same.
     """
     wanted = {**asked.all, receipt.epoch: receipt}
+    lines = {epoch: _line(instance, wanted[epoch], asked) for epoch in wanted}
     for place in (instance.recovery, instance.origin):
         if place.kind in asked.kept:
-            _complete(instance, place, wanted, asked.kept[place.kind])
+            _complete(instance, place, wanted, lines, asked.kept[place.kind])
     log().info("%s", receipt)
 
 
-def _complete(instance: OdooInstance, place: Place, wanted: dict[int, Receipt], kept: Kept) -> None:
+def _complete(
+    instance: OdooInstance,
+    place: Place,
+    wanted: dict[int, Receipt],
+    lines: dict[int, str],
+    kept: Kept,
+) -> None:
     """Write what a host lacks; the newest last, under the name by which the guard asks."""
     shell = place.host.shell()
     for epoch in sorted(wanted):
-        path, line = folder(instance) / f"{epoch:06d}.json", _seal(instance, wanted[epoch])
+        path, line = folder(instance) / f"{epoch:06d}.json", lines[epoch]
+        if epoch not in kept.all and kept.signers.believes(kept.signed.get(epoch, ""), epoch):
+            raise Refused(
+                f"{path} on {place} is a receipt of a signing key that the guard of "
+                f"{instance.origin} believes, and secrets.yaml does not name that key",
+                hint=f"restore the newest secrets.yaml, or run `relevo rotate-key {instance.name}`",
+            )
         if kept.files.get(epoch) not in {None, wanted[epoch]}:
             raise Refused(
                 f"{path} on {place} is another receipt of the same epoch",
@@ -160,6 +231,14 @@ def _set_aside(shell: Shell, path: PurePosixPath) -> None:
     if files.exists(shell, path):
         log().warning("%s on %s was no receipt of ours", path, shell.host)
         files.move(shell, path, path.with_suffix(f".{secrets.token_hex(4)}.false"))
+
+
+def _line(instance: OdooInstance, receipt: Receipt, asked: Asked) -> str:
+    """Seal a receipt; one that another key of ours has signed stays as that key signed it."""
+    signer = asked.signed.get(receipt.epoch, "")
+    if receipt.epoch in asked.lines and signer != signing.public_key(instance.signing_key):
+        return asked.lines[receipt.epoch]
+    return _seal(instance, receipt)
 
 
 def _seal(instance: OdooInstance, receipt: Receipt) -> str:

@@ -1,5 +1,6 @@
 """Rejoin: make a node the standby of the other, by the cheapest safe way."""
 
+import re
 from pathlib import PurePosixPath
 
 from blocks.errors import CommandFailed, Refused
@@ -216,9 +217,10 @@ def _kept(node: Place, directory: PurePosixPath, control: ControlData) -> PurePo
     """Find a copy that was made already, before the crash recovery moved the checkpoint."""
     pattern = f"{directory.name}.quarantine-{control.timeline}-*"
     argv = ("find", str(directory.parent), "-maxdepth", "1", "-name", pattern, "-cmin", "-60")
+    ours = re.compile(re.escape(str(directory)) + r"\.quarantine-[A-Za-z0-9_-]+")
     said = node.host.shell().run(argv, user=node.cluster.owner).stdout
-    found = (PurePosixPath(line) for line in said.splitlines())
-    return next((path for path in found if path.suffix not in {".partial", ".only-here"}), None)
+    found = said.split("\n")  # of a name with a line feed, no half is ours
+    return next((PurePosixPath(path) for path in found if ours.fullmatch(path)), None)
 
 
 def _replace(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPath:

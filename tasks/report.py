@@ -6,12 +6,14 @@ from dataclasses import dataclass, field, replace
 from prefect.artifacts import create_markdown_artifact
 from prefect.context import FlowRunContext
 
+from blocks.plain import markdown, plain
 from tasks import bare
 from tasks.documents import Document
 from tasks.policy import log
 from tasks.timing import steps
 
 SHOWN = 5000
+NAME = 300
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ class Report:
         |---|---|
         | downtime | 3.1 s |
         """
-        lines = [f"# {self.title}", "", "| | |", "|---|---|"]
-        lines += [f"| {name} | {_cell(value)} |" for name, value in self.facts.items()]
+        lines = [f"# {markdown(self.title)}", "", "| | |", "|---|---|"]
+        lines += [f"| {markdown(name)} | {_fact(value)} |" for name, value in self.facts.items()]
         if self.documents:
             lines += ["", f"## {len(self.documents)} documents whose file is missing", ""]
             lines += [
@@ -40,15 +42,26 @@ class Report:
                 "|---|---|---|---|---|---|---|",
             ]
             lines += [
-                f"| {_cell(d.database)} | {d.attachment} | {_cell(d.name)} | {_cell(d.record)} "
-                f"| {_cell(d.author)} | {d.created} | {d.file} |"
+                f"| {_name(d.database)} | {d.attachment} | {_name(d.name)} | {_name(d.record)} "
+                f"| {_name(d.author)} | {_name(d.created)} | {_name(d.file)} |"
                 for d in self.documents[:SHOWN]
             ]
         return "\n".join(lines)
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+class Strong(str):
+    """A fact that is to be seen first."""
+
+    __slots__ = ()
+
+
+def _fact(value: str) -> str:
+    said = markdown(" ".join(value.split("\n")))
+    return f"**{said}**" if isinstance(value, Strong) else said
+
+
+def _name(text: str) -> str:
+    return markdown(plain(text, longest=NAME))
 
 
 def publish(report: Report, *, key: str) -> Report:
@@ -72,12 +85,13 @@ def timeline(taken: list[tuple[str, float]]) -> str:
     """
     if not taken:
         return ""
-    rows = [f"| {_cell(title)} | {seconds:.1f} |" for title, seconds in taken]
+    rows = [f"| {markdown(title)} | {seconds:.1f} |" for title, seconds in taken]
     return "\n".join(["", "", "## Steps", "", "| | seconds |", "|---|---|", *rows])
 
 
 def publish_text(text: str, *, key: str, title: str) -> None:
     """Show a page under a key, where its history is kept."""
+    text = plain(text, lines=True)
     log().info("%s", text)
     if FlowRunContext.get() is not None:
         create_markdown_artifact(text, key=slug(key), description=title)

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
+from blocks.plain import plain
 from blocks.shell import Completed, Shell
 from tasks import customers, files, http, layout
 from tasks.look import look
@@ -23,6 +24,8 @@ STRAGGLER_SECONDS = 60  # how long one more database is waited for, once others 
 ASKED_AT_ONCE = 8
 PIP_SECONDS = 1800
 TRY_SECONDS = 300
+SHOWN = 20  # of what is left out, by name
+MODULE = re.compile(r"[A-Za-z0-9_]{1,100}")
 
 
 @dataclass(frozen=True)
@@ -123,10 +126,18 @@ def build_venv(instance: OdooInstance) -> None:
         _make_venv(shell, user, environment, system=not own_venv)
     python = str(environment / "bin" / "python")
     has = shell.run((python, "-m", "pip", "freeze", "--all"), user=user, timeout_seconds=120).stdout
-    missing = freeze.missing(files.read(shell, wanted), has, exact=own_venv)
+    said = files.read(shell, wanted)
+    if others := freeze.left_out(said):
+        log().warning(
+            "%d packages of %s come from no index, and are not installed here: %s",
+            len(others), instance.origin, "; ".join(map(plain, others[:SHOWN])),
+        )  # fmt: skip
+    missing = freeze.missing(said, has, exact=own_venv)
     if not missing:
         return
-    argv = (python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", *missing)
+    argv = (
+        python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--", *missing,
+    )  # fmt: skip
     done = shell.run(argv, user=user, check=False, timeout_seconds=PIP_SECONDS)
     if done.status != 0:
         raise Refused(
@@ -190,6 +201,12 @@ def dry_run(instance: OdooInstance) -> None:
     if barred:
         log().warning("not tried on %s: %s", recovery, "; ".join(barred.values()))
     require_free_port(shell, instance)
+    if odd := sorted(name for name in modules if not MODULE.fullmatch(name)):
+        log().warning(
+            "%d modules of %s are not tried, for no folder of Odoo's has such a name: %s",
+            len(odd), instance.name, "; ".join(map(plain, odd[:SHOWN])),
+        )  # fmt: skip
+        modules -= {*odd}
     if not modules:
         why = f" that can be asked ({'; '.join(barred.values())})" if barred else ""
         raise Refused(

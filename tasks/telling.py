@@ -6,6 +6,7 @@ procedure and for several seconds.
 
 from prefect.events import emit_event
 
+from blocks.plain import plain
 from tasks import bare
 
 PREFIX = "relevo."
@@ -16,6 +17,8 @@ def tell(instance: str, name: str, said: str, **facts: str) -> None:
     """Emit one event of one instance, with a sentence for whoever is told."""
     if bare.alone():
         return
+    # A mail is HTML, and a chat makes links of what stands in these brackets.
+    said, facts = _shown(said), {key: _shown(value) for key, value in facts.items()}
     full = name if name.startswith(PREFIX) else PREFIX + name
     emit_event(
         event=full,
@@ -27,3 +30,11 @@ def tell(instance: str, name: str, said: str, **facts: str) -> None:
         },
         payload={"instance": instance, "said": said, **facts},
     )
+
+
+def _shown(text: str) -> str:
+    r"""
+    >>> _shown("<a href=x>\x1b[2J")
+    '(a href=x>\\x1b[2J'
+    """
+    return plain(text).replace("<", "(")

@@ -73,7 +73,8 @@ def make_key(instance: OdooInstance) -> str:
     shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
     group = files.owner(shell, user).split(":")[1]
     words = (str(key_path(instance)), f"relevo {instance.name}", group)
-    return shell.run(("sh", "-c", MAKE_KEY, "make key", *words)).stdout.strip()
+    said = shell.run(("sh", "-c", MAKE_KEY, "make key", *words)).stdout
+    return ssh_config.public_key(said, where=f"{instance.recovery} in {key_path(instance)}.pub")
 
 
 @step("admit that key at {instance.origin}, for rsync alone")
@@ -124,10 +125,7 @@ def pin_host_key(instance: OdooInstance) -> None:
     """Tell the recovery host the origin's keys, over the connections that are already trusted."""
     origin, shell = instance.origin.host, instance.recovery.host.shell()
     argv = ("sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub")
-    said = origin.shell().run(argv).stdout
-    with understood(f"the host keys of {instance.origin}"):
-        keys = [line.split()[:2] for line in said.splitlines()]
-        known = "".join(f"{instance.name} {kind} {blob}\n" for kind, blob in keys)
+    known = ssh_config.known_hosts(origin.shell().run(argv).stdout, alias=instance.name)
     group = files.owner(shell, instance.recovery.odoo.user).split(":")[1]
     known_path = layout.ssh(instance) / "known_hosts"
     entry = ssh_config.host_entry(

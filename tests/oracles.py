@@ -102,7 +102,7 @@ def no_strangers(pair: Pair) -> None:
     receipts = {"receipts", "right.json"}
     records = {
         "identity.json", "link.json", "notes", "by-hand", "asked", "users.json", "postgres",
-        *receipts,
+        "signers", *receipts,
     }  # fmt: skip
     assert set(_lines(recovery, f"ls /var/lib/relevo/{pair.name}")) <= records
     at_origin = receipts | ({"synchronous.json"} if pair.synchronous else set())

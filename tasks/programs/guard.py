@@ -48,6 +48,7 @@ PACE_SECONDS = 0.2
 COMMAND_SECONDS = 30
 STOP_SECONDS = 120
 OWNER = "postgres"
+RETIRED = "relevo-until-"
 
 
 def newest(own: dict[str, Any] | None, told: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -91,6 +92,20 @@ def verdict(
     return True, "epoch {epoch} gave the write right to {taker}{0}".format(who, **known)
 
 
+def signers(named: str, epoch: int) -> list[str]:
+    """Name those whose signature counts under an epoch; a retired key signs nothing newer.
+
+    >>> signers("relevo n k\\nrelevo-until-7 n k\\nrelevo-until-x n k\\n", 7)
+    ['relevo', 'relevo-until-7']
+    >>> signers("relevo n k\\nrelevo-until-7 n k\\n", 8)
+    ['relevo']
+    """
+    names = {line.split()[0] for line in named.splitlines() if line.strip()}
+    until = {who: who[len(RETIRED) :] for who in names if who.startswith(RETIRED)}
+    kept = [who for who, last in until.items() if last.isdecimal() and epoch <= int(last)]
+    return ["relevo", *sorted(kept)]
+
+
 class Guard:
     """One instance at this server."""
 
@@ -124,12 +139,21 @@ class Guard:
         if len(signature) > SIGNATURE_BYTES:
             return False
         try:
+            named = Path(self.config["signer"]).read_text(errors="replace")
+        except OSError as error:
+            self.complain(f"nobody is known whose signature counts: {error}. HINT: run replicate")
+            return False
+        epoch = json.loads(text)["epoch"]
+        return any(self.signed_by(who, text, signature) for who in signers(named, epoch))
+
+    def signed_by(self, who: str, text: bytes, signature: bytes) -> bool:
+        try:
             reading, writing = os.pipe()
             with open(reading, "rb"):
                 with open(writing, "wb") as pipe:
                     pipe.write(signature)
                 argv = [
-                    "ssh-keygen", "-Y", "verify", "-f", self.config["signer"], "-I", "relevo",
+                    "ssh-keygen", "-Y", "verify", "-f", self.config["signer"], "-I", who,
                     "-n", self.config["namespace"], "-s", f"/proc/self/fd/{reading}",
                 ]  # fmt: skip
                 done = run(argv, stdin=text, seconds=COMMAND_SECONDS, pass_fds=(reading,))

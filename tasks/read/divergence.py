@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from itertools import groupby
 
+from blocks.plain import markdown, plain
+
 
 @dataclass(frozen=True)
 class Table:
@@ -52,7 +54,7 @@ class Divergence:
             many = _count(self.transactions, "transaction")
             return f"{many} after the fork changed no table that is known"
         rows, deleted = (sum(getattr(t, name) for t in self.tables) for name in ("rows", "deleted"))
-        names = ", ".join(sorted({each.database for each in self.tables}))
+        names = ", ".join(sorted({plain(each.database) for each in self.tables}))
         gone = f"; {_count(deleted, 'row')} {'was' if deleted == 1 else 'were'} deleted"
         return (
             f"{_count(rows, 'row')} of {_count(len(self.tables), 'table')} in {names}, from "
@@ -61,18 +63,19 @@ class Divergence:
 
     def markdown(self, title: str, *, where: str) -> str:
         """For the customer, by database and model."""
-        lines = [f"# {title}", "", f"{self}. The rows are in `{where}`, one CSV a table.", ""]
+        found = f"{markdown(str(self))}. The rows are in `{where}`, one CSV a table."
+        lines = [f"# {markdown(title)}", "", found, ""]
         if self.first:
-            lines += [f"First commit {self.first}, last {self.last}.", ""]
+            lines += [f"First commit {markdown(self.first)}, last {markdown(self.last)}.", ""]
         for database, tables in groupby(self.tables, lambda each: each.database):
             lines += [
-                f"## {database}", "",
+                f"## {markdown(database)}", "",
                 "| model or table | rows in the CSV | inserted | updated | deleted |",
                 "|---|---|---|---|---|",
             ]  # fmt: skip
             lines += [
-                f"| {each.model or each.table} | {each.rows} | {each.inserted} | {each.updated} | "
-                f"{each.deleted} |"
+                f"| {markdown(each.model or each.table)} | {each.rows} | {each.inserted} "
+                f"| {each.updated} | {each.deleted} |"
                 for each in tables
             ]
             lines.append("")

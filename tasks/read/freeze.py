@@ -1,16 +1,36 @@
-"""What pip freeze says."""
+"""What pip freeze says, read as what a stranger wrote: it becomes words of a command here."""
 
 import re
+
+# PEP 508's names and PEP 440's versions, and nothing else: no option, no address, no path.
+REQUIREMENT = re.compile(
+    r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)==([0-9A-Za-z](?:[0-9A-Za-z.!+_-]*[0-9A-Za-z])?)"
+)
+LONGEST = 200
 
 
 def parse(text: str) -> dict[str, str]:
     """Read name and version of each package, the name as PyPI normalises it.
 
-    >>> parse("Babel==2.9.0\\n-e git+x#egg=y\\npython_dateutil==2.8.1\\n")
+    >>> parse("Babel==2.9.0\\n-e git+x#egg=y==1\\npython_dateutil==2.8.1\\n# (tools==1.2)\\n")
     {'babel': '2.9.0', 'python-dateutil': '2.8.1'}
     """
-    pairs = (line.strip().split("==") for line in text.splitlines() if "==" in line)
-    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pairs}
+    found = (REQUIREMENT.fullmatch(line) for line in _lines(text))
+    return {re.sub(r"[-_.]+", "-", each[1]).lower(): each[2] for each in found if each}
+
+
+def left_out(text: str) -> list[str]:
+    """Name the lines that no index has: editable installs, addresses, and whatever else it may be.
+
+    >>> left_out("# Editable install (a==1)\\n-e /opt/tools\\nlxml==4.9.2\\nb @ file:///b\\na==1==2\\n")
+    ['-e /opt/tools', 'b @ file:///b', 'a==1==2']
+    """
+    lines = (line for line in _lines(text) if line and not line.startswith("#"))
+    return [line for line in lines if not REQUIREMENT.fullmatch(line)]
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.split("\n") if len(line) <= LONGEST]
 
 
 def missing(wanted: str, has: str, *, exact: bool) -> list[str]:

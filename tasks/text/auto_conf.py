@@ -25,6 +25,11 @@ MACHINE = (
     "ssl_ca_file", "ssl_crl_file", "ssl_crl_dir", "ssl_dh_params_file",
 )  # fmt: skip
 
+SETTING = re.compile(r"([A-Za-z_][A-Za-z0-9_.]*) = ('(?:[^'\\]|'')*')")
+FOREIGN = re.compile(
+    r"command|provider|_file$|_director(y|ies)$|_dir$|_path$|^include", re.IGNORECASE
+)
+
 
 def follow(text: str, *, conninfo: str, slot: str, waits: bool = True) -> str:
     r"""Follow this leader through this slot; keep what ALTER SYSTEM had set besides.
@@ -62,17 +67,32 @@ def lead(text: str) -> str:
 def settle(text: str, *, own: str = "") -> str:
     r"""Take over what a leader had set, but for what names its machine: there, the node's own.
 
-    What the node has word for word as the leader came with an earlier copy, and goes.
+    What the node has word for word as the leader came with an earlier copy, and goes. So does what
+    would run a program, load a library or read another file: a leader is not root at its standby.
 
     >>> theirs = "work_mem = '8MB'\nport = '5432'\narchive_mode = 'on'\n"
     >>> settle(theirs)
     "work_mem = '8MB'\n"
     >>> settle(theirs, own="work_mem = '4MB'\narchive_mode = 'on'\nlog_directory = '/log'\n")
     "work_mem = '8MB'\nlog_directory = '/log'\n"
+    >>> settle("restore_command 'id'\nssl_passphrase_command = 'id'\ninclude '/tmp/x'\n"
+    ...     "shared_preload_libraries = '/tmp/x'\nArchive_Cleanup_Command='id'\nx='a\n'\n")
+    ''
     """
-    theirs = text.splitlines()
-    mine = (line for line in own.splitlines() if _sets(line, MACHINE) and line not in theirs)
-    return _without(text, MACHINE) + "".join(f"{line}\n" for line in mine)
+    theirs = text.split("\n")
+    mine = (line for line in own.split("\n") if _sets(line, MACHINE) and line not in theirs)
+    kept = [line for line in theirs if _is_harmless(line)]
+    return "".join(f"{line}\n" for line in (*kept, *mine))
+
+
+def _is_harmless(line: str) -> bool:
+    """Tell whether a line, as ALTER SYSTEM writes it, sets what works on any machine alike."""
+    if line.startswith("#"):
+        return True
+    found = SETTING.fullmatch(line)
+    if not found or found[1].lower() in MACHINE or FOREIGN.search(found[1]):
+        return False
+    return "/" not in found[2] or "librar" not in found[1].lower()
 
 
 def _without(text: str, names: tuple[str, ...]) -> str:
@@ -80,4 +100,4 @@ def _without(text: str, names: tuple[str, ...]) -> str:
 
 
 def _sets(line: str, names: tuple[str, ...]) -> bool:
-    return re.match(rf"\s*({'|'.join(names)})\s*=", line, re.IGNORECASE) is not None
+    return re.match(rf"\s*({'|'.join(names)})(\s*=|\s)", line, re.IGNORECASE) is not None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from blocks.plain import markdown, plain
 from tasks.read.board import Colour, Measured
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -97,7 +98,7 @@ def _cells(row: Judged, links: dict[str, str]) -> list[str]:
         "?" if seen.free_share is None else f"{seen.free_share:.0%}",
         _ago(seen, seen.drilled_at),
         "?" if seen.predicted_seconds is None else f"{seen.predicted_seconds:.0f} s",
-        "; ".join(why).replace("|", "\\|").replace("\n", " "),
+        markdown("; ".join(why).replace("\n", " ")),
     ]
 
 
@@ -114,7 +115,18 @@ def nagios(rows: Sequence[Judged]) -> tuple[int, str]:
     worst = max((colour for _, colour, _ in rows), key=lambda colour: NAGIOS[colour][0])
     code, word = NAGIOS[worst]
     said = [f"{seen.instance}: {'; '.join(why)}" for seen, c, why in rows if c == worst and why]
-    return code, f"{word} - {' / '.join(said) or f'{len(rows)} instances are ready'}"
+    # What stands behind a bar, Nagios takes for figures.
+    line = plain(" / ".join(said).replace("\n", " ").replace("|", "/"))
+    return code, f"{word} - {line or f'{len(rows)} instances are ready'}"
+
+
+def label(value: str) -> str:
+    r"""Let a text be the value of a label, as Prometheus reads it.
+
+    >>> print(label('a"b\\c'))
+    a\"b\\c
+    """
+    return plain(value).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _figure(value: bool | None) -> int | None:  # noqa: FBT001  # a measured value
@@ -156,5 +168,5 @@ def metrics(rows: Sequence[Judged]) -> str:
         ]
         if known:
             lines.append(f"# TYPE relevo_{name} gauge")
-            lines += [f'relevo_{name}{{instance="{who}"}} {value}' for who, value in known]
+            lines += [f'relevo_{name}{{instance="{label(who)}"}} {value}' for who, value in known]
     return "\n".join(lines) + "\n"

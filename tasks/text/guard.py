@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
+from tasks.read.signers import NOW, UNTIL, Signers
+
 
 def config(facts: Mapping[str, object]) -> str:
     """
@@ -71,12 +73,17 @@ WantedBy=multi-user.target
 """
 
 
-def allowed_signer(*, public_key: str, namespace: str) -> str:
+def allowed_signers(signers: Signers, *, namespace: str) -> str:
+    """Name the keys as ssh-keygen reads them; a retired one has a name that ends with its epoch.
+
+    >>> print(allowed_signers(Signers(("ssh-ed25519 NEW",), {"ssh-ed25519 OLD": 7}),
+    ...     namespace="relevo-receipt"), end="")
+    relevo namespaces="relevo-receipt" ssh-ed25519 NEW
+    relevo-until-7 namespaces="relevo-receipt" ssh-ed25519 OLD
     """
-    >>> allowed_signer(public_key="ssh-ed25519 AA", namespace="relevo-receipt")
-    'relevo namespaces="relevo-receipt" ssh-ed25519 AA\\n'
-    """
-    return f'relevo namespaces="{namespace}" {public_key}\n'
+    named = [(NOW, key) for key in signers.current]
+    named += [(f"{UNTIL}{epoch}", key) for key, epoch in sorted(signers.retired.items())]
+    return "".join(f'{who} namespaces="{namespace}" {key}\n' for who, key in named)
 
 
 def question(

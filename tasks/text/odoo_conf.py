@@ -2,11 +2,17 @@
 
 import configparser
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 
+from blocks.errors import Refused
+from blocks.plain import plain
+
 PathMap = Callable[[PurePosixPath], PurePosixPath]
 UNSET = ("False", "None", "")
+ROLE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
+KEYWORDS = {"postgres", "all", "replication", "sameuser", "samerole", "samegroup"}
 
 
 def parse(text: str) -> dict[str, str]:
@@ -22,7 +28,25 @@ def database_role(text: str, *, default: str) -> str:
     'odoo'
     """
     role = parse(text).get("db_user", "False")
-    return default if role in UNSET else role
+    return default if role in UNSET else _plain_role(role)
+
+
+def _plain_role(role: str) -> str:
+    """Refuse a role that pg_hba.conf or pg_ident.conf would take for more than one, or another.
+
+    >>> _plain_role("odoo-14"), _plain_role("Odoo")
+    ('odoo-14', 'Odoo')
+    >>> for role in ("a\\nhost all all all trust", "postgres", "all", "+staff", "/.*", "@f", "a,b"):
+    ...     try: print(_plain_role(role))
+    ...     except Refused: pass
+    """
+    if ROLE.fullmatch(role) and role.lower() not in KEYWORDS and not role.startswith("pg_"):
+        return role
+    raise Refused(
+        f"odoo.conf names the role {plain(role, longest=80)} (db_user), which is none that Relevo "
+        "lets Odoo be on the recovery host",
+        hint="give Odoo a role of its own: letters, digits, underscores and dashes, not postgres",
+    )
 
 
 def differences(text: str, *, data_dir: PurePosixPath, http_port: int) -> Iterator[str]:

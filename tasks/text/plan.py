@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from blocks.plain import markdown, plain
 from tasks.read.exposure import Exposure
 from tasks.read.plan import Plan
 from tasks.text.by_hand import OF_DOMAINS, STEPS, WAKE, Language, Step
@@ -166,19 +167,24 @@ def _lines(plan: Plan, language: Language, *, by_hand: bool) -> Iterator[str]:
     title = "gone" if plan.procedure == "recovery is gone" else "title"
     yield "# " + word(title, language).format(procedure=plan.procedure, **plan.names)
     yield from ("", "| | |", "|---|---|")
-    yield from (f"| {name} | {value} |" for name, value in facts(plan, language).items())
+    yield from (
+        f"| {markdown(name)} | {markdown(value)} |" for name, value in facts(plan, language).items()
+    )
     if plan.situation.refusals:
         yield from ("", f"## {word('refused', language)}", "")
-        yield from (f"- {refusal}" for refusal in plan.situation.refusals)
+        yield from (
+            f"- {markdown(' '.join(refusal.split(chr(10))))}" for refusal in plan.situation.refusals
+        )
         yield from ("", f"{word('then', language)}:")
     yield from ("", f"## {word('hand' if by_hand else 'steps', language)}", "")
+    names = {key: plain(name) for key, name in plan.names.items()}
     for number, each in enumerate(steps(plan), 1):
         yield f"{number}. **{_where(plan, each, language)}**: " + each.said(language).format(
-            **plan.names
+            **names
         )
         if by_hand and each.commands:
             yield from ("", "   ```")
-            yield from (f"   {command.format(**plan.names)}" for command in each.commands)
+            yield from (f"   {command.format(**names)}" for command in each.commands)
             yield from ("   ```", "")
 
 

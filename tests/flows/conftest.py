@@ -113,6 +113,7 @@ def standby(**more: Answer) -> dict[str, Answer]:
         "SELECT max(last_msg_receipt_time) FROM pg_stat_wal_receiver": "\n",
         "read /var/lib/relevo/vps_1/identity.json": identity("in_archive_recovery"),
         "read /var/lib/relevo/vps_1/*.json": "",
+        "receipts /var/lib/relevo/vps_1 /var/lib/relevo/vps_1/signers": "",
         "missing *": "",
         "test -e *": 0,
         "systemctl is-active odoo_vps_1.service": "inactive\n",

@@ -111,7 +111,7 @@ def test_the_guard_that_stands_there_is_the_one_that_watches(
     instance: OdooInstance, hosts: Hosts
 ) -> None:
     uno = FakeHost("uno", {"install *": "same", "systemctl *": 0, **LOOK})
-    hosts(uno, FakeHost("due", standby()))
+    hosts(uno, FakeHost("due", {"install */vps_1/signers *": "installed", **standby()}))
 
     with bare.without_server():
         guard.install(instance)

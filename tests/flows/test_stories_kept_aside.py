@@ -20,7 +20,7 @@ def _origin(*there: str) -> FakeHost:
         "uno",
         {
             "look 13 main *": f"5432 online f {HOME}/main\n" + control("in_production"),
-            f"find {HOME} *": "".join(f"{path}\n" for path in there),
+            f"find {HOME} *": "".join(f"{path}\0" for path in there),
             "*": "",
         },
     )

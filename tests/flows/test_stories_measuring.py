@@ -82,14 +82,16 @@ def test_what_needs_a_cluster_that_is_not_there_is_not_asked(
     instance: OdooInstance, hosts: Hosts
 ) -> None:
     down = {"look 13 vps_1 *": "5433 down unknown /var/lib/postgresql/13/vps_1\n"}
-    due = FakeHost("due", {**down, "df *": "Avail 1B-blocks\n90 100\n", "read *": ""})
+    due = FakeHost(
+        "due", {**down, "df *": "Avail 1B-blocks\n90 100\n", "read *": "", "receipts *": ""}
+    )
     hosts(dead(), due)
 
     found = readiness.probe(instance, look_at_both(instance))
 
     assert found.wrong == ["uno does not answer"]
     assert [name for name, said in found.facts.items() if said != NOT_MEASURED] == [
-        "roles", "moves", "disk at the recovery",
+        "roles", "moves", "signing key", "disk at the recovery",
     ]  # fmt: skip
     assert not found.is_good("stream")
 

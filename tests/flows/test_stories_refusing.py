@@ -175,7 +175,9 @@ def test_a_failover_does_not_end_another_failover(instance: OdooInstance, hosts:
 def test_replicate_names_everything_that_is_missing_before_it_changes_anything(
     instance: OdooInstance, hosts: Hosts
 ) -> None:
-    uno = FakeHost("uno", {"lacking odoo *": "/etc/odoo/odoo.conf\nthe unit odoo.service\n"})
+    uno = FakeHost(
+        "uno", {"receipts *": "", "lacking odoo *": "/etc/odoo/odoo.conf\nthe unit odoo.service\n"}
+    )
     due = FakeHost("due", standby() | {"lacking odoo *": "the command nginx\n"})
     hosts(uno, due)
 

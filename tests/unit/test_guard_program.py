@@ -17,8 +17,9 @@ from pydantic import SecretStr
 from blocks import signing
 from tasks.programs.guard import Guard, newest, verdict
 from tasks.read.receipt import NAMESPACE, Receipt, sealed
+from tasks.read.signers import Signers
 from tasks.text import zipapp
-from tasks.text.guard import allowed_signer
+from tasks.text.guard import allowed_signers
 
 KEY = SecretStr("a signing key of a drill")
 HOME = {"epoch": 4, "taker": "origin"}
@@ -62,7 +63,7 @@ def test_who_may_serve(
 @pytest.fixture
 def guard(tmp_path: Path) -> Guard:
     signer = tmp_path / "signer"
-    signer.write_text(allowed_signer(public_key=signing.public_key(KEY), namespace=NAMESPACE))
+    signer.write_text(allowed_signers(Signers((signing.public_key(KEY),)), namespace=NAMESPACE))
     names = ("right", "held", "waiting")
     return Guard({
         **{name: str(tmp_path / name) for name in names},
@@ -103,6 +104,21 @@ def test_what_is_not_genuine_or_not_ours_is_no_opinion(guard: Guard) -> None:
     ):  # fmt: skip
         assert guard.believe(line) is None, line
     assert not guard.right.exists()
+
+
+def test_a_retired_key_is_believed_up_to_its_last_epoch_and_no_further(guard: Guard) -> None:
+    """A copy of it that was stolen cannot say who may write from now on."""
+    new = SecretStr("the key of today")
+    signers = Signers((signing.public_key(new),), {signing.public_key(KEY): RECEIPT.epoch})
+    Path(guard.config["signer"]).write_text(allowed_signers(signers, namespace=NAMESPACE))
+    newer = Receipt(**{**json.loads(RECEIPT.text()), "epoch": RECEIPT.epoch + 1})
+
+    assert guard.genuine(_line(RECEIPT)) is not None, "history"
+    assert guard.genuine(_line(newer)) is None
+    assert guard.genuine(_line(newer, new)) is not None
+    Path(guard.config["signer"]).unlink()
+    assert guard.genuine(_line(newer, new)) is None
+    assert "nobody is known whose signature counts" in guard.complaint
 
 
 def test_the_program_is_a_program_that_the_oldest_python_supported_can_read() -> None:

@@ -23,10 +23,12 @@ from tasks.read.receipt import (
     sealed,
     unseal,
 )
-from tasks.receipts import _genuine
+from tasks.read.signers import Signers
+from tasks.receipts import _Line
 from tasks.text import guard
 
 KEY = SecretStr("a signing key of a drill")
+MINE = Signers((signing.public_key(KEY),))
 RECEIPT = Receipt(
     "vps_1", 7, "demotion", "recovery", "origin", "71", 3, "0/5000028", "2026-01-01T00:00:00Z"
 )
@@ -98,7 +100,9 @@ def test_openssh_itself_believes_the_signature_and_not_an_edited_text(tmp_path: 
     assert shutil.which("ssh-keygen"), "openssh-client is installed by make setup"
     text = RECEIPT.text()
     signer, mark = tmp_path / "signer", tmp_path / "mark"
-    signer.write_text(guard.allowed_signer(public_key=signing.public_key(KEY), namespace=NAMESPACE))
+    signer.write_text(
+        guard.allowed_signers(Signers((signing.public_key(KEY),)), namespace=NAMESPACE)
+    )
     mark.write_text(signing.sign(text, KEY, namespace=NAMESPACE))
     argv = ("ssh-keygen", "-Y", "verify", "-f", str(signer), "-I", "relevo", "-n", NAMESPACE)
     for said, status in ((text, 0), (text.replace("origin", "recovery"), 255)):
@@ -126,6 +130,6 @@ def test_what_an_origin_plants_among_the_receipts_is_none_and_stops_nobody(said:
     """A signature that is no ASCII once ended a failover in a TypeError."""
     instance = cast("OdooInstance", SimpleNamespace(name="vps_1", signing_key=KEY))
     for line in (sealed(RECEIPT.text(), said), sealed(said, "x"), f'{{"text": "{said}"}}', said):
-        assert _genuine(instance, line) is None
+        assert _Line.judge(instance, MINE, line).receipt is None
     signed = RECEIPT.text().replace("demotion", "\\ud800")
-    assert _genuine(instance, sealed(signed, "x")) is None
+    assert _Line.judge(instance, MINE, sealed(signed, "x")).receipt is None
