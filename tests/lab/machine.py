@@ -23,8 +23,25 @@ NSPAWN = (
     "--keep-unit --link-journal=no --resolv-conf=off --timezone=off --capability=CAP_NET_ADMIN "
     '--network-namespace-path="/run/netns/$2"'
 )
+# Finds a cluster by its port alone: its socket lies in the folder of all clusters or in one of its
+# own, and belongs to the user of the cluster.
+FIND_SOCKET = """
+find_socket() {
+    sockets=/var/run/postgresql
+    for found in /run/relevo-postgresql/*/.s.PGSQL."$1"; do
+        if [ -S "$found" ]; then sockets=${found%/*}; fi
+    done
+    owner=$(stat -c %U "$sockets/.s.PGSQL.$1" 2>/dev/null || echo postgres)
+}
+"""
 # Debian's own `psql` is a Perl script that looks for the right one, at ten times the price.
-PSQL = ("sh", "-c", 'for p in /usr/lib/postgresql/*/bin/psql; do :; done; exec "$p" "$@"', "sh")
+PSQL = f"""
+{FIND_SOCKET}
+find_socket "$1"
+for psql in /usr/lib/postgresql/*/bin/psql; do :; done
+exec runuser -u "$owner" -- "$psql" -h "$sockets" -p "$1" -U postgres -d "$2" \\
+    -XAtq -v ON_ERROR_STOP=1
+"""
 WRITE = (
     'umask 077; mkdir -p "$(dirname "$1")"; cat >"$1"; '
     'if [ -n "$2" ]; then chown "$2:" "$1"; fi; if [ -n "$3" ]; then chmod "$3" "$1"; fi'
@@ -208,8 +225,7 @@ class Machine:
 
     def psql(self, port: int, sql: str, database: str = "postgres") -> str:
         """Ask PostgreSQL as its superuser."""
-        options = ("-p", str(port), "-d", database, "-XAtq", "-v", "ON_ERROR_STOP=1")
-        return self.run(*PSQL, *options, user="postgres", stdin=sql).stdout.strip()
+        return self.run("sh", "-c", PSQL, "psql", str(port), database, stdin=sql).stdout.strip()
 
     def wait_until_succeeds(
         self, *command: str, user: str = "root", timeout_seconds: float = 60
