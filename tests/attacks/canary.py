@@ -6,18 +6,19 @@ from contextlib import contextmanager
 from tests.lab.machine import Machine
 
 CANARY = "/root/canary"
-FILE, FOLDER, TREE = f"{CANARY}/file", f"{CANARY}/folder", f"{CANARY}/tree.drill"
+FILE, FOLDER, START = f"{CANARY}/file", f"{CANARY}/folder", "/usr/local/canary-start"
 MAKE = f"""
 set -e
 rm -rf {CANARY}
-mkdir -m 755 {CANARY} {FOLDER} {TREE}
-for path in {FILE} {FOLDER}/file {TREE}/file; do echo "what is root's" >$path; chmod 600 $path; done
+mkdir -m 755 {CANARY} {FOLDER}
+for path in {FILE} {FOLDER}/file; do echo "what is root's" >$path; chmod 600 $path; done
+echo auto >{START}
 touch -d '400 days ago' {FOLDER}/file {FOLDER}
 """
 # Owners, modes and contents of the canaries; owners and modes of whatever is not plainly root's.
 SEEN = f"""
-find {CANARY} -printf '%p %u:%g %m %s\\n' | sort
-find {CANARY} -type f -exec sha256sum {{}} + | sort
+find {CANARY} {START} -printf '%p %u:%g %m %s\\n' | sort
+find {CANARY} {START} -type f -exec sha256sum {{}} + | sort
 find /etc /usr/local /var/lib/relevo -xdev \\( ! -user root -o -perm /022 \\) ! -type l \\
     ! -path '/etc/postgresql/*' ! -path '/var/lib/relevo/*/asked' -printf '%p %u:%g %m\\n' | sort
 stat -c '%n %U:%G %a' /etc /etc/passwd /etc/shadow /etc/sudoers /root /usr/local /var/lib/relevo

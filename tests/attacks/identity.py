@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from tests.lab.machine import Machine
+from tests.lab.machine import FIND_SOCKET, Machine
 from tests.oracles import Pair
 
 BASE = "/opt/odoouser"
@@ -44,6 +44,12 @@ def data_directory(pair: Pair) -> PurePosixPath:
 def keys(pair: Pair) -> list[str]:
     """The private keys of an instance on the recovery host, wherever they lie."""
     return [path for path in _lines(pair.recovery, FIND_KEYS) if pair.name in path]
+
+
+def sockets(pair: Pair) -> str:
+    """The folder of the socket of an instance's cluster on the recovery host."""
+    script = f'{FIND_SOCKET}\nfind_socket "$1"\necho "$sockets"'
+    return pair.recovery.run("sh", "-c", script, "sockets", str(pair.port)).stdout.strip()
 
 
 def channel(pair: Pair) -> list[str]:

@@ -54,10 +54,10 @@ DROP_AGGREGATE = """
 DROP AGGREGATE IF EXISTS public.json_agg(record);
 DROP FUNCTION IF EXISTS public.step(json, record), public.spring(text);
 """
-# All that comes after the line's end is a command of psql's own, or SQL.
+# What stands after the end of the line is SQL of its own; a name has room for 63 bytes.
 NEWLINES = (
-    f"n\n\\! {TOOL} trap-newline\n",
-    f"q'\"\n\\! {TOOL} trap-quoted\n",
+    f"n\nCOPY(SELECT 1)TO PROGRAM $${TOOL} trap-n$$;\n",
+    f'q"\nCOPY(SELECT 1)TO PROGRAM $${TOOL} trap-q$$;',
 )
 
 
@@ -101,7 +101,7 @@ def aggregate(pair: Pair) -> None:
 
 
 def newlines(pair: Pair) -> None:
-    """Give databases names whose second line is a command of psql's."""
+    """Give databases names whose second line is a statement."""
     for name in NEWLINES:
         _database(pair, name)
 

@@ -34,7 +34,7 @@ def nothing_runs(stage: Stage, block: OdooInstance, *flows: Flow) -> list[str]:
     said = days.live(block, *flows)
     loot = stage.collect()
     breaches = [each for one in loot for each in one.breaches(stage)]
-    assert not loot, "\n".join(breaches)
+    assert not loot, "\n".join(breaches[:20])
     return said
 
 
@@ -59,11 +59,11 @@ def test_an_aggregate_that_fits_better_than_postgresqls_own_runs_nothing(
         nothing_runs(stage, blocks["vps_uno"], days.setup_primary, days.check)
 
 
-def test_a_database_with_a_command_of_psql_in_its_name_runs_nothing(
+def test_a_database_with_a_statement_in_the_second_line_of_its_name_runs_nothing(
     stage: Stage, blocks: dict[str, OdooInstance]
 ) -> None:
     """It is refused and named; and no line of a refusal is the attacker's."""
     with trapped(stage, traps.newlines):
         said = nothing_runs(stage, blocks["vps_uno"], days.check, days.reconcile_filestore)
     lines = [line for each in said for line in each.splitlines()]
-    assert not [line for line in lines if line.startswith("\\!")], said
+    assert not [line for line in lines if line.startswith("COPY(")], said
