@@ -105,17 +105,19 @@ class Run:
     seconds: float
 
 
-def relevo(
-    inventory: Path, *words: str, most: int, seconds: float = 120
-) -> Run:
+def relevo(inventory: Path, *words: str, most: int, seconds: float = 120) -> Run:
     """Run the command in a process of its own, ended when it takes more than it may."""
     log = inventory.with_name("endless.log")
-    env = {**os.environ, "RELEVO_LOG_DIR": str(inventory.with_name("runs")), "PYTHONPATH": str(ROOT)}
+    logs = str(inventory.with_name("runs"))
+    env = {**os.environ, "RELEVO_LOG_DIR": logs, "PYTHONPATH": str(ROOT)}
     argv = [sys.executable, "-m", "deployments.cli", "--inventory", str(inventory), *words]
     begun, peak = time.monotonic(), 0
-    with log.open("w") as out, subprocess.Popen(
-        argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out
-    ) as process:
+    with (
+        log.open("w") as out,
+        subprocess.Popen(
+            argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+        ) as process,
+    ):
         while process.poll() is None:
             peak = max(peak, _resident(process.pid))
             if peak > most or time.monotonic() - begun > seconds:

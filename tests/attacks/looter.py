@@ -24,7 +24,8 @@ import sys
 import tempfile
 import time
 import zlib
-from typing import Any, Iterator  # Python 3.8
+from collections.abc import Iterator  # Python 3.8
+from typing import Any
 
 CONFIG = "/usr/share/relevo-loot.json"
 MARK = "RELEVO-LOOT "
@@ -39,11 +40,11 @@ SOCKETS = (
     "/var/run/postgresql/.s.PGSQL.*", "/run/relevo*/.s.PGSQL.*", "/run/relevo*/*/.s.PGSQL.*",
     "/tmp/.s.PGSQL.*",
 )  # fmt: skip
-ASK = (
-    "SELECT current_user || CASE WHEN rolsuper THEN ' (superuser)' ELSE '' END "
-    "FROM pg_roles WHERE rolname = current_user",
-    "SELECT secret FROM public.relevo_planted",
-)
+WHO = """
+SELECT current_user || CASE WHEN rolsuper THEN ' (superuser)' ELSE '' END
+FROM pg_roles WHERE rolname = current_user
+"""
+ASK = (WHO, "SELECT secret FROM public.relevo_planted")
 BIGGEST, TEXT = 20 << 20, 4000
 LEFT = "relevo-left-behind"
 
@@ -138,18 +139,18 @@ def run(
 
 def clusters(config: dict[str, Any]) -> list[list[str]]:
     """Log in wherever a cluster listens on this host."""
-    places = {f"host={os.path.dirname(path)} port={path.rpartition('.')[2]}"
-              for pattern in SOCKETS for path in glob.glob(pattern) if path[-1].isdigit()}  # fmt: skip
+    found = [path for pattern in SOCKETS for path in glob.glob(pattern) if path[-1].isdigit()]
+    places = {f"host={os.path.dirname(path)} port={path.rpartition('.')[2]}" for path in found}
     places |= {f"host={host} port={port}" for host, port in config["ports"] if opens(host, port)}
     roles = ("postgres", "odoo", "replica_rewind", "odoouser")
-    found = []
+    came_in = []
     for place in sorted(places):
         for role in roles:
             for database in ("cliente1", "postgres"):
                 if said := ask(place, role, database):
-                    found.append([place, role, database, " ".join(said)])
+                    came_in.append([place, role, database, " ".join(said)])
                     break
-    return found
+    return came_in
 
 
 def opens(host: str, port: int) -> bool:

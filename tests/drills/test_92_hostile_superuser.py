@@ -8,7 +8,7 @@ import pytest
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
 from flows.basebackup import basebackup
-from tasks import rehearsal
+from tasks import bare, rehearsal
 from tests.attacks import canary, days, identity
 from tests.attacks.oracle import TOOL, Stage, only_own
 from tests.lab.machine import wait_until
@@ -46,7 +46,7 @@ def replayed(pair: Pair) -> None:
 
 
 def log_in(pair: Pair, role: str, sql: str) -> str:
-    """Log in to the recovery host's PostgreSQL from the origin, as a role that streams or rewinds."""
+    """Log in from the origin to the recovery host, as a role that streams or rewinds."""
     origin = pair.origin.machine
     string = LOGIN.format(pair.recovery.address, pair.port, role)
     argv = ("env", f"PGPASSWORD={MINE}", "psql", "-XAtq", "-d", string, "-c", sql)
@@ -71,7 +71,7 @@ def test_a_standby_listens_to_nobody_but_its_own_host(stage: Stage) -> None:
     for pair in (stage.attacker, stage.victim):
         listening = pair.recovery.run("ss", "-Hltn", f"sport = :{pair.port}").stdout
         assert pair.recovery.address not in listening, listening
-        assert "0.0.0.0" not in listening, listening  # noqa: S104
+        assert "0.0.0.0" not in listening, listening
         assert "*:" not in listening.replace("0.0.0.0:*", "").replace("[::]:*", ""), listening
 
 
@@ -106,7 +106,7 @@ def test_settings_of_the_origin_open_no_door_in_a_new_clone_and_run_as_nobody_el
             basebackup(block, reclone=True)
 
 
-# `look` asks the standby where its data lies. What lies beside it, under this name, is cleared away.
+# Where its data lies is asked of the standby; what lies beside it, named so, is cleared away.
 SWITCH = """
 CREATE SCHEMA IF NOT EXISTS evil;
 CREATE OR REPLACE FUNCTION evil.current_setting(text) RETURNS text LANGUAGE sql AS $f$
@@ -125,7 +125,7 @@ def test_a_data_directory_that_the_database_names_is_none_that_root_clears_away(
     try:
         uno.at_origin(SWITCH.format(victims))
         replayed(uno)
-        with suppress(RelevoError), rehearsal.stage(blocks[uno.name]):
+        with bare.without_server(), suppress(RelevoError), rehearsal.stage(blocks[uno.name]):
             pass
         assert uno.recovery.read(f"{drill}/of-another-customer") == "precious"
     finally:

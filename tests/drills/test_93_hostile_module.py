@@ -8,10 +8,11 @@ from tests.attacks import canary, days, tricks
 from tests.attacks.oracle import Stage, only_own
 from tests.oracles import no_strangers
 
+
 def test_a_module_gets_nothing_of_another_customer_when_it_is_tried_or_rehearsed(
     stage: Stage, blocks: dict[str, OdooInstance]
 ) -> None:
-    """It runs, as somebody who has nothing but this customer's things, and leaves nothing behind."""
+    """It runs as somebody who has this customer's things alone, and leaves nothing behind."""
     block = blocks["vps_uno"]
     with tricks.module(stage.attacker, block), canary.untouched(*stage.hosts):
         build_service(block)
@@ -67,5 +68,3 @@ def test_an_option_of_pip_among_the_packages_of_the_origin_installs_nothing(
         loot = only_own(stage)
     days.live(block, lambda each: rsync_filestore(each, "requirements"))
     assert not [each.name for each in loot], "no setup.py of the customer's has run"
-
-

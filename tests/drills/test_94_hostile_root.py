@@ -161,5 +161,3 @@ def test_an_odoo_conf_without_end_fills_no_runner(stage: Stage, inventory_path: 
     assert ran.memory < 600 * MB, f"{ran.memory // MB} MB"
     assert ran.status not in {0, None}
     assert "odoo.conf" in ran.said, ran.said[-2000:]
-
-

@@ -19,7 +19,7 @@ MAD = {
     "a line that never ends, slowly": (
         "#!/bin/sh\nfor n in $(seq 400); do printf x; sleep 0.1; done\n"
     ),
-    "braces without end": "#!/bin/sh\nexec timeout 40 sh -c 'while :; do printf %s [[[[[[[[; done'\n",
+    "braces without end": "#!/bin/sh\nexec timeout 40 sh -c 'yes [[[[[[ | tr -d \"\\\\n\"'\n",
 }
 MEMORY = """
 pid=$(systemctl show "$1" --property=MainPID --value)

@@ -3,16 +3,16 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import pytest
+from pathlib import Path
 
 from blocks.instance import OdooInstance
 from flows.reconcile_filestore import reconcile_filestore
+from tests.attacks import endless
 from tests.attacks.oracle import Stage
 from tests.oracles import Pair
 from tests.stack import Stack
 
-# Moves the cursor, clears the screen, sets a title, begins the line anew, and turns the text around.
+# Clears the screen, sets a title, begins the line anew, turns the text around, and is a link.
 NAME = (
     "factura-4711\x1b[2J\x1b]0;title\x07\rall is well\b\b\u202e <img src=x onerror=alert(1)> "
     "[click](http://evil.example) `x` |a|b| ![i](http://evil.example/i) <script>1</script>"
@@ -50,12 +50,9 @@ def test_the_name_of_a_document_is_text_in_a_report_and_nothing_else(
 
 
 def test_the_name_of_a_document_says_nothing_to_the_terminal_of_whoever_runs_this(
-    stage: Stage, blocks: dict[str, OdooInstance], capfd: pytest.CaptureFixture[str]
+    stage: Stage, inventory_path: Path
 ) -> None:
     with document(stage.attacker, NAME):
-        reconcile_filestore(blocks["vps_uno"])
-    out, err = capfd.readouterr()
-    said = out + err
-    assert "factura-4711" in said, "the document is named"
-    # Prefect itself colours its lines for a terminal, and moves no cursor.
-    assert not CONTROL.findall(re.sub("\x1b\\[[0-9;]*m", "", said).replace("\r\n", "\n"))
+        ran = endless.relevo(inventory_path, "run", "reconcile_filestore", "vps_uno", most=4 << 30)
+    assert "factura-4711" in ran.said, ran.said
+    assert not CONTROL.findall(ran.said)

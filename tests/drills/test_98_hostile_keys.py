@@ -13,7 +13,7 @@ from flows.check import check
 from flows.failback import failback
 from flows.failover import failover
 from flows.replicate import replicate
-from tasks import receipts
+from tasks import bare, receipts
 from tests.lab.trouble import LabError
 from tests.oracles import Pair
 from tests.stack import Stack
@@ -81,7 +81,8 @@ def test_a_key_that_was_changed_as_the_manual_says_lets_customers_go_and_come_ho
     try:
         _change_key(stack, blocks, inventory_path)
         assert yaml.safe_load(secrets.read_text())["vps_uno"]["signing"] not in good
-        receipts.require_genuine(blocks["vps_uno"])
+        with bare.without_server():
+            receipts.require_genuine(blocks["vps_uno"])
         check(blocks["vps_uno"])
         failover(blocks["vps_uno"])
         failback(blocks["vps_uno"])
