@@ -13,30 +13,28 @@ from flows.check import NOTHING
 from tasks.report import Report
 from tests.lab.image import DATABASES
 from tests.lab.lab import Lab, Origin
-from tests.lab.machine import Machine, wait_until
+from tests.lab.machine import FIND_SOCKET, Machine, wait_until
 from tests.lab.trouble import LabError
 
 # One loop inside each host, so that no network stands between the question and the answer; one
 # session as long as the server lives, for a new one costs more than all that it is asked.
 # It ends by itself after a while, and is begun again: nobody waits for it for ever. It tells the
 # time since this machine's boot, the same on all hosts whatever their clocks say.
-PROBE = r"""
+PROBE = rf"""
+{FIND_SOCKET}
 sql="SELECT split_part(pg_read_file('/proc/uptime', 0, 30), ' ', 1), pg_is_in_recovery();" n=0
-ask() {
+ask() {{
     while [ -e /run/relevo-probe ] && [ "$n" -lt 400 ]; do
         echo "$sql" 2>/dev/null || return
         n=$((n + 1))
         sleep 0.1
     done
-}
+}}
 end=$(($(date +%s) + 60))
 while [ -e /run/relevo-probe ] && [ "$(date +%s)" -lt "$end" ]; do
-    for socket in /run/relevo-postgresql/*/.s.PGSQL.$2 /var/run/postgresql/.s.PGSQL.$2; do
-        [ ! -S "$socket" ] || break
-    done
-    ask | runuser -u "$(stat -c %U "$socket" 2>/dev/null || echo postgres)" -- \
-        /usr/lib/postgresql/$1/bin/psql -h "${socket%/*}" -U postgres -p "$2" \
-        -d postgres -XAtqF ' ' 2>/dev/null
+    find_socket "$2"
+    ask | runuser -u "$owner" -- /usr/lib/postgresql/$1/bin/psql -h "$sockets" -p "$2" \
+        -U postgres -d postgres -XAtqF ' ' 2>/dev/null
     echo "$(cut -d ' ' -f 1 /proc/uptime) -"
     sleep 0.1
 done

@@ -19,6 +19,7 @@ from prefect.settings import (
 from blocks.instance import OdooInstance
 from deployments.inventory import instances, read
 from deployments.secrets import Secrets
+from tests.attacks.oracle import Stage
 from tests.lab import inventory
 from tests.lab.client import Client
 from tests.lab.image import DATABASES
@@ -102,6 +103,15 @@ def uno(lab: Lab, stack: Stack) -> Pair:
 def dos(lab: Lab, stack: Stack) -> Pair:
     pair = Pair(lab, "vps_dos", lab.dos, 5434, 8269)
     return _replicated(lab, stack, pair)
+
+
+@pytest.fixture
+def stage(uno: Pair, dos: Pair, stack: Stack, blocks: dict[str, OdooInstance]) -> Iterator[Stage]:
+    """An attacker who has broken into vps_uno, and all that he must not get beside it."""
+    with stack.unscheduled():
+        made = Stage(uno, dos, blocks[dos.name])
+        yield made
+        made.sweep()
 
 
 def _replicated(lab: Lab, stack: Stack, pair: Pair) -> Pair:

@@ -23,15 +23,24 @@ NSPAWN = (
     "--keep-unit --link-journal=no --resolv-conf=off --timezone=off --capability=CAP_NET_ADMIN "
     '--network-namespace-path="/run/netns/$2"'
 )
+# Finds a cluster by its port alone: its socket lies in the folder of all clusters or in one of its
+# own, and belongs to the user of the cluster.
+FIND_SOCKET = """
+find_socket() {
+    sockets=/var/run/postgresql
+    for found in /run/relevo-postgresql/*/.s.PGSQL."$1"; do
+        if [ -S "$found" ]; then sockets=${found%/*}; fi
+    done
+    owner=$(stat -c %U "$sockets/.s.PGSQL.$1" 2>/dev/null || echo postgres)
+}
+"""
 # Debian's own `psql` is a Perl script that looks for the right one, at ten times the price.
-# A cluster may have a user and a socket's folder of its own.
-PSQL = """
-for socket in /run/relevo-postgresql/*/.s.PGSQL.$1 /var/run/postgresql/.s.PGSQL.$1; do
-    [ ! -S "$socket" ] || break
-done
-for program in /usr/lib/postgresql/*/bin/psql; do :; done
-owner=$(stat -c %U "$socket") || exit 2
-exec runuser -u "$owner" -- "$program" -h "${socket%/*}" -U postgres -p "$@"
+PSQL = f"""
+{FIND_SOCKET}
+find_socket "$1"
+for psql in /usr/lib/postgresql/*/bin/psql; do :; done
+exec runuser -u "$owner" -- "$psql" -h "$sockets" -p "$1" -U postgres -d "$2" \\
+    -XAtq -v ON_ERROR_STOP=1
 """
 WRITE = (
     'umask 077; mkdir -p "$(dirname "$1")"; cat >"$1"; '
@@ -216,8 +225,7 @@ class Machine:
 
     def psql(self, port: int, sql: str, database: str = "postgres") -> str:
         """Ask PostgreSQL as its superuser."""
-        options = (str(port), "-d", database, "-XAtq", "-v", "ON_ERROR_STOP=1")
-        return self.run("sh", "-c", PSQL, "psql", *options, stdin=sql).stdout.strip()
+        return self.run("sh", "-c", PSQL, "psql", str(port), database, stdin=sql).stdout.strip()
 
     def wait_until_succeeds(
         self, *command: str, user: str = "root", timeout_seconds: float = 60

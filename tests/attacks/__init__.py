@@ -1,0 +1,1 @@
+"""Breaches of one customer, and what may come of them: programs, traps and oracles."""
