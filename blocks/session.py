@@ -197,7 +197,7 @@ def _value(said: bytes | None, kind: int) -> Value:
         return int(said)
     if kind == NUMERIC or kind in FLOATS:
         return float(said)
-    return said.decode(errors="surrogateescape")
+    return said.decode(errors="replace")
 
 
 _kept: dict[tuple[Hashable, Login], Session] = {}
@@ -219,11 +219,9 @@ def ask(pipes: Pipes, login: Login, question: Question) -> list[Row]:
         except Gone as gone:
             if question.acts and gone.sent:
                 raise _lost(session, gone) from gone
-            require_lease()
     elif session is not None:
         session.close()
     session = _begin(pipes, login)
-    require_lease()
     try:
         return _once(pipes, session, question)
     except Gone as gone:
@@ -253,6 +251,7 @@ def forget(pipes: Pipes) -> None:
 
 def _once(pipes: Pipes, session: Session, question: Question) -> list[Row]:
     with _putting_back(pipes, session):
+        require_lease()  # to begin a session may have taken its time
         return session.ask(question)
 
 
