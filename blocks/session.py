@@ -4,6 +4,7 @@ A session in the database postgres is kept for the next question; one in a custo
 once, for it would stand in the way of a DROP DATABASE.
 """
 
+import atexit
 import contextlib
 import threading
 from collections.abc import Hashable, Iterator
@@ -247,6 +248,13 @@ def forget(pipes: Pipes) -> None:
         ours = [_kept.pop(key) for key in list(_kept) if key[0] == pipes.key]
     for session in ours:
         session.close()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Say goodbye to PostgreSQL."""
+    while _kept:
+        _kept.popitem()[1].close()
 
 
 def _once(pipes: Pipes, session: Session, question: Question) -> list[Row]:

@@ -1,5 +1,6 @@
 """A run that signs with a key that the guard does not know touches nothing; a rotation mends it."""
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,12 +17,12 @@ from blocks.shell import Completed
 from deployments import rotation, signers
 from deployments.secrets import Secrets
 from flows.failover import failover
-from tasks import bare, guard, keys, receipts
+from tasks import bare, files, guard, keys, receipts
 from tasks.read import receipt as reading
 from tasks.read.receipt import NAMESPACE, Receipt
 from tasks.read.signers import Signers
 from tasks.text.guard import allowed_signers
-from tests.fakes import FakeHost, FakeShell
+from tests.fakes import FakeHost, FakeShell, is_about_files
 from tests.flows.conftest import SECRETS, Hosts, dead, standby
 
 OLD, OTHER = SecretStr(SECRETS[3]), SecretStr("a regenerated key")
@@ -61,11 +62,8 @@ class DiskShell(FakeShell):
             raise Unreachable(f"{self.host} did not answer")
         words, kept = tuple(argv), self.fake.files
         said, status = "", 0
-        if words[:2] == ("test", "-e"):
-            status = int(words[2] not in kept)
-        elif words[3:4] == ("install",):
-            before, kept[words[4]] = kept.get(words[4]), stdin
-            said = "same\n" if before == stdin else "installed\n"
+        if is_about_files(argv):
+            said, status = self._about_files(words[len(files.BEGIN) :], stdin)
         elif words[3:4] == ("receipts",):
             folder = [kept[path] for path in sorted(kept) if path.startswith(str(RECEIPTS))]
             right = kept.get(f"{words[4]}/right.json", "")
@@ -73,6 +71,17 @@ class DiskShell(FakeShell):
         else:
             return super().run(argv, stdin=stdin, check=check)
         return Completed(words, status, said, "")
+
+    def _about_files(self, words: tuple[str, ...], stdin: str) -> tuple[str, int]:
+        verb, path, kept = words[0], words[1], self.fake.files
+        if verb == "exists":
+            return "", int(path not in kept)
+        if verb == "read":
+            return base64.b64encode(kept.get(path, "").encode()).decode(), 0
+        assert verb == "install", f"{verb} is no more than these hosts can do"
+        text = base64.b64decode(stdin.removeprefix(files.PROGRAM)).decode()
+        before, kept[path] = kept.get(path), text
+        return "same\n" if before == text else "installed\n", 0
 
 
 def replicated(instance: OdooInstance, *disks: Disk, key: SecretStr = OLD) -> None:
@@ -245,7 +254,7 @@ def steps(monkeypatch: pytest.MonkeyPatch, *, kill_at: int) -> Callable[[], int]
         change(self, name, **fields)
 
     def running(self: DiskShell, argv: Any, **more: Any) -> Completed:
-        if tuple(argv)[3:4] == ("install",):
+        if is_about_files(argv) and argv[len(files.BEGIN)] == "install":
             next_one()
         return install(self, argv, **more)
 

@@ -91,7 +91,7 @@ def test_what_needs_a_cluster_that_is_not_there_is_not_asked(
 
     assert found.wrong == ["uno does not answer"]
     assert [name for name, said in found.facts.items() if said != NOT_MEASURED] == [
-        "roles", "moves", "signing key", "disk at the recovery",
+        "roles", "moves", "users", "signing key", "disk at the recovery",
     ]  # fmt: skip
     assert not found.is_good("stream")
 
