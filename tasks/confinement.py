@@ -4,6 +4,7 @@ Its processes belong to a user of its own; systemd lets them write in its data d
 socket's folder alone, and speak to its origin alone. Its configuration is root's.
 """
 
+import re
 from pathlib import PurePosixPath
 
 from blocks.errors import RelevoError
@@ -30,16 +31,6 @@ mv "$1/server.crt.new" "$1/server.crt"
 """
 # The folder is root's, and so are all that are made in it.
 READABLE = 'chown "root:$1" "$2" "$3" && chmod 640 "$2" "$3"'
-# Debian gives a cluster's configuration to its owner; the customer could write it here.
-OWN_NOTHING = """
-set -e
-find "$2" -xdev -exec chown -h root:root {} +
-chmod 755 "$2" "$2/conf.d"
-for secret in pg_hba.conf pg_ident.conf; do
-    chown -h "root:$1" "$2/$secret"
-    chmod 640 "$2/$secret"
-done
-"""
 ASIDE = 'find "$1" -maxdepth 1 \\( -name "$2" -o -name "$2.*" \\)'
 
 
@@ -67,7 +58,7 @@ def settle(instance: OdooInstance) -> None:
     if (listed := find(shell, recovery)) and listed.owner != recovery.cluster.owner:
         _give_cluster(instance, listed.owner)
     else:
-        _install(instance)
+        _install(instance, former=recovery.cluster.owner)
 
 
 def _give_cluster(instance: OdooInstance, former: str) -> None:
@@ -84,11 +75,13 @@ def _give_cluster(instance: OdooInstance, former: str) -> None:
         cluster.stop_any(_of(recovery, listed.owner))
     directory = listed.data_directory
     argv = ("sh", "-c", ASIDE, "aside", str(directory.parent), directory.name)
-    for path in shell.run(argv).stdout.splitlines():
-        files.give_tree(shell, PurePosixPath(path), former=former, user=owner)
+    ours = re.compile(re.escape(str(directory)) + r"(\.[A-Za-z0-9_.-]+)?")
+    for path in shell.run(argv, user=owner).stdout.split("\n"):
+        if ours.fullmatch(path):
+            files.give_tree(shell, PurePosixPath(path), former=former, user=owner)
     logs = LOG / f"postgresql-{recovery.cluster.version}-{recovery.cluster.name}.log"
     files.give_tree(shell, logs, former=former, user=owner)
-    _install(instance)
+    _install(instance, former=former)
     role = odoo_conf.database_role(files.read(shell, recovery.odoo.config), default="")
     cluster.admit(instance, recovery, instance.origin, odoo_role=role)
     if files.exists(shell, directory / "standby.signal"):
@@ -111,7 +104,7 @@ def _of(place: Place, owner: str) -> Place:
     return place.model_copy(update={"cluster": place.cluster.model_copy(update={"owner": owner})})
 
 
-def _install(instance: OdooInstance) -> None:
+def _install(instance: OdooInstance, *, former: str) -> None:
     recovery, shell = instance.recovery, instance.recovery.host.shell()
     owner, config = recovery.cluster.owner, recovery.cluster.config_dir
     group = files.owner(shell, owner).split(":")[1]
@@ -121,7 +114,8 @@ def _install(instance: OdooInstance) -> None:
     shell.run(("sh", "-c", CERTIFICATE, "certificate", str(folder), name, str(DAYS)))
     paths = (str(folder / "server.key"), str(folder / "server.crt"))
     shell.run(("sh", "-c", READABLE, "readable", group, *paths))
-    shell.run(("sh", "-c", OWN_NOTHING, "configuration", group, str(config)))
+    # Debian gives a cluster's configuration to its owner; the customer could write it here.
+    files.give_tree(shell, config, former=former, user="root")
     files.install(shell, config / "conf.d" / CONF, postgresql_conf.render(settings(instance)))
     found = confine.properties(
         writes=(look(recovery).directory, recovery.cluster.sockets, LOG),

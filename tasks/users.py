@@ -4,13 +4,12 @@ A customer's superuser or module can do there what these users can, and no more.
 Relevo 0.1 replicated runs as users that all instances share; replicate moves it.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 from typing import Any
 
-from blocks import users
+from blocks import answers, users
 from blocks.errors import RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from tasks import confinement, files, layout, record, replication, service
@@ -51,7 +50,7 @@ def as_found(instance: OdooInstance) -> OdooInstance:
         return _with(instance, former, settled="shared")
     if not said:
         return instance
-    known = json.loads(said)
+    known = answers.facts(said, f"the users of {instance.name} on {instance.recovery}")
     return _with(instance, known, settled="own" if known["whole"] else "moving")
 
 

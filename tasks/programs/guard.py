@@ -139,7 +139,7 @@ class Guard:
         if len(signature) > SIGNATURE_BYTES:
             return False
         try:
-            named = Path(self.config["signer"]).read_text(errors="replace")
+            named = read_text(self.config["signer"])
         except OSError as error:
             self.complain(f"nobody is known whose signature counts: {error}. HINT: run replicate")
             return False

@@ -26,9 +26,9 @@ MAY = {
     "tasks/argv/rehearsal.py VIEW": "all that it makes is in /run/relevo-drill, which is root's",
     "tasks/board.py CERTIFICATE": "/etc/nginx/relevo is root's",
     "tasks/board.py find": "/var/lib/relevo is root's",
-    "tasks/documents.py MISSING": "asks whether files are there, and tells and changes no more",
+    "tasks/confinement.py CERTIFICATE": "/var/lib/relevo/NAME/postgres is root's",
+    "tasks/confinement.py READABLE": "/var/lib/relevo/NAME/postgres is root's",
     "tasks/guard.py cat /etc/ssh/ssh_host_*_key.pub": "/etc/ssh is root's",
-    "tasks/job.py END": "/var/log/relevo is root's",
     "tasks/job.py START": "/var/log/relevo is root's",
     "tasks/job.py tail": "/var/log/relevo is root's",
     "tasks/engine.py install": "/var/log/relevo is root's",
@@ -40,6 +40,8 @@ MAY = {
     "tasks/rejoin.py REWIND": "/var/lib/relevo is root's; pg_rewind itself runs as the owner",
     "tasks/site.py ln": "/etc/nginx is root's",
     "tasks/trust.py cat /etc/ssh/ssh_host_*_key.pub": "/etc/ssh is root's",
+    "tasks/trust.py MAKE_KEY": "the folder ssh of an instance is root's, and so is the one around",
+    "tasks/users.py FOUND": "reads a record of root's, and asks whose some folders are",
     "tasks/units.py OUTDATED": "/usr/local/lib/relevo and /etc/relevo are root's",
 }
 
