@@ -67,7 +67,7 @@ class Link:
     def __init__(self, relay: "Relay", number: int) -> None:
         self.relay, self.number = relay, number
         self.meter, self.sent, self.why = Meter(), 0, ""
-        self.over = self.late = False
+        self.over = self.late = self.too_much = False
         self.folder = Path(tempfile.mkdtemp(prefix="relevo-sql-"))
         self.door = socket.socket(socket.AF_UNIX)
         self.door.bind(str(self.folder / f".s.PGSQL.{PORT}"))
@@ -108,6 +108,7 @@ class Link:
             if self.socket is not None:
                 self.socket.sendall(content)
         except TooMuch as error:
+            self.too_much = True
             self.end(str(error))
         except OSError:
             self.end()

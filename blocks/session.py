@@ -109,7 +109,7 @@ class Session:
         link = self.link
         if link.late:
             return TimeoutError(link.why)
-        if link.why:
+        if link.too_much:
             return StatementFailed(f"{self.named} answered a question with {link.why}")
         if link.over or self.connection.closed:
             link.end()  # from here on nothing more of it is sent
