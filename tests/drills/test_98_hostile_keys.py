@@ -1,5 +1,6 @@
 """Whoever signs receipts with a key that the guards do not know, an honest operator among them."""
 
+import secrets as dice
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,7 +105,7 @@ def _change_key(stack: Stack, blocks: dict[str, OdooInstance], inventory: Path) 
         return
     secrets = inventory.with_name("secrets.yaml")
     changed = yaml.safe_load(secrets.read_text())
-    changed["vps_uno"]["signing"] = "another long secret, chosen today"
+    changed["vps_uno"]["signing"] = dice.token_urlsafe(32)
     secrets.write_text(yaml.safe_dump(changed))
     stack.run("--inventory", str(inventory), "apply")
     replicate(blocks["vps_uno"])
