@@ -69,16 +69,16 @@ def replaced(machine: Machine, path: str, text: str) -> Iterator[None]:
 
 
 @contextmanager
-def watched(machine: Machine, folder: str, enough: Peak) -> Iterator[Peak]:
-    """Measure the engines' memory, and what a folder holds, until it is enough."""
-    seen, ended, first = Peak(), threading.Event(), _used(machine, folder)
+def watched(machine: Machine, enough: Peak, *folders: str) -> Iterator[Peak]:
+    """Measure the engines' memory, and what some folders hold, until it is enough."""
+    seen, ended, first = Peak(), threading.Event(), _used(machine, *folders)
 
     def watch() -> None:
         while not ended.wait(0.2):
             with suppress(LabError, ValueError):
                 said = machine.run("sh", "-c", ENGINES).stdout
                 seen.memory = max(seen.memory, int(said or 0) << 10)
-                seen.disk = max(seen.disk, _used(machine, folder) - first)
+                seen.disk = max(seen.disk, _used(machine, *folders) - first)
             if seen.memory > enough.memory or seen.disk > enough.disk:
                 ended.set()
 
@@ -91,8 +91,9 @@ def watched(machine: Machine, folder: str, enough: Peak) -> Iterator[Peak]:
         thread.join(timeout=30)
 
 
-def _used(machine: Machine, folder: str) -> int:
-    return int(machine.run("du", "-sB1", folder, check=False).stdout.split()[0])
+def _used(machine: Machine, *folders: str) -> int:
+    said = machine.run("du", "-scB1", *folders, check=False).stdout
+    return int(said.splitlines()[-1].split()[0])
 
 
 @dataclass(frozen=True)

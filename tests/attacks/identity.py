@@ -1,6 +1,7 @@
 """Who runs what on a host, asked of the host: attacks depend on no layout."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -46,6 +47,14 @@ def keys(pair: Pair) -> list[str]:
     return [path for path in _lines(pair.recovery, FIND_KEYS) if pair.name in path]
 
 
+def conf(pair: Pair) -> str:
+    """The odoo.conf with which an instance is served on the recovery host."""
+    show = ("systemctl", "show", f"odoo_{pair.name}.service", "--property=ExecStart", "--value")
+    found = re.search(r" -c (\S+)", pair.recovery.run(*show).stdout)
+    assert found, "its unit names no configuration"
+    return found[1]
+
+
 def sockets(pair: Pair) -> str:
     """The folder of the socket of an instance's cluster on the recovery host."""
     script = f'{FIND_SOCKET}\nfind_socket "$1"\necho "$sockets"'
@@ -54,8 +63,9 @@ def sockets(pair: Pair) -> str:
 
 def channel(pair: Pair) -> list[str]:
     """How the engine of an instance calls its origin: ssh with its options, and the name there."""
-    text = pair.recovery.read(f"{BASE}/respaldo_filestore/{pair.name}/engine/settings.json")
-    words: list[str] = json.loads(text)["channel"]
+    find = ("find", f"{BASE}/respaldo_filestore/{pair.name}", "-maxdepth", "2", "-name")
+    path = pair.recovery.run(*find, "settings.json").stdout.splitlines()[0]
+    words: list[str] = json.loads(pair.recovery.read(path))["channel"]
     return words[:-1]
 
 

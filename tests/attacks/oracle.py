@@ -4,6 +4,7 @@ import base64
 import json
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,11 @@ FIND = (
     "find /var/tmp /tmp /dev/shm /run /opt /home /var/lib /root /var/relevo-loot -xdev "
     "-name 'loot-*.json' -type f 2>/dev/null"
 )
+# The journal, and what Relevo's own long commands have said.
+SAID = """
+journalctl -q -o cat --no-pager --since "$1" | grep -aF "$2"
+find /var/log/relevo -type f -newermt "$1" -exec grep -ahF "$2" {} + 2>/dev/null
+"""
 STRANGERS = {"root", "postgres", "admin", "sysop", "www-data"}
 
 
@@ -140,10 +146,13 @@ class Stage:
         return sorted(found.values(), key=lambda loot: float(loot.facts["at"]))
 
     def _in_journal(self, machine: Machine) -> list[str]:
-        argv = ("journalctl", "-q", "-o", "cat", "--no-pager", "--since", self.since)
-        lines = machine.run(*argv, check=False).stdout.splitlines()
-        packed = (line.partition(looter.MARK)[2] for line in lines if looter.MARK in line)
-        return [zlib.decompress(base64.b64decode(each)).decode() for each in packed]
+        said = machine.run("sh", "-c", SAID, "said", self.since, looter.MARK, check=False).stdout
+        found = []
+        for line in said.splitlines():
+            with suppress(ValueError, zlib.error):  # a line may have been cut
+                packed = base64.b64decode(line.partition(looter.MARK)[2])
+                found.append(zlib.decompress(packed).decode())
+        return found
 
     def is_left(self, machine: Machine, loot: Loot) -> int:
         """Tell whether the process that a payload left behind lives on: its number."""

@@ -50,7 +50,7 @@ def plant(victim: Pair, attacker: Pair, block: OdooInstance) -> Planted:
     document = f"{data}/filestore/cliente1/ff/planted"
     recovery.run("sh", "-c", PLANT, "plant", data, document, stdin=word)
     word = planted.words[f"odoo.conf of {victim.name}"] = token("dos", "conf")
-    recovery.run("sh", "-c", APPEND, "append", f"{folder}/odoo.conf", stdin=f"; {word}\n")
+    recovery.run("sh", "-c", APPEND, "append", identity.conf(victim), stdin=f"; {word}\n")
     for pair in (victim, attacker):
         word = token("dos" if pair is victim else "own", "row")
         pair.at_origin(

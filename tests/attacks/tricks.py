@@ -1,5 +1,6 @@
 """What an unprivileged user does in the folders that are his, while root works in them."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -124,6 +125,44 @@ def swapping(machine: Machine, user: str, folder: str) -> Iterator[None]:
             ours = f"-maxdepth 1 -type l -lname '{canary.CANARY}*'"
             clean = f"find {' '.join(folders)} {ours} -delete"
             machine.run("sh", "-c", clean, check=False)
+
+
+# Answers every login as Odoo does that knows the database and not the user.
+SQUAT = """
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Fake(BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        said = b"<methodResponse><params><param><value><boolean>0</boolean></value></param>"
+        said += b"</params></methodResponse>"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/xml")
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+server = HTTPServer(("127.0.0.1", int(sys.argv[1])), Fake)
+print("listening", flush=True)
+server.timeout = 60
+while True:
+    server.handle_request()
+"""
+
+
+@contextmanager
+def squatting(machine: Machine, user: str, port: int) -> Iterator[None]:
+    """Listen where somebody else's Odoo is going to, and answer in its place."""
+    argv = machine.inside("timeout", "120", "python3", "-u", "-c", SQUAT, str(port), user=user)
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as squatter:
+        assert squatter.stdout is not None, "it was asked for"
+        assert squatter.stdout.readline() == "listening\n"
+        try:
+            yield
+        finally:
+            squatter.terminate()
+            found = machine.run("ss", "-Hltnp", f"sport = :{port}").stdout
+            for pid in re.findall(r"pid=(\d+)", found):
+                machine.run("kill", "-KILL", pid, check=False)
 
 
 @contextmanager

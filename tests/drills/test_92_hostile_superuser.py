@@ -135,6 +135,21 @@ def test_a_data_directory_that_the_database_names_is_none_that_root_clears_away(
     assert uno.is_home()
 
 
+def test_the_user_of_a_cluster_has_no_say_in_how_root_starts_it(stage: Stage) -> None:
+    """Debian's tools read these files as root. Whoever puts a link to another cluster's
+    postgresql.conf there has that one stopped and promoted in place of his own; what stands in
+    `environment` is loaded into its processes.
+    """
+    uno, owner = stage.attacker, stage.own.cluster
+    folder = f"/etc/postgresql/{uno.origin.version}/{uno.name}"
+    places = (folder, "/etc/postgresql", "/var/lib/postgresql", "/var/log/postgresql")
+    find = ("find", folder, *places[1:], "-maxdepth", "1", "-writable", "!", "-type", "l")
+    found = uno.recovery.run(*find, user=owner, check=False).stdout.splitlines()
+    # Its own log and the folder of all logs, which have Debian's sticky bit, are no configuration.
+    logs = "/var/log/postgresql"
+    assert [path for path in found if not path.startswith(logs)] == []
+
+
 LOGIN_TRIGGER = f"""
 CREATE FUNCTION public.greet() RETURNS event_trigger LANGUAGE plpgsql AS $f$
 BEGIN

@@ -1,9 +1,13 @@
 """A customer's module: what it does where the recovery host imports it, by day and in a drill."""
 
+import pytest
+
+from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
 from flows.build_service import build_service
 from flows.drill import drill
 from flows.rsync_filestore import rsync_filestore
+from tasks import bare, service
 from tests.attacks import canary, days, tricks
 from tests.attacks.oracle import Stage, only_own
 from tests.oracles import no_strangers
@@ -55,6 +59,19 @@ def test_a_file_that_root_is_just_writing_cannot_be_swapped_for_a_link(
         for _ in range(3):
             days.live(block, rsync_filestore)
         days.live(block, build_service)
+
+
+def test_whoever_listens_on_another_odoos_port_is_not_taken_for_it(
+    stage: Stage, blocks: dict[str, OdooInstance]
+) -> None:
+    """Odoo of the other customer does not even run, and its customers' logins would go here."""
+    dos, block = stage.victim, blocks["vps_dos"]
+    with (
+        tricks.squatting(stage.recovery, stage.own.odoo, dos.http_port),
+        bare.without_server(),
+        pytest.raises(RelevoError),
+    ):
+        service.wait_until_serving(block.recovery)
 
 
 def test_an_option_of_pip_among_the_packages_of_the_origin_installs_nothing(

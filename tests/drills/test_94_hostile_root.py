@@ -115,7 +115,7 @@ def test_a_gate_that_answers_without_end_fills_neither_memory_nor_disk(
     row = "INSERT INTO ir_attachment (name, type, store_fname, file_size) VALUES "
     missing = f"{row} ('endless', 'binary', 'ab/{'ab' * 20}', 3)"
     with (
-        endless.watched(stage.recovery, stage.folder, most) as seen,
+        endless.watched(stage.recovery, most, stage.folder, "/var/log") as seen,
         endless.replaced(uno.origin.machine, gate, endless.GATE),
     ):
         uno.at_origin(missing, "cliente1")

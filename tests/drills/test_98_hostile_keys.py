@@ -1,5 +1,6 @@
 """Whoever signs receipts with a key that the guards do not know, an honest operator among them."""
 
+import secrets as dice
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,6 +79,8 @@ def test_a_key_that_was_changed_as_the_manual_says_lets_customers_go_and_come_ho
 ) -> None:
     secrets = inventory_path.with_name("secrets.yaml")
     good = secrets.read_text()
+    with bare.without_server():  # an instance that has moved has more receipts than one
+        receipts.write(blocks["vps_uno"], kind="first", taker=blocks["vps_uno"].origin)
     try:
         _change_key(stack, blocks, inventory_path)
         assert yaml.safe_load(secrets.read_text())["vps_uno"]["signing"] not in good
@@ -102,7 +105,7 @@ def _change_key(stack: Stack, blocks: dict[str, OdooInstance], inventory: Path) 
         return
     secrets = inventory.with_name("secrets.yaml")
     changed = yaml.safe_load(secrets.read_text())
-    changed["vps_uno"]["signing"] = "another long secret, chosen today"
+    changed["vps_uno"]["signing"] = dice.token_urlsafe(32)
     secrets.write_text(yaml.safe_dump(changed))
     stack.run("--inventory", str(inventory), "apply")
     replicate(blocks["vps_uno"])
