@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SEED ?= 1
 N ?= 20
 
-.PHONY: install setup demo test lint chaos compare bench-rto bench-filestore drill-seeds soak screenshots lab-up lab-down
+.PHONY: install setup demo test lint chaos compare bench-rto bench-filestore bench-followers drill-seeds soak screenshots lab-up lab-down
 
 install:
 	@.ci/setup runner
@@ -62,6 +62,10 @@ SIZES ?= 10000,100000,1000000
 bench-filestore: setup
 	@$(PYTHON) -m tests.bench --sizes $(SIZES) --rounds 5 --cold 5 --wan 5 --initial 3 --follow 30 $(BENCH)
 	@$(PYTHON) -m tests.bench.report
+
+# One follower for each instance beside one for all; docs/benchmarks/followers.md
+bench-followers: setup
+	@$(PYTHON) -m tests.bench_followers
 
 MINUTES ?= 10
 soak: setup

@@ -45,7 +45,7 @@ def point(instance: OdooInstance, place: Place) -> str:
     except CommandFailed as error:
         log().error("%s", error)
         return f"{FAILED}: {error.message}. By hand: point {names} at {address}"
-    return f"{names} -> {address}"
+    return f"{names}: {address}"
 
 
 def left(said: str) -> str:

@@ -34,6 +34,7 @@ listen_addresses = ''
 unix_socket_directories = '{socket}'
 port = {port}
 wal_level = replica
+max_connections = 300
 max_wal_senders = 5
 max_prepared_transactions = 20
 wal_log_hints = on
