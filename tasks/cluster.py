@@ -266,10 +266,12 @@ def create(place: Place) -> None:
     """Make an empty cluster of Debian's layout; one that is there is left alone."""
     shell, cluster = place.host.shell(), place.cluster
     require_binaries(shell, place)
-    if find(shell, place) is None:
+    listed = find(shell, place)
+    if listed is None:
         shell.run(postgres.create_cluster(cluster))
         shell.run(("systemctl", "daemon-reload"))
-    look(place)
+    if listed is None or listed.owner == cluster.owner:
+        look(place)
 
 
 def require_binaries(shell: Shell, place: Place) -> None:
@@ -329,13 +331,13 @@ def start(place: Place) -> Seen:
 def stop(place: Place) -> Seen:
     """Stop a cluster cleanly, and prove by its control file that it did.
 
-    The origin's guard may stop it at the same moment: pg_ctlcluster then finds nothing to do and
+    The origin's guard may stop it at the same moment: pg_ctl then finds nothing to do and
     complains. What counts is what is found afterwards.
     """
     said = ""
-    if look(place).online:
-        said = _stop(place)
-    seen = look(place)
+    if (seen := look(place)).online:
+        said = _stop(place, seen.directory)
+        seen = look(place)
     if seen.online or seen.control is None:
         raise CommandFailed(
             f"PostgreSQL {place.cluster} on {place} did not stop{said}", hint=_log(place)
@@ -343,10 +345,12 @@ def stop(place: Place) -> Seen:
     return seen
 
 
-def _stop(place: Place) -> str:
-    argv = postgres.control(place.cluster, "stop")
+def _stop(place: Place, directory: PurePosixPath) -> str:
+    patience = ("-m", "fast", "-t", str(STOP_SECONDS))
+    argv = postgres.control(place.cluster, directory, "stop", *patience)
+    shell, owner = place.host.shell(), place.cluster.owner
     try:
-        done = place.host.shell().run(argv, check=False, timeout_seconds=STOP_SECONDS)
+        done = shell.run(argv, user=owner, check=False, timeout_seconds=STOP_SECONDS)
     except Unreachable as error:
         if not (seen := try_look(place)) or seen.answers or not seen.online:
             raise
@@ -382,14 +386,15 @@ def start_at_boot(place: Place, how: str) -> None:
 def promote(place: Place) -> None:
     """Let the standby accept writes; a cluster that already does is left alone.
 
-    Whether it does is asked by SQL: pg_ctlcluster's exit code has been wrong both ways.
+    Whether it does is asked by SQL: the exit code has been wrong both ways.
     """
     shell = place.host.shell()
-    if look(place).is_primary:
+    if (seen := look(place)).is_primary:
         log().info("%s already accepts writes", place)
     else:
         promoted = shell.run(
-            postgres.control(place.cluster, "promote"),
+            postgres.control(place.cluster, seen.directory, "promote"),
+            user=place.cluster.owner,
             check=False,
             timeout_seconds=PROMOTE_SECONDS,
         )

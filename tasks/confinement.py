@@ -7,11 +7,13 @@ socket's folder alone, and speak to its origin alone. Its configuration is root'
 import re
 from pathlib import PurePosixPath
 
+from blocks import users
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
 from tasks import cluster, files, layout, rejoin, replication
-from tasks.look import find, look
+from tasks.look import find
 from tasks.policy import log
+from tasks.read.lsclusters import Listed
 from tasks.text import confine, odoo_conf, postgresql_conf, systemd_unit
 from tasks.units import UNITS
 
@@ -31,7 +33,6 @@ mv "$1/server.crt.new" "$1/server.crt"
 """
 # The folder is root's, and so are all that are made in it.
 READABLE = 'chown "root:$1" "$2" "$3" && chmod 640 "$2" "$3"'
-ASIDE = 'find "$1" -maxdepth 1 \\( -name "$2" -o -name "$2.*" \\)'
 
 
 def settings(instance: OdooInstance) -> postgresql_conf.Settings:
@@ -50,45 +51,55 @@ def settings(instance: OdooInstance) -> postgresql_conf.Settings:
     return chosen
 
 
-def settle(instance: OdooInstance) -> None:
-    """Give the cluster its socket's folder, its certificate, its settings and its unit's limits."""
-    recovery, shell = instance.recovery, instance.recovery.host.shell()
-    if not recovery.cluster.confined:
-        return
-    if (listed := find(shell, recovery)) and listed.owner != recovery.cluster.owner:
-        _give_cluster(instance, listed.owner)
-    else:
-        _install(instance, former=recovery.cluster.owner)
+def settle(instance: OdooInstance, *, former: str) -> None:
+    """Give the cluster its socket's folder, its certificate, its settings and its unit's limits.
 
-
-def _give_cluster(instance: OdooInstance, former: str) -> None:
-    """Give a cluster that belongs to another user to its own; one that runs is started anew."""
+    One of a former user is given to its own first, and started anew; a gift that was cut off is
+    taken up again.
+    """
     recovery, shell = instance.recovery, instance.recovery.host.shell()
     listed = find(shell, recovery)
-    if listed is None:
+    if listed is None or not recovery.cluster.confined:
         return
-    if listed.owner == recovery.cluster.owner == former and not recovery.cluster.confined:
-        return
-    owner, running = recovery.cluster.owner, listed.online
-    if running:
+    if former == recovery.cluster.owner:
+        _install(instance, listed.data_directory, former=former)
+    else:
+        _give(instance, listed, former)
+
+
+def _give(instance: OdooInstance, listed: Listed, former: str) -> None:
+    """Give a cluster to its own user; its data directory last, by which the next run knows."""
+    recovery, shell = instance.recovery, instance.recovery.host.shell()
+    owner, directory = recovery.cluster.owner, listed.data_directory
+    if listed.owner == former:
         log().info("stopping the standby on %s, to start it as %s", recovery, owner)
-        cluster.stop_any(_of(recovery, listed.owner))
-    directory = listed.data_directory
-    argv = ("sh", "-c", ASIDE, "aside", str(directory.parent), directory.name)
-    ours = re.compile(re.escape(str(directory)) + r"(\.[A-Za-z0-9_.-]+)?")
-    for path in shell.run(argv, user=owner).stdout.split("\n"):
-        if ours.fullmatch(path):
-            files.give_tree(shell, PurePosixPath(path), former=former, user=owner)
-    logs = LOG / f"postgresql-{recovery.cluster.version}-{recovery.cluster.name}.log"
-    files.give_tree(shell, logs, former=former, user=owner)
-    _install(instance, former=former)
+        cluster.stop_any(_of(instance, former))
+    for path in _beside(instance, directory):
+        files.give_tree(shell, path, former=former, user=owner)
+    files.give_tree(shell, _log_file(recovery), former=former, user=owner)
+    _install(instance, directory, former=former)
+    files.give_tree(shell, directory, former=former, user=owner)
     role = odoo_conf.database_role(files.read(shell, recovery.odoo.config), default="")
     cluster.admit(instance, recovery, instance.origin, odoo_role=role)
     if files.exists(shell, directory / "standby.signal"):
         rejoin.write_signals(instance, recovery, instance.origin, directory)
-    if running:
         cluster.start(recovery)
         _wait_for_stream(instance)
+
+
+def _beside(instance: OdooInstance, directory: PurePosixPath) -> list[PurePosixPath]:
+    """What was kept aside of a data directory, and what is being made in its place."""
+    recovery, shell = instance.recovery, instance.recovery.host.shell()
+    argv = (
+        "find", str(directory.parent), "-maxdepth", "1", "-name", f"{directory.name}.*", "-print0",
+    )  # fmt: skip
+    ours = re.compile(re.escape(str(directory)) + r"\.[A-Za-z0-9_.-]+")
+    found = shell.run(argv, user=recovery.cluster.owner).stdout.split("\0")
+    return [PurePosixPath(path) for path in found if ours.fullmatch(path)]
+
+
+def _log_file(place: Place) -> PurePosixPath:
+    return LOG / f"postgresql-{place.cluster.version}-{place.cluster.name}.log"
 
 
 def _wait_for_stream(instance: OdooInstance) -> None:
@@ -99,16 +110,18 @@ def _wait_for_stream(instance: OdooInstance) -> None:
         log().warning("%s", error.message)
 
 
-def _of(place: Place, owner: str) -> Place:
+def _of(instance: OdooInstance, owner: str) -> Place:
     """The same cluster, as it is while it belongs to another user."""
-    return place.model_copy(update={"cluster": place.cluster.model_copy(update={"owner": owner})})
+    place, sockets = instance.recovery, users.sockets(instance.name, owner)
+    update = {"owner": owner, "sockets": sockets}
+    return place.model_copy(update={"cluster": place.cluster.model_copy(update=update)})
 
 
-def _install(instance: OdooInstance, *, former: str) -> None:
+def _install(instance: OdooInstance, directory: PurePosixPath, *, former: str) -> None:
     recovery, shell = instance.recovery, instance.recovery.host.shell()
     owner, config = recovery.cluster.owner, recovery.cluster.config_dir
     group = files.owner(shell, owner).split(":")[1]
-    _make_socket_folder(instance)
+    _prepare_boots(instance)
     folder = layout.postgres(instance)
     name = f"relevo-{instance.name.replace('_', '-')}"
     shell.run(("sh", "-c", CERTIFICATE, "certificate", str(folder), name, str(DAYS)))
@@ -118,7 +131,7 @@ def _install(instance: OdooInstance, *, former: str) -> None:
     files.give_tree(shell, config, former=former, user="root")
     files.install(shell, config / "conf.d" / CONF, postgresql_conf.render(settings(instance)))
     found = confine.properties(
-        writes=(look(recovery).directory, recovery.cluster.sockets, LOG),
+        writes=(directory, recovery.cluster.sockets, LOG),
         peers=(instance.origin.host.peer_address,),
         hidden=(layout.home(instance),),
     )
@@ -129,11 +142,15 @@ def _install(instance: OdooInstance, *, former: str) -> None:
     shell.run(("systemctl", "daemon-reload"))
 
 
-def _make_socket_folder(instance: OdooInstance) -> None:
-    """Let systemd make the folder at every boot: nobody but this instance's users may enter it."""
+def _prepare_boots(instance: OdooInstance) -> None:
+    """Let systemd make at every boot what the cluster's user may not: its socket's folder, its log.
+
+    Nobody but this instance's users may enter the folder.
+    """
     recovery, shell = instance.recovery, instance.recovery.host.shell()
     group = files.owner(shell, recovery.odoo.user).split(":")[1]
     path = PurePosixPath("/etc/tmpfiles.d") / f"relevo-{instance.name}.conf"
-    line = systemd_unit.socket_folder(recovery.cluster.sockets, recovery.cluster.owner, group)
-    files.install(shell, path, line)
+    found = recovery.cluster
+    text = systemd_unit.at_boot(found.sockets, _log_file(recovery), found.owner, group)
+    files.install(shell, path, text)
     shell.run(("systemd-tmpfiles", "--create", str(path)))

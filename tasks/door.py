@@ -4,29 +4,29 @@ It stands open while the recovery host leads an origin that follows or rejoins, 
 tried. At all other times the cluster listens on loopback alone, and admits nobody from outside: an
 origin that was breached finds nothing that it could talk to.
 
-A socket of systemd listens on the outer address and hands each connection to loopback; so the door
-opens and closes while the cluster runs.
+A socket of systemd listens on the outer address, and a program hands on to loopback what comes from
+the origin and from nobody else; so the door opens and closes while the cluster runs.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import PurePosixPath
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
 from tasks import cluster, files
+from tasks.look import look
 from tasks.policy import step
 from tasks.text import block, confine, pg_hba, systemd_unit
-from tasks.units import UNITS
+from tasks.units import LIBRARY, PROGRAMS, UNITS
 from tasks.wait import until
 
-PROXY = PurePosixPath("/lib/systemd/systemd-socket-proxyd")
+PROGRAM = LIBRARY / "door"
 LOOPBACK = "127.0.0.1"
 OPEN_SECONDS = 10
 
 
 def unit(instance: OdooInstance) -> str:
-    """The unit of the door, without its suffix: .socket listens, .service hands over."""
+    """The unit of the door: NAME.socket listens, and NAME@.service hands on."""
     return f"relevo-door-{instance.name}"
 
 
@@ -37,13 +37,15 @@ def install(instance: OdooInstance) -> None:
     if not recovery.cluster.confined:
         return
     address = recovery.host.peer_address
-    listening = systemd_unit.door_socket(instance.name, address=address, port=recovery.cluster.port)
-    found = confine.properties(peers=(instance.origin.host.peer_address, address))
+    peer, port = instance.origin.host.peer_address, recovery.cluster.port
+    listening = systemd_unit.door_socket(instance.name, address=address, port=port, peer=peer)
+    found = confine.properties(peers=(peer, address))
     handing = systemd_unit.door_service(
-        instance.name, command=(str(PROXY), f"{LOOPBACK}:{recovery.cluster.port}"), properties=found
+        instance.name, command=(str(PROGRAM), peer, str(port)), properties=found
     )
+    files.install(shell, PROGRAM, (PROGRAMS / "door.py").read_text(), mode="755")
     files.install(shell, UNITS / f"{unit(instance)}.socket", listening)
-    files.install(shell, UNITS / f"{unit(instance)}.service", handing)
+    files.install(shell, UNITS / f"{unit(instance)}@.service", handing)
     shell.run(("systemctl", "daemon-reload"))
 
 
@@ -70,7 +72,7 @@ def shut(instance: OdooInstance) -> None:
     recovery, shell = instance.recovery, instance.recovery.host.shell()
     if not recovery.cluster.confined:
         return
-    names = (f"{unit(instance)}.socket", f"{unit(instance)}.service")
+    names = (f"{unit(instance)}.socket", f"{unit(instance)}@*.service")
     if files.exists(shell, UNITS / names[0]):
         shell.run(("systemctl", "disable", names[0]))
         shell.run(("systemctl", "stop", *names))
@@ -85,13 +87,12 @@ def shut(instance: OdooInstance) -> None:
 
 @contextmanager
 def opened(instance: OdooInstance) -> Iterator[None]:
-    """Open the door to try it, and leave it as it was."""
-    was_open = instance.recovery.cluster.confined and is_open(instance)
+    """Open the door to try it; it stays open only beside a recovery host that leads."""
     admit(instance)
     try:
         yield
     finally:
-        if not was_open:
+        if not look(instance.recovery).is_primary:
             shut(instance)
 
 
@@ -121,7 +122,7 @@ def by_hand(instance: OdooInstance, *, opened: bool) -> str:
     if not found.confined:
         return "# this cluster listens for the other server at all times"
     hba, lines = found.config_dir / "pg_hba.conf", _lines(instance).splitlines()
-    reload = f"pg_ctlcluster {found.version} {found.name} reload"
+    reload = f"runuser -u {found.owner} -- pg_ctlcluster {found.version} {found.name} reload"
     if opened:
         put = " ".join(f"-e '1i {line}'" for line in lines)
         return f"sed -i {put} {hba} && {reload} && systemctl enable --now {name}.socket"

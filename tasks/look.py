@@ -41,34 +41,44 @@ class Seen:
         return "starting" if self.online else "down"
 
 
+NOBODY = "-"  # the directory is not there
 RECEIVED = "SELECT greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) AS received"
 HISTORY = "SELECT pg_read_file($1, 0, 1000000, true)"
 # Asked in one go: the way to a host costs more than any of the answers. A cluster that answers says
-# by itself that it is the right one; Debian's list is a Perl script, and slow.
+# by itself that it is the right one; Debian's list is a Perl script, and slow. Where a confined one
+# keeps its data is read in its configuration, which is root's: whoever has the cluster's user could
+# have it answer with any folder, and root moves and deletes beside it.
 LOOK = """
-version=$1 name=$2 port=$3 bin=$4 owner=$5 sockets=$6 options=$7
+set -f
+version=$1 name=$2 port=$3 bin=$4 owner=$5 sockets=$6 options=$7 confined=$8
+conf=/etc/postgresql/$version/$name/postgresql.conf
+[ -e "$conf" ] && id "$owner" >/dev/null 2>&1 || exit 0
 as_owner() {
     runuser -u "$owner" -- env PGCONNECT_TIMEOUT=10 PGHOST="$sockets" PGUSER=postgres \\
         PGDATABASE=postgres "PGOPTIONS=$options" "$@" 2>/dev/null
 }
 set -- $(as_owner "$bin/psql" -p "$port" -XqAtF' ' -c "SELECT pg_is_in_recovery(), \
     current_setting('config_file'), current_setting('data_directory')")
-if [ "$2" = "/etc/postgresql/$version/$name/postgresql.conf" ]; then
+if [ "$2" = "$conf" ]; then
     role=$1 directory=$3 status=online
 else
-    all=$(pg_lsclusters --no-header) || exit $?
+    all=$(runuser -u "$owner" -- pg_lsclusters --no-header) || exit $?
     line=$(printf '%s\\n' "$all" | grep -E "^$version +$name ") || exit 0
     set -- $line
     role=unknown port=$3 status=$4 directory=$6
 fi
-echo "$port $status $role $directory"
+if [ "$confined" = yes ]; then
+    directory=$(sed -n "s/^data_directory *= *'\\([^']*\\)'.*/\\1/p" "$conf" | tail -n 1)
+fi
+echo "$port $status $role $directory $(stat -Lc %U "$directory" 2>/dev/null || echo -)"
 as_owner "$bin/pg_controldata" -D "$directory" || exit 0
 """
 
 
 def find(shell: Shell, place: Place) -> lsclusters.Listed | None:
-    """Find the cluster in pg_lsclusters."""
-    listed = lsclusters.parse(shell.run(postgres.list_clusters()).stdout)
+    """Find the cluster in pg_lsclusters, which reads what its customers may have written there."""
+    said = shell.run(postgres.list_clusters(), user=place.cluster.owner).stdout
+    listed = lsclusters.parse(said)
     wanted = (place.cluster.version, place.cluster.name)
     return next((each for each in listed if (each.version, each.name) == wanted), None)
 
@@ -79,18 +89,26 @@ def look(place: Place) -> Seen:
     words = (
         str(cluster.version), cluster.name, str(cluster.port), str(cluster.bin_dir),
         cluster.owner, str(cluster.sockets), pinned.superuser(cluster.version),
+        "yes" if cluster.confined else "no",
     )  # fmt: skip
     said = place.host.shell().run(("sh", "-c", LOOK, "look", *words)).stdout
     line, _, control = said.partition("\n")
     if not line:
         raise Refused(f"there is no cluster {cluster} on {place}", hint=_missing_hint(place))
     with understood(f"what pg_lsclusters on {place} says of {cluster}"):
-        port, status, role, directory = line.split()
-        number = int(port)
+        port, status, role, directory, *owners = line.split()
+        number, owner = int(port), "".join(owners) or NOBODY
     if number != cluster.port:
         raise Refused(
             f"cluster {cluster} on {place} has port {port}, not {cluster.port}",
             hint="correct the port in the inventory and apply it",
+        )
+    if owner not in {cluster.owner, NOBODY}:
+        raise Refused(
+            f"the data directory {directory} of {cluster} on {place} belongs to {owner}, not to "
+            f"{cluster.owner}",
+            hint="run replicate, which puts that right on the recovery host; at an origin, see "
+            "SHOW data_directory there",
         )
     return Seen(
         place=place,

@@ -326,6 +326,8 @@ def _end(place: Place, seen: Seen | None) -> dict[str, str]:
         "_cluster_words": f"{place.cluster.version} {place.cluster.name}",
         "_config": str(place.cluster.config_dir),
         "_owner": place.cluster.owner,
+        "_ctl": f"runuser -u {place.cluster.owner} -- pg_ctlcluster --skip-systemctl-redirect "
+        f"{place.cluster.version} {place.cluster.name}",
         # Whose the configuration is: the cluster's own user's, or root's where it is confined.
         "_configured": "" if place.cluster.confined else f"runuser -u {place.cluster.owner} -- ",
         "_bin": str(place.cluster.bin_dir),

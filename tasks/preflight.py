@@ -6,7 +6,6 @@ from blocks import users
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from tasks import cluster, service
-from tasks.door import PROXY
 from tasks.look import find
 from tasks.policy import step
 from tasks.text import odoo_conf
@@ -91,9 +90,8 @@ def wanted(
     """The commands, paths and units that a place must have."""
     server = str(place.cluster.bin_dir / "postgres")
     if place.kind == "recovery":
-        paths = [server, *((str(PROXY),) if place.cluster.confined else ())]
         names = (*EVERYWHERE, *AT_RECOVERY, *(("nginx",) if instance.domains else ()))
-        return names, tuple(paths), ()
+        return names, (server,), ()
     odoo, certificate = place.odoo, instance.certificate
     paths = [odoo.config, odoo.data_dir, odoo.program, odoo.python, *odoo.sources]
     paths += [certificate.chain, certificate.key] if certificate else []

@@ -28,6 +28,14 @@ SHOWN = 20  # of what is left out, by name
 MODULE = re.compile(r"[A-Za-z0-9_]{1,100}")
 
 
+# Arguments: a port and a unit. Names whoever listens at the port and does not belong to the unit.
+STRANGERS = """
+for pid in $(ss -Hltnp "sport = :$1" | grep -o 'pid=[0-9]*' | cut -d= -f2 | sort -u); do
+    grep -qE "/$2(/|$)" "/proc/$pid/cgroup" || tail -n 1 "/proc/$pid/cgroup" | sed 's,.*/,,'
+done
+"""
+
+
 @dataclass(frozen=True)
 class Served:
     """Which databases of a place answer a customer, and why the others do not."""
@@ -313,11 +321,24 @@ def wait_until_serving(place: Place) -> Served:
     until(settled, what="Odoo answers", timeout_seconds=2 * SERVE_SECONDS + 60 * len(waiting))
     barred = [f"{name!r}: {why}" for name, why in asked.barred.items()]
     found = Served(sorted(served), sorted([*waiting.values(), *barred]))
+    if served:
+        _require_own_listener(place)
     if found.silent and not served:
         raise CommandFailed(
             f"{found.left} on {place}", hint=f"journalctl -u {place.odoo.unit} there"
         )
     return found
+
+
+def _require_own_listener(place: Place) -> None:
+    """Require that it is this Odoo that answered: on one host, another could sit at its port."""
+    shell, odoo = place.host.shell(), place.odoo
+    argv = ("sh", "-c", STRANGERS, "strangers", str(odoo.http_port), odoo.unit)
+    if stranger := shell.run(argv).stdout.strip():
+        raise CommandFailed(
+            f"port {odoo.http_port} on {place} is answered by {stranger}, and not by {odoo.unit}",
+            hint=f"stop what listens there (ss -ltnp), then systemctl restart {odoo.unit}",
+        )
 
 
 def _ask_all(place: Place, waiting: dict[str, str]) -> list[str]:

@@ -7,7 +7,7 @@ from blocks.instance import OdooInstance
 from blocks.shell import Shell
 from tasks import files, http
 from tasks.policy import log, step
-from tasks.text import nginx_site
+from tasks.text import nginx_site, odoo_conf
 from tasks.wait import until
 
 NGINX_SECONDS = 20
@@ -25,12 +25,22 @@ def install(instance: OdooInstance) -> None:
         instance=instance.name,
         domains=instance.domains,
         http_port=instance.recovery.odoo.http_port,
-        longpolling_port=instance.recovery.odoo.longpolling_port,
+        longpolling_port=_longpolling_port(instance, shell),
         certificate=_copy_certificate(instance, shell),
         ipv6=files.exists(shell, PurePosixPath("/proc/net/if_inet6")),
     )
     files.install(shell, path, text)
     _try(instance, path)
+
+
+def _longpolling_port(instance: OdooInstance, shell: Shell) -> int:
+    """Where Odoo answers for the live chat: with no workers it opens no second port.
+
+    Anybody else on this host could sit there, and would be sent this customer's visitors.
+    """
+    odoo = instance.recovery.odoo
+    workers = odoo_conf.workers(files.read(shell, odoo.config))
+    return odoo.longpolling_port if workers else odoo.http_port
 
 
 def _try(instance: OdooInstance, path: PurePosixPath) -> None:

@@ -10,13 +10,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from blocks import answers, users
-from blocks.errors import RelevoError, Unreachable
+from blocks.errors import Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
-from tasks import confinement, files, layout, record, replication, service
+from tasks import cluster, confinement, files, layout, record, replication, service
 from tasks.files import STATE
 from tasks.job import stop_job
+from tasks.look import look
 from tasks.policy import log, step
-from tasks.text import block
+from tasks.text import block, odoo_conf
 
 NAME = "users"
 AT_ONCE = 16
@@ -27,7 +28,9 @@ cat "$1" 2>/dev/null && exit 0
 exit 0
 """
 MAKE = """
-getent passwd "$1" >/dev/null || exec useradd --system --user-group --no-create-home \\
+known=$(getent passwd "$1" | cut -d: -f6)
+[ -z "$known" ] || [ "$known" = "$2" ] || { echo "its home is $known, and not $2" >&2; exit 1; }
+[ -n "$known" ] || exec useradd --system --user-group --no-create-home \\
     --home-dir "$2" --shell /usr/sbin/nologin "$1"
 """
 
@@ -46,7 +49,11 @@ def as_found(instance: OdooInstance) -> OdooInstance:
     except Unreachable:
         return instance
     if said.startswith("shared "):
-        former = {"odoo": said.split()[1], "postgres": users.SHARED_CLUSTER_USER}
+        owner = said.split()[1]
+        former = {
+            "odoo": instance.recovery.odoo.user if owner == "root" else owner,
+            "postgres": users.SHARED_CLUSTER_USER,
+        }
         return _with(instance, former, settled="shared")
     if not said:
         return instance
@@ -77,7 +84,7 @@ def settle(instance: OdooInstance) -> None:
     """Make the users and the folders of an instance; move what an earlier Relevo left elsewhere.
 
     A move that was cut off is taken up again. The cluster follows later (`move_cluster`): it needs
-    the new user's passwords to stream.
+    the new user's passwords to stream. Until then it runs, and can be promoted, as it was.
     """
     if instance.settled == "shared":
         return  # replicate alone moves it
@@ -85,36 +92,63 @@ def settle(instance: OdooInstance) -> None:
     known = record.read(recovery, instance, NAME) or {}
     if known.get("whole") and wanted.items() <= known.items():
         return
-    _make(instance)
     former = _former(instance, known)
     if former:
-        log().info("moving %s on %s to %s", instance.name, recovery, ", ".join(wanted.values()))
-        # Written down first: whoever finds the move cut off goes by the new names, and settles.
-        facts = {**wanted, "former": former, "whole": False}
-        record.write(recovery, instance, NAME, facts)
-    layout.make(instance)
-    if former:
-        _move(instance, former)
-    else:
+        _require_movable(as_found(instance))
+    _make(instance)
+    if not former:
+        layout.make(instance)
         record.write(recovery, instance, NAME, {**wanted, "former": {}, "whole": True})
+        return
+    log().info("moving %s on %s to %s", instance.name, recovery, ", ".join(wanted.values()))
+    # Written down first: whoever finds the move cut off goes by these names.
+    facts = {"odoo": recovery.odoo.user, "postgres": former["postgres"]}
+    record.write(recovery, instance, NAME, {**facts, "former": former, "whole": False})
+    layout.make(instance)
+    _move(_with(instance, facts, settled="moving"), former)
 
 
 @step("finish the move of {instance.name} to its own users, if it was cut off")
 def finish(instance: OdooInstance) -> None:
     """Let no failover stumble over a replicate that died while it gave an instance its users."""
     if instance.settled == "moving":
-        settle(instance)
-        move_cluster(instance)
+        known = record.read(instance.recovery, instance, NAME) or {}
+        layout.make(instance)
+        _move(instance, dict(known["former"]))
 
 
 @step("let the cluster of {instance.name} run as its own user")
 def move_cluster(instance: OdooInstance) -> None:
     """Confine the cluster; one that belongs to the former user is started anew, once."""
     recovery = instance.recovery
-    confinement.settle(instance)
-    known = record.read(recovery, instance, NAME)
-    if known and not known["whole"]:
-        record.write(recovery, instance, NAME, {**known, "whole": True})
+    known = record.read(recovery, instance, NAME) or {}
+    if known.get("whole", True):
+        confinement.settle(instance, former=recovery.cluster.owner)
+        return
+    confinement.settle(instance, former=known["former"]["postgres"])
+    service.adopt_conf(instance)
+    service.install_unit(instance)
+    record.write(recovery, instance, NAME, {**known, **_names(instance), "whole": True})
+
+
+def _require_movable(found: OdooInstance) -> None:
+    """Refuse, before anything is touched, to move an instance that serves, or one in two places."""
+    recovery, shell = found.recovery, found.recovery.host.shell()
+    moved = record.read(recovery, found, "failover") is not None
+    if moved or look(recovery).is_primary:
+        raise Refused(
+            f"{found.name} keeps the users {recovery.odoo.user} and {recovery.cluster.owner} while "
+            f"its customers are served from {recovery}",
+            hint="run failback first, then replicate",
+        )
+    wal = look(recovery).directory / "pg_wal"
+    elsewhere = shell.run(("test", "-L", str(wal)), user=recovery.cluster.owner, check=False)
+    if elsewhere.status == 0:
+        raise Refused(
+            f"{wal} on {recovery} is a link to another disk, which the new user could not enter",
+            hint=f"stop {recovery.cluster.unit} there, move the folder back in the place of the "
+            "link, start it, and run this again",
+        )
 
 
 def judge(instance: OdooInstance) -> list[str]:
@@ -125,7 +159,10 @@ def judge(instance: OdooInstance) -> list[str]:
         raise RelevoError(f"the move to {recovery.odoo.user} was cut off: run replicate")
     if instance.settled == "shared":
         everybody = f"{recovery.odoo.user} and {recovery.cluster.owner}"
-        return [said, f"it shares the users {everybody} with other instances: run replicate"]
+        return [
+            said,
+            f"it shares the users {everybody} with others: run replicate while it is at home",
+        ]
     if instance.shared_users:
         listed = ", ".join(instance.shared_users)
         return [
@@ -168,7 +205,11 @@ def _former(instance: OdooInstance, known: dict[str, Any]) -> dict[str, str]:
 def _move(instance: OdooInstance, former: dict[str, str]) -> None:
     """Give Odoo's new user all that the former one has of this instance."""
     shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
-    _stop_copies(instance, former["odoo"])
+    _stop_copies(instance)
+    role = odoo_conf.database_role(
+        files.read(shell, instance.recovery.odoo.config), default=former["odoo"]
+    )
+    cluster.admit(instance, instance.recovery, instance.origin, odoo_role=role)
     for folder in layout.of_odoo(instance):
         if left := files.give_tree(shell, folder, former=former["odoo"], user=user):
             log().warning(
@@ -177,12 +218,13 @@ def _move(instance: OdooInstance, former: dict[str, str]) -> None:
             )  # fmt: skip
     service.adopt_conf(instance)
     service.install_unit(instance)
+    # It follows other instances too; of this one it has no right to know any more.
+    shell.run(("systemctl", "try-restart", f"relevo-follow-{former['odoo']}.service"), check=False)
 
 
-def _stop_copies(instance: OdooInstance, former: str) -> None:
+def _stop_copies(instance: OdooInstance) -> None:
     """End what writes as the former user; a pass that is ended begins again by itself."""
     shell, name = instance.recovery.host.shell(), instance.name
-    shell.run(("systemctl", "stop", f"relevo-follow-{former}.service"), check=False)
     for kind in ("filestore", "sources", "requirements"):
         stop_job(shell, f"{name}-{kind}")
     for verb in ("pass", "reconcile", "restore", "verdict", "heal", "push"):

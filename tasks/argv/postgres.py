@@ -27,12 +27,16 @@ def control_data(cluster: Cluster, directory: PurePosixPath) -> Argv:
     return (str(cluster.bin_dir / "pg_controldata"), "-D", str(directory))
 
 
-def control(cluster: Cluster, verb: str) -> Argv:
+def control(cluster: Cluster, directory: PurePosixPath, verb: str, *options: str) -> Argv:
+    """Promote or stop a cluster; run it as the owner of the data directory.
+
+    Debian's pg_ctlcluster reads files there with the rights of whoever runs it, and a line in
+    postgresql.auto.conf can name a program: as root it would be the customer's way to root.
+
+    >>> " ".join(control(Cluster(version=13), PurePosixPath("/data"), "promote"))
+    '/usr/lib/postgresql/13/bin/pg_ctl -D /data -s promote'
     """
-    >>> control(Cluster(version=13), "promote")
-    ('pg_ctlcluster', '13', 'main', 'promote')
-    """
-    return ("pg_ctlcluster", str(cluster.version), cluster.name, verb)
+    return (str(cluster.bin_dir / "pg_ctl"), "-D", str(directory), "-s", verb, *options)
 
 
 def base_backup(cluster: Cluster, *, directory: PurePosixPath, conninfo: str, slot: str) -> Argv:

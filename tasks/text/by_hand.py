@@ -105,7 +105,7 @@ STOP_ORIGIN = Step(
     "Pare PostgreSQL en {origin} limpiamente y anote su último checkpoint.",
     (
         _at_boot("origin", "manual"),
-        "pg_ctlcluster {origin_cluster_words} stop",
+        "{origin_ctl} stop",
         _state("origin"),
     ),
 )
@@ -127,7 +127,7 @@ PROMOTE = Step(
     "Promote the cluster on {recovery}; it must answer f.",
     "Promocione el clúster de {recovery}; debe responder f.",
     (
-        "pg_ctlcluster {recovery_cluster_words} promote",
+        "{recovery_ctl} promote",
         _ask("recovery", "SELECT pg_is_in_recovery()"),
         _at_boot("recovery", "auto"),
         _ask("recovery", "CHECKPOINT"),
@@ -172,7 +172,7 @@ HOLD_ORIGIN = Step(
     (
         "systemctl disable --now {origin_unit}",
         _at_boot("origin", "manual"),
-        "pg_ctlcluster {origin_cluster_words} stop   # 2: it was down already",
+        "{origin_ctl} stop   # 2: it was down already",
     ),
 )
 KEEP_ASIDE = Step(
@@ -221,7 +221,7 @@ FOLLOW = Step(
     "Haga de {origin} un standby ANTES de arrancarlo; sin standby.signal abriría en escritura.",
     (
         *_follows("origin", "to_recovery"),
-        "pg_ctlcluster {origin_cluster_words} start",
+        "systemctl start {origin_cluster_unit}",
         _ask("origin", "SELECT pg_is_in_recovery(), status FROM pg_stat_wal_receiver")
         + "   # t|streaming",
     ),
@@ -250,7 +250,7 @@ CLOSE_RECOVERY = Step(
         "systemctl disable --now {recovery_unit}",
         FILES_BACK_COMMAND,
         _at_boot("recovery", "manual"),
-        "pg_ctlcluster {recovery_cluster_words} stop",
+        "{recovery_ctl} stop",
         _state("recovery"),
     ),
 )
@@ -280,7 +280,7 @@ PROMOTE_ORIGIN = Step(
     "Promote {origin}, start Odoo there, and see it answer.",
     "Promocione {origin}, arranque allí Odoo y compruebe que responde.",
     (
-        "pg_ctlcluster {origin_cluster_words} promote",
+        "{origin_ctl} promote",
         _at_boot("origin", "auto"),
         _ask("origin", "CHECKPOINT"),
         "systemctl enable --now {origin_unit}",
@@ -304,7 +304,7 @@ FOLLOW_AGAIN = Step(
     "Haga que {recovery} siga de nuevo a {origin}.",
     (
         *_follows("recovery", "to_origin"),
-        "pg_ctlcluster {recovery_cluster_words} start",
+        "systemctl start {recovery_cluster_unit}",
         _at_boot("recovery", "auto"),
         _ask("recovery", "SELECT pg_is_in_recovery(), status FROM pg_stat_wal_receiver")
         + "   # t|streaming",
@@ -342,7 +342,7 @@ START_ORIGIN = Step(
     (
         "test ! -e /var/lib/relevo/{instance}/rewind",
         _owner("origin") + "rm -f {origin_config}/conf.d/relevo-synchronous.conf",
-        "pg_ctlcluster {origin_cluster_words} start   # 2: it is up already",
+        "systemctl start {origin_cluster_unit}   # 2: it is up already",
     ),
 )
 SEE_WHAT_IS_LOST = Step(

@@ -49,6 +49,16 @@ def _plain_role(role: str) -> str:
     )
 
 
+def workers(text: str) -> int:
+    """Say how many workers Odoo is told to start; none is its default.
+
+    >>> workers("[options]\\nworkers = 4\\n"), workers("[options]\\n"), workers("")
+    (4, 0, 0)
+    """
+    said = parse(text).get("workers", "0")
+    return int(said) if said.isdecimal() else 0
+
+
 def differences(text: str, *, data_dir: PurePosixPath, http_port: int) -> Iterator[str]:
     r"""Say where an odoo.conf and the inventory disagree; what it leaves out may stand elsewhere.
 

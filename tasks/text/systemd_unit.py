@@ -88,25 +88,29 @@ PIDFile={pid_file}
 {confine.section(properties)}"""
 
 
-def socket_folder(path: PurePosixPath, owner: str, group: str) -> str:
+def at_boot(path: PurePosixPath, log: PurePosixPath, owner: str, group: str) -> str:
     """
-    >>> print(socket_folder(PurePosixPath("/run/relevo-postgresql/a"), "db_a", "odoo_a"), end="")
-    # Written by Relevo: the socket of a cluster that belongs to one customer.
+    >>> log = PurePosixPath("/var/log/postgresql/a.log")
+    >>> folder = PurePosixPath("/run/relevo-postgresql/a")
+    >>> print(at_boot(folder, log, "db_a", "odoo_a"), end="")
+    # Written by Relevo: the socket and the log of a cluster that belongs to one customer.
     d /run/relevo-postgresql 0755 root root -
     d /run/relevo-postgresql/a 2750 db_a odoo_a -
+    f /var/log/postgresql/a.log 0640 db_a adm -
     """
     return f"""\
-# Written by Relevo: the socket of a cluster that belongs to one customer.
+# Written by Relevo: the socket and the log of a cluster that belongs to one customer.
 d {path.parent} 0755 root root -
 d {path} 2750 {owner} {group} -
+f {log} 0640 {owner} adm -
 """
 
 
-def door_socket(instance: str, *, address: str, port: int) -> str:
+def door_socket(instance: str, *, address: str, port: int, peer: str) -> str:
     """
-    >>> "ListenStream=10.0.0.9:5433" in door_socket("vps_1", address="10.0.0.9", port=5433)
+    >>> "ListenStream=10.0.0.9:5433" in door_socket("a", address="10.0.0.9", port=5433, peer="::1")
     True
-    >>> "ListenStream=[2001:db8::9]:5433" in door_socket("vps_1", address="2001:db8::9", port=5433)
+    >>> "ListenStream=[::9]:5433" in door_socket("a", address="::9", port=5433, peer="::1")
     True
     """
     host = f"[{address}]" if ":" in address else address
@@ -118,6 +122,10 @@ Description=Door to the PostgreSQL of {instance}, open while its origin follows
 [Socket]
 ListenStream={host}:{port}
 FreeBind=yes
+Accept=yes
+MaxConnections=16
+IPAddressDeny=any
+IPAddressAllow={peer}
 
 [Install]
 WantedBy=sockets.target
@@ -137,6 +145,8 @@ Description=Door to the PostgreSQL of {instance}
 [Service]
 DynamicUser=yes
 ExecStart={" ".join(command)}
+StandardInput=socket
+StandardError=journal
 {confine.section(properties)}"""
 
 

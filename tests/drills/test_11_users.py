@@ -16,7 +16,7 @@ from tests.stack import Stack
 # What is left of each: a user and a group of its own kept for files (no DynamicUser), the network,
 # and the address families that it needs. A figure may fall, never grow.
 MOST = {"postgresql@{version}-{name}": 1.6, "odoo_{name}": 1.7, "relevo-follow-odoo_{name}": 1.7,
-        "relevo-door-{name}": 1.6}  # fmt: skip
+        "relevo-door-{name}@try": 1.6}  # fmt: skip
 # The overlay of a drill is mounted by root, who is given up before Odoo's first instruction.
 MOST_OF_A_DRILL = {False: 1.4, True: 5.0}
 

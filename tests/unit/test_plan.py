@@ -18,7 +18,8 @@ from tasks.text.by_hand import FILES_HOME, STEPS, Language
 LOSS = Exposure(lossless=False, seconds=12.5, about_bytes=256, last_commit="2027-01-15T08:00:00Z")
 END = (
     "", "_address", "_shown", "_unit", "_user", "_data_dir", "_http_port", "_cluster",
-    "_cluster_unit", "_cluster_words", "_config", "_bin", "_directory", "_owner", "_configured",
+    "_cluster_unit", "_cluster_words", "_config", "_bin", "_directory", "_owner",
+    "_ctl", "_configured",
 )  # fmt: skip
 NAMES = {
     "instance": "vps_1", "domains": "shop.example.com", "to_recovery": "host=10.0.0.2",
@@ -103,7 +104,7 @@ def test_the_page_for_a_recovery_host_that_died_serving_leads_home_in_the_right_
     at = [
         page.index(each)
         for each in (
-            "disable --now relevo-guard-vps_1", "uno_cluster_words start",
+            "disable --now relevo-guard-vps_1", "systemctl start uno_cluster_unit",
             "pg_promote()", "enable --now uno_unit", "tee due_config/start.conf",
             "failover.json.kept-by-hand", "--exclude-from=- ./ vps_1:uno_data_dir",
         )

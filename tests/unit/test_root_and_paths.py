@@ -34,6 +34,8 @@ MAY = {
     "tasks/engine.py install": "/var/log/relevo is root's",
     "tasks/lock.py HOLD": "/run/relevo is root's",
     "tasks/lock.py HOLDER": "/run/relevo is root's",
+    "tasks/look.py LOOK": "reads a configuration that is root's, and asks whose a folder is",
+    "tasks/service.py STRANGERS": "/proc is the kernel's",
     "tasks/preflight.py LACKING": "asks whether paths are there, and tells and changes no more",
     "tasks/preflight.py LAYOUT": "asks whether a path is a link, and tells and changes no more",
     "tasks/receipts.py READ": "/var/lib/relevo is root's",

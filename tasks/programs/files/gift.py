@@ -6,7 +6,7 @@ import os
 import stat
 from contextlib import suppress
 
-from .rights import Owner, Refusal
+from .rights import Owner
 from .way import FOLDER, Spot, sync
 
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -32,29 +32,24 @@ class Gift:
 
     def __init__(self, former: Owner, owner: Owner) -> None:
         self.former, self.owner = former, owner
-        self.linked: dict[int, list[str]] = {}
+        self.linked: dict[tuple[int, int], list[str]] = {}
 
-    def give(self, folder: int, name: str, where: str, device: int) -> None:
+    def give(self, folder: int, name: str, where: str) -> None:
         """Give what has this name, and all that is below it."""
         facts = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        if facts.st_dev != device:
-            raise Refusal(
-                f"another file system is mounted on {where}",
-                "unmount it (findmnt shows it), then run this again",
-            )
         if stat.S_ISDIR(facts.st_mode):
-            self._folder(folder, name, where, device)
+            self._folder(folder, name, where)
         elif stat.S_ISREG(facts.st_mode):
             self._file(folder, name, where)
         elif facts.st_uid == self.former.uid:
             os.chown(name, self.owner.uid, self.owner.gid, dir_fd=folder, follow_symlinks=False)
 
-    def _folder(self, folder: int, name: str, where: str, device: int) -> None:
+    def _folder(self, folder: int, name: str, where: str) -> None:
         opened = os.open(name, FOLDER, dir_fd=folder)
         try:
             for each in os.listdir(opened):
                 with suppress(FileNotFoundError):
-                    self.give(opened, each, f"{where}/{each}", device)
+                    self.give(opened, each, f"{where}/{each}")
             if os.fstat(opened).st_uid == self.former.uid:
                 os.fchown(opened, self.owner.uid, self.owner.gid)
         finally:
@@ -67,10 +62,11 @@ class Gift:
             facts = os.fstat(opened)
             if facts.st_uid != self.former.uid:
                 return
-            names = self.linked.setdefault(facts.st_ino, []) if facts.st_nlink > 1 else []
+            inode = facts.st_dev, facts.st_ino
+            names = self.linked.setdefault(inode, []) if facts.st_nlink > 1 else []
             names.append(where)
             if len(names) >= facts.st_nlink:
-                self.linked.pop(facts.st_ino, None)
+                self.linked.pop(inode, None)
                 os.fchown(opened, self.owner.uid, self.owner.gid)
         finally:
             os.close(opened)
@@ -79,6 +75,5 @@ class Gift:
 def give_tree(spot: Spot, former: Owner, owner: Owner) -> list[str]:
     """Give a tree away; name the files that were left, for they have names outside of it."""
     gift = Gift(former, owner)
-    device = os.stat(spot.name, dir_fd=spot.folder, follow_symlinks=False).st_dev
-    gift.give(spot.folder, spot.name, spot.name, device)
+    gift.give(spot.folder, spot.name, spot.name)
     return sorted(name for names in gift.linked.values() for name in names)
