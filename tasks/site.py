@@ -46,7 +46,7 @@ def _longpolling_port(instance: OdooInstance, shell: Shell) -> int:
 def _try(instance: OdooInstance, path: PurePosixPath) -> None:
     """Let nginx read the site alone, so that it is not the night itself that finds a mistake."""
     shell, alone = instance.recovery.host.shell(), certificate(instance).with_name("alone.conf")
-    files.install(shell, alone, nginx_site.alone(path))
+    files.install(shell, alone, nginx_site.alone(path), mode="600")
     done = shell.run(("nginx", "-t", "-c", str(alone)), check=False)
     if done.status != 0:
         raise Refused(

@@ -6,7 +6,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 
@@ -63,7 +63,8 @@ class Hostile(paramiko.ServerInterface):
         try:
             self.behave(channel)
         except (OSError, EOFError, paramiko.SSHException):
-            channel.close()
+            with suppress(OSError, EOFError, paramiko.SSHException):  # its peer may be gone by now
+                channel.close()
 
 
 @contextmanager
