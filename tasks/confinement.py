@@ -14,7 +14,7 @@ from tasks import cluster, files, layout, rejoin, replication
 from tasks.look import find
 from tasks.policy import log
 from tasks.read.lsclusters import Listed
-from tasks.text import confine, odoo_conf, postgresql_conf, systemd_unit
+from tasks.text import block, confine, odoo_conf, postgresql_conf, systemd_unit
 from tasks.units import UNITS
 
 CONF = "relevo_users.conf"  # read after relevo.conf, whose listen_addresses of Relevo 0.1 it beats
@@ -31,6 +31,9 @@ sync "$1/server.key.new" "$1/server.crt.new"
 mv "$1/server.key.new" "$1/server.key"
 mv "$1/server.crt.new" "$1/server.crt"
 """
+# Debian's pg_ctlcluster logs in to the cluster that it has started under its user's name, which is
+# no role there: it would try for five seconds.
+ENVIRONMENT = "PGUSER = 'postgres'"
 # The folder is root's, and so are all that are made in it.
 READABLE = 'chown "root:$1" "$2" "$3" && chmod 640 "$2" "$3"'
 
@@ -47,7 +50,7 @@ def settings(instance: OdooInstance) -> postgresql_conf.Settings:
         "unix_socket_directories": str(found.sockets),
     }
     if found.version <= STATISTICS_IN_FILES:
-        chosen["stats_temp_directory"] = "pg_stat_tmp"
+        chosen["stats_temp_directory"] = str(found.sockets / "pg_stat_tmp")
     return chosen
 
 
@@ -130,6 +133,13 @@ def _install(instance: OdooInstance, directory: PurePosixPath, *, former: str) -
     # Debian gives a cluster's configuration to its owner; the customer could write it here.
     files.give_tree(shell, config, former=former, user="root")
     files.install(shell, config / "conf.d" / CONF, postgresql_conf.render(settings(instance)))
+    files.edit(
+        shell,
+        config / "environment",
+        lambda text: block.put(text, name=instance.name, lines=ENVIRONMENT),
+        owner="root:root",
+        mode="644",
+    )
     found = confine.properties(
         writes=(directory, recovery.cluster.sockets, LOG),
         peers=(instance.origin.host.peer_address,),

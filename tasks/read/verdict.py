@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from blocks.plain import plain
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -67,8 +69,10 @@ class Verdict:
 
 
 def read(facts: Mapping[str, Any]) -> Verdict:
-    """Read what the engine said of a database."""
-    return Verdict(**{name: facts[name] for name in Verdict.__dataclass_fields__})
+    """Read what the engine said of a database, whose name is a customer's word."""
+    known = {name: facts[name] for name in Verdict.__dataclass_fields__}
+    shown = {name: plain(str(known[name])) for name in ("database", "unread")}
+    return Verdict(**{**known, **shown})
 
 
 def sentence(verdicts: Sequence[Verdict]) -> str:

@@ -140,6 +140,7 @@ def _forget(lab: Lab, pair: Pair) -> None:
     machine.run("systemctl", "disable", "--now", f"odoo_{pair.name}.service", check=False)
     machine.run("pg_dropcluster", "--stop", version, pair.name, check=False)
     machine.run("systemctl", "stop", f"relevo-follow-odoo_{pair.name}.service", check=False)
+    machine.run("rm", "-rf", f"/etc/postgresql/{version}/{pair.name}")
     machine.run("rm", "-rf", f"/var/lib/relevo/{pair.name}", f"{inventory.BASE}/{pair.name}")
 
 

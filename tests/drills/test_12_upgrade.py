@@ -58,6 +58,7 @@ def dos_of_then(
         machine.run(
             "sh", "-c",
             f"rm -rf /var/lib/relevo/{dos.name} {inventory.BASE}/{dos.name} "
+            f"/etc/postgresql/{version}/{dos.name} "
             f"/etc/systemd/system/postgresql@{version}-{dos.name}.service.d "
             f"/etc/systemd/system/relevo-*{dos.name}* /etc/tmpfiles.d/relevo-{dos.name}.conf "
             f"/run/relevo-postgresql/{dos.name}; systemctl daemon-reload; "

@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from blocks.errors import Refused
+from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance
 from flows.failback import failback
 from flows.failover import failover
@@ -54,15 +54,24 @@ def knocking(pair: Pair) -> Iterator[None]:
             print("came in", knocker.communicate(timeout=30)[0].count("in"), "times")
 
 
-def _come_home(uno: Pair, block: OdooInstance) -> None:
-    """A way home that refuses a role which is more than it should be is as good as any."""
-    try:
-        failback(block)
-    except Refused as error:
-        if "replica_rewind" not in str(error):
-            raise
-        uno.at_recovery("ALTER ROLE replica_rewind NOSUPERUSER")
-        failback(block)
+def _come_home(uno: Pair, block: OdooInstance, undo: tuple[str, ...]) -> None:
+    """A way home that refuses what was planted is as good as any; then an operator takes it away.
+
+    The link leads to a file of root's, and is followed with the rights of who made it: none.
+    """
+    for _ in range(2):
+        try:
+            failback(block)
+        except (CommandFailed, Refused) as error:
+            if "replica_rewind" in str(error):
+                uno.at_recovery("ALTER ROLE replica_rewind NOSUPERUSER")
+            elif "start.conf" in str(error):
+                uno.origin.machine.run(*undo, user="postgres")
+            else:
+                raise
+        else:
+            return
+    failback(block)
 
 
 def test_a_customer_who_is_served_and_brought_home_gets_nothing_of_another(
@@ -92,7 +101,9 @@ def test_a_customer_who_is_served_and_brought_home_gets_nothing_of_another(
             machine.heal()
         wait_until(lambda: _held(uno), "the origin is held", 30)
         with knocking(uno):
-            _come_home(uno, block)
+            _come_home(
+                uno, block, ("sh", "-c", f"test ! -e {start}.mine || mv {start}.mine {start}")
+            )
         uno.at_origin("ALTER ROLE replica_rewind NOSUPERUSER")
         machine.run("rm", "-f", f"{start}.mine")
         loot = stage.collect()

@@ -18,7 +18,8 @@ NAME = (
     "[click](http://evil.example) `x` |a|b| ![i](http://evil.example/i) <script>1</script>"
 )
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-ACTIVE = re.compile(r"<(img|script)\b|(?<!\\)\]\(http", re.IGNORECASE)
+# A mark after a backslash is a character to CommonMark, and nothing else.
+ACTIVE = re.compile(r"(?<!\\)<(img|script)\b|(?<!\\)\]\(http", re.IGNORECASE)
 
 
 @contextmanager
