@@ -9,6 +9,7 @@ from tasks import (
     documents,
     door,
     events,
+    exposure,
     fence,
     filestore,
     forensics,
@@ -147,5 +148,6 @@ def settle(instance: OdooInstance) -> None:
     replication.drop_slot(instance, recovery)
     synchronous.prove_again(instance)
     forensics.purge(instance, origin)
+    exposure.sample_link(instance)
     schedules.resume(instance)
     record.close(instance)  # last: until then this procedure can be run again to its end

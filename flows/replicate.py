@@ -3,6 +3,7 @@
 from blocks.instance import OdooInstance
 from flows import basebackup, build_service, configure_ssh, rsync_filestore, setup_primary
 from tasks import (
+    exposure,
     follower,
     guard,
     keys,
@@ -44,6 +45,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
 
         schedules.resume(instance)
         synchronous.apply(instance)
+        exposure.sample_link(instance)
         users.forget_former(instance)
         parity.require(instance)
 
