@@ -76,11 +76,11 @@ def _clone_and_die(instance: OdooInstance, monkeypatch: pytest.MonkeyPatch) -> N
     """Make a clone, swap, and die there."""
 
     def die(*_: object) -> None:
-        raise KeyError("killed")
+        raise RuntimeError("killed")
 
     with monkeypatch.context() as dying:
         dying.setattr(rejoin, "_follow", die)
-        with pytest.raises(KeyError, match="killed"):
+        with pytest.raises(RuntimeError, match="killed"):
             basebackup(instance, reclone=True)
 
 
