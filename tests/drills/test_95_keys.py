@@ -132,7 +132,7 @@ def test_a_rotation_that_is_killed_is_run_again_and_every_move_works_after_it(
         failover(blocks[NAME], origin_is_down=True, reason="drill")
         machine.boot()
         wait_until(lambda: _guard_knows(uno)["taker"] == "recovery", "the guard is told", 30)
-    failback(blocks[NAME])
+        failback(blocks[NAME])
     ready(check(blocks[NAME]))
     switchover(blocks[NAME], reason="drill", approved_by="drill")
     switchover(blocks[NAME], to="origin", reason="drill", approved_by="drill")
