@@ -31,8 +31,8 @@ def test_no_secret_is_in_what_prefect_keeps_or_in_any_log(
         assert word not in kept
         for machine in lab.machines:
             found = machine.run(
-                "grep", "-rlF", word, "/var/log", "/etc", "/run/relevo", "/var/lib/relevo",
-                check=False,
+                "grep", "-rlF", "--exclude=pgpass", word,
+                "/var/log", "/etc", "/run/relevo", "/var/lib/relevo", check=False,
             ).stdout  # fmt: skip
             assert found == "", f"{machine.name}: {found}"
             in_data = machine.run(
@@ -40,3 +40,6 @@ def test_no_secret_is_in_what_prefect_keeps_or_in_any_log(
                 check=False,
             ).stdout  # fmt: skip
             assert in_data == ""
+    for pair in (uno, dos):
+        pgpass = f"/var/lib/relevo/{pair.name}/postgres/pgpass"
+        assert pair.recovery.run("stat", "-c", "%a %U", pgpass).stdout == f"600 db_{pair.name}\n"
