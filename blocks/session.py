@@ -15,6 +15,7 @@ from psycopg.pq import ExecStatus, TransactionStatus
 from blocks import pinned
 from blocks.errors import CommandFailed, StatementFailed
 from blocks.lease import require_lease
+from blocks.plain import plain
 from blocks.relay import PORT, Link, Pipes, Relay, boot_seconds, reach
 from blocks.sql import Composed, Login, Parameter, Question, Row, Statement, Value
 
@@ -116,7 +117,7 @@ class Session:
             return Gone(_reason(link, error), sent=link.sent != before)
         said = f"{error.diag.severity or 'ERROR'}: {error.diag.message_primary or error}"
         return StatementFailed(
-            f"{self.named} refused a statement: {plain(said)}", sqlstate=error.sqlstate or ""
+            f"{self.named} refused a statement: {_line(said)}", sqlstate=error.sqlstate or ""
         )
 
     def _silent(self, why: str) -> StatementFailed:
@@ -151,20 +152,15 @@ def _reason(link: Link, error: psycopg.Error) -> str:
     """Why a session ended: what PostgreSQL said last, or the relay, or libpq."""
     said = link.meter.complaint
     if said:
-        return plain(f"{said.get('S', 'FATAL')}: {said.get('M', '?')}")
+        return _line(f"{said.get('S', 'FATAL')}: {said.get('M', '?')}")
     if link.why:
-        return plain(link.why)
-    return plain(str(error).rpartition("failed: ")[2])
+        return _line(link.why)
+    return _line(str(error).rpartition("failed: ")[2])
 
 
-def plain(said: str) -> str:
-    r"""Make one line of what somebody else says.
-
-    >>> plain("no\n such \x1b[31mthing")
-    'no such ?[31mthing'
-    """
-    line = " ".join(said.split())
-    return "".join(each if each.isprintable() else "?" for each in line)[:MOST_WORDS]
+def _line(said: str) -> str:
+    """Make one line of what somebody else says."""
+    return plain(" ".join(said.split()), longest=MOST_WORDS)
 
 
 def _rows(cursor: psycopg.RawCursor) -> list[Row]:

@@ -25,13 +25,11 @@ def build(instance: OdooInstance, *, reclone: bool) -> None:
 
     cluster.create(recovery)
     users.move_cluster(instance)
-    door.install(instance)
     units.start_afresh(recovery)
     replica.configure(instance)
     cluster.admit(instance, recovery, origin, odoo_role=replica.odoo_role(instance))
     replica.clone(instance, reclone=reclone)
 
     replica.note_identity(instance)
-    door.admit(instance)
-    replication.prove_login(instance, origin, recovery)
-    door.shut(instance)
+    with door.opened(instance):
+        replication.prove_login(instance, origin, recovery)

@@ -16,6 +16,7 @@ from tasks import (
     service,
     site,
     standing,
+    users,
 )
 from tasks.decision import WAIT_MINUTES, Decide, Minutes
 from tasks.procedure import flow
@@ -56,6 +57,8 @@ def failover(
         approved_by: Who says so, for unattended runs.
         wait_minutes: How long the plan waits for a yes. Then the run ends, with nothing changed.
     """
+    if decide != "plan only":
+        instance = users.finish(instance)
     recovery = instance.recovery
     decided = decision.reach(
         instance, "failover", decide,

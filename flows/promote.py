@@ -26,6 +26,7 @@ def promote(instance: OdooInstance, *, origin_is_down: bool = False, reason: str
     Before: the origin answers (it is then stopped cleanly, and nothing is lost), or you know that
     it is down and stays down, say so with origin_is_down, and give a reason.
     """
+    instance = users.finish(instance)
     with lock.held(instance, "promote", preempt=True):
         keys.require_known(instance, ask_origin=False)
         exposed = take_over(instance, origin_is_down=origin_is_down, reason=reason)
@@ -37,7 +38,6 @@ def promote(instance: OdooInstance, *, origin_is_down: bool = False, reason: str
 def take_over(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> Exposure:
     recovery, loss_accepted = instance.recovery, origin_is_down and bool(reason.strip())
 
-    users.finish(instance)
     move.wake(instance, origin_is_down=loss_accepted)
     standby.require_ready_to_serve(instance)
     lossless = fence.fence_origin(instance, loss_accepted=loss_accepted)

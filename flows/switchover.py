@@ -20,6 +20,7 @@ from tasks import (
     service,
     site,
     standing,
+    users,
 )
 from tasks.decision import WAIT_MINUTES, Decide, Minutes
 from tasks.procedure import flow
@@ -53,6 +54,8 @@ def switchover(
         approved_by: Who says so, for unattended runs.
         wait_minutes: How long the plan waits for a yes. Then the run ends, with nothing changed.
     """
+    if decide != "plan only":
+        instance = users.finish(instance)
     taker = instance.recovery if to == "recovery" else instance.origin
     giver = instance.opposite(taker)
     decided = decision.reach(

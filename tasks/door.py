@@ -30,12 +30,27 @@ def unit(instance: OdooInstance) -> str:
     return f"relevo-door-{instance.name}"
 
 
-@step("hang the door of {instance.recovery}")
-def install(instance: OdooInstance) -> None:
-    """Put the units of the door in place; it stays as it is, open or shut."""
+@step("open the door of {instance.recovery} to {instance.origin}")
+def admit(instance: OdooInstance) -> None:
+    """Let the origin in, by the two roles and over TLS; a boot leaves an open door open."""
     recovery, shell = instance.recovery, instance.recovery.host.shell()
     if not recovery.cluster.confined:
         return
+    _install(instance)
+    _put_lines(instance, _lines(instance))
+    shell.run(("systemctl", "enable", "--now", f"{unit(instance)}.socket"))
+    address = recovery.host.peer_address
+    until(
+        lambda: is_open(instance),
+        what=f"{recovery} listens on {address} port {recovery.cluster.port}",
+        timeout_seconds=OPEN_SECONDS,
+        hint=f"read systemctl status {unit(instance)}.socket there",
+    )
+
+
+def _install(instance: OdooInstance) -> None:
+    """Put the units of the door in place; a run that died before may have left none."""
+    recovery, shell = instance.recovery, instance.recovery.host.shell()
     address = recovery.host.peer_address
     peer, port = instance.origin.host.peer_address, recovery.cluster.port
     listening = systemd_unit.door_socket(instance.name, address=address, port=port, peer=peer)
@@ -47,23 +62,6 @@ def install(instance: OdooInstance) -> None:
     files.install(shell, UNITS / f"{unit(instance)}.socket", listening)
     files.install(shell, UNITS / f"{unit(instance)}@.service", handing)
     shell.run(("systemctl", "daemon-reload"))
-
-
-@step("open the door of {instance.recovery} to {instance.origin}")
-def admit(instance: OdooInstance) -> None:
-    """Let the origin in, by the two roles and over TLS; a boot leaves an open door open."""
-    recovery, shell = instance.recovery, instance.recovery.host.shell()
-    if not recovery.cluster.confined:
-        return
-    _put_lines(instance, _lines(instance))
-    shell.run(("systemctl", "enable", "--now", f"{unit(instance)}.socket"))
-    address = recovery.host.peer_address
-    until(
-        lambda: is_open(instance),
-        what=f"{recovery} listens on {address} port {recovery.cluster.port}",
-        timeout_seconds=OPEN_SECONDS,
-        hint=f"read systemctl status {unit(instance)}.socket there",
-    )
 
 
 @step("close the door of {instance.recovery} to {instance.origin}")

@@ -12,10 +12,10 @@ from typing import Any
 from blocks import answers, users
 from blocks.errors import Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
-from tasks import cluster, confinement, files, layout, record, replication, service
+from tasks import cluster, confinement, files, layout, lock, record, replication, service
 from tasks.files import STATE
 from tasks.job import stop_job
-from tasks.look import look
+from tasks.look import find, look
 from tasks.policy import log, step
 from tasks.text import block, odoo_conf
 
@@ -58,7 +58,13 @@ def as_found(instance: OdooInstance) -> OdooInstance:
     if not said:
         return instance
     known = answers.facts(said, f"the users of {instance.name} on {instance.recovery}")
-    return _with(instance, known, settled="own" if known["whole"] else "moving")
+    if known["whole"]:
+        return _with(instance, known, settled="own")
+    # A run that died may have given the cluster away, and not written so: its folder tells.
+    moving, wanted = _with(instance, known, settled="moving"), known["wanted"]["postgres"]
+    listed = find(instance.recovery.host.shell(), moving.recovery)
+    given = listed is not None and listed.owner == wanted
+    return _with(moving, {**known, "postgres": wanted}, settled="moving") if given else moving
 
 
 def each_as_found(instances: Sequence[OdooInstance]) -> list[OdooInstance]:
@@ -102,24 +108,43 @@ def settle(instance: OdooInstance) -> None:
         return
     log().info("moving %s on %s to %s", instance.name, recovery, ", ".join(wanted.values()))
     # Written down first: whoever finds the move cut off goes by these names.
-    facts = {"odoo": recovery.odoo.user, "postgres": former["postgres"]}
+    facts = {"odoo": recovery.odoo.user, "postgres": former["postgres"], "wanted": wanted}
     record.write(recovery, instance, NAME, {**facts, "former": former, "whole": False})
     layout.make(instance)
-    _move(_with(instance, facts, settled="moving"), former)
+    _move(as_found(instance), former)
 
 
-@step("finish the move of {instance.name} to its own users, if it was cut off")
-def finish(instance: OdooInstance) -> None:
-    """Let no failover stumble over a replicate that died while it gave an instance its users."""
-    if instance.settled == "moving":
-        known = record.read(instance.recovery, instance, NAME) or {}
-        layout.make(instance)
-        _move(instance, dict(known["former"]))
+def finish(instance: OdooInstance) -> OdooInstance:
+    """End a move to its own users that was cut off; give the instance as it is then.
+
+    A replicate that died may have left the standby down, with its files half given away. Replicate
+    needs the origin to go on; a failover must not.
+    """
+    if instance.settled != "moving":
+        return instance
+    with lock.held(instance, "replicate", preempt=True):
+        _finish(instance)
+    return as_found(instance)
+
+
+@step("finish the move of {instance.name} to its own users, which was cut off")
+def _finish(instance: OdooInstance) -> None:
+    recovery = instance.recovery
+    known = record.read(recovery, instance, NAME) or {}
+    layout.make(instance)
+    _move(instance, dict(known["former"]))
+    listed = find(recovery.host.shell(), recovery)
+    if listed and not (listed.online and listed.owner == known["former"]["postgres"]):
+        _move_cluster(_with(instance, known["wanted"], settled="moving"))
 
 
 @step("let the cluster of {instance.name} run as its own user")
 def move_cluster(instance: OdooInstance) -> None:
     """Confine the cluster; one that belongs to the former user is started anew, once."""
+    _move_cluster(instance)
+
+
+def _move_cluster(instance: OdooInstance) -> None:
     recovery = instance.recovery
     known = record.read(recovery, instance, NAME) or {}
     if known.get("whole", True):

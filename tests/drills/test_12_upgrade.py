@@ -6,12 +6,17 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from blocks.instance import OdooInstance
+from blocks.shell import Shell
 from flows.check import check
+from flows.failback import failback
+from flows.failover import failover
+from flows.replicate import replicate
+from tasks import bare, confinement, files
 from tests.lab import inventory
 from tests.lab.client import Client, audit
 from tests.lab.lab import Lab
@@ -62,6 +67,7 @@ def dos_of_then(
             f"/etc/systemd/system/postgresql@{version}-{dos.name}.service.d "
             f"/etc/systemd/system/relevo-*{dos.name}* /etc/tmpfiles.d/relevo-{dos.name}.conf "
             f"/run/relevo-postgresql/{dos.name}; systemctl daemon-reload; "
+            f"pkill -KILL -u odoo_{dos.name},db_{dos.name}; "  # what carries questions
             f"userdel odoo_{dos.name}; userdel db_{dos.name}",
         )  # fmt: skip
         lab.fresh("dos")
@@ -114,4 +120,72 @@ def test_an_instance_of_then_is_copied_and_checked_as_it_is_and_moved_by_one_rep
         client.wait_until_acknowledged(5)
     client.stop()
     assert audit(*pair.origin.odoo, client.journal).whole
+    no_strangers(pair)
+
+
+class Killed(BaseException):
+    """The runner's process ended here."""
+
+
+def _half_given(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Die when the standby is stopped and a part of its data directory belongs to its new user."""
+    data, give = f"/var/lib/postgresql/{pair.origin.version}/{pair.name}", files.give_tree
+
+    def die(shell: Shell, path: PurePosixPath, *, former: str, user: str) -> list[str]:
+        if str(path) != data:
+            return give(shell, path, former=former, user=user)
+        give(shell, path / "base", former=former, user=user)
+        raise Killed
+
+    monkeypatch.setattr(files, "give_tree", die)
+
+
+def _given_and_not_written_down(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Die when the standby runs as its new user, and the record still names the former one."""
+    assert pair.name
+
+    def die(_: OdooInstance) -> None:
+        raise Killed
+
+    monkeypatch.setattr(confinement, "_wait_for_stream", die)
+
+
+@pytest.mark.parametrize("dies", [_half_given, _given_and_not_written_down])
+def test_a_move_that_was_killed_keeps_no_failover_from_an_instance_of_then(
+    dos_of_then: Pair,
+    blocks: dict[str, OdooInstance],
+    stack: Stack,
+    dies: Callable[[Pair, pytest.MonkeyPatch], None],
+) -> None:
+    pair = dos_of_then
+    pair.at_origin("CREATE TABLE before AS SELECT generate_series(1, 1000) AS n", "cliente1")
+    with pytest.MonkeyPatch.context() as dying:
+        dies(pair, dying)
+        with pytest.raises(Killed), bare.without_server():
+            replicate.fn(blocks[pair.name])
+    pair.origin.machine.kill()
+
+    with one_writer(pair):
+        failover(blocks[pair.name], origin_is_down=True, reason="drill")
+        assert pair.at_recovery("SELECT count(*) FROM before", "cliente1") == "1000"
+        assert owner(pair) == f"db_{pair.name}"
+        pair.origin.machine.boot()
+        failback(blocks[pair.name])
+    stack.complete(f"replicate/{pair.name}")
+    ready(check(blocks[pair.name]))
+    no_strangers(pair)
+
+
+def test_a_move_that_was_killed_is_ended_by_the_next_replicate(
+    dos_of_then: Pair, blocks: dict[str, OdooInstance], stack: Stack
+) -> None:
+    pair = dos_of_then
+    for dies in (_half_given, _given_and_not_written_down):
+        with pytest.MonkeyPatch.context() as dying:
+            dies(pair, dying)
+            with pytest.raises(Killed), bare.without_server():
+                replicate.fn(blocks[pair.name])
+    stack.complete(f"replicate/{pair.name}")
+    assert owner(pair) == f"db_{pair.name}"
+    ready(check(blocks[pair.name]))
     no_strangers(pair)
