@@ -13,12 +13,12 @@ def test_a_form_refuses_nonsense_before_there_is_a_run(desk: Desk) -> None:
     desk.find_button("failover")
     made = desk.stack.runs("failover/any-instance")
     desk.submit()
-    expect(desk.page.get_by_text("'instance' is a required property")).to_be_visible()
+    expect(desk.page.get_by_text("'instance' is a required property", exact=True)).to_be_visible()
     desk.choose("vps_uno")
     desk.picture("1-form")
     desk.page.get_by_label("wait_minutes").fill("-3")
     desk.submit()
-    expect(desk.page.get_by_text("-3 is less than or equal to the minimum of 0")).to_be_visible()
+    expect(desk.page.get_by_text("-3 is less than or equal to the minimum of 0", exact=True)).to_be_visible()
     assert desk.stack.runs("failover/any-instance") == made
 
 
