@@ -102,6 +102,7 @@ def settle(instance: OdooInstance) -> None:
     if former:
         _require_movable(as_found(instance))
     _make(instance)
+    layout.require_way(instance)
     if not former:
         layout.make(instance)
         record.write(recovery, instance, NAME, {**wanted, "former": {}, "whole": True})
@@ -229,22 +230,30 @@ def _former(instance: OdooInstance, known: dict[str, Any]) -> dict[str, str]:
 
 def _move(instance: OdooInstance, former: dict[str, str]) -> None:
     """Give Odoo's new user all that the former one has of this instance."""
-    shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
+    shell = instance.recovery.host.shell()
     _stop_copies(instance)
     role = odoo_conf.database_role(
         files.read(shell, instance.recovery.odoo.config), default=former["odoo"]
     )
     cluster.admit(instance, instance.recovery, instance.origin, odoo_role=role)
-    for folder in layout.of_odoo(instance):
-        if left := files.give_tree(shell, folder, former=former["odoo"], user=user):
-            log().warning(
-                "%d files below %s still belong to %s, for they have other names elsewhere: %s",
-                len(left), folder, former["odoo"], ", ".join(left[:5]),
-            )  # fmt: skip
+    _give_folders(instance, former["odoo"])
+    follower = f"relevo-follow-{former['odoo']}.service"
+    if service.is_active(shell, follower):
+        # It follows other instances too; of this one it has no right to know any more.
+        shell.run(("systemctl", "restart", follower))
+        _give_folders(instance, former["odoo"])  # what it has fetched meanwhile
     service.adopt_conf(instance)
     service.install_unit(instance)
-    # It follows other instances too; of this one it has no right to know any more.
-    shell.run(("systemctl", "try-restart", f"relevo-follow-{former['odoo']}.service"), check=False)
+
+
+def _give_folders(instance: OdooInstance, former: str) -> None:
+    shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
+    for folder in layout.of_odoo(instance):
+        if left := files.give_tree(shell, folder, former=former, user=user):
+            log().warning(
+                "%d files below %s still belong to %s, for they have other names elsewhere: %s",
+                len(left), folder, former, ", ".join(left[:5]),
+            )  # fmt: skip
 
 
 def _stop_copies(instance: OdooInstance) -> None:
