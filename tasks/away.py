@@ -6,7 +6,7 @@ from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
 from tasks import http, keys, receipts, replication, users
 from tasks.look import try_look
-from tasks.probes import ODOO, Ends, Probe, disk, files, odoo
+from tasks.probes import ODOO, Ends, Need, disk, files, odoo
 
 BROKEN = 500  # from this status on, it is the server that cannot
 
@@ -68,13 +68,40 @@ def _origin(instance: OdooInstance) -> list[str]:
     return [said, f"{said}: what customers write is on {recovery} alone"]
 
 
-AWAY: dict[str, Probe] = {
-    ODOO["recovery"]: Probe(odoo(lambda instance: instance.recovery)),
-    "HTTP": Probe(_http),
-    "signing key": Probe(keys.measure),
-    "receipts": Probe(_receipt),
-    "files": Probe(files),
-    "users": Probe(users.judge),
-    "disk at the recovery": Probe(disk(lambda instance: instance.recovery)),
-    "origin": Probe(_origin),
-}
+# What the failback will need, and customers until then.
+NEEDS: tuple[Need, ...] = (
+    Need(
+        ODOO["recovery"], odoo(lambda instance: instance.recovery),
+        tried="systemd is asked whether the unit runs, and would after a boot",
+        remedy="run failover, which starts it", moves=("failover",),
+    ),
+    Need(
+        "HTTP", _http, tried="Odoo is asked for a page as a browser asks, past nginx",
+        remedy="read the journal of its unit there", moves=("failover",),
+    ),
+    Need(
+        "signing key", keys.measure, tried="the key of this runner is held against both hosts",
+        remedy="restore secrets.yaml from its backup, or run relevo rotate-key",
+        moves=("failback",),
+    ),
+    Need(
+        "receipts", _receipt, tried="each receipt is read, and its signature verified",
+        remedy="run failback, which makes it good", moves=("failback",),
+    ),
+    Need(
+        "files", files, tried="the engine looks for the file of each attachment",
+        remedy="run reconcile-filestore", moves=("failback",),
+    ),
+    Need(
+        "users", users.judge, tried="the users of this instance are asked of the host",
+        remedy="run replicate after the failback", moves=("failback",),
+    ),
+    Need(
+        "disk at the recovery", disk(lambda instance: instance.recovery),
+        tried="the free space is measured", remedy="free space there", moves=("failback",),
+    ),
+    Need(
+        "origin", _origin, tried="the origin is asked what its PostgreSQL does",
+        remedy="repair the origin, then run failback", moves=("failback", "rejoin"),
+    ),
+)  # fmt: skip

@@ -9,15 +9,18 @@ from pathlib import PurePosixPath
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
-from blocks.shell import Shell
 from tasks import files
 from tasks.files import STATE
 
 # Whoever runs here has to come through the folders above, which may have been made for another.
-OPEN = """
+# Below one that is closed nothing can be tried, and the mode has to tell.
+CLOSED = """
 path=$(dirname "$1")
 while [ "$path" != / ]; do
-    runuser -u "$2" -- test -x "$path" || echo "$path"
+    [ ! -e "$path" ] || runuser -u "$2" -- test -x "$path" || case $(stat -c %a "$path") in
+        *[1357]) ;;
+        *) echo "$path" ;;
+    esac
     path=$(dirname "$path")
 done
 """
@@ -69,15 +72,16 @@ def make(instance: OdooInstance) -> None:
     for folder in (home(instance), *followed(instance)):
         if not files.exists(shell, folder):
             files.make_directory(shell, folder, owner=odoo, mode="750")
-    _require_way(shell, instance, recovery.odoo.user)
 
 
-def _require_way(shell: Shell, instance: OdooInstance, user: str) -> None:
-    argv = ("sh", "-c", OPEN, "way", str(instance.directory), user)
-    if closed := shell.run(argv).stdout.splitlines():
+def require_way(instance: OdooInstance) -> None:
+    """Refuse a folder that Odoo's user cannot reach: newer useradds make homes of mode 700."""
+    recovery, user = instance.recovery, instance.recovery.odoo.user
+    argv = ("sh", "-c", CLOSED, "way", str(instance.directory), user)
+    if closed := recovery.host.shell().run(argv).stdout.splitlines():
         raise Refused(
-            f"the user {user} on {instance.recovery} cannot reach {instance.directory}: "
-            f"{', '.join(closed)} lets no other user through",
+            f"the user {user} on {recovery} cannot reach {instance.directory}: "
+            f"no other user may pass through {' and '.join(closed)}",
             hint=f"run chmod o+x {' '.join(closed)} there, or name another recovery.directory in "
             "the inventory",
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from blocks.answers import understood
 from blocks.errors import RelevoError
@@ -72,12 +72,26 @@ def both(ends: Ends) -> bool:
     return ends.leads and ends.recovery.is_standby
 
 
-@dataclass(frozen=True)
-class Probe:
-    """One question, and what has to be there for it."""
+Move: TypeAlias = Literal["failover", "switchover", "failback", "rejoin"]
+Trier: TypeAlias = Literal["preflight", "build", "check", "drill"]
+EVERY_MOVE: tuple[Move, ...] = ("failover", "switchover", "failback", "rejoin")
 
+
+@dataclass(frozen=True)
+class Need:
+    """What moves will need: how it is tried by day, in the form in which they use it, and by whom.
+
+    `ask` raises RelevoError where it is lacking, and `remedy` is said where that has no hint of
+    its own. `when` tells whether there is anything to ask.
+    """
+
+    name: str
     ask: Callable[[OdooInstance], Said]
-    needs: Needed = nothing
+    tried: str
+    remedy: str
+    moves: tuple[Move, ...] = ("failover", "switchover")
+    by: tuple[Trier, ...] = ("check",)
+    when: Needed = nothing
 
 
 @dataclass
@@ -97,13 +111,14 @@ class Found:
         """Tell whether a probe was asked, and found nothing wrong."""
         return name not in self.failed and self.facts.get(name, NOT_MEASURED) != NOT_MEASURED
 
-    def take(self, name: str, ask: Callable[[], Said]) -> None:
-        """Ask, and keep what is said."""
+    def take(self, name: str, ask: Callable[[], Said], *, remedy: str = "") -> None:
+        """Ask, and keep what is said; of what is lacking, what mends it as well."""
         try:
             with understood(f"a host's answer ({name})"):
                 said = ask()
         except RelevoError as error:
-            self.facts[name] = Strong(error.message)
+            hint = error.hint or remedy
+            self.facts[name] = Strong(f"{error.message} (HINT: {hint})" if hint else error.message)
             self.failed[name] = error.message
             return
         sentences = [said] if isinstance(said, str) else said

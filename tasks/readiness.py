@@ -19,7 +19,7 @@ from tasks import (
 )
 from tasks import probes as need
 from tasks.look import look
-from tasks.probes import COMMITS, NOT_MEASURED, ODOO, ROLES, STREAM, Ends, Found, Probe, disk, odoo
+from tasks.probes import COMMITS, NOT_MEASURED, ODOO, ROLES, STREAM, Ends, Found, Need, disk, odoo
 from tasks.read import parity as judge
 from tasks.read.lsn import Lsn
 
@@ -35,11 +35,11 @@ def probe(instance: OdooInstance, ends: Ends) -> Found:
     """Ask all that makes sense: what a cluster that is down cannot say is no finding."""
     found, is_away = Found(), ends.recovery.is_primary
     found.take(ROLES, partial(away.roles if is_away else _roles, instance, ends))
-    for name, each in (away.AWAY if is_away else PROBES).items():
-        if each.needs(ends):
-            found.take(name, partial(each.ask, instance))
+    for each in away.NEEDS if is_away else NEEDS:
+        if each.when(ends):
+            found.take(each.name, partial(each.ask, instance), remedy=each.remedy)
         else:
-            found.facts[name] = NOT_MEASURED
+            found.facts[each.name] = NOT_MEASURED
     return found
 
 
@@ -132,20 +132,71 @@ def _parity(instance: OdooInstance) -> list[str]:
     return [str(pair), *judge.remarks(pair)]
 
 
-PROBES: dict[str, Probe] = {
-    "moves": Probe(_moves),
-    "users": Probe(users.judge),
-    "door": Probe(door.judge, need.both),
-    "signing key": Probe(keys.measure),
-    STREAM: Probe(_stream, need.both),
-    "slot": Probe(_slot, need.both),
-    COMMITS: Probe(_commits, need.primary),
-    "guard": Probe(_guard, need.origin_host),
-    "receipts": Probe(_receipts, need.origin_host),
-    "parity": Probe(_parity, need.both),
-    ODOO["origin"]: Probe(odoo(lambda instance: instance.origin), need.primary),
-    "service": Probe(_built, need.standby),
-    "files": Probe(need.files, need.standby),
-    "disk at the origin": Probe(disk(lambda instance: instance.origin), need.origin_host),
-    "disk at the recovery": Probe(disk(lambda instance: instance.recovery)),
-}
+# What a failover, and the way home after it, will need; docs/reference/needs.md is made of it.
+NEEDS: tuple[Need, ...] = (
+    Need(
+        "moves", _moves, tried="the records of both hosts are read",
+        remedy="run failback, which goes on from there", moves=need.EVERY_MOVE,
+    ),
+    Need(
+        "users", users.judge, tried="the users of this instance are asked of the host",
+        remedy="run replicate", by=("preflight", "check"),
+    ),
+    Need(
+        "door", door.judge, tried="the origin logs in through it at each build; check sees it shut",
+        remedy="run replicate", moves=("failback", "rejoin"), by=("build", "check"),
+        when=need.both,
+    ),
+    Need(
+        "signing key", keys.measure, tried="the key of this runner is held against both hosts",
+        remedy="restore secrets.yaml from its backup, or run relevo rotate-key",
+        moves=need.EVERY_MOVE, by=("preflight", "check"),
+    ),
+    Need(
+        STREAM, _stream, tried="both clusters are asked how far they have written and replayed",
+        remedy="read PostgreSQL's log on the recovery host", when=need.both,
+    ),
+    Need(
+        "slot", _slot, tried="the origin is asked what its slot keeps",
+        remedy="run replicate, which makes the copy anew beside the old one", when=need.both,
+    ),
+    Need(
+        COMMITS, _commits, tried="the origin is asked whether commits wait",
+        remedy="run replicate", when=need.primary,
+    ),
+    Need(
+        "guard", _guard, tried="the guard at the origin has asked, and had its answer",
+        remedy="run replicate, which installs the guard", moves=need.EVERY_MOVE,
+        by=("build", "check"), when=need.origin_host,
+    ),
+    Need(
+        "receipts", _receipts, tried="each receipt is read at both hosts, its signature verified",
+        remedy="compare them in /var/lib/relevo", moves=need.EVERY_MOVE, when=need.origin_host,
+    ),
+    Need(
+        "parity", _parity, tried="versions, sorting, extensions, clocks and disks are compared",
+        remedy="run replicate", moves=need.EVERY_MOVE, by=("preflight", "check"), when=need.both,
+    ),
+    Need(
+        ODOO["origin"], odoo(lambda instance: instance.origin),
+        tried="systemd is asked whether the unit runs, and would after a boot",
+        remedy="start it there", moves=("failback",), when=need.primary,
+    ),
+    Need(
+        "service", _built, tried="odoo.conf, unit, files and a free port are looked for",
+        remedy="run build-service", by=("build", "check", "drill"), when=need.standby,
+    ),
+    Need(
+        "files", need.files, tried="the engine looks for the file of each attachment",
+        remedy="run rsync-filestore", by=("check", "drill"), when=need.standby,
+    ),
+    Need(
+        "disk at the origin", disk(lambda instance: instance.origin),
+        tried="the free space is measured", remedy="free space there",
+        moves=("failback", "rejoin"), when=need.origin_host,
+    ),
+    Need(
+        "disk at the recovery", disk(lambda instance: instance.recovery),
+        tried="the free space is measured", remedy="free space there",
+    ),
+)  # fmt: skip

@@ -6,7 +6,7 @@ os.environ["DO_NOT_TRACK"] = "1"
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
@@ -21,6 +21,7 @@ from blocks.host import Host
 from blocks.instance import Dns, OdooInstance, Place, Replication
 from blocks.odoo import Odoo
 from blocks.shell import Shell
+from tasks.probes import Need
 from tests.fakes import Answer, FakeHost
 
 CONTROL = Path(__file__).parents[1] / "unit" / "data"
@@ -84,6 +85,10 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> Hosts:
         monkeypatch.setattr(Host, "shell", shell)
 
     return put
+
+
+def need(needs: Sequence[Need], name: str) -> Need:
+    return next(each for each in needs if each.name == name)
 
 
 def control(state: str) -> str:

@@ -9,7 +9,7 @@ from blocks.instance import OdooInstance
 from flows.rsync_filestore import rsync_filestore
 from tasks import readiness
 from tests.fakes import Answer, FakeHost
-from tests.flows.conftest import Hosts, control, standby
+from tests.flows.conftest import Hosts, control, need, standby
 
 ENDED = "ActiveState=active\nSubState=exited\nResult=success\nExecMainStatus=0\n"
 LEADS = {
@@ -79,7 +79,7 @@ def test_check_is_red_for_files_of_a_database_that_was_not_seen_whole_lately(
 
     try:
         wrong = ""
-        readiness.PROBES["files"].ask(instance)
+        need(readiness.NEEDS, "files").ask(instance)
     except RelevoError as error:
         wrong = error.message
 

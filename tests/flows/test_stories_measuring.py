@@ -21,7 +21,7 @@ from tasks.probes import NOT_MEASURED, look_at_both
 from tasks.read.board import Measured
 from tasks.read.receipt import Receipt
 from tests.fakes import FakeHost
-from tests.flows.conftest import Hosts, control, dead, serving
+from tests.flows.conftest import Hosts, control, dead, need, serving
 from tests.flows.test_synchronous import STATE, waiting
 
 PRIMARY = {
@@ -71,8 +71,8 @@ def test_where_customers_are_served_from_the_recovery_host_their_odoo_there_is_m
     with pytest.raises(
         RelevoError, match=r"odoo_vps_1\.service on due is not running, so customers"
     ):
-        away.AWAY["Odoo at the recovery"].ask(instance)
-    assert away.AWAY["origin"].ask(instance) == [
+        need(away.NEEDS, "Odoo at the recovery").ask(instance)
+    assert need(away.NEEDS, "origin").ask(instance) == [
         "uno does not answer",
         "uno does not answer: what customers write is on due alone",
     ]

@@ -122,5 +122,6 @@ def furnish_recovery(machine: Machine, generation: Generation) -> None:
     machine.offline("pg_dropcluster", str(generation.postgres), "main")
     machine.offline("useradd", "--system", "--create-home", "--shell", "/bin/bash",
                     "--home-dir", RECOVERY_HOME, RECOVERY_USER)  # fmt: skip
+    machine.offline("chmod", "711", RECOVERY_HOME)  # newer useradds make it 700
     machine.offline("systemctl", "enable", "--quiet", "nginx")
     machine.offline("rm", "-rf", "/etc/nginx/sites-enabled/default", "/opt/odoo", DATA_DIR)

@@ -1,0 +1,25 @@
+"""The one list of what a move needs."""
+
+import pytest
+
+from deployments import reference
+from tasks import away, readiness
+from tasks.probes import EVERY_MOVE, Need
+
+
+def test_the_page_is_what_the_code_says() -> None:
+    kept = (reference.REFERENCE / "needs.md").read_text()
+    assert kept == reference.needs(), "run python -m deployments.reference"
+
+
+@pytest.mark.parametrize("needs", [readiness.NEEDS, away.NEEDS])
+def test_each_need_says_how_it_is_tried_for_which_move_and_what_mends_it(
+    needs: tuple[Need, ...],
+) -> None:
+    assert len({each.name for each in needs}) == len(needs)
+    for each in needs:
+        assert each.tried, each.name
+        assert each.remedy, each.name
+        assert each.moves, each.name
+        assert set(each.moves) <= set(EVERY_MOVE), each.name
+        assert each.by, each.name
