@@ -9,8 +9,10 @@ from tasks.probes import Need
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 HEAD = """# What a move needs, and how it is tried by day
 
-Made of `tasks/readiness.py` and `tasks/away.py` by `python -m deployments.reference`.
-`relevo check` and the board read the same list. What is lacking turns an instance red, with its remedy.
+Made of `tasks/readiness.py` and `tasks/away.py` by `python -m deployments.reference`. Do not edit.
+
+`relevo check` and the board read the same list. What is lacking turns an instance red, and its
+remedy is shown.
 """
 
 
