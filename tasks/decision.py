@@ -108,10 +108,16 @@ def reach(
     if (kept := said_before(instance, procedure)) is not None:
         return replace(given, **{**kept, "watch": Stopwatch(begun=kept.get("watch", ""))})
     drawn = plan.draw(instance, procedure, at_a_loss=at_a_loss)
-    refused = "; ".join(drawn.situation.refusals)
+    refused, lacking = (
+        "; ".join(each) for each in (drawn.situation.refusals, drawn.situation.lacking)
+    )
     report = Report(
         f"plan: {procedure} of {instance.name}",
-        {**words.facts(drawn), **({"refused as things are": refused} if refused else {})},
+        {
+            **words.facts(drawn),
+            **({"lacking": lacking} if lacking else {}),
+            **({"refused as things are": refused} if refused else {}),
+        },
     )
     publish_text(words.summary(drawn), key=f"plan-{procedure}-{instance.name}", title=report.title)
     if decide == "plan only":

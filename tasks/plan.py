@@ -1,9 +1,10 @@
 """What a change of place would do now, measured without changing anything."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import PurePosixPath
 
 from blocks.errors import RelevoError
@@ -19,6 +20,7 @@ from tasks import (
     keys,
     layout,
     move,
+    readiness,
     record,
     rejoin,
     replication,
@@ -30,6 +32,7 @@ from tasks import (
 from tasks.argv import postgres
 from tasks.look import Seen, look, received, try_look
 from tasks.policy import log, step
+from tasks.probes import Ends, Found
 from tasks.read.exposure import Exposure
 from tasks.read.lsn import Lsn
 from tasks.read.plan import SILENT, Plan, Procedure, Situation
@@ -50,9 +53,30 @@ def draw(instance: OdooInstance, procedure: Procedure, *, at_a_loss: bool = Fals
         seen = _failback(instance, origin, recovery, at_a_loss=True)
     else:
         seen = MEASURES[procedure](instance, origin, recovery)
+    seen = replace(
+        seen, lacking=_lacking(instance, procedure, Ends(origin, recovery), seen.refusals)
+    )
     if unknown := keys.objections(instance, origin_answers=origin is not None):
         seen = replace(seen, refusals=(*unknown, *seen.refusals))
     return Plan(procedure, seen, names(instance, origin, recovery))
+
+
+def _lacking(
+    instance: OdooInstance, procedure: Procedure, ends: Ends, refusals: Sequence[str]
+) -> tuple[str, ...]:
+    """What this move needs and does not find, but for what it is refused for already.
+
+    The move goes on without it: whoever says yes has to know.
+    """
+    if ends.recovery.is_primary or procedure not in ("failover", "switchover"):
+        return ()
+    found = Found()
+    for need in readiness.NEEDS:
+        answers = need.hosts == "recovery" or ends.origin is not None
+        if procedure in need.moves and answers and need.when(ends):
+            found.take(need.name, partial(need.ask, instance))
+    said = " ".join(refusals)
+    return tuple(f"{name}: {why}" for name, why in found.failed.items() if why not in said)
 
 
 def _failover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Situation:

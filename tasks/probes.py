@@ -82,7 +82,8 @@ class Need:
     """What moves will need: how it is tried by day, in the form in which they use it, and by whom.
 
     `ask` raises RelevoError where it is lacking, and `remedy` is said where that has no hint of
-    its own. `when` tells whether there is anything to ask.
+    its own. `when` tells whether there is anything to ask. A plan leaves out what takes both hosts
+    while the origin does not answer.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Need:
     moves: tuple[Move, ...] = ("failover", "switchover")
     by: tuple[Trier, ...] = ("check",)
     when: Needed = nothing
+    hosts: Literal["recovery", "both"] = "both"
 
 
 @dataclass

@@ -140,7 +140,7 @@ NEEDS: tuple[Need, ...] = (
     ),
     Need(
         "users", users.judge, tried="the users of this instance are asked of the host",
-        remedy="run replicate", by=("preflight", "check"),
+        remedy="run replicate", by=("preflight", "check"), hosts="recovery",
     ),
     Need(
         "door", door.judge, tried="the origin logs in through it at each build; check sees it shut",
@@ -185,6 +185,7 @@ NEEDS: tuple[Need, ...] = (
     Need(
         "service", _built, tried="odoo.conf, unit, files and a free port are looked for",
         remedy="run build-service", by=("build", "check", "drill"), when=need.standby,
+        hosts="recovery",
     ),
     Need(
         "files", need.files, tried="the engine looks for the file of each attachment",
@@ -197,6 +198,6 @@ NEEDS: tuple[Need, ...] = (
     ),
     Need(
         "disk at the recovery", disk(lambda instance: instance.recovery),
-        tried="the free space is measured", remedy="free space there",
+        tried="the free space is measured", remedy="free space there", hosts="recovery",
     ),
 )  # fmt: skip

@@ -31,6 +31,7 @@ class Situation:
     why: str = ""
     leader_is_down: bool = False
     refusals: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "steps": ("What will be done", "Qué se hará"),
     "hand": ("By hand, as root", "A mano, como root"),
     "refused": ("Refused as things are", "Rechazado tal como están las cosas"),
+    "lacking": ("Lacking (the move goes on without it)", "Falta (el traslado sigue sin ello)"),
     "then": ("If that is mended, the procedure is", "Cuando se arregle, el procedimiento es"),
     "you": ("you", "usted"),
     "lossless": ("nothing", "nada"),
@@ -176,6 +177,9 @@ def _lines(plan: Plan, language: Language, *, by_hand: bool) -> Iterator[str]:
             f"- {markdown(' '.join(refusal.split(chr(10))))}" for refusal in plan.situation.refusals
         )
         yield from ("", f"{word('then', language)}:")
+    if plan.situation.lacking:
+        yield from ("", f"## {word('lacking', language)}", "")
+        yield from (f"- {markdown(' '.join(each.split()))}" for each in plan.situation.lacking)
     yield from ("", f"## {word('hand' if by_hand else 'steps', language)}", "")
     names = {key: plain(name) for key, name in plan.names.items()}
     for number, each in enumerate(steps(plan), 1):

@@ -26,12 +26,15 @@ PLAN: dict[str, Answer] = {
 def test_a_plan_only_run_says_what_would_be_lost_and_takes_no_lock(
     instance: OdooInstance, hosts: Hosts
 ) -> None:
-    due = FakeHost("due", standby() | LAST | PLAN)
+    full: dict[str, Answer] = {"df *": "Avail 1B-blocks\n1048576 104857600\n"}
+    due = FakeHost("due", standby() | LAST | PLAN | full)
     hosts(dead(), due)
 
     report = failover(instance, decide="plan only")
 
     assert report.facts["uno (origin)"] == "silent"
+    lacking = "disk at the recovery: due has only 1 MB free for PostgreSQL"
+    assert lacking in report.facts["lacking"], "a forced failover goes on, and names it"
     assert "12.5 s" in report.facts["what would be lost"]
     assert due.changes == []
 
