@@ -6,6 +6,8 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from blocks.errors import Busy, CommandFailed, Refused, StatementFailed, Unreachable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -16,7 +18,8 @@ Span = tuple[float, float]
 HELD_WITHIN = 10
 SET_WITHIN = 3.0  # a program may go on for a moment with the time that it knew
 AFTER = re.compile(r"\bafter (\d{4}-[\d:T.+-]+)")
-SENTENCE = re.compile(r"exception:? (Refused|Busy|Unreachable|CommandFailed): \S+ \S+")
+OURS = (Refused, Busy, Unreachable, CommandFailed, StatementFailed)
+SENTENCE = re.compile(rf"exception:? ({'|'.join(each.__name__ for each in OURS)}): \S+ \S+")
 
 
 def stated(receipt: dict[str, str]) -> Span:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
 from flows.check import check
@@ -19,6 +20,7 @@ from flows.replicate import replicate
 from tasks import bare, confinement, files
 from tests.lab import inventory
 from tests.lab.client import NO_VACUUM, Client, audit
+from tests.lab.hosts import RECOVERY_HOME
 from tests.lab.image import DATABASES
 from tests.lab.lab import Lab
 from tests.oracles import Pair, no_strangers, one_writer, ready
@@ -105,6 +107,11 @@ def test_an_instance_of_then_is_copied_and_checked_as_it_is_and_moved_by_one_rep
     stack.complete(f"rsync-filestore/{pair.name}")
     assert "shares the users odoouser and postgres" in check(blocks[pair.name]).facts["users"]
     before = starts(pair)
+    pair.recovery.run("chmod", "700", RECOVERY_HOME)  # as newer useradds make it
+    with pytest.raises(Refused, match=f"may pass through {RECOVERY_HOME}"):
+        replicate(blocks[pair.name])
+    assert "shares the users odoouser and postgres" in check(blocks[pair.name]).facts["users"]
+    pair.recovery.run("chmod", "711", RECOVERY_HOME)
 
     stack.complete(f"replicate/{pair.name}")
 
