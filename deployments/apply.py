@@ -214,10 +214,12 @@ def forget(name: str) -> Iterator[str]:
         for deployment in read_deployments(client, DeploymentFilterTags(all_=[MANAGED, tag(name)])):
             client.delete_deployment(deployment.id)
             yield f"removed deployment {deployment.name}"
-        for document in client.read_block_documents_by_type("odoo-instance"):
-            if document.name == slug(name):
-                client.delete_block_document(document.id)
-                yield f"removed instance {name}"
+        try:
+            document = client.read_block_document_by_name(slug(name), "odoo-instance")
+        except ObjectNotFound:
+            return
+        client.delete_block_document(document.id)
+        yield f"removed instance {name}"
 
 
 def _strangers(

@@ -70,12 +70,11 @@ def archive(instance: OdooInstance, secrets: Secrets) -> Path:
 def remove(instance: OdooInstance, secrets: Secrets, wishes: Wishes, *, why: str) -> list[str]:
     """Take an instance out; give what a person should know or do afterwards."""
     said: list[str] = []
-    survey = removal.survey(instance, wishes)
-    found = survey.instance
-    leave_prefect(found)
+    found = removal.survey(instance, wishes).instance
     held = nullcontext() if wishes.recovery_is_gone else lock.held(found, "remove", preempt=True)
     with held:
         found = removal.survey(instance, wishes).instance  # again: now nobody else changes it
+        leave_prefect(found)
         keep_receipts(found, secrets, wishes, why=why)
         if not wishes.origin_is_gone:
             synchronous.leave(found, recovery_is_gone=wishes.recovery_is_gone)
