@@ -46,15 +46,11 @@ SOMEBODY = """
 SELECT count(*) FROM pg_stat_activity
 WHERE usename = $1 AND client_addr IS DISTINCT FROM $2::inet
 """
-TAKE_BACK = (
-    "REVOKE EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text, boolean, boolean) FROM {role}",
-    "REVOKE EXECUTE ON FUNCTION pg_catalog.pg_stat_file(text, boolean) FROM {role}",
-    "REVOKE EXECUTE ON FUNCTION pg_catalog.pg_read_binary_file(text) FROM {role}",
-    (
-        "REVOKE EXECUTE ON FUNCTION "
-        "pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean) FROM {role}"
-    ),
-)
+TAKE_BACK = """
+REVOKE EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text, boolean, boolean),
+    pg_catalog.pg_stat_file(text, boolean), pg_catalog.pg_read_binary_file(text),
+    pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean) FROM {role}
+"""
 DROP_ROLE = "DROP ROLE {role}"
 DEPENDENT = "2BP01"
 
@@ -118,8 +114,7 @@ def _drop(instance: OdooInstance, role: Role) -> None:
     origin, shell = instance.origin, instance.origin.host.shell()
     name = Identifier(role.name)
     try:
-        for statement in TAKE_BACK:
-            origin.cluster.execute(shell, compose(statement, role=name))
+        origin.cluster.execute(shell, compose(TAKE_BACK, role=name))
         origin.cluster.execute(shell, compose(DROP_ROLE, role=name))
     except StatementFailed as error:
         if error.sqlstate != DEPENDENT:

@@ -12,7 +12,7 @@ from blocks.errors import Busy, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from deployments import removal as walk
 from deployments.secrets import Secrets
-from tasks import bare, removal
+from tasks import bare, leave_origin, removal
 from tasks.removal import Survey, Wishes
 from tasks.text import removal as words
 from tests.fakes import Answer, FakeHost
@@ -269,3 +269,59 @@ def test_a_spoiled_file_of_receipts_is_not_written_over(
         walk.keep_receipts(instance, secrets, Wishes(), why="it moves")
 
     assert path.read_text() == "{"
+
+
+ROLE_IS_OURS = json.dumps([{
+    "password": "", "rolcanlogin": False, "rolsuper": False, "rolreplication": True,
+}])  # fmt: skip
+OURS = "# relevo vps_1: begin\nhostssl replication replica_user 10.0.0.2/32 scram\n"
+OURS += "# relevo vps_1: end\n"
+THEIRS = "host all replica_user,replica_rewind 10.0.0.9/32 scram-sha-256\n"
+
+
+@pytest.mark.parametrize(
+    ("hba", "sessions", "dropped"),
+    [(OURS, "0\n", 2), (OURS + THEIRS, "0\n", 0), (OURS, "1\n", 0)],
+    ids=["ours", "another line admits it", "somebody else is logged in"],
+)
+def test_a_role_that_somebody_else_uses_stays(
+    instance: OdooInstance, hosts: Hosts, hba: str, sessions: str, dropped: int
+) -> None:
+    uno = FakeHost(
+        "uno",
+        {
+            "SELECT coalesce(rolpassword, '') *": ROLE_IS_OURS,
+            "read /etc/postgresql/13/main/pg_hba.conf": hba,
+            "SELECT count(*) FROM pg_stat_activity *": sessions,
+            "REVOKE EXECUTE *": "",
+            "DROP ROLE *": "",
+        },
+    )
+    hosts(uno, FakeHost("due"))
+
+    with bare.without_server():
+        leave_origin.drop_roles(instance)
+
+    assert len([each for each in uno.ran if each.startswith("DROP ROLE")]) == dropped
+
+
+def test_the_guard_s_program_stays_while_a_start_still_asks_it(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """Without the program that start would fail, and customers with it."""
+    uno = FakeHost(
+        "uno",
+        {
+            "test -e *": 1,
+            "rm -f *": "",
+            "empty *": "",
+            "systemctl daemon-reload": "",
+            "systemctl show *": "ExecCondition={ path=/usr/local/lib/relevo/guard ; }\n",
+        },
+    )
+    hosts(uno, FakeHost("due"))
+
+    with bare.without_server(), pytest.raises(Refused, match="still asks the guard"):
+        leave_origin.drop_guard(instance)
+
+    assert not [each for each in uno.ran if each.startswith("rm -rf")]
