@@ -49,7 +49,8 @@ def forget_logs(shell: Shell, folder: PurePosixPath, pattern: str) -> None:
     argv = ("find", str(folder), "-maxdepth", "1", "-type", "f", "-printf", r"%f\0")
     names = [each for each in shell.run(argv).stdout.split("\0") if re.fullmatch(pattern, each)]
     if names:
-        files.remove(shell, *(folder / name for name in names))
+        # Others may write beside them (Debian's folder is postgres' too): of a link the name goes.
+        shell.run(("rm", "-f", "--", *(str(folder / name) for name in names)))
 
 
 def leave(shell: Shell, name: str) -> None:

@@ -44,6 +44,7 @@ MAY = {
     "tasks/site.py ln": "/etc/nginx is root's",
     "tasks/traces.py EMPTY": "takes empty folders of root's alone",
     "tasks/traces.py find": "/var/lib/relevo, /etc/relevo and both folders of logs are root's",
+    "tasks/traces.py rm": "both folders of logs are root's: of a link it takes the name alone",
     "tasks/trust.py cat /etc/ssh/ssh_host_*_key.pub": "/etc/ssh is root's",
     "tasks/trust.py MAKE_KEY": "the folder ssh of an instance is root's, and so is the one around",
     "tasks/users.py FOUND": "reads a record of root's, and asks whose some folders are",
