@@ -205,6 +205,23 @@ def _limit(wanted: Wanted) -> ConcurrencyLimitConfig | None:
     return ConcurrencyLimitConfig(limit=1, collision_strategy=strategy)
 
 
+def forget(name: str) -> Iterator[str]:
+    """Take one instance out of Prefect: its deployments, their schedules and what they are given.
+
+    The history of its runs stays.
+    """
+    with get_client(sync_client=True) as client:
+        for deployment in read_deployments(client, DeploymentFilterTags(all_=[MANAGED, tag(name)])):
+            client.delete_deployment(deployment.id)
+            yield f"removed deployment {deployment.name}"
+        try:
+            document = client.read_block_document_by_name(slug(name), "odoo-instance")
+        except ObjectNotFound:
+            return
+        client.delete_block_document(document.id)
+        yield f"removed instance {name}"
+
+
 def _strangers(
     client: SyncPrefectClient, instances: list[OdooInstance], *, prune: bool
 ) -> Iterator[str]:

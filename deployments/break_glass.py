@@ -118,11 +118,7 @@ def say_plan(instance: OdooInstance, procedure: Procedure, *, language: Language
 
 def ask(instance: OdooInstance, procedure: Procedure, *, reason: str, by: str) -> dict[str, Any]:
     """Show the plan, and have the name typed; a wrong name ends it with nothing changed."""
-    if not sys.stdin.isatty():
-        raise Refused(
-            "there is nobody to ask: this is no terminal",
-            hint="give --yes (and --reason, --origin-is-down where something may be lost)",
-        )
+    _require_somebody("--yes (and --reason, --origin-is-down where something may be lost)")
     made = drawn(instance, procedure)
     say(words.summary(made))
     if made.situation.refusals:
@@ -138,15 +134,27 @@ def ask(instance: OdooInstance, procedure: Procedure, *, reason: str, by: str) -
         if answer.strip().lower() != "yes":
             raise Refused("that was no yes; nothing was changed", hint="power it off first")
         said["origin_is_down"] = True
+    return said | confirm(instance, procedure, reason=reason, by=by)
+
+
+def confirm(instance: OdooInstance, procedure: str, *, reason: str, by: str) -> dict[str, str]:
+    """Have the name typed of what a plan was just shown of, and the reason and who says so."""
+    _require_somebody("--yes and --reason")
     name = input(f"\nType the name of the instance to begin the {procedure}: ")
     if name.strip() != instance.name:
         raise Refused(
             f"{name!r} was typed, and this plan is about {instance.name}; nothing was changed",
             hint="run it again when you are sure",
         )
-    said["reason"] = reason or input("Why (the report keeps it): ")
-    said["approved_by"] = by or input("Who says so: ")
-    return said
+    return {
+        "reason": reason or input("Why (the report keeps it): "),
+        "approved_by": by or input("Who says so: "),
+    }
+
+
+def _require_somebody(instead: str) -> None:
+    if not sys.stdin.isatty():
+        raise Refused("there is nobody to ask: this is no terminal", hint=f"give {instead}")
 
 
 def status(instances: list[OdooInstance]) -> Iterator[str]:

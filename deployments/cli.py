@@ -12,10 +12,13 @@ from blocks.answers import understood
 from blocks.errors import Busy, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.plain import plain
-from deployments import break_glass, inventory, rotation, signers
+from deployments import break_glass, inventory, removal, rotation, signers
 from deployments.secrets import Secrets
 from deployments.settings import Settings
+from tasks import bare
 from tasks.read.plan import Procedure
+from tasks.removal import Wishes, survey
+from tasks.text import removal as removal_words
 
 FLOWS = (
     "setup_primary", "configure_ssh", "basebackup", "rsync_filestore", "build_service", "promote",
@@ -40,6 +43,7 @@ and on other days:
   relevo list                                   the instances of the inventory
   relevo run replicate vps_1                    any other procedure, without a server
   relevo rotate-key vps_1                       a new key for its receipts; the old one is retired
+  relevo remove vps_1                           take it out; customers at home notice nothing
 
 exit codes: 0 done, 1 failed, 2 bad input, 3 refused, 4 busy, 5 a host did not answer
             check: 0 all green, 1 a warning, 2 critical, 3 not known
@@ -123,6 +127,19 @@ def _parser() -> argparse.ArgumentParser:
         "rotate-key", help="make a new key that signs receipts; both servers must answer"
     )
     rotate.add_argument("instance")
+    remove = commands.add_parser(
+        "remove", help="take an instance out of both servers and of Prefect"
+    )
+    _procedure(remove)
+    remove.add_argument("--plan-only", action="store_true", help="say what would be taken away")
+    for place in ("origin", "recovery"):
+        remove.add_argument(
+            f"--{place}-is-gone", action="store_true", help="it does not answer, and never will"
+        )
+    remove.add_argument(
+        "--delete-kept", action="store_true",
+        help="also delete what was kept aside, or is the last copy",
+    )  # fmt: skip
     run = commands.add_parser("run", help="run any procedure here, without a server")
     run.add_argument("flow", type=lambda text: text.replace("-", "_"), choices=FLOWS)
     run.add_argument("instance")
@@ -200,6 +217,32 @@ def _rotate_key(
         error.message = f"Prefect has the old key still: {error.message}"
         error.hint = f"{error.hint}; then run relevo apply".removeprefix("; ")
         raise
+
+
+def _remove(
+    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
+) -> int:
+    """Take an instance out, after a typed yes unless --yes."""
+    instance = _chosen(given, instances, secrets)
+    wishes = Wishes(given.origin_is_gone, given.recovery_is_gone, given.delete_kept)
+    if given.yes and not given.reason.strip():
+        raise Refused(
+            f"nobody said why {instance.name} is to be taken out",
+            hint="give --reason; it is kept with the receipts",
+        )
+    with bare.without_server():
+        plan = removal.drawn(survey(instance, wishes), secrets)
+    _print(removal_words.page(plan))
+    if given.plan_only:
+        return 0
+    why = f"{given.reason} ({given.approved_by})" if given.approved_by else given.reason
+    if not given.yes:
+        said = break_glass.confirm(instance, "removal", reason=given.reason, by=given.approved_by)
+        why = f"{said['reason']} ({said['approved_by']})"
+    with break_glass.journalled(settings.logs(), f"remove-{instance.name}") as path:
+        left = removal.remove(instance, secrets, wishes, why=why)
+    _print(removal_words.ended(plan, [*left, f"all that happened is in {path}"]))
+    return 0
 
 
 def _list(
@@ -321,6 +364,7 @@ COMMANDS = {
     "failback": _fail,
     "switchover": _fail,
     "rotate-key": _rotate_key,
+    "remove": _remove,
 }
 
 if __name__ == "__main__":

@@ -120,6 +120,14 @@ class Secrets:
         self._save({who: self._kept(who, others) for who in self._raw})
         self.invented = others
 
+    def forget(self, name: str) -> bool:
+        """Take an instance's secrets out, durably; tell whether there were any."""
+        there = bool(self._raw.pop(name, None))
+        self.invented = [each for each in self.invented if not each.startswith(f"{name}.")]
+        if there:
+            self._save({who: self._kept(who, self.invented) for who in self._raw})
+        return there
+
     def _kept(self, name: str, unwritten: list[str]) -> dict[str, object]:
         fields = self._raw[name].items()
         return {field: value for field, value in fields if f"{name}.{field}" not in unwritten}

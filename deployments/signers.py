@@ -47,14 +47,27 @@ def keep(secrets: Secrets, instances: list[OdooInstance]) -> Iterator[str]:
     before = read(secrets)
     now = {each.name: signing.public_key(each.signing_key) for each in instances}
     if changed := [name for name in now if before.get(name) != now[name]]:
-        try:
-            write(path(secrets), HEAD + yaml.safe_dump({**before, **now}, width=200), mode=0o644)
-        except OSError as error:
-            raise Refused(
-                f"{path(secrets)} cannot be written: {error.strerror}",
-                hint=f"run this as somebody who may write in {path(secrets).parent}, or as root",
-            ) from None
+        _write(secrets, {**before, **now})
         yield f"remembered in {path(secrets)} the signing key of {', '.join(changed)}"
+
+
+def forget(secrets: Secrets, name: str) -> bool:
+    """Remember the key of an instance no more; tell whether it was remembered."""
+    known = read(secrets)
+    if name not in known:
+        return False
+    _write(secrets, {who: key for who, key in known.items() if who != name})
+    return True
+
+
+def _write(secrets: Secrets, known: dict[str, str]) -> None:
+    try:
+        write(path(secrets), HEAD + yaml.safe_dump(known, width=200), mode=0o644)
+    except OSError as error:
+        raise Refused(
+            f"{path(secrets)} cannot be written: {error.strerror}",
+            hint=f"run this as somebody who may write in {path(secrets).parent}, or as root",
+        ) from None
 
 
 def require_ours(

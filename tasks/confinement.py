@@ -19,6 +19,7 @@ from tasks.units import UNITS
 
 CONF = "relevo_users.conf"  # read after relevo.conf, whose listen_addresses of Relevo 0.1 it beats
 LOG = PurePosixPath("/var/log/postgresql")
+TMPFILES = PurePosixPath("/etc/tmpfiles.d")
 STATISTICS_IN_FILES = 14  # the last release that keeps statistics in files while it runs
 DAYS = 3650
 CERTIFICATE = """
@@ -159,7 +160,7 @@ def _prepare_boots(instance: OdooInstance) -> None:
     """
     recovery, shell = instance.recovery, instance.recovery.host.shell()
     group = files.owner(shell, recovery.odoo.user).split(":")[1]
-    path = PurePosixPath("/etc/tmpfiles.d") / f"relevo-{instance.name}.conf"
+    path = TMPFILES / f"relevo-{instance.name}.conf"
     found = recovery.cluster
     text = systemd_unit.at_boot(found.sockets, _log_file(recovery), found.owner, group)
     files.install(shell, path, text)

@@ -89,7 +89,7 @@ def kept(instance: OdooInstance, place: Place) -> str:
     found = [path for path, seen in _aside(instance, place).items() if seen >= since]
     whole = [path for path in found if path.suffix not in {".only-here", ".partial"}]
     shell = place.host.shell()
-    return "; ".join(f"{_only_there(shell, path)} ({path})" for path in whole)
+    return "; ".join(f"{only_there(shell, path)} ({path})" for path in whole)
 
 
 def _aside(instance: OdooInstance, place: Place) -> dict[PurePosixPath, float]:
@@ -113,7 +113,8 @@ def _aside(instance: OdooInstance, place: Place) -> dict[PurePosixPath, float]:
     return {PurePosixPath(path): at for path, at in seen.items()}
 
 
-def _only_there(shell: Shell, aside: PurePosixPath) -> str:
+def only_there(shell: Shell, aside: PurePosixPath) -> str:
+    """Say how many rows only a directory has that was kept aside."""
     text = files.read(shell, output(aside) / "summary.json")
     return str(parse(text)) if text else "a data directory whose own rows were not written down"
 

@@ -4,12 +4,14 @@ They are signed by the runner, numbered by epoch, never changed, and all kept. T
 once more in right.json, which the origin's guard asks for.
 """
 
+import base64
 import contextlib
 import secrets
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from blocks import signing
+from blocks.answers import understood
 from blocks.errors import Refused, Unreachable
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
@@ -24,6 +26,13 @@ from tasks.read.receipt import NAMESPACE, Kind, Receipt, Stand
 from tasks.read.signers import Signers
 
 GUARDS = PurePosixPath("/etc/relevo/guard")
+# What was set aside under a receipt's name as well: it is evidence.
+ALL = """
+cd "$1" 2>/dev/null || exit 0
+for path in receipts/* right.json; do
+    if [ -f "$path" ]; then echo "$path $(base64 -w 0 <"$path")"; fi
+done
+"""
 READ = """
 exec 2>/dev/null
 if cd "$1"; then cat receipts/*.json; echo; echo right; cat right.json; else echo right; fi
@@ -110,6 +119,18 @@ def kept_on(instance: OdooInstance, place: Place) -> Kept:
         signed={each.epoch: each.key for each in (*now, *found) if each.key},
         signers=reading_signers.parse(named),
     )
+
+
+def texts(instance: OdooInstance, place: Place) -> dict[str, str]:
+    """All that a host keeps under the name of receipts, genuine or not, by its file."""
+    argv = ("sh", "-c", ALL, "all receipts", str(STATE / instance.name))
+    said = place.host.shell().run(argv).stdout
+    with understood(f"the receipts of {instance.name} on {place}"):
+        pairs = (line.split(" ") for line in said.splitlines())
+        return {
+            path: base64.b64decode(text, validate=True).decode(errors="backslashreplace")
+            for path, text in pairs
+        }
 
 
 @dataclass(frozen=True)

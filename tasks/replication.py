@@ -104,6 +104,11 @@ def forget_passwords(instance: OdooInstance, path: PurePosixPath, user: str) -> 
     """Take the passwords for an origin out of a password file on the recovery host."""
     shell, origin = instance.recovery.host.shell(), instance.origin
     starts = f"{pgpass.escape(origin.host.peer_address)}:{origin.cluster.port}:"
+    forget_lines(shell, path, starts, user=user)
+
+
+def forget_lines(shell: Shell, path: PurePosixPath, starts: str, *, user: str) -> None:
+    """Take the lines that begin so out of a user's password file."""
     if files.exists(shell, path):
         files.edit(
             shell,

@@ -125,14 +125,21 @@ def _policy(facts: dict[str, object]) -> tuple[object, object, object]:
     return facts.get("policy"), facts.get("seconds"), facts.get("role")
 
 
-def _take_back(instance: OdooInstance) -> None:
+@step("let commits at {instance.origin} wait for nobody any more")
+def leave(instance: OdooInstance, *, recovery_is_gone: bool) -> None:
+    """Take the waiting away for good, and first: what commits after this must not stand still."""
+    _remove(instance, recovery_is_gone=recovery_is_gone)
+
+
+def _take_back(instance: OdooInstance, *, recovery_is_gone: bool = False) -> None:
     """Stop the program, and take its word back: the recovery host has to know beforehand.
 
-    Otherwise a failover could rely on a policy that the origin no longer has.
+    Otherwise a failover could rely on a policy that the origin no longer has. One that is gone for
+    good relies on nothing.
     """
     origin, role = instance.origin, instance.replication.user
     shell = origin.host.shell()
-    waits = _waits(instance)
+    waits = _waits(instance) and not recovery_is_gone
     if waits and not replication.is_streaming(instance, instance.recovery, origin):
         raise Refused(
             f"commits at {origin} wait for {instance.recovery}, which is away and would not know "
@@ -146,13 +153,13 @@ def _take_back(instance: OdooInstance) -> None:
     origin.cluster.execute(shell, silence, settings={"synchronous_commit": how})
 
 
-def _remove(instance: OdooInstance) -> None:
+def _remove(instance: OdooInstance, *, recovery_is_gone: bool = False) -> None:
     """Take everything away that makes commits wait; where there is nothing, do nothing."""
     shell, origin = instance.origin.host.shell(), instance.origin
     ours = (UNITS / unit(instance), folder(instance), settings_path(instance), state_path(instance))
     if len(files.missing(shell, *ours)) == len(ours):
         return
-    _take_back(instance)
+    _take_back(instance, recovery_is_gone=recovery_is_gone)
     files.remove(shell, settings_path(instance), UNITS / unit(instance), state_path(instance))
     cluster.reload(shell, origin)
     shell.run(("systemctl", "daemon-reload"))

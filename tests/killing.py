@@ -4,24 +4,42 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
+from contextlib import nullcontext
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import TypeVar
 
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
 from blocks.errors import RelevoError
+from blocks.instance import OdooInstance
+from deployments import removal
 from deployments.inventory import instances, read
 from deployments.secrets import Secrets
 from flows.failback import failback
 from flows.failover import failover
 from tasks import bare
+from tasks.removal import Wishes
 
 R = TypeVar("R")
 PROCEDURES: dict[str, Callable[..., object]] = {"failover": failover.fn, "failback": failback.fn}
 KILLED, DONE, REFUSED = -signal.SIGKILL, 0, 3
 
 
-def _procedure(inventory: Path, name: str, procedure: str, steps: int, said: Path) -> None:
-    """Run a procedure as a shell without a server does, up to its n-th step."""
+def _act(procedure: str, instance: OdooInstance, secrets: Secrets) -> None:
+    if procedure == "remove":
+        removal.remove(instance, secrets, Wishes(), why="drill")
+    else:
+        PROCEDURES[procedure](instance, decide="unattended", reason="drill")
+
+
+def _procedure(
+    inventory: Path, name: str, procedure: str, steps: int, said: Path, *, server: tuple[str, str]
+) -> None:
+    """Run a procedure as a shell without a server does, up to its n-th step.
+
+    `server` is where a Prefect is that is only told of it, and how one logs in there.
+    """
     secrets = Secrets(inventory.with_name("secrets.yaml"))
     instance = next(i for i in instances(read(inventory), secrets) if i.name == name)
     take, taken = bare.take, 0
@@ -36,20 +54,33 @@ def _procedure(inventory: Path, name: str, procedure: str, steps: int, said: Pat
         return take(title, act, retries=retries)
 
     bare.take = take_until
+    updates = {PREFECT_API_URL: server[0], PREFECT_API_AUTH_STRING: server[1]}
     try:
-        with bare.without_server():
-            PROCEDURES[procedure](instance, decide="unattended", reason="drill")
+        with (
+            temporary_settings(updates) if server[0] else nullcontext(),
+            bare.without_server(),
+        ):
+            _act(procedure, instance, secrets)
     except RelevoError as error:
         with said.open("a") as file:
             file.write(f"{error}\n")
         os._exit(REFUSED)
 
 
-def killed_at(inventory: Path, name: str, procedure: str, step: int, said: Path) -> int:
+def killed_at(
+    inventory: Path,
+    name: str,
+    procedure: str,
+    step: int,
+    said: Path,
+    *,
+    server: tuple[str, str] = ("", ""),
+) -> int:
     """Run a procedure in a process of its own that dies before its n-th step; give its end."""
     context: ForkServerContext = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])  # a killed run costs no import
-    process = context.Process(target=_procedure, args=(inventory, name, procedure, step, said))
+    given, named = (inventory, name, procedure, step, said), {"server": server}
+    process = context.Process(target=_procedure, args=given, kwargs=named)
     process.start()
     process.join()
     assert process.exitcode is not None, "it was waited for"

@@ -90,3 +90,23 @@ def test_whatever_goes_wrong_with_a_check_is_not_known_to_nagios(
 
     assert code == 3
     assert said.replace("is missing", textfile) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--yes",), "nobody said why vps_clientes_1 is to be taken out"),
+        (("--yes", "--reason", " "), "nobody said why vps_clientes_1 is to be taken out"),
+    ],
+)
+def test_an_instance_is_taken_out_without_asking_only_for_a_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+) -> None:
+    path, name = tmp_path / "inventory.yaml", "vps_clientes_1"
+    path.write_text((ROOT / "inventory.example.yaml").read_text())
+    secrets = Secrets(tmp_path / "secrets.yaml")
+    secrets.of(name)
+    secrets.save()
+
+    assert cli.main(["--inventory", str(path), "remove", name, *words]) == 3
+    assert said in capsys.readouterr().err

@@ -70,3 +70,21 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"cannot be written: No such file or directory") as refused:
         secrets.save()
     assert f"HINT: run this as somebody who may write in {tmp_path / 'away'}" in str(refused.value)
+
+
+def test_an_instance_that_is_forgotten_takes_no_other_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.yaml"
+    first = Secrets(path)
+    kept, _ = first.of("vps_1"), first.of("vps_10")
+    first.save()
+    later = Secrets(path)
+    later.of("vps_2")
+
+    assert later.forget("vps_10")
+    assert not later.forget("vps_10")
+
+    again = Secrets(path)
+    assert again.of("vps_1") == kept
+    assert again.lacks_key("vps_1") is False
+    assert "vps_10" not in path.read_text()
+    assert "vps_2" not in path.read_text(), "what was invented and not asked for is not kept"

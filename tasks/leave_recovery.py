@@ -1,0 +1,153 @@
+"""The recovery host is left as it was before: other instances there notice nothing.
+
+What answers the origin's guard (the newest receipt, and the key that may ask) goes after the guard
+itself: see `answer_no_more`.
+"""
+
+import re
+
+from blocks import users
+from blocks.errors import CommandFailed
+from blocks.instance import OdooInstance
+from tasks import aside, cluster, confinement, door, engine, files, site, traces
+from tasks.files import STATE
+from tasks.job import LOGS
+from tasks.look import look
+from tasks.policy import log, step
+from tasks.text import block
+from tasks.units import UNITS
+
+STOP_SECONDS = 300
+TMPFILES = confinement.TMPFILES
+# A user goes when none of its processes is left: what carries our questions is one.
+DROP = """
+for user; do
+    getent passwd "$user" >/dev/null || continue
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        pkill -KILL -u "$user" || break
+        sleep 0.2
+    done
+    userdel "$user" || exit 1
+done
+"""
+
+
+@step("stop what runs for {instance.name} on {instance.recovery}")
+def stop(instance: OdooInstance) -> str:
+    """Stop Odoo, copies, follower and door, and take their units away; give what is left to do."""
+    recovery, shell, name = instance.recovery, instance.recovery.host.shell(), instance.name
+    socket = f"{door.unit(instance)}.socket"
+    ours = [recovery.odoo.unit, socket]
+    if _has_own_follower(instance):
+        ours.append(f"{engine.follower(instance)}.service")
+    there = {str(UNITS / unit) for unit in ours} - set(
+        files.missing(shell, *(UNITS / unit for unit in ours))
+    )
+    if named := [unit for unit in ours if str(UNITS / unit) in there]:
+        shell.run(("systemctl", "disable", "--now", *named), timeout_seconds=STOP_SECONDS)
+    long = (f"relevo-{name}-*", f"{door.unit(instance)}@*.service")
+    shell.run(("systemctl", "stop", *long), timeout_seconds=STOP_SECONDS)
+    shell.run(("systemctl", "reset-failed", *long, *ours), check=False)
+    files.remove(shell, *(UNITS / unit for unit in ours), UNITS / f"{door.unit(instance)}@.service")
+    shell.run(("systemctl", "daemon-reload"))
+    return _forget_site(instance)
+
+
+def _has_own_follower(instance: OdooInstance) -> bool:
+    """Tell whether the follower follows this instance alone."""
+    own = instance.recovery.odoo.user == users.odoo_user(instance.name)
+    return own or not traces.others(instance.recovery.host.shell(), instance.name)
+
+
+def _forget_site(instance: OdooInstance) -> str:
+    shell = instance.recovery.host.shell()
+    left = site.disable(instance)
+    files.remove(shell, site.SITES / "sites-available" / instance.name)
+    folder = site.certificate(instance).parent
+    files.remove_tree(shell, folder)
+    traces.forget_empty(shell, (folder.parent,))
+    return left
+
+
+@step("delete the cluster of {instance.name} on {instance.recovery}")
+def drop_cluster(instance: OdooInstance, *, delete_kept: bool) -> None:
+    """Stop the standby and delete it; its configuration last, which says where its data lie."""
+    recovery, shell = instance.recovery, instance.recovery.host.shell()
+    found = recovery.cluster
+    if files.exists(shell, found.config_dir / "postgresql.conf"):
+        _delete_data(instance, delete_kept=delete_kept)
+    shell.run(("systemctl", "reset-failed", found.unit), check=False)
+    files.remove_tree(shell, found.config_dir)
+    drop_ins = UNITS / f"{found.unit}.d"
+    files.remove(shell, drop_ins / "relevo-users.conf", drop_ins / "relevo-start.conf")
+    files.remove(shell, TMPFILES / f"relevo-{instance.name}.conf")
+    if found.confined:
+        files.remove_tree(shell, found.sockets)
+        traces.forget_empty(shell, (drop_ins, found.sockets.parent))
+    log_name = re.escape(f"postgresql-{found.version}-{found.name}.log")
+    traces.forget_logs(shell, confinement.LOG, rf"{log_name}([.-][0-9]+(\.gz)?)?")
+    shell.run(("systemctl", "daemon-reload"))
+
+
+def _delete_data(instance: OdooInstance, *, delete_kept: bool) -> None:
+    """Delete the data; what is kept aside becomes root's: its own user goes, and its number."""
+    recovery, shell = instance.recovery, instance.recovery.host.shell()
+    cluster.stop_any(recovery)
+    aside.sweep(recovery)
+    if delete_kept:
+        aside.delete(instance, recovery)
+    else:
+        for path in aside.paths(recovery):
+            files.give_tree(shell, path, former=recovery.cluster.owner, user="root")
+    files.remove_tree(shell, look(recovery).directory)
+
+
+@step("delete the files of {instance.name} on {instance.recovery}")
+def drop_files(instance: OdooInstance) -> None:
+    """Delete the copies of the files, their trash, the built Odoo and the key for the origin."""
+    shell, odoo = instance.recovery.host.shell(), instance.recovery.odoo
+    for path in (odoo.data_dir, instance.directory):
+        files.remove_tree(shell, path)
+
+
+@step("answer the guard of {instance.name} no more")
+def answer_no_more(instance: OdooInstance) -> None:
+    """Admit the key of the origin's guard no more; by now there is no guard that could ask."""
+    recovery, shell = instance.recovery, instance.recovery.host.shell()
+    user = recovery.host.user
+    path = files.home(shell, user) / ".ssh" / "authorized_keys"
+    files.edit(
+        shell, path, lambda text: block.without(text, name=f"guard {instance.name}"),
+        owner=files.owner(shell, user), mode="600",
+    )  # fmt: skip
+
+
+@step("remove the users of {instance.name} on {instance.recovery}")
+def drop_users(instance: OdooInstance) -> None:
+    """Remove the two system users that were this instance's alone, and end what runs as them."""
+    shell = instance.recovery.host.shell()
+    ours = (users.odoo_user(instance.name), users.cluster_user(instance.name))
+    done = shell.run(("sh", "-c", DROP, "drop users", *ours), check=False, timeout_seconds=120)
+    if done.status != 0:
+        raise CommandFailed(
+            f"the users {' and '.join(ours)} on {instance.recovery} could not be removed: "
+            f"{done.tail}",
+            hint=f"end what runs as them there (ps -u {ours[0]} -u {ours[1]}), then run this again",
+        )
+
+
+@step("forget {instance.name} on {instance.recovery}")
+def forget(instance: OdooInstance) -> None:
+    """Take receipts, records and logs away; programs and folders go with the last instance.
+
+    The file of the lock stays until the next boot: somebody may be waiting for it.
+    """
+    shell, name = instance.recovery.host.shell(), re.escape(instance.name)
+    follower = re.escape(engine.follower_log(instance).name)
+    files.remove_tree(shell, STATE / instance.name)
+    logs = rf"{name}-[a-z-]+\.log"
+    if _has_own_follower(instance):
+        logs += rf"|{follower}"
+    traces.forget_logs(shell, LOGS, logs)
+    traces.leave(shell, instance.name)
+    log().info("%s is free of %s", instance.recovery, instance.name)

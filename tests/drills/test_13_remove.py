@@ -1,0 +1,152 @@
+"""An instance is taken out: both hosts are as before, and another one there notices nothing."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from blocks.instance import OdooInstance
+from deployments import removal, signers
+from deployments.secrets import Secrets
+from flows.check import check
+from flows.failback import failback
+from flows.failover import failover
+from tasks import bare, board
+from tests.killing import DONE, KILLED, killed_at
+from tests.lab import inventory
+from tests.lab.lab import Lab
+from tests.lab.machine import Machine
+from tests.oracles import Pair, no_strangers, ready
+from tests.stack import Stack
+
+STRIDE = int(os.environ.get("RELEVO_STRIDE", "1"))
+# All that could be of Relevo's: names with owners and modes; the text of what it edits.
+SEEN = r"""
+cd /
+find etc opt root home srv usr/local var/lib var/log/relevo var/log/postgresql run/relevo \
+    run/relevo-postgresql run/postgresql -xdev \( -path 'var/lib/postgresql/*/*/*' \
+    -o -path var/lib/systemd -o -path var/lib/nginx -o -path '*/__pycache__' \
+    -o -path '*/.local/share/Odoo/*' \) -prune -o -printf '%p %y %u:%g %m %l\n' 2>/dev/null
+for path in etc/passwd etc/group etc/shadow etc/gshadow etc/subuid root/.ssh/authorized_keys \
+    home/*/.ssh/authorized_keys etc/postgresql/*/main/*.conf etc/postgresql/*/main/conf.d/* \
+    var/lib/postgresql/.pgpass var/lib/postgresql/*/main/postgresql.auto.conf; do
+    [ -f "$path" ] && sed "s,^,$path: ," "$path"
+done
+find var/spool/cron -type f
+systemctl list-unit-files --plain --no-legend | awk '{print "unit", $1, $2}'
+systemctl list-units --all --plain --no-legend '*relevo*' 'odoo*' 'postgresql@*' |
+    awk '{print "loaded", $1, $3}'
+systemctl show 'postgresql@*' odoo --property=Id,ExecCondition,DropInPaths
+true
+"""
+# What comes and goes by itself; what is the other instance's; the file of the lock, which goes with
+# the next boot; and start.conf, which says auto as before, in fewer words.
+PASSING = re.compile(
+    r"etc/(passwd|group|shadow|gshadow|subuid|subgid)- |etc/\.pwd\.lock|etc/ld\.so\.cache"
+    r"|.*vps_dos|run/relevo d|run/relevo/[a-z_.-]+\.(lock|holder) f|etc/postgresql/.*/start\.conf: "
+    r"|var/lib/(dbus|private|sudo|logrotate|apt|dhcp|ucf)"
+)
+SLOTS = "SELECT coalesce(string_agg(slot_name, ','), '') FROM pg_replication_slots"
+ROLES = "SELECT coalesce(string_agg(rolname, ','), '') FROM pg_roles WHERE rolname ~ 'replica'"
+RIGHTS = "SELECT count(*) FROM pg_proc, aclexplode(proacl) AS a WHERE a.grantee > 16000"
+STARTED = "SELECT pg_postmaster_start_time()"
+ROOM = "/var/lib/relevo"
+
+
+def seen(machine: Machine) -> set[str]:
+    lines = machine.run("sh", "-c", SEEN).stdout.splitlines()
+    return {line for line in lines if not PASSING.match(line)}
+
+
+def left(machine: Machine, earlier: set[str]) -> list[str]:
+    now = seen(machine)
+    return sorted([f"+ {each}" for each in now - earlier] + [f"- {each}" for each in earlier - now])
+
+
+def asked(pair: Pair) -> tuple[str, ...]:
+    return tuple(map(pair.at_origin, (SLOTS, ROLES, RIGHTS)))
+
+
+@pytest.fixture
+def before(
+    lab: Lab, stack: Stack, inventory_path: Path
+) -> Iterator[tuple[Pair, set[str], set[str]]]:
+    """Both hosts before vps_uno is replicated; vps_dos is on the recovery host already."""
+    if lab.respaldo.run("test", "-e", ROOM, check=False).returncode == 0:
+        for machine in lab.machines:
+            lab.fresh(machine.name)
+        inventory.write(lab, inventory_path.parent)
+        stack.run("--inventory", str(inventory_path), "apply")
+    dos = Pair(lab, "vps_dos", lab.dos, 5434, 8269)
+    with stack.unscheduled():
+        stack.complete(f"replicate/{dos.name}")
+        yield dos, seen(lab.uno.machine), seen(lab.respaldo)
+
+
+def boot(pair: Pair) -> str:
+    """Cut the origin's power; it serves when it is back. Give when its PostgreSQL was started."""
+    pair.origin.machine.kill()
+    pair.origin.machine.boot()
+    pair.origin.machine.wait_for_port(pair.origin.http_port)
+    assert pair.at_origin("SELECT pg_is_in_recovery()") == "f"
+    return pair.at_origin(STARTED)
+
+
+def test_an_instance_that_is_taken_out_leaves_nothing_though_it_is_killed_at_each_step(
+    before: tuple[Pair, set[str], set[str]],
+    uno: Pair,
+    stack: Stack,
+    blocks: dict[str, OdooInstance],
+    inventory_path: Path,
+) -> None:
+    """It has been there and back, so that its origin has followed; a boot in between serves."""
+    dos, at_origin, on_recovery = before
+    with bare.without_server():
+        board.write_pages(blocks[uno.name])
+    failover(blocks[uno.name], reason="drill")
+    failback(blocks[uno.name])
+    assert asked(uno)[0] == uno.name
+    started = uno.at_origin(STARTED)
+    secrets = inventory_path.with_name("secrets.yaml")
+    dns = yaml.safe_load(secrets.read_text())[uno.name]["dns"]
+
+    kills, step, said = 0, 1, inventory_path.with_name("said")
+    server = (stack.api, stack.env["PREFECT_API_AUTH_STRING"])
+    while (
+        end := killed_at(inventory_path, uno.name, "remove", step, said, server=server)
+    ) == KILLED:
+        kills, step = kills + 1, step + STRIDE
+        assert uno.at_origin(STARTED) == started, "PostgreSQL was restarted"
+        title = said.read_text().splitlines()[-1]
+        if "take the guard" in title or title.endswith(f"forget {uno.name} at uno"):
+            started = boot(uno)
+    text = said.read_text()
+    assert end == DONE, text[-3000:]
+    assert kills >= 16 // STRIDE, text
+
+    assert uno.at_origin(STARTED) == started, "PostgreSQL was restarted"
+    assert asked(uno) == ("", "", "0")
+    assert left(uno.recovery, on_recovery) == []
+    assert left(uno.origin.machine, at_origin) == []
+    ready(check(blocks[dos.name]))
+    no_strangers(dos)
+
+    assert uno.name not in yaml.safe_load(secrets.read_text())
+    assert uno.name not in signers.read(Secrets(secrets))
+    found = stack.request("POST", "/deployments/filter", {"limit": 200})
+    assert not [each["name"] for each in found if uno.name in each["name"]]
+    documents = stack.request("POST", "/block_documents/filter", {})
+    assert "vps-uno" not in {each["name"] for each in documents}
+    kept = list((inventory_path.parent / removal.FOLDER).glob(f"{uno.name}-*.json"))
+    receipts = json.loads(kept[0].read_text())["receipts"]
+    assert len(receipts["uno"]) == len(receipts["respaldo"]) >= 4
+
+    known = yaml.safe_load(secrets.read_text())
+    secrets.write_text(yaml.safe_dump({**known, uno.name: {"dns": dns}}))
+    stack.run("--inventory", str(inventory_path), "apply")
+    stack.complete(f"replicate/{uno.name}")
+    no_strangers(uno)
