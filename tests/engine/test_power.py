@@ -1,0 +1,99 @@
+"""The power is cut, for real: what only memory knew is gone. No file has a name and no content."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.clusters import Twins
+from tests.engine.test_killed import run_engine, write_settings
+from tests.lab.disk import Disk, Shelf
+
+CUTS = int(os.environ.get("RELEVO_CUTS", "6"))
+
+
+@pytest.fixture
+def disk(twins: Twins, tmp_path: Path) -> Iterator[Disk]:
+    """A disk of its own below all that the engine writes."""
+    shelf = Shelf(tmp_path / "shelf")
+    made = Disk(shelf.folder / "disk.img", twins.folder / "recovery", gigabytes=2)
+    shelf.up()
+    try:
+        made.mount()
+        made.mounted.chmod(0o755)
+        twins.ours.mkdir()
+        made.sync()
+        yield made
+    finally:
+        made.unmount()
+        shelf.down()
+
+
+def cut(disk: Disk, *processes: "subprocess.Popen[str]") -> None:
+    """Stop all who write at this instant, and go on with what the disk has."""
+    for process in processes:
+        process.send_signal(signal.SIGSTOP)
+    disk.copy()
+    for process in processes:
+        process.kill()
+        process.communicate()
+    disk.unmount()
+    disk.become_copy()
+    disk.mount()
+
+
+def sync_something_else(twins: Twins) -> None:
+    """Have the journal take all names, as any other program's fsync does."""
+    with (twins.folder / "recovery" / "foreign").open("w") as file:
+        os.fsync(file.fileno())
+
+
+def missing(twins: Twins) -> list[str]:
+    named = {str(row[0]) for row in twins.standby.sql("SELECT store_fname FROM ir_attachment")}
+    return sorted(name for name in named if not twins.has(name))
+
+
+def test_what_the_fast_look_fetched_is_whole_or_not_there(twins: Twins, disk: Disk) -> None:
+    with twins.engine() as engine:
+        engine.sweep()
+        engine.tail("shop")
+        names = twins.attach(*(os.urandom(20_000) for _ in range(200)))
+        twins.catch_up()
+        assert engine.tail("shop") == len(names)
+    sync_something_else(twins)
+    cut(disk)
+    assert twins.wrong() == []
+
+
+def test_what_a_pass_called_done_is_there(twins: Twins, disk: Disk) -> None:
+    twins.attach(*(os.urandom(20_000) for _ in range(300)))
+    twins.catch_up()
+    done = run_engine("pass", write_settings(twins))
+    said, _ = done.communicate(timeout=60)
+    assert done.returncode == 0, said
+    cut(disk)
+    assert twins.wrong() == []
+    assert missing(twins) == []
+
+
+def test_a_power_cut_at_any_moment_leaves_work_and_nothing_wrong(twins: Twins, disk: Disk) -> None:
+    settings, chance = write_settings(twins), random.Random(7)
+    for _ in range(CUTS):
+        twins.attach(*(os.urandom(chance.randrange(1, 60_000)) for _ in range(150)))
+        twins.catch_up()
+        engine = run_engine("pass", settings)
+        time.sleep(chance.uniform(0.2, 0.7))
+        sync_something_else(twins)
+        cut(disk, engine)
+        assert twins.wrong() == []
+        twins.standby.stop("immediate")
+        twins.standby.start()
+        after = run_engine("pass", settings)
+        said, _ = after.communicate(timeout=60)
+        assert after.returncode == 0, said
+        assert missing(twins) == []
