@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tasks.programs.filestore.care import Care
+from tasks.programs.filestore.verdict import verdicts
 from tests.engine.clusters import Twins
 from tests.engine.test_killed import run_engine, write_settings
 from tests.lab.disk import Disk, Shelf
@@ -97,3 +99,52 @@ def test_a_power_cut_at_any_moment_leaves_work_and_nothing_wrong(twins: Twins, d
         said, _ = after.communicate(timeout=60)
         assert after.returncode == 0, said
         assert missing(twins) == []
+
+
+def spoil(twins: Twins) -> list[str]:
+    """Leave what a power cut of then has left: names without a content, and one of zeros."""
+    names = twins.attach(*(os.urandom(5000) for _ in range(6)))
+    twins.catch_up()
+    with twins.engine() as engine:
+        engine.sweep()
+    for name in names[:3]:
+        os.truncate(twins.ours / "shop" / name, 0)
+    (twins.ours / "shop" / names[3]).write_bytes(bytes(5000))
+    assert len(twins.wrong()) == 4
+    return names
+
+
+def boot(twins: Twins) -> None:
+    """Let the engine find another boot than the one in which it looked last."""
+    with twins.engine() as engine:
+        engine.state.note("looked/shop", "an earlier boot")
+    twins.standby.stop("immediate")
+    twins.standby.start()
+
+
+def test_after_a_boot_what_a_cut_has_spoiled_is_found_and_fetched(twins: Twins) -> None:
+    names = spoil(twins)
+    boot(twins)
+    with twins.engine() as engine:
+        engine.sweep()
+    assert twins.wrong() == []
+    assert all(map(twins.has, names))
+
+
+def test_after_a_boot_with_the_origin_dead_the_verdict_names_what_is_spoiled(twins: Twins) -> None:
+    names = spoil(twins)
+    boot(twins)
+    with twins.engine(channel=("false",)) as engine:
+        (verdict,) = (each for each in verdicts(engine) if each.database == "shop")
+    assert sorted(loss.file for loss in verdict.losses) == sorted(names[:4])
+
+
+def test_what_is_spoiled_here_is_healed_and_refuses_no_failback(twins: Twins) -> None:
+    names = spoil(twins)
+    socket, port = str(twins.primary.socket), twins.primary.port
+    twins.open("failback")
+    with twins.engine(serving=True, socket=socket, port=port) as engine:
+        os.truncate(twins.ours / "shop" / names[3], 7)
+        assert Care(engine).push()["refused"] == {}
+    assert twins.wrong() == []
+    assert all(map(twins.has, names))

@@ -250,7 +250,7 @@ def test_a_file_that_a_row_still_names_after_a_later_commit_is_lost(twins: Twins
     assert twins.has(name)
 
 
-def test_a_connection_that_is_cut_in_the_middle_of_a_file_leaves_what_came_whole(
+def test_a_connection_that_is_cut_in_the_middle_of_a_file_leaves_what_is_whole(
     twins: Twins,
 ) -> None:
     twins.attach(*(os.urandom(200_000) for _ in range(5)))

@@ -88,7 +88,7 @@ class Disk:
 
 
 def unmount(folder: Path, attempts: int = 50) -> None:
-    """Unmount, with what is mounted below, as soon as the kernel lets go of what was just killed."""
+    """Unmount with all below, as soon as the kernel lets go of what was just killed."""
     while os.path.ismount(folder):
         try:
             sh("umount", "--recursive", str(folder))

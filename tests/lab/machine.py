@@ -161,7 +161,8 @@ class Machine:
         self.cgroup.remove()
         self.cgroup.start(
             "unshare", "--mount", "--propagation", "private",
-            "bash", "-ec", NSPAWN, "nspawn", str(self.root), self.container, str(self.folder.parent),
+            "bash", "-ec", NSPAWN, "nspawn",
+            str(self.root), self.container, str(self.folder.parent),
             log=self.console,
         )  # fmt: skip
         try:

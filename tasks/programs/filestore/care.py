@@ -46,8 +46,10 @@ class Care:
 
     def reconcile(self, *, repair: bool, accept_deletions: bool) -> Cared:
         """Compare all, fetch, scrub, look at the origin's copy, and tidy up."""
+        spoiled = self.engine.mend()
         found = self.engine.reconcile()
         cared = Cared(
+            spoiled=spoiled,
             rows=sum(each.rows for each in found.values()),
             files=sum(each.here for each in found.values()),
             fetched=self.engine.fetcher.fetched,
@@ -209,6 +211,7 @@ class Care:
 
         What only the origin has moves to its quarantine, and nothing is deleted.
         """
+        self.engine.mend()
         given, kept = 0, 0
         refused: dict[str, str] = {}
         for database in self.engine.databases():

@@ -152,17 +152,15 @@ class Fetcher:
             batch.settle()
 
     @staticmethod
-    def _get(origin: Origin, batch: Batch) -> None:
+    def _get(origin: Origin, batch: Batch, tries: int = TRIES) -> None:
         """Ask for the files of a batch; one that is too long keeps the others from nothing."""
         batch.look_here()
-        for tries_left in reversed(range(TRIES)):
-            try:
-                origin.get(list(batch.left), batch.receive)
-            except Oversize:
-                if not tries_left:
-                    raise
-            else:
-                return
+        try:
+            origin.get(list(batch.left), batch.receive)
+        except Oversize:
+            if tries == 1:
+                raise
+            Fetcher._get(origin, batch, tries - 1)
 
     def close(self) -> None:
         self.origin.close()

@@ -225,7 +225,7 @@ class Landing:
         self.waiting: list[tuple[str, Key]] = []
 
     def _beside(self) -> str:
-        """The next name; a folder that is opened before its first file hears of each failed write."""
+        """The next name; its folder is opened before the first file, to hear of failed writes."""
         if self.opened < 0:
             os.mkdir(self.folder)
             self.opened = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -18,9 +18,7 @@ def test_a_form_refuses_nonsense_before_there_is_a_run(desk: Desk) -> None:
     desk.picture("1-form")
     desk.page.get_by_label("wait_minutes").fill("-3")
     desk.submit()
-    expect(
-        desk.page.get_by_text("-3 is less than or equal to the minimum of 0", exact=True)
-    ).to_be_visible()
+    expect(desk.page.get_by_text("-3 is less than or equal to the minimum of 0", exact=True)).to_be_visible()
     assert desk.stack.runs("failover/any-instance") == made
 
 
