@@ -1,5 +1,7 @@
 """The power is cut, for real: what only memory knew is gone. No file has a name and no content."""
 
+import contextlib
+import hashlib
 import os
 import random
 import signal
@@ -7,10 +9,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tasks.programs.filestore.care import Care
+from tasks.programs.filestore.origin import Origin
 from tasks.programs.filestore.verdict import verdicts
 from tests.engine.clusters import Twins
 from tests.engine.test_killed import run_engine, write_settings
@@ -19,16 +23,15 @@ from tests.lab.disk import Disk, Shelf
 CUTS = int(os.environ.get("RELEVO_CUTS", "6"))
 
 
-@pytest.fixture
-def disk(twins: Twins, tmp_path: Path) -> Iterator[Disk]:
-    """A disk of its own below all that the engine writes."""
-    shelf = Shelf(tmp_path / "shelf")
-    made = Disk(shelf.folder / "disk.img", twins.folder / "recovery", gigabytes=2)
+@contextlib.contextmanager
+def _disk(shelf: Shelf, below: Path, *folders: Path) -> Iterator[Disk]:
+    made = Disk(shelf.folder / "disk.img", below, gigabytes=2)
     shelf.up()
     try:
         made.mount()
         made.mounted.chmod(0o755)
-        twins.ours.mkdir()
+        for folder in folders:
+            folder.mkdir()
         made.sync()
         yield made
     finally:
@@ -36,22 +39,37 @@ def disk(twins: Twins, tmp_path: Path) -> Iterator[Disk]:
         shelf.down()
 
 
-def cut(disk: Disk, *processes: "subprocess.Popen[str]") -> None:
+@pytest.fixture
+def disk(twins: Twins, tmp_path: Path) -> Iterator[Disk]:
+    """A disk of its own below all that the engine writes."""
+    with _disk(Shelf(tmp_path / "shelf"), twins.folder / "recovery", twins.ours) as made:
+        yield made
+
+
+@pytest.fixture
+def their_disk(twins: Twins, tmp_path: Path) -> Iterator[Disk]:
+    """A disk of its own below the origin's data directory."""
+    with _disk(Shelf(tmp_path / "shelf"), twins.data, twins.theirs) as made:
+        yield made
+
+
+def cut(disk: Disk, *processes: "subprocess.Popen[Any] | None") -> None:
     """Stop all who write at this instant, and go on with what the disk has."""
-    for process in processes:
+    at_work = [each for each in processes if each is not None]
+    for process in at_work:
         process.send_signal(signal.SIGSTOP)
     disk.copy()
-    for process in processes:
+    for process in at_work:
         process.kill()
-        process.communicate()
+        process.wait()
     disk.unmount()
     disk.become_copy()
     disk.mount()
 
 
-def sync_something_else(twins: Twins) -> None:
+def sync_something_else(disk: Disk) -> None:
     """Have the journal take all names, as any other program's fsync does."""
-    with (twins.folder / "recovery" / "foreign").open("w") as file:
+    with (disk.mounted / "foreign").open("w") as file:
         os.fsync(file.fileno())
 
 
@@ -67,7 +85,7 @@ def test_what_the_fast_look_fetched_is_whole_or_not_there(twins: Twins, disk: Di
         names = twins.attach(*(os.urandom(20_000) for _ in range(200)))
         twins.catch_up()
         assert engine.tail("shop") == len(names)
-    sync_something_else(twins)
+    sync_something_else(disk)
     cut(disk)
     assert twins.wrong() == []
 
@@ -90,7 +108,7 @@ def test_a_power_cut_at_any_moment_leaves_work_and_nothing_wrong(twins: Twins, d
         twins.catch_up()
         engine = run_engine("pass", settings)
         time.sleep(chance.uniform(0.2, 0.7))
-        sync_something_else(twins)
+        sync_something_else(disk)
         cut(disk, engine)
         assert twins.wrong() == []
         twins.standby.stop("immediate")
@@ -148,3 +166,29 @@ def test_what_is_spoiled_here_is_healed_and_refuses_no_failback(twins: Twins) ->
         assert Care(engine).push()["refused"] == {}
     assert twins.wrong() == []
     assert all(map(twins.has, names))
+
+
+def test_what_the_origin_was_given_is_whole_or_not_there(twins: Twins, their_disk: Disk) -> None:
+    twins.open("failback")
+    (twins.ours / "shop").mkdir()
+    given = [_here(twins, f"document {number}".encode() * 1000) for number in range(300)]
+    origin = Origin(twins.gate(), "uno")
+    assert origin.put(given) == {}
+    sync_something_else(their_disk)
+    cut(their_disk, origin.process)
+    origin.close()
+    assert twins.wrong(twins.theirs) == []
+    assert origin.put(given) == {}
+    origin.flush()
+    cut(their_disk, origin.process)
+    origin.close()
+    assert twins.wrong(twins.theirs) == []
+    assert [path for path, _ in given if not (twins.theirs / path).exists()] == []
+
+
+def _here(twins: Twins, content: bytes) -> tuple[str, str]:
+    digest = hashlib.sha1(content).hexdigest()
+    path = twins.ours / "shop" / digest[:2] / digest
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    return f"shop/{digest[:2]}/{digest}", str(path)
