@@ -15,9 +15,9 @@ A request for files is a line; an answer is one byte, a length, and that many by
     get DB/AB/SHA1            + content     0 (absent; the time here)     ! why not
     sum DB/AB/SHA1            + sha1        0                             !
     list DB                   + names and sizes, compressed
-    put DB/AB/SHA1 SIZE ...   + (stored, or was there)                    !
+    put DB/AB/SHA1 SIZE ...   + (came whole; stored by the next flush)    !
     aside DB/AB/SHA1          + (moved to the quarantine)    0            !
-    flush                     + (all that was put is on the disk)
+    flush                     + (all that was put is on the disk)         !
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ KEPT_BYTES, KEPT_SHARE = 1 << 30, 0.05  # of the disk, what is left free in any 
 WORD = re.compile(r"^(repair|failback) ([0-9]{1,12})\s*\Z")
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 STAGE, PART = ".relevo-incoming", ".relevo-part"
+TOGETHER, TOGETHER_BYTES = 256, 64 << 20  # files that get their names at once
+FEW = 8  # files whose syncs, one by one, cost less than that of the whole file system
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,8 @@ class Files:
     def __init__(self, door: Door) -> None:
         self.door = door
         self.folders: dict[str, int] = {}
+        self.incoming: list[tuple[str, str]] = []
+        self.size = 0
         self.root = os.open(os.path.realpath(door.filestore), os.O_RDONLY | os.O_DIRECTORY)
 
     def renew(self) -> None:
@@ -264,26 +268,60 @@ class Files:
             os.close(folder)
 
     def put(self, name: str, size: int, content: Iterator[bytes]) -> None:
-        """Store a file whose content is what its name says; a good one that is there stays."""
+        """Take a file whose content is what its name says; a good one that is there stays.
+
+        It gets its name with others. One that is not good makes room for it.
+        """
         self.require_write()
         self.renew()
         self.require_room(size)
         database, shard, sha1 = parts(name)
-        stage, beside = below(self.root, STAGE, mode=0o700), str(os.getpid())
+        beside, stage = f"{os.getpid()}-{len(self.incoming)}", self.stage()
+        wanted = False
         try:
-            digest = store(beside, stage, content)
-            if digest != sha1:
+            if store(beside, stage, content) != sha1:
                 raise PermissionError("its content is not what its name says")
             os.close(below(self.root, database, shard))
             there = self.sum_or_none(name)
-            if there == sha1:
-                return
-            if there is not None:
+            if there not in {sha1, None}:
                 self.keep(name)
-            move(beside, stage, sha1, self.folder(database, shard))
+            wanted = there != sha1
         finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(beside, dir_fd=stage)
+            if not wanted:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(beside, dir_fd=stage)
+            os.close(stage)
+        if wanted:
+            self.incoming.append((beside, name))
+            self.size += size
+        if len(self.incoming) >= TOGETHER or self.size >= TOGETHER_BYTES:
+            self.settle()
+
+    def stage(self) -> int:
+        """Open the folder of what comes in; what a process left there that is no more goes."""
+        stage = below(self.root, STAGE, mode=0o700)
+        if not self.incoming:
+            for name in os.listdir(stage):
+                if not os.path.exists("/proc/" + name.partition("-")[0]):
+                    os.unlink(name, dir_fd=stage)
+        return stage
+
+    def settle(self) -> None:
+        """Have the disk take what has come, then name it: a power cut may keep names alone."""
+        incoming, self.incoming, self.size = self.incoming, [], 0
+        if not incoming:
+            return
+        self.require_write()
+        stage = below(self.root, STAGE, mode=0o700)
+        try:
+            sync(stage, [beside for beside, _ in incoming])
+            for beside, name in incoming:
+                database, shard, sha1 = parts(name)
+                move(beside, stage, sha1, self.folder(database, shard))
+        finally:
+            for beside, _ in incoming:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(beside, dir_fd=stage)
             os.close(stage)
 
     def aside(self, name: str) -> None:
@@ -334,6 +372,22 @@ def below(folder: int, *names: str, mode: int = 0o777) -> int:
             os.close(opened)
         opened = inner
     return opened
+
+
+def sync(folder: int, names: Sequence[str]) -> None:
+    """Wait until the disk has these files of an open folder."""
+    if len(names) > FEW:
+        import ctypes  # noqa: PLC0415  # most that come here only read
+
+        if ctypes.CDLL(None, use_errno=True).syncfs(folder) != 0:
+            raise OSError(ctypes.get_errno(), "the disk does not take what was written")
+        return
+    for name in names:
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
 
 
 def store(name: str, folder: int, content: Iterator[bytes]) -> str:
@@ -428,6 +482,7 @@ class Service:
             self.out.flush()
         except EOFError:
             pass  # it hung up in the middle of a file
+        self.files.settle()
         with contextlib.suppress(OSError):  # it was never made, or another client uses it
             os.rmdir(STAGE, dir_fd=self.files.root)
 
@@ -442,6 +497,8 @@ class Service:
             self.say(NO, (why or str(error)).encode())
 
     def answer(self, verb: str, rest: str) -> None:
+        if verb != "put":
+            self.files.settle()
         if verb == "get":
             self.send(self.files.open(rest))
         elif verb == "sum":

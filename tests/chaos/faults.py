@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.lab import clock
-from tests.lab.network import sh
 from tests.lab.trouble import LabError
 
 if TYPE_CHECKING:
@@ -29,10 +28,9 @@ FILL = (
 )
 
 
-def small_disk(machine: Machine, size: str = "3g") -> None:
+def small_disk(machine: Machine, gigabytes: int = 3) -> None:
     """Give a host that is off a disk of its own for PostgreSQL, which can be filled."""
-    there = machine.root / SMALL_DISK[1:]
-    sh("mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "small", str(there))
+    machine.added(SMALL_DISK, gigabytes).mount()
     machine.offline("chown", "postgres:postgres", SMALL_DISK)
 
 

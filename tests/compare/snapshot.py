@@ -22,7 +22,7 @@ def take(machines: Iterable[Machine], into: Path) -> None:
     beside.mkdir(parents=True)
     for machine in machines:
         machine.kill()
-        sh("cp", "-a", str(_upper(machine)), str(beside / machine.name))
+        sh("cp", "-a", str(machine.upper), str(beside / machine.name))
     beside.rename(into)
 
 
@@ -34,14 +34,10 @@ def restore(machines: Iterable[Machine], kept: Path) -> None:
         if os.path.ismount(machine.root):
             sh("umount", "-R", str(machine.root))
         for layer in ("upper", "work"):
-            shutil.rmtree(_upper(machine).with_name(layer), ignore_errors=True)
-        sh("cp", "-a", str(kept / machine.name), str(_upper(machine)))
+            shutil.rmtree(machine.upper.with_name(layer), ignore_errors=True)
+        sh("cp", "-a", str(kept / machine.name), str(machine.upper))
         machine.boot()
         machine.heal()
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(one, machines))
-
-
-def _upper(machine: Machine) -> Path:
-    return machine.folder / machine.name / "upper"

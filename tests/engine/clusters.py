@@ -14,6 +14,7 @@ import psycopg
 
 from tasks.programs.filestore.engine import Engine
 from tasks.programs.filestore.settings import Settings
+from tasks.programs.gate import STAGE
 from tasks.text import rsync_gate
 from tests.lab.machine import wait_until
 from tests.lab.trouble import LabError
@@ -246,11 +247,12 @@ class Twins:
         path = self.ours / database / name
         return path.exists() and hashlib.sha1(path.read_bytes()).hexdigest() == path.name
 
-    def wrong(self) -> list[Path]:
+    def wrong(self, below: Path | None = None) -> list[Path]:
         """Files under a final name whose content is not what the name says."""
         return [
             Path(folder) / name
-            for folder, _, names in os.walk(self.ours)
+            for folder, _, names in os.walk(below or self.ours)
+            if not folder.endswith(STAGE)
             for name in names
             if hashlib.sha1((Path(folder) / name).read_bytes()).hexdigest() != name
         ]

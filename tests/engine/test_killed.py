@@ -17,13 +17,13 @@ ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("RELEVO_KILLS", "25"))
 
 
-def _settings(twins: Twins) -> Path:
+def write_settings(twins: Twins) -> Path:
     path = twins.folder / "filestore.json"
     path.write_text(twins.settings().text())
     return path
 
 
-def _run(verb: str, settings: Path, *before: str) -> "subprocess.Popen[str]":
+def run_engine(verb: str, settings: Path, *before: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [*before, sys.executable, "-m", "tasks.programs.filestore", verb, str(settings)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT,
@@ -33,14 +33,14 @@ def _run(verb: str, settings: Path, *before: str) -> "subprocess.Popen[str]":
 def test_an_engine_that_is_killed_at_any_moment_leaves_work_and_nothing_wrong(
     twins: Twins,
 ) -> None:
-    settings, chance = _settings(twins), random.Random(11)
+    settings, chance = write_settings(twins), random.Random(11)
     took = 0.5
     killed = 0
     while killed < KILLS:
         names = twins.attach(*(os.urandom(chance.randrange(1, 200_000)) for _ in range(20)))
         twins.catch_up()
         begun = time.monotonic()
-        engine = _run("pass", settings)
+        engine = run_engine("pass", settings)
         try:
             engine.communicate(timeout=chance.random() * took)
         except subprocess.TimeoutExpired:
@@ -51,7 +51,7 @@ def test_an_engine_that_is_killed_at_any_moment_leaves_work_and_nothing_wrong(
             took = 1.1 * (time.monotonic() - begun)
             assert all(map(twins.has, names))
         assert twins.wrong() == []
-    done = _run("pass", settings)
+    done = run_engine("pass", settings)
     said, _ = done.communicate(timeout=60)
     assert done.returncode == 0, said
     named = {str(row[0]) for row in twins.standby.sql("SELECT store_fname FROM ir_attachment")}
@@ -72,15 +72,15 @@ def _small_disk(place: Path) -> Iterator[None]:
 def test_a_full_disk_is_said_and_the_next_pass_goes_on(twins: Twins) -> None:
     names = twins.attach(*(os.urandom(300_000) for _ in range(4)))
     twins.catch_up()
-    settings, place = _settings(twins), twins.folder / "recovery"
+    settings, place = write_settings(twins), twins.folder / "recovery"
     with _small_disk(place):
-        full = _run("pass", settings)
+        full = run_engine("pass", settings)
         said, _ = full.communicate(timeout=60)
         assert full.returncode == Refusal.status, said
         assert "the disk is full" in said
         assert twins.wrong() == []
         subprocess.run(["mount", "-o", "remount,size=16m", place], check=True)
-        good = _run("pass", settings)
+        good = run_engine("pass", settings)
         said, _ = good.communicate(timeout=60)
         assert good.returncode == 0, said
         assert all(map(twins.has, names))

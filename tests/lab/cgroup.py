@@ -41,6 +41,15 @@ class Cgroup:
         """The process that is number 1 inside."""
         return next((each for each in self.processes() if _inner_number(each) == "1"), None)
 
+    def freeze(self, timeout_seconds: float = 20) -> None:
+        """Stop everything at the same instant, for good: what is frozen is then killed."""
+        deadline = time.monotonic() + timeout_seconds
+        (self.path / "cgroup.freeze").write_text("1")
+        while "frozen 1" not in (self.path / "cgroup.events").read_text():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.path} does not freeze")
+            time.sleep(0.001)
+
     def kill(self, timeout_seconds: float = 20) -> None:
         """SIGKILL everything at the same instant, and wait until it is gone."""
         deadline = time.monotonic() + timeout_seconds

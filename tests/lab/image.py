@@ -16,7 +16,10 @@ from tests.lab.trouble import LabError
 __all__ = ["DATABASES", "GENERATIONS", "Generation", "LabError", "chroot", "ensure_image"]
 
 CACHE = Path(os.environ.get("RELEVO_LAB_CACHE", "/var/cache/relevo-lab"))
-TOOLS = ("mmdebstrap", "systemd-nspawn", "ip", "ssh-keygen", "unshare", "nsenter", "setpriv", "dig")
+TOOLS = (
+    "mmdebstrap", "systemd-nspawn", "ip", "ssh-keygen", "unshare", "nsenter", "setpriv", "dig",
+    "mkfs.xfs", "mkfs.ext4", "losetup",
+)  # fmt: skip
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "openssh-server", "rsync", "postgresql", "sudo", "iproute2",
     "python3-pip", "python3-venv", "cron", "rsyslog", "nginx-light", "curl", "bind9",

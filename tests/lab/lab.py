@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -14,6 +13,7 @@ from typing import Self
 
 from tests.lab import hosts, names
 from tests.lab.cgroup import Cgroup
+from tests.lab.disk import Shelf, unmount
 from tests.lab.hosts import Origin
 from tests.lab.image import GENERATIONS, ensure_image
 from tests.lab.machine import Machine
@@ -61,6 +61,10 @@ class Lab:
     def image(self) -> Path:
         return ensure_image(self.generation)
 
+    @property
+    def shelf(self) -> Shelf:
+        return Shelf(self.folder / "disks")
+
     def machine(self, name: str) -> Machine:
         """Give a host by its name."""
         if name not in hosts.NUMBERS:
@@ -104,6 +108,7 @@ class Lab:
         (self.folder / "lab.json").write_text(json.dumps(known))
         sh("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "relevo lab", "-f", str(self.key))
         self.network.up()
+        self.shelf.up()
         records = {"cliente1": self.uno.address, "cliente2": self.dos.address}
         names.start(self.folder, self.network, image, records)
         _in_parallel(self.fresh, hosts.NUMBERS)
@@ -152,7 +157,8 @@ class Lab:
         self.network.down()
         group.remove()
         for mount in reversed(_mounts_under(self.folder)):
-            _unmount(mount)
+            unmount(Path(mount))
+        self.shelf.down()
         for left in Path("/run/systemd/nspawn").glob(f"*/{self.network.namespace('')}*"):
             shutil.rmtree(left, ignore_errors=True)
         if self.folder.exists():
@@ -182,12 +188,3 @@ def _in_parallel(action: Callable[[str], None], over: Iterable[str]) -> None:
 def _mounts_under(folder: Path) -> list[str]:
     mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
     return [where for where in mounted if where.startswith(f"{folder}/")]
-
-
-def _unmount(mount: str, attempts: int = 50) -> None:
-    """Unmount, giving the kernel a moment to let go of what was just killed."""
-    for _ in range(attempts):
-        if sh("umount", mount, check=False) == "" and not os.path.ismount(mount):
-            return
-        time.sleep(0.1)
-    sh("umount", mount)

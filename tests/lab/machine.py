@@ -10,15 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.cgroup import Cgroup
+from tests.lab.disk import Disk, unmount
 from tests.lab.image import chroot
 from tests.lab.network import Network, sh
 from tests.lab.trouble import LabError
 
 BOOT_SECONDS = 120
 ENVIRONMENT = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "TERM=dumb")
-# systemd inside wants a pure unified hierarchy, which this machine need not have.
+# systemd inside wants a pure unified hierarchy, which this machine need not have. A host that saw
+# the disks of the others would keep those that are taken away.
 NSPAWN = (
     "umount -R /sys/fs/cgroup 2>/dev/null || true; mount -t cgroup2 cgroup2 /sys/fs/cgroup; "
+    'awk -v lab="$3/" -v root="$1" \'index($2, lab) == 1 && $2 != root '
+    '&& index($2, root "/") != 1 { print $2 }\' /proc/mounts | tac | xargs -r umount --lazy; '
     'exec systemd-nspawn --quiet --directory="$1" --machine="$2" --boot --register=no '
     "--keep-unit --link-journal=no --resolv-conf=off --timezone=off --capability=CAP_NET_ADMIN "
     '--network-namespace-path="/run/netns/$2"'
@@ -42,9 +46,11 @@ for psql in /usr/lib/postgresql/*/bin/psql; do :; done
 exec runuser -u "$owner" -- "$psql" -h "$sockets" -p "$1" -U postgres -d "$2" \\
     -XAtq -v ON_ERROR_STOP=1
 """
+# What a drill has written is no victim of the power cut that follows.
 WRITE = (
     'umask 077; mkdir -p "$(dirname "$1")"; cat >"$1"; '
-    'if [ -n "$2" ]; then chown "$2:" "$1"; fi; if [ -n "$3" ]; then chmod "$3" "$1"; fi'
+    'if [ -n "$2" ]; then chown "$2:" "$1"; fi; if [ -n "$3" ]; then chmod "$3" "$1"; fi; '
+    'sync "$1" "$(dirname "$1")"'
 )
 
 
@@ -80,6 +86,28 @@ class Machine:
         return self.folder / self.name / "root"
 
     @property
+    def disk(self) -> Disk:
+        """All that the host writes."""
+        return Disk(self._shelf / "disk.img", self.folder / self.name / "disk")
+
+    @property
+    def upper(self) -> Path:
+        """The layer over the image."""
+        return self.disk.mounted / "upper"
+
+    @property
+    def _shelf(self) -> Path:
+        return self.folder / "disks" / self.name
+
+    def added(self, path: str, gigabytes: int = 3) -> Disk:
+        """Name a disk of the host's own for one folder, which has no - in its name."""
+        name = path.strip("/").replace("/", "-")
+        return Disk(self._shelf / f"{name}.added", self.root / path.strip("/"), gigabytes)
+
+    def _added(self) -> list[Disk]:
+        return [self.added(each.stem.replace("-", "/")) for each in self._shelf.glob("*.added")]
+
+    @property
     def console(self) -> Path:
         return self.folder / self.name / "console"
 
@@ -105,25 +133,36 @@ class Machine:
         return self.cgroup.init()
 
     def mount(self) -> None:
-        """Lay a fresh layer over the image, or the one that is there."""
-        layers = [self.folder / self.name / each for each in ("upper", "work", "root")]
-        for layer in layers:
+        """Lay a fresh disk over the image, or the one that is there."""
+        self.disk.mount()
+        upper, work = self.upper, self.disk.mounted / "work"
+        for layer in (upper, work, self.root):
             layer.mkdir(parents=True, exist_ok=True)
-        upper, work, root = layers
-        if not os.path.ismount(root):
+        if not os.path.ismount(self.root):
             options = f"lowerdir={self.image},upperdir={upper},workdir={work},redirect_dir=on"
-            sh("mount", "-t", "overlay", "overlay", "-o", options, str(root))
+            sh("mount", "-t", "overlay", "overlay", "-o", options, str(self.root))
+        for disk in self._added():
+            disk.mount()
+
+    def unmount(self) -> None:
+        """Take the disks of a host that is off out."""
+        unmount(self.root)
+        for disk in (*self._added(), self.disk):
+            disk.unmount()
 
     def boot(self, timeout_seconds: float = BOOT_SECONDS) -> None:
         """Start the host and wait until its systemd has nothing more to start."""
         if self.is_running:
             return
         self.mount()
+        for disk in (*self._added(), self.disk):
+            disk.sync()
         self.network.plug(self.name, self.number)
         self.cgroup.remove()
         self.cgroup.start(
             "unshare", "--mount", "--propagation", "private",
-            "bash", "-ec", NSPAWN, "nspawn", str(self.root), self.container,
+            "bash", "-ec", NSPAWN, "nspawn",
+            str(self.root), self.container, str(self.folder.parent),
             log=self.console,
         )  # fmt: skip
         try:
@@ -157,8 +196,21 @@ class Machine:
         return text[-3000:]
 
     def kill(self) -> None:
-        """Cut the power: every process dies at the same instant, the disk stays as it is."""
+        """Cut the power: all stops at one instant, and what was not synced is gone.
+
+        Not to be taken for `cut`, which pulls the network cable.
+        """
+        if not self.cgroup.processes():
+            return
+        disks = (*self._added(), self.disk)
+        self.cgroup.freeze()  # nobody hears of anything that was done after this instant
+        for disk in disks:
+            disk.copy()
         self.cgroup.kill()
+        self.unmount()
+        for disk in disks:
+            disk.become_copy()
+        self.mount()
 
     def shutdown(self, timeout_seconds: float = 90) -> None:
         """Press the power button, and wait until the host is off."""
@@ -254,8 +306,8 @@ class Machine:
 
     def remove(self) -> None:
         """Kill the host and forget all that it wrote."""
-        self.kill()
+        self.cgroup.kill()
         self.cgroup.remove()
-        if os.path.ismount(self.root):
-            sh("umount", "-R", str(self.root))
+        self.unmount()
+        shutil.rmtree(self._shelf, ignore_errors=True)
         shutil.rmtree(self.folder / self.name, ignore_errors=True)

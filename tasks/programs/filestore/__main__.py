@@ -55,6 +55,7 @@ def reconcile(engine: Engine, given: argparse.Namespace) -> Facts:
 
 def heal(engine: Engine, _: argparse.Namespace) -> Facts:
     """Fetch what the serving database names and this host has not."""
+    engine.mend()
     found = engine.reconcile()
     missing = sum(each.missing for each in found.values())
     return {"missing": missing, "fetched": engine.fetcher.fetched}

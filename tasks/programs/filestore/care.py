@@ -15,7 +15,7 @@ from typing import Iterator
 from . import decide, questions
 from .engine import Engine, Found, digests
 from .names import FOLDER, Key, is_database
-from .store import sha1_of
+from .store import Landing, sha1_of
 from .trouble import ClusterSaysNo, Refusal
 
 
@@ -46,8 +46,10 @@ class Care:
 
     def reconcile(self, *, repair: bool, accept_deletions: bool) -> Cared:
         """Compare all, fetch, scrub, look at the origin's copy, and tidy up."""
+        spoiled = self.engine.mend()
         found = self.engine.reconcile()
         cared = Cared(
+            spoiled=spoiled,
             rows=sum(each.rows for each in found.values()),
             files=sum(each.here for each in found.values()),
             fetched=self.engine.fetcher.fetched,
@@ -99,13 +101,16 @@ class Care:
                 f"the trash of {self.settings.instance} has no files of {day}",
                 f"it has: {', '.join(self.store.days()) or 'nothing'}",
             )
-        restored = 0
-        for name in sorted(os.listdir(top)):
-            if is_database(name) and database in {"", name}:
-                for key in _files(top, name):
-                    if not self.store.has(key, None):
-                        restored += self.store.reuse(key, [os.path.join(top, name)])
-        self.store.sync(always=True)
+        landing = Landing(self.store)
+        try:
+            for name in sorted(os.listdir(top)):
+                if is_database(name) and database in {"", name}:
+                    for key in _files(top, name):
+                        if not self.store.has(key, None):
+                            landing.reuse(key, [os.path.join(top, name)])
+        finally:
+            restored = len(landing.settle())
+            self.store.sync(always=True)
         return restored
 
     # ---------------------------------------------------------------------------------- scrub
@@ -206,6 +211,7 @@ class Care:
 
         What only the origin has moves to its quarantine, and nothing is deleted.
         """
+        self.engine.mend()
         given, kept = 0, 0
         refused: dict[str, str] = {}
         for database in self.engine.databases():

@@ -4,9 +4,10 @@
     tail       the newest rows -> fetched                                    (fast, no proof)
     reconcile  all rows and all files are compared                           (the base of it all)
 
-Order within a scan: pending and watermark in one transaction, then stage, sha1, rename, syncfs,
-and only then is a file pending no more. What is fetched by `tail` is on the disk before a
-watermark moves past its row, because a scan syncs before it notes anything.
+Order within a scan: pending and watermark in one transaction, then stage, sha1, sync, rename, sync,
+and only then is a file pending no more. Of what is fetched by `tail` the disk has the content
+before the name, and both before a watermark moves past its row: a scan syncs before it notes
+anything. Files are looked at again after a boot (`doubt`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Callable, Iterable, Iterator  # Python 3.8
 
-from . import decide, questions
+from . import decide, doubt, questions
 from .decide import ABSENT, BAD, LOST, Head
 from .fetch import Fetcher, Progress
 from .names import DIGEST, FOLDER, Key, is_database, is_file
@@ -29,6 +30,7 @@ from .trouble import ClusterAway, ClusterSaysNo, Promoted
 from .wire import Cluster, Connection, Row
 
 SOME = 512
+DAY = 86400.0
 
 
 @dataclass
@@ -103,10 +105,47 @@ class Engine:
 
     def _try_scan(self, database: str, cluster: Cluster | None) -> str:
         try:
+            self.look_again(database, cluster)
             self.scan(database, cluster)
         except (ClusterAway, ClusterSaysNo) as error:
             return f"{database}: {error.message}"
         return ""
+
+    def look_again(
+        self, database: str, cluster: Cluster | None = None, *, always: bool = False
+    ) -> int:
+        """Once after each boot, see whether what is here survived it; say how many files did not.
+
+        What is spoiled goes to the trash and is wanted anew.
+        """
+        fact, boot, cluster = f"looked/{database}", doubt.boot(), cluster or self.cluster
+        known = self.state.fact(fact) == boot
+        if known and not always:
+            return 0
+        if self.head(cluster, database).guard.table_oid == "0":
+            self.state.note(fact, boot)
+            return 0
+        mark = self.state.watermark(database)
+        synced = mark.at if mark else time.time() - DAY
+        since = float("inf") if known else synced - doubt.SLACK_SECONDS
+        rows = cluster.session(database).stream(questions.SIZES)
+        found = list(doubt.wrong(self.store, database, rows, since))
+        self.state.want(found)
+        self.store.discard(found, kind="spoiled")
+        self.state.note(fact, boot)
+        return len(found)
+
+    def mend(self) -> int:
+        """Find what is spoiled here in any database, and fetch it; say how many files there were."""
+        spoiled = 0
+        for database in self.databases():
+            try:
+                spoiled += self.look_again(database, always=True)
+            except ClusterSaysNo as error:
+                self.barred[database] = error.message
+        if spoiled:
+            self.fetcher.pending()
+        return spoiled
 
     def head(self, cluster: Cluster, database: str) -> Head:
         """Read what this snapshot is; refuse when it is not a standby's."""

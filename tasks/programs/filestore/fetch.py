@@ -18,7 +18,7 @@ from .names import Key
 from .origin import ABSENT as NOT_THERE
 from .origin import FILE_BYTES, OK, Answer, Origin, Oversize
 from .state import State
-from .store import Store
+from .store import Landing, Store
 
 SAY = 512  # files between two words about the progress
 WHY = 300  # characters of what the origin complains of
@@ -53,14 +53,25 @@ class Batch:
         self, store: Store, state: State, keys: Sequence[Key], progress: Callable[[int], None]
     ) -> None:
         self.store, self.state, self.progress = store, state, progress
-        self.failed: set[Key] = set()
-        folders = {database: store.elsewhere(database) for database in {k.database for k in keys}}
-        self.left: dict[str, Key] = {}
-        for key in keys:
-            if store.reuse(key, folders[key.database]):
-                progress(0)
-            else:
-                self.left[key.path] = key
+        self.landing = Landing(store)
+        self.here: list[Key] = []
+        self.left = {key.path: key for key in keys}
+
+    def look_here(self) -> None:
+        """Take what is here already: in its place, in another database's folder, in the trash."""
+        databases = {key.database for key in self.left.values()}
+        folders = {database: self.store.elsewhere(database) for database in databases}
+        for path, key in list(self.left.items()):
+            if self.store.has(key, None):
+                self.here.append(key)
+            elif not self.landing.reuse(key, folders[key.database]):
+                continue
+            del self.left[path]
+            self.progress(0)
+
+    def settle(self) -> list[Key]:
+        """Give what has come its names; say what is here now."""
+        return self.here + self.landing.settle()
 
     def receive(self, path: str, answer: Answer) -> None:
         """Take one answer of the origin's."""
@@ -82,11 +93,10 @@ class Batch:
             self._fail(key, BAD, error.message)
             raise
         self.store.require_room(answer.size)
-        if not self.store.admit(key, answer):
+        if not self.landing.admit(key, answer):
             self._fail(key, BAD, f"{answer.size} bytes at the origin are not its content")
 
     def _fail(self, key: Key, state: str, why: str, since: float = 0.0) -> None:
-        self.failed.add(key)
         self.state.failed(key, state, why=why, since=since)
 
 
@@ -108,17 +118,17 @@ class Fetcher:
             settled: Future[None] = disk.submit(lambda: None)
             last: Key | None = None
             while part := self.state.due(at=at, after=last):
-                failed = self._part(part)
+                batch = Batch(self.store, self.state, part, self._progressed)
+                try:
+                    self._get(self.origin, batch)
+                except BaseException:
+                    self._settle(batch)  # what has come need not come again
+                    raise
+                self.report(self.progress)
                 settled.result()
-                settled = disk.submit(self._settle, part, failed)
+                settled = disk.submit(self._settle, batch)
                 last = part[-1]
             settled.result()
-
-    def _part(self, keys: Sequence[Key]) -> set[Key]:
-        batch = Batch(self.store, self.state, keys, self._progressed)
-        self._get(self.origin, batch)
-        self.report(self.progress)
-        return batch.failed
 
     def _progressed(self, size: int) -> None:
         self.progress.files += 1
@@ -126,21 +136,25 @@ class Fetcher:
         if self.progress.files % SAY == 0:
             self.report(self.progress)
 
-    def _settle(self, part: list[Key], failed: set[Key]) -> None:
-        """Forget what is on the disk."""
-        if len(failed) < len(part):
+    def _settle(self, batch: Batch) -> None:
+        """Forget what the disk has, with its name."""
+        if here := batch.settle():
             self.store.sync(always=True)
-        self.state.done(key for key in part if key not in failed)
-        self.fetched += len(part) - len(failed)
+            self.state.done(here)
+            self.fetched += len(here) - len(batch.here)
 
     def now(self, keys: Sequence[Key]) -> None:
         """Fetch some files that are not noted as pending."""
         batch = Batch(self.store, self.state, keys, lambda _: None)
-        self._get(self.newest, batch)
+        try:
+            self._get(self.newest, batch)
+        finally:
+            batch.settle()
 
     @staticmethod
     def _get(origin: Origin, batch: Batch, tries: int = TRIES) -> None:
         """Ask for the files of a batch; one that is too long keeps the others from nothing."""
+        batch.look_here()
         try:
             origin.get(list(batch.left), batch.receive)
         except Oversize:

@@ -220,7 +220,11 @@ class Origin:
 
     def flush(self) -> None:
         """Wait until all that was put is on the origin's disk."""
-        self._tell([("flush\n", "flush", "")])
+        if refused := self._tell([("flush\n", "flush", "")]):
+            raise Trouble(
+                f"what was given to {self.name} is not on its disk: {refused['flush']}",
+                "mend what it says there, then run this again",
+            )
 
     def _tell(self, requests: Iterable[tuple[str, str, str]]) -> dict[str, str]:
         refused: dict[str, str] = {}

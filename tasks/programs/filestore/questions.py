@@ -35,6 +35,12 @@ EVERYTHING = """
 SELECT left(store_fname, -40), string_agg(right(store_fname, 40), ''), count(*)
 FROM public.ir_attachment WHERE length(store_fname) IN (43, 44) GROUP BY 1
 """
+# The same with what the rows say of the sizes.
+SIZES = """
+SELECT left(store_fname, -40),
+    string_agg(right(store_fname, 40) || coalesce(file_size::text, ''), ' ')
+FROM public.ir_attachment WHERE length(store_fname) IN (43, 44) GROUP BY 1
+"""
 TAIL_ROWS = 500
 NEWEST = "SELECT coalesce(max(id), 0) FROM public.ir_attachment"
 COUNT = "SELECT count(*) FROM public.ir_attachment WHERE length(store_fname) IN (43, 44)"

@@ -1,7 +1,8 @@
 """The files here: written beside, judged, renamed; and the trash.
 
-Nothing takes its final name before its content is what the name says, and nothing that is here and
-right is ever written again.
+Nothing takes its final name before the disk has its content, and that is what the name says: a file
+system may keep a name over a power cut and lose what was to be in the file. Nothing that is here
+and right is ever written again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import ctypes
 import errno
 import hashlib
 import io
+import itertools
 import os
 import shutil
 import threading
@@ -27,7 +29,9 @@ PART = ".relevo-part"
 READERS = 2  # more of them wait for each other (for the interpreter), and read less
 KEPT_BYTES, KEPT_SHARE = 1 << 30, 0.05  # of the disk, what is left free in any case
 TURN = 32  # files that a reader asks the disk for before it reads the first
+FEW = 8  # files whose syncs, one by one, cost less than that of the whole file system
 BUFFERS = threading.local()
+LANDINGS = itertools.count()
 
 
 def sha1_of(path: str) -> str:
@@ -49,11 +53,16 @@ def _ask_for(path: str) -> io.FileIO | None:
     return file
 
 
-def _sha1(file: io.FileIO) -> str:
-    digest = hashlib.sha1()  # noqa: S324  # Odoo's own choice
+def _buffer() -> memoryview:
+    """This thread's own."""
     if not hasattr(BUFFERS, "view"):
         BUFFERS.view = memoryview(bytearray(BUFFER))
-    view = BUFFERS.view
+    view: memoryview = BUFFERS.view
+    return view
+
+
+def _sha1(file: io.FileIO) -> str:
+    digest, view = hashlib.sha1(), _buffer()  # noqa: S324  # Odoo's own choice
     try:
         with file:
             while got := file.readinto(view):
@@ -64,11 +73,10 @@ def _sha1(file: io.FileIO) -> str:
 
 
 class Store:
-    """One filestore; each thread that writes has a stage of its own."""
+    """One filestore, for several threads: what comes in has a landing of its own."""
 
     def __init__(self, root: str, work: str, trash: str) -> None:
         self.root, self.work, self.trash = root, work, trash
-        self.local = threading.local()
         self.dirty = False
         os.makedirs(root, exist_ok=True)
         self._sweep()
@@ -83,16 +91,6 @@ class Store:
 
     def path(self, key: Key) -> str:
         return f"{self.root}/{key.database}/{key.name}"
-
-    def stage(self) -> tuple[str, memoryview]:
-        """This thread's own folder and buffer: two writers in one folder are much slower."""
-        if not hasattr(self.local, "stage"):
-            self.local.stage = os.path.join(
-                self.work, "stage", f"{os.getpid()}-{threading.get_ident()}"
-            )
-            os.makedirs(self.local.stage, exist_ok=True)
-            self.local.buffer = memoryview(bytearray(BUFFER))
-        return self.local.stage, self.local.buffer
 
     def has(self, key: Key, size: int | None) -> bool:
         """Tell whether a file is here: of the right size, or else of the right content."""
@@ -115,30 +113,8 @@ class Store:
                     "make room on the recovery host; the next pass goes on where this one stopped",
                 )
 
-    def admit(self, key: Key, answer: Answer) -> bool:
-        """Write a content that is coming in; give it its name if it is what the name says."""
-        stage, buffer = self.stage()
-        beside = f"{stage}/{key.digest}"
-        digest = hashlib.sha1()  # noqa: S324
-        try:
-            file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-            try:
-                for part in answer.parts(buffer):
-                    digest.update(part)
-                    _write(file, part)
-            finally:
-                os.close(file)
-            good = digest.hexdigest() == key.digest
-            if good:
-                self._settle(beside, key)
-        except BaseException:
-            _unlink(beside)
-            raise
-        if not good:
-            _unlink(beside)
-        return good
-
-    def _settle(self, beside: str, key: Key) -> None:
+    def place(self, beside: str, key: Key) -> None:
+        """Give a file that the disk has its final name."""
         target = self.path(key)
         self.dirty = True
         try:
@@ -152,18 +128,6 @@ class Store:
         folders = [f"{self.root}/{other}" for other in self.databases() if other != database]
         folders += [f"{self.trash}/{day}/filestore/{database}" for day in self.days()]
         return [folder for folder in folders if os.path.isdir(folder)]
-
-    def reuse(self, key: Key, folders: Iterable[str]) -> bool:
-        """Take a file from one of these folders, if its content is right."""
-        for folder in folders:
-            candidate = f"{folder}/{key.name}"
-            if os.path.isfile(candidate) and sha1_of(candidate) == key.digest:
-                beside = f"{self.stage()[0]}/{key.digest}"
-                _unlink(beside)
-                link(candidate, beside)
-                self._settle(beside, key)
-                return True
-        return False
 
     def sums(self, keys: Iterable[Key]) -> Iterator[tuple[Key, str]]:
         """Read files and give their sha1; in the order of the disk, several at a time."""
@@ -190,8 +154,7 @@ class Store:
         self.dirty = False
         folder = os.open(self.root, os.O_RDONLY)
         try:
-            if ctypes.CDLL(None, use_errno=True).syncfs(folder) != 0:
-                raise OSError(ctypes.get_errno(), "syncfs failed", self.root)
+            sync_disk(folder)
         finally:
             os.close(folder)
 
@@ -247,6 +210,78 @@ class Store:
         for day in old:
             shutil.rmtree(os.path.join(self.trash, day))
         return len(old)
+
+
+class Landing:
+    """Where contents come in, to get their final names together, once the disk has them.
+
+    Of one thread at a time: two writers in one folder are much slower.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.folder = f"{store.work}/stage/{os.getpid()}-{next(LANDINGS)}"
+        self.opened = -1
+        self.waiting: list[tuple[str, Key]] = []
+
+    def _beside(self) -> str:
+        """The next name; its folder is opened before the first file, to hear of failed writes."""
+        if self.opened < 0:
+            os.mkdir(self.folder)
+            self.opened = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        return f"{self.folder}/{len(self.waiting)}"
+
+    def admit(self, key: Key, answer: Answer) -> bool:
+        """Write a content that is coming in, and keep it if it is what the name says."""
+        beside, digest = self._beside(), hashlib.sha1()  # noqa: S324
+        file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            for part in answer.parts(_buffer()):
+                digest.update(part)
+                _write(file, part)
+        finally:
+            os.close(file)
+        good = digest.hexdigest() == key.digest
+        if good:
+            self.waiting.append((beside, key))
+        return good
+
+    def reuse(self, key: Key, folders: Iterable[str]) -> bool:
+        """Take a file from one of these folders, if its content is right."""
+        for folder in folders:
+            candidate = f"{folder}/{key.name}"
+            if os.path.isfile(candidate) and sha1_of(candidate) == key.digest:
+                beside = self._beside()
+                _unlink(beside)
+                link(candidate, beside)
+                self.waiting.append((beside, key))
+                return True
+        return False
+
+    def settle(self) -> list[Key]:
+        """Have the disk take what is here, then name it; say what has its name now."""
+        waiting, self.waiting = self.waiting, []
+        if self.opened < 0:
+            return []
+        try:
+            if len(waiting) > FEW:
+                sync_disk(self.opened)
+            else:
+                for beside, _ in waiting:
+                    _fsync(beside)
+            for beside, key in waiting:
+                self.store.place(beside, key)
+        finally:
+            os.close(self.opened)
+            self.opened = -1
+            shutil.rmtree(self.folder)
+        return [key for _, key in waiting]
+
+
+def sync_disk(folder: int) -> None:
+    """Wait until the disk has all of an open folder's file system."""
+    if ctypes.CDLL(None, use_errno=True).syncfs(folder) != 0:
+        raise OSError(ctypes.get_errno(), "syncfs failed")
 
 
 def move(path: str, target: str) -> None:

@@ -87,6 +87,8 @@ def _of(engine: Engine, database: str) -> Verdict:
     verdict = _known(engine, database)
     try:
         if engine.cluster.ask(database, questions.TABLE)[0][0] == "t":
+            if engine.look_again(database):
+                verdict = _known(engine, database)
             verdict.rows = int(engine.cluster.ask(database, questions.COUNT)[0][0] or 0)
             pending = engine.state.pending(database)
             verdict.losses = losses(engine, database, pending[:NAMED])
