@@ -1,7 +1,7 @@
 """A run that acts again and again, in a process of its own: `suspended INVENTORY NAME WHO KIND`.
 
-Each of its commands leaves a mark on the host. It says "held" and "acted", and goes on until its
-standard input ends, or it is refused.
+Each of its commands leaves a mark on the host. It says "held" and "acted", and goes on until it is
+refused; the new one, until its standard input ends.
 """
 
 import itertools
@@ -121,7 +121,7 @@ def main(inventory: str, name: str, who: str, kind: str) -> int:
                     act(instance, f"{who} {number}")
                 if number == 0:
                     print("acted", flush=True)
-                if select.select([sys.stdin], [], [], 0.3 if who == NEW else 0)[0]:
+                if who == NEW and select.select([sys.stdin], [], [], 0.3)[0]:
                     return 0
     except Busy as error:
         print(error, file=sys.stderr)
