@@ -12,12 +12,13 @@ import socket
 import struct
 import tempfile
 import threading
-import time
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from blocks.lease import boot_seconds, my_turn
 from blocks.meter import Meter, TooMuch
+from blocks.turn import Turn
 
 PROGRAM = Path(__file__).with_name("relay_program.py").read_text()
 HEAD = struct.Struct(">cHI")
@@ -54,11 +55,6 @@ class Pipes(Protocol):
 
     def why_ended(self, pipe: Pipe, argv: Sequence[str]) -> Exception:
         """Say why such a command ended: CommandFailed, or EOFError where the connection broke."""
-
-
-def boot_seconds() -> float:
-    """Count on while this machine sleeps."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Link:
@@ -131,6 +127,7 @@ class Relay:
     """The program on a host, and the sessions that it carries."""
 
     def __init__(self, pipes: Pipes, user: str) -> None:
+        self.turn = my_turn()
         self.argv = ("python3", "-I", "-S", "-c", PROGRAM, str(SILENCE_SECONDS))
         self.pipes, self.pipe = pipes, pipes.pipe(self.argv, user=user)
         self.links: dict[int, Link] = {}
@@ -239,14 +236,14 @@ class Relay:
                     link.end(content.decode(errors="replace"))
 
 
-_relays: dict[tuple[Hashable, str], Relay] = {}
+_relays: dict[tuple[Hashable, str, Turn | None], Relay] = {}
 _dialling: dict[Hashable, threading.Lock] = {}
 
 
 def reach(pipes: Pipes, user: str) -> Relay:
-    """The relay of a system user on a host, started if there is none."""
+    """The relay of a system user on a host in this run's turn, started if there is none."""
     with _dialling.setdefault(pipes.key, threading.Lock()):
-        key = (pipes.key, user)
+        key = (pipes.key, user, my_turn())
         relay = _relays.get(key)
         if relay is None or not relay.lives:
             if relay is not None:
@@ -254,6 +251,13 @@ def reach(pipes: Pipes, user: str) -> Relay:
             _make_room(pipes.key)
             relay = _relays[key] = Relay(pipes, user)
         return relay
+
+
+def leave(over: Turn) -> None:
+    """Let go of the relays of a turn."""
+    for key in [each for each in list(_relays) if each[2] == over]:
+        if relay := _relays.pop(key, None):
+            relay.close()
 
 
 def _make_room(host: Hashable) -> None:
@@ -264,4 +268,4 @@ def _make_room(host: Hashable) -> None:
     resting = [(key, each) for key, each in ours if not each.busy]
     for key, each in sorted(resting, key=lambda pair: pair[1].used)[:1]:
         each.close()
-        del _relays[key]
+        _relays.pop(key, None)

@@ -7,7 +7,8 @@ and as many bytes.
     d  bytes of a session  c  a session has ended, and why if it never began
 
 Who has heard nothing for some seconds ends, and its sessions with it: a runner that was suspended
-finds nobody who would still execute what it says.
+finds nobody who would still execute what it says. Told to end (SIGTERM, by a run whose turn is
+higher), it takes nothing more, and ends when PostgreSQL has done what it was told before.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import socket
 import struct
 import sys
@@ -77,8 +79,36 @@ def bring(links: dict[int, socket.socket], number: int) -> None:
         say(b"c", number)
 
 
+class Told(Exception):
+    """A newer run wants its turn."""
+
+
+def end(number: int, _: object) -> None:
+    signal.signal(number, signal.SIG_IGN)
+    raise Told
+
+
+def finish(links: dict[int, socket.socket]) -> None:
+    """Say no more, and wait until PostgreSQL has nothing to do for us."""
+    for link in links.values():
+        with contextlib.suppress(OSError):
+            link.shutdown(socket.SHUT_WR)
+    for link in links.values():
+        with contextlib.suppress(OSError):
+            while link.recv(CHUNK):
+                pass
+
+
 def main(silence: float) -> None:
     links: dict[int, socket.socket] = {}
+    signal.signal(signal.SIGTERM, end)
+    try:
+        carry(links, silence)
+    except Told:
+        finish(links)
+
+
+def carry(links: dict[int, socket.socket], silence: float) -> None:
     waiting, heard = bytearray(), now()
     say(b"h", 0)
     while True:

@@ -14,10 +14,11 @@ from psycopg.pq import ExecStatus, TransactionStatus
 
 from blocks import pinned
 from blocks.errors import CommandFailed, StatementFailed
-from blocks.lease import require_lease
+from blocks.lease import boot_seconds, my_turn, require_lease
 from blocks.plain import plain
-from blocks.relay import PORT, Link, Pipes, Relay, boot_seconds, reach
+from blocks.relay import PORT, Link, Pipes, Relay, leave, reach
 from blocks.sql import Composed, Login, Parameter, Question, Row, Statement, Value
+from blocks.turn import Turn
 
 CONNECT_SECONDS = 10
 GRACE_SECONDS = 10  # PostgreSQL ends a statement by itself before we give up on it
@@ -197,7 +198,7 @@ def _value(said: bytes | None, kind: int) -> Value:
     return said.decode(errors="replace")
 
 
-_kept: dict[tuple[Hashable, Login], Session] = {}
+_kept: dict[tuple[Hashable, Login, Turn | None], Session] = {}
 _lock = threading.Lock()
 
 
@@ -209,7 +210,7 @@ def ask(pipes: Pipes, login: Login, question: Question) -> list[Row]:
     """
     require_lease()
     with _lock:
-        session = _kept.pop((pipes.key, login), None)
+        session = _kept.pop((pipes.key, login, my_turn()), None)
     if session is not None and session.lives:
         try:
             return _once(pipes, session, question)
@@ -246,6 +247,15 @@ def forget(pipes: Pipes) -> None:
         session.close()
 
 
+def end_turn(over: Turn) -> None:
+    """Close what was begun in a turn: the next one would have to end it."""
+    with _lock:
+        ours = [_kept.pop(key) for key in list(_kept) if key[2] == over]
+    for session in ours:
+        session.close()
+    leave(over)
+
+
 @atexit.register
 def _close_all() -> None:
     """Say goodbye to PostgreSQL."""
@@ -265,7 +275,7 @@ def _putting_back(pipes: Pipes, session: Session) -> Iterator[None]:
     try:
         yield
     finally:
-        key = (pipes.key, session.login)
+        key = (pipes.key, session.login, session.relay.turn)
         with _lock:
             keep = session.login.kept and session.lives and key not in _kept
             if keep:

@@ -16,17 +16,20 @@ from typing import Protocol
 
 import paramiko
 
-from blocks import session, sql
-from blocks.errors import CommandFailed, Unreachable
-from blocks.lease import require_lease
+from blocks import session, sql, turn
+from blocks.errors import Busy, CommandFailed, Unreachable
+from blocks.lease import Lease, require_lease
 from blocks.plain import plain
 from blocks.relay import Pipe
+from blocks.turn import Kind, Turn
 
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # our errors say it in sentences
 
 CONNECT_SECONDS = 10
 DEAD_PEER_SECONDS = 20
 BEGIN_SECONDS = 60
+ENTER_SECONDS = 60
+ENTRIES = 3
 # What a host may say. It may be in somebody else's hands, and one process serves all customers.
 SAID_BYTES = 16 << 20  # by a command
 LINE_BYTES = 4096  # in a line
@@ -89,8 +92,10 @@ BEGINS = "relevo-begins"
 BEGIN = f'umask 022; export LC_ALL=C; echo {BEGINS}; echo {BEGINS} >&2; exec "$@"'
 
 
-def command_line(argv: Sequence[str], *, user: str, login: str) -> str:
-    """Render what sshd hands to the login shell.
+def command_line(
+    argv: Sequence[str], *, user: str, login: str, mine: Turn | None = None, kind: Kind = "ends"
+) -> str:
+    """Render what sshd hands to the login shell; root judges a turn before the command begins.
 
     >>> command_line(("psql", "-c", "SELECT 1"), user="postgres", login="admin").replace(BEGIN, "B")
     "cd / && exec sudo -n -H -u postgres -- sh -c 'B' sh psql -c 'SELECT 1'"
@@ -98,15 +103,28 @@ def command_line(argv: Sequence[str], *, user: str, login: str) -> str:
     "cd / && exec sh -c 'B' sh id"
     >>> command_line(("id",), user="odoo", login="root").replace(BEGIN, "B")
     "cd / && exec runuser -u odoo -- sh -c 'HOME=~odoo; B' sh id"
+    >>> line = command_line(("id",), user="odoo", login="admin", mine=Turn("vps_1", "7"))
+    >>> line.split("turn vps_1")[0].replace(turn.JUDGE, "J")
+    "cd / && exec sudo -n -H -u root -- sh -c 'J' "
+    >>> line.split("turn vps_1")[1].replace(BEGIN, "B")
+    " 7 ends runuser -u odoo -- sh -c 'HOME=~odoo; B' sh id"
     """
-    begin = BEGIN
+    if mine is not None:
+        inner = ("sh", "-c", BEGIN, "sh", *argv)
+        judged = mine.judged(inner if user == "root" else _by_root(user, argv), kind)
+        become = () if login == "root" else ("sudo", "-n", "-H", "-u", "root", "--")
+        return "cd / && exec " + shlex.join((*become, *judged))
     if user == login:
-        become: tuple[str, ...] = ()
+        whole: tuple[str, ...] = ("sh", "-c", BEGIN, "sh", *argv)
     elif login == "root":
-        become, begin = ("runuser", "-u", user, "--"), f"HOME=~{user}; {BEGIN}"
+        whole = _by_root(user, argv)
     else:
-        become = ("sudo", "-n", "-H", "-u", user, "--")
-    return "cd / && exec " + shlex.join((*become, "sh", "-c", begin, "sh", *argv))
+        whole = ("sudo", "-n", "-H", "-u", user, "--", "sh", "-c", BEGIN, "sh", *argv)
+    return "cd / && exec " + shlex.join(whole)
+
+
+def _by_root(user: str, argv: Sequence[str]) -> tuple[str, ...]:
+    return ("runuser", "-u", user, "--", "sh", "-c", f"HOME=~{user}; {BEGIN}", "sh", *argv)
 
 
 def own_words(said: str) -> str:
@@ -152,20 +170,75 @@ class SshShell:
         limit_bytes: int = SAID_BYTES,
     ) -> Completed:
         require_lease()
-        line = command_line(argv, user=user, login=self.address.user)
-        with self._unreachable(argv[0]), contextlib.closing(self._open(line)) as channel:
-            completed = _converse(
-                channel, tuple(argv), stdin.encode(), timeout_seconds, limit_bytes
-            )
+        with self._unreachable(argv[0]):
+            completed = self._run(argv, user, stdin.encode(), timeout_seconds, limit_bytes)
         if completed is None:
             raise CommandFailed(
                 f"{argv[0]} on {self.host} says more than {limit_bytes} bytes and was ended: "
                 f"{shlex.join(argv)[:300]}",
                 hint=f"see what it says on {self.host}: Relevo asks for nothing that long",
             )
+        if completed.status != 0:
+            require_lease()  # whoever took it over has ended the command
         if check and completed.status != 0:
             raise self.complaint(completed)
         return completed
+
+    def _run(
+        self,
+        argv: Sequence[str],
+        user: str,
+        stdin: bytes,
+        timeout_seconds: float,
+        limit_bytes: int,
+    ) -> Completed | None:
+        """Run a command; on a host that has not heard of this run's turn yet, in two goes."""
+        for _ in range(ENTRIES):
+            with contextlib.closing(self._start(argv, user)) as channel:
+                done = _converse(channel, tuple(argv), stdin, timeout_seconds, limit_bytes)
+            if done is None or not self._unheard(done):
+                return done
+        raise EOFError("the host forgets whose turn it is")
+
+    def _start(self, argv: Sequence[str], user: str, kind: Kind = "ends") -> paramiko.Channel:
+        """Send a command with the turn of this run.
+
+        What a host knows of turns is gone after a boot, and every connection with it: so the lease
+        is asked for once more when the connection is there.
+        """
+        channel = _transport(self.address).open_session(timeout=CONNECT_SECONDS)
+        lease = require_lease()
+        mine = lease.turn if lease else None
+        _begin(
+            channel, command_line(argv, user=user, login=self.address.user, mine=mine, kind=kind)
+        )
+        return channel
+
+    def _unheard(self, done: Completed) -> bool:
+        """Bring this run's turn to a host that has not heard of it; raise Busy if it is over."""
+        if not (said := turn.verdict(done.status, done.stderr)):
+            return False
+        if (lease := require_lease()) is None or lease.turn is None:
+            return False
+        if said == "over":
+            raise lease.refused_by(self.host)
+        self._enter(lease, lease.turn)
+        return True
+
+    def _enter(self, lease: Lease, mine: Turn) -> None:
+        channel = _transport(self.address).open_session(timeout=CONNECT_SECONDS)
+        require_lease()
+        argv = mine.entering()
+        _begin(channel, command_line(argv, user="root", login=self.address.user))
+        with contextlib.closing(channel):
+            done = _converse(channel, ("python3", "(turn)"), b"", ENTER_SECONDS, SAID_BYTES)
+        assert done is not None, "it says a line"
+        if turn.verdict(done.status, done.stderr) == "over":
+            raise lease.refused_by(self.host)
+        if done.status == turn.STUCK:
+            raise turn_stuck(lease.instance, self.host, done.stdout)
+        if done.status:
+            raise self.complaint(done)
 
     def complaint(self, done: Completed) -> CommandFailed:
         return CommandFailed(
@@ -180,21 +253,35 @@ class SshShell:
 
     def ask(self, login: sql.Login, question: sql.Question) -> list[sql.Row]:
         with self._unreachable("a question to PostgreSQL"):
-            return session.ask(self, login, question)
+            try:
+                return session.ask(self, login, question)
+            except CommandFailed:
+                require_lease()  # whoever took it over has ended the session
+                raise
 
     def pipe(self, argv: Sequence[str], *, user: str) -> paramiko.Channel:
         """Start a command whose input and output are ours until it is closed."""
-        channel = self._open(command_line(argv, user=user, login=self.address.user))
-        _skip_to_begin(channel)
-        return channel
+        for _ in range(ENTRIES):
+            channel = self._start(argv, user, "stays")
+            if _skip_to_begin(channel) or not self._unheard(self._ended(channel, argv)):
+                return channel
+            channel.close()
+        raise EOFError("the host forgets whose turn it is")
+
+    def _ended(self, channel: paramiko.Channel, argv: Sequence[str]) -> Completed:
+        """What a command that is at its end has said; status 0 where the connection broke."""
+        if not channel.status_event.wait(CONNECT_SECONDS) or (status := channel.exit_status) <= 0:
+            return Completed(tuple(argv), 0, "", "")
+        said = own_words(channel.recv_stderr(1 << 16).decode(errors="replace"))
+        return Completed(tuple(argv), status, "", said)
 
     def why_ended(self, pipe: Pipe, argv: Sequence[str]) -> Exception:
         """Say why such a command ended: CommandFailed, or EOFError where the connection broke."""
         assert isinstance(pipe, paramiko.Channel), "we have opened it"
-        if not pipe.status_event.wait(CONNECT_SECONDS) or (status := pipe.exit_status) <= 0:
+        ended = self._ended(pipe, argv)
+        if ended.status == 0:
             return EOFError("the connection broke before the command ended")
-        said = own_words(pipe.recv_stderr(1 << 16).decode(errors="replace"))
-        return self.complaint(Completed(tuple(argv), status, "", said))
+        return self.complaint(ended)
 
     def dial(self, port: int) -> socket.socket:
         transport = _transport(self.address)
@@ -214,11 +301,6 @@ class SshShell:
             _skip_to_begin(channel)
             return channel
 
-    def _open(self, line: str) -> paramiko.Channel:
-        channel = _transport(self.address).open_session(timeout=CONNECT_SECONDS)
-        _begin(channel, line)
-        return channel
-
     @contextlib.contextmanager
     def _unreachable(self, what: str) -> Iterator[None]:
         try:
@@ -230,6 +312,16 @@ class SshShell:
                 hint=f"see that {self.host} is up and lets {self.address.user} log in with the "
                 "key of the inventory, then retry this run",
             ) from error
+
+
+def turn_stuck(instance: str, host: str, said: str) -> Busy:
+    """Say that a command of the run before cannot be ended."""
+    process = plain(" ".join(said.split()[1:]), longest=TAIL)
+    return Busy(
+        f"a command of the run before is still at work on {host}, and does not end: {process}",
+        hint=f"see what that process waits for on {host} (a disk that hangs?), end it, and retry "
+        f"this run of {instance}",
+    )
 
 
 def _sudo_hint(completed: Completed, address: Address) -> str:
@@ -283,13 +375,13 @@ def _converse(
     return Completed(argv, status, said, complained)
 
 
-def _skip_to_begin(channel: paramiko.Channel) -> None:
-    """Read up to where the command itself begins to speak, or to the end of a refusal."""
+def _skip_to_begin(channel: paramiko.Channel) -> bool:
+    """Read up to where the command itself begins to speak; tell whether it does."""
     deadline, line = time.monotonic() + BEGIN_SECONDS, b""
     for _ in range(GREETING_BYTES):
         byte = _one(channel, deadline)
         if not byte or line.endswith(BEGINS.encode()):
-            return
+            return bool(byte)
         line = b"" if byte == b"\n" else line + byte
     raise OSError(f"its login prints more than {GREETING_BYTES} bytes")
 

@@ -2,8 +2,8 @@
 
 The lock is a flock on the recovery host, held by a process at the end of an ssh channel. A killed
 worker closes the channel; a worker whose machine died stops sending heartbeats. Either way the
-lock is free within LEASE_SECONDS, and a worker that comes back from the dead finds out before its
-next command.
+lock is free within LEASE_SECONDS. Who takes it gets a turn, higher than all before: a worker that
+comes back from the dead finds that no host executes its commands (blocks/turn.py).
 """
 
 import contextlib
@@ -12,10 +12,12 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from blocks import session
 from blocks.errors import Busy, Unreachable
 from blocks.instance import OdooInstance
-from blocks.lease import HELD, Lease, regardless
-from blocks.shell import Shell, read_line
+from blocks.lease import HELD, Lease, boot_seconds, regardless
+from blocks.shell import Shell, read_line, turn_stuck
+from blocks.turn import PROGRAM, Turn
 from tasks.job import stop_job
 from tasks.policy import log
 
@@ -28,13 +30,24 @@ YIELD_SECONDS = 60
 # What gives way to a procedure: copies of files, and what is built ahead.
 YIELDING = ("rsync-filestore", "reconcile-filestore", "restore-filestore", "build-service")
 
+# What gives way ($4) is ended at once; whoever holds the lock then takes the next turn, and what is
+# left of the run before is ended before the lock is said to be held. A beat is answered.
 HOLD = """
-install -d -m 755 /run/relevo
+test -d /run/relevo || install -d -m 755 /run/relevo
 exec 9>>"/run/relevo/$1.lock"
-flock --nonblock 9 || { echo "busy $(cat "/run/relevo/$1.holder")"; exit 0; }
+patience=10 ended=
+read -r pid procedure 2>/dev/null <"/run/relevo/$1.holder"
+flock --nonblock 9 || case " $4 " in
+    *" ${procedure:-nobody} "*)
+        kill "$pid"
+        flock --wait 5 9 || { echo "busy $pid $procedure"; exit 0; }
+        patience=0.5 ended=$procedure ;;
+    *) echo "busy $(cat "/run/relevo/$1.holder")"; exit 0 ;;
+esac
 echo "$$ $2" >"/run/relevo/$1.holder"
-echo held
-while read -r -t "$3" beat && [ "$beat" != bye ]; do :; done
+turn=$(python3 -I -S -c "$5" take "$1" "$patience" 9>&-) || { echo "${turn:-no turn}"; exit 0; }
+echo "held $turn $ended"
+while read -r -t "$3" beat && [ "$beat" != bye ]; do echo "$beat"; done
 """
 
 HOLDER = """
@@ -74,36 +87,43 @@ def held(
     """
     shell = instance.recovery.host.shell()
     name = f"{instance.name}.{procedure}" if beside else instance.name
-    channel = _acquire(shell, instance, procedure, name, preempt=preempt)
-    channel.settimeout(LEASE_SECONDS)  # a beat that nobody takes is no beat
-    lease, done = Lease(instance.name), threading.Event()
+    channel, said = _acquire(shell, instance, procedure, name, preempt=preempt)
+    number, _, ended = said.partition(" ")
+    lease, done = Lease(instance.name, turn=Turn(name, number)), threading.Event()
+    lease.broken = lambda: channel.closed or channel.exit_status_ready()
+    lease.ends = _first(shell, channel)
     beats = threading.Thread(target=_beat, args=(channel, lease, done), daemon=True)
     token = HELD.set(lease)
     beats.start()
     try:
+        if ended:
+            _end(shell, instance, ended)
         yield
     finally:
         done.set()
         HELD.reset(token)
+        session.end_turn(Turn(name, number))
         beats.join(timeout=BEAT_SECONDS)
         _release(channel)
 
 
 def _acquire(
     shell: Shell, instance: OdooInstance, procedure: str, name: str, *, preempt: bool
-) -> "paramiko.Channel":
+) -> "tuple[paramiko.Channel, str]":
+    """Take the lock; give what holds it, and the number of the turn with what had to be ended."""
     deadline = time.monotonic() + YIELD_SECONDS
+    ending = " ".join(YIELDING) if preempt else ""
     while True:
-        argv = ("bash", "-c", HOLD, "hold", name, procedure, str(LEASE_SECONDS))
+        argv = ("bash", "-c", HOLD, "hold", name, procedure, str(LEASE_SECONDS), ending, PROGRAM)
         channel = shell.hold(argv)
-        answer = _answer(shell, channel)
-        if answer == "held":
-            return channel
+        what, _, said = _answer(shell, channel).partition(" ")
+        if what == "held":
+            return channel, said.strip()
         _hang_up(channel)
-        holder = answer.removeprefix("busy").strip() or "nobody known"
+        if what == "stuck":
+            raise turn_stuck(instance.name, shell.host, f"{what} {said}")
+        holder = said.strip() or "nobody known"
         yields = holder.endswith(YIELDING)
-        if preempt and yields:
-            _end(shell, instance, holder)
         if not yields or time.monotonic() > deadline:
             raise Busy(
                 f"{instance.name} is busy on {shell.host}: {holder} (process and procedure)",
@@ -111,6 +131,16 @@ def _acquire(
                 f"lock is free after {LEASE_SECONDS} s",
             )
         time.sleep(0.5)
+
+
+def _first(shell: Shell, channel: "paramiko.Channel") -> float:
+    try:
+        return _say(channel)
+    except (OSError, ValueError) as error:
+        _hang_up(channel)
+        raise Unreachable(
+            f"{shell.host} gave the lock and lost it again: {error}", hint="retry this run"
+        ) from error
 
 
 def _answer(shell: Shell, channel: "paramiko.Channel") -> str:
@@ -124,11 +154,9 @@ def _answer(shell: Shell, channel: "paramiko.Channel") -> str:
         ) from error
 
 
-def _end(shell: Shell, instance: OdooInstance, holder: str) -> None:
-    process, _, procedure = holder.partition(" ")
+def _end(shell: Shell, instance: OdooInstance, procedure: str) -> None:
+    """End the long commands of a procedure that gave way."""
     log().info("ending %s of %s, which is under way", procedure, instance.name)
-    if process.isdecimal() and int(process) > 1:
-        shell.run(("kill", process), check=False)
     for kind in ("filestore", "sources", "requirements"):
         stop_job(shell, f"{instance.name}-{kind}")
     for verb in ("pass", "reconcile", "restore"):
@@ -136,21 +164,25 @@ def _end(shell: Shell, instance: OdooInstance, holder: str) -> None:
 
 
 def _beat(channel: "paramiko.Channel", lease: Lease, done: threading.Event) -> None:
-    """Say every few seconds that this run is alive; notice when nobody listens any more."""
-    last = time.monotonic()
+    """Say every few seconds that this run is alive: the lease goes on from what is answered."""
     while not done.wait(BEAT_SECONDS):
         try:
-            channel.sendall(b"beat\n")
-        except OSError:
+            lease.ends = _say(channel)
+        except (OSError, ValueError):
             lease.lost = True
-        if channel.closed or channel.exit_status_ready() or _stale(last):
-            lease.lost = True
-        last = time.monotonic()
+            return
 
 
-def _stale(last: float) -> bool:
-    """Tell whether this process was stopped for longer than its lease."""
-    return time.monotonic() - last > LEASE_SECONDS
+def _say(channel: "paramiko.Channel") -> float:
+    """Say that this run is alive; give the time at which its lease ends.
+
+    What is said is the time at which it is said, and comes back: an answer that is late brings
+    nothing new.
+    """
+    channel.settimeout(LEASE_SECONDS)  # a beat that nobody takes is no beat
+    channel.sendall(f"{boot_seconds()}\n".encode())
+    beat = float(read_line(channel, timeout_seconds=LEASE_SECONDS))
+    return min(beat, boot_seconds()) + LEASE_SECONDS
 
 
 def _release(channel: "paramiko.Channel") -> None:

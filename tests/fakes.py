@@ -54,7 +54,8 @@ def question(argv: Sequence[str]) -> str:
         return " ".join((TYPED.get(verb, verb), *words))
     argv = argv[next((at for at, word in enumerate(argv) if word in {"sh", "bash"}), 0) :]
     if argv[0] in {"sh", "bash"} and argv[1] == "-c" and len(argv) > 3:
-        return " ".join(argv[3:])
+        said = argv[3:7] if argv[3] == "hold" else argv[3:]  # without what may be ended for it
+        return " ".join(said)
     return shlex.join(argv)
 
 
@@ -192,6 +193,7 @@ class FakeChannel:
     def sendall(self, data: bytes) -> None:
         if self.closed:
             raise OSError("Socket is closed")
+        self.left += data  # a beat is answered
         self.left_alone = data == b"bye\n"
 
     def settimeout(self, seconds: float | None) -> None:

@@ -110,7 +110,7 @@ def standby(**more: Answer) -> dict[str, Answer]:
     """A recovery host that follows, built and ready."""
     return {
         **more,
-        "hold vps_1 * 30": "held",
+        "hold vps_1 * 30": "held 1",
         "look 13 vps_1 *": (
             "5433 online t /var/lib/postgresql/13/vps_1\n" + control("in_archive_recovery")
         ),

@@ -44,7 +44,7 @@ class Disk(FakeHost):
     """A host that keeps the files that are written to it; a kill comes before the next one."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(name, {"hold vps_1 rotate-key 30": "held", "date *": "noon\n"})
+        super().__init__(name, {"hold vps_1 rotate-key 30": "held 1", "date *": "noon\n"})
         self.files: dict[str, str] = {}
         self.silent = False
 
