@@ -6,7 +6,7 @@ from blocks import users
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from tasks import cluster, service
-from tasks.look import find
+from tasks.look import LET_US_ASK, find, look
 from tasks.policy import step
 from tasks.text import odoo_conf
 
@@ -116,6 +116,8 @@ def _unfit(instance: OdooInstance) -> Iterator[str]:
         yield f"{origin.cluster} on {origin} belongs to {listed.owner}, not to postgres"
     if listed.port != origin.cluster.port:
         yield f"{origin.cluster} on {origin} has port {listed.port} (postgres.port)"
+    elif listed.online and (seen := look(origin)).refuses:
+        yield f"PostgreSQL {origin.cluster} on {origin} is {seen}: {LET_US_ASK}"
     elif listed.online and cluster.settings(origin, LISTEN)["listen_addresses"] != "*":
         yield from _unbound(origin)
     yield from _unbound(instance.recovery)

@@ -4,9 +4,11 @@ pg_rewind and pg_basebackup copy the leader's, which would point the node at its
 """
 
 import re
+from collections.abc import Collection
 
 from tasks.text.postgresql_conf import quote
 
+FILE = "postgresql.auto.conf"
 OURS = (
     "primary_conninfo",
     "primary_slot_name",
@@ -62,6 +64,15 @@ def lead(text: str) -> str:
     "work_mem = '8MB'\n"
     """
     return _without(text, OURS)
+
+
+def without(text: str, names: Collection[str]) -> str:
+    r"""Take settings out.
+
+    >>> without("max_connections = '100'\nwork_mem = '8MB'\n", ["max_connections"])
+    "work_mem = '8MB'\n"
+    """
+    return _without(text, tuple(names)) if names else text
 
 
 def settle(text: str, *, own: str = "") -> str:
