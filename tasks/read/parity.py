@@ -1,6 +1,9 @@
 """Do two servers fit each other: a pure judgement."""
 
+import re
 from dataclasses import dataclass, field
+
+from blocks.names import TRIED
 
 SKEW_SECONDS = (5.0, 60.0)
 GIGABYTE = 1 << 30
@@ -62,6 +65,13 @@ class Pair:
         )
 
 
+def untried(version: int) -> str:
+    return (
+        f"PostgreSQL {version} is newer than the releases with which Relevo was tried (up to "
+        f"{TRIED[1]}): run drill, and see that it is green, before you rely on it"
+    )
+
+
 def wrong(pair: Pair) -> list[str]:
     """What would make a failover or a failback fail, or its report lie."""
     found = [
@@ -101,6 +111,8 @@ def remarks(pair: Pair) -> list[str]:
             f"{there.name} has PostgreSQL {there.postgres} and {here.name} {here.postgres}: "
             "update the older"
         )
+    if (version := int(re.sub(r"\D.*", "", there.postgres) or 0)) > TRIED[1]:
+        found.append(untried(version))
     if not pair.same_glibc:
         counts = ", ".join(
             f"{database}: {len(names)} indexes of text"
