@@ -77,7 +77,7 @@ def configure(instance: OdooInstance, place: Place, *, allow_restart: bool) -> N
     load(shell, place, settings_path(place.cluster), settings=wanted)
     _require_in_force(shell, place, wanted)
     _restart_if_needed(place, wanted, allow_restart=allow_restart)
-    _require_ssl(place)
+    require_ssl(place)
 
 
 def _slots_of_others(instance: OdooInstance, place: Place) -> list[str]:
@@ -206,7 +206,8 @@ def waiting_for_restart(place: Place) -> list[str]:
     return sorted(str(row["name"]) for row in rows)
 
 
-def _require_ssl(place: Place) -> None:
+def require_ssl(place: Place) -> None:
+    """Refuse a cluster to which nobody can speak but in the clear."""
     if settings(place, ("ssl",))["ssl"] != "on":
         raise Refused(
             f"PostgreSQL on {place} does not speak TLS",

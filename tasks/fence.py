@@ -22,6 +22,9 @@ STOP_SECONDS = 120
 ASKED_SECONDS = 20
 HELD_SECONDS = 10
 LISTEN_SECONDS, POLL_SECONDS = 2, 0.2
+# A walreceiver asks a sender that says nothing for an answer after half of wal_receiver_timeout: so
+# long is waited for the word of an idle origin whose host is there, and cannot be asked.
+ANSWER_SECONDS = 35
 SINCE = 'echo $(($(date +%s) - $(stat -c %Y "$1" 2>/dev/null || echo 0)))'
 
 
@@ -150,9 +153,10 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool) -> bool:
     whose PostgreSQL is down is left as it is, where the failover is going to be refused.
     """
     origin, recovery = instance.origin, instance.recovery
-    heard, deadline = last_heard(recovery), time.monotonic() + LISTEN_SECONDS
+    heard, asked = last_heard(recovery), time.monotonic()
     if why := why_unheard(origin):
-        _require_silence(instance, heard, deadline=deadline)
+        patience = ANSWER_SECONDS if isinstance(why, ShutOut) else LISTEN_SECONDS
+        _require_silence(instance, heard, deadline=asked + patience)
         _require_judged(origin, why, loss_accepted=loss_accepted)
         return False
     with _said_of_a_broken_disk(origin):

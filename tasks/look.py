@@ -169,12 +169,16 @@ def _control(said: str, place: Place) -> ControlData:
         return controldata.parse(said)
 
 
+def listening(shell: Shell, port: int) -> bool:
+    """Tell whether something listens on a port of PostgreSQL's, over TCP or at a socket."""
+    return bool(shell.run(("sh", "-c", LISTENS, "listens", str(port))).stdout.strip())
+
+
 def _missing(place: Place) -> Refused:
     """Say that there is no such cluster; or that it has lost its configuration, and runs."""
     cluster, shell = place.cluster, place.host.shell()
     sentence, hint = f"there is no cluster {cluster} on {place}", _missing_hint(place)
-    listens = shell.run(("sh", "-c", LISTENS, "listens", str(cluster.port))).stdout.strip()
-    if not listens:
+    if not listening(shell, cluster.port):
         return NoCluster(sentence, hint=hint)
     return Refused(f"{sentence}, and something listens on its port {cluster.port}", hint=hint)
 

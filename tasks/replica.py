@@ -25,6 +25,10 @@ def require_primary(place: Place) -> None:
 @step("require the locales of {instance.origin} on {instance.recovery}")
 def require_locales(instance: OdooInstance) -> None:
     """Refuse to clone databases whose locale the recovery host does not have."""
+    refuse_lacking_locales(instance)
+
+
+def refuse_lacking_locales(instance: OdooInstance) -> None:
     origin = instance.origin
     sql = (
         "SELECT DISTINCT l AS locale FROM pg_database, "

@@ -15,7 +15,8 @@ class Side:
 
     `reaches` is whether the other's PostgreSQL answers it, `rewindable` whether pg_rewind can take
     back what it wrote (PostgreSQL manual, pg_rewind: checksums or wal_log_hints), `archives`
-    whether it puts its WAL into an archive while it leads.
+    whether it puts its WAL into an archive while it leads, `wal_elsewhere` whether its pg_wal is a
+    link, usually to another disk.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Side:
     reaches: bool
     rewindable: bool
     archives: bool = False
+    wal_elsewhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,11 @@ def remarks(pair: Pair) -> list[str]:
         found.append(
             f"{there.name} archives its WAL and {here.name} does not: while {here.name} serves, "
             "WAL is not archived"
+        )
+    if there.wal_elsewhere:
+        found.append(
+            f"pg_wal on {there.name} is a link: a failback that has to clone it anew makes it a "
+            "folder of the data directory again"
         )
     if there.free_bytes < pair.data_bytes:
         found.append(

@@ -1,5 +1,7 @@
 """A block of lines in somebody else's file, between two marks."""
 
+import re
+
 
 def put(text: str, *, name: str, lines: str) -> str:
     r"""Put a named block in place of its former self, or first in the file.
@@ -30,6 +32,15 @@ def without(text: str, *, name: str) -> str:
     """
     before, _, after = split(text, name=name)
     return before + after
+
+
+def names(text: str) -> list[str]:
+    r"""Name the blocks that a file has.
+
+    >>> names("# relevo x: begin\na\n# relevo x: end\n# relevo y: begin\nb\n# relevo y: end\n")
+    ['x', 'y']
+    """
+    return re.findall(r"^# relevo ([a-z][a-z0-9_]*): begin$", text, re.MULTILINE)
 
 
 def marks(name: str) -> tuple[str, str]:
