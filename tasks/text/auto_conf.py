@@ -6,6 +6,7 @@ pg_rewind and pg_basebackup copy the leader's, which would point the node at its
 import re
 from collections.abc import Collection
 
+from tasks.text.lines import lines_of
 from tasks.text.postgresql_conf import quote
 
 FILE = "postgresql.auto.conf"
@@ -107,7 +108,7 @@ def _is_harmless(line: str) -> bool:
 
 
 def _without(text: str, names: tuple[str, ...]) -> str:
-    return "".join(line for line in text.splitlines(keepends=True) if not _sets(line, names))
+    return "".join(line for line in lines_of(text) if not _sets(line, names))
 
 
 def _sets(line: str, names: tuple[str, ...]) -> bool:

@@ -2,6 +2,8 @@
 
 import re
 
+from tasks.text.lines import lines_of
+
 
 def put(text: str, *, name: str, lines: str) -> str:
     r"""Put a named block in place of its former self, or first in the file.
@@ -56,7 +58,7 @@ def split(text: str, *, name: str) -> tuple[str, str, str]:
     ('a\n', '', '')
     """
     begin, end = marks(name)
-    lines = text.splitlines(keepends=True)
+    lines = lines_of(text)
     said = [line.strip() for line in lines]
     if begin not in said or end not in said[said.index(begin) :]:
         kept = (line for line, word in zip(lines, said, strict=True) if word not in {begin, end})
