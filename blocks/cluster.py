@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from blocks.names import AbsolutePath, ClusterName, Port, UserName
+from blocks.names import TRIED, AbsolutePath, ClusterName, Port, UserName
 from blocks.shell import Shell
 from blocks.sql import Login, Parameter, Question, Row, Statement
 from blocks.users import SOCKETS
@@ -17,7 +17,7 @@ class Cluster(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: int = Field(ge=12, le=18, description="PostgreSQL's major version.")
+    version: int = Field(ge=TRIED[0], description="PostgreSQL's major version.")
     name: ClusterName = Field(default="main", description="Debian's cluster name.")
     port: Port = Field(default=5432, description="The port of the cluster.")
     owner: UserName = Field(

@@ -2,6 +2,8 @@
 
 RelevoError
  +-- Unreachable    the host did not answer: try again
+      +-- ShutOut      it was not silent: a key or a login is not right
+           +-- LoginRefused  the host itself, known by its key, does not let us in
  +-- CommandFailed  the host answered, and said no: read it
       +-- StatementFailed  PostgreSQL did
  +-- Refused        going on would lose or break something: decide
@@ -45,6 +47,14 @@ def _rebuild(kind: type[RelevoError], message: str, hint: str) -> RelevoError:
 
 class Unreachable(RelevoError):
     """The host did not answer."""
+
+
+class ShutOut(Unreachable):
+    """A host cannot be asked for a key or a login that is not right: it was not silent."""
+
+
+class LoginRefused(ShutOut):
+    """The host itself answers, known by its key, and does not let us in: it is alive."""
 
 
 class CommandFailed(RelevoError):

@@ -3,7 +3,7 @@
 from prefect.blocks.core import Block
 from pydantic import Field
 
-from blocks.names import HostAddress, HostKey, HostName, IpAddress, LocalPath, Port, UserName
+from blocks.names import HostAddress, HostKey, HostName, IpAddress, LocalPath, LoginName, Port
 from blocks.shell import Address, Shell, SshShell
 
 
@@ -20,7 +20,7 @@ class Host(Block):
         default=None, description="Where customers reach it; none means peer_address."
     )
     port: Port = Field(default=22, description="The port of sshd.")
-    user: UserName = Field(default="root", description="root, or a user with sudo.")
+    user: LoginName = Field(default="root", description="root, or a user with sudo.")
     key_file: LocalPath | None = Field(
         default=None, description="The private key on the runner; none means ssh's own choice."
     )

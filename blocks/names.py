@@ -3,13 +3,42 @@
 import base64
 import binascii
 import re
+from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path, PurePosixPath
-from typing import Annotated
+from typing import Annotated, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 INSTANCE = r"^[a-z][a-z0-9_]*$"
+# The major releases of PostgreSQL with which Relevo was tried; a newer one is said to be so.
+TRIED = (12, 18)
+LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+# What systemd takes for the kind of a unit; whatever ends otherwise is a service to it.
+KINDS = (
+    ".automount", ".device", ".mount", ".path", ".scope", ".slice", ".socket", ".swap", ".target",
+    ".timer",
+)  # fmt: skip
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a word must look like, for a machine and for a person.
+
+    >>> Form("[a-z]+", 8, "lower-case letters")("Vps")
+    Traceback (most recent call last):
+    ValueError: is 'Vps', and wants lower-case letters, 8 at most
+    """
+
+    pattern: str
+    longest: int
+    wants: str
+
+    def __call__(self, said: str) -> str:
+        if len(said) > self.longest or not re.fullmatch(self.pattern, said):
+            raise ValueError(f"is {said!r:.80}, and wants {self.wants}, {self.longest} at most")
+        return said
 
 
 def _absolute(path: PurePosixPath) -> PurePosixPath:
@@ -70,22 +99,99 @@ def _ip(address: str) -> str:
     return str(ip_address(address))
 
 
+def _cluster(name: str) -> str:
+    """Accept a name of which systemd makes a unit.
+
+    >>> _cluster("odoo-prod")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: is 'odoo-prod', and systemd reads a dash as a slash: rename the cluster with ...
+    """
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,63}", name) and "-" in name:
+        raise ValueError(
+            f"is {name!r}, and systemd reads a dash as a slash: rename the cluster with "
+            f"pg_renamecluster VERSION {name} {name.replace('-', '_').strip('_') or 'main'} there"
+        )
+    return Form(r"[A-Za-z0-9_]+", 63, "letters, digits and underscores")(name)
+
+
+def _unit(name: str) -> str:
+    """Accept a service by the name that systemctl takes for it, too.
+
+    >>> _unit("odoo14"), _unit("odoo-16.0"), _unit("odoo@uno.service")
+    ('odoo14.service', 'odoo-16.0.service', 'odoo@uno.service')
+    """
+    if name.endswith(KINDS):
+        raise ValueError(f"is {name!r:.80}, and wants a service: its name ends in .service")
+    whole = name if name.endswith(".service") else f"{name}.service"
+    wants = "the name of a systemd service: letters, digits and _ @ . -, no sign first"
+    return Form(r"[A-Za-z0-9][A-Za-z0-9_@.-]*\.service", 120, wants)(whole)
+
+
+def _domain(said: str) -> str:
+    """Accept a name of the customers', as DNS compares it: in lower case, and without its last dot.
+
+    >>> _domain("Cliente1.example.com"), _domain("example.com.")
+    ('cliente1.example.com', 'example.com')
+    >>> _domain("pe\u00f1a.example.com")
+    Traceback (most recent call last):
+    ValueError: is 'pe\u00f1a.example.com': write it as browsers send it, xn--pea-8ma.example.com
+    """
+    name = said.lower().removesuffix(".")
+    if "*" in name:
+        raise ValueError(f"is {said!r:.80}, a wildcard: list each name that customers use instead")
+    if not name.isascii():
+        raise ValueError(f"is {said!r:.80}: write it as browsers send it{_as_sent(name)}")
+    wants = "a domain like shop.example.com: letters, digits and dashes between dots"
+    return Form(rf"{LABEL}(\.{LABEL})*", 253, wants)(name)
+
+
+def _as_sent(name: str) -> str:
+    try:
+        return f", {name.encode('idna').decode()}"
+    except UnicodeError:
+        return " (it begins with xn--)"
+
+
+def _listed(said: object) -> object:
+    """Take a word for a list of one.
+
+    >>> _listed("shop.example.com"), _listed(["a", "b"])
+    (['shop.example.com'], ['a', 'b'])
+    """
+    return [said] if isinstance(said, str) else said
+
+
 InstanceName = Annotated[
     str,
-    StringConstraints(pattern=INSTANCE, max_length=40),
+    AfterValidator(
+        Form(r"[a-z][a-z0-9_]*", 40, "lower-case letters, digits and underscores, a letter first")
+    ),
     Field(description="Lower-case letters, digits and underscores."),
 ]
-HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
-UserName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]*$", max_length=32)]
-ClusterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+$", max_length=63)]
-UnitName = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_@.-]*\.service$", max_length=120)
+HostName = Annotated[
+    str,
+    AfterValidator(
+        Form(r"[A-Za-z0-9][A-Za-z0-9_.-]*", 64, "letters, digits and . _ -, no sign first")
+    ),
 ]
+USER_WORDS = "lower-case letters, digits and _ -, a letter or _ first"
+UserName = Annotated[str, AfterValidator(Form(r"[a-z_][a-z0-9_-]*", 32, USER_WORDS))]
+LoginName = Annotated[
+    str,
+    AfterValidator(
+        Form(r"[a-z_][a-z0-9_.-]*", 32, "lower-case letters, digits and . _ -, a letter or _ first")
+    ),
+]
+ClusterName = Annotated[str, AfterValidator(_cluster)]
+UnitName = Annotated[str, AfterValidator(_unit)]
 RoleName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*$", max_length=63), AfterValidator(_own_role)
+    str,
+    AfterValidator(
+        Form(r"[a-z_][a-z0-9_]*", 63, "lower-case letters, digits and _, a letter or _ first")
+    ),
+    AfterValidator(_own_role),
 ]
-LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
-DomainName = Annotated[str, StringConstraints(pattern=rf"^{LABEL}(\.{LABEL})*$", max_length=253)]
+DomainName = Annotated[str, AfterValidator(_domain)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 AbsolutePath = Annotated[PurePosixPath, AfterValidator(_absolute)]
 LocalPath = Annotated[Path, AfterValidator(_local)]
@@ -96,3 +202,5 @@ HostKey = Annotated[
     StringConstraints(pattern=r"^(ssh-[a-z0-9-]+|ecdsa-[a-z0-9-]+) [A-Za-z0-9+/]+=*( .*)?$"),
     AfterValidator(_whole_key),
 ]
+# One may stand there without its brackets.
+Listed: TypeAlias = Annotated[tuple[T, ...], BeforeValidator(_listed)]

@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from blocks.names import AbsolutePath, Port, UnitName, UserName
+from blocks.names import AbsolutePath, Listed, Port, UnitName, UserName
 
 
 class Odoo(BaseModel):
@@ -21,7 +21,7 @@ class Odoo(BaseModel):
         default=PurePosixPath("/var/lib/odoo/.local/share/Odoo"),
         description="Odoo's data_dir: filestore, sessions, addons.",
     )
-    sources: tuple[AbsolutePath, ...] = Field(
+    sources: Listed[AbsolutePath] = Field(
         default=(), description="Folders with modules and sources that have to be copied."
     )
     program: AbsolutePath = Field(

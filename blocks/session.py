@@ -23,6 +23,7 @@ from blocks.turn import Turn
 CONNECT_SECONDS = 10
 GRACE_SECONDS = 10  # PostgreSQL ends a statement by itself before we give up on it
 MOST_WORDS = 500
+NO_ENTRY = "28"  # the class of SQLSTATE that says who may not come in
 BOOL, FLOATS, WHOLE, NUMERIC = 16, {700, 701}, {20, 21, 23, 26}, 1700
 
 
@@ -126,9 +127,13 @@ class Session:
 
 
 def silent(named: str, login: Login, why: str, sqlstate: str = "") -> StatementFailed:
+    refused = sqlstate.startswith(NO_ENTRY) or "server requested" in why
     return StatementFailed(
-        f"{named} does not answer: {why}",
-        hint=f"systemctl status {login.unit} there",
+        f"{named} {'does not let us in' if refused else 'does not answer'}: {why}",
+        hint=f"see which line of its pg_hba.conf lets the system user {login.user} in as the role "
+        f"{login.role}"
+        if refused
+        else f"systemctl status {login.unit} there",
         sqlstate=sqlstate,
     )
 

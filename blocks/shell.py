@@ -16,9 +16,15 @@ from typing import Protocol
 
 import paramiko
 
+<<<<<<< HEAD
 from blocks import session, sql, turn
 from blocks.errors import Busy, CommandFailed, Unreachable
 from blocks.lease import Lease, require_lease
+=======
+from blocks import session, sql
+from blocks.errors import CommandFailed, LoginRefused, ShutOut, Unreachable
+from blocks.lease import require_lease
+>>>>>>> w-pg
 from blocks.plain import plain
 from blocks.relay import Pipe
 from blocks.turn import Kind, Turn
@@ -460,15 +466,21 @@ def _connect(address: Address) -> paramiko.Transport:
             look_for_keys=address.key_file is None,
         )
     except paramiko.BadHostKeyException as error:
-        raise Unreachable(
+        raise ShutOut(
             f"{address} shows another host key than the one that is known: "
             f"{error.key.fingerprint}, not {error.expected_key.fingerprint}",
             hint=f"if {address.name} was made anew, compare it there with ssh-keygen -lf "
             "/etc/ssh/ssh_host_ed25519_key.pub and correct host_key in the inventory; otherwise "
             "somebody else answers at this address",
         ) from error
+    except paramiko.PasswordRequiredException as error:
+        raise ShutOut(
+            f"the key file {address.key_file} of {address.name} has a passphrase",
+            hint="take it out with ssh-keygen -p, or name another key in the inventory",
+        ) from error
     except paramiko.AuthenticationException as error:
-        raise Unreachable(
+        silent = "timeout" in str(error)
+        raise (Unreachable if silent else LoginRefused)(
             f"cannot log in to {address}: {error}",
             hint=f"put the public half of {address.key_file or 'the key of this runner'} in "
             f"authorized_keys of {address.user} there; the key has no passphrase",
@@ -507,12 +519,12 @@ def _require_key_file(address: Address) -> None:
     try:
         private = b"PRIVATE KEY" in address.key_file.read_bytes()
     except OSError as error:
-        raise Unreachable(
+        raise ShutOut(
             f"the key file {address.key_file} of {address.name} cannot be read: {error.strerror}",
             hint="correct key_file in the inventory, or its owner and mode on this machine",
         ) from error
     if not private:
-        raise Unreachable(
+        raise ShutOut(
             f"the key file {address.key_file} of {address.name} holds no private key",
             hint="name the private half in the inventory, which is the one without .pub",
         )
@@ -537,7 +549,7 @@ class RefuseUnknown(paramiko.MissingHostKeyPolicy):
         hostname: str,
         key: paramiko.PKey,
     ) -> None:
-        raise Unreachable(
+        raise ShutOut(
             f"the host key of {hostname} is not known: {key.get_name()} {key.fingerprint}",
             hint="compare it at the host with ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub, "
             "then put the public key into the inventory as host_key",

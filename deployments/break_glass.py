@@ -20,7 +20,7 @@ from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
 from blocks.plain import plain
 from tasks import bare, board, journal, plan, users
-from tasks.look import look, try_look
+from tasks.look import look, look_or_why, unheard
 from tasks.read.plan import Plan, Procedure
 from tasks.text import board as board_words
 from tasks.text import plan as words
@@ -127,6 +127,8 @@ def ask(instance: OdooInstance, procedure: Procedure, *, reason: str, by: str) -
         )
     said: dict[str, Any] = {}
     if made.asks_whether_down:
+        if made.situation.shut_out:
+            say(f"\nThe state of {instance.origin} is {made.situation.shut_out}.")
         answer = input(
             f"\nHave you seen by other means that {instance.origin} is down and stays down, and do "
             "you accept the loss stated above? (yes/no) "
@@ -167,10 +169,10 @@ def status(instances: list[OdooInstance]) -> Iterator[str]:
 def _status(instance: OdooInstance) -> str:
     nobody, instance = "nobody", users.as_found(instance)
     try:
-        origin = try_look(instance.origin)
-        seen = str(origin or "silent")
+        origin, why = look_or_why(instance.origin)
+        seen = str(origin or ("not known" if why else "silent"))
         if origin is None:
-            nobody = f"not known: {instance.origin} does not answer"
+            nobody = f"not known: {unheard(instance.origin, why)}"
     except RelevoError as error:
         origin, seen, nobody = None, "refused", f"not known: {error.message}"
     try:

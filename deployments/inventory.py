@@ -26,6 +26,7 @@ from blocks.instance import (
     Synchronous,
 )
 from blocks.names import (
+    TRIED,
     AbsolutePath,
     ClusterName,
     DomainName,
@@ -34,12 +35,15 @@ from blocks.names import (
     HostName,
     InstanceName,
     IpAddress,
+    Listed,
     LocalPath,
+    LoginName,
     Port,
     RoleName,
     UserName,
 )
 from blocks.odoo import Odoo
+from deployments import twins
 from deployments.secrets import Secrets
 
 USER_FIELDS = {"odoo_user": "Odoo", "postgres_user": "PostgreSQL"}
@@ -59,7 +63,7 @@ class HostEntry(Entry):
     peer_address: IpAddress | None = None
     public_address: IpAddress | None = None
     port: Port = 22
-    user: UserName = "root"
+    user: LoginName = "root"
     key_file: LocalPath | None = None
     host_key: HostKey | None = None
 
@@ -105,7 +109,7 @@ class RecoveryPorts(Entry):
 class PostgresEntry(Entry):
     """The cluster of an origin, as pg_lsclusters there names it."""
 
-    version: int = Field(ge=12, le=18)
+    version: int = Field(ge=TRIED[0])
     name: ClusterName = "main"
     port: Port = 5432
 
@@ -137,7 +141,7 @@ class InstanceEntry(Entry):
     postgres: PostgresEntry
     odoo: Odoo = Odoo()
     recovery: RecoveryPorts
-    domains: tuple[DomainName, ...] = ()
+    domains: Listed[DomainName] = ()
     dns: DnsEntry | None = None
     certificate: Certificate | None = None
     filestore: Filestore = Filestore()
@@ -243,19 +247,12 @@ def _sentences(error: ValidationError) -> Iterator[str]:
 def _clashes(document: Document) -> Iterator[str]:
     """Find instances that would stand on each other's feet."""
     ports = {document.recovery.port: "recovery.port", 80: "nginx", 443: "nginx"}
-    origins: dict[tuple[str, str], str] = {}
     for name, entry in document.instances.items():
         for field, port in entry.recovery.model_dump(exclude=set(USER_FIELDS)).items():
             place = f"instances.{name}.recovery.{field}"
             if port in ports:
                 yield f"{place}: port {port} is {ports[port]}'s already"
             ports.setdefault(port, place)
-        origin = (entry.host.address, f"{entry.postgres.version}/{entry.postgres.name}")
-        if origin in origins:
-            yield f"instances.{name}.host.address: {origin[0]} {origin[1]} is {origins[origin]}'s"
-        origins.setdefault(origin, name)
-        if entry.host.address == document.recovery.address:
-            yield f"instances.{name}.host.address: {origin[0]} is the recovery server itself"
         try:
             entry.host.block(name)
         except ValueError as error:
@@ -269,6 +266,7 @@ def _clashes(document: Document) -> Iterator[str]:
         yield f"recovery.{error}"
     yield from _root_users("recovery", document.recovery)
     yield from _namesakes(document)
+    yield from twins.find(document)
 
 
 def _root_users(place: str, entry: RecoveryEntry | RecoveryPorts) -> Iterator[str]:

@@ -76,10 +76,10 @@ def failover(
         schedules.pause(instance)  # while Odoo starts; until then the copies refuse by themselves
         served = service.wait_until_serving(recovery)
         served_after = decided.watch.read()
-        cluster.checkpoint(recovery)
 
         shown = site.enable(instance)
         names = dns.point(instance, recovery)
+        cluster.checkpoint(recovery)  # it takes as long as the disk does, and customers work
         agreed = filestore.judge(instance)
         missing = documents.find_missing(instance, recovery)
         record.note_served(instance, seconds=served_after, watch=decided.watch)

@@ -6,6 +6,7 @@ from tasks import (
     exposure,
     fence,
     keys,
+    limits,
     lock,
     move,
     receipts,
@@ -39,6 +40,8 @@ def take_over(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> E
     recovery, loss_accepted = instance.recovery, origin_is_down and bool(reason.strip())
 
     move.wake(instance, origin_is_down=loss_accepted)
+    if loss_accepted:
+        limits.raise_standby(instance)
     standby.require_ready_to_serve(instance)
     lossless = fence.fence_origin(instance, loss_accepted=loss_accepted)
     exposed = exposure.measure(instance, lossless=lossless)

@@ -3,6 +3,7 @@
 from blocks.instance import OdooInstance
 from flows import basebackup, build_service, configure_ssh, rsync_filestore, setup_primary
 from tasks import (
+    ahead,
     exposure,
     follower,
     guard,
@@ -33,6 +34,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
         keys.require_known(instance)
         move.require_ended(users.as_found(instance))
         preflight.require_hosts(instance)
+        ahead.require(instance)
         setup_primary.prepare(instance, allow_restart=allow_restart)
         configure_ssh.open_way(instance)
         basebackup.build(instance, reclone=False)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
 from tasks import http, keys, receipts, replication, users
-from tasks.look import try_look
+from tasks.look import look_or_why, unheard
 from tasks.probes import ODOO, Ends, Need, disk, files, odoo
 
 BROKEN = 500  # from this status on, it is the server that cannot
@@ -61,10 +61,10 @@ def _http(instance: OdooInstance) -> str:
 def _origin(instance: OdooInstance) -> list[str]:
     """What becomes of the other end: does anything follow what customers write?"""
     origin, recovery = instance.origin, instance.recovery
-    seen = try_look(origin)
+    seen, why = look_or_why(origin)
     if seen and seen.is_standby and replication.is_streaming(instance, origin, recovery):
         return [f"{origin} follows {recovery}"]
-    said = f"{origin} is {seen}" if seen else f"{origin} does not answer"
+    said = f"{origin} is {seen}" if seen else unheard(origin, why)
     return [said, f"{said}: what customers write is on {recovery} alone"]
 
 

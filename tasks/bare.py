@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import TypeVar
 
-from blocks.errors import RelevoError, Unreachable
+from blocks.errors import RelevoError, ShutOut, Unreachable
 from blocks.plain import PLAINLY
 
 R = TypeVar("R")
@@ -46,6 +46,8 @@ def take(title: str, act: Callable[[], R], *, retries: int) -> R:
             try:
                 return act()
             except Unreachable as error:
+                if isinstance(error, ShutOut):
+                    raise
                 LOG.warning("%s  %s; once more in %d s", indent, error.message, RETRY_SECONDS)
                 threading.Event().wait(RETRY_SECONDS)
         return act()

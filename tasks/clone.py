@@ -9,11 +9,13 @@ from tasks.argv import postgres
 from tasks.job import is_running, run_job, stop_job
 from tasks.look import leader as look_leader
 from tasks.look import look, read_control
+from tasks.policy import log
 from tasks.wait import until
 
 CLONE_SECONDS = 24 * 3600
 
 
+WAL_LINK = "has a link for pg_wal, in whose place the clone puts a folder of the data directory"
 SLOT = "SELECT active FROM pg_replication_slots WHERE slot_name = $1"
 
 
@@ -31,8 +33,10 @@ def make(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPath:
     """Make a clone and prove that it is whole; return where it lies."""
     shell, directory = node.host.shell(), look(node).directory
     target = beside(directory)
-    _require_room(node, leader, directory)
+    require_room(node, leader, directory.parent)
     require_no_tablespaces(leader)
+    if keeps_wal_elsewhere(node):
+        log().warning("%s %s", node, WAL_LINK)
     if not is_running(shell, _job(instance)):
         files.remove_tree(shell, target)
         owner = files.owner(shell, node.cluster.owner)
@@ -76,16 +80,22 @@ def _job(instance: OdooInstance) -> str:
     return f"{instance.name}-basebackup"
 
 
-def _require_room(node: Place, leader: Place, directory: PurePosixPath) -> None:
-    """Refuse a clone that the disk cannot hold beside the old directory."""
+def require_room(node: Place, leader: Place, folder: PurePosixPath) -> None:
+    """Refuse a clone that the disk cannot hold beside what is there."""
     sql = "SELECT sum(pg_database_size(oid)) FROM pg_database"
     need = int(leader.cluster.value(leader.host.shell(), sql))
-    free = files.free_bytes(node.host.shell(), directory.parent)
+    free = files.free_bytes(node.host.shell(), folder)
     if need * 1.2 > free:
         raise Refused(
             f"{node} has {free >> 20} MB free, and a clone of {leader} needs {need >> 20} MB",
-            hint=f"make room in {directory.parent} on {node}, then run this again",
+            hint=f"make room in {folder} on {node}, then run this again",
         )
+
+
+def keeps_wal_elsewhere(node: Place) -> bool:
+    """Tell whether a node's pg_wal is a link, which a clone of its leader does not have."""
+    argv = ("test", "-L", str(look(node).directory / "pg_wal"))
+    return node.host.shell().run(argv, user=node.cluster.owner, check=False).status == 0
 
 
 def require_no_tablespaces(leader: Place) -> None:

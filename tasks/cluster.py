@@ -62,18 +62,22 @@ def configure(instance: OdooInstance, place: Place, *, allow_restart: bool) -> N
     """Let the running cluster lead, follow and be rewound; restart it only if it has to be."""
     shell = place.host.shell()
     shared = _slots_of_others(instance, place)
-    wanted = wanted_settings(instance, place, settings(place, CURRENT), shared=bool(shared))
+    current = settings(place, (*postgresql_conf.HOT_STANDBY, *CURRENT))
+    wanted = wanted_settings(instance, place, current, shared=bool(shared))
     if shared:
         log().warning(
             "PostgreSQL on %s has slots of others (%s), so max_slot_wal_keep_size is not lowered "
             "for them: see that the disk holds what piles up while a reader is away",
             place, ", ".join(shared),
         )  # fmt: skip
-    install_settings(shell, place.cluster, wanted)
+    # Limits that were raised here for a rejoin stay: the other side's WAL may ask for them.
+    kept = postgresql_conf.kept_limits(files.read(shell, settings_path(place.cluster)))
+    kept = {name: value for name, value in kept.items() if value >= int(current[name])}
+    install_settings(shell, place.cluster, {**kept, **wanted})
     load(shell, place, settings_path(place.cluster), settings=wanted)
-    _require_in_force(shell, place)
+    _require_in_force(shell, place, wanted)
     _restart_if_needed(place, wanted, allow_restart=allow_restart)
-    _require_ssl(place)
+    require_ssl(place)
 
 
 def _slots_of_others(instance: OdooInstance, place: Place) -> list[str]:
@@ -88,7 +92,6 @@ def _slots_of_others(instance: OdooInstance, place: Place) -> list[str]:
 
 def _restart_if_needed(place: Place, wanted: Settings, *, allow_restart: bool) -> None:
     """Restart for our own settings; what somebody else has prepared waits for somebody else."""
-    shell = place.host.shell()
     waiting = waiting_for_restart(place)
     ours = [name for name in waiting if name in wanted]
     theirs = ", ".join(name for name in waiting if name not in wanted)
@@ -108,8 +111,14 @@ def _restart_if_needed(place: Place, wanted: Settings, *, allow_restart: bool) -
             hint="run this again with allow_restart, at a time when a short outage does no harm",
         )
     log().info("restarting PostgreSQL on %s for %s", place, ", ".join(ours))
-    shell.run(("systemctl", "restart", place.cluster.unit), timeout_seconds=STOP_SECONDS)
-    wait_until_answering(place)
+    restart(place)
+
+
+def restart(place: Place) -> Seen:
+    """Stop a cluster that runs and start it again; wait until it answers SQL."""
+    unit = place.cluster.unit
+    place.host.shell().run(("systemctl", "restart", unit), timeout_seconds=STOP_SECONDS)
+    return wait_until_answering(place)
 
 
 def settings_path(cluster: Cluster) -> PurePosixPath:
@@ -117,7 +126,10 @@ def settings_path(cluster: Cluster) -> PurePosixPath:
 
 
 def install_settings(shell: Shell, cluster: Cluster, wanted: Settings) -> None:
-    text = postgresql_conf.render(wanted)
+    install_text(shell, cluster, postgresql_conf.render(wanted))
+
+
+def install_text(shell: Shell, cluster: Cluster, text: str) -> None:
     owner = _config_owner(shell, cluster)
     files.install(shell, settings_path(cluster), text, owner=owner, mode="644")
 
@@ -132,8 +144,8 @@ def _config_owner(shell: Shell, cluster: Cluster, *, group: bool = False) -> str
     return f"root:{files.owner(shell, cluster.owner).split(':')[1]}" if group else "root:root"
 
 
-def _require_in_force(shell: Shell, place: Place) -> None:
-    """Refuse when our file is not read, or when a later line overrides it."""
+def _require_in_force(shell: Shell, place: Place, needed: Settings) -> None:
+    """Refuse when our file is not read, or when a later line overrides what is needed of it."""
     path = settings_path(place.cluster)
     sql = "SELECT name, applied, error FROM pg_file_settings WHERE sourcefile = $1"
     rows = place.cluster.query(shell, sql, str(path))
@@ -143,7 +155,7 @@ def _require_in_force(shell: Shell, place: Place) -> None:
             hint="put the line include_dir = 'conf.d' into its postgresql.conf",
         )
     beaten = [str(row["name"]) for row in rows if not row["applied"] and row["error"] is None]
-    if beaten:
+    if beaten := [name for name in beaten if name in needed]:
         raise Refused(
             f"on {place}, another file overrides what replication needs: {', '.join(beaten)}",
             hint="take these settings out with ALTER SYSTEM RESET, or out of the file that "
@@ -194,7 +206,8 @@ def waiting_for_restart(place: Place) -> list[str]:
     return sorted(str(row["name"]) for row in rows)
 
 
-def _require_ssl(place: Place) -> None:
+def require_ssl(place: Place) -> None:
+    """Refuse a cluster to which nobody can speak but in the clear."""
     if settings(place, ("ssl",))["ssl"] != "on":
         raise Refused(
             f"PostgreSQL on {place} does not speak TLS",
@@ -289,6 +302,7 @@ def wait_until_answering(place: Place) -> Seen:
 
     def answering() -> Seen | None:
         seen = look(place)
+        seen.require_asked()
         return seen if seen.answers else None
 
     try:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
 
-from blocks.errors import CommandFailed, StatementFailed
+from blocks.errors import CommandFailed, StatementFailed, Unreachable
 from blocks.instance import Place
 from blocks.sql import Login, Parameter, Question, Row
 from tasks import files
@@ -130,27 +130,45 @@ def _objection(place: Place, row: Row) -> str:
     return "" if row["may"] else f"role {row['role']} may not connect to it"
 
 
-def each(asked: Sequence[Database], sql: str, *parameters: Parameter) -> Answers:
+def each(
+    asked: Sequence[Database], sql: str, *parameters: Parameter, timeout_seconds: float = 60
+) -> Answers:
     """Ask every one of some databases, each alone."""
     answers = Answers({}, {one.name: one.why for one in asked if one.why})
+    cut_off: list[Database] = []
 
     def ask(one: Database) -> None:
         try:
-            answers.rows[one.name] = one.ask(sql, *parameters)
+            answers.rows[one.name] = one.ask(sql, *parameters, timeout_seconds=timeout_seconds)
         except CommandFailed as error:
             answers.barred[one.name] = error.message
+        except Unreachable:
+            cut_off.append(one)
 
     todo = [one for one in asked if not one.why]
     contexts = [copy_context() for _ in todo]  # by which a thread knows of the lease
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda context, one: context.run(ask, one), contexts, todo))
+    # One that hangs takes the connection away from those that were asked beside it.
+    for one in cut_off:
+        try:
+            answers.rows[one.name] = one.ask(sql, *parameters, timeout_seconds=timeout_seconds)
+        except (CommandFailed, Unreachable) as error:
+            answers.barred[one.name] = error.message
+    if cut_off and not answers.rows:
+        one = cut_off[0]
+        raise Unreachable(
+            f"no database of PostgreSQL {one.place.cluster} on {one.place} answers: "
+            f"{answers.barred[one.name]}",
+            hint=f"see that {one.place} is up, then retry this run",
+        )
     return answers
 
 
-def odoo(place: Place, table: str = MODULES) -> Found:
+def odoo(place: Place, table: str = MODULES, *, timeout_seconds: float = 60) -> Found:
     """Find the databases that have a table of Odoo's; name those that cannot be asked."""
     asked = databases(place)
-    answers = each(asked, HAS_TABLE, table)
+    answers = each(asked, HAS_TABLE, table, timeout_seconds=timeout_seconds)
     ours = {one.name for one in asked if one.is_odoos}
     for name, why in answers.barred.items():
         log().warning("database %r on %s cannot be asked: %s", name, place, why)

@@ -261,7 +261,9 @@ def form(drawn: Plan, *, wrong: str = "") -> type[Yes]:
             bool,
             Field(
                 title=f"{drawn.names['origin']} is down and stays down",
-                description="I have seen so by other means, and accept the loss stated above.",
+                description=_beside(
+                    drawn, "I have seen so by other means, and accept the loss stated above."
+                ),
             ),
         )
     base = YesAtALoss if drawn.asks_whether_down else Yes
@@ -269,6 +271,12 @@ def form(drawn: Plan, *, wrong: str = "") -> type[Yes]:
     said = words.summary(drawn)
     made._description = f"**{wrong}. Nothing was changed.**\n\n{said}" if wrong else said  # noqa: SLF001  # as Prefect's own with_initial_data does
     return made
+
+
+def _beside(drawn: Plan, said: str) -> str:
+    """Say beside the question what speaks against a yes: the origin may be alive."""
+    shut_out = drawn.situation.shut_out
+    return f"{said} The state of {drawn.names['origin']} is {shut_out}." if shut_out else said
 
 
 def objection(drawn: Plan, yes: Yes) -> str:

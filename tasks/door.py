@@ -17,6 +17,7 @@ from tasks import cluster, files
 from tasks.look import look
 from tasks.policy import step
 from tasks.text import block, confine, pg_hba, systemd_unit
+from tasks.text.lines import lines_of
 from tasks.units import LIBRARY, PROGRAMS, UNITS
 from tasks.wait import until
 
@@ -139,7 +140,7 @@ def _put_lines(instance: OdooInstance, lines: str) -> None:
     foreign = set(_lines(instance).splitlines())
 
     def change(text: str) -> str:
-        kept = block.without(text, name=name).splitlines(keepends=True)
+        kept = lines_of(block.without(text, name=name))
         rest = "".join(line for line in kept if line.rstrip("\n") not in foreign)
         return block.put(rest, name=name, lines=lines) if lines else rest
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from blocks import lease
-from blocks.errors import CommandFailed, Refused, Unreachable
+from blocks.errors import CommandFailed, LoginRefused, Refused, ShutOut, Unreachable
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks import cluster, filestore, keys, lock, receipts, replication, service
-from tasks.look import Seen, look, received
+from tasks.look import Seen, look, look_if_there, received
 from tasks.policy import log, step
 from tasks.read.lsn import Lsn
 from tasks.wait import until
@@ -22,6 +22,9 @@ STOP_SECONDS = 120
 ASKED_SECONDS = 20
 HELD_SECONDS = 10
 LISTEN_SECONDS, POLL_SECONDS = 2, 0.2
+# A walreceiver asks a sender that says nothing for an answer after half of wal_receiver_timeout: so
+# long is waited for the word of an idle origin whose host is there, and cannot be asked.
+ANSWER_SECONDS = 35
 SINCE = 'echo $(($(date +%s) - $(stat -c %Y "$1" 2>/dev/null || echo 0)))'
 
 
@@ -50,12 +53,17 @@ def hold_odoo(place: Place) -> None:
 
 def answers(place: Place) -> bool:
     """Tell whether a host lets us in at all."""
+    return why_unheard(place) is None
+
+
+def why_unheard(place: Place) -> Unreachable | None:
+    """Say why a host does not let us in; nothing where it does."""
     try:
         place.host.shell().run(("true",), timeout_seconds=15)
     except Unreachable as error:
         log().warning("%s", error.message)
-        return False
-    return True
+        return error
+    return None
 
 
 @step("demote {giver}, in favour of {taker}", retries=0)
@@ -145,13 +153,17 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool) -> bool:
     whose PostgreSQL is down is left as it is, where the failover is going to be refused.
     """
     origin, recovery = instance.origin, instance.recovery
-    heard, deadline = last_heard(recovery), time.monotonic() + LISTEN_SECONDS
-    if not answers(origin):
-        _require_silence(instance, heard, deadline=deadline)
+    heard, asked = last_heard(recovery), time.monotonic()
+    if why := why_unheard(origin):
+        patience = ANSWER_SECONDS if isinstance(why, ShutOut) else LISTEN_SECONDS
+        _require_silence(instance, heard, deadline=asked + patience)
+        _require_judged(origin, why, loss_accepted=loss_accepted)
         return False
     with _said_of_a_broken_disk(origin):
         keys.require_believed(instance, origin)
-        seen = look(origin)
+        seen = look_if_there(origin)
+    if not loss_accepted:
+        seen.require_asked()
     if seen.is_primary and not look(recovery).is_primary:
         _require_streaming(instance, loss_accepted=loss_accepted)
         with closed(instance, origin):
@@ -186,6 +198,29 @@ def _require_silence(instance: OdooInstance, heard: str, *, deadline: float) -> 
         if time.monotonic() > deadline:
             return
         time.sleep(POLL_SECONDS)
+
+
+def _require_judged(origin: Place, why: Unreachable, *, loss_accepted: bool) -> None:
+    """Refuse to call an origin down that was not silent: a key or a login is not right."""
+    if refusal := objection(origin, why):
+        raise refusal
+    if isinstance(why, ShutOut) and not loss_accepted:
+        raise Refused(
+            f"whether {origin} is down is not known: {why.message}",
+            hint=f"{why.hint}; if you have seen by other means that {origin} is down and stays "
+            "down, run failover with origin_is_down and a reason",
+        )
+
+
+def objection(origin: Place, why: Unreachable | None) -> Refused | None:
+    """Refuse what nobody can accept: to call a host down that has shown its own key to us."""
+    if not isinstance(why, LoginRefused):
+        return None
+    return Refused(
+        f"{origin} is alive, and does not let us in: {why.message}",
+        hint=f"{why.hint}; or power {origin} off at the hoster, and see that it is off; then run "
+        "this again",
+    )
 
 
 @contextmanager
@@ -251,8 +286,11 @@ def _stopped_whole(giver: Seen, taker: Place) -> bool:
 def hold_former(instance: OdooInstance, former: Place) -> None:
     """Keep a returned primary from serving; one that follows the leader already may go on."""
     stop_odoo(former)
+    seen = look_if_there(former)
+    if seen.gone:
+        log().warning("%s has no cluster %s any more: none is held", former, former.cluster)
+        return
     cluster.start_at_boot(former, "manual")
-    seen = look(former)
     if seen.is_primary:
         log().warning("%s had come back as a second primary of %s", former, instance.name)
     if not seen.is_standby:

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import PurePosixPath
+from typing import TypeAlias
 
 from blocks.errors import CommandFailed
 from blocks.shell import Completed, Shell
@@ -20,6 +21,7 @@ PROGRAM = source.source("files", "rights", "way", "content", "tree", "gift", "__
 BEGIN = ("python3", "-I", "-S", "-c", source.begin(PROGRAM), "files")
 ABSENT, REFUSED = 1, 3
 EDITS = 20
+Change: TypeAlias = "Callable[[str], str]"
 GIVE_SECONDS = 6 * 3600
 SURROGATES = "surrogateescape"
 
@@ -50,7 +52,7 @@ def install(
 def edit(
     shell: Shell,
     path: PurePosixPath,
-    change: Callable[[str], str],
+    change: Change,
     *,
     owner: str,
     mode: str,

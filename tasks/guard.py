@@ -7,7 +7,7 @@ from blocks.answers import facts
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
-from tasks import files, receipts, units
+from tasks import files, receipts, sshd, units
 from tasks.files import STATE
 from tasks.look import look
 from tasks.policy import log, step
@@ -56,16 +56,11 @@ def admit(instance: OdooInstance) -> None:
     command = f"{right} {receipts.right_path(instance)}"
     line = f'restrict,from="{origin.host.peer_address}",command="{command}" {public}\n'
     user = recovery.host.user
-    home, owner = files.home(there, user), files.owner(there, user)
-    files.install(there, receipts.asked_path(instance), "", owner=owner)
-    files.make_directory(there, home / ".ssh", owner=owner, mode="700")
-    files.edit(
-        there,
-        home / ".ssh" / "authorized_keys",
-        lambda old: block.put(old, name=f"guard {instance.name}", lines=line),
-        owner=owner,
-        mode="600",
-    )
+    files.install(there, receipts.asked_path(instance), "", owner=files.owner(there, user))
+    sshd.admit(
+        there, user, peer=origin.host.peer_address,
+        change=lambda old: block.put(old, name=f"guard {instance.name}", lines=line),
+    )  # fmt: skip
 
 
 @step("install the guard of {instance.name} on {instance.origin}")

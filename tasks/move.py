@@ -6,7 +6,7 @@ from typing import Literal
 from blocks.errors import Refused, Unreachable
 from blocks.instance import OdooInstance
 from tasks import cluster, receipts, record
-from tasks.look import look, try_look
+from tasks.look import look, look_or_why, try_look, unheard
 from tasks.policy import log, step
 from tasks.read.exposure import Exposure
 
@@ -66,10 +66,11 @@ def wake(instance: OdooInstance, *, origin_is_down: bool = False) -> None:
     origin, recovery = instance.origin, instance.recovery
     if not leader_is_down(instance):
         return
-    if not origin_is_down and try_look(origin) is None:
+    seen, why = look_or_why(origin)
+    if not origin_is_down and seen is None:
         raise Refused(
-            f"customers were moved to {recovery}, whose PostgreSQL is down, and {origin} does not "
-            "answer",
+            f"customers were moved to {recovery}, whose PostgreSQL is down, and "
+            f"{unheard(origin, why)}",
             hint=f"see by other means that {origin} is down and stays down, then run failover with "
             f"origin_is_down and a reason: it starts {recovery}",
         )
@@ -104,7 +105,9 @@ def stage(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
 
 def how_far(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
     """The same for a plan, where an answer that makes no sense is one more answer."""
-    origin, recovery = try_look(instance.origin), look(instance.recovery)
+    (origin, why), recovery = look_or_why(instance.origin), look(instance.recovery)
+    if why:
+        raise why
     if origin is None:
         raise Unreachable(
             f"{instance.origin} does not answer: there is nowhere to fail back to",

@@ -5,7 +5,7 @@ import time
 from blocks.answers import understood
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
-from tasks import customers, files
+from tasks import clone, customers, files
 from tasks.customers import Database
 from tasks.look import look
 from tasks.policy import log, step
@@ -43,6 +43,7 @@ LACKING = """
 SELECT extname AS name FROM pg_extension
 WHERE extname NOT IN (SELECT name FROM pg_available_extensions)
 """
+EXTENSIONS = "SELECT extname AS name FROM pg_extension"
 # Indexes whose order is glibc's: of the database's own collation, or of one that names glibc.
 SORTED = """
 SELECT DISTINCT i.indexrelid::regclass::text AS name
@@ -121,4 +122,5 @@ def _side(place: Place, peer: Place) -> Side:
         reaches=ready == "open" or (ready == "shut" and peer.cluster.confined),
         rewindable=bool(able["rewindable"]),
         archives=bool(able["archives"]),
+        wal_elsewhere=clone.keeps_wal_elsewhere(place),
     )

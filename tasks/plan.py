@@ -19,6 +19,7 @@ from tasks import (
     handover,
     keys,
     layout,
+    limits,
     move,
     readiness,
     record,
@@ -30,7 +31,7 @@ from tasks import (
     users,
 )
 from tasks.argv import postgres
-from tasks.look import Seen, look, received, try_look
+from tasks.look import Seen, look, look_or_why, received, try_look, unheard
 from tasks.policy import log, step
 from tasks.probes import Ends, Found
 from tasks.read.exposure import Exposure
@@ -48,7 +49,7 @@ def draw(instance: OdooInstance, procedure: Procedure, *, at_a_loss: bool = Fals
     instance = users.as_found(instance)
     if procedure == "recovery is gone":
         return _recovery_is_gone(instance)
-    origin, recovery = try_look(instance.origin), look(instance.recovery)
+    (origin, why), recovery = look_or_why(instance.origin), look(instance.recovery)
     if at_a_loss and procedure == "failback":
         seen = _failback(instance, origin, recovery, at_a_loss=True)
     else:
@@ -58,6 +59,10 @@ def draw(instance: OdooInstance, procedure: Procedure, *, at_a_loss: bool = Fals
     )
     if unknown := keys.objections(instance, origin_answers=origin is not None):
         seen = replace(seen, refusals=(*unknown, *seen.refusals))
+    if why:
+        seen = replace(seen, shut_out=f"not known: {unheard(instance.origin, why)}")
+    if procedure == "failover" and (alive := fence.objection(instance.origin, why)):
+        seen = replace(seen, refusals=(*seen.refusals, f"{alive.message}: {alive.hint}"))
     return Plan(procedure, seen, names(instance, origin, recovery))
 
 
@@ -87,7 +92,9 @@ def _failover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Si
         if not down:
             standby.require_ready(instance)
     except RelevoError as error:
-        refusals.append(error.message)
+        # A forced failover raises the limits of a standby that lower ones hold up.
+        if origin is not None or not limits.lower(recovery):
+            refusals.append(error.message)
     if origin is not None and origin.is_primary and not streaming:
         refusals.append(
             f"{instance.origin} accepts writes and {instance.recovery} does not follow it"
@@ -214,6 +221,8 @@ def _way(instance: OdooInstance, origin: Seen) -> tuple[str, str]:
     if origin.is_standby and _streams(instance, back=True):
         return "follow", f"{instance.origin} follows {instance.recovery} already"
     way = rejoin.choose(instance, instance.origin, instance.recovery)
+    if way.kind == "reclone" and clone.keeps_wal_elsewhere(instance.origin):
+        return way.kind, f"{way.why}; {instance.origin} {clone.WAL_LINK}"
     return way.kind, way.why
 
 

@@ -13,7 +13,7 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
 from blocks.answers import understood
-from blocks.errors import Unreachable
+from blocks.errors import ShutOut, Unreachable
 from blocks.plain import PLAINLY
 from tasks import bare
 from tasks.timing import timed
@@ -24,7 +24,8 @@ R = TypeVar("R")
 
 def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001
     """Retry only what can heal by itself: a host that did not answer."""
-    return isinstance(state.result(raise_on_failure=False), Unreachable)
+    said = state.result(raise_on_failure=False)
+    return isinstance(said, Unreachable) and not isinstance(said, ShutOut)
 
 
 class Step(Task[P, R]):

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from blocks import users
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
+from blocks.names import TRIED
 from tasks import cluster, service
-from tasks.look import find
-from tasks.policy import step
+from tasks.look import LET_US_ASK, find, look
+from tasks.policy import log, step
+from tasks.read import parity
 from tasks.text import odoo_conf
 
 # Arguments: users, commands, paths and units that must be there.
@@ -52,6 +54,8 @@ PACKAGES = (
 @step("require what {instance.origin} and {instance.recovery} must have")
 def require_hosts(instance: OdooInstance) -> None:
     """Refuse to begin where a program, a user or a file is missing; name every one of them."""
+    if (version := instance.origin.cluster.version) > TRIED[1]:
+        log().warning("%s", parity.untried(version))
     lacking = [*_lacking(instance, instance.origin), *_lacking(instance, instance.recovery)]
     if lacking:
         raise Refused(
@@ -116,6 +120,8 @@ def _unfit(instance: OdooInstance) -> Iterator[str]:
         yield f"{origin.cluster} on {origin} belongs to {listed.owner}, not to postgres"
     if listed.port != origin.cluster.port:
         yield f"{origin.cluster} on {origin} has port {listed.port} (postgres.port)"
+    elif listed.online and (seen := look(origin)).refuses:
+        yield f"PostgreSQL {origin.cluster} on {origin} is {seen}: {LET_US_ASK}"
     elif listed.online and cluster.settings(origin, LISTEN)["listen_addresses"] != "*":
         yield from _unbound(origin)
     yield from _unbound(instance.recovery)

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from blocks.answers import understood
-from blocks.errors import RelevoError
+from blocks.errors import RelevoError, ShutOut
 from blocks.instance import OdooInstance, Place
 from tasks import filestore, service
-from tasks.look import Seen, look, try_look
+from tasks.look import Seen, look, look_or_why, try_look
 from tasks.read.verdict import sentence
 from tasks.report import Strong
 
@@ -23,10 +23,14 @@ PlaceOf: TypeAlias = "Callable[[OdooInstance], Place]"
 
 @dataclass(frozen=True)
 class Ends:
-    """Both clusters, at one moment; an origin whose host does not answer is none."""
+    """Both clusters, at one moment; an origin whose host does not answer is none.
+
+    `why` is what keeps us from asking one that is not silent.
+    """
 
     origin: Seen | None
     recovery: Seen
+    why: ShutOut | None = None
 
     @property
     def leads(self) -> bool:
@@ -45,7 +49,8 @@ class Ends:
 
 
 def look_at_both(instance: OdooInstance) -> Ends:
-    return Ends(try_look(instance.origin), look(instance.recovery))
+    origin, why = look_or_why(instance.origin)
+    return Ends(origin, look(instance.recovery), why)
 
 
 # What must be there for a probe to make sense.

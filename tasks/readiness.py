@@ -9,6 +9,7 @@ from tasks import (
     door,
     guard,
     keys,
+    limits,
     move,
     parity,
     receipts,
@@ -18,7 +19,7 @@ from tasks import (
     users,
 )
 from tasks import probes as need
-from tasks.look import look
+from tasks.look import look, unheard
 from tasks.probes import COMMITS, NOT_MEASURED, ODOO, ROLES, STREAM, Ends, Found, Need, disk, odoo
 from tasks.read import parity as judge
 from tasks.read.lsn import Lsn
@@ -51,7 +52,9 @@ def _roles(instance: OdooInstance, ends: Ends) -> str:
             "failover, which starts it"
         )
     if origin is None:
-        raise RelevoError(f"{instance.origin} does not answer")
+        raise RelevoError(unheard(instance.origin, ends.why))
+    if sentence := limits.why(recovery):
+        raise RelevoError(sentence)
     if not need.both(ends):
         raise RelevoError(
             f"{instance.origin} is {origin} and {instance.recovery} is {recovery}, where primary "

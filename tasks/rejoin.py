@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
-from tasks import clone, cluster, files, forensics, progress, record, replication
+from tasks import clone, cluster, files, forensics, limits, progress, record, replication
 from tasks.argv import postgres
 from tasks.files import STATE
 from tasks.job import await_job, is_running, run_job
@@ -19,7 +19,7 @@ from tasks.read.rejoin import Way
 from tasks.text import auto_conf
 
 REWIND_SECONDS = 6 * 3600
-AUTO_CONF = "postgresql.auto.conf"
+AUTO_CONF = auto_conf.FILE
 
 
 # pg_rewind must never run twice on a node that was not started in between: the second run does a
@@ -302,6 +302,7 @@ def _follow(instance: OdooInstance, node: Place, leader: Place) -> None:
         kept = record.read(node, instance, "auto_conf")
         own = str(kept["text"]) if kept else None
         write_signals(instance, node, leader, seen.directory, own=own)
+        limits.fit(node, seen.directory, limits.needed(seen, leader))
     cluster.start(node)
     replication.wait_until_streaming(instance, node, leader)
     clear(instance, node, leader)

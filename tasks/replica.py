@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
-from tasks import cluster, files, record, rejoin, replication, service
+from tasks import cluster, files, limits, record, rejoin, replication, service
 from tasks.look import look, read_control
 from tasks.policy import log, step
 from tasks.text import odoo_conf, postgresql_conf
@@ -14,6 +14,7 @@ from tasks.text import odoo_conf, postgresql_conf
 def require_primary(place: Place) -> None:
     """Refuse to clone from a cluster that is not the one that accepts writes."""
     seen = look(place)
+    seen.require_asked()
     if not seen.is_primary:
         raise Refused(
             f"PostgreSQL {place.cluster} on {place} is {seen}, not primary",
@@ -24,6 +25,10 @@ def require_primary(place: Place) -> None:
 @step("require the locales of {instance.origin} on {instance.recovery}")
 def require_locales(instance: OdooInstance) -> None:
     """Refuse to clone databases whose locale the recovery host does not have."""
+    refuse_lacking_locales(instance)
+
+
+def refuse_lacking_locales(instance: OdooInstance) -> None:
     origin = instance.origin
     sql = (
         "SELECT DISTINCT l AS locale FROM pg_database, "
@@ -59,28 +64,34 @@ def configure(instance: OdooInstance) -> None:
     """Give the standby settings with which it starts, leads one day and can be rewound.
 
     They stand outside of the data directory, where a base backup does not bring them. A standby
-    that runs keeps its own limits where they are higher: with lower ones it would not start.
+    that runs keeps its own limits where they are higher, and one that is down has those that its
+    WAL asks for: with lower ones it would not start.
     """
     origin, recovery = instance.origin, instance.recovery
     cluster.require_included(recovery)
-    running = look(recovery).answers
+    seen = look(recovery)
+    running = seen.answers
     theirs = cluster.settings(origin, (*postgresql_conf.HOT_STANDBY, *cluster.CURRENT))
     mine = cluster.settings(recovery, postgresql_conf.HOT_STANDBY) if running else theirs
     base = {**theirs, "listen_addresses": "localhost"}
     wanted = dict(cluster.wanted_settings(instance, recovery, base))
     if recovery.cluster.confined:
         del wanted["listen_addresses"]  # its door listens outside (tasks/confinement.py)
-    for name, value in postgresql_conf.at_least(theirs, mine).items():
-        wanted[name] = max(value, wanted.get(name, 0), key=int)
+    wrote = seen.control.limits if seen.control and seen.control.was_standby else {}
+    needs = {
+        name: max(int(value), int(wanted.get(name, 0)), wrote.get(name, 0))
+        for name, value in postgresql_conf.at_least(theirs, mine).items()
+    }
+    wanted |= needs
     shell = recovery.host.shell()
     cluster.install_settings(shell, recovery.cluster, wanted)
+    limits.fit(recovery, seen.directory, needs)
     if not running:
         return
     cluster.load(shell, recovery, cluster.settings_path(recovery.cluster), settings=wanted)
     if ours := [name for name in cluster.waiting_for_restart(recovery) if name in wanted]:
         log().info("restarting the standby on %s for %s", recovery, ", ".join(ours))
-        shell.run(("systemctl", "restart", recovery.cluster.unit), timeout_seconds=300)
-        cluster.wait_until_answering(recovery)
+        cluster.restart(recovery)
 
 
 @step("clone {instance.origin} to {instance.recovery}", retries=0)

@@ -107,6 +107,14 @@ def require_ours(instance: OdooInstance, place: Place, role: Role, found: Found 
     _, admitted, _ = block.split(text, name=instance.name)
     if role.name in admitted.split():
         return
+    for other in block.names(text):
+        if role.name in block.split(text, name=other)[1].split():
+            raise Refused(
+                f"the cluster {place.cluster} on {place} is replicated as {other} already, by the "
+                f"role {role.name}, whose password is another one than that of {instance.name}",
+                hint=f"name it {other} in the inventory again, and apply it; or take {other} out "
+                f"first (docs/take-out.md), and then replicate it as {instance.name}",
+            )
     raise Refused(
         f"PostgreSQL on {place} has a role {role.name} that Relevo has not made, with another "
         "password: whoever logs in with it could not any more",

@@ -22,6 +22,7 @@ from tasks.wait import until
 SERVE_SECONDS = 180
 STRAGGLER_SECONDS = 60  # how long one more database is waited for, once others answer
 ASKED_AT_ONCE = 8
+FIND_SECONDS = 10  # for the catalog of one database, while customers wait
 PIP_SECONDS = 1800
 TRY_SECONDS = 300
 SHOWN = 20  # of what is left out, by name
@@ -303,8 +304,9 @@ def wait_until_serving(place: Place) -> Served:
     """Wait until every database of the cluster answers a customer's request over HTTP.
 
     One that does not keeps nobody else from working: once some answer, the next one has a minute.
+    One that cannot even be asked whether it is Odoo's is named, and waited for by nobody.
     """
-    asked = customers.odoo(place)
+    asked = customers.odoo(place, timeout_seconds=FIND_SECONDS)
     waiting = dict.fromkeys(asked.names, "")
     served: list[str] = []
     begun = moved = time.monotonic()
@@ -323,7 +325,7 @@ def wait_until_serving(place: Place) -> Served:
     found = Served(sorted(served), sorted([*waiting.values(), *barred]))
     if served:
         _require_own_listener(place)
-    if found.silent and not served:
+    if waiting and not served:
         raise CommandFailed(
             f"{found.left} on {place}", hint=f"journalctl -u {place.odoo.unit} there"
         )

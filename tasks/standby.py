@@ -2,7 +2,7 @@
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
-from tasks import files, record, service
+from tasks import files, limits, record, service
 from tasks.look import Seen, look
 from tasks.policy import step
 from tasks.units import UNITS
@@ -24,6 +24,8 @@ def require_ready(instance: OdooInstance) -> None:
             hint="find out who promoted it; if customers are served from there, failback is next",
         )
     if not seen.answers:
+        _require_limits(seen)
+        seen.require_asked()
         raise Refused(
             f"the standby of {instance.name} on {recovery} is {seen}",
             hint=f"systemctl start {recovery.cluster.unit} there, and read its log",
@@ -37,12 +39,21 @@ def require_ready(instance: OdooInstance) -> None:
 
 def require_replay(standby: Place) -> None:
     """Refuse a standby whose replay is paused: it would not be promoted, or not with all it has."""
-    shell = standby.host.shell()
-    if standby.cluster.value(shell, "SELECT pg_is_wal_replay_paused()") == "t":
+    if limits.is_paused(standby):
+        _require_limits(look(standby))
         raise Refused(
             f"replay is paused on {standby}",
-            hint="SELECT pg_wal_replay_resume() there, if whoever paused it agrees",
+            hint="find out who paused it, and SELECT pg_wal_replay_resume() there when they agree",
         )
+
+
+def _require_limits(seen: Seen) -> None:
+    """Refuse a standby that lower limits than the other server's keep down, or paused.
+
+    Resumed, it would stop.
+    """
+    if why := limits.why(seen):
+        raise Refused(why, hint=limits.HINT)
 
 
 def _require_same_system(instance: OdooInstance, seen: Seen) -> None:

@@ -8,7 +8,7 @@ from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.logging.loggers import flow_run_logger
 
-from blocks.errors import RelevoError, Unreachable
+from blocks.errors import RelevoError, ShutOut, Unreachable
 from blocks.instance import OdooInstance, Place
 from tasks import bare, service, users
 from tasks.look import Seen, look
@@ -37,8 +37,9 @@ def measure(instance: OdooInstance, procedure: str) -> Standing:
         try:
             ends.append(_end(place, look(place)))
             going_on += [f"{unit} on {place}" for unit in _long(instance, place)]
-        except Unreachable:
-            ends.append(End(str(place), SILENT, place.odoo.unit))
+        except Unreachable as error:
+            said = f"not known: {error.message}" if isinstance(error, ShutOut) else SILENT
+            ends.append(End(str(place), said, place.odoo.unit))
         except RelevoError as error:
             ends.append(End(str(place), f"not known: {error.message}", place.odoo.unit))
     return Standing(instance.name, procedure, ends[0], ends[1], tuple(going_on))

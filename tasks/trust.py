@@ -9,8 +9,9 @@ from typing import Literal, TypeAlias
 from blocks.answers import understood
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
-from tasks import files, layout
+from tasks import files, layout, sshd
 from tasks.policy import log, step
+from tasks.read import sshd as reading
 from tasks.text import block, rsync_gate
 from tasks.text import ssh as ssh_config
 
@@ -91,8 +92,6 @@ def authorise_key(instance: OdooInstance, public_key: str) -> None:
         shell, file_quarantine(instance), owner=files.owner(shell, origin.odoo.user),
         mode="700",
     )  # fmt: skip
-    home, owner = files.home(shell, login), files.owner(shell, login)
-    files.make_directory(shell, home / ".ssh", owner=owner, mode="700")
     line = ssh_config.authorized_key(
         public_key=public_key,
         gate=gate_path(instance),
@@ -100,14 +99,10 @@ def authorise_key(instance: OdooInstance, public_key: str) -> None:
         login=login,
         user=origin.odoo.user,
     )
-    path = home / ".ssh" / "authorized_keys"
-    files.edit(
-        shell,
-        path,
-        lambda text: block.put(text, name=instance.name, lines=line),
-        owner=owner,
-        mode="600",
-    )
+    sshd.admit(
+        shell, login, peer=instance.recovery.host.peer_address,
+        change=lambda text: block.put(text, name=instance.name, lines=line),
+    )  # fmt: skip
 
 
 def _gate(instance: OdooInstance) -> str:
@@ -146,8 +141,14 @@ def prove_key(instance: OdooInstance) -> None:
     if listed.status != 0:
         raise Refused(
             f"{instance.recovery} cannot fetch files from {instance.origin}: {listed.tail}",
-            hint=f"let {instance.recovery.host.peer_address} reach sshd at "
-            f"{instance.origin.host.peer_address} port {instance.origin.host.port}",
+            hint=reading.hint(
+                listed.stderr,
+                here=instance.recovery,
+                there=instance.origin,
+                user=instance.origin.host.user,
+                address=instance.origin.host.peer_address,
+                port=instance.origin.host.port,
+            ),
         )
     if shell.run((*ssh(instance), instance.name, "id"), user=user, check=False).status == 0:
         raise Refused(

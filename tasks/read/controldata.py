@@ -1,6 +1,7 @@
 """What pg_controldata says of a data directory, running or not."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tasks.read.lsn import Lsn
 
@@ -8,6 +9,14 @@ from tasks.read.lsn import Lsn
 FIRST_NORMAL_OID = 16384
 # The record of a checkpoint, with the headers of a page and a segment that it may run into.
 SHUTDOWN_RECORD = 512
+# What a server is to be started with, as long as it follows: pg_control says what wrote its WAL.
+LIMITS = {
+    "max_connections": "max_connections setting",
+    "max_worker_processes": "max_worker_processes setting",
+    "max_wal_senders": "max_wal_senders setting",
+    "max_prepared_transactions": "max_prepared_xacts setting",
+    "max_locks_per_transaction": "max_locks_per_xact setting",
+}
 
 
 @dataclass(frozen=True)
@@ -22,6 +31,7 @@ class ControlData:
     checksums: bool
     log_hints: bool
     next_oid: int
+    limits: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def shut_down(self) -> bool:
@@ -74,4 +84,5 @@ def parse(text: str) -> ControlData:
         checksums=facts["Data page checksum version"] != "0",
         log_hints=facts["wal_log_hints setting"] == "on",
         next_oid=int(facts["Latest checkpoint's NextOID"]),
+        limits={name: int(facts[label]) for name, label in LIMITS.items() if label in facts},
     )

@@ -1,6 +1,9 @@
 """Do two servers fit each other: a pure judgement."""
 
+import re
 from dataclasses import dataclass, field
+
+from blocks.names import TRIED
 
 SKEW_SECONDS = (5.0, 60.0)
 GIGABYTE = 1 << 30
@@ -12,7 +15,8 @@ class Side:
 
     `reaches` is whether the other's PostgreSQL answers it, `rewindable` whether pg_rewind can take
     back what it wrote (PostgreSQL manual, pg_rewind: checksums or wal_log_hints), `archives`
-    whether it puts its WAL into an archive while it leads.
+    whether it puts its WAL into an archive while it leads, `wal_elsewhere` whether its pg_wal is a
+    link, usually to another disk.
     """
 
     name: str
@@ -23,6 +27,7 @@ class Side:
     reaches: bool
     rewindable: bool
     archives: bool = False
+    wal_elsewhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,13 @@ class Pair:
             f"PostgreSQL {there.postgres} and {here.postgres}, glibc {there.glibc} and "
             f"{here.glibc}, clocks {self.skew_seconds:.1f} s apart"
         )
+
+
+def untried(version: int) -> str:
+    return (
+        f"PostgreSQL {version} is newer than the releases with which Relevo was tried (up to "
+        f"{TRIED[1]}): run drill, and see that it is green, before you rely on it"
+    )
 
 
 def wrong(pair: Pair) -> list[str]:
@@ -101,6 +113,8 @@ def remarks(pair: Pair) -> list[str]:
             f"{there.name} has PostgreSQL {there.postgres} and {here.name} {here.postgres}: "
             "update the older"
         )
+    if (version := int(re.sub(r"\D.*", "", there.postgres) or 0)) > TRIED[1]:
+        found.append(untried(version))
     if not pair.same_glibc:
         counts = ", ".join(
             f"{database}: {len(names)} indexes of text"
@@ -129,6 +143,11 @@ def remarks(pair: Pair) -> list[str]:
         found.append(
             f"{there.name} archives its WAL and {here.name} does not: while {here.name} serves, "
             "WAL is not archived"
+        )
+    if there.wal_elsewhere:
+        found.append(
+            f"pg_wal on {there.name} is a link: a failback that has to clone it anew makes it a "
+            "folder of the data directory again"
         )
     if there.free_bytes < pair.data_bytes:
         found.append(

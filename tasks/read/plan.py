@@ -14,7 +14,10 @@ SILENT = "silent"
 
 @dataclass(frozen=True)
 class Situation:
-    """Both ends of an instance, as they were measured at one moment."""
+    """Both ends of an instance, as they were measured at one moment.
+
+    `shut_out` is why an origin cannot be asked that is not silent.
+    """
 
     at: str
     origin: str
@@ -30,6 +33,7 @@ class Situation:
     way: str = ""
     why: str = ""
     leader_is_down: bool = False
+    shut_out: str = ""
     refusals: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
 

@@ -4,9 +4,12 @@ pg_rewind and pg_basebackup copy the leader's, which would point the node at its
 """
 
 import re
+from collections.abc import Collection
 
+from tasks.text.lines import lines_of
 from tasks.text.postgresql_conf import quote
 
+FILE = "postgresql.auto.conf"
 OURS = (
     "primary_conninfo",
     "primary_slot_name",
@@ -64,6 +67,15 @@ def lead(text: str) -> str:
     return _without(text, OURS)
 
 
+def without(text: str, names: Collection[str]) -> str:
+    r"""Take settings out.
+
+    >>> without("max_connections = '100'\nwork_mem = '8MB'\n", ["max_connections"])
+    "work_mem = '8MB'\n"
+    """
+    return _without(text, tuple(names)) if names else text
+
+
 def settle(text: str, *, own: str = "") -> str:
     r"""Take over what a leader had set, but for what names its machine: there, the node's own.
 
@@ -96,7 +108,7 @@ def _is_harmless(line: str) -> bool:
 
 
 def _without(text: str, names: tuple[str, ...]) -> str:
-    return "".join(line for line in text.splitlines(keepends=True) if not _sets(line, names))
+    return "".join(line for line in lines_of(text) if not _sets(line, names))
 
 
 def _sets(line: str, names: tuple[str, ...]) -> bool:

@@ -1,5 +1,9 @@
 """A block of lines in somebody else's file, between two marks."""
 
+import re
+
+from tasks.text.lines import lines_of
+
 
 def put(text: str, *, name: str, lines: str) -> str:
     r"""Put a named block in place of its former self, or first in the file.
@@ -32,6 +36,15 @@ def without(text: str, *, name: str) -> str:
     return before + after
 
 
+def names(text: str) -> list[str]:
+    r"""Name the blocks that a file has.
+
+    >>> names("# relevo x: begin\na\n# relevo x: end\n# relevo y: begin\nb\n# relevo y: end\n")
+    ['x', 'y']
+    """
+    return re.findall(r"^# relevo ([a-z][a-z0-9_]*): begin$", text, re.MULTILINE)
+
+
 def marks(name: str) -> tuple[str, str]:
     return f"# relevo {name}: begin", f"# relevo {name}: end"
 
@@ -45,7 +58,7 @@ def split(text: str, *, name: str) -> tuple[str, str, str]:
     ('a\n', '', '')
     """
     begin, end = marks(name)
-    lines = text.splitlines(keepends=True)
+    lines = lines_of(text)
     said = [line.strip() for line in lines]
     if begin not in said or end not in said[said.index(begin) :]:
         kept = (line for line, word in zip(lines, said, strict=True) if word not in {begin, end})

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tasks.text.lines import lines_of
+
 FIELD = re.compile(r"(?<!\\):")
 
 
@@ -39,10 +41,10 @@ def merge(text: str, entries: Iterable[Entry]) -> str:
     >>> merge("other:1:*:u:p\nh:5432:*:r:old\n", [Entry("h", 5432, "*", "r", "new")])
     'other:1:*:u:p\nh:5432:*:r:new\n'
     """
-    wanted = {f"{entry.key}:": f"{entry.key}:{escape(entry.password)}" for entry in entries}
+    wanted = {f"{entry.key}:": f"{entry.key}:{escape(entry.password)}\n" for entry in entries}
     lines: list[str] = []
     first: list[str] = []
-    for line in text.splitlines():
+    for line in lines_of(text if text.endswith("\n") or not text else f"{text}\n"):
         key = next((key for key in wanted if line.startswith(key)), None)
         if key is None:
             lines.append(line)
@@ -50,7 +52,7 @@ def merge(text: str, entries: Iterable[Entry]) -> str:
             first.append(wanted.pop(key))
         else:
             lines.append(wanted.pop(key))
-    return "".join(f"{line}\n" for line in [*wanted.values(), *first, *lines])
+    return "".join([*wanted.values(), *first, *lines])
 
 
 def without(text: str, starts: str) -> str:
@@ -59,7 +61,7 @@ def without(text: str, starts: str) -> str:
     >>> without("h:5432:*:r:x\nother:1:*:u:p\n", "h:5432:")
     'other:1:*:u:p\n'
     """
-    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(starts))
+    return "".join(line for line in lines_of(text) if not line.startswith(starts))
 
 
 def _shadows(line: str, key: str) -> bool:

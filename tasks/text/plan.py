@@ -90,7 +90,7 @@ def facts(plan: Plan, language: Language = "en") -> dict[str, str]:
     seen, unknown = plan.situation, word("unknown", language)
     rows = {
         "at": seen.at,
-        "origin": seen.origin,
+        "origin": seen.shut_out or seen.origin,
         "recovery": seen.recovery,
         "loses": loses(seen.exposure, language),
         "waits": _waits(plan, language),

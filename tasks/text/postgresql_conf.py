@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import TypeAlias
 
+from tasks.text.lines import lines_of
+
 Settings: TypeAlias = "Mapping[str, str | int]"
 
 HEADER = "# Written by Relevo. Your own settings belong into another file of this folder.\n"
@@ -90,6 +92,46 @@ def at_least(primary: Mapping[str, str], standby: Mapping[str, str]) -> dict[str
     100
     """
     return {name: max(int(primary[name]), int(standby[name])) for name in HOT_STANDBY}
+
+
+def lower(has: Mapping[str, int], needs: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """Name the limits that are lower than they must be, each with what it is and what it must be.
+
+    >>> lower({"max_connections": 100, "max_wal_senders": 10}, {"max_connections": 200})
+    {'max_connections': (100, 200)}
+    """
+    return {
+        name: (has[name], least)
+        for name, least in needs.items()
+        if name in has and has[name] < least
+    }
+
+
+def raised(text: str, limits: Mapping[str, int]) -> str:
+    r"""Raise limits in a file of ours, and lower none.
+
+    >>> print(raised(HEADER + "max_connections = 100\nmax_wal_senders = 20\n",
+    ...     {"max_connections": 200, "max_wal_senders": 10}), end="")
+    # Written by Relevo. Your own settings belong into another file of this folder.
+    max_wal_senders = 20
+    max_connections = 200
+    """
+    known = kept_limits(text)
+    wanted = {name: value for name, value in limits.items() if known.get(name, -1) < value}
+    lines = lines_of(text) or [HEADER]
+    others = [line for line in lines if line.partition("=")[0].strip() not in wanted]
+    return "".join(others) + "".join(f"{n} = {wanted[n]}\n" for n in sorted(wanted))
+
+
+def kept_limits(text: str) -> dict[str, int]:
+    r"""Read the limits in a file of ours.
+
+    >>> kept_limits("max_connections = 200\nwal_level = 'replica'\n")
+    {'max_connections': 200}
+    """
+    pairs = (line.partition("=") for line in lines_of(text))
+    found = {name.strip(): value.strip() for name, _, value in pairs}
+    return {name: int(found[name]) for name in HOT_STANDBY if found.get(name, "").isdigit()}
 
 
 def listen_addresses(current: str, wanted: str) -> str:

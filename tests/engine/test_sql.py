@@ -303,6 +303,24 @@ def test_where_peer_lets_odoo_s_user_not_in_its_password_does_on_loopback(
         server.restart()
 
 
+@pytest.mark.parametrize("method", ["md5", "reject"])
+def test_a_server_that_does_not_let_us_in_is_quoted_and_not_said_to_be_down(
+    server: Server, cluster: Cluster, shell: LocalShell, method: str
+) -> None:
+    hba = server.data / "pg_hba.conf"
+    before = hba.read_text()
+    hba.write_text(f"local all postgres {method}\n{before}")
+    try:
+        server.restart()
+        with pytest.raises(StatementFailed, match="does not let us in: ") as refused:
+            cluster.value(shell, "SELECT 1")
+        assert "pg_hba.conf" in refused.value.hint
+        assert "systemctl" not in refused.value.hint
+    finally:
+        hba.write_text(before)
+        server.restart()
+
+
 def _created(server: Server) -> str:
     sql = "SELECT to_char(create_date, 'YYYY-MM-DD HH24:MI:SS') FROM ir_attachment"
     return str(server.sql(sql, "shop")[0][0])

@@ -81,7 +81,7 @@ def test_a_standby_is_restarted_for_what_it_has_read_and_does_not_do(
 ) -> None:
     due = FakeHost("due", {
         **loading(unread=True), "grep *": 0, "SELECT name, setting *": json.dumps(SETTINGS),
-        PENDING: json.dumps([{"name": name} for name in pending]),
+        PENDING: json.dumps([{"name": name} for name in pending]), "configured *": "100 " * 5,
         "systemctl restart postgresql@13-vps_1.service": 0, **standby(),
     })  # fmt: skip
     hosts(FakeHost("uno", {"SELECT name, setting *": json.dumps(SETTINGS)}), due)

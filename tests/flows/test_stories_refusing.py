@@ -11,6 +11,7 @@ from flows.rsync_filestore import rsync_filestore
 from tasks import bare, fence, move, receipts
 from tasks.filestore import Kind
 from tasks.read.receipt import Receipt
+from tasks.standby import require_ready
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, control, dead, serving, standby
 
@@ -242,3 +243,36 @@ def test_a_leader_that_is_down_is_not_started_beside_an_origin_that_is_merely_si
         move.wake(instance, origin_is_down=True)
 
     assert due.changes[-1] == "systemctl start postgresql@13-vps_1.service"
+
+
+HIGH_ENOUGH = '[{"name": "max_connections", "setting": "100"}]'
+PAUSED: dict[str, Answer] = {
+    "SELECT pg_is_wal_replay_paused()": "t\n",
+    "SELECT name, setting FROM pg_settings*": (
+        '[{"name": "max_connections", "setting": "50"},'
+        ' {"name": "max_worker_processes", "setting": "8"}]'
+    ),
+}
+
+
+def test_replay_that_limits_have_paused_is_never_resumed_but_both_values_are_named(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """A standby that is resumed then stops: that hint of ours once did it."""
+    hosts(dead(), FakeHost("due", standby() | PAUSED))
+
+    with pytest.raises(Refused, match="max_connections is 50 there and must be 100") as refused:
+        require_ready(instance)
+
+    assert "resume" not in str(refused.value)
+    assert refused.value.hint.startswith("run replicate")
+
+
+def test_replay_that_somebody_has_paused_is_theirs(instance: OdooInstance, hosts: Hosts) -> None:
+    enough = {"SELECT name, setting FROM pg_settings*": HIGH_ENOUGH}
+    hosts(dead(), FakeHost("due", standby() | PAUSED | enough))
+
+    with pytest.raises(Refused, match="replay is paused on due") as refused:
+        require_ready(instance)
+
+    assert "find out who paused it" in refused.value.hint

@@ -31,6 +31,7 @@ def configured(*waiting: str, slots: tuple[str, ...] = ()) -> dict[str, Answer]:
             [{"name": name} for name in waiting]
         ),
         "SELECT name, setting *": json.dumps(rows),
+        "read /etc/postgresql/13/main/conf.d/relevo.conf": "",
         "install *": "same",
         "SELECT bool_or(change *": "f\n",
         "SELECT name, applied, error *": '[{"name": "wal_level", "applied": true, "error": null}]',

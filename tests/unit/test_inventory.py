@@ -72,14 +72,18 @@ def test_a_hostile_name_is_refused(tmp_path: Path, name: str) -> None:
         ("host", "name", ["-x", "a b", "a;b", "ñ"]),
         ("odoo", "data_dir", ["relative", "/a/../b", "/a b", "/a;b", "/a\n", "/", "/a'b", "//x"]),
         ("odoo", "config", ["/etc/$(x)", "/etc/`x`", "~/odoo.conf"]),
-        ("odoo", "unit", ["x", "-x.service", "../x.service", "x.service\n", "a b.service"]),
+        (
+            "odoo",
+            "unit",
+            ["", "-x.service", "../x.service", "x.service\n", "a b.service", "x.timer"],
+        ),
         ("odoo", "user", ["a b", "Odoo", "-odoo"]),
         ("odoo", "sources", [["/"], ["/opt/../x"], ["relative"], ["/opt/odoo", "/opt/odoo"]]),
         ("odoo", "http_port", [0, 65536, "x"]),
         ("postgres", "name", ["a-b", "a b", "a\n", "a;b", ""]),
         ("postgres", "port", [0, 70000, "x", -1]),
-        ("postgres", "version", [9, 11, 19, "13.2", "latest"]),
-        ("dns", "zone", ["a;b", "-x", "a..b", "a b", "Example.com"]),
+        ("postgres", "version", [9, 11, "13.2", "latest"]),
+        ("dns", "zone", ["a;b", "-x", "a..b", "a b", "*.com"]),
         ("dns", "provider", ["A B", "x;", ""]),
         ("recovery", "http_port", [0]),
         ("certificate", "key", ["privkey.pem", "/etc/../x"]),
@@ -96,7 +100,7 @@ def test_a_hostile_value_is_refused_with_its_entry_and_field(
         assert f"instances.{ONE}.{section}" in refusal(tmp_path, spoil), value
 
 
-@pytest.mark.parametrize("domain", ["-x.com", "a b.com", "a.com;", "a.com\n", "A.com", "*.x.com"])
+@pytest.mark.parametrize("domain", ["-x.com", "a b.com", "a.com;", "a.com\n", "ñ.com", "*.x.com"])
 def test_a_hostile_domain_is_refused(tmp_path: Path, domain: str) -> None:
     said = refusal(tmp_path, lambda d: d["instances"][ONE].update(domains=[domain]))
 
@@ -228,3 +232,123 @@ def test_a_file_that_is_no_inventory_is_refused(tmp_path: Path, text: str) -> No
 
     with pytest.raises(Refused):
         inventory.read(path)
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value", "said"),
+    [
+        ("host", "user", "Juan Perez", "is 'Juan Perez', and wants lower-case letters, digits"),
+        ("host", "name", "-x", "wants letters, digits and . _ -, no sign first"),
+        ("postgres", "name", "odoo-prod", "pg_renamecluster VERSION odoo-prod odoo_prod there"),
+        ("odoo", "unit", "odoo.socket", "wants a service: its name ends in .service"),
+        ("odoo", "user", "juan.perez", "wants lower-case letters, digits and _ -"),
+        ("replication", "user", "replica-user", "wants lower-case letters, digits and _"),
+    ],
+)
+def test_what_is_wanted_is_said_in_words(
+    tmp_path: Path, section: str, field: str, value: str, said: str
+) -> None:
+    def spoil(document: dict[str, Any]) -> None:
+        document["instances"][ONE].setdefault(section, {})[field] = value
+
+    told = refusal(tmp_path, spoil)
+
+    assert f"instances.{ONE}.{section}.{field}: is " in told
+    assert said in told
+    assert "[" not in told.partition(ONE)[2], "a regular expression is no sentence"
+
+
+@pytest.mark.parametrize(
+    ("domain", "said"),
+    [
+        ("*.odoo.example.com", "a wildcard: list each name that customers use instead"),
+        ("peña.example.com", "write it as browsers send it, xn--pea-8ma.example.com"),
+        ("a.com, b.com", "wants a domain like shop.example.com"),
+    ],
+)
+def test_a_domain_that_is_none_is_said_in_words(tmp_path: Path, domain: str, said: str) -> None:
+    assert said in refusal(tmp_path, lambda d: d["instances"][ONE].update(domains=[domain]))
+
+
+def test_a_name_of_an_instance_is_wanted_in_words(tmp_path: Path) -> None:
+    def rename(document: dict[str, Any]) -> None:
+        document["instances"]["Vps-1"] = document["instances"].pop(OTHER)
+
+    assert "Vps-1: is 'Vps-1', and wants lower-case letters" in refusal(tmp_path, rename)
+
+
+def test_what_is_harmless_is_taken_as_it_is_meant(tmp_path: Path) -> None:
+    def write(document: dict[str, Any]) -> None:
+        one = document["instances"][ONE]
+        one.update(domains="Cliente1.example.com")
+        one["host"].update(user="juan.perez")
+        one["odoo"].update(unit="odoo14", sources="/opt/odoo/sources")
+
+    entry = read(tmp_path, write).instances[ONE]
+
+    assert entry.domains == ("cliente1.example.com",)
+    assert entry.host.user == "juan.perez"
+    assert entry.odoo.unit == "odoo14.service"
+    assert [str(path) for path in entry.odoo.sources] == ["/opt/odoo/sources"]
+
+
+def test_a_newer_postgresql_is_taken_and_said_to_be_new(tmp_path: Path) -> None:
+    entry = read(tmp_path, lambda d: d["instances"][ONE]["postgres"].update(version=19))
+
+    assert entry.instances[ONE].postgres.version == 19
+
+
+def _neighbour(document: dict[str, Any], **host: object) -> dict[str, Any]:
+    """Put the second instance on the first one's server, beside it."""
+    other = document["instances"][OTHER]
+    other["host"] = {"address": "192.0.2.11", "port": 5253, **host}
+    other["postgres"] = {"version": 15, "name": "second", "port": 5499}
+    other["odoo"] = {
+        "unit": "second.service", "config": "/etc/second.conf", "data_dir": "/srv/second",
+        "sources": [], "http_port": 8999,
+    }  # fmt: skip
+    found: dict[str, Any] = other
+    return found
+
+
+def test_two_instances_of_one_server_that_share_nothing_are_two(tmp_path: Path) -> None:
+    assert list(read(tmp_path, _neighbour).instances) == [ONE, OTHER]
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [
+        ("odoo", "unit", "odoo"),
+        ("odoo", "config", "/etc/odoo.conf"),
+        ("odoo", "data_dir", "/var/opt/odoo/data_dir"),
+        ("odoo", "data_dir", "/var/opt/odoo/data_dir/second"),
+        ("odoo", "http_port", 8069),
+        ("postgres", "name", "main"),
+        ("postgres", "port", 5432),
+    ],
+)
+@pytest.mark.parametrize(
+    "host",
+    [
+        pytest.param({}, id="by_number"),
+        pytest.param({"address": "VPS1.example.com.", "peer_address": "192.0.2.99"}, id="by_name"),
+    ],
+)
+def test_two_instances_of_one_server_that_share_something_are_refused(
+    tmp_path: Path, host: dict[str, object], section: str, field: str, value: object
+) -> None:
+    """The first is known by its name, with the number as its peer_address."""
+    said = refusal(tmp_path, lambda d: _neighbour(d, **host)[section].update({field: value}))
+
+    assert f"instances.{OTHER}.{section}.{field}: " in said
+    assert f"on this server is {ONE}'s already" in said
+
+
+def test_servers_behind_one_public_address_are_several(tmp_path: Path) -> None:
+    def behind(document: dict[str, Any]) -> None:
+        document["instances"][OTHER]["host"] = {
+            "address": "vps1.example.com", "peer_address": "192.0.2.12", "port": 2202,
+            "public_address": "192.0.2.11",
+        }  # fmt: skip
+
+    assert list(read(tmp_path, behind).instances) == [ONE, OTHER]

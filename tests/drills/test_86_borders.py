@@ -1,0 +1,185 @@
+"""What is not PostgreSQL's or ssh's usual way, at the origin or here."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from blocks.errors import Refused
+from blocks.instance import OdooInstance
+from flows.check import check
+from flows.failback import failback
+from flows.failover import failover
+from flows.replicate import replicate
+from tasks import bare, plan
+from tasks.text import plan as words
+from tests.lab.machine import Machine, wait_until
+from tests.oracles import Pair, no_strangers, ready
+
+Blocks = dict[str, OdooInstance]
+# The one limit that costs nothing, and one that is an older name in pg_control.
+RAISED = {"max_connections": (100, 150), "max_locks_per_transaction": (64, 80)}
+
+
+def _restart(machine: Machine, version: int, cluster: str) -> None:
+    machine.run("systemctl", "restart", f"postgresql@{version}-{cluster}")
+
+
+def _raise(pair: Pair, **limits: int) -> None:
+    """Raise limits at the origin, as its owner would."""
+    for name, value in limits.items():
+        pair.at_origin(f"ALTER SYSTEM SET {name} = {value}")
+    _restart(pair.origin.machine, pair.origin.version, pair.origin.cluster)
+
+
+def _held_up(block: OdooInstance, said: str) -> None:
+    def told() -> bool:
+        with pytest.raises(Refused) as refused:
+            check(block)
+        return said in refused.value.message
+
+    wait_until(told, f"check says: {said}", 60)
+
+
+def test_limits_raised_at_the_origin_are_named_and_a_forced_failover_goes_on_with_them(
+    uno: Pair, blocks: Blocks
+) -> None:
+    block, machine = blocks[uno.name], uno.origin.machine
+    _raise(uno, **{name: value for name, (_, value) in RAISED.items()})
+    for name, (former, value) in RAISED.items():
+        _held_up(block, f"{name} is {former} there and must be {value}")
+    with pytest.raises(Refused, match="run replicate"):
+        failover(block)
+
+    replicate(block)
+    assert uno.at_recovery("SHOW max_connections") == "150"
+    ready(check(block))
+
+    _raise(uno, max_connections=160)
+    _held_up(block, "max_connections is 150 there and must be 160")
+    machine.kill()
+    failover(block, origin_is_down=True, reason="drill")
+    assert uno.at_recovery("SHOW max_connections") == "160"
+
+    # The other way round: who serves has raised one, and the origin has to follow.
+    uno.at_recovery("ALTER SYSTEM SET max_connections = 170")
+    _restart(uno.recovery, uno.origin.version, uno.name)
+    machine.boot()
+    failback(block)
+    assert uno.at_origin("SHOW max_connections") == "170"
+    replicate(block)
+    ready(check(block))
+    no_strangers(uno)
+
+
+def _hang_up(pair: Pair) -> None:
+    """End every ssh session at the origin: the next one has to log in."""
+    machine = pair.origin.machine
+    machine.run("systemctl", "restart", "ssh")
+    machine.run("loginctl", "terminate-user", pair.origin.ssh_user, check=False)
+
+
+@contextmanager
+def _another_file(machine: Machine, path: str, *change: str) -> Iterator[None]:
+    """Have a file of a host another one for a while."""
+    machine.run("cp", "-a", path, f"{path}.kept")
+    try:
+        machine.run(*change)
+        yield
+    finally:
+        machine.run("mv", f"{path}.kept", path)
+
+
+KEY = "/etc/ssh/ssh_host_ed25519_key"
+OTHER_KEY = f"rm -f {KEY}; ssh-keygen -q -t ed25519 -N '' -f {KEY}"
+
+
+def test_an_origin_with_another_host_key_or_no_login_for_us_is_not_called_down(
+    uno: Pair, blocks: Blocks
+) -> None:
+    block, machine = blocks[uno.name], uno.origin.machine
+    forced = {"origin_is_down": True, "reason": "it does not answer"}
+    with (
+        _another_file(machine, f"{KEY}.pub", "true"),
+        _another_file(machine, KEY, "sh", "-c", OTHER_KEY),
+    ):
+        _hang_up(uno)
+        with pytest.raises(Refused, match=r"uno .* shows another host key than the one"):
+            check(block)
+        with pytest.raises(Refused, match=r"whether uno is down is not known: uno .* another host"):
+            failover(block)
+        with bare.without_server():
+            drawn = plan.draw(block, "failover")
+        assert "another host key" in words.summary(drawn)
+        # It streams, though nobody writes: it is alive whatever is said.
+        with pytest.raises(Refused, match="it is alive: respaldo has received WAL from it"):
+            failover(block, **forced)  # type: ignore[call-overload]
+    keys = f"/home/{uno.origin.ssh_user}/.ssh/authorized_keys"
+    with _another_file(machine, keys, "truncate", "-s", "0", keys):
+        _hang_up(uno)
+        with pytest.raises(Refused, match="cannot log in to uno"):
+            check(block)
+        with pytest.raises(Refused, match=r"(uno is alive, and does not let us in|it is alive: )"):
+            failover(block, **forced)  # type: ignore[call-overload]
+    _hang_up(uno)
+    assert uno.is_home()
+    ready(check(block))
+
+
+def test_an_origin_whose_cluster_was_wiped_is_down_and_comes_back_by_a_clone(
+    uno: Pair, blocks: Blocks
+) -> None:
+    block, machine = blocks[uno.name], uno.origin.machine
+    cluster = (str(uno.origin.version), uno.origin.cluster)
+    machine.run("systemctl", "stop", uno.origin.unit)
+    machine.run("pg_dropcluster", "--stop", *cluster)
+    with bare.without_server():
+        drawn = plan.draw(block, "failover")
+    assert drawn.situation.origin == "gone"
+    assert not drawn.situation.refusals
+    with pytest.raises(Refused, match="failing over now may lose"):
+        failover(block)
+
+    failover(block, origin_is_down=True, reason="somebody has wiped it")
+
+    with pytest.raises(Refused, match=r"there is no cluster .* on uno") as refused:
+        failback(block)
+    assert "pg_createcluster" in refused.value.hint
+    machine.run("pg_createcluster", "--start-conf=manual", *cluster)
+    failback(block, reclone=True)
+    replicate(block)
+    ready(check(block))
+    no_strangers(uno)
+
+
+def test_keys_are_put_where_sshd_of_the_origin_looks_for_them(uno: Pair, blocks: Blocks) -> None:
+    machine, user = uno.origin.machine, uno.origin.ssh_user
+    usual, other = f"/home/{user}/.ssh/authorized_keys", f"/etc/ssh/keys/{user}"
+    ours = machine.read(usual)
+    machine.write(other, ours, mode=0o644)
+    machine.write("/etc/ssh/sshd_config.d/keys.conf", "AuthorizedKeysFile /etc/ssh/keys/%u\n")
+    machine.run("chmod", "755", "/etc/ssh/keys")
+    machine.run("sed", "-i", f"/relevo {uno.name}: begin/,/end/d", other)
+    machine.run("mv", usual, f"{usual}.away")
+    machine.run("systemctl", "reload", "ssh")
+    try:
+        replicate(blocks[uno.name])
+        assert f"# relevo {uno.name}: begin" in machine.read(other)
+        ready(check(blocks[uno.name]))
+    finally:
+        machine.run("mv", f"{usual}.away", usual)
+        machine.run("rm", "-rf", "/etc/ssh/sshd_config.d/keys.conf", "/etc/ssh/keys")
+        machine.run("systemctl", "reload", "ssh")
+
+
+def test_a_cluster_that_wants_a_password_of_us_is_quoted(uno: Pair, blocks: Blocks) -> None:
+    machine, block = uno.origin.machine, blocks[uno.name]
+    hba = f"/etc/postgresql/{uno.origin.version}/{uno.origin.cluster}/pg_hba.conf"
+    unit = f"postgresql@{uno.origin.version}-{uno.origin.cluster}"
+    with _another_file(machine, hba, "sed", "-i", "1i local all postgres md5", hba):
+        machine.run("systemctl", "reload", unit)
+        for ask in (check, replicate):
+            with pytest.raises(Refused, match=r"refuses our question .*password"):
+                ask(block)
+    machine.run("systemctl", "reload", unit)
+    ready(check(block))

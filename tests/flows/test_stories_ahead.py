@@ -1,0 +1,176 @@
+"""What a set-up would be refused for later is said before its first change."""
+
+import pytest
+
+from blocks.errors import CommandFailed, Refused, StatementFailed, Unreachable
+from blocks.instance import OdooInstance
+from tasks import ahead, bare, customers, roles, service, sshd, trust
+from tests.fakes import Answer, FakeHost
+from tests.flows.conftest import Hosts, control
+
+PRIMARY = "5432 online f /var/lib/postgresql/13/main postgres\n" + control("in_production")
+ORIGIN: dict[str, Answer] = {
+    "look 13 main *": PRIMARY,
+    "grep *": 0,
+    "SELECT name, setting *": '[{"name": "ssl", "setting": "on"}]',
+    "SELECT coalesce(rolpassword*": "[]",
+    "SELECT DISTINCT l AS locale*": '[{"locale": "es_ES.UTF-8"}]',
+    "SELECT spcname*": "[]",
+    "SELECT sum(pg_database_size*": "1000000000",
+    "read /etc/odoo/odoo.conf": "[options]\ndb_user = odoo\n",
+    "SELECT d.datname*": '[{"name": "shop", "owner": "odoo", "role": "odoo", "may": true}]',
+    "SELECT extname*": '[{"name": "plpgsql"}, {"name": "postgis"}]',
+}
+RECOVERY: dict[str, Answer] = {
+    "pg_lsclusters --no-header": "",
+    "locale -a": "C\nC.UTF-8\nes_ES.utf8\n",
+    "df *": "Avail\n9000000000\n",
+    "missing *": "",
+    "ss -Hltn *": "",
+    "listens 5433": "",
+}
+
+
+def test_a_pair_that_fits_is_let_through(instance: OdooInstance, hosts: Hosts) -> None:
+    hosts(FakeHost("uno", ORIGIN), FakeHost("due", RECOVERY))
+
+    with bare.without_server():
+        ahead.require(instance)
+
+
+def test_all_that_speaks_against_a_set_up_is_said_at_once_and_before_any_change(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """A locale that is lacking once restarted the customers' PostgreSQL before it was said."""
+    uno = FakeHost("uno", {
+        **ORIGIN,
+        "SELECT name, setting *": '[{"name": "ssl", "setting": "off"}]',
+        "SELECT spcname*": '[{"spcname": "fast"}]',
+    })  # fmt: skip
+    due = FakeHost("due", {
+        **RECOVERY,
+        "locale -a": "C\n", "df *": "Avail\n1000\n",
+        "missing *": "/usr/share/postgresql/13/extension/postgis.control\n",
+        "listens 5433": "LISTEN 0 244 127.0.0.1:5433\n",
+        "ss -Hltn *": "LISTEN\n", "systemctl is-active *": "inactive\n",
+    })  # fmt: skip
+    hosts(uno, due)
+
+    with bare.without_server(), pytest.raises(Refused) as refused:
+        ahead.require(instance)
+
+    for said in (
+        "uno does not speak TLS", "due lacks the locales of uno: es_ES.UTF-8", "tablespaces: fast",
+        "due has 0 MB free", "shop uses postgis", "port 5433 on due is taken",
+        "port 8169 on due is taken",
+    ):  # fmt: skip
+        assert said in refused.value.message
+    assert refused.value.hint.endswith("nothing was changed, so run this again")
+    assert uno.changes == due.changes == []
+
+
+def test_an_instance_that_was_renamed_is_told_its_former_name(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """The hint of then, DROP ROLE, would have ended the replica."""
+    hba = (
+        "# relevo beta: begin\nhostssl replication replica_user 10.0.0.2/32 scram-sha-256\n"
+        "# relevo beta: end\nlocal all all peer\n"
+    )
+    found = (
+        '[{"password": "md5other", "rolcanlogin": true, "rolsuper": false, "rolreplication": 1}]'
+    )
+    uno = FakeHost("uno", {
+        "SELECT coalesce(rolpassword*": found, "read /etc/postgresql/13/main/pg_hba.conf": hba,
+    })  # fmt: skip
+    hosts(uno, FakeHost("due"))
+    streams, _ = roles.wanted(instance)
+
+    with pytest.raises(Refused, match="is replicated as beta already") as refused:
+        roles.require_ours(instance, instance.origin, streams, roles.find(instance.origin, streams))
+
+    assert refused.value.hint.startswith("name it beta in the inventory again")
+    assert "DROP" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "there", "installed"),
+    [
+        (".ssh/authorized_keys", "", "/home/admin/.ssh/authorized_keys admin:admin 600"),
+        ("/etc/ssh/keys/%u", "root:adm 640\n", "/etc/ssh/keys/admin root:adm 640"),
+        ("/etc/ssh/keys/%u", "", "/etc/ssh/keys/admin root:root 644"),
+    ],
+)
+def test_a_key_is_put_where_sshd_looks_for_it(
+    instance: OdooInstance, hosts: Hosts, said: str, there: str, installed: str
+) -> None:
+    """Only sshd knows: AuthorizedKeysFile may name a folder that is root's."""
+    uno = FakeHost("uno", {
+        "/usr/sbin/sshd -T -C user=admin,host=10.0.0.2,addr=10.0.0.2": f"authorizedkeysfile {said}",
+        "getent passwd admin": "admin:x:1:1::/home/admin:/bin/sh\n", "stat *": there,
+        "test -e *": 0, "read *": "", "install *": "installed",
+    })  # fmt: skip
+    hosts(uno, FakeHost("due"))
+
+    sshd.admit(instance.origin.host.shell(), "admin", peer="10.0.0.2", change=str.upper)
+
+    assert [each.rpartition(" ")[0] for each in uno.changes] == [f"install {installed}"]
+
+
+def test_what_ssh_said_decides_the_hint(instance: OdooInstance, hosts: Hosts) -> None:
+    hosts(FakeHost("uno"), FakeHost("due", {"rsync *": 255}))
+
+    with bare.without_server(), pytest.raises(Refused, match="cannot fetch files") as refused:
+        trust.prove_key(instance)
+
+    assert "firewall" not in refused.value.hint
+
+
+NAMED = '[{{"name": "{}", "owner": "odoo", "role": "odoo", "may": true}}]'
+
+
+def test_a_database_that_hangs_takes_no_other_with_it(instance: OdooInstance, hosts: Hosts) -> None:
+    """Who waits too long for it closes the connection, under those that were asked beside it."""
+    gone = Unreachable("uno did not answer", hint="")
+    two = '[{"name": "a", "owner": "odoo", "role": "odoo", "may": true},' + NAMED.format("b")[1:]
+    uno = FakeHost("uno", {
+        "read *": "[options]\ndb_user = odoo\n", "SELECT d.datname*": two,
+        "SELECT EXISTS*@a": [gone, '[{"has": true}]'], "SELECT EXISTS*@b": gone,
+    })  # fmt: skip
+    hosts(uno, FakeHost("due"))
+
+    found = customers.odoo(instance.origin)
+
+    assert found.names == ["a"]
+    assert found.barred == {"b": "uno did not answer"}
+
+
+def test_a_host_that_is_gone_is_no_database_that_hangs(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    gone = Unreachable("uno did not answer", hint="")
+    uno = FakeHost("uno", {
+        "read *": "[options]\n", "SELECT d.datname*": NAMED.format("a"), "SELECT EXISTS*": gone,
+    })  # fmt: skip
+    hosts(uno, FakeHost("due"))
+
+    with pytest.raises(Unreachable, match="no database of PostgreSQL"):
+        customers.odoo(instance.origin)
+
+
+def test_databases_that_nobody_can_enter_keep_nginx_and_dns_waiting_for_nothing(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    shut = StatementFailed('could not access file "nope"')
+    due = FakeHost("due", {
+        "read *": "[options]\ndb_user = odoo\n", "SELECT d.datname*": NAMED.format("shop"),
+        "SELECT EXISTS*": shut,
+    })  # fmt: skip
+    hosts(FakeHost("uno"), due)
+
+    with bare.without_server():
+        served = service.wait_until_serving(instance.recovery)
+        with pytest.raises(CommandFailed, match="could not access file"):
+            service.require_whole(instance, instance.recovery, served.left)
+
+    assert served.names == []

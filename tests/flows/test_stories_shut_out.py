@@ -1,0 +1,148 @@
+"""A server that is not silent, and cannot be asked, is not called down."""
+
+import pytest
+
+from blocks.errors import LoginRefused, Refused, RelevoError, ShutOut
+from blocks.instance import OdooInstance
+from flows.failover import failover
+from tasks import bare, cluster, fence, plan, probes, readiness, replica
+from tasks.look import NoCluster, look, look_if_there, try_look
+from tasks.probes import Found
+from tasks.text import plan as words
+from tests.fakes import Answer, FakeHost
+from tests.flows.conftest import Hosts, standby
+from tests.flows.test_stories_refusing import LAST, LOCK
+
+OTHER_KEY = ShutOut("uno shows another host key than the one that is known", hint="compare it")
+NO_LOGIN = LoginRefused("cannot log in to uno: Authentication failed.", hint="put the key there")
+# No cluster, and nobody in its place.
+WIPED: dict[str, Answer] = {"look 13 main *": "", "listens 5432": "", "true": ""}
+
+
+def shut(error: RelevoError) -> FakeHost:
+    return FakeHost("uno", {"*": error})
+
+
+def test_another_host_key_is_said_and_no_failover_goes_on_without_a_yes(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    uno, due = shut(OTHER_KEY), FakeHost("due", standby() | LAST)
+    hosts(uno, due)
+
+    with pytest.raises(Refused, match=r"whether uno is down is not known: .*another host key"):
+        failover(instance)
+
+    assert due.changes == [LOCK]
+
+
+def test_a_yes_to_another_host_key_counts_as_it_may_be_a_rescue_system(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    hosts(shut(OTHER_KEY), FakeHost("due", standby()))
+
+    with bare.without_server():
+        assert fence.fence_origin(instance, loss_accepted=True) is False
+
+
+@pytest.mark.parametrize("said", [{}, {"origin_is_down": True, "reason": "it is dead"}])
+def test_a_host_that_refuses_our_login_is_alive_whatever_is_said_of_it(
+    instance: OdooInstance, hosts: Hosts, said: dict[str, object]
+) -> None:
+    due = FakeHost("due", standby() | LAST)
+    hosts(shut(NO_LOGIN), due)
+
+    with pytest.raises(Refused, match="uno is alive, and does not let us in") as refused:
+        failover(instance, **said)  # type: ignore[call-overload]
+
+    assert "power uno off" in refused.value.hint
+    assert due.changes == [LOCK]
+
+
+@pytest.mark.parametrize("error", [OTHER_KEY, NO_LOGIN])
+def test_check_and_board_say_what_is_not_right(
+    instance: OdooInstance, hosts: Hosts, error: ShutOut
+) -> None:
+    hosts(shut(error), FakeHost("due", standby()))
+
+    with bare.without_server():
+        found, ends = Found(), probes.look_at_both(instance)
+        found.take("roles", lambda: readiness._roles(instance, ends))
+
+    assert found.wrong == [f"{error.message}; {error.hint}"]
+
+
+def test_a_plan_shows_the_sentence_in_the_place_of_silence(
+    instance: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "names", lambda *_: {"origin": "uno", "recovery": "due"})
+    monkeypatch.setattr(plan, "_documents", lambda *_: None)
+    answers: dict[str, Answer] = {
+        "SELECT pg_last_wal_replay_lsn()*": '[{"replayed": "0/3000000", "seconds": 0}]'
+    }
+    for error, refused in ((OTHER_KEY, False), (NO_LOGIN, True)):
+        hosts(shut(error), FakeHost("due", answers | standby() | LAST | {"date *": "now"}))
+        with bare.without_server():
+            drawn = plan.draw(instance, "failover")
+
+        assert error.message in words.facts(drawn)["uno (origin)"]
+        assert drawn.asks_whether_down
+        assert any("is alive" in each for each in drawn.situation.refusals) is refused
+
+
+def test_an_origin_that_has_lost_its_cluster_is_down_and_a_forced_failover_goes_on(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    odoo: dict[str, Answer] = {
+        "systemctl disable --now odoo.service": 1,
+        "systemctl is-active odoo.service": "inactive\n",
+        "receipts *": "",
+    }
+    uno, due = FakeHost("uno", WIPED | odoo), FakeHost("due", standby() | LAST)
+    hosts(uno, due)
+
+    with bare.without_server():
+        assert str(try_look(instance.origin)) == "gone"
+        assert fence.fence_origin(instance, loss_accepted=True) is False
+
+    assert uno.changes == ["systemctl disable --now odoo.service"]
+
+
+def test_a_cluster_without_its_configuration_that_runs_is_not_gone(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    hosts(
+        FakeHost("uno", {**WIPED, "listens 5432": "LISTEN 0 244 10.0.0.1:5432\n"}), FakeHost("due")
+    )
+
+    with pytest.raises(Refused, match="something listens on its port 5432") as refused:
+        look_if_there(instance.origin)
+
+    assert not isinstance(refused.value, NoCluster)
+
+
+REFUSES = "5432 online unknown /pg/main postgres\npsql said: psql: error: fe_sendauth: no password"
+
+
+def test_a_cluster_that_wants_a_password_of_us_is_said_to_and_not_to_be_starting(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    hosts(FakeHost("uno", {"look *": REFUSES}), FakeHost("due"))
+
+    assert "no password" in str(look(instance.origin))
+    with bare.without_server():
+        for ask in (replica.require_primary, cluster.wait_until_answering):
+            with pytest.raises(Refused, match=r"refuses our question \(psql: .*no pass") as told:
+                ask(instance.origin)
+            assert "local all postgres peer" in told.value.hint
+
+
+def test_a_cluster_that_starts_is_waited_for(instance: OdooInstance, hosts: Hosts) -> None:
+    starting = REFUSES.replace(
+        "fe_sendauth: no password", "FATAL:  the database system is starting up"
+    )
+    hosts(
+        FakeHost("uno", {"look *": [starting, "5432 online f /pg/main postgres\n"]}),
+        FakeHost("due"),
+    )
+
+    assert cluster.wait_until_answering(instance.origin).is_primary
