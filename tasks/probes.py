@@ -9,7 +9,7 @@ from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
 from tasks import filestore, service
 from tasks.look import Seen, look, try_look
-from tasks.read.verdict import sentence
+from tasks.read.verdict import remarks, sentence
 from tasks.report import Strong
 
 LEAST_FREE = 0.1
@@ -140,7 +140,7 @@ def disk(place_of: PlaceOf) -> Callable[[OdooInstance], str]:
     return ask
 
 
-def files(instance: OdooInstance) -> str:
+def files(instance: OdooInstance) -> list[str]:
     """Require that every database was read, and seen whole no longer ago than two passes."""
     verdicts = filestore.verdicts(instance)
     patience = 2 * instance.schedules.filestore_seconds
@@ -149,4 +149,4 @@ def files(instance: OdooInstance) -> str:
     doubtful = [v for v in verdicts if v.is_doubtful(patience_seconds=patience, followed=followed)]
     if doubtful:
         raise RelevoError(f"documents may be without their files: {sentence(doubtful)}")
-    return sentence(verdicts)
+    return [sentence(verdicts), *remarks(verdicts)]

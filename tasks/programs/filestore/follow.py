@@ -23,7 +23,7 @@ from . import decide, questions
 from .engine import Engine
 from .origin import wait_before
 from .settings import Settings, read
-from .trouble import ClusterAway, OriginAway, Promoted, Trouble
+from .trouble import ClusterAway, OriginAway, Promoted, sentence
 
 LOOK_SECONDS = 0.05
 QUIET_LOOK_SECONDS = 0.2
@@ -158,14 +158,6 @@ class Follower:
                     self.moved.wait(timeout=60)
         finally:
             cluster.close()
-
-
-def sentence(error: Exception) -> str:
-    """
-    >>> sentence(Trouble("no room")), sentence(OSError(28, "No space left on device"))
-    ('no room', 'OSError: [Errno 28] No space left on device')
-    """
-    return error.message if isinstance(error, Trouble) else f"{type(error).__name__}: {error}"
 
 
 @dataclass
