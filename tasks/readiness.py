@@ -7,6 +7,7 @@ from blocks.instance import OdooInstance
 from tasks import (
     away,
     door,
+    follower,
     guard,
     keys,
     move,
@@ -146,6 +147,7 @@ PROBES: dict[str, Probe] = {
     ODOO["origin"]: Probe(odoo(lambda instance: instance.origin), need.primary),
     "service": Probe(_built, need.standby),
     "files": Probe(need.files, need.standby),
+    "follower": Probe(follower.judge, need.both),
     "disk at the origin": Probe(disk(lambda instance: instance.origin), need.origin_host),
     "disk at the recovery": Probe(disk(lambda instance: instance.recovery)),
 }

@@ -108,14 +108,12 @@ def not_copied(database: str, count: int, storage: str) -> str:
 def read(facts: Mapping[str, Any]) -> Verdict:
     """Read what the engine said of a database, whose name is a customer's word."""
     since = ("foreign", "known_seconds", "elsewhere", "storage")  # an engine of then says none
-    known: dict[str, Any] = {
-        name: facts[name]
-        for name in Verdict.__dataclass_fields__
-        if name in facts or name not in since
-    }
-    words = [name for name in ("database", "unread", "storage") if name in known]
-    shown = {name: plain(str(known[name])) for name in words}
-    return Verdict(**{**known, **shown})
+    names = [name for name in Verdict.__dataclass_fields__ if name in facts or name not in since]
+    known: dict[str, Any] = {name: facts[name] for name in names}
+    for name in ("database", "unread", "storage"):
+        if name in known:
+            known[name] = plain(str(known[name]))
+    return Verdict(**known)
 
 
 def sentence(verdicts: Sequence[Verdict]) -> str:

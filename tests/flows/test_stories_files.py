@@ -122,3 +122,42 @@ def test_check_board_and_report_say_what_is_not_copied(
 
     with bare.without_server():
         assert said in filestore.judge(instance)
+
+
+RUNS = "ActiveState=active\nSubState=running\nResult=success\nExecMainStatus=0\n"
+WELL = {"instance": "vps_1", "state": "following", "said": "", "looked": 9999.0, "proved": 9950.0}
+
+
+@pytest.mark.parametrize(
+    ("unit", "conditions", "said"),
+    [
+        (RUNS, [WELL], ""),
+        (
+            RUNS.replace("running", "dead"),
+            [WELL],
+            "relevo-follow-odoo.service does not run on due",
+        ),
+        (RUNS, [], "relevo-follow-odoo.service on due does not follow it"),
+        (RUNS, [WELL | {"looked": 9000.0}], "has not looked at the database for 1000 s: following"),
+        (RUNS, [WELL | {"proved": 0.0, "state": "away"}], "has never proved that none is missing"),
+    ],
+    ids=["well", "dead", "not-followed", "hung", "never-proved"],
+)
+def test_check_is_red_while_nobody_follows_the_files_of_an_instance(
+    instance: OdooInstance, hosts: Hosts, unit: str, conditions: list[object], said: str
+) -> None:
+    due = FakeHost("due", {
+        "systemctl show *": unit,
+        "SELECT extract(epoch FROM clock_timestamp())*": '[{"now": 10001.0, "up": 9000.0}]',
+        "read /run/*/conditions.json": json.dumps({"at": 10000.0, "conditions": conditions}),
+    })  # fmt: skip
+    hosts(FakeHost("uno"), due)
+
+    try:
+        wrong = ""
+        readiness.PROBES["follower"].ask(instance)
+    except RelevoError as error:
+        wrong = error.message
+
+    assert bool(wrong) == bool(said), wrong
+    assert said in wrong
