@@ -195,13 +195,17 @@ def _follower_unit(instance: OdooInstance) -> str:
 
 def conditions(instance: OdooInstance) -> list[Facts]:
     """How it goes with each instance that is followed on this host."""
+    with answers.understood(f"{conditions_path(instance)} on {instance.recovery}"):
+        found: list[Facts] = written(instance)["conditions"]
+    return found
+
+
+def written(instance: OdooInstance) -> Facts:
+    """What the follower last wrote down, and when."""
     text = files.read(instance.recovery.host.shell(), conditions_path(instance))
     if not text:
-        return []
-    what = f"{conditions_path(instance)} on {instance.recovery}"
-    with answers.understood(what):
-        found: list[Facts] = answers.facts(text, what)["conditions"]
-    return found
+        return {"conditions": [], "at": 0.0}
+    return answers.facts(text, f"{conditions_path(instance)} on {instance.recovery}")
 
 
 def following(instance: OdooInstance) -> bool:

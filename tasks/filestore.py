@@ -6,6 +6,7 @@ from typing import Literal
 
 from blocks.errors import Busy, CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance
+from blocks.plain import plain
 from blocks.shell import Shell
 from tasks import engine, files, trust
 from tasks.argv import rsync as argv
@@ -97,6 +98,8 @@ def _require_read(instance: OdooInstance, facts: engine.Facts) -> None:
 def _note(instance: OdooInstance, facts: engine.Facts) -> None:
     """Say what a pass did, and what it could not have."""
     log().info("%d files of %s were fetched", facts["fetched"], instance.name)
+    for each in facts.get("foreign", ()):
+        log().warning("files of the database %s are not followed", plain(each))
     if facts["pending"]:
         log().warning(
             "%d files of %s are named by documents and could not be had from %s (check names them)",
@@ -276,7 +279,8 @@ def verdicts(instance: OdooInstance) -> list[Verdict]:
 def judge(instance: OdooInstance) -> str:
     """Say up to which point database and files agree; a verdict that is not to be had says why."""
     try:
-        return verdict.sentence(verdicts(instance))
+        found = verdicts(instance)
+        return "; ".join([verdict.sentence(found), *verdict.remarks(found)])
     except (CommandFailed, Refused, Unreachable) as error:
         log().warning("the files were not judged: %s", error)
         return f"not known: {error.message}"
@@ -301,5 +305,6 @@ def reconciled(facts: engine.Facts) -> dict[str, str]:
         "spoiled at the origin": str(_count(facts, "origin_wrong")),
         "given back to the origin": str(facts["repaired"]),
         "not read": "; ".join(facts["unread"]) or "nothing",
+        "not followed": "; ".join(facts.get("foreign", ())) or "nothing",
         "not given back": "; ".join(f"{path}: {why}" for path, why in unrepaired.items()) or "0",
     }

@@ -8,8 +8,13 @@ from blocks.answers import understood
 from blocks.errors import RelevoError, ShutOut
 from blocks.instance import OdooInstance, Place
 from tasks import filestore, service
+<<<<<<< HEAD
 from tasks.look import Seen, look, look_or_why, try_look
 from tasks.read.verdict import sentence
+=======
+from tasks.look import Seen, look, try_look
+from tasks.read.verdict import remarks, sentence
+>>>>>>> w-files
 from tasks.report import Strong
 
 LEAST_FREE = 0.1
@@ -162,7 +167,7 @@ def disk(place_of: PlaceOf) -> Callable[[OdooInstance], str]:
     return ask
 
 
-def files(instance: OdooInstance) -> str:
+def files(instance: OdooInstance) -> list[str]:
     """Require that every database was read, and seen whole no longer ago than two passes."""
     verdicts = filestore.verdicts(instance)
     patience = 2 * instance.schedules.filestore_seconds
@@ -171,4 +176,4 @@ def files(instance: OdooInstance) -> str:
     doubtful = [v for v in verdicts if v.is_doubtful(patience_seconds=patience, followed=followed)]
     if doubtful:
         raise RelevoError(f"documents may be without their files: {sentence(doubtful)}")
-    return sentence(verdicts)
+    return [sentence(verdicts), *remarks(verdicts)]

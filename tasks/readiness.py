@@ -7,6 +7,7 @@ from blocks.instance import OdooInstance
 from tasks import (
     away,
     door,
+    follower,
     guard,
     keys,
     limits,
@@ -193,6 +194,10 @@ NEEDS: tuple[Need, ...] = (
     Need(
         "files", need.files, tried="the engine looks for the file of each attachment",
         remedy="run rsync-filestore", by=("check", "drill"), when=need.standby,
+    ),
+    Need(
+        "follower", follower.judge, tried="the follower is asked when it last looked",
+        remedy="run follow-filestore", when=need.both,
     ),
     Need(
         "disk at the origin", disk(lambda instance: instance.origin),

@@ -359,7 +359,11 @@ def test_a_database_whose_name_has_a_space_is_followed_and_given_back(twins: Twi
 @pytest.mark.parametrize(
     ("database", "keep_out", "why"),
     [
-        ("shut", "REVOKE CONNECT ON DATABASE shut FROM PUBLIC", "role odoo may not connect to it"),
+        (
+            "shut",
+            "ALTER DATABASE shut OWNER TO odoo; REVOKE CONNECT ON DATABASE shut FROM PUBLIC, odoo",
+            "role odoo may not connect to it",
+        ),
         ("shut", "ALTER DATABASE shut ALLOW_CONNECTIONS false", "it allows no connections"),
         (".hidden", "SELECT 1", "its name can be no folder of the filestore"),
         ("a/b", "SELECT 1", "its name can be no folder of the filestore"),
@@ -384,23 +388,121 @@ def test_a_database_that_is_not_read_is_named_with_the_reason(
     assert all(map(twins.has, names))
 
 
-def test_a_second_odoo_s_documents_which_ours_may_not_read_stop_no_others(twins: Twins) -> None:
-    """CONNECT is everybody's by default, and the table is not."""
+DENIED = r"permission denied for table ir_attachment \(42501\)"
+
+
+@pytest.mark.parametrize(
+    ("keep_out", "why"),
+    [
+        ("SELECT 1", f"{DENIED}, and it belongs to postgres"),  # CONNECT is everybody's by default
+        (
+            "REVOKE CONNECT ON DATABASE another FROM PUBLIC",
+            "role odoo may not connect to it, and it belongs to postgres",
+        ),
+    ],
+    ids=["may-enter", "may-not-enter"],
+)
+def test_a_second_odoo_s_database_which_ours_may_not_read_is_named_and_stops_nothing(
+    twins: Twins, keep_out: str, why: str
+) -> None:
     twins.primary.sql("CREATE DATABASE another", "postgres")
     twins.primary.sql(TABLE, "another")
+    twins.primary.sql(keep_out, "postgres")
     names = twins.attach(b"one")
     twins.catch_up()
-    denied = r"permission denied for table ir_attachment \(42501\)"
     with twins.engine() as engine:
-        (unread,) = engine.sweep()
-        assert re.search(f"^another: .*{denied}", unread)
-        assert [each.database for each in verdicts(engine) if each.unread] == ["another"]
+        assert engine.sweep() == []
+        (said,) = engine.foreign()
+        assert re.search(f"^another: .*{why}$", said)
+        assert [each.database for each in verdicts(engine) if each.foreign] == ["another"]
         cared = Care(engine).reconcile(repair=False, accept_deletions=False)
-        assert re.search(f"^another: .*{denied}", cared.unread[0])
+        assert (cared.unread, cared.foreign) == ([], [said])
+        assert (cared.rows, cared.files) == (1, 1)
     with twins.engine(serving=True) as engine:
-        (unread,) = Care(engine).push()["unread"]  # type: ignore[misc]
-        assert re.search(denied, unread)
+        assert Care(engine).push()["unread"] == []
     assert all(map(twins.has, names))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        ("ALTER TABLE ir_attachment OWNER TO postgres", DENIED),
+        (
+            "ALTER TABLE ir_attachment ALTER COLUMN file_size TYPE text USING 'senseless'",
+            "ValueError: invalid literal for int",
+        ),
+        ("ALTER TABLE ir_attachment DROP COLUMN file_size", "file_size.* does not exist"),
+    ],
+    ids=["not-readable", "senseless", "another-table"],
+)
+def test_a_database_of_ours_that_answers_nothing_of_use_stops_no_others(
+    twins: Twins, spoil: str, said: str
+) -> None:
+    twins.create("early")
+    twins.attach(b"theirs", database="early")
+    twins.catch_up()
+    with twins.engine() as engine:
+        assert engine.sweep() == []
+        twins.primary.sql(spoil, "early")
+        twins.primary.sql("UPDATE ir_attachment SET name = 'touched'", "early")
+        names = twins.attach(b"one")
+        twins.catch_up()
+        (unread,) = engine.sweep()
+        assert re.search(f"^early: .*{said}", unread)
+        assert all(map(twins.has, names))
+
+
+def test_rows_of_another_storage_are_counted_with_its_name(twins: Twins) -> None:
+    twins.primary.sql(
+        "INSERT INTO ir_attachment (store_fname, file_size) "
+        "SELECT 's3://bucket/' || n, 5 FROM generate_series(1, 5000) n"
+    )
+    twins.primary.sql(f"INSERT INTO ir_attachment (store_fname) VALUES ('a://{39 * 'b'}')")
+    twins.primary.sql("INSERT INTO ir_attachment (name) VALUES ('in the database itself')")
+    names = twins.attach(b"one")
+    twins.catch_up()
+    with twins.engine() as engine:
+        engine.sweep()
+        verdict = verdicts(engine)[-1]
+        assert (verdict.rows, verdict.elsewhere, verdict.storage) == (1, 5001, "a")
+    assert all(map(twins.has, names))
+
+
+def test_a_database_is_known_from_when_it_was_first_seen_and_anew_when_it_is_renamed(
+    twins: Twins,
+) -> None:
+    twins.attach(b"one")
+    twins.catch_up()
+    with twins.engine() as engine:
+        engine.sweep()
+        before = verdicts(engine)[-1]
+        time.sleep(1.1)
+        assert verdicts(engine)[-1].known_seconds > 1
+        assert before.agreed_lsn
+        twins.primary.sql("ALTER DATABASE shop RENAME TO store", "postgres")
+        twins.catch_up()
+        verdict = verdicts(engine)[-1]
+        assert (verdict.database, verdict.agreed_lsn) == ("store", "")
+        assert verdict.known_seconds < 1
+
+
+def test_a_database_that_is_made_anew_was_never_seen_whole(twins: Twins) -> None:
+    twins.attach(b"one")
+    twins.catch_up()
+    with twins.engine() as engine:
+        engine.sweep()
+        assert verdicts(engine)[-1].agreed_lsn
+        twins.primary.sql("DROP DATABASE shop (FORCE)", "postgres")
+        twins.create("shop")
+        twins.attach(b"gone at once")
+        for path in twins.theirs.rglob("*"):
+            if path.is_file():
+                path.unlink()
+        twins.catch_up()
+        verdict = verdicts(engine)[-1]
+        assert (verdict.rows, verdict.agreed_lsn) == (1, "")
+        engine.sweep()
+        assert verdicts(engine)[-1].agreed_lsn == ""
 
 
 def test_what_was_wanted_for_a_database_is_kept_while_nobody_may_read_it(twins: Twins) -> None:

@@ -1,13 +1,14 @@
 """A copy is good, and a check green, only where every database was read and seen whole."""
 
 import json
+from functools import partial
 
 import pytest
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
 from flows.rsync_filestore import rsync_filestore
-from tasks import readiness
+from tasks import bare, filestore, probes, readiness
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, control, need, standby
 
@@ -66,6 +67,13 @@ WHOLE = {
         ({"unread": "role odoo may not connect to it"}, "not read (role odoo may not connect"),
         ({"rows": 0, "agreed_lsn": "", "unread": "it allows no connections"}, "never seen whole"),
         ({"agreed_lsn": "", "agreed_age_seconds": None}, "never seen whole"),
+        ({"agreed_lsn": "", "agreed_age_seconds": None, "known_seconds": 3.0}, ""),
+        (
+            {"agreed_lsn": "", "agreed_age_seconds": None, "known_seconds": 601.0},
+            "shop: 7 files, known for 601 s; never seen whole",
+        ),
+        ({"unread": "it belongs to other", "foreign": True}, ""),
+        ({"elsewhere": 5000, "storage": "s3"}, ""),
         ({"agreed_age_seconds": 601.0}, "whole up to 0/5000, 601 s ago"),
     ],
 )
@@ -80,6 +88,74 @@ def test_check_is_red_for_files_of_a_database_that_was_not_seen_whole_lately(
     try:
         wrong = ""
         need(readiness.NEEDS, "files").ask(instance)
+    except RelevoError as error:
+        wrong = error.message
+
+    assert bool(wrong) == bool(said), wrong
+    assert said in wrong
+
+
+@pytest.mark.parametrize(
+    ("differs", "said"),
+    [
+        (
+            {"elsewhere": 5000, "storage": "s3"},
+            "shop: 5000 documents are kept in another storage ('s3'), which is not copied",
+        ),
+        (
+            {"unread": "it belongs to another", "foreign": True},
+            "shop: its files are not followed: it belongs to another",
+        ),
+    ],
+    ids=["another-storage", "another-role"],
+)
+def test_check_board_and_report_say_what_is_not_copied(
+    instance: OdooInstance, hosts: Hosts, differs: dict[str, object], said: str
+) -> None:
+    hosts(
+        FakeHost("uno", LEADS),
+        FakeHost("due", _engine("verdict", {"databases": [WHOLE | differs]})),
+    )
+    found = probes.Found()
+    found.take("files", partial(readiness.PROBES["files"].ask, instance))
+    assert (found.failed, found.remarks) == ({}, [said])
+
+    with bare.without_server():
+        assert said in filestore.judge(instance)
+
+
+RUNS = "ActiveState=active\nSubState=running\nResult=success\nExecMainStatus=0\n"
+WELL = {"instance": "vps_1", "state": "following", "said": "", "looked": 9999.0, "proved": 9950.0}
+
+
+@pytest.mark.parametrize(
+    ("unit", "conditions", "said"),
+    [
+        (RUNS, [WELL], ""),
+        (
+            RUNS.replace("running", "dead"),
+            [WELL],
+            "relevo-follow-odoo.service does not run on due",
+        ),
+        (RUNS, [], "relevo-follow-odoo.service on due does not follow it"),
+        (RUNS, [WELL | {"looked": 9000.0}], "has not looked at the database for 1000 s: following"),
+        (RUNS, [WELL | {"proved": 0.0, "state": "away"}], "has never proved that none is missing"),
+    ],
+    ids=["well", "dead", "not-followed", "hung", "never-proved"],
+)
+def test_check_is_red_while_nobody_follows_the_files_of_an_instance(
+    instance: OdooInstance, hosts: Hosts, unit: str, conditions: list[object], said: str
+) -> None:
+    due = FakeHost("due", {
+        "systemctl show *": unit,
+        "SELECT extract(epoch FROM clock_timestamp())*": '[{"now": 10001.0, "up": 9000.0}]',
+        "read /run/*/conditions.json": json.dumps({"at": 10000.0, "conditions": conditions}),
+    })  # fmt: skip
+    hosts(FakeHost("uno"), due)
+
+    try:
+        wrong = ""
+        readiness.PROBES["follower"].ask(instance)
     except RelevoError as error:
         wrong = error.message
 

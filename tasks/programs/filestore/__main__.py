@@ -21,6 +21,7 @@ from .engine import Engine
 from .fetch import Progress
 from .follow import Condition, Followers
 from .settings import read
+from .state import is_spoiled
 from .trouble import ClusterAway, OriginAway, Refusal, Trouble
 from .verdict import NAMED, verdicts
 
@@ -44,7 +45,12 @@ def one_pass(engine: Engine, _: argparse.Namespace) -> Facts:
     A database that was being dropped, or cancelled us, gets a second chance.
     """
     unread = engine.sweep() and engine.sweep()
-    return {"fetched": engine.fetcher.fetched, "unread": unread, "pending": engine.state.count()}
+    return {
+        "fetched": engine.fetcher.fetched,
+        "unread": unread,
+        "foreign": engine.foreign(),
+        "pending": engine.state.count(),
+    }
 
 
 def reconcile(engine: Engine, given: argparse.Namespace) -> Facts:
@@ -123,6 +129,15 @@ def run(given: argparse.Namespace) -> None:
     engine = Engine(read(given.settings), serving=serving, report=progress)
     try:
         say(json.dumps({"result": short(verb(engine, given))}))
+    except sqlite3.DatabaseError as error:
+        if not is_spoiled(error):
+            raise
+        engine.state.put_aside()
+        raise Trouble(
+            f"what the filestore engine knew of {engine.settings.instance} is spoiled ({error}); "
+            f"it was put aside as {engine.state.path}.spoiled",
+            "run this again: without it everything is compared",
+        ) from error
     finally:
         engine.close()
 

@@ -10,13 +10,19 @@ import json
 import os
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Iterator
 
 from . import decide, questions
 from .engine import Engine, Found, digests
 from .names import FOLDER, Key, is_database
+<<<<<<< HEAD
 from .store import Landing, sha1_of
 from .trouble import ClusterSaysNo, Refusal
+=======
+from .store import sha1_of
+from .trouble import Refusal
+>>>>>>> w-files
 
 
 @dataclass
@@ -32,9 +38,18 @@ class Cared:
     repaired: int = 0
     purged_days: int = 0
     unread: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
     origin_lacks: list[str] = field(default_factory=list)
     origin_wrong: list[str] = field(default_factory=list)
     unrepaired: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Moved:
+    """How many files a push gave to the origin, and how many only that had."""
+
+    given: int = 0
+    kept_aside: int = 0
 
 
 class Care:
@@ -54,6 +69,7 @@ class Care:
             files=sum(each.here for each in found.values()),
             fetched=self.engine.fetcher.fetched,
             unread=self.engine.never_read(),
+            foreign=self.engine.foreign(),
         )
         self.scrub(cared)
         self.judge_origin(found, cared, repair=repair)
@@ -211,35 +227,34 @@ class Care:
 
         What only the origin has moves to its quarantine, and nothing is deleted.
         """
+<<<<<<< HEAD
         self.engine.mend()
         given, kept = 0, 0
+=======
+>>>>>>> w-files
         refused: dict[str, str] = {}
+        moved = Moved()
         for database in self.engine.databases():
-            try:
-                gave, aside = self._push(database, refused)
-            except ClusterSaysNo as error:
-                self.engine.barred[database] = error.message
-                continue
-            given += gave
-            kept += aside
+            self.engine.twice(database, partial(self._push, database, refused, moved))
         return {
-            "given": given - len(refused),
-            "kept_aside": kept,
+            "given": moved.given - len(refused),
+            "kept_aside": moved.kept_aside,
             "refused": refused,
             "unread": self.engine.never_read(),
         }
 
-    def _push(self, database: str, refused: dict[str, str]) -> tuple[int, int]:
-        """Give and set aside in one database; say how many of each."""
+    def _push(self, database: str, refused: dict[str, str], moved: Moved) -> None:
+        """Give and set aside in one database; count how many of each."""
         head = self.engine.head(self.engine.cluster, database)
         if head.guard.table_oid == "0":
-            return 0, 0
+            return
         theirs = self.origin.list(database) or {}
         lacks, wrong = self.differences(database, theirs)
         refused.update(self.give(sorted(key.path for key in (*lacks, *wrong))))
         strangers = {*theirs} - {key.name for key in self.named(database)}
         refused.update(self.origin.aside(f"{database}/{name}" for name in sorted(strangers)))
-        return len(lacks) + len(wrong), len(strangers)
+        moved.given += len(lacks) + len(wrong)
+        moved.kept_aside += len(strangers)
 
 
 def _files(top: str, database: str) -> Iterator[Key]:

@@ -16,7 +16,8 @@ import contextlib
 import re
 import time
 from dataclasses import dataclass, field
-from typing import Callable, Iterable, Iterator  # Python 3.8
+from functools import partial
+from typing import Callable, Iterable, Iterator, NamedTuple  # Python 3.8
 
 from . import decide, doubt, questions
 from .decide import ABSENT, BAD, LOST, Head
@@ -26,11 +27,18 @@ from .origin import Origin
 from .settings import Settings
 from .state import State
 from .store import Store
-from .trouble import ClusterAway, ClusterSaysNo, Promoted
+from .trouble import OF_ALL, ClusterSaysNo, Promoted, sentence
 from .wire import Cluster, Connection, Row
 
 SOME = 512
 DAY = 86400.0
+
+
+class Barred(NamedTuple):
+    """Why a database is not read; one of another role's that keeps ours out has no files here."""
+
+    why: str
+    foreign: bool = False
 
 
 @dataclass
@@ -64,7 +72,9 @@ class Engine:
         self.origin = Origin(settings.channel, settings.origin)
         self.fetcher = Fetcher(self.store, self.state, self.origin, report)
         self.known: list[str] = []
-        self.barred: dict[str, str] = {}
+        self.barred: dict[str, Barred] = {}
+        self.owners: dict[str, str] = {}
+        self.oids: dict[str, str] = {}
         self.seen: dict[str, set[str]] = {}
         self.tops: dict[str, int] = {}
 
@@ -85,24 +95,68 @@ class Engine:
         Those that cannot be read are noted as barred, each with the reason.
         """
         rows = (cluster or self.cluster).ask("postgres", questions.DATABASES)
-        found = {str(name): why or _objection(str(name)) for name, why in rows}
-        self.barred = {name: why for name, why in found.items() if why}
-        self.known = [name for name, why in found.items() if not why]
+        found = {}
+        for name, oid, owner, *let_in in rows:
+            self.oids[str(name)], self.owners[str(name)] = str(oid), str(owner)
+            found[str(name)] = self._objection(str(name), *(each == "t" for each in let_in))
+        self.barred = {name: barred for name, barred in found.items() if barred}
+        self.known = [name for name, barred in found.items() if not barred]
         return self.known
+
+    def _objection(self, name: str, allows: bool, may: bool) -> Barred | None:  # noqa: FBT001
+        if not allows:
+            return Barred("it allows no connections")
+        if not may:
+            role = self.settings.role
+            return self._barred(name, f"role {role} may not connect to it", keeps_out=True)
+        return None if is_database(name) else Barred("its name can be no folder of the filestore")
+
+    def _barred(self, name: str, why: str, *, keeps_out: bool) -> Barred:
+        owner = self.owners.get(name, self.settings.role)
+        if keeps_out and owner != self.settings.role:
+            return Barred(f"{why}, and it belongs to {owner}", foreign=True)
+        return Barred(why)
+
+    def alone(self, database: str, work: Callable[[], object]) -> str:
+        """Work on one database; say what went wrong where that is the matter of it alone.
+
+        One of another role's that keeps ours out is no trouble, and noted as barred.
+        """
+        try:
+            work()
+            self.barred.pop(database, None)
+        except OF_ALL:
+            raise
+        except Exception as error:  # noqa: BLE001  # a customer's tables may say anything
+            keeps_out = isinstance(error, ClusterSaysNo) and error.keeps_out
+            barred = self._barred(database, sentence(error), keeps_out=keeps_out)
+            self.barred[database] = barred
+            return "" if barred.foreign else f"{database}: {barred.why}"
+        return ""
+
+    def twice(self, database: str, work: Callable[[], object]) -> None:
+        """Work on one database; one that cancelled us, or was made anew, gets a second chance."""
+        if self.alone(database, work):
+            self.alone(database, work)
 
     def sweep(self, cluster: Cluster | None = None) -> list[str]:
         """Scan every database; one that is being dropped or cancels us is for the next time.
 
         Give those that could not be read, each with the reason.
         """
-        unread = [self._try_scan(database, cluster) for database in self.databases(cluster)]
-        self.state.forget_databases({*self.known, *self.barred})
-        return [*(said for said in unread if said), *self.never_read()]
+        known = self.databases(cluster)
+        self.state.seen({name: self.oids[name] for name in (*known, *self.barred)})
+        unread = self.never_read()
+        for database in known:
+            unread.append(self.alone(database, partial(self.scan, database, cluster)))
+        self.state.forget_databases({*known, *self.barred})
+        return [said for said in unread if said]
 
     def never_read(self) -> list[str]:
-        """Name the databases that are never read, each with the reason."""
-        return [f"{name}: {why}" for name, why in self.barred.items()]
+        """Name the databases that are not read, each with the reason."""
+        return [f"{name}: {each.why}" for name, each in self.barred.items() if not each.foreign]
 
+<<<<<<< HEAD
     def _try_scan(self, database: str, cluster: Cluster | None) -> str:
         try:
             self.look_again(database, cluster)
@@ -110,6 +164,11 @@ class Engine:
         except (ClusterAway, ClusterSaysNo) as error:
             return f"{database}: {error.message}"
         return ""
+=======
+    def foreign(self) -> list[str]:
+        """Name those that are another role's and not ours to read."""
+        return [f"{name}: {each.why}" for name, each in self.barred.items() if each.foreign]
+>>>>>>> w-files
 
     def look_again(
         self, database: str, cluster: Cluster | None = None, *, always: bool = False
@@ -262,30 +321,20 @@ class Engine:
         """
         result: dict[str, Found] = {}
         for database in self.databases():
-            try:
-                found = self._reconcile(database)
-            except ClusterSaysNo as error:
-                self.barred[database] = error.message
-                self.known.remove(database)
-                continue
-            if found is not None:
-                result[database] = found
+            self.twice(database, partial(self._reconcile, database, result))
+        self.known = [name for name in self.known if name not in self.barred]
         return result
 
-    def _reconcile(self, database: str) -> Found | None:
+    def _reconcile(self, database: str, result: dict[str, Found]) -> None:
         with self._moment(self.cluster, database):
             head = self.head(self.cluster, database)
             if head.guard.table_oid == "0":
-                return None
+                return
             found = self._compare(self.cluster, database, head)
             self._recheck(self.cluster, database, head)
         self.fetcher.pending()
         self.state.agree(database, head.lsn, head.now)
-        return found
-
-
-def _objection(name: str) -> str:
-    return "" if is_database(name) else "its name can be no folder of the filestore"
+        result[database] = found
 
 
 def _keys(database: str, rows: Iterable[Row]) -> list[tuple[Key, int | None]]:

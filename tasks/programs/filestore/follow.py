@@ -23,7 +23,8 @@ from . import decide, questions
 from .engine import Engine
 from .origin import wait_before
 from .settings import Settings, read
-from .trouble import ClusterAway, OriginAway, Promoted, Trouble
+from .state import is_spoiled
+from .trouble import OF_ALL, ClusterAway, OriginAway, Promoted, sentence
 
 LOOK_SECONDS = 0.05
 QUIET_LOOK_SECONDS = 0.2
@@ -35,6 +36,7 @@ WELL_SECONDS = 60.0  # what went well for so long starts anew when it fails
 SAID = 1000  # characters
 # The worst of what the threads of an instance say is how it goes with the instance.
 WORST = ("promoted", "failing", "away", "following")
+DONE = {"look": "looked", "prove": "proved"}
 
 
 @dataclass
@@ -45,6 +47,8 @@ class Condition:
     state: str = "starting"
     said: str = ""
     since: float = field(default_factory=time.time)
+    looked: float = 0.0  # when each of the two threads last did its work, and well
+    proved: float = 0.0
     scans: int = 0
     fetched: int = 0
     scan_seconds: float = 0.0
@@ -76,6 +80,10 @@ class Follower:
         for thread in self.threads:
             thread.start()
 
+    def is_well(self) -> bool:
+        """Tell whether both threads live, and what they know is still where it was."""
+        return self.engine.state.stands() and all(each.is_alive() for each in self.threads)
+
     def stop(self) -> None:
         self.ended.set()
         self.moved.set()
@@ -96,6 +104,8 @@ class Follower:
                 self.moved.set()  # the other thread looks for itself, and leaves too
                 self.ended.wait(PROMOTED_SECONDS)
             except Exception as error:  # noqa: BLE001  # whatever it is, it is this instance's alone
+                if is_spoiled(error):
+                    self.engine.state.put_aside()  # and the whole of this is begun anew
                 if time.monotonic() - begun > WELL_SECONDS:
                     tries = 0
                 tries += 1
@@ -106,6 +116,8 @@ class Follower:
     def _is(self, name: str, state: str, said: str = "") -> None:
         """Note how one thread fares; a good word of one hides no bad one of another."""
         with self.lock:
+            if state == "following":
+                setattr(self.condition, DONE[name], time.time())
             self.states[name] = state, said
             worst = min(self.states.values(), key=lambda each: WORST.index(each[0]))
             self.condition.become(*worst)
@@ -113,22 +125,34 @@ class Follower:
     def _look(self) -> None:
         """Fetch the newest files as soon as they are known."""
         cluster, last, listed, quiet = self.engine.cluster, "", 0.0, 0.0
-        databases: list[str] = []
+        databases, unread = list[str](), dict[str, str]()
         while not self.ended.is_set():
             lsn, recovering = cluster.ask("postgres", questions.POSITION)[0]
             if recovering != "t":
                 self._promoted()
             now = time.monotonic()
-            if lsn != last:
+            if lsn != last or (unread and now - listed > DATABASES_SECONDS):
                 last, quiet = str(lsn), now
                 self.moved.set()
                 if now - listed > DATABASES_SECONDS or not databases:
                     databases, listed = self._with_attachments(), now
+                    unread = {name: said for name, said in unread.items() if name in databases}
                 for database in databases:
-                    self.condition.fetched += self.engine.tail(database)
-            self._is("look", "following")
+                    self._tail(database, unread)
+            self._is("look", "failing" if unread else "following", "; ".join(unread.values()))
             still = now - quiet > QUIET_AFTER_SECONDS
             self.ended.wait(QUIET_LOOK_SECONDS if still else LOOK_SECONDS)
+
+    def _tail(self, database: str, unread: dict[str, str]) -> None:
+        """Fetch the newest of one database; one that says nothing of use is in nobody's way."""
+        try:
+            self.condition.fetched += self.engine.tail(database)
+        except OF_ALL:
+            raise
+        except Exception as error:  # noqa: BLE001  # a customer's tables may say anything
+            unread[database] = f"{database}: {sentence(error)}"
+        else:
+            unread.pop(database, None)
 
     def _with_attachments(self) -> list[str]:
         found = []
@@ -160,14 +184,6 @@ class Follower:
             cluster.close()
 
 
-def sentence(error: Exception) -> str:
-    """
-    >>> sentence(Trouble("no room")), sentence(OSError(28, "No space left on device"))
-    ('no room', 'OSError: [Errno 28] No space left on device')
-    """
-    return error.message if isinstance(error, Trouble) else f"{type(error).__name__}: {error}"
-
-
 @dataclass
 class Broken:
     """Settings that nobody can follow, tried again later and later."""
@@ -184,24 +200,30 @@ class Followers:
         self.pattern, self.say = pattern, say
         self.running: dict[str, tuple[float, Follower]] = {}
         self.broken: dict[str, Broken] = {}
+        self.leaving: dict[str, tuple[Follower, threading.Thread]] = {}
 
     @property
     def conditions(self) -> list[Condition]:
         running = [follower.condition for _, follower in self.running.values()]
-        return [*running, *(each.condition for each in self.broken.values())]
+        leaving = [follower.condition for follower, _ in self.leaving.values()]
+        return [*running, *leaving, *(each.condition for each in self.broken.values())]
 
     def turn(self) -> None:
         """Start who is new or changed, stop who is gone."""
         paths = stamps(glob.glob(self.pattern))
         for path, (stamp, follower) in list(self.running.items()):
-            if paths.get(path) != stamp:
+            if paths.get(path) != stamp or not follower.is_well():
                 del self.running[path]
-                self._stop(follower)
+                self._leave(path, follower)
+        for path, (_, thread) in list(self.leaving.items()):
+            if not thread.is_alive():
+                del self.leaving[path]
         for path in set(self.broken) - set(paths):
             del self.broken[path]
         for path, stamp in paths.items():
             broken = self.broken.get(path)
-            if path not in self.running and (broken is None or broken.due <= time.monotonic()):
+            free = path not in self.running and path not in self.leaving
+            if free and (broken is None or broken.due <= time.monotonic()):
                 self._start(path, stamp)
 
     def _start(self, path: str, stamp: float) -> None:
@@ -217,6 +239,12 @@ class Followers:
         else:
             self.broken.pop(path, None)
             self.running[path] = (stamp, follower)
+
+    def _leave(self, path: str, follower: Follower) -> None:
+        """Stop to follow one instance; one that takes its time keeps nobody else waiting."""
+        thread = threading.Thread(target=self._stop, args=(follower,), daemon=True)
+        thread.start()
+        self.leaving[path] = follower, thread
 
     @staticmethod
     def _stop(follower: Follower) -> None:

@@ -26,7 +26,7 @@ from collections import deque
 from typing import IO, Callable, Iterable, Iterator, Sequence  # Python 3.8
 
 from ..bounded import FEW, parts
-from .trouble import OriginAway, Trouble
+from .trouble import OriginAway, OriginStrange, Trouble
 
 ANSWER = struct.Struct(">cQ")
 OK, ABSENT, NO = b"+", b"0", b"!"
@@ -48,7 +48,7 @@ class Silence(Exception):
     """The far end says nothing, or next to nothing, and the connection does not break."""
 
 
-class Oversize(Trouble):
+class Oversize(OriginStrange):
     """The origin announces more than anybody honest would, and is not listened to."""
 
 
@@ -155,7 +155,7 @@ class Answer:
         except ValueError:
             at = math.nan
         if not math.isfinite(at):
-            raise Trouble(f"{self.name} says {said[:100]!r} where it should say a time")
+            raise OriginStrange(f"{self.name} says {said[:100]!r} where it should say a time")
         return at
 
 
@@ -195,14 +195,14 @@ class Origin:
             if answer.kind != OK:
                 said = answer.sentence()
                 if answer.kind == NO:
-                    raise Trouble(f"{self.name} refused {path}: {said}", READ_BY_HAND)
+                    raise OriginStrange(f"{self.name} refused {path}: {said}", READ_BY_HAND)
                 found.append(None)
                 return
             answer.require_size(LIST_BYTES, f"the list of {path}")
             try:
                 found.append(dict(_sizes(answer)))
             except (zlib.error, ValueError) as error:
-                raise Trouble(
+                raise OriginStrange(
                     f"{self.name} gives no list of {path} that can be read: {error}", READ_BY_HAND
                 ) from error
 
@@ -270,7 +270,7 @@ class Origin:
             raise EOFError("the connection has ended")
         kind, size = ANSWER.unpack(head)
         if kind not in (OK, ABSENT, NO):
-            raise Trouble(
+            raise OriginStrange(
                 f"{self.name} answers with {head[:40]!r}, which Relevo's gate there never says",
                 "run configure-ssh for this instance, and see what a login there prints",
             )
@@ -304,7 +304,9 @@ class Origin:
         self.close()
         last = said.splitlines()[-1][-500:] if said else why
         if "relevo: refused" in said:
-            return Trouble(f"{self.name} refused: {last}", "run configure-ssh for this instance")
+            return OriginStrange(
+                f"{self.name} refused: {last}", "run configure-ssh for this instance"
+            )
         return OriginAway(
             f"{self.name} does not answer: {last}", "see that it is up and reachable by ssh"
         )

@@ -19,11 +19,10 @@ SELECT pg_is_in_recovery(), txid_snapshot_xmin(txid_current_snapshot()),
 FROM pg_control_system(), pg_control_checkpoint()
 """
 POSITION = "SELECT pg_last_wal_replay_lsn(), pg_is_in_recovery()"
-# Each with what keeps this role out of it; -2 is what an interrupted DROP DATABASE leaves.
+# Each with its owner, and whether this role is let in; -2 is what an interrupted DROP DATABASE
+# leaves.
 DATABASES = """
-SELECT datname, CASE WHEN NOT datallowconn THEN 'it allows no connections'
-    WHEN NOT has_database_privilege(oid, 'CONNECT')
-    THEN 'role ' || current_user || ' may not connect to it' END
+SELECT datname, oid, pg_get_userbyid(datdba), datallowconn, has_database_privilege(oid, 'CONNECT')
 FROM pg_database WHERE NOT datistemplate AND datconnlimit <> -2 ORDER BY datname
 """
 ALL_DATABASES = "SELECT datname FROM pg_database"
@@ -43,8 +42,13 @@ FROM public.ir_attachment WHERE length(store_fname) IN (43, 44) GROUP BY 1
 """
 TAIL_ROWS = 500
 NEWEST = "SELECT coalesce(max(id), 0) FROM public.ir_attachment"
-COUNT = "SELECT count(*) FROM public.ir_attachment WHERE length(store_fname) IN (43, 44)"
-
+# How many rows name files of the filestore, how many name something in another storage, and which.
+COUNT = r"""
+SELECT count(*) FILTER (WHERE here), count(*) FILTER (WHERE NOT here),
+    coalesce(min(left(split_part(store_fname, ':', 1), 20)) FILTER (WHERE NOT here), '')
+FROM (SELECT store_fname, store_fname ~ '^[0-9a-f]{2,3}/[0-9a-f]{40}$' AS here
+    FROM public.ir_attachment WHERE store_fname <> '' OFFSET 0) AS named
+"""
 
 # $1 is the watermark. Its age is asked for once; in the condition itself it would be asked for
 # each row, which takes three times as long.

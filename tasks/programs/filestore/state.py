@@ -31,9 +31,31 @@ CREATE TABLE IF NOT EXISTS pending (
 CREATE TABLE IF NOT EXISTS orphan (
     database TEXT, name TEXT, since REAL NOT NULL, PRIMARY KEY (database, name)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS seen (
+    database TEXT PRIMARY KEY, oid TEXT NOT NULL, at REAL NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 """
 SOME = 4096  # as many as are synced to the disk at once: a sync costs as much for one file
+
+
+def is_spoiled(error: Exception) -> bool:
+    """Tell a spoiled file from a full disk, a lock, and whatever else passes.
+
+    SQLite says it of SQLITE_CORRUPT and SQLITE_NOTADB, in the base class of its complaints.
+    """
+    said = str(error)
+    return type(error) is sqlite3.DatabaseError and (
+        "malformed" in said or "not a database" in said
+    )
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class Pending(NamedTuple):
@@ -64,24 +86,40 @@ class State:
 
     def __init__(self, path: str) -> None:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        self.lock = threading.RLock()
+        self.path, self.lock = path, threading.RLock()
+        self.file = _identity(path)
         try:
             self.db = self._open(path)
-        except sqlite3.DatabaseError:
-            # Nothing in it is worth a question: without it everything is compared.
-            os.replace(path, path + ".spoiled")
-            for more in ("-wal", "-shm"):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path + more)
+        except sqlite3.DatabaseError as error:
+            if not is_spoiled(error):
+                raise
+            self.put_aside()
             self.db = self._open(path)
+        self.file = _identity(path)
+
+    def stands(self) -> bool:
+        """Tell whether the file that is open here is still the one of its name."""
+        return self.file == _identity(self.path)
+
+    def put_aside(self) -> None:
+        """Put a spoiled file aside, unless somebody has: without it everything is compared."""
+        if self.file and self.stands():
+            for more in ("", "-wal", "-shm"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.replace(self.path + more, f"{self.path}.spoiled{more}")
 
     @staticmethod
     def _open(path: str) -> sqlite3.Connection:
         db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA journal_mode = WAL")
-        # A power cut may take the last transactions back, and never a part of one: work to repeat.
-        db.execute("PRAGMA synchronous = NORMAL")
-        db.executescript(SCHEMA)
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            # A power cut may take the last transactions back, and never a part of one: work to
+            # repeat.
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.executescript(SCHEMA)
+        except BaseException:
+            db.close()
+            raise
         return db
 
     def close(self) -> None:
@@ -124,6 +162,9 @@ class State:
         """
         now = time.time()
         with self.change() as db:
+            known = self.watermark(guard.database)
+            if known is not None and known.guard.database_oid != guard.database_oid:
+                db.execute("DELETE FROM watermark WHERE database = ?", (guard.database,))
             db.executemany(
                 "INSERT INTO pending (database, name, size, first_seen, state) "
                 "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -214,6 +255,28 @@ class State:
                 "ON CONFLICT DO NOTHING",
                 ((key.database, key.name, time.time(), QUEUED) for key in keys),
             )
+
+    def seen(self, oids: dict[str, str]) -> dict[str, float]:
+        """Note which databases there are, and nothing of others; say since when each is known.
+
+        One that is made anew or renamed begins anew, as does a time that has not come yet.
+        """
+        now = time.time()
+        with self.change() as db:
+            known = {
+                database: (oid, min(at, now))
+                for database, oid, at in db.execute("SELECT database, oid, at FROM seen")
+            }
+            since = {
+                database: known[database][1] if known.get(database, ("",))[0] == oid else now
+                for database, oid in oids.items()
+            }
+            db.execute("DELETE FROM seen")
+            db.executemany(
+                "INSERT INTO seen VALUES (?, ?, ?)",
+                ((database, oid, since[database]) for database, oid in oids.items()),
+            )
+        return since
 
     def forget_databases(self, known: set[str]) -> None:
         """Forget what was wanted for databases that are no more."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 
 class Trouble(Exception):
     """A sentence for the operator, and what to do next."""
@@ -19,6 +21,10 @@ class OriginAway(Trouble):
     status = 75
 
 
+class OriginStrange(Trouble):
+    """The origin answers, and not as its gate does."""
+
+
 class ClusterAway(Trouble):
     """PostgreSQL does not answer, or cancelled a query: try again."""
 
@@ -27,6 +33,15 @@ class ClusterAway(Trouble):
 
 class ClusterSaysNo(Trouble):
     """PostgreSQL refused a question: of this database alone."""
+
+    def __init__(self, message: str, hint: str = "", *, code: str = "") -> None:
+        super().__init__(message, hint)
+        self.code = code
+
+    @property
+    def keeps_out(self) -> bool:
+        """A role may not come in, or may not read what it asked for."""
+        return self.code.startswith(("28", "42501"))
 
 
 class Refusal(Trouble):
@@ -41,3 +56,16 @@ class Promoted(Refusal):
 
 class Full(Refusal):
     """The disk has no room for more."""
+
+
+# What concerns an instance as a whole; anything else is the matter of the database that was read.
+OF_ALL = (OriginAway, OriginStrange, Refusal, OSError, sqlite3.Error)
+
+
+def sentence(error: Exception) -> str:
+    """Say what went wrong in one line.
+
+    >>> sentence(Trouble("no room")), sentence(OSError(28, "No space left on device"))
+    ('no room', 'OSError: [Errno 28] No space left on device')
+    """
+    return error.message if isinstance(error, Trouble) else f"{type(error).__name__}: {error}"

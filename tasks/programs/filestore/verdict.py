@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, field
+from functools import partial
 
 from . import questions
 from .decide import ABSENT, BAD, LOST, QUEUED
 from .engine import Engine
 from .state import Pending
-from .trouble import ClusterAway, ClusterSaysNo
 
 NAMED = 1000
 WORDS = 200  # characters of what customers call their documents
@@ -49,6 +49,10 @@ class Verdict:
     oldest_pending_seconds: float = 0.0
     losses: list[Loss] = field(default_factory=list)
     unread: str = ""
+    foreign: bool = False
+    known_seconds: float = 0.0
+    elsewhere: int = 0
+    storage: str = ""
 
     def facts(self) -> dict[str, object]:
         return asdict(self)
@@ -56,12 +60,16 @@ class Verdict:
 
 def verdicts(engine: Engine) -> list[Verdict]:
     """Judge every database by what the engine knows; nothing is read from the origin."""
-    readable = [_of(engine, database) for database in engine.databases()]
-    barred = [_known(engine, database) for database in engine.barred]
-    for verdict in barred:
-        verdict.unread = engine.barred[verdict.database]
-    found, left = [*readable, *barred], NAMED
+    known = engine.databases()
+    names = [*known, *(name for name in engine.barred if name not in known)]
+    since = engine.state.seen({name: engine.oids[name] for name in names})
+    found, left, now = [_known(engine, name) for name in names], NAMED, time.time()
     for each in found:
+        each.known_seconds = now - since[each.database]
+        if each.database in known:
+            engine.twice(each.database, partial(_ask, engine, each))
+        if barred := engine.barred.get(each.database):
+            each.unread, each.foreign = barred
         each.losses = each.losses[:left]
         left -= len(each.losses)
     return found
@@ -77,12 +85,13 @@ def _known(engine: Engine, database: str) -> Verdict:
         wrong=sum(each.state == BAD for each in pending),
         oldest_pending_seconds=max((now - each.first_seen for each in pending), default=0.0),
     )
-    if mark is not None:
+    if mark is not None and mark.guard.database_oid == engine.oids.get(database):
         verdict.read_lsn, verdict.agreed_lsn = mark.lsn, mark.agreed_lsn
         verdict.agreed_age_seconds = now - mark.agreed_at if mark.agreed_at else None
     return verdict
 
 
+<<<<<<< HEAD
 def _of(engine: Engine, database: str) -> Verdict:
     verdict = _known(engine, database)
     try:
@@ -95,6 +104,16 @@ def _of(engine: Engine, database: str) -> Verdict:
     except (ClusterAway, ClusterSaysNo) as error:
         verdict.unread = error.message
     return verdict
+=======
+def _ask(engine: Engine, verdict: Verdict) -> None:
+    database = verdict.database
+    if engine.cluster.ask(database, questions.TABLE)[0][0] != "t":
+        return
+    rows, elsewhere, storage = engine.cluster.ask(database, questions.COUNT)[0]
+    verdict.rows, verdict.elsewhere = int(rows or 0), int(elsewhere or 0)
+    verdict.storage = str(storage or "")
+    verdict.losses = losses(engine, database, engine.state.pending(database)[:NAMED])
+>>>>>>> w-files
 
 
 def losses(engine: Engine, database: str, pending: list[Pending]) -> list[Loss]:

@@ -135,10 +135,11 @@ class Connection:
                 yield kind, said
         if complaint:
             fields = _fields(complaint)
-            passing = fields.get("C", "").startswith(PASSING)
-            raise (ClusterAway if passing else ClusterSaysNo)(
-                f"PostgreSQL says in {self.where}: {fields.get('M', '?')} ({fields.get('C')})"
-            )
+            code = fields.get("C", "")
+            sentence = f"PostgreSQL says in {self.where}: {fields.get('M', '?')} ({code})"
+            if code.startswith(PASSING):
+                raise ClusterAway(sentence)
+            raise ClusterSaysNo(sentence, code=code)
 
     def _message(self) -> tuple[bytes, bytes]:
         head = self._take(5)
