@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -70,6 +70,10 @@ def _ip(address: str) -> str:
     return str(ip_address(address))
 
 
+def _ip6(address: str) -> str:
+    return str(IPv6Address(address))
+
+
 InstanceName = Annotated[
     str,
     StringConstraints(pattern=INSTANCE, max_length=40),
@@ -91,6 +95,7 @@ AbsolutePath = Annotated[PurePosixPath, AfterValidator(_absolute)]
 LocalPath = Annotated[Path, AfterValidator(_local)]
 HostAddress = Annotated[str, AfterValidator(_host_or_ip)]
 IpAddress = Annotated[str, AfterValidator(_ip)]
+IpAddress6 = Annotated[str, AfterValidator(_ip6)]
 HostKey = Annotated[
     str,
     StringConstraints(pattern=r"^(ssh-[a-z0-9-]+|ecdsa-[a-z0-9-]+) [A-Za-z0-9+/]+=*( .*)?$"),

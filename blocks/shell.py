@@ -76,9 +76,6 @@ class Shell(Protocol):
     def ask(self, login: sql.Login, question: sql.Question) -> list[sql.Row]:
         """Ask PostgreSQL on the host; raise StatementFailed when it says no (blocks/session.py)."""
 
-    def dial(self, port: int) -> socket.socket:
-        """Open a connection to a port on the host's own loopback."""
-
     def hold(self, argv: Sequence[str]) -> paramiko.Channel:
         """Start a command as root, over a connection of its own that lives until it is closed."""
 
@@ -195,17 +192,6 @@ class SshShell:
             return EOFError("the connection broke before the command ended")
         said = own_words(pipe.recv_stderr(1 << 16).decode(errors="replace"))
         return self.complaint(Completed(tuple(argv), status, "", said))
-
-    def dial(self, port: int) -> socket.socket:
-        transport = _transport(self.address)
-        try:
-            return transport.open_channel(  # type: ignore[return-value]  # it has a socket's verbs
-                "direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0), timeout=CONNECT_SECONDS
-            )
-        except paramiko.ChannelException as error:
-            raise ConnectionRefusedError(f"port {port} on {self.host}: {error.text}") from error
-        except (paramiko.SSHException, EOFError) as error:
-            raise ConnectionError(f"port {port} on {self.host}: {error}") from error
 
     def hold(self, argv: Sequence[str]) -> paramiko.Channel:
         with self._unreachable(argv[0]):

@@ -34,6 +34,7 @@ from blocks.names import (
     HostName,
     InstanceName,
     IpAddress,
+    IpAddress6,
     LocalPath,
     Port,
     RoleName,
@@ -58,6 +59,7 @@ class HostEntry(Entry):
     address: HostAddress
     peer_address: IpAddress | None = None
     public_address: IpAddress | None = None
+    public_address6: IpAddress6 | None = None
     port: Port = 22
     user: UserName = "root"
     key_file: LocalPath | None = None
@@ -77,6 +79,7 @@ class HostEntry(Entry):
             address=self.address,
             peer_address=peer,
             public_address=self.public_address,
+            public_address6=self.public_address6,
             port=self.port,
             user=self.user,
             key_file=self.key_file,
@@ -128,6 +131,7 @@ class DnsEntry(Entry):
     provider: str = Field(pattern=r"^[a-z0-9]+$")
     zone: DomainName
     ttl: int = Field(default=60, ge=1)
+    servers: tuple[IpAddress, ...] = ()
 
 
 class InstanceEntry(Entry):
@@ -140,6 +144,7 @@ class InstanceEntry(Entry):
     domains: tuple[DomainName, ...] = ()
     dns: DnsEntry | None = None
     certificate: Certificate | None = None
+    certificates: dict[DomainName, Certificate] = Field(default_factory=dict)
     filestore: Filestore = Filestore()
     schedules: Schedules = Schedules()
     alarms: Alarms = Alarms()
@@ -263,6 +268,8 @@ def _clashes(document: Document) -> Iterator[str]:
         yield from _root_users(f"instances.{name}.recovery", entry.recovery)
         yield from _overlaps(name, entry)
         yield from _impatience(name, entry)
+        for domain in entry.certificates.keys() - {*entry.domains}:
+            yield f"instances.{name}.certificates.{domain}: is none of the instance's domains"
     try:
         document.recovery.block("recovery")
     except ValueError as error:
@@ -366,6 +373,7 @@ def _instance(
         domains=entry.domains,
         dns=Dns(**entry.dns.model_dump(), options=dict(mine.dns)) if entry.dns else None,
         certificate=entry.certificate,
+        certificates=entry.certificates,
         filestore=entry.filestore,
         schedules=entry.schedules,
         alarms=entry.alarms,

@@ -93,7 +93,8 @@ def furnish_dos(origin: Origin) -> None:
     """Serve Odoo from a renamed cluster, another port and another place, over TLS."""
     machine, version = origin.machine, str(origin.version)
     machine.offline("mkdir", "-p", str(PurePosixPath(CHAIN).parent))
-    subject = ("-days", "90", "-subj", f"/CN=cliente2.{names.ZONE}")
+    name = f"cliente2.{names.ZONE}"
+    subject = ("-days", "90", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}")
     made = (
         "openssl",
         "req",
