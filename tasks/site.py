@@ -33,15 +33,17 @@ def folder(instance: OdooInstance) -> PurePosixPath:
     return SITES / instance.name
 
 
-def chain(instance: OdooInstance, domain: str) -> PurePosixPath:
+def chain(instance: OdooInstance, domain: str, home: PurePosixPath | None = None) -> PurePosixPath:
     """Where the chain of a domain stands on the recovery host, with its key beside it."""
-    own = domain in instance.certificates
-    return folder(instance) / (f"certificates/{domain}" if own else "") / "fullchain.pem"
+    own = f"certificates/{domain}" if domain in instance.certificates else ""
+    return (home or folder(instance)) / own / "fullchain.pem"
 
 
-def chains(instance: OdooInstance) -> dict[PurePosixPath, Certificate]:
+def chains(
+    instance: OdooInstance, home: PurePosixPath | None = None
+) -> dict[PurePosixPath, Certificate]:
     """Each certificate of an instance by its path on the recovery host."""
-    found = ((chain(instance, each), instance.certificate_of(each)) for each in instance.domains)
+    found = ((chain(instance, d, home), instance.certificate_of(d)) for d in instance.domains)
     return {path: source for path, source in found if source is not None}
 
 
@@ -52,10 +54,14 @@ def install(instance: OdooInstance) -> None:
         log().info("%s has no domains in the inventory: no nginx site", instance.name)
         _take_away(instance)
         return
-    _copy_certificates(instance)
-    _write(instance)
-    _try(instance)
     shell, shown = instance.recovery.host.shell(), folder(instance) / "shown.conf"
+    trial = folder(instance) / "trial"
+    try:
+        _write(instance, trial, certificates=True)
+        _try(instance, trial)
+    finally:
+        files.remove_tree(shell, trial)
+    _write(instance, folder(instance), certificates=True)
     former = files.read(shell, shown)
     try:
         _show(instance, "standby" if look(instance.recovery).is_standby else "serving")
@@ -68,7 +74,7 @@ def install(instance: OdooInstance) -> None:
     _forget_former(instance)
 
 
-def rendered(instance: OdooInstance) -> dict[PurePosixPath, str]:
+def rendered(instance: OdooInstance, home: PurePosixPath | None = None) -> dict[PurePosixPath, str]:
     """Both forms of a site, as the inventory and the recovery host's odoo.conf want them."""
     shell, odoo = instance.recovery.host.shell(), instance.recovery.odoo
     workers = odoo_conf.workers(files.read(shell, odoo.config))
@@ -78,34 +84,50 @@ def rendered(instance: OdooInstance) -> dict[PurePosixPath, str]:
     ipv6 = files.exists(shell, PurePosixPath("/proc/net/if_inet6"))
     forms: tuple[Form, ...] = ("standby", "serving")
     return {
-        folder(instance) / f"{form}.conf": nginx_site.render(
-            instance=instance.name, names=_names(instance), http_port=odoo.http_port,
+        (home or folder(instance)) / f"{form}.conf": nginx_site.render(
+            instance=instance.name, names=_names(instance, home), http_port=odoo.http_port,
             longpolling_port=longpolling, form=form, ipv6=ipv6,
         )
         for form in forms
     }  # fmt: skip
 
 
-def _names(instance: OdooInstance) -> list[Names]:
+def _names(instance: OdooInstance, home: PurePosixPath | None) -> list[Names]:
     """The domains by the certificate that they are shown with."""
     found: dict[tuple[str, str] | None, list[str]] = {}
     for domain in instance.domains:
-        path = chain(instance, domain)
+        path = chain(instance, domain, home)
         pair = (str(path), str(path.with_name("privkey.pem")))
         found.setdefault(pair if instance.certificate_of(domain) else None, []).append(domain)
     return [Names(tuple(domains), pair) for pair, domains in found.items()]
 
 
-def _write(instance: OdooInstance) -> None:
+def _write(instance: OdooInstance, home: PurePosixPath, *, certificates: bool = False) -> None:
+    """Write both forms, with the certificates that the origin has now if that is wanted."""
     shell = instance.recovery.host.shell()
-    for path, text in rendered(instance).items():
+    for path, certificate in chains(instance, home).items() if certificates else ():
+        for source, target in (
+            (certificate.chain, path), (certificate.key, path.with_name("privkey.pem")),
+        ):  # fmt: skip
+            files.install(shell, target, _from_origin(instance, source), mode="600")
+    for path, text in rendered(instance, home).items():
         files.install(shell, path, text)
 
 
-def _try(instance: OdooInstance) -> None:
-    """Let nginx read the site alone, so that its mistakes reach nobody else's."""
-    shell, alone = instance.recovery.host.shell(), folder(instance) / "alone.conf"
-    files.install(shell, alone, nginx_site.alone(folder(instance) / "serving.conf"), mode="600")
+def _from_origin(instance: OdooInstance, source: PurePosixPath) -> str:
+    text = files.read(instance.origin.host.shell(), source)
+    if not text:
+        raise Refused(
+            f"there is no {source} on {instance.origin}",
+            hint=f"correct certificate of {instance.name} in the inventory and apply it",
+        )
+    return text
+
+
+def _try(instance: OdooInstance, trial: PurePosixPath) -> None:
+    """Let nginx read the site alone, with its certificates, before any of it replaces the old."""
+    shell, alone = instance.recovery.host.shell(), trial / "alone.conf"
+    files.install(shell, alone, nginx_site.alone(trial / "serving.conf"), mode="600")
     done = shell.run(("nginx", "-t", "-c", str(alone)), check=False)
     if done.status != 0:
         raise Refused(
@@ -113,20 +135,6 @@ def _try(instance: OdooInstance) -> None:
             hint="mend what it says there, or domains and certificate in the inventory, then run "
             "build-service again",
         )
-
-
-def _copy_certificates(instance: OdooInstance) -> None:
-    origin, shell = instance.origin.host.shell(), instance.recovery.host.shell()
-    for path, certificate in chains(instance).items():
-        targets = path, path.with_name("privkey.pem")
-        for source, target in zip((certificate.chain, certificate.key), targets, strict=True):
-            text = files.read(origin, source)
-            if not text:
-                raise Refused(
-                    f"there is no {source} on {instance.origin}",
-                    hint=f"correct certificate of {instance.name} in the inventory and apply it",
-                )
-            files.install(shell, target, text, mode="600")
 
 
 def _forget_former(instance: OdooInstance) -> None:
@@ -247,7 +255,7 @@ def _turn(instance: OdooInstance, form: Form) -> str:
         if not instance.domains:
             _take_away(instance)
             return ""
-        _write(instance)
+        _write(instance, folder(instance))
         _forget_former(instance)
         _show(instance, form)
     except (CommandFailed, Refused) as error:

@@ -21,6 +21,7 @@ from tests.oracles import Pair, no_strangers
 Blocks = dict[str, OdooInstance]
 MAIN, SITES = "/etc/nginx/nginx.conf", "/etc/nginx/sites-enabled"
 ENTRY = "/etc/nginx/conf.d/relevo.conf"
+ACME = "/var/www/html/.well-known/acme-challenge"
 V6 = "2001:db8::11"
 
 
@@ -75,6 +76,8 @@ def test_an_nginx_without_sites_enabled_and_an_sshd_without_tunnels_serve_custom
             assert not {"site", "names"} & set(measured(block).failed)
             failover(block)
             assert page(machine, domain) == "200"
+            machine.write(f"{ACME}/token", "answer", mode=0o644)
+            assert page(machine, domain, "/.well-known/acme-challenge/token") == "200"
             assert measured(block).failed.keys() == {"roles"}
             failback(block)
             assert page(machine, domain) == "503"
@@ -131,6 +134,14 @@ def test_each_domain_wants_a_certificate_that_names_it_and_may_have_its_own(
     assert "nobody" not in found.facts["certificates"]
     with bare.without_server():
         assert https.days_left(both) == 9
+
+    machine.run(
+        "sh", "-c", f"cp -a {folder} {folder}.good; echo no certificate >{folder}/chain.pem"
+    )
+    with pytest.raises(RelevoError, match="nginx on respaldo cannot show"):
+        build_service(both)
+    dos.recovery.run("nginx", "-t")
+    assert not {"certificates", "site"} & set(measured(both).failed), "the old one is still there"
 
     machine.run("sh", "-c", make.replace("-days 10", "-days 1"))
     build_service(both)

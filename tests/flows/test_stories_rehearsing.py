@@ -5,10 +5,10 @@ import pytest
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from flows.drill import drill
-from tests.fakes import FakeHost
+from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, standby
 
-LET = {
+LET: dict[str, Answer] = {
     "hold vps_1.drill drill 30": "held",
     "getent passwd *": "odoo:x:1:1::/:/bin/sh\n",
     "systemctl stop *": 0, "rm *": 0, "make_directory *": 0, "port *": "65432\n",
