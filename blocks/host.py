@@ -3,7 +3,16 @@
 from prefect.blocks.core import Block
 from pydantic import Field
 
-from blocks.names import HostAddress, HostKey, HostName, IpAddress, LocalPath, LoginName, Port
+from blocks.names import (
+    HostAddress,
+    HostKey,
+    HostName,
+    IpAddress,
+    IpAddress6,
+    LocalPath,
+    LoginName,
+    Port,
+)
 from blocks.shell import Address, Shell, SshShell
 
 
@@ -19,6 +28,9 @@ class Host(Block):
     public_address: IpAddress | None = Field(
         default=None, description="Where customers reach it; none means peer_address."
     )
+    public_address6: IpAddress6 | None = Field(
+        default=None, description="Where customers reach it by IPv6; none means not at all."
+    )
     port: Port = Field(default=22, description="The port of sshd.")
     user: LoginName = Field(default="root", description="root, or a user with sudo.")
     key_file: LocalPath | None = Field(
@@ -32,6 +44,16 @@ class Host(Block):
     def shown_address(self) -> str:
         """What the customers' names are pointed at."""
         return self.public_address or self.peer_address
+
+    @property
+    def shown_addresses(self) -> dict[str, str]:
+        """The same by kind of record, with that of IPv6 where the server has one.
+
+        >>> Host(name="due", address="::1", peer_address="192.0.2.2").shown_addresses
+        {'A': '192.0.2.2'}
+        """
+        found = {"AAAA" if ":" in self.shown_address else "A": self.shown_address}
+        return {"AAAA": self.public_address6, **found} if self.public_address6 else found
 
     def shell(self) -> Shell:
         """Speak to this server."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from blocks.cluster import Cluster
 from blocks.host import Host
-from blocks.names import AbsolutePath, DomainName, InstanceName, RoleName, UserName
+from blocks.names import AbsolutePath, DomainName, InstanceName, IpAddress, RoleName, UserName
 from blocks.odoo import Odoo
 
 
@@ -89,6 +89,10 @@ class Dns(BaseModel):
     provider: str = Field(pattern=r"^[a-z0-9]+$", description="A provider of dns-lexicon.")
     zone: DomainName = Field(description="The zone that holds the records.")
     ttl: int = Field(default=60, ge=1, description="Seconds that a record may be cached.")
+    servers: tuple[IpAddress, ...] = Field(
+        default=(),
+        description="Name servers that are asked what customers get; none means those of the zone.",
+    )
     options: dict[str, SecretStr] = Field(
         default_factory=dict, description="The provider's own options, tokens among them."
     )
@@ -195,10 +199,19 @@ class OdooInstance(Block):
     guard: Guard = Field(default_factory=Guard, description="How a returning origin is held.")
     domains: tuple[DomainName, ...] = Field(default=(), description="Names of the customers.")
     dns: Dns | None = Field(default=None, description="None: the report says what to change.")
-    certificate: Certificate | None = Field(default=None, description="None: plain HTTP.")
+    certificate: Certificate | None = Field(
+        default=None, description="Of all domains that have none of their own; None: plain HTTP."
+    )
+    certificates: dict[DomainName, Certificate] = Field(
+        default_factory=dict, description="Of domains that have one of their own."
+    )
     filestore: Filestore = Field(default_factory=Filestore, description="Files and trash.")
     schedules: Schedules = Field(default_factory=Schedules, description="How often.")
     alarms: Alarms = Field(default_factory=Alarms, description="When somebody is told.")
+
+    def certificate_of(self, domain: str) -> Certificate | None:
+        """What the origin shows a browser that asks for a domain."""
+        return self.certificates.get(domain, self.certificate)
 
     def opposite(self, place: Place) -> Place:
         """The other end."""

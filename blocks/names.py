@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path, PurePosixPath
 from typing import Annotated, TypeAlias, TypeVar
 
@@ -161,6 +161,10 @@ def _listed(said: object) -> object:
     return [said] if isinstance(said, str) else said
 
 
+def _ip6(address: str) -> str:
+    return str(IPv6Address(address))
+
+
 InstanceName = Annotated[
     str,
     AfterValidator(
@@ -197,6 +201,7 @@ AbsolutePath = Annotated[PurePosixPath, AfterValidator(_absolute)]
 LocalPath = Annotated[Path, AfterValidator(_local)]
 HostAddress = Annotated[str, AfterValidator(_host_or_ip)]
 IpAddress = Annotated[str, AfterValidator(_ip)]
+IpAddress6 = Annotated[str, AfterValidator(_ip6)]
 HostKey = Annotated[
     str,
     StringConstraints(pattern=r"^(ssh-[a-z0-9-]+|ecdsa-[a-z0-9-]+) [A-Za-z0-9+/]+=*( .*)?$"),

@@ -16,15 +16,9 @@ from typing import Protocol
 
 import paramiko
 
-<<<<<<< HEAD
 from blocks import session, sql, turn
-from blocks.errors import Busy, CommandFailed, Unreachable
+from blocks.errors import Busy, CommandFailed, LoginRefused, ShutOut, Unreachable
 from blocks.lease import Lease, require_lease
-=======
-from blocks import session, sql
-from blocks.errors import CommandFailed, LoginRefused, ShutOut, Unreachable
-from blocks.lease import require_lease
->>>>>>> w-pg
 from blocks.plain import plain
 from blocks.relay import Pipe
 from blocks.turn import Kind, Turn
@@ -84,9 +78,6 @@ class Shell(Protocol):
 
     def ask(self, login: sql.Login, question: sql.Question) -> list[sql.Row]:
         """Ask PostgreSQL on the host; raise StatementFailed when it says no (blocks/session.py)."""
-
-    def dial(self, port: int) -> socket.socket:
-        """Open a connection to a port on the host's own loopback."""
 
     def hold(self, argv: Sequence[str]) -> paramiko.Channel:
         """Start a command as root, over a connection of its own that lives until it is closed."""
@@ -288,17 +279,6 @@ class SshShell:
         if ended.status == 0:
             return EOFError("the connection broke before the command ended")
         return self.complaint(ended)
-
-    def dial(self, port: int) -> socket.socket:
-        transport = _transport(self.address)
-        try:
-            return transport.open_channel(  # type: ignore[return-value]  # it has a socket's verbs
-                "direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0), timeout=CONNECT_SECONDS
-            )
-        except paramiko.ChannelException as error:
-            raise ConnectionRefusedError(f"port {port} on {self.host}: {error.text}") from error
-        except (paramiko.SSHException, EOFError) as error:
-            raise ConnectionError(f"port {port} on {self.host}: {error}") from error
 
     def hold(self, argv: Sequence[str]) -> paramiko.Channel:
         with self._unreachable(argv[0]):

@@ -23,13 +23,16 @@ from pydantic import BaseModel, HttpUrl, SecretStr, ValidationError
 from blocks.host import Host
 from blocks.instance import OdooInstance
 from deployments import automations, plan
-from deployments.plan import PROCEDURES, SYNC, Wanted
+from deployments.plan import BOARDS, PROCEDURES, SYNC, Wanted
 from tasks.schedules import read_deployments
 from tasks.sweep import HEARTBEAT_SECONDS
 from tasks.tags import MANAGED, OWNER, SCHEDULED, tag
 
 ROOT = Path(__file__).parents[1]
-PRIORITY = {PROCEDURES: 1, SYNC: 10}
+PRIORITY = {PROCEDURES: 1, BOARDS: 5, SYNC: 10}
+# Counted by Prefect among the runs themselves. One that died while it was pending is found by the
+# next board, for which there is room.
+AT_ONCE = {BOARDS: 3}
 
 
 def apply(
@@ -76,7 +79,9 @@ def _pool(client: SyncPrefectClient, pool: str) -> Iterator[str]:
         try:
             client.read_work_queue_by_name(queue, work_pool_name=pool)
         except ObjectNotFound:
-            client.create_work_queue(queue, priority=priority, work_pool_name=pool)
+            client.create_work_queue(
+                queue, priority=priority, concurrency_limit=AT_ONCE.get(queue), work_pool_name=pool
+            )
             yield f"created work queue {queue}"
 
 
@@ -198,8 +203,12 @@ def _goes(client: SyncPrefectClient, wanted: Wanted) -> bool:
 
 
 def _limit(wanted: Wanted) -> ConcurrencyLimitConfig | None:
-    """A copy that is late is skipped, not queued."""
-    if not wanted.every_seconds:
+    """A copy that is late is skipped, not queued.
+
+    A board is not limited so: Prefect counts its slots apart from the runs, and one that a killed
+    server has not given back is free again only when a board has ended the run that had it.
+    """
+    if not wanted.every_seconds or wanted.queue == BOARDS:
         return None
     strategy = ConcurrencyLimitStrategy.CANCEL_NEW
     return ConcurrencyLimitConfig(limit=1, collision_strategy=strategy)

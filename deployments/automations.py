@@ -21,6 +21,7 @@ from prefect.types import SecretDict
 from pydantic import SecretStr
 
 from blocks.instance import OdooInstance
+from deployments import plan
 from tasks import events, telling
 from tasks.report import slug
 
@@ -37,6 +38,15 @@ SILENCE = (
     f"Where to look: the board among the artifacts, the runs of rsync-filestore/{NAME}, and on the "
     f"recovery host: relevo check {NAME}"
 )
+
+
+NO_BOARD = (
+    "The readiness of no instance has been measured since "
+    "{{ event.occurred.strftime('%Y-%m-%d %H:%M') }} UTC, so nobody would be told of a fault.\n\n"
+    "What may be down: Relevo's worker, or the schedule of board/all-instances is off.\n\n"
+    "Where to look: systemctl status relevo-worker, and the runs of board/all-instances"
+)
+BOARDS_MISSED = 3
 
 
 def notify(
@@ -120,6 +130,21 @@ def _told(instances: list[OdooInstance], blocks: list[str]) -> Iterator[Automati
             within=timedelta(minutes=minutes),
         )
         yield _automation(face, trigger, _notifications(face, blocks, body=SILENCE))
+    yield _silence(instances, blocks)
+
+
+def _silence(instances: Sequence[OdooInstance], blocks: list[str]) -> AutomationCore:
+    """Tell when no board was published for some times that one was due."""
+    trigger = EventTrigger(
+        match={"prefect.resource.id": f"{telling.RESOURCE}{events.EVERYBODY}"},
+        for_each={"prefect.resource.id"},
+        after={events.BOARD},
+        expect={events.BOARD},
+        posture=Posture.Proactive,
+        threshold=1,
+        within=timedelta(seconds=BOARDS_MISSED * plan.board_seconds(instances)),
+    )
+    return _automation("no board", trigger, _notifications("no board", blocks, body=NO_BOARD))
 
 
 def _checks(client: SyncPrefectClient, instances: list[OdooInstance]) -> Iterator[AutomationCore]:

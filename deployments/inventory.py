@@ -35,6 +35,7 @@ from blocks.names import (
     HostName,
     InstanceName,
     IpAddress,
+    IpAddress6,
     Listed,
     LocalPath,
     LoginName,
@@ -62,6 +63,7 @@ class HostEntry(Entry):
     address: HostAddress
     peer_address: IpAddress | None = None
     public_address: IpAddress | None = None
+    public_address6: IpAddress6 | None = None
     port: Port = 22
     user: LoginName = "root"
     key_file: LocalPath | None = None
@@ -81,6 +83,7 @@ class HostEntry(Entry):
             address=self.address,
             peer_address=peer,
             public_address=self.public_address,
+            public_address6=self.public_address6,
             port=self.port,
             user=self.user,
             key_file=self.key_file,
@@ -132,6 +135,7 @@ class DnsEntry(Entry):
     provider: str = Field(pattern=r"^[a-z0-9]+$")
     zone: DomainName
     ttl: int = Field(default=60, ge=1)
+    servers: tuple[IpAddress, ...] = ()
 
 
 class InstanceEntry(Entry):
@@ -144,6 +148,7 @@ class InstanceEntry(Entry):
     domains: Listed[DomainName] = ()
     dns: DnsEntry | None = None
     certificate: Certificate | None = None
+    certificates: dict[DomainName, Certificate] = Field(default_factory=dict)
     filestore: Filestore = Filestore()
     schedules: Schedules = Schedules()
     alarms: Alarms = Alarms()
@@ -260,6 +265,8 @@ def _clashes(document: Document) -> Iterator[str]:
         yield from _root_users(f"instances.{name}.recovery", entry.recovery)
         yield from _overlaps(name, entry)
         yield from _impatience(name, entry)
+        for domain in entry.certificates.keys() - {*entry.domains}:
+            yield f"instances.{name}.certificates.{domain}: is none of the instance's domains"
     try:
         document.recovery.block("recovery")
     except ValueError as error:
@@ -364,6 +371,7 @@ def _instance(
         domains=entry.domains,
         dns=Dns(**entry.dns.model_dump(), options=dict(mine.dns)) if entry.dns else None,
         certificate=entry.certificate,
+        certificates=entry.certificates,
         filestore=entry.filestore,
         schedules=entry.schedules,
         alarms=entry.alarms,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from blocks.instance import OdooInstance
 from tasks.tags import SCHEDULED, tag
 
-PROCEDURES, SYNC = "procedures", "sync"
+PROCEDURES, SYNC, BOARDS = "procedures", "sync", "boards"
 ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
 BY_HAND = (
     "replicate", "failover", "failback", "switchover", "check",
@@ -108,8 +108,12 @@ def followers(instances: Sequence[OdooInstance]) -> list[Wanted]:
 
 def board(instances: Sequence[OdooInstance]) -> Wanted:
     """One run that measures all instances, as often as the most impatient of them wants."""
-    every = min((each.schedules.check_seconds for each in instances), default=600)
-    return Wanted("board", "all-instances", "", PROCEDURES, {}, every, always=True)
+    every = board_seconds(instances)
+    return Wanted("board", "all-instances", "", BOARDS, {}, every, always=True)
+
+
+def board_seconds(instances: Sequence[OdooInstance]) -> int:
+    return min((each.schedules.check_seconds for each in instances), default=600)
 
 
 def everything(instances: Sequence[OdooInstance]) -> list[Wanted]:

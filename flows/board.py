@@ -1,7 +1,7 @@
 """The readiness of every instance, on one page."""
 
 from tasks import board as desk
-from tasks import fleet, schedules, sweep
+from tasks import events, fleet, schedules, sweep
 from tasks.procedure import flow
 
 
@@ -19,5 +19,6 @@ def board() -> None:
 
     desk.tell(instances, rows)
     desk.publish(rows)
+    events.tell_board()
     desk.catch_up(instances, rows)
     sweep.mark_dead()

@@ -23,6 +23,7 @@ def drill(instance: OdooInstance) -> Report:
     with lock.held(instance, "drill", beside=True):
         rehearsal.require_standby(instance)
         with rehearsal.stage(instance) as stage:
+            rehearsal.require_apart(stage)
             copied = rehearsal.clone(stage)
             promoted = rehearsal.promote(stage)
             rehearsal.start_odoo(stage)

@@ -1,14 +1,13 @@
 """What is measured while the recovery host serves: do customers work there, and for how long?"""
 
 from contextlib import suppress
+from functools import partial
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
-from tasks import http, keys, receipts, replication, users
+from tasks import dns, http, https, keys, receipts, replication, site, users
 from tasks.look import look_or_why, unheard
 from tasks.probes import ODOO, Ends, Need, disk, files, odoo
-
-BROKEN = 500  # from this status on, it is the server that cannot
 
 
 def roles(instance: OdooInstance, ends: Ends) -> str:
@@ -51,11 +50,11 @@ def _receipt(instance: OdooInstance) -> str:
 def _http(instance: OdooInstance) -> str:
     """Ask Odoo itself as a browser does, past nginx."""
     place = instance.recovery
-    host = instance.domains[0] if instance.domains else "localhost"
-    status = http.status(place, place.odoo.http_port, host=host)
-    if status >= BROKEN:
-        raise RelevoError(f"Odoo on {place} answers {status} for {host}")
-    return f"{status} for {host}"
+    url = f"http://{next(iter(instance.domains), 'localhost')}:{place.odoo.http_port}"
+    page = http.pages(place, [url])[url]
+    if not page.works:
+        raise RelevoError(f"Odoo on {place} answers {page} for {url}")
+    return f"{page.status} for {url}"
 
 
 def _origin(instance: OdooInstance) -> list[str]:
@@ -78,6 +77,21 @@ NEEDS: tuple[Need, ...] = (
     Need(
         "HTTP", _http, tried="Odoo is asked for a page as a browser asks, past nginx",
         remedy="read the journal of its unit there", moves=("failover",),
+    ),
+    Need(
+        "site", partial(site.judge, form="serving"),
+        tried="nginx is asked, by each name, for a page that this site alone has",
+        remedy="run failover, which shows it again", moves=("failover",),
+    ),
+    Need(
+        "certificates", partial(https.judge, form="serving"),
+        tried="what nginx shows is judged as a browser does: names, days left, who signed it",
+        remedy="renew it on the recovery host (docs/server.md)", moves=("failover",),
+    ),
+    Need(
+        "names", lambda instance: dns.judge(instance, instance.recovery),
+        tried="the zone's name servers are asked; the provider is written to, once a day",
+        remedy="run failover, which points them again", moves=("failover", "failback"),
     ),
     Need(
         "signing key", keys.measure, tried="the key of this runner is held against both hosts",

@@ -23,13 +23,13 @@ from tasks import (
     events,
     exposure,
     files,
+    https,
     journal,
     lock,
     plan,
     readiness,
     record,
     schedules,
-    site,
     synchronous,
     telling,
 )  # fmt: skip
@@ -64,7 +64,6 @@ SELECT pg_current_wal_lsn() AS now, s.status, s.kept FROM (SELECT 1) AS one LEFT
         pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) AS kept
     FROM pg_replication_slots r WHERE slot_name = $1) AS s ON true
 """
-CERTIFICATE = 'test -e "$1" && date -d "$(openssl x509 -enddate -noout -in "$1" | cut -d= -f2)" +%s'
 
 
 @step("measure all instances")
@@ -144,7 +143,7 @@ def _measure(instance: OdooInstance) -> Measured:
         synced_at=record.stamped(instance.recovery, instance, "notes/synced"),
         verified_at=record.stamped(instance.recovery, instance, "notes/verified"),
         drilled_at=float(proof["at"]) if proof else None,
-        certificate_days=_certificate_days(shell, instance),
+        certificate_days=https.days_left(instance),
         free_share=_free_share(shell, recovery),
         predicted_seconds=float(proof["seconds"]) if proof else None,
         origin_answers=ends.origin is not None,
@@ -213,14 +212,6 @@ def _lag(instance: OdooInstance, position: Lsn | None) -> tuple[int | None, floa
     if position is None:
         return None, seconds
     return max(0, position - Lsn.parse(str(row["replayed"]))), seconds
-
-
-def _certificate_days(shell: Shell, instance: OdooInstance) -> int | None:
-    if instance.certificate is None:
-        return None
-    path = str(site.certificate(instance))
-    said = shell.run(("sh", "-c", CERTIFICATE, "certificate", path), check=False).stdout.strip()
-    return int((float(said) - _now()) // 86400) if said else None
 
 
 def _free_share(shell: Shell, recovery: Seen) -> float:

@@ -1,29 +1,19 @@
 """The names of the customers, pointed at the place that serves."""
 
-import os
-import queue
-import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import hashlib
+import hmac
+import time
 
-import dns.exception
-import dns.message
-import dns.query
-import dns.rdatatype
-
-from blocks.errors import CommandFailed
+from blocks.errors import CommandFailed, Refused
 from blocks.instance import Dns, OdooInstance, Place
+from tasks import provider, record, resolver
 from tasks.policy import log, step
+from tasks.wait import until
 
-if TYPE_CHECKING:
-    from lexicon.client import Client
-
-ANSWER_SECONDS = 10
-PROVIDER_SECONDS = 90
 BY_HAND, FAILED = "by hand", "not done"
-# lexicon looks for the list of public suffixes on the Internet, and has one of its own if it
-# cannot be had; in a disaster nobody waits for that.
-os.environ.setdefault("TLDEXTRACT_CACHE_TIMEOUT", "2")
+PROVE_SECONDS = 60  # from a provider's word to its own name servers
+NOTE = "notes/provider"
+TRY_SECONDS = 86400  # a provider lets nobody write all the time
 
 
 @step("point the domains of {instance.name} at {place}")
@@ -33,19 +23,22 @@ def point(instance: OdooInstance, place: Place) -> str:
     Customers are served already, so a provider that fails does not undo anything: the sentence
     stands in the report, and `left` says that it is not done.
     """
-    address = place.host.shown_address
-    names = ", ".join(instance.domains)
+    names, target = ", ".join(instance.domains), addresses(instance, place)
     if not instance.domains:
         return "no domains in the inventory: nothing to point"
     if instance.dns is None:
-        return f"{BY_HAND}: point {names} at {address} (no DNS provider in the inventory)"
+        return f"{BY_HAND}: point {names} at {target} (no DNS provider in the inventory)"
+    wanted, gone = place.host.shown_addresses, list[str]()
     try:
         for domain in instance.domains:
-            _point_one(instance.dns, domain, address)
+            removed = provider.change(instance.dns, domain, wanted)
+            gone += [f"{each} of {domain}" for each in removed if each.split()[0] not in wanted]
+        for domain in instance.domains:
+            _prove(instance.dns, domain, place)
     except CommandFailed as error:
         log().error("%s", error)
-        return f"{FAILED}: {error.message}. By hand: point {names} at {address}"
-    return f"{names}: {address}"
+        return f"{FAILED}: {error.message}. By hand: point {names} at {target}"
+    return f"{names}: {target}" + (f"; removed: {', '.join(gone)}" if gone else "")
 
 
 def left(said: str) -> str:
@@ -53,82 +46,69 @@ def left(said: str) -> str:
     return said if said.startswith(FAILED) else ""
 
 
-def _point_one(provider: Dns, domain: str, address: str) -> None:
-    kind = "AAAA" if ":" in address else "A"
+def addresses(instance: OdooInstance, place: Place) -> str:
+    """Say where names are pointed, with the kind of address that they lose, if any."""
+    mine, others = place.host.shown_addresses, instance.opposite(place).host.shown_addresses
+    said = [mine[kind] for kind in provider.KINDS if kind in mine]
+    return ", ".join([*said, *(f"no {kind}" for kind in others if kind not in mine)])
+
+
+def _prove(known: Dns, domain: str, place: Place) -> None:
+    """Require that the name servers of the zone say it too, which may take them a moment."""
+    said: list[str] = []
+
+    def shown() -> bool:
+        said.append(resolver.astray(known, domain, place.host.shown_addresses))
+        return not said[-1]
+
     try:
-        left = _in_time(lambda: _change(provider, kind, domain, address))
-    except Exception as error:  # noqa: BLE001  # lexicon's providers raise whatever their libraries do
-        # Its message may hold a token, so only its kind is shown.
-        kind_of_error = type(error).__name__
-        raise CommandFailed(
-            f"{provider.provider} did not change the record of {domain} ({kind_of_error})"
-        ) from None
-    if left != [address]:
-        raise CommandFailed(f"{provider.provider} says that {domain} is {left}, not {address}")
+        until(shown, what=f"{domain} leads to {place}", timeout_seconds=PROVE_SECONDS, every=1)
+    except CommandFailed as error:
+        raise CommandFailed(said[-1] if said else error.message, hint=error.hint) from error
 
 
-def _change(provider: Dns, kind: str, domain: str, address: str) -> list[str]:
-    """Change a record, if it has to be; give what the provider has then."""
-    with _client(provider) as client:
-        if (known := _records(provider, client, kind, domain)) == [address]:
-            return known
-        client.delete_record(rtype=kind, name=domain)
-        client.create_record(rtype=kind, name=domain, content=address)
-        return _records(provider, client, kind, domain)
+def judge(instance: OdooInstance, place: Place) -> list[str]:
+    """Require that customers are led to a place, and that the provider lets us lead them away."""
+    if not instance.domains:
+        return ["no domains in the inventory"]
+    if instance.dns is None:
+        return ["no DNS provider in the inventory: a person points the names"]
+    host = place.host
+    for domain in instance.domains:
+        if said := resolver.astray(instance.dns, domain, host.shown_addresses):
+            raise Refused(
+                f"{said}, and in the inventory {place} is {addresses(instance, place)}",
+                hint="correct public_address and public_address6 of that server in the inventory, "
+                "or the records of the zone",
+            )
+    return [f"{len(instance.domains)} names lead to {place}", *_try(instance, place)]
 
 
-def _in_time(ask: Callable[[], list[str]]) -> list[str]:
-    """Wait for a provider no longer than customers can; lexicon itself would wait for ever."""
-    said: queue.Queue[list[str] | Exception] = queue.Queue(1)
-
-    def hear() -> None:
-        try:
-            said.put(ask())
-        except Exception as error:  # noqa: BLE001  # it is raised where it is waited for
-            said.put(error)
-
-    threading.Thread(target=hear, daemon=True).start()
+def _try(instance: OdooInstance, place: Place) -> list[str]:
+    """Let the provider show that we may write: once a day, and when the inventory has another."""
+    assert instance.dns is not None, "who has none is not asked"
+    mark = _mark(instance, instance.dns)
+    noted = record.read(instance.recovery, instance, NOTE) or {}
+    if noted.get("mark") == mark and time.time() - float(noted["at"]) < TRY_SECONDS:
+        return list(noted["remarks"])
     try:
-        found = said.get(timeout=PROVIDER_SECONDS)
-    except queue.Empty:
-        raise TimeoutError(f"no answer for {PROVIDER_SECONDS} s") from None
-    if isinstance(found, Exception):
-        raise found
-    return found
+        said = [
+            provider.rehearse(instance.dns, domain, place.host.shown_addresses)
+            for domain in instance.domains
+        ]
+    except CommandFailed as error:
+        raise Refused(
+            error.message,
+            hint=f"correct dns of {instance.name} in the inventory and its options in secrets.yaml",
+        ) from error
+    remarks = [each for each in said if each]
+    record.stamp(instance.recovery, instance, NOTE, mark=mark, remarks=remarks)
+    return remarks
 
 
-def _records(provider: Dns, client: Any, kind: str, domain: str) -> list[str]:
-    """What the provider has for a name."""
-    if provider.provider != "ddns":
-        return sorted(each["content"] for each in client.list_records(rtype=kind, name=domain))
-    # lexicon 3.25 cannot list with RFC 2136 (its _identifier takes one argument, and gets three).
-    server = provider.options["ddns_server"].get_secret_value()
-    query = dns.message.make_query(domain, kind)
-    answer = dns.query.tcp(query, server, timeout=ANSWER_SECONDS).answer
-    wanted = dns.rdatatype.from_text(kind)
-    return sorted(str(data) for rrset in answer if rrset.rdtype == wanted for data in rrset)
-
-
-def _client(provider: Dns) -> "Client":
-    """Make lexicon's client, for the very zone that the inventory names.
-
-    Left to itself it guesses the zone from the list of public suffixes, and a zone that is
-    delegated or private is guessed wrong.
-    """
-    # It takes 0.2 s to import, which a failover has better use for than its own beginning.
-    from lexicon.client import Client  # noqa: PLC0415
-    from lexicon.config import ConfigResolver, DictConfigSource  # noqa: PLC0415
-
-    options = {name: value.get_secret_value() for name, value in provider.options.items()}
-    resolver = ConfigResolver()  # type: ignore[no-untyped-call]
-    facts = {
-        "provider_name": provider.provider,
-        "action": "list",
-        "domain": provider.zone,
-        "type": "A",
-        "ttl": provider.ttl,
-        provider.provider: {**options, "domain": provider.zone},
-    }
-    client = Client(resolver.with_dict(facts))
-    client.config.add_config_source(DictConfigSource({"domain": provider.zone}), 0)
-    return client
+def _mark(instance: OdooInstance, known: Dns) -> str:
+    """Tell one way to the provider from another, and nobody its secrets."""
+    options = {name: value.get_secret_value() for name, value in sorted(known.options.items())}
+    said = repr((known.provider, known.zone, options, instance.domains)).encode()
+    key = instance.signing_key.get_secret_value().encode()
+    return hmac.new(key, said, hashlib.sha256).hexdigest()

@@ -28,6 +28,7 @@ from tasks.tags import OWNER
 from tasks.telling import tell
 
 SYNCED, RESTING, AWAITED = "relevo.sync.succeeded", "relevo.sync.resting", "relevo.sync.awaited"
+BOARD, EVERYBODY = "relevo.board.published", "all-instances"
 SERVED = "served-elsewhere"
 FACES = {
     SERVED: "another place serves the customers",
@@ -65,6 +66,12 @@ def tell_synced(instance: OdooInstance, kind: Kind) -> None:
     if kind == "filestore":
         record.stamp(instance.recovery, instance, "notes/synced")
         tell(instance.name, SYNCED, f"the files of {instance.name} are copied")
+
+
+@step("note that a board was published")
+def tell_board() -> None:
+    """Reset the dead-man's switch of the boards themselves."""
+    tell(EVERYBODY, BOARD, "the readiness of all instances was measured")
 
 
 def tell_refused(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:

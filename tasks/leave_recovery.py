@@ -50,23 +50,13 @@ def stop(instance: OdooInstance) -> str:
     shell.run(("systemctl", "reset-failed", *long, *ours), check=False)
     files.remove(shell, *(UNITS / unit for unit in ours), UNITS / f"{door.unit(instance)}@.service")
     shell.run(("systemctl", "daemon-reload"))
-    return _forget_site(instance)
+    return site.forget(instance)
 
 
 def _has_own_follower(instance: OdooInstance) -> bool:
     """Tell whether the follower follows this instance alone."""
     own = instance.recovery.odoo.user == users.odoo_user(instance.name)
     return own or not traces.others(instance.recovery.host.shell(), instance.name)
-
-
-def _forget_site(instance: OdooInstance) -> str:
-    shell = instance.recovery.host.shell()
-    left = site.disable(instance)
-    files.remove(shell, site.SITES / "sites-available" / instance.name)
-    folder = site.certificate(instance).parent
-    files.remove_tree(shell, folder)
-    traces.forget_empty(shell, (folder.parent,))
-    return left
 
 
 @step("delete the cluster of {instance.name} on {instance.recovery}")

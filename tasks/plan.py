@@ -11,6 +11,7 @@ from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
 from tasks import (
     clone,
+    dns,
     documents,
     door,
     exposure,
@@ -326,7 +327,7 @@ def _places(instance: OdooInstance, origin: Seen | None, recovery: Seen | None) 
     ends = {
         f"{end.kind}{suffix}": value
         for end, seen in ((instance.origin, origin), (instance.recovery, recovery))
-        for suffix, value in _end(end, seen).items()
+        for suffix, value in _end(instance, end, seen).items()
     }
     return {
         "instance": instance.name,
@@ -345,11 +346,11 @@ def _directory(place: Place, seen: Seen | None) -> PurePosixPath:
     return PurePosixPath("/var/lib/postgresql", str(place.cluster.version), place.cluster.name)
 
 
-def _end(place: Place, seen: Seen | None) -> dict[str, str]:
+def _end(instance: OdooInstance, place: Place, seen: Seen | None) -> dict[str, str]:
     return {
         "": str(place),
         "_address": place.host.peer_address,
-        "_shown": place.host.shown_address,
+        "_shown": dns.addresses(instance, place),
         "_unit": place.odoo.unit,
         "_user": place.odoo.user,
         "_data_dir": str(place.odoo.data_dir),

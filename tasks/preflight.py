@@ -96,9 +96,10 @@ def wanted(
     if place.kind == "recovery":
         names = (*EVERYWHERE, *AT_RECOVERY, *(("nginx",) if instance.domains else ()))
         return names, (server,), ()
-    odoo, certificate = place.odoo, instance.certificate
+    odoo = place.odoo
     paths = [odoo.config, odoo.data_dir, odoo.program, odoo.python, *odoo.sources]
-    paths += [certificate.chain, certificate.key] if certificate else []
+    for certificate in dict.fromkeys(map(instance.certificate_of, instance.domains)):
+        paths += [certificate.chain, certificate.key] if certificate else []
     return EVERYWHERE, (server, *map(str, paths)), (odoo.unit, place.cluster.unit)
 
 

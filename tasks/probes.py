@@ -8,13 +8,8 @@ from blocks.answers import understood
 from blocks.errors import RelevoError, ShutOut
 from blocks.instance import OdooInstance, Place
 from tasks import filestore, service
-<<<<<<< HEAD
 from tasks.look import Seen, look, look_or_why, try_look
-from tasks.read.verdict import sentence
-=======
-from tasks.look import Seen, look, try_look
 from tasks.read.verdict import remarks, sentence
->>>>>>> w-files
 from tasks.report import Strong
 
 LEAST_FREE = 0.1

@@ -6,18 +6,22 @@ from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
 from tasks import (
     away,
+    dns,
     door,
     follower,
     guard,
+    https,
     keys,
     limits,
     move,
     parity,
     receipts,
     replication,
+    site,
     standby,
     synchronous,
     users,
+    writable,
 )
 from tasks import probes as need
 from tasks.look import look, unheard
@@ -192,12 +196,40 @@ NEEDS: tuple[Need, ...] = (
         hosts="recovery",
     ),
     Need(
+        "site", partial(site.judge, form="standby"),
+        tried="nginx there is asked, by each name, for a page that this site alone has",
+        remedy="run build-service", by=("build", "check"), when=need.standby,
+    ),
+    Need(
+        "certificates", partial(https.judge, form="standby"),
+        tried="what nginx shows is judged as a browser does: names, days left, who signed it",
+        remedy="run build-service", when=need.standby,
+    ),
+    Need(
+        "names", lambda instance: dns.judge(instance, instance.origin),
+        tried="the zone's name servers are asked; the provider is written to, once a day",
+        remedy="correct dns in the inventory",
+        moves=("failover", "switchover", "failback"), when=need.primary,
+    ),
+    Need(
         "files", need.files, tried="the engine looks for the file of each attachment",
         remedy="run rsync-filestore", by=("check", "drill"), when=need.standby,
     ),
     Need(
         "follower", follower.judge, tried="the follower is asked when it last looked",
         remedy="run follow-filestore", when=need.both,
+    ),
+    Need(
+        "folders at the origin", writable.judge(lambda instance: instance.origin),
+        tried="a file is made and removed in each folder that a move changes",
+        remedy="make room there, or mount it writable again", moves=need.EVERY_MOVE,
+        when=need.origin_host,
+    ),
+    Need(
+        "folders at the recovery", writable.judge(lambda instance: instance.recovery),
+        tried="a file is made and removed in each folder that a move changes",
+        remedy="make room there or mount it writable again; build-service makes a missing one",
+        moves=need.EVERY_MOVE, when=need.standby,
     ),
     Need(
         "disk at the origin", disk(lambda instance: instance.origin),

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from blocks.answers import facts
 from blocks.cluster import Cluster
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
-from tasks import files, layout, progress, service, standby
+from tasks import files, http, layout, progress, service, standby
 from tasks.argv import rehearsal as lines
 from tasks.clone import CLONE_SECONDS, require_no_tablespaces
 from tasks.customers import odoo_databases
@@ -22,7 +22,6 @@ from tasks.timing import Stopwatch
 from tasks.wait import until
 
 START_SECONDS = 600
-LOGIN = (Path(__file__).parent / "programs" / "login.py").read_text()
 RUN = PurePosixPath("/run/relevo-drill")
 # A port that has no socket; nothing listens on it but that.
 FREE_PORT = 'p=65432; while [ -e "$1/.s.PGSQL.$p" ]; do p=$((p - 1)); done; echo "$p"'
@@ -91,6 +90,26 @@ def clear(instance: OdooInstance, directory: PurePosixPath) -> None:
         shell.run(("systemctl", "stop", _unit(instance, what)), check=False, timeout_seconds=120)
     files.remove_tree(shell, RUN / instance.name)
     files.remove_tree(shell, directory)
+
+
+@step("require that {stage.instance.recovery} can keep a rehearsal apart")
+def require_apart(stage: Stage) -> None:
+    """Refuse, before anything is copied, a host on which Odoo could not be kept from its network.
+
+    A container often may not make a network of its own, or mount what a rehearsal looks through.
+    """
+    shell, odoo = stage.shell, stage.instance.recovery.odoo
+    trial = stage.layer / "trial"
+    files.make_directory(shell, stage.layer, owner="root:root", mode="711")
+    view = lines.view(data=odoo.data_dir, layer=trial, user=odoo.user, command=("true",))
+    done = shell.run(lines.try_unit(view, *_apart(stage)), check=False, timeout_seconds=90)
+    if done.status != 0:
+        said = done.tail or f"systemd-run ended with status {done.status}"
+        raise Refused(
+            f"{stage.instance.recovery} cannot keep a rehearsal apart: {said}",
+            hint="let that host make network namespaces and overlay mounts (a container: nesting); "
+            "a failover needs neither",
+        )
 
 
 @step("clone the standby of {stage.instance.name}")
@@ -166,12 +185,16 @@ def start_odoo(stage: Stage) -> None:
             port=stage.cluster.port, data_dir=stage.layer / "data",
         ),
     )  # fmt: skip
-    files.make_directory(shell, stage.layer, owner="root:root", mode="711")
+    shell.run(lines.start_unit(unit, command, *_apart(stage)))
+
+
+def _apart(stage: Stage) -> tuple[str, ...]:
+    """What systemd is told of the rehearsed Odoo."""
     found = confine.properties(
         writes=(stage.layer,), network=False, mounts=True,
         hidden=(layout.ssh(stage.instance), layout.postgres(stage.instance)),
     )  # fmt: skip
-    shell.run(lines.start_unit(unit, command, "PrivateMounts=yes", *found))
+    return ("PrivateMounts=yes", *found)
 
 
 def _inside(stage: Stage) -> tuple[str, ...]:
@@ -185,7 +208,7 @@ def wait_until_serving(stage: Stage) -> list[str]:
     """Ask Odoo for each of the databases, as at a failover."""
     shell, unit, recovery = stage.shell, stage.unit("odoo"), stage.instance.recovery
     databases = odoo_databases(recovery)
-    program = ("python3", "-c", LOGIN, str(recovery.odoo.http_port), *databases)
+    program = ("python3", "-I", "-c", http.LOGIN, str(recovery.odoo.http_port), *databases)
     said: dict[str, str] = {}
 
     def served() -> bool:

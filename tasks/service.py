@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -21,7 +20,6 @@ from tasks.wait import until
 
 SERVE_SECONDS = 180
 STRAGGLER_SECONDS = 60  # how long one more database is waited for, once others answer
-ASKED_AT_ONCE = 8
 FIND_SECONDS = 10  # for the catalog of one database, while customers wait
 PIP_SECONDS = 1800
 TRY_SECONDS = 300
@@ -345,11 +343,9 @@ def _require_own_listener(place: Place) -> None:
 
 def _ask_all(place: Place, waiting: dict[str, str]) -> list[str]:
     """Ask the databases that have not answered yet; give those that do, note why of the others."""
-    names = list(waiting)
-    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
-        whys = list(pool.map(lambda name: http.answers(place, name), names))
-    waiting.update(zip(names, whys, strict=True))
-    answered = [name for name in names if not waiting[name]]
+    said = http.answers(place, list(waiting))
+    waiting.update({name: f"{name}: {why}" if why else "" for name, why in said.items()})
+    answered = [name for name, why in said.items() if not why]
     for name in answered:
         del waiting[name]
     return answered

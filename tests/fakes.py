@@ -10,7 +10,6 @@ import fnmatch
 import json
 import re
 import shlex
-import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias, cast
@@ -169,9 +168,6 @@ class FakeShell:
         if isinstance(answer, int):
             raise StatementFailed(f"PostgreSQL {login.cluster} on {self.host} refused a statement")
         return rows(login, answer)
-
-    def dial(self, port: int) -> socket.socket:
-        pytest.fail(f"{self.host} was dialled on port {port}")
 
     def hold(self, argv: Sequence[str]) -> paramiko.Channel:
         answer = self.fake.answer(question(argv))

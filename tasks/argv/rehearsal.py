@@ -86,6 +86,15 @@ def view(*, data: PurePosixPath, layer: PurePosixPath, user: str, command: Seque
     return ("sh", "-c", VIEW, "view", str(data), str(layer), user, *command)
 
 
+def try_unit(command: Sequence[str], *properties: str) -> Argv:
+    """Run a command to its end as a unit of a rehearsal is run."""
+    return (
+        "systemd-run", "--quiet", "--pipe", "--wait", "--collect",
+        "--property=WorkingDirectory=/", "--property=RuntimeMaxSec=60",
+        *confine.options((*LOW, *properties)), "--", *command,
+    )  # fmt: skip
+
+
 def start_unit(unit: str, command: Sequence[str], *properties: str, user: str = "root") -> Argv:
     """Run a command as a unit of its own.
 

@@ -12,16 +12,25 @@ users to say so (odoo/service/common.py, exp_authenticate).
 from __future__ import annotations
 
 import json
+import os
+import queue
 import socket
 import sys
+import threading
+import time
 import xmlrpc.client
 
-ANSWER_SECONDS = 60
+ANSWER_SECONDS = 20
 ANSWER_BYTES = 1 << 20
+AT_ONCE = 8
 
 
 class Transport(xmlrpc.client.Transport):
     """XML-RPC whose answers are bounded: they are those of a customer's code."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.accept_gzip_encoding = False  # what is packed could unpack to anything
 
     def parse_response(self, response):  # type: ignore[no-untyped-def]
         parser, unmarshaller = self.getparser()
@@ -41,11 +50,36 @@ def answer(port: int, database: str) -> str:
     return "" if said is False else f"unexpected answer {said!r:.300}"
 
 
+def answers(port: int, databases: list[str]) -> dict[str, str]:
+    """Ask some at a time; one that drips its answer, or never ends it, holds up nobody for ever."""
+    late = f"no whole answer within {ANSWER_SECONDS} s"
+    said: dict[str, str] = {}
+    left: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for each in databases:
+        left.put(each)
+
+    def ask() -> None:
+        while True:
+            try:
+                database = left.get_nowait()
+            except queue.Empty:
+                return
+            said[database] = answer(port, database)
+
+    threads = [threading.Thread(target=ask, daemon=True) for _ in databases[:AT_ONCE]]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + ANSWER_SECONDS * (1 + len(databases) // AT_ONCE)
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return {each: said.get(each, late) for each in databases}
+
+
 def main(argv: list[str]) -> int:
     socket.setdefaulttimeout(ANSWER_SECONDS)
     port, *databases = argv
-    print(json.dumps({each: answer(int(port), each) for each in databases}))
-    return 0
+    print(json.dumps(answers(int(port), databases)), flush=True)
+    os._exit(0)  # whatever still waits for an answer goes with it
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Colour = Literal["green", "amber", "red"]
-CERTIFICATE_DAYS = (21, 3)
 FREE_SHARE = (0.2, 0.1)
 DRILL_DAYS = 92
 VERIFIED_DAYS = 31
@@ -157,10 +156,7 @@ def verdict(seen: Measured, limits: Limits) -> tuple[Colour, list[str]]:
     said = alarms(seen, limits).values()
     red = [*seen.wrong, *(each for each in said if not any(w in each for w in seen.wrong))]
     amber = [*seen.remarks, *seen.paused]
-    for name, value, (low, least) in (
-        ("certificate days", seen.certificate_days, CERTIFICATE_DAYS),
-        ("free share of the disk", seen.free_share, FREE_SHARE),
-    ):
+    for name, value, (low, least) in (("free share of the disk", seen.free_share, FREE_SHARE),):
         if value is not None and value < least:
             red.append(f"{name}: {value:g}")
         elif value is not None and value < low:

@@ -148,8 +148,9 @@ SHOW_SITE = Step(
     "Publique el sitio en nginx.",
     (
         (
-            "test -e /etc/nginx/sites-available/{instance} && "
-            "ln -sfn /etc/nginx/sites-available/{instance} /etc/nginx/sites-enabled/{instance}"
+            "test -e /etc/nginx/relevo/{instance}/serving.conf && "
+            "echo 'include /etc/nginx/relevo/{instance}/serving.conf;' "
+            ">/etc/nginx/relevo/{instance}/shown.conf"
         ),
         "nginx -t && systemctl reload-or-restart nginx",
     ),
@@ -294,9 +295,14 @@ DNS_TO_ORIGIN = Step(
 )
 HIDE_SITE = Step(
     "recovery",
-    "Take the site off nginx.",
-    "Retire el sitio de nginx.",
-    ("rm -f /etc/nginx/sites-enabled/{instance}; systemctl reload nginx",),
+    "Let the site on nginx stand by.",
+    "Ponga el sitio de nginx en espera.",
+    (
+        (
+            "echo 'include /etc/nginx/relevo/{instance}/standby.conf;' "
+            ">/etc/nginx/relevo/{instance}/shown.conf; systemctl reload nginx"
+        ),
+    ),
 )
 FOLLOW_AGAIN = Step(
     "recovery",
@@ -381,7 +387,7 @@ BEFORE_IT_BOOTS = Step(
     (
         _at_boot("recovery", "manual"),
         "systemctl disable {recovery_unit}",
-        "rm -f /etc/nginx/sites-enabled/{instance}",
+        "rm -f /etc/nginx/relevo/{instance}/shown.conf",
         (
             "test ! -e /var/lib/relevo/{instance}/failover.json || "
             "mv /var/lib/relevo/{instance}/failover.json "

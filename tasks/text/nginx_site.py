@@ -1,7 +1,15 @@
-"""The nginx site that shows an instance to its customers."""
+"""What nginx of the recovery host is told of an instance: while it stands by, and while it serves.
+
+Both forms show the same names with the same certificates, and answer at a path that no other site
+has: so by day everything can be tried that the night changes but one line.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Literal, TypeAlias
+
+Form: TypeAlias = Literal["standby", "serving"]
 
 ALONE = """\
 pid /run/relevo-nginx-alone.pid;
@@ -21,33 +29,81 @@ PROXY = """\
     proxy_set_header X-Forwarded-Proto $scheme;
     proxy_set_header X-Real-IP $remote_addr;
 """
+# Who asks for a certificate on this host (certbot --webroot) finds its answers here.
+ACME = """\
+    location ^~ /.well-known/acme-challenge/ {
+        root /var/www/html;
+    }
+"""
+# Whoever still comes here by an old address is asked to come again.
+AWAY = """\
+    location / {
+        add_header Retry-After 60 always;
+        return 503;
+    }
+"""
+
+
+@dataclass(frozen=True)
+class Names:
+    """Domains that are shown with one certificate (chain and key), or with none."""
+
+    domains: tuple[str, ...]
+    certificate: tuple[str, str] | None = None
+
+    def __str__(self) -> str:
+        return " ".join(self.domains)
 
 
 def render(
     *,
     instance: str,
-    domains: Sequence[str],
+    names: Sequence[Names],
     http_port: int,
     longpolling_port: int,
-    certificate: tuple[str, str] | None,
+    form: Form,
     ipv6: bool = True,
 ) -> str:
-    """Serve these domains, over TLS when there is a certificate (chain and key)."""
-    names = " ".join(domains)
-    parts = [_upstreams(instance, http_port, longpolling_port)]
-    if certificate:
-        chain, key = certificate
-        tls = f"    ssl_certificate {chain};\n    ssl_certificate_key {key};\n"
-        parts.append(_redirect(names, _listen("80", ipv6=ipv6)))
-        parts.append(_server(instance, names, listen=_listen("443 ssl", ipv6=ipv6), extra=tls))
-    else:
-        parts.append(_server(instance, names, listen=_listen("80", ipv6=ipv6), extra=""))
+    """Serve these domains, over TLS where there is a certificate; or stand by for them."""
+    mark = _mark(instance, form)
+    body = f"{PROXY}\n{mark}{_to_odoo(instance)}" if form == "serving" else f"{mark}{AWAY}"
+    parts = [_upstreams(instance, http_port, longpolling_port)] if form == "serving" else []
+    plain = _listen("80", ipv6=ipv6)
+    for each in names:
+        if each.certificate:
+            chain, key = each.certificate
+            tls = f"    ssl_certificate {chain};\n    ssl_certificate_key {key};\n"
+            parts.append(_server(each, plain, f"{ACME}{REDIRECT}"))
+            parts.append(_server(each, _listen("443 ssl", ipv6=ipv6), f"{tls}{body}"))
+        else:
+            parts.append(_server(each, plain, f"{body}{ACME}"))
     return "\n".join(parts)
+
+
+def path(instance: str) -> str:
+    """The path at which this site alone answers.
+
+    >>> path("vps_1"), answer("vps_1", "standby")
+    ('/.well-known/relevo/vps_1', 'vps_1 standby')
+    """
+    return f"/.well-known/relevo/{instance}"
+
+
+def answer(instance: str, form: Form) -> str:
+    """What it answers there."""
+    return f"{instance} {form}"
 
 
 def alone(site: PurePosixPath) -> str:
     """A whole configuration of nginx with this site and no other, to be tried."""
     return ALONE.format(site=site)
+
+
+REDIRECT = """\
+    location / {
+        return 301 https://$host$request_uri;
+    }
+"""
 
 
 def _listen(port: str, *, ipv6: bool) -> str:
@@ -62,22 +118,21 @@ def _upstreams(instance: str, http_port: int, longpolling_port: int) -> str:
     )
 
 
-def _redirect(names: str, listen: str) -> str:
+def _server(names: Names, listen: str, body: str) -> str:
+    return f"server {{\n{listen}\n    server_name {names};\n{body}}}\n"
+
+
+def _mark(instance: str, form: Form) -> str:
     return f"""\
-server {{
-{listen}
-    server_name {names};
-    return 301 https://$host$request_uri;
-}}
+    location = {path(instance)} {{
+        default_type text/plain;
+        return 200 "{answer(instance, form)}";
+    }}
 """
 
 
-def _server(instance: str, names: str, *, listen: str, extra: str) -> str:
+def _to_odoo(instance: str) -> str:
     return f"""\
-server {{
-{listen}
-    server_name {names};
-{extra}{PROXY}
     location ~ ^/(longpolling|websocket) {{
         proxy_http_version 1.1;
         proxy_set_header Upgrade $http_upgrade;
@@ -87,5 +142,4 @@ server {{
     location / {{
         proxy_pass http://odoo_{instance};
     }}
-}}
 """

@@ -49,7 +49,7 @@ def test_a_database_that_odoo_cannot_serve_keeps_nobody_else_from_working(
     with pytest.raises(CommandFailed, match="from respaldo, but Odoo does not answer for roto"):
         failover(blocks[uno.name])
     assert names.lookup(uno.lab.nameserver, f"cliente1.{names.ZONE}") == uno.recovery.address
-    uno.recovery.run("test", "-e", f"/etc/nginx/sites-enabled/{uno.name}")
+    assert "serving.conf" in uno.recovery.read(f"/etc/nginx/relevo/{uno.name}/shown.conf")
     with pytest.raises(CommandFailed, match="from uno, but Odoo does not answer for roto"):
         failback(blocks[uno.name])
     assert uno.is_home()

@@ -67,9 +67,6 @@ class LocalShell:
     def why_ended(self, pipe: Pipe, argv: Sequence[str]) -> Exception:  # noqa: ARG002
         return EOFError(f"{argv[0]} has ended")
 
-    def dial(self, port: int) -> socket.socket:
-        raise NotImplementedError
-
     def hold(self, argv: Sequence[str]) -> paramiko.Channel:
         raise NotImplementedError
 

@@ -117,7 +117,7 @@ def test_check_board_and_report_say_what_is_not_copied(
         FakeHost("due", _engine("verdict", {"databases": [WHOLE | differs]})),
     )
     found = probes.Found()
-    found.take("files", partial(readiness.PROBES["files"].ask, instance))
+    found.take("files", partial(need(readiness.NEEDS, "files").ask, instance))
     assert (found.failed, found.remarks) == ({}, [said])
 
     with bare.without_server():
@@ -155,7 +155,7 @@ def test_check_is_red_while_nobody_follows_the_files_of_an_instance(
 
     try:
         wrong = ""
-        readiness.PROBES["follower"].ask(instance)
+        need(readiness.NEEDS, "follower").ask(instance)
     except RelevoError as error:
         wrong = error.message
 

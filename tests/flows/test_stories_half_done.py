@@ -9,7 +9,7 @@ import pytest
 
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance
-from tasks import bare, cluster, engine, guard, replica, service, site, synchronous, units
+from tasks import bare, cluster, engine, guard, replica, service, synchronous, units
 from tasks.text import postgresql_conf
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, control, serving, standby
@@ -171,20 +171,6 @@ def test_systemd_reads_the_unit_of_odoo_that_stands_there(
     with bare.without_server():
         service.install_unit(instance)
     assert no_boot not in due.ran, "customers are served from there"
-
-
-def test_nginx_is_told_of_a_site_that_has_gone_already(
-    instance: OdooInstance, hosts: Hosts
-) -> None:
-    nginx = ["nginx -t", "systemctl reload-or-restart nginx"]
-    due = FakeHost("due", {"test -e *": 1, "rm *": 0, **dict.fromkeys(nginx, 0)})
-    hosts(FakeHost("uno"), due)
-
-    with bare.without_server():
-        assert site.disable(instance) == ""
-        assert site.disable(instance.model_copy(update={"domains": ()})) == ""
-
-    assert due.ran[-3:-1] == nginx, "once, and not where there never was a site"
 
 
 @pytest.mark.parametrize(("unread", "begins"), [("/filestore.pyz\n", 1), ("", 0)])

@@ -14,6 +14,10 @@ SSH = {"uno": ("admin", 22), "dos": ("sysop", 5253), "respaldo": ("admin", 22)}
 STRICT = "umask 077\nexport LANG=es_ES.UTF-8\n"
 LOGINS = {"dos": STRICT, "respaldo": f"echo Aviso legal: acceso solo para autorizados\n{STRICT}"}
 CHAIN, KEY = (f"/etc/letsencrypt/live/dos/{name}.pem" for name in ("fullchain", "privkey"))
+SITE = """\
+server {{ listen 443 ssl; server_name {}; ssl_certificate {}; ssl_certificate_key {};
+    location / {{ proxy_pass http://127.0.0.1:{}; }} }}
+"""
 RECOVERY_USER, RECOVERY_HOME = "odoouser", "/opt/odoouser"
 
 
@@ -93,7 +97,8 @@ def furnish_dos(origin: Origin) -> None:
     """Serve Odoo from a renamed cluster, another port and another place, over TLS."""
     machine, version = origin.machine, str(origin.version)
     machine.offline("mkdir", "-p", str(PurePosixPath(CHAIN).parent))
-    subject = ("-days", "90", "-subj", f"/CN=cliente2.{names.ZONE}")
+    name = f"cliente2.{names.ZONE}"
+    subject = ("-days", "90", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}")
     made = (
         "openssl",
         "req",
@@ -107,7 +112,9 @@ def furnish_dos(origin: Origin) -> None:
         CHAIN,
     )
     machine.offline(*made, *subject)
-    machine.offline("systemctl", "enable", "--quiet", origin.unit)
+    machine.offline("rm", "-f", "/etc/nginx/sites-enabled/default")
+    machine.write("/etc/nginx/conf.d/odoo.conf", SITE.format(name, CHAIN, KEY, origin.http_port))
+    machine.offline("systemctl", "enable", "--quiet", origin.unit, "nginx")
     machine.offline("pg_renamecluster", version, "main", origin.cluster)
     machine.offline("pg_conftool", version, origin.cluster, "set", "port", str(origin.port))
     machine.offline("mkdir", "-p", "/srv/odoo")

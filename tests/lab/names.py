@@ -59,14 +59,14 @@ def _mount(folder: Path, image: Path) -> Path:
     return root
 
 
-def lookup(server: str, name: str) -> str:
+def lookup(server: str, name: str, kind: str = "A") -> str:
     """Ask the name server for an address."""
-    said = sh("dig", "+short", "+time=1", "+tries=1", f"@{server}", name, "A", check=False)
+    said = sh("dig", "+short", "+time=1", "+tries=1", f"@{server}", name, kind, check=False)
     return "" if said.startswith(";") else said.strip()
 
 
-def update(server: str, name: str, address: str) -> None:
-    """Point a name at an address, as a provider's API would."""
-    words = f"server {server}\nzone {ZONE}\nupdate delete {name} A\n"
-    words += f"update add {name} 60 A {address}\nsend\n"
+def update(server: str, name: str, address: str, kind: str = "A") -> None:
+    """Point a name at an address, as a provider's API would; or nowhere."""
+    words = f"server {server}\nzone {ZONE}\nupdate delete {name} {kind}\n"
+    words += f"update add {name} 60 {kind} {address}\nsend\n" if address else "send\n"
     sh("nsupdate", "-y", f"hmac-sha256:{KEY}:{SECRET}", stdin=words)

@@ -30,8 +30,6 @@ def test_an_instance_that_is_ready_is_green_and_wakes_nobody() -> None:
         ({"slot": "lost"}, "red", "slot is lost"),
         ({"synced_at": NOW - 7200}, "red", "files not copied for 120 min"),
         ({"synced_at": None}, "red", "files not copied yet"),
-        ({"certificate_days": 2}, "red", "certificate days: 2"),
-        ({"certificate_days": 20}, "amber", "certificate days: 20"),
         ({"free_share": 0.15}, "amber", "free share of the disk: 0.15"),
         ({"drilled_at": None}, "amber", "no drill or move yet"),
         ({"drilled_at": NOW - 100 * DAY}, "amber", "last drill or move 100 days ago"),

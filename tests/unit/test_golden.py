@@ -3,17 +3,18 @@
 from pathlib import Path
 
 from tasks.text import nginx_site, systemd_unit
+from tasks.text.nginx_site import Form, Names
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def site(certificate: tuple[str, str] | None) -> str:
+def site(certificate: tuple[str, str] | None, form: Form = "serving") -> str:
     return nginx_site.render(
         instance="vps_1",
-        domains=("shop.example.com", "www.example.com"),
+        names=[Names(("shop.example.com", "www.example.com"), certificate)],
         http_port=8169,
         longpolling_port=8172,
-        certificate=certificate,
+        form=form,
     )
 
 
@@ -37,6 +38,24 @@ def test_the_site_of_an_instance_with_a_certificate_is_the_golden_one() -> None:
 
 def test_the_site_of_an_instance_without_a_certificate_is_the_golden_one() -> None:
     assert site(None) == (GOLDEN / "nginx_plain.conf").read_text()
+
+
+def test_a_site_that_stands_by_brings_nobody_to_odoo_and_answers_where_it_alone_does() -> None:
+    text = site(None, "standby")
+
+    assert text == (GOLDEN / "nginx_standby.conf").read_text()
+    assert "proxy_pass" not in text
+
+
+def test_domains_with_certificates_of_their_own_have_servers_of_their_own() -> None:
+    names = [Names(("a.example.com",), ("/a", "/ak")), Names(("b.example.com",), ("/b", "/bk"))]
+    text = nginx_site.render(
+        instance="vps_1", names=names, http_port=8169, longpolling_port=8172, form="serving"
+    )
+
+    at = [text.index(each) for each in ("ssl_certificate /a;", "ssl_certificate /b;")]
+    assert text.rindex("server_name a.example.com;") < at[0] < text.rindex("server_name b.example")
+    assert text.count("upstream odoo_vps_1 ") == 1
 
 
 def test_a_customer_s_long_connection_goes_to_the_port_for_it() -> None:

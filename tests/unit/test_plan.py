@@ -58,7 +58,7 @@ def test_every_page_has_all_its_names_filled_in(
     assert "Promo" in page
 
 
-NGINX = "sites-enabled/vps_1"
+NGINX = "/etc/nginx/relevo/vps_1"
 
 
 @pytest.mark.parametrize(("procedure", "kind"), list(STEPS))
@@ -76,10 +76,10 @@ def test_an_instance_without_domains_has_no_site_and_no_names_to_move(
         assert NGINX not in words.page(plain, "en")
 
 
-def test_a_site_that_was_never_prepared_is_not_linked_into_nginx() -> None:
+def test_a_site_that_was_never_prepared_is_not_shown_on_nginx() -> None:
     assert (
-        "   test -e /etc/nginx/sites-available/vps_1 && ln -sfn /etc/nginx/sites-available/vps_1 "
-        "/etc/nginx/sites-enabled/vps_1\n"
+        "   test -e /etc/nginx/relevo/vps_1/serving.conf && echo 'include "
+        "/etc/nginx/relevo/vps_1/serving.conf;' >/etc/nginx/relevo/vps_1/shown.conf\n"
     ) in words.page(plan(), "en")
 
 

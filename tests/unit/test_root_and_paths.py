@@ -24,7 +24,6 @@ SCRIPT = re.compile(rf"(?:^|[;&|({{`!]|\b(?:then|do|else|if)\b)\s*({IN_SCRIPTS})
 ASKS_OF_WORDS = re.compile(r"^(-[nz]\s|!?\s*-[nz]\s|\"[^\"]*\"\s*!?=)")
 MAY = {
     "tasks/argv/rehearsal.py VIEW": "all that it makes is in /run/relevo-drill, which is root's",
-    "tasks/board.py CERTIFICATE": "/etc/nginx/relevo is root's",
     "tasks/board.py find": "/var/lib/relevo is root's",
     "tasks/confinement.py CERTIFICATE": "/var/lib/relevo/NAME/postgres is root's",
     "tasks/confinement.py READABLE": "/var/lib/relevo/NAME/postgres is root's",
@@ -41,12 +40,12 @@ MAY = {
     "tasks/receipts.py READ": "/var/lib/relevo is root's",
     "tasks/receipts.py ALL": "/var/lib/relevo is root's",
     "tasks/rejoin.py REWIND": "/var/lib/relevo is root's; pg_rewind itself runs as the owner",
-    "tasks/site.py ln": "/etc/nginx is root's",
     "tasks/traces.py EMPTY": "takes empty folders of root's alone",
     "tasks/traces.py find": "/var/lib/relevo, /etc/relevo and both folders of logs are root's",
     "tasks/traces.py rm": "both folders of logs are root's: of a link it takes the name alone",
     "tasks/trust.py cat /etc/ssh/ssh_host_*_key.pub": "/etc/ssh is root's",
     "tasks/trust.py MAKE_KEY": "the folder ssh of an instance is root's, and so is the one around",
+    "tasks/writable.py WRITE": "all that it is asked of is root's: units, records, nginx",
     "tasks/users.py FOUND": "reads a record of root's, and asks whose some folders are",
     "tasks/units.py OUTDATED": "/usr/local/lib/relevo and /etc/relevo are root's",
 }

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from http.client import HTTPException
 from pathlib import Path
 
 import paramiko
@@ -17,8 +16,6 @@ from blocks import shell
 from blocks.errors import CommandFailed, Unreachable
 from blocks.host import Host
 from blocks.shell import BEGINS, read_line
-from tasks import http
-from tasks.http import Tunnelled
 
 KEY = paramiko.RSAKey.generate(2048)
 
@@ -203,60 +200,3 @@ def test_whoever_stands_at_the_address_is_not_listened_to_for_long(
         assert time.monotonic() - begun < 30
         thread.join(timeout=10)
     assert sent[0] < 30_000_000
-
-
-# ------------------------------------------------------------------------------------- HTTP
-
-
-@contextmanager
-def odoo(say: Callable[[socket.socket], None]) -> Iterator[Tunnelled]:
-    """Odoo with a customer's own code in it."""
-    ours, theirs = socket.socketpair()
-
-    def serve() -> None:
-        try:
-            theirs.recv(1 << 16)
-            say(theirs)
-        except OSError:
-            pass
-        theirs.close()
-
-    class Dialled:
-        def dial(self, port: int) -> socket.socket:
-            return ours
-
-    threading.Thread(target=serve, daemon=True).start()
-    connection = Tunnelled(Dialled(), 8069)  # type: ignore[arg-type]  # it is only dialled
-    yield connection
-    connection.close()
-    ours.close()
-
-
-def test_a_page_without_end_is_not_read() -> None:
-    def endless(peer: socket.socket) -> None:
-        peer.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        while True:
-            peer.sendall(bytes(1 << 16))
-
-    with odoo(endless) as connection:
-        connection.request("GET", "/")
-        response = connection.getresponse()
-        with pytest.raises(OSError, match="an answer of more than 1048576 bytes"):
-            response.read()
-
-
-def test_a_page_that_drips_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "ANSWER_SECONDS", 1)
-
-    def drip(peer: socket.socket) -> None:
-        peer.sendall(b"HTTP/1.1 200 OK\r\n")
-        while True:
-            peer.sendall(b"X: y\r\n")
-            time.sleep(0.05)
-
-    begun = time.monotonic()
-    with odoo(drip) as connection:
-        connection.request("GET", "/")
-        with pytest.raises((OSError, HTTPException)):
-            connection.getresponse()
-    assert time.monotonic() - begun < 10

@@ -16,13 +16,8 @@ from typing import Iterator
 from . import decide, questions
 from .engine import Engine, Found, digests
 from .names import FOLDER, Key, is_database
-<<<<<<< HEAD
 from .store import Landing, sha1_of
-from .trouble import ClusterSaysNo, Refusal
-=======
-from .store import sha1_of
 from .trouble import Refusal
->>>>>>> w-files
 
 
 @dataclass
@@ -227,11 +222,7 @@ class Care:
 
         What only the origin has moves to its quarantine, and nothing is deleted.
         """
-<<<<<<< HEAD
         self.engine.mend()
-        given, kept = 0, 0
-=======
->>>>>>> w-files
         refused: dict[str, str] = {}
         moved = Moved()
         for database in self.engine.databases():

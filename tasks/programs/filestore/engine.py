@@ -148,7 +148,7 @@ class Engine:
         self.state.seen({name: self.oids[name] for name in (*known, *self.barred)})
         unread = self.never_read()
         for database in known:
-            unread.append(self.alone(database, partial(self.scan, database, cluster)))
+            unread.append(self.alone(database, partial(self._read, database, cluster)))
         self.state.forget_databases({*known, *self.barred})
         return [said for said in unread if said]
 
@@ -156,19 +156,13 @@ class Engine:
         """Name the databases that are not read, each with the reason."""
         return [f"{name}: {each.why}" for name, each in self.barred.items() if not each.foreign]
 
-<<<<<<< HEAD
-    def _try_scan(self, database: str, cluster: Cluster | None) -> str:
-        try:
-            self.look_again(database, cluster)
-            self.scan(database, cluster)
-        except (ClusterAway, ClusterSaysNo) as error:
-            return f"{database}: {error.message}"
-        return ""
-=======
     def foreign(self) -> list[str]:
         """Name those that are another role's and not ours to read."""
         return [f"{name}: {each.why}" for name, each in self.barred.items() if each.foreign]
->>>>>>> w-files
+
+    def _read(self, database: str, cluster: Cluster | None) -> None:
+        self.look_again(database, cluster)
+        self.scan(database, cluster)
 
     def look_again(
         self, database: str, cluster: Cluster | None = None, *, always: bool = False
@@ -195,16 +189,17 @@ class Engine:
         return len(found)
 
     def mend(self) -> int:
-        """Find what is spoiled here in any database, and fetch it; say how many files there were."""
-        spoiled = 0
+        """Find what is spoiled here in any database, and fetch it; say how many files."""
+        spoiled: list[int] = []
+
+        def look(database: str) -> None:
+            spoiled.append(self.look_again(database, always=True))
+
         for database in self.databases():
-            try:
-                spoiled += self.look_again(database, always=True)
-            except ClusterSaysNo as error:
-                self.barred[database] = error.message
-        if spoiled:
+            self.alone(database, partial(look, database))
+        if sum(spoiled):
             self.fetcher.pending()
-        return spoiled
+        return sum(spoiled)
 
     def head(self, cluster: Cluster, database: str) -> Head:
         """Read what this snapshot is; refuse when it is not a standby's."""

@@ -61,6 +61,8 @@ class Verdict:
 def verdicts(engine: Engine) -> list[Verdict]:
     """Judge every database by what the engine knows; nothing is read from the origin."""
     known = engine.databases()
+    for name in known:
+        engine.alone(name, partial(engine.look_again, name))
     names = [*known, *(name for name in engine.barred if name not in known)]
     since = engine.state.seen({name: engine.oids[name] for name in names})
     found, left, now = [_known(engine, name) for name in names], NAMED, time.time()
@@ -91,20 +93,6 @@ def _known(engine: Engine, database: str) -> Verdict:
     return verdict
 
 
-<<<<<<< HEAD
-def _of(engine: Engine, database: str) -> Verdict:
-    verdict = _known(engine, database)
-    try:
-        if engine.cluster.ask(database, questions.TABLE)[0][0] == "t":
-            if engine.look_again(database):
-                verdict = _known(engine, database)
-            verdict.rows = int(engine.cluster.ask(database, questions.COUNT)[0][0] or 0)
-            pending = engine.state.pending(database)
-            verdict.losses = losses(engine, database, pending[:NAMED])
-    except (ClusterAway, ClusterSaysNo) as error:
-        verdict.unread = error.message
-    return verdict
-=======
 def _ask(engine: Engine, verdict: Verdict) -> None:
     database = verdict.database
     if engine.cluster.ask(database, questions.TABLE)[0][0] != "t":
@@ -113,7 +101,6 @@ def _ask(engine: Engine, verdict: Verdict) -> None:
     verdict.rows, verdict.elsewhere = int(rows or 0), int(elsewhere or 0)
     verdict.storage = str(storage or "")
     verdict.losses = losses(engine, database, engine.state.pending(database)[:NAMED])
->>>>>>> w-files
 
 
 def losses(engine: Engine, database: str, pending: list[Pending]) -> list[Loss]:

@@ -1,0 +1,239 @@
+"""Whatever a move needs is taken away once, and the next check says so and what mends it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from pathlib import PurePosixPath
+
+import pytest
+from pydantic import SecretStr
+
+from blocks.instance import OdooInstance
+from tasks import bare, door, https, readiness, site
+from tasks.files import STATE
+from tasks.probes import Found, Need, look_at_both
+from tasks.units import LIBRARY
+from tests.lab import names
+from tests.lab.machine import Machine, wait_until
+from tests.oracles import Pair, no_strangers
+
+# It takes something away, and gives the instance as which the need is to be asked.
+Taker = Callable[[Pair, OdooInstance], AbstractContextManager[OdooInstance]]
+FULL = "#!/bin/sh\nprintf 'Avail 1B-blocks\\n1 1000\\n'\n"
+
+
+@contextmanager
+def _away(machine: Machine, path: str | PurePosixPath) -> Iterator[None]:
+    machine.run("mv", str(path), f"{path}.away")
+    try:
+        yield
+    finally:
+        machine.run("mv", f"{path}.away", str(path))
+
+
+@contextmanager
+def _read_only(machine: Machine, path: str) -> Iterator[None]:
+    machine.run("mount", "--bind", path, path)
+    try:
+        machine.run("mount", "-o", "remount,ro,bind", path)
+        yield
+    finally:
+        machine.run("umount", path)
+
+
+@contextmanager
+def _moves(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    path = f"{STATE}/{pair.name}/failover.json"
+    pair.recovery.write(path, '{"time": "2026-01-01T00:00:00Z"}\n', mode=0o600)
+    yield block
+    pair.recovery.run("rm", path)
+
+
+@contextmanager
+def _users(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    """As a replicate leaves it that died between the users."""
+    yield block.model_copy(update={"settled": "moving"})
+
+
+@contextmanager
+def _door(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    socket = f"{door.unit(block)}.socket"
+    pair.recovery.run("systemctl", "start", socket)
+    yield block
+    pair.recovery.run("systemctl", "stop", socket)
+
+
+@contextmanager
+def _signing_key(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    yield block.model_copy(update={"signing_key": SecretStr("of another runner, as long")})
+
+
+@contextmanager
+def _stream(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    pair.at_recovery("SELECT pg_wal_replay_pause()")
+    yield block
+    pair.at_recovery("SELECT pg_wal_replay_resume()")
+
+
+@contextmanager
+def _slot(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    pair.at_recovery("SELECT pg_create_physical_replication_slot('of_nobody')")
+    yield block
+    pair.at_recovery("SELECT pg_drop_replication_slot('of_nobody')")
+
+
+@contextmanager
+def _commits(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    """The inventory wants what was never set."""
+    waits = block.replication.model_copy(update={"synchronous": "wait"})
+    yield block.model_copy(update={"replication": waits})
+
+
+@contextmanager
+def _guard(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    with _away(pair.origin.machine, LIBRARY / "guard"):
+        yield block
+
+
+@contextmanager
+def _receipts(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    with _away(pair.origin.machine, f"{STATE}/{pair.name}/receipts"):
+        yield block
+
+
+@contextmanager
+def _parity(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    version = pair.lab.generation.postgres
+    with _away(pair.recovery, f"/usr/share/postgresql/{version}/extension/plpgsql.control"):
+        yield block
+
+
+@contextmanager
+def _odoo(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    pair.origin.machine.run("systemctl", "stop", pair.origin.unit)
+    yield block
+    pair.origin.machine.run("systemctl", "start", pair.origin.unit)
+
+
+@contextmanager
+def _service(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    with _away(pair.recovery, block.recovery.odoo.config):
+        yield block
+
+
+@contextmanager
+def _site(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    """A package's upgrade has brought its own nginx.conf, and was reloaded."""
+    with _away(pair.recovery, site.folder(block) / "shown.conf"):
+        yield block
+
+
+@contextmanager
+def _certificates(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    """A certificate was renewed by hand, and nginx has not been told."""
+    chain, before = site.chain(block, block.domains[0]), https.LEAST_DAYS
+    pair.recovery.run("cp", "-a", str(chain), f"{chain}.before")
+    again = (
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "/dev/null",
+        "-subj", "/CN=x", "-addext", f"subjectAltName=DNS:{block.domains[0]}",
+        "-days", str(before + 90), "-out", str(chain),
+    )  # fmt: skip
+    pair.recovery.run(*again)
+    yield block
+    pair.recovery.run("mv", f"{chain}.before", str(chain))
+
+
+@contextmanager
+def _names(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    """The token was changed at the provider, or in secrets.yaml."""
+    assert block.dns is not None
+    forged = SecretStr(f"hmac-sha256:{names.KEY}:{names.SECRET[::-1]}")
+    options = {**block.dns.options, "auth_token": forged}
+    yield block.model_copy(update={"dns": block.dns.model_copy(update={"options": options})})
+
+
+@contextmanager
+def _files(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    pair.at_origin("CREATE DATABASE privado ALLOW_CONNECTIONS false")
+    there = "SELECT count(*) FROM pg_database WHERE datname = 'privado'"
+    wait_until(lambda: pair.at_recovery(there) == "1", "it is replayed")
+    yield block
+    pair.at_origin("DROP DATABASE privado")
+    wait_until(lambda: pair.at_recovery(there) == "0", "it is replayed")
+
+
+@contextmanager
+def _folders_at_the_origin(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    with _read_only(pair.origin.machine, f"{STATE}/{pair.name}"):
+        yield block
+
+
+@contextmanager
+def _folders_at_the_recovery(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    with _read_only(pair.recovery, str(site.folder(block))):
+        yield block
+
+
+@contextmanager
+def _full(machine: Machine, block: OdooInstance) -> Iterator[OdooInstance]:
+    """What df would say; really full disks are drilled elsewhere."""
+    machine.write("/usr/local/bin/df", FULL, mode=0o755)
+    yield block
+    machine.run("rm", "/usr/local/bin/df")
+
+
+TAKERS: dict[str, Taker] = {
+    "moves": _moves,
+    "users": _users,
+    "door": _door,
+    "signing key": _signing_key,
+    "stream": _stream,
+    "slot": _slot,
+    "commits wait": _commits,
+    "guard": _guard,
+    "receipts": _receipts,
+    "parity": _parity,
+    "Odoo at the origin": _odoo,
+    "service": _service,
+    "site": _site,
+    "certificates": _certificates,
+    "names": _names,
+    "files": _files,
+    "folders at the origin": _folders_at_the_origin,
+    "folders at the recovery": _folders_at_the_recovery,
+    "disk at the origin": lambda pair, block: _full(pair.origin.machine, block),
+    "disk at the recovery": lambda pair, block: _full(pair.recovery, block),
+}
+# The one that has a certificate.
+OF_DOS = {"certificates"}
+
+
+def test_every_need_has_somebody_here_who_takes_it_away() -> None:
+    assert {each.name for each in readiness.NEEDS} == set(TAKERS)
+
+
+def asked(need: Need, block: OdooInstance) -> Found:
+    found = Found()
+    with bare.without_server():
+        if need.when(look_at_both(block)):
+            found.take(need.name, partial(need.ask, block), remedy=need.remedy)
+    return found
+
+
+@pytest.mark.parametrize("need", readiness.NEEDS, ids=lambda need: need.name)
+def test_a_need_that_is_taken_away_turns_the_next_check_red_and_its_remedy_is_said(
+    need: Need, request: pytest.FixtureRequest, blocks: dict[str, OdooInstance]
+) -> None:
+    pair: Pair = request.getfixturevalue("dos" if need.name in OF_DOS else "uno")
+    block = blocks[pair.name]
+    assert asked(need, block).is_good(need.name), asked(need, block).facts
+    with TAKERS[need.name](pair, block) as lacking:
+        found = asked(need, lacking)
+    assert need.name in found.failed, f"still said: {found.facts}"
+    assert any(word in found.facts[need.name] for word in ("HINT: ", "run ", "start it"))
+    wait_until(lambda: asked(need, block).is_good(need.name), f"{need.name} is back", 30)
+
+
+def test_nothing_that_was_taken_away_is_still_away(uno: Pair, dos: Pair) -> None:
+    no_strangers(uno)
+    no_strangers(dos)

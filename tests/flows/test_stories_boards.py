@@ -1,0 +1,73 @@
+"""Boards go on whatever became of one of them, and give back what dead copies hold."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from prefect import Flow
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.states import Pending
+
+from blocks.instance import OdooInstance
+from deployments import apply, plan
+from deployments.plan import Wanted
+from tasks import bare, sweep
+
+POOL = "boards-of-a-test"
+
+
+def _deploy(client: SyncPrefectClient, wanted: Wanted, **fixed: object) -> UUID:
+    list(apply._pool(client, POOL))
+    list(apply._deployment(client, wanted, fixed, POOL))
+    return client.read_deployment_by_name(f"{wanted.flow.replace('_', '-')}/{wanted.name}").id
+
+
+def _begin(client: SyncPrefectClient, deployment: UUID) -> tuple[UUID, str]:
+    """Let a run become pending, as a worker does; give what it is then."""
+    run = client.create_flow_run_from_deployment(deployment)
+    client.set_flow_run_state(run.id, Pending())
+    state = client.read_flow_run(run.id).state
+    return run.id, str(state.type.value) if state else ""
+
+
+def test_a_board_that_died_while_it_was_pending_stops_no_later_board(
+    instance: OdooInstance,
+) -> None:
+    with get_client(sync_client=True) as client:
+        board = _deploy(client, plan.board([instance]))
+        assert [_begin(client, board)[1] for _ in range(2)] == ["PENDING", "PENDING"]
+        queue = client.read_work_queue_by_name(plan.BOARDS, work_pool_name=POOL)
+        assert queue.concurrency_limit == 3, "a worker that was away starts no more at once"
+
+
+def test_a_board_of_an_older_relevo_loses_its_limit(instance: OdooInstance) -> None:
+    with get_client(sync_client=True) as client:
+        board = _deploy(client, plan.board([instance]))
+        limit = ConcurrencyLimitConfig(
+            limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
+        )
+        flow = Flow.from_source(source=str(apply.ROOT), entrypoint="flows/board.py:board")
+        flow.to_deployment(  # type: ignore[union-attr]  # it is no coroutine here
+            name="all-instances", concurrency_limit=limit, work_pool_name=POOL, version="older"
+        ).apply(work_pool_name=POOL)
+        assert client.read_deployment(board).global_concurrency_limit is not None
+        _deploy(client, plan.board([instance]))
+        assert client.read_deployment(board).global_concurrency_limit is None
+
+
+def test_a_copy_that_died_while_it_was_pending_is_ended_and_the_next_one_begins(
+    instance: OdooInstance,
+) -> None:
+    wanted = next(each for each in plan.deployments(instance) if each.flow == "reconcile_filestore")
+    with get_client(sync_client=True) as client:
+        copy = _deploy(client, wanted, instance={"$ref": str(instance.save("vps-1"))})
+        dead, began = _begin(client, copy)
+        assert (began, _begin(client, copy)[1]) == ("PENDING", "CANCELLED")
+
+        with bare.without_server():
+            sweep.mark_dead(timedelta(0))
+
+        state = client.read_flow_run(dead).state
+        assert state is not None
+        assert state.is_crashed()
+        assert _begin(client, copy)[1] == "PENDING"

@@ -1,0 +1,174 @@
+"""Names are moved with all their addresses, and never lead nowhere in between."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Self
+
+import dns.message
+import dns.query
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+import pytest
+
+from blocks.errors import CommandFailed
+from blocks.instance import Dns
+from tasks import provider, resolver
+
+SHOP = "shop.example.com"
+KNOWN = Dns(provider="cloudflare", zone="example.com")
+Record = tuple[str, str, str]
+
+
+@dataclass
+class Provider:
+    """A provider that keeps records in order, and breaks at the verb that a test names."""
+
+    records: list[Record] = field(default_factory=list)
+    breaks_at: str = ""
+    forbids: str = ""
+    did: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+    def _do(self, verb: str, rtype: str) -> None:
+        if self.breaks_at == verb or self.forbids == rtype:
+            raise RuntimeError("403: token s3cret")
+        self.did.append(f"{verb} {rtype}")
+
+    def create_record(self, *, rtype: str, name: str, content: str) -> None:
+        self._do("create", rtype)
+        if (rtype, name, content) not in self.records:
+            self.records.append((rtype, name, content))
+
+    def delete_record(self, *, rtype: str, name: str, content: str) -> None:
+        self._do("delete", rtype)
+        self.records.remove((rtype, name, content))
+
+    def list_records(self, *, rtype: str, name: str) -> list[dict[str, str]]:
+        return [{"content": c} for r, n, c in self.records if (r, n) == (rtype, name)]
+
+
+@pytest.fixture
+def there(monkeypatch: pytest.MonkeyPatch) -> Provider:
+    made = Provider([("A", SHOP, "192.0.2.1"), ("AAAA", SHOP, "2001:DB8:0::1")])
+    monkeypatch.setattr(provider, "_client", lambda _: made)
+    monkeypatch.setattr(provider, "SETTLE_SECONDS", 0)
+    return made
+
+
+@pytest.fixture
+def plain(there: Provider) -> Provider:
+    there.records = [("A", SHOP, "192.0.2.1"), ("AAAA", SHOP, "2001:db8::1")]
+    return there
+
+
+def test_a_taker_without_ipv6_takes_the_name_whole_and_says_what_is_gone(plain: Provider) -> None:
+    gone = provider.change(KNOWN, SHOP, {"A": "192.0.2.2"})
+
+    assert plain.records == [("A", SHOP, "192.0.2.2")]
+    assert gone == ["A 192.0.2.1", "AAAA 2001:db8::1"]
+    assert plain.did == ["create A", "delete A", "delete AAAA"], "made before it is removed"
+
+
+def test_a_taker_with_both_gets_both_and_a_second_time_nothing_is_done(plain: Provider) -> None:
+    wanted = {"A": "192.0.2.2", "AAAA": "2001:db8::2"}
+    provider.change(KNOWN, SHOP, wanted)
+    assert sorted(plain.records) == [("A", SHOP, "192.0.2.2"), ("AAAA", SHOP, "2001:db8::2")]
+
+    plain.did.clear()
+    assert provider.change(KNOWN, SHOP, wanted) == []
+    assert plain.did == []
+
+
+@pytest.mark.parametrize("verb", ["create", "delete"])
+def test_a_provider_that_breaks_half_way_leaves_a_name_that_leads_somewhere(
+    plain: Provider, verb: str
+) -> None:
+    plain.breaks_at = verb
+    with pytest.raises(CommandFailed, match="did not change the records of shop") as said:
+        provider.change(KNOWN, SHOP, {"A": "192.0.2.2"})
+    assert "s3cret" not in str(said.value)
+    assert ("A", SHOP, "192.0.2.1") in plain.records
+
+
+def test_an_address_is_the_same_however_a_provider_writes_it(there: Provider) -> None:
+    provider.change(KNOWN, SHOP, {"A": "192.0.2.1", "AAAA": "2001:db8::1"})
+
+    assert there.did == []
+
+
+def test_a_provider_is_tried_by_a_record_that_nobody_reads(plain: Provider) -> None:
+    before = list(plain.records)
+    assert provider.rehearse(KNOWN, SHOP, {"A": "192.0.2.1"}) == ""
+    assert plain.did == ["create TXT", "delete TXT"]
+    assert plain.records == before
+
+    plain.forbids = "TXT"
+    assert "lets us write no _relevo.shop" in provider.rehearse(KNOWN, SHOP, {"A": "192.0.2.1"})
+    assert plain.records == before
+
+    plain.breaks_at = "create"
+    with pytest.raises(CommandFailed, match="does not let us change the records of shop"):
+        provider.rehearse(KNOWN, SHOP, {"A": "192.0.2.1"})
+
+
+@contextmanager
+def answering(*records: str) -> Iterator[list[str]]:
+    """Name servers' answers, as dnspython would have had them."""
+    with pytest.MonkeyPatch.context() as patch:
+        asked: list[str] = []
+
+        def udp(
+            query: dns.message.QueryMessage, server: str, timeout: float
+        ) -> tuple[dns.message.Message, bool]:
+            asked.append(server)
+            if server == "192.0.2.99":
+                raise OSError("timed out")
+            said = dns.message.make_response(query)
+            kind = dns.rdatatype.to_text(query.question[0].rdtype)
+            for line in records:
+                if line.split()[0] == kind:
+                    said.answer.append(dns.rrset.from_text(f"{SHOP}.", 60, "IN", *line.split()))
+            return said, False
+
+        patch.setattr(dns.query, "udp_with_fallback", udp)
+        yield asked
+
+
+def _known(*servers: str) -> Dns:
+    return KNOWN.model_copy(update={"servers": servers})
+
+
+def test_what_customers_get_is_asked_of_every_name_server_and_for_both_families() -> None:
+    two = _known("192.0.2.53", "192.0.2.54")
+    with answering("A 192.0.2.2", "AAAA 2001:db8::1") as asked:
+        said = resolver.astray(two, SHOP, {"A": "192.0.2.2"})
+    assert said == f"{SHOP} is A 192.0.2.2 and AAAA 2001:db8::1 for who asks 192.0.2.53"
+    with answering("A 192.0.2.2") as asked:
+        assert resolver.astray(two, SHOP, {"A": "192.0.2.2"}) == ""
+    assert set(asked) == {"192.0.2.53", "192.0.2.54"}
+
+
+def test_one_name_server_that_is_silent_is_no_matter_and_all_of_them_are() -> None:
+    with answering("A 192.0.2.2"):
+        assert resolver.astray(_known("192.0.2.99", "192.0.2.53"), SHOP, {"A": "192.0.2.2"}) == ""
+        with pytest.raises(CommandFailed, match="no name server answers for shop"):
+            resolver.astray(_known("192.0.2.99"), SHOP, {"A": "192.0.2.2"})
+
+
+def test_threads_of_a_provider_that_never_answers_end_with_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    never = threading.Event()
+    monkeypatch.setattr(provider, "PROVIDER_SECONDS", 0.1)
+    monkeypatch.setattr(provider, "_client", lambda _: never.wait())
+    with pytest.raises(CommandFailed, match=r"did not change the records of shop.*TimeoutError"):
+        provider.change(KNOWN, SHOP, {"A": "192.0.2.2"})
+    never.set()
