@@ -31,6 +31,7 @@ MAY = {
     "tasks/job.py START": "/var/log/relevo is root's",
     "tasks/job.py tail": "/var/log/relevo is root's",
     "tasks/engine.py install": "/var/log/relevo is root's",
+    "tasks/layout.py CLOSED": "asks whether a user may pass, as that user; tells, changes nothing",
     "tasks/lock.py HOLD": "/run/relevo is root's",
     "tasks/lock.py HOLDER": "/run/relevo is root's",
     "tasks/look.py LOOK": "reads a configuration that is root's, and asks whose a folder is",
