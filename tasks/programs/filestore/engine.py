@@ -136,16 +136,18 @@ class Engine:
         return len(found)
 
     def mend(self) -> int:
-        """Find what is spoiled here in any database, and fetch it; say how many files there were."""
-        spoiled = 0
-        for database in self.databases():
-            try:
-                spoiled += self.look_again(database, always=True)
-            except ClusterSaysNo as error:
-                self.barred[database] = error.message
+        """Find what is spoiled here, and fetch it; say how many files there were."""
+        spoiled = sum(self._try_look(database) for database in self.databases())
         if spoiled:
             self.fetcher.pending()
         return spoiled
+
+    def _try_look(self, database: str) -> int:
+        try:
+            return self.look_again(database, always=True)
+        except ClusterSaysNo as error:
+            self.barred[database] = error.message
+            return 0
 
     def head(self, cluster: Cluster, database: str) -> Head:
         """Read what this snapshot is; refuse when it is not a standby's."""
