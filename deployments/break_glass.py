@@ -19,6 +19,7 @@ from blocks.answers import understood
 from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
 from blocks.plain import plain
+from deployments import secrets
 from tasks import bare, board, journal, plan, users
 from tasks.look import look, look_or_why, unheard
 from tasks.read.plan import Plan, Procedure
@@ -203,10 +204,8 @@ def check(instances: list[OdooInstance], textfile: Path | None) -> int:
 
 def _leave(textfile: Path, text: str) -> None:
     """Write a file that is whole whenever somebody reads it."""
-    beside = textfile.with_name(f".{textfile.name}.new")
     try:
-        beside.write_text(text)
-        beside.replace(textfile)
+        secrets.write(textfile, text, mode=0o644)
     except OSError as error:
         raise Refused(
             f"{textfile} cannot be written: {error.strerror}",

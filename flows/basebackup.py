@@ -1,7 +1,7 @@
 """Runbook: "Replicación del cluster de la VPS"."""
 
 from blocks.instance import OdooInstance
-from tasks import cluster, door, lock, replica, replication, units, users
+from tasks import cluster, door, durable, lock, replica, replication, units, users
 from tasks.procedure import flow
 
 
@@ -30,6 +30,7 @@ def build(instance: OdooInstance, *, reclone: bool) -> None:
     cluster.admit(instance, recovery, origin, odoo_role=replica.odoo_role(instance))
     replica.clone(instance, reclone=reclone)
 
+    durable.settle(recovery)
     replica.note_identity(instance)
     with door.opened(instance):
         replication.prove_login(instance, origin, recovery)

@@ -1,7 +1,7 @@
 """Runbook: "odoo.conf", ".service" and the Python requirements, done before the disaster."""
 
 from blocks.instance import OdooInstance
-from tasks import door, lock, record, replication, service, site
+from tasks import door, durable, lock, record, replication, service, site
 from tasks.procedure import flow
 
 
@@ -26,4 +26,5 @@ def build(instance: OdooInstance) -> None:
     service.dry_run(instance)
     with door.opened(instance):
         replication.prove_login(instance, instance.origin, instance.recovery)
+    durable.settle(instance.recovery)
     record.stamp(instance.recovery, instance, "notes/verified")

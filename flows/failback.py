@@ -8,6 +8,7 @@ from tasks import (
     dns,
     documents,
     door,
+    durable,
     events,
     exposure,
     fence,
@@ -150,4 +151,6 @@ def settle(instance: OdooInstance) -> None:
     forensics.purge(instance, origin)
     exposure.sample_link(instance)
     schedules.resume(instance)
+    for place in (origin, recovery):
+        durable.settle(place)
     record.close(instance)  # last: until then this procedure can be run again to its end

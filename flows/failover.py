@@ -7,6 +7,7 @@ from tasks import (
     decision,
     dns,
     documents,
+    durable,
     events,
     filestore,
     keys,
@@ -83,6 +84,7 @@ def failover(
         agreed = filestore.judge(instance)
         missing = documents.find_missing(instance, recovery)
         record.note_served(instance, seconds=served_after, watch=decided.watch)
+        durable.settle(recovery)
         events.tell_served(instance, recovery)
 
     report = publish(

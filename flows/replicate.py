@@ -4,6 +4,7 @@ from blocks.instance import OdooInstance
 from flows import basebackup, build_service, configure_ssh, rsync_filestore, setup_primary
 from tasks import (
     ahead,
+    durable,
     exposure,
     follower,
     guard,
@@ -48,6 +49,8 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
         schedules.resume(instance)
         synchronous.apply(instance)
         exposure.sample_link(instance)
+        for place in (instance.origin, instance.recovery):
+            durable.settle(place)
         users.forget_former(instance)
         parity.require(instance)
 

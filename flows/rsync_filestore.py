@@ -3,7 +3,7 @@
 from typing import Literal
 
 from blocks.instance import OdooInstance
-from tasks import events, exposure, filestore, lock
+from tasks import events, exposure, filestore, lock, trash
 from tasks.procedure import flow
 
 
@@ -25,6 +25,6 @@ def copy(instance: OdooInstance, kind: Literal["filestore", "sources", "requirem
     filestore.require_standby(instance)
     exposure.sample_link(instance)
 
-    filestore.purge_trash(instance)
+    trash.purge(instance)
     filestore.pull(instance, kind)
     events.tell_synced(instance, kind)

@@ -10,6 +10,7 @@ from tasks import (
     decision,
     dns,
     documents,
+    durable,
     events,
     handover,
     keys,
@@ -121,5 +122,7 @@ def show(instance: OdooInstance, taker: Place) -> tuple[str, str]:
 def follow(instance: OdooInstance, taker: Place) -> None:
     if taker.kind == "recovery":
         bring_back(instance, reclone=False)
+        for place in (instance.origin, instance.recovery):
+            durable.settle(place)
     else:
         settle(instance)

@@ -31,6 +31,7 @@ openssl req -x509 -newkey rsa:2048 -nodes -days "$3" -subj "/CN=$2" \\
 sync "$1/server.key.new" "$1/server.crt.new"
 mv "$1/server.key.new" "$1/server.key"
 mv "$1/server.crt.new" "$1/server.crt"
+sync "$1"
 """
 # Debian's pg_ctlcluster logs in to the cluster that it has started under its user's name, which is
 # no role there: it would try for five seconds.

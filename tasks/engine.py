@@ -65,7 +65,6 @@ def settle(instance: OdooInstance) -> None:
         trash=str(instance.trash),
         channel=(*trust.ssh(instance), "-o", CIPHERS, instance.name, "relevo files"),
         grace_seconds=wishes.grace_hours * 3600,
-        retention_days=wishes.retention_days,
         max_deleted_share=wishes.max_deleted_share,
         scrub_days=wishes.scrub_days,
     )

@@ -8,7 +8,7 @@ from blocks.errors import Busy, CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance
 from blocks.plain import plain
 from blocks.shell import Shell
-from tasks import engine, files, trust
+from tasks import durable, engine, files, trust
 from tasks.argv import rsync as argv
 from tasks.job import run_job
 from tasks.look import look
@@ -69,6 +69,7 @@ def _pull_data(instance: OdooInstance) -> None:
     _pull_sessions(instance, source, target)
     _rsync(instance, "filestore", argv.copy(source, f"{target}/", options=APART))
     _trash_deleted(instance, source, f"{target}/", options=APART)
+    durable.copied(shell, target, user=recovery.odoo.user)
     _require_read(instance, facts)
 
 
@@ -129,6 +130,7 @@ def _pull_sources(instance: OdooInstance) -> None:
         remote = f"{instance.name}:{source}/"
         _rsync(instance, "sources", argv.copy(remote, f"{target}/"))
         _trash_deleted(instance, remote, f"{target}/", kind="sources")
+    durable.copied(shell, instance.directory / "sources", user=user)
 
 
 def _pull_requirements(instance: OdooInstance) -> None:
@@ -191,18 +193,6 @@ def _today(shell: Shell) -> str:
     return shell.run(("date", "+%F")).stdout.strip()
 
 
-@step("purge the trash of {instance.name}")
-def purge_trash(instance: OdooInstance) -> None:
-    """Delete the days of the trash that are older than the retention."""
-    shell, days = instance.recovery.host.shell(), instance.filestore.retention_days
-    argv = (
-        "find", str(instance.trash), "-mindepth", "1", "-maxdepth", "1", "-type", "d",
-        "-mtime", f"+{days}", "-exec", "rm", "-rf", "--one-file-system", "{}", "+",
-    )  # fmt: skip
-    if files.exists(shell, instance.trash):
-        shell.run(argv, user=instance.recovery.odoo.user, timeout_seconds=3600)
-
-
 @step("fetch files that only {instance.origin} has")
 def heal(instance: OdooInstance) -> None:
     """Fetch what the serving database knows and the recovery host lacks, while customers work."""
@@ -230,8 +220,8 @@ def push(instance: OdooInstance, *, when: str) -> None:
     )
     engine.settle(instance)
     with trust.writable(instance, "failback"):
-        facts = engine.run(instance, "push")
         _rsync(instance, "filestore", command)
+        facts = engine.run(instance, "push")  # last: it ends when all is on the origin's disk
     log().info(
         "%d files were given to %s; %d that only it had were kept aside there",
         facts["given"], instance.origin, facts["kept_aside"],

@@ -29,11 +29,15 @@ set -e
 marker=$1
 shift
 mkdir -p "$(dirname "$marker")"
-echo started >"$marker"
-sync "$marker"
+note() {
+    echo "$1" >"$marker.new"
+    sync "$marker.new"
+    mv "$marker.new" "$marker"
+    sync "$(dirname "$marker")"
+}
+note started
 "$@"
-echo done >"$marker"
-sync "$marker"
+note done
 """
 
 

@@ -467,6 +467,15 @@ def _tamed(found: re.Match[str]) -> str:
     return f"{quote}'{inside}"
 
 
+def sync(path: Path) -> None:
+    """Wait until the disk has a file, or a folder's names."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
 def plain(name: str) -> str:
     """Make a file's name of any database's or table's.
 
@@ -498,7 +507,10 @@ def main(argv: list[str]) -> int:
     }
     beside = output / "summary.json.new"
     beside.write_text(json.dumps(summary, indent=2) + "\n")
+    for path in (*output.rglob("*"), output):  # with the summary, all that it speaks of
+        sync(path)
     beside.rename(output / "summary.json")
+    sync(output)
     print(f"{len(found)} tables, {sum(each['rows'] for each in found)} rows")
     return 0
 

@@ -362,6 +362,8 @@ class Guard:
             ) as file:
                 file.write("manual\n")
                 file.truncate()
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
             self.complain(f"{path} cannot be written: {error}. HINT: see df and mount here")
 
@@ -514,15 +516,25 @@ def install(path: Path, text: str, mode: int) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with beside.open("w") as file:
+            os.fchmod(file.fileno(), mode)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        beside.chmod(mode)
         beside.replace(path)
+        sync(path.parent)
     except OSError:
         with contextlib.suppress(OSError):  # the first one says it
             beside.unlink()
         raise
+
+
+def sync(folder: Path) -> None:
+    """Have a folder's names survive a power cut."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def say(sentence: str) -> None:

@@ -1,7 +1,7 @@
 """What is done to the files that are here: the trash, the scrub, and the origin's own copy.
 
 Nothing is deleted because the origin has not got it. A file goes to the trash when no row of any
-database has named it for the grace time; it is deleted for good after the retention.
+database has named it for the grace time; the runner deletes it for good after the retention.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ class Cared:
     scrubbed: int = 0
     spoiled: int = 0
     repaired: int = 0
-    purged_days: int = 0
     unread: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     origin_lacks: list[str] = field(default_factory=list)
@@ -70,7 +69,6 @@ class Care:
         self.judge_origin(found, cared, repair=repair)
         if not self.engine.serving:
             cared.trashed = self.discard(found, accept=accept_deletions)
-            cared.purged_days = self.store.purge(self.settings.retention_days)
         return cared
 
     # ---------------------------------------------------------------------------------- trash

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from typing import Iterable, Iterator  # Python 3.8
 
+from ..bounded import read_text
 from .names import Key, is_file
 from .store import Store, sha1_of
 from .wire import Row
@@ -20,8 +21,7 @@ SLACK_SECONDS = 60.0  # of clocks, and of a sync that was noted a little later t
 
 def boot() -> str:
     """What no two boots of a host have in common."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read(100).strip()
+    return read_text("/proc/sys/kernel/random/boot_id").strip()
 
 
 def wrong(store: Store, database: str, rows: Iterable[Row], since: float) -> Iterator[Key]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from ..bounded import read_text
 from .trouble import Trouble
@@ -23,7 +23,6 @@ class Settings:
     trash: str
     channel: tuple[str, ...]
     grace_seconds: float = 86400.0
-    retention_days: float = 30.0
     max_deleted_share: float = 0.1
     scrub_days: int = 30
     scrub_bytes_per_second: float = 50e6
@@ -33,9 +32,10 @@ class Settings:
 
 
 def read(path: str) -> Settings:
-    """Read the settings of one instance."""
+    """Read the settings of one instance; pass over what another release had in them besides."""
     try:
         facts = json.loads(read_text(path))
-        return Settings(**{**facts, "channel": tuple(facts["channel"])})
+        known = {each.name: facts[each.name] for each in fields(Settings) if each.name in facts}
+        return Settings(**{**known, "channel": tuple(facts["channel"])})
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise Trouble(f"{path} cannot be read: {error}", "run rsync-filestore once") from error

@@ -203,14 +203,6 @@ class Store:
             with contextlib.suppress(OSError):  # not empty
                 os.rmdir(folder)
 
-    def purge(self, retention_days: float) -> int:
-        """Delete the days of the trash that are older than the retention."""
-        oldest = time.strftime("%Y-%m-%d", time.localtime(time.time() - retention_days * 86400))
-        old = [day for day in self.days() if day[:2] == "20" and day < oldest]
-        for day in old:
-            shutil.rmtree(os.path.join(self.trash, day))
-        return len(old)
-
 
 class Landing:
     """Where contents come in, to get their final names together, once the disk has them.

@@ -1,0 +1,54 @@
+"""The trash is deleted after its retention, and no clock that is wrong once deletes it before."""
+
+import json
+import time
+
+from blocks.instance import OdooInstance
+from tasks import bare, trash
+from tests.fakes import FakeHost
+from tests.flows.conftest import Hosts
+
+DAY = 86400
+
+
+def _recovery(*days: str, seen: dict[str, float], ago: float) -> FakeHost:
+    """A recovery host with these days in the trash, which were looked at so long ago."""
+    noted = {"at": time.time() - ago, "seen": {name: age * DAY for name, age in seen.items()}}
+    return FakeHost(
+        "due",
+        {
+            "find */trash *": "".join(f"{name}\0" for name in days),
+            "read */notes/trash.json": json.dumps(noted),
+            "*": "",
+        },
+    )
+
+
+def _purge(instance: OdooInstance, hosts: Hosts, due: FakeHost) -> list[str]:
+    hosts(FakeHost("uno", {}), due)
+    with bare.without_server():
+        trash.purge(instance)
+    return [asked for asked in due.ran if asked.startswith("rm -rf")]
+
+
+def test_a_clock_that_is_forty_days_ahead_once_deletes_nothing(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    due = _recovery("2026-11-28", "2026-11-27", seen={"2026-11-27": 1}, ago=40 * DAY)
+    assert _purge(instance, hosts, due) == []
+
+
+def test_a_day_that_has_lain_there_for_its_retention_is_deleted(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    kept = instance.filestore.retention_days
+    due = _recovery("old", "new", seen={"old": kept, "new": kept - 2}, ago=7200)
+    assert _purge(instance, hosts, due) == [
+        f"rm -rf --one-file-system -- {instance.trash}/old",
+    ]
+    assert any(asked.startswith("install") and "notes/trash.json" in asked for asked in due.ran)
+
+
+def test_a_trash_that_was_just_looked_at_is_left(instance: OdooInstance, hosts: Hosts) -> None:
+    due = _recovery("old", seen={"old": 400}, ago=60)
+    assert _purge(instance, hosts, due) == []
