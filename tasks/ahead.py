@@ -11,6 +11,11 @@ from tasks.look import find, listening
 from tasks.parity import EXTENSIONS
 from tasks.policy import step
 
+# What of our settings a reload does not bring into force.
+RESTARTED = (
+    "wal_level", "wal_log_hints", "hot_standby", "listen_addresses", "max_wal_senders",
+    "max_replication_slots",
+)  # fmt: skip
 EXTENSION = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 
@@ -43,6 +48,10 @@ def _included(instance: OdooInstance) -> None:
 
 def _ssl(instance: OdooInstance) -> None:
     cluster.require_ssl(instance.origin)
+
+
+def _name(instance: OdooInstance) -> None:
+    roles.require_one_name(instance, instance.origin)
 
 
 def _roles(instance: OdooInstance) -> None:
@@ -100,6 +109,18 @@ def _postgres_port(instance: OdooInstance) -> None:
         )
 
 
+def _restart(instance: OdooInstance) -> None:
+    """Refuse a restart that would bring in what somebody else has prepared for another day."""
+    origin = instance.origin
+    current = cluster.settings(origin, (*RESTARTED, *cluster.CURRENT))
+    wanted = cluster.wanted_settings(instance, origin, current)
+    ours = [name for name in RESTARTED if str(wanted[name]) != current[name]]
+    theirs = [name for name in cluster.waiting_for_restart(origin) if name not in wanted]
+    if ours and theirs:
+        raise cluster.refuse_restart(origin, ours, theirs)
+
+
 ASKED = (
-    _included, _ssl, _roles, _locales, _tablespaces, _room, _extensions, _http_port, _postgres_port,
+    _included, _ssl, _restart, _name, _roles, _locales, _tablespaces, _room, _extensions,
+    _http_port, _postgres_port,
 )  # fmt: skip

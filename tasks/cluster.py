@@ -94,17 +94,15 @@ def _restart_if_needed(place: Place, wanted: Settings, *, allow_restart: bool) -
     """Restart for our own settings; what somebody else has prepared waits for somebody else."""
     waiting = waiting_for_restart(place)
     ours = [name for name in waiting if name in wanted]
-    theirs = ", ".join(name for name in waiting if name not in wanted)
+    theirs = [name for name in waiting if name not in wanted]
     if theirs and not ours:
-        log().info("%s of PostgreSQL on %s waits for a restart, not for Relevo's", theirs, place)
+        said = ", ".join(theirs)
+        log().info("%s of PostgreSQL on %s waits for a restart, not for Relevo's", said, place)
     if not ours:
         return
-    needed = f"PostgreSQL on {place} must be restarted for {', '.join(ours)}"
     if theirs:
-        raise Refused(
-            f"{needed}, and that would bring in {theirs} as well, which somebody else has changed",
-            hint="restart PostgreSQL there yourself when that is wanted, then run this again",
-        )
+        raise refuse_restart(place, ours, theirs)
+    needed = f"PostgreSQL on {place} must be restarted for {', '.join(ours)}"
     if not allow_restart:
         raise Refused(
             needed,
@@ -112,6 +110,14 @@ def _restart_if_needed(place: Place, wanted: Settings, *, allow_restart: bool) -
         )
     log().info("restarting PostgreSQL on %s for %s", place, ", ".join(ours))
     restart(place)
+
+
+def refuse_restart(place: Place, ours: list[str], theirs: list[str]) -> Refused:
+    return Refused(
+        f"PostgreSQL on {place} must be restarted for {', '.join(ours)}, and that would bring in "
+        f"{', '.join(theirs)} as well, which somebody else has changed",
+        hint="restart PostgreSQL there yourself when that is wanted, then run this again",
+    )
 
 
 def restart(place: Place) -> Seen:

@@ -31,6 +31,9 @@ PUT = {
 }
 
 
+SLOTS = "SELECT slot_name FROM pg_replication_slots WHERE slot_name = ANY($1::text[]) ORDER BY 1"
+
+
 @dataclass(frozen=True)
 class Found:
     """What PostgreSQL knows of a role; the password is a hash, or empty."""
@@ -95,6 +98,26 @@ def find(place: Place, role: Role) -> Found | None:
     )
 
 
+def require_one_name(instance: OdooInstance, place: Place) -> None:
+    """Refuse a cluster that is replicated under another name: its guard knows one name alone."""
+    others = [name for name in block.names(_hba(place)) if name != instance.name]
+    rows = place.cluster.query(place.host.shell(), SLOTS, others) if others else []
+    if rows:
+        raise _renamed(instance, place, str(rows[0]["slot_name"]))
+
+
+def _hba(place: Place) -> str:
+    return files.read(place.host.shell(), place.cluster.config_dir / "pg_hba.conf")
+
+
+def _renamed(instance: OdooInstance, place: Place, other: str) -> Refused:
+    return Refused(
+        f"the cluster {place.cluster} on {place} is replicated as {other} already",
+        hint=f"name it {other} in the inventory again, and apply it; or take {other} out first "
+        f"(docs/take-out.md), and then replicate it as {instance.name}",
+    )
+
+
 def require_ours(instance: OdooInstance, place: Place, role: Role, found: Found | None) -> None:
     """Refuse to take a role away from somebody who logs in with another password.
 
@@ -103,18 +126,13 @@ def require_ours(instance: OdooInstance, place: Place, role: Role, found: Found 
     """
     if found is None or role.fits(found) or not found.logs_in:
         return
-    text = files.read(place.host.shell(), place.cluster.config_dir / "pg_hba.conf")
+    text = _hba(place)
     _, admitted, _ = block.split(text, name=instance.name)
     if role.name in admitted.split():
         return
     for other in block.names(text):
         if role.name in block.split(text, name=other)[1].split():
-            raise Refused(
-                f"the cluster {place.cluster} on {place} is replicated as {other} already, by the "
-                f"role {role.name}, whose password is another one than that of {instance.name}",
-                hint=f"name it {other} in the inventory again, and apply it; or take {other} out "
-                f"first (docs/take-out.md), and then replicate it as {instance.name}",
-            )
+            raise _renamed(instance, place, other)
     raise Refused(
         f"PostgreSQL on {place} has a role {role.name} that Relevo has not made, with another "
         "password: whoever logs in with it could not any more",

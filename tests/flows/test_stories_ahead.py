@@ -1,5 +1,7 @@
 """What a set-up would be refused for later is said before its first change."""
 
+import json
+
 import pytest
 
 from blocks.errors import CommandFailed, Refused, StatementFailed, Unreachable
@@ -9,11 +11,21 @@ from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, control
 
 PRIMARY = "5432 online f /var/lib/postgresql/13/main postgres\n" + control("in_production")
+SETTINGS = [
+    {"name": name, "setting": value}
+    for name, value in {
+        "ssl": "on", "wal_level": "replica", "wal_log_hints": "off", "hot_standby": "on",
+        "listen_addresses": "*", "max_wal_senders": "10", "max_replication_slots": "10",
+        "wal_keep_size": "0", "max_slot_wal_keep_size": "-1",
+    }.items()
+]  # fmt: skip
 ORIGIN: dict[str, Answer] = {
     "look 13 main *": PRIMARY,
     "grep *": 0,
-    "SELECT name, setting *": '[{"name": "ssl", "setting": "on"}]',
+    "SELECT name, setting *": json.dumps(SETTINGS),
+    "SELECT name FROM pg_settings WHERE pending_restart": "[]",
     "SELECT coalesce(rolpassword*": "[]",
+    "read /etc/postgresql/13/main/pg_hba.conf": "local all all peer\n",
     "SELECT DISTINCT l AS locale*": '[{"locale": "es_ES.UTF-8"}]',
     "SELECT spcname*": "[]",
     "SELECT sum(pg_database_size*": "1000000000",
@@ -43,8 +55,9 @@ def test_all_that_speaks_against_a_set_up_is_said_at_once_and_before_any_change(
 ) -> None:
     """A locale that is lacking once restarted the customers' PostgreSQL before it was said."""
     uno = FakeHost("uno", {
+        "SELECT name, setting * <- ['ssl']": '[{"name": "ssl", "setting": "off"}]',
         **ORIGIN,
-        "SELECT name, setting *": '[{"name": "ssl", "setting": "off"}]',
+        "SELECT name FROM pg_settings WHERE pending_restart": '[{"name": "shared_buffers"}]',
         "SELECT spcname*": '[{"spcname": "fast"}]',
     })  # fmt: skip
     due = FakeHost("due", {
@@ -60,7 +73,8 @@ def test_all_that_speaks_against_a_set_up_is_said_at_once_and_before_any_change(
         ahead.require(instance)
 
     for said in (
-        "uno does not speak TLS", "due lacks the locales of uno: es_ES.UTF-8", "tablespaces: fast",
+        "uno does not speak TLS", "would bring in shared_buffers as well",
+        "due lacks the locales of uno: es_ES.UTF-8", "tablespaces: fast",
         "due has 0 MB free", "shop uses postgis", "port 5433 on due is taken",
         "port 8169 on due is taken",
     ):  # fmt: skip
@@ -91,6 +105,21 @@ def test_an_instance_that_was_renamed_is_told_its_former_name(
 
     assert refused.value.hint.startswith("name it beta in the inventory again")
     assert "DROP" not in str(refused.value)
+
+
+@pytest.mark.parametrize("slots", ['[{"slot_name": "beta"}]', "[]"])
+def test_one_cluster_has_one_name_also_where_its_password_is_known(
+    instance: OdooInstance, hosts: Hosts, slots: str
+) -> None:
+    hba = "# relevo beta: begin\nx\n# relevo beta: end\n"
+    uno = FakeHost("uno", {"read *": hba, "SELECT slot_name*": slots})
+    hosts(uno, FakeHost("due"))
+
+    if slots == "[]":  # what is left of an instance that was taken out
+        roles.require_one_name(instance, instance.origin)
+    else:
+        with pytest.raises(Refused, match="is replicated as beta already"):
+            roles.require_one_name(instance, instance.origin)
 
 
 @pytest.mark.parametrize(

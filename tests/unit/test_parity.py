@@ -61,3 +61,15 @@ def test_wal_that_only_the_origin_would_archive_is_said() -> None:
         "uno archives its WAL and due does not: while due serves, WAL is not archived"
     ]
     assert remarks(Pair(origin, both)) == remarks(Pair(ONE, both)) == []
+
+
+def test_wal_on_another_disk_is_said_before_a_clone_takes_it_back() -> None:
+    (said,) = remarks(Pair(replace(ONE, wal_elsewhere=True), TWO))
+    assert said.startswith("pg_wal on uno is a link: a failback that has to clone it anew makes it")
+
+
+def test_a_release_that_nobody_has_tried_is_said() -> None:
+    one, two = replace(ONE, postgres="19beta1"), replace(TWO, postgres="19beta1")
+    (said,) = remarks(Pair(one, two))
+    assert said.startswith("PostgreSQL 19 is newer than the releases with which Relevo was tried")
+    assert "run drill" in said
