@@ -223,6 +223,13 @@ def _remove(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
 ) -> int:
     """Take an instance out, after a typed yes unless --yes."""
+    require_known(given.instance, instances)
+    if secrets.lacks_key(given.instance) and given.instance not in signers.read(secrets):
+        raise Refused(
+            f"{secrets.path} and {signers.FILE} know nothing of {given.instance}: it was taken out "
+            "already, or never applied",
+            hint="delete its entry from the inventory, then run relevo apply",
+        )
     instance = _chosen(given, instances, secrets)
     wishes = Wishes(given.origin_is_gone, given.recovery_is_gone, given.delete_kept)
     if given.yes and not given.reason.strip():

@@ -173,12 +173,7 @@ def _forget_empty(instance: OdooInstance, folder: PurePosixPath, user: str) -> N
 def shut_way(instance: OdooInstance) -> None:
     """Admit the key of the recovery host no more, and take its gate away."""
     origin, shell = instance.origin, instance.origin.host.shell()
-    login = origin.host.user
-    path = files.home(shell, login) / ".ssh" / "authorized_keys"
-    files.edit(
-        shell, path, lambda text: block.without(text, name=instance.name),
-        owner=files.owner(shell, login), mode="600",
-    )  # fmt: skip
+    traces.forget_admission(shell, origin.host.user, instance.name)
     files.remove(shell, trust.gate_path(instance), trust.until_path(instance))
     _forget_empty(instance, trust.file_quarantine(instance), origin.odoo.user)
 

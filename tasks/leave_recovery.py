@@ -14,7 +14,6 @@ from tasks.files import STATE
 from tasks.job import LOGS
 from tasks.look import look
 from tasks.policy import log, step
-from tasks.text import block
 from tasks.units import UNITS
 
 STOP_SECONDS = 300
@@ -103,13 +102,8 @@ def drop_files(instance: OdooInstance) -> None:
 @step("answer the guard of {instance.name} no more")
 def answer_no_more(instance: OdooInstance) -> None:
     """Admit the key of the origin's guard no more; by now there is no guard that could ask."""
-    recovery, shell = instance.recovery, instance.recovery.host.shell()
-    user = recovery.host.user
-    path = files.home(shell, user) / ".ssh" / "authorized_keys"
-    files.edit(
-        shell, path, lambda text: block.without(text, name=f"guard {instance.name}"),
-        owner=files.owner(shell, user), mode="600",
-    )  # fmt: skip
+    host = instance.recovery.host
+    traces.forget_admission(host.shell(), host.user, f"guard {instance.name}")
 
 
 @step("remove the users of {instance.name} on {instance.recovery}")

@@ -12,6 +12,7 @@ from tasks import files
 from tasks.files import STATE
 from tasks.job import LOGS
 from tasks.receipts import GUARDS
+from tasks.text import block
 from tasks.units import LIBRARY
 
 RUN = PurePosixPath("/run/relevo")
@@ -51,6 +52,16 @@ def forget_logs(shell: Shell, folder: PurePosixPath, pattern: str) -> None:
     if names:
         # Others may write beside them (Debian's folder is postgres' too): of a link the name goes.
         shell.run(("rm", "-f", "--", *(str(folder / name) for name in names)))
+
+
+def forget_admission(shell: Shell, user: str, name: str) -> None:
+    """Take a block of ours out of the keys that may log in as a user."""
+    path = files.home(shell, user) / ".ssh" / "authorized_keys"
+    if files.exists(shell, path):
+        files.edit(
+            shell, path, lambda text: block.without(text, name=name),
+            owner=files.owner(shell, user), mode="600",
+        )  # fmt: skip
 
 
 def leave(shell: Shell, name: str) -> None:

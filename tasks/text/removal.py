@@ -103,6 +103,7 @@ def _kept(found: Removal) -> Iterator[str]:
 
 def _stays(found: Removal) -> Iterator[str]:
     yield f"the receipts, copied to {found.archive}"
+    yield "DNS, as it is"
     yield "the entry in the inventory, which is yours to delete afterwards"
 
 

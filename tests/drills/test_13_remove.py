@@ -4,22 +4,25 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from deployments import removal, signers
 from deployments.secrets import Secrets
 from flows.check import check
 from flows.failback import failback
 from flows.failover import failover
-from tasks import bare, board
+from tasks import bare, board, synchronous
+from tasks.removal import Wishes
 from tests.killing import DONE, KILLED, killed_at
 from tests.lab import inventory
 from tests.lab.lab import Lab
-from tests.lab.machine import Machine
+from tests.lab.machine import Machine, wait_until
 from tests.oracles import Pair, no_strangers, ready
 from tests.stack import Stack
 
@@ -53,6 +56,9 @@ PASSING = re.compile(
 SLOTS = "SELECT coalesce(string_agg(slot_name, ','), '') FROM pg_replication_slots"
 ROLES = "SELECT coalesce(string_agg(rolname, ','), '') FROM pg_roles WHERE rolname ~ 'replica'"
 RIGHTS = "SELECT count(*) FROM pg_proc, aclexplode(proacl) AS a WHERE a.grantee > 16000"
+STANDS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+SAVED = "SELECT to_regclass('saved') IS NOT NULL"
+SAVE = "runuser -u postgres -- setsid psql -d postgres -f /tmp/sql >/dev/null 2>&1 &"
 STARTED = "SELECT pg_postmaster_start_time()"
 ROOM = "/var/lib/relevo"
 
@@ -145,8 +151,59 @@ def test_an_instance_that_is_taken_out_leaves_nothing_though_it_is_killed_at_eac
     receipts = json.loads(kept[0].read_text())["receipts"]
     assert len(receipts["uno"]) == len(receipts["respaldo"]) >= 4
 
-    known = yaml.safe_load(secrets.read_text())
-    secrets.write_text(yaml.safe_dump({**known, uno.name: {"dns": dns}}))
-    stack.run("--inventory", str(inventory_path), "apply")
+    applied_anew(stack, inventory_path, uno.name, dns)
     stack.complete(f"replicate/{uno.name}")
     no_strangers(uno)
+
+
+def applied_anew(stack: Stack, path: Path, name: str, dns: object) -> None:
+    """Take an instance into Prefect that has the options of its DNS provider and nothing more."""
+    secrets = path.with_name("secrets.yaml")
+    known = yaml.safe_load(secrets.read_text())
+    secrets.write_text(yaml.safe_dump({**known, name: {"dns": dns}}))
+    stack.run("--inventory", str(path), "apply")
+
+
+def test_what_is_left_of_an_instance_is_taken_out_though_the_other_host_is_gone(
+    before: tuple[Pair, set[str], set[str]],
+    uno: Pair,
+    stack: Stack,
+    blocks: dict[str, OdooInstance],
+    inventory_path: Path,
+) -> None:
+    """Commits waited for the recovery host, and stand still as long as it is missed."""
+    dos, at_origin, on_recovery = before
+    instance, path = blocks[uno.name], inventory_path.with_name("secrets.yaml")
+    dns = yaml.safe_load(path.read_text())[uno.name]["dns"]
+    secrets = Secrets(path)
+    waits = instance.replication.model_copy(update={"synchronous": "wait"})
+    instance = instance.model_copy(update={"replication": waits})
+    with bare.without_server():
+        synchronous.apply(instance)
+        started = uno.at_origin(STARTED)
+        uno.recovery.kill()
+        save = ("sh", "-c", f"echo 'CREATE TABLE saved()' >/tmp/sql; {SAVE}")
+        uno.origin.machine.run(*save)
+        wait_until(lambda: uno.at_origin(STANDS) == "1", "a commit stands still", 20)
+
+        removal.remove(instance, secrets, Wishes(recovery_is_gone=True), why="it burnt")
+
+        wait_until(lambda: uno.at_origin(SAVED) == "t", "the commit was made", 20)
+        assert (uno.at_origin(STANDS), uno.at_origin(STARTED)) == ("0", started)
+        uno.at_origin("DROP TABLE saved")
+        assert asked(uno) == ("", "", "0")
+        uno.origin.machine.run("rm", "/tmp/sql")
+        assert left(uno.origin.machine, at_origin) == []
+
+        uno.recovery.boot()
+        uno.origin.machine.kill()
+        gone = Wishes(origin_is_gone=True)
+        with pytest.raises(Refused, match="is all that is left of it"):
+            removal.remove(instance, secrets, gone, why="and so did that")
+        removal.remove(instance, secrets, replace(gone, delete_kept=True), why="and so did that")
+
+    assert left(uno.recovery, on_recovery) == []
+    uno.origin.machine.boot()
+    ready(check(blocks[dos.name]))
+    no_strangers(dos)
+    applied_anew(stack, inventory_path, uno.name, dns)

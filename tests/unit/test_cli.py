@@ -110,3 +110,16 @@ def test_an_instance_is_taken_out_without_asking_only_for_a_reason(
 
     assert cli.main(["--inventory", str(path), "remove", name, *words]) == 3
     assert said in capsys.readouterr().err
+
+
+def test_what_was_taken_out_already_is_said_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "inventory.yaml"
+    path.write_text((ROOT / "inventory.example.yaml").read_text())
+
+    assert cli.main(["--inventory", str(path), "remove", "vps_clientes_1", "--plan-only"]) == 3
+
+    said = capsys.readouterr().err
+    assert "it was taken out already, or never applied" in said
+    assert "delete its entry from the inventory" in said
