@@ -4,19 +4,35 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
-from multiprocessing.context import ForkServerContext
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import TypeVar
 
 from blocks.errors import RelevoError
+from blocks.instance import OdooInstance
 from deployments.inventory import instances, read
 from deployments.secrets import Secrets
 from flows.failback import failback
 from flows.failover import failover
+from flows.replicate import replicate
+from flows.rsync_filestore import rsync_filestore
 from tasks import bare
 
 R = TypeVar("R")
-PROCEDURES: dict[str, Callable[..., object]] = {"failover": failover.fn, "failback": failback.fn}
+
+
+def _failover(instance: OdooInstance) -> object:
+    return failover.fn(instance, decide="unattended", reason="drill")
+
+
+def _failback(instance: OdooInstance) -> object:
+    return failback.fn(instance, decide="unattended", reason="drill")
+
+
+PROCEDURES: dict[str, Callable[[OdooInstance], object]] = {
+    "failover": _failover, "failback": _failback,
+    "replicate": replicate.fn, "rsync-filestore": rsync_filestore.fn,
+}  # fmt: skip
 KILLED, DONE, REFUSED = -signal.SIGKILL, 0, 3
 
 
@@ -38,19 +54,27 @@ def _procedure(inventory: Path, name: str, procedure: str, steps: int, said: Pat
     bare.take = take_until
     try:
         with bare.without_server():
-            PROCEDURES[procedure](instance, decide="unattended", reason="drill")
+            PROCEDURES[procedure](instance)
     except RelevoError as error:
         with said.open("a") as file:
             file.write(f"{error}\n")
         os._exit(REFUSED)
 
 
-def killed_at(inventory: Path, name: str, procedure: str, step: int, said: Path) -> int:
-    """Run a procedure in a process of its own that dies before its n-th step; give its end."""
+def begun(
+    inventory: Path, name: str, procedure: str, said: Path, *, step: int = 0
+) -> ForkServerProcess:
+    """Begin a procedure in a process of its own, which dies before its n-th step."""
     context: ForkServerContext = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])  # a killed run costs no import
     process = context.Process(target=_procedure, args=(inventory, name, procedure, step, said))
     process.start()
+    return process
+
+
+def killed_at(inventory: Path, name: str, procedure: str, step: int, said: Path) -> int:
+    """Run a procedure in a process of its own that dies before its n-th step; give its end."""
+    process = begun(inventory, name, procedure, said, step=step)
     process.join()
     assert process.exitcode is not None, "it was waited for"
     return process.exitcode
