@@ -6,7 +6,8 @@
 # make lab-up, make lab-down   the hosts alone
 # make bench-filestore   the engine beside the runbook's rsync (SIZES=10000 is short)
 # make soak              ten MINUTES of normal running: does any alarm cry wolf?
-# make drill-seeds       20 power cuts at random moments
+# make drill-seeds       20 power cuts of an origin while a client writes: what is lost is named
+# make drill-power       N=20 power cuts at random moments of procedures, at either end
 
 LAB ?= bullseye
 PYTHON := .venv/bin/python
@@ -16,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SEED ?= 1
 N ?= 20
 
-.PHONY: install setup demo test lint chaos compare bench-rto bench-filestore bench-followers drill-seeds soak screenshots lab-up lab-down
+.PHONY: install setup demo test lint chaos compare bench-rto bench-filestore bench-followers drill-seeds drill-power soak screenshots lab-up lab-down
 
 install:
 	@.ci/setup runner
@@ -75,3 +76,7 @@ drill-seeds: setup
 	@RELEVO_SEEDS=20 RELEVO_SEED_DOCUMENTS=600 \
 	    RELEVO_SEED_RESULTS=docs/benchmarks/power-cuts.jsonl \
 	    $(PYTHON) -m pytest tests/drills/test_45_power_cut.py
+
+drill-power: setup
+	@RELEVO_CUTS=$(N) RELEVO_CUT_RESULTS=docs/benchmarks/cuts-at-any-moment.jsonl \
+	    $(PYTHON) -m pytest tests/drills/test_46_power_at_any_moment.py

@@ -87,8 +87,11 @@ def kept(instance: OdooInstance, place: Place) -> str:
     begun = record.read(instance.recovery, instance, "failover")
     since = datetime.fromisoformat(begun["time"]).timestamp() if begun else time.time() - DAY
     found = [path for path, seen in _aside(instance, place).items() if seen >= since]
-    whole = [path for path in found if path.suffix not in {".only-here", ".partial"}]
     shell = place.host.shell()
+    whole = [
+        path for path in found
+        if path.suffix not in {".only-here", ".partial"} and _has_reason(shell, path)
+    ]  # fmt: skip
     return "; ".join(f"{only_there(shell, path)} ({path})" for path in whole)
 
 
@@ -119,11 +122,28 @@ def only_there(shell: Shell, aside: PurePosixPath) -> str:
     return str(parse(text)) if text else "a data directory whose own rows were not written down"
 
 
-@step("delete what was kept aside on {place} longer than its retention")
+def _has_reason(shell: Shell, aside: PurePosixPath) -> bool:
+    """Tell whether anything may be only there; what was not read through may hold anything."""
+    whole = PurePosixPath(str(aside).removesuffix(output(PurePosixPath("/x")).suffix))
+    text = files.read(shell, output(whole) / "summary.json")
+    return not text or not parse(text).is_nothing
+
+
+@step("delete what need not be kept aside on {place} any more")
 def purge(instance: OdooInstance, place: Place) -> None:
-    """Delete quarantined directories and exports that are older than the retention."""
+    """Delete quarantined directories and exports that are older than the retention.
+
+    Those in which nothing was committed after the fork are not kept at all: this comes when the
+    other side follows, and they hold nothing that it has not.
+    """
     shell, days = place.host.shell(), instance.replication.quarantine_days
-    for path, seen in _aside(instance, place).items():
-        if seen < time.time() - days * DAY:
+    aside = _aside(instance, place)
+    idle = [path for path in aside if not _has_reason(shell, path)]
+    for path, seen in aside.items():
+        if path in idle:
+            log().info("deleting %s on %s: nothing was committed there alone", path, place)
+        elif seen < time.time() - days * DAY:
             log().info("deleting %s on %s: kept for more than %d days", path, place, days)
-            files.remove_tree(shell, path)
+        else:
+            continue
+        files.remove_tree(shell, path)

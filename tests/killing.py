@@ -5,7 +5,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import nullcontext
-from multiprocessing.context import ForkServerContext
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,11 +18,26 @@ from deployments.inventory import instances, read
 from deployments.secrets import Secrets
 from flows.failback import failback
 from flows.failover import failover
+from flows.replicate import replicate
+from flows.rsync_filestore import rsync_filestore
 from tasks import bare
 from tasks.removal import Wishes
 
 R = TypeVar("R")
-PROCEDURES: dict[str, Callable[..., object]] = {"failover": failover.fn, "failback": failback.fn}
+
+
+def _failover(instance: OdooInstance) -> object:
+    return failover.fn(instance, decide="unattended", reason="drill")
+
+
+def _failback(instance: OdooInstance) -> object:
+    return failback.fn(instance, decide="unattended", reason="drill")
+
+
+PROCEDURES: dict[str, Callable[[OdooInstance], object]] = {
+    "failover": _failover, "failback": _failback,
+    "replicate": replicate.fn, "rsync-filestore": rsync_filestore.fn,
+}  # fmt: skip
 KILLED, DONE, REFUSED = -signal.SIGKILL, 0, 3
 
 
@@ -30,7 +45,7 @@ def _act(procedure: str, instance: OdooInstance, secrets: Secrets) -> None:
     if procedure == "remove":
         removal.remove(instance, secrets, Wishes(), why="drill")
     else:
-        PROCEDURES[procedure](instance, decide="unattended", reason="drill")
+        PROCEDURES[procedure](instance)
 
 
 def _procedure(
@@ -67,6 +82,24 @@ def _procedure(
         os._exit(REFUSED)
 
 
+def begun(
+    inventory: Path,
+    name: str,
+    procedure: str,
+    said: Path,
+    *,
+    step: int = 0,
+    server: tuple[str, str] = ("", ""),
+) -> ForkServerProcess:
+    """Begin a procedure in a process of its own, which dies before its n-th step."""
+    context: ForkServerContext = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # a killed run costs no import
+    given, named = (inventory, name, procedure, step, said), {"server": server}
+    process = context.Process(target=_procedure, args=given, kwargs=named)
+    process.start()
+    return process
+
+
 def killed_at(
     inventory: Path,
     name: str,
@@ -77,11 +110,7 @@ def killed_at(
     server: tuple[str, str] = ("", ""),
 ) -> int:
     """Run a procedure in a process of its own that dies before its n-th step; give its end."""
-    context: ForkServerContext = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])  # a killed run costs no import
-    given, named = (inventory, name, procedure, step, said), {"server": server}
-    process = context.Process(target=_procedure, args=given, kwargs=named)
-    process.start()
+    process = begun(inventory, name, procedure, said, step=step, server=server)
     process.join()
     assert process.exitcode is not None, "it was waited for"
     return process.exitcode

@@ -47,6 +47,17 @@ class Divergence:
         lacking = f"; could not be read: {'; '.join(self.unread)}" if self.unread else ""
         return f"{self._found()}{'' if self.reaches_back else f'; {more}'}{lacking}"
 
+    @property
+    def is_nothing(self) -> bool:
+        """All of it was read, and nothing was committed.
+
+        >>> Divergence("0/3", 0, "", "", ()).is_nothing
+        True
+        >>> Divergence("0/3", 0, "", "", (), unread=("c1: why",)).is_nothing
+        False
+        """
+        return not (self.tables or self.transactions or self.unread) and self.reaches_back
+
     def _found(self) -> str:
         if not self.tables and not self.transactions:
             return "nothing was committed after the fork"

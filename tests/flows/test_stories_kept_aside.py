@@ -14,11 +14,13 @@ OLD, RECENT, NEW = (f"{HOME}/main.quarantine-{each}" for each in ("1-0-1", "2-0-
 DAY = 86400
 
 
-def _origin(*there: str) -> FakeHost:
-    """An origin with these directories."""
+def _origin(*there: str, **summaries: str) -> FakeHost:
+    """An origin with these directories, and what was found to be only there."""
+    names = {"old": OLD, "new": NEW}
     return FakeHost(
         "uno",
         {
+            **{f"read {names[name]}.only-here/*": text for name, text in summaries.items()},
             "look 13 main *": f"5432 online f {HOME}/main\n" + control("in_production"),
             f"find {HOME} *": "".join(f"{path}\0" for path in there),
             "*": "",
@@ -63,3 +65,40 @@ def test_what_is_older_than_its_retention_is_deleted_and_the_new_is_counted_from
     gone = [asked for asked in uno.changes if "quarantine" in asked and "find" not in asked]
     assert gone == [f"rm -rf --one-file-system {OLD}"]
     assert any("notes/aside.json" in asked for asked in due.changes), "the new one is noted down"
+
+
+def _summary(**facts: object) -> str:
+    found = {
+        "fork": "0/3", "transactions": 0, "first": "", "last": "", "tables": [],
+        "reaches_back": True, "unread": [],
+    }  # fmt: skip
+    return json.dumps({**found, **facts})
+
+
+def test_where_nothing_was_committed_after_the_fork_nothing_is_kept(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    there = (OLD, f"{OLD}.only-here", NEW, f"{NEW}.only-here")
+    uno = _origin(*there, old=_summary(), new=_summary(transactions=1))
+    hosts(uno, _recovery(old=1))
+
+    with bare.without_server():
+        said = forensics.kept(instance, instance.origin)
+        forensics.purge(instance, instance.origin)
+
+    assert OLD not in said
+    assert NEW in said
+    gone = [asked for asked in uno.changes if asked.startswith("rm ")]
+    assert gone == [f"rm -rf --one-file-system {path}" for path in there[:2]]
+
+
+def test_what_could_not_be_read_through_is_kept(instance: OdooInstance, hosts: Hosts) -> None:
+    uno = _origin(
+        OLD, NEW, old=_summary(unread=["cliente1: why"]), new=_summary(reaches_back=False)
+    )
+    hosts(uno, _recovery())
+
+    with bare.without_server():
+        forensics.purge(instance, instance.origin)
+
+    assert [asked for asked in uno.changes if asked.startswith("rm ")] == []

@@ -88,14 +88,18 @@ class Disk:
 
 
 def unmount(folder: Path, attempts: int = 50) -> None:
-    """Unmount with all below, as soon as the kernel lets go of what was just killed."""
+    """Unmount with all below, as soon as the kernel lets go of what was just killed.
+
+    What a foreign namespace has a copy of (that of a container which was started meanwhile) goes
+    from here at once, and from memory when that ends.
+    """
     while os.path.ismount(folder):
         try:
-            sh("umount", "--recursive", str(folder))
+            sh("umount", "--recursive", *(() if attempts else ("--lazy",)), str(folder))
         except RuntimeError:
-            attempts -= 1
             if not attempts:
                 raise
+            attempts -= 1
             time.sleep(0.1)
 
 

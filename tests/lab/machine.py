@@ -21,8 +21,9 @@ ENVIRONMENT = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-
 # the disks of the others would keep those that are taken away.
 NSPAWN = (
     "umount -R /sys/fs/cgroup 2>/dev/null || true; mount -t cgroup2 cgroup2 /sys/fs/cgroup; "
-    'awk -v lab="$3/" -v root="$1" \'index($2, lab) == 1 && $2 != root '
-    '&& index($2, root "/") != 1 { print $2 }\' /proc/mounts | tac | xargs -r umount --lazy; '
+    'awk -v lab="$3/" -v root="$1" \'(index($1, "/dev/loop") == 1 || index($2, lab) == 1) '
+    '&& $2 != root && index($2, root "/") != 1 { print $2 }\' /proc/mounts '
+    "| tac | xargs -r umount --lazy; "
     'exec systemd-nspawn --quiet --directory="$1" --machine="$2" --boot --register=no '
     "--keep-unit --link-journal=no --resolv-conf=off --timezone=off --capability=CAP_NET_ADMIN "
     '--network-namespace-path="/run/netns/$2"'

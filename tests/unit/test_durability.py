@@ -1,6 +1,6 @@
 """Nothing gets its final name before the disk has its content: a scan for renames without a sync.
 
-A function that renames a file, or writes one, has to sync as well, or stand below with a reason. A
+A function that renames a file, or writes one, has to sync as well, or stand below with a reason: a
 power cut may keep the name and lose what was to be in the file.
 """
 

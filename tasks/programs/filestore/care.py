@@ -19,6 +19,8 @@ from .names import FOLDER, Key, is_database
 from .store import Landing, sha1_of
 from .trouble import Refusal
 
+SPOILED = "spoiled here too"
+
 
 @dataclass
 class Cared:
@@ -213,14 +215,21 @@ class Care:
         good = [path for path in paths if sha1_of(here[path]) == path[-40:]]
         refused = self.origin.put((path, here[path]) for path in good)
         self.origin.flush()
-        return {**dict.fromkeys({*paths} - {*good}, "spoiled here too"), **refused}
+        return {**dict.fromkeys({*paths} - {*good}, SPOILED), **refused}
+
+    def replace(self, paths: list[str]) -> None:
+        """Fetch what is spoiled here from the origin, which may have it whole."""
+        keys = [Key(*path.split("/", 1)) for path in paths]
+        self.state.want(keys)
+        self.store.discard(keys, kind="spoiled")
+        if keys:
+            self.engine.fetcher.pending()
 
     def push(self) -> dict[str, object]:
         """Make the origin's filestore what the serving database here names.
 
         What only the origin has moves to its quarantine, and nothing is deleted.
         """
-        self.engine.mend()
         refused: dict[str, str] = {}
         moved = Moved()
         for database in self.engine.databases():
@@ -239,10 +248,13 @@ class Care:
             return
         theirs = self.origin.list(database) or {}
         lacks, wrong = self.differences(database, theirs)
-        refused.update(self.give(sorted(key.path for key in (*lacks, *wrong))))
+        left = self.give(sorted(key.path for key in (*lacks, *wrong)))
+        spoiled = [path for path, why in left.items() if why == SPOILED]
+        self.replace(spoiled)
+        refused.update({path: why for path, why in left.items() if path not in spoiled})
         strangers = {*theirs} - {key.name for key in self.named(database)}
         refused.update(self.origin.aside(f"{database}/{name}" for name in sorted(strangers)))
-        moved.given += len(lacks) + len(wrong)
+        moved.given += len(lacks) + len(wrong) - len(spoiled)
         moved.kept_aside += len(strangers)
 
 

@@ -2,8 +2,8 @@
 
 A power cut may leave a name without its content: where an older program named a file before the
 disk had it, or where a disk lied. So after each boot the sizes of all files are compared with their
-rows, and what came after the last sync that was noted is read. Sizes are compared again wherever
-this copy is about to be believed: before it heals, before it is given away.
+rows, and what came after the last sync that was noted is read; the sizes once more before a heal
+and a comparison of everything.
 """
 
 from __future__ import annotations
