@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 import paramiko
+from paramiko.pkey import UnknownKeyType
 
 from blocks import session, sql, turn
 from blocks.errors import Busy, CommandFailed, LoginRefused, ShutOut, Unreachable
@@ -424,7 +425,7 @@ def _forget(address: Address) -> None:
 
 def _connect(address: Address) -> paramiko.Transport:
     """Log in. An unknown host key is never accepted: who cannot be asked is unreachable to us."""
-    _require_key_file(address)
+    key = _key(address)
     client = paramiko.SSHClient()
     client.set_missing_host_key_policy(RefuseUnknown())
     if address.host_key:
@@ -436,7 +437,7 @@ def _connect(address: Address) -> paramiko.Transport:
             address.host,
             address.port,
             address.user,
-            key_filename=str(address.key_file) if address.key_file else None,
+            pkey=key,
             sock=_dial(address),
             banner_timeout=CONNECT_SECONDS,
             auth_timeout=CONNECT_SECONDS,
@@ -453,17 +454,19 @@ def _connect(address: Address) -> paramiko.Transport:
             "/etc/ssh/ssh_host_ed25519_key.pub and correct host_key in the inventory; otherwise "
             "somebody else answers at this address",
         ) from error
-    except paramiko.PasswordRequiredException as error:
-        raise ShutOut(
-            f"the key file {address.key_file} of {address.name} has a passphrase",
-            hint="take it out with ssh-keygen -p, or name another key in the inventory",
-        ) from error
     except paramiko.AuthenticationException as error:
         silent = "timeout" in str(error)
         raise (Unreachable if silent else LoginRefused)(
             f"cannot log in to {address}: {error}",
             hint=f"put the public half of {address.key_file or 'the key of this runner'} in "
             f"authorized_keys of {address.user} there; the key has no passphrase",
+        ) from error
+    except paramiko.SSHException as error:
+        if "No authentication methods" not in str(error):
+            raise
+        raise ShutOut(
+            f"there is no key with which to log in to {address}",
+            hint="name one as key_file in the inventory, or give this user one in ~/.ssh",
         ) from error
     transport = client.get_transport()
     assert transport is not None, "connect() leaves a transport"
@@ -508,6 +511,26 @@ def _require_key_file(address: Address) -> None:
             f"the key file {address.key_file} of {address.name} holds no private key",
             hint="name the private half in the inventory, which is the one without .pub",
         )
+
+
+def _key(address: Address) -> paramiko.PKey | None:
+    """Load the key of the inventory: paramiko itself would guess its kind, and hide a refusal."""
+    _require_key_file(address)
+    if address.key_file is None:
+        return None
+    what = f"the key file {address.key_file} of {address.name}"
+    try:
+        return paramiko.PKey.from_path(address.key_file)
+    except (TypeError, paramiko.PasswordRequiredException) as error:
+        raise ShutOut(
+            f"{what} has a passphrase",
+            hint="take it out with ssh-keygen -p, or name another key in the inventory",
+        ) from error
+    except (ValueError, paramiko.SSHException, UnknownKeyType) as error:
+        raise ShutOut(
+            f"{what} cannot be used: {error}",
+            hint="name an RSA, ECDSA or Ed25519 key of OpenSSH's in the inventory",
+        ) from error
 
 
 def _dial(address: Address) -> socket.socket:

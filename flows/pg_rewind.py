@@ -26,6 +26,7 @@ def bring_back(instance: OdooInstance, *, reclone: bool) -> None:
     former.require_serving(recovery)
     guard.tell_held(instance)
     fence.hold_former(instance, origin)
+    former.refurnish(instance)
     synchronous.rest_while_following(instance)
     replication.write_pgpass(instance, origin, recovery)
     door.admit(instance)

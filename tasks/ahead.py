@@ -6,8 +6,8 @@ from pathlib import PurePosixPath
 
 from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
-from tasks import clone, cluster, customers, files, replica, roles, service
-from tasks.look import find, listening
+from tasks import clone, cluster, customers, files, replica, roles, service, users
+from tasks.look import listening
 from tasks.parity import EXTENSIONS
 from tasks.policy import step
 
@@ -40,10 +40,17 @@ def _refusal(ask: Callable[[OdooInstance], None], instance: OdooInstance) -> Rel
     return None
 
 
+def _is_new(instance: OdooInstance) -> bool:
+    """Tell whether the recovery host has no cluster of this instance, and maybe no user either."""
+    recovery = instance.recovery
+    conf = recovery.cluster.config_dir / "postgresql.conf"
+    return not files.exists(recovery.host.shell(), conf)
+
+
 def _included(instance: OdooInstance) -> None:
     cluster.require_included(instance.origin)
-    if find(instance.recovery.host.shell(), instance.recovery) is not None:
-        cluster.require_included(instance.recovery)
+    if not _is_new(instance):
+        cluster.require_included(users.as_found(instance).recovery)
 
 
 def _ssl(instance: OdooInstance) -> None:
@@ -70,7 +77,7 @@ def _tablespaces(instance: OdooInstance) -> None:
 def _room(instance: OdooInstance) -> None:
     """Ask for the room of a first clone, which lies in Debian's folder."""
     recovery = instance.recovery
-    if find(recovery.host.shell(), recovery) is None:
+    if _is_new(instance):
         folder = PurePosixPath("/var/lib/postgresql")
         clone.require_room(recovery, instance.origin, folder)
 
@@ -101,7 +108,7 @@ def _http_port(instance: OdooInstance) -> None:
 def _postgres_port(instance: OdooInstance) -> None:
     """Refuse a port of the recovery host that somebody else listens on."""
     recovery, shell = instance.recovery, instance.recovery.host.shell()
-    if find(shell, recovery) is None and listening(shell, recovery.cluster.port):
+    if _is_new(instance) and listening(shell, recovery.cluster.port):
         raise Refused(
             f"port {recovery.cluster.port} on {recovery} is taken by something else",
             hint=f"give {instance.name} another recovery.postgres_port in the inventory, and "

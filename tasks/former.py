@@ -2,9 +2,9 @@
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
-from tasks import replication
+from tasks import cluster, files, replication
 from tasks.look import look
-from tasks.policy import step
+from tasks.policy import log, step
 
 
 @step("require that {place} serves")
@@ -27,3 +27,22 @@ def require_not_following(instance: OdooInstance) -> None:
             f"{instance.origin} already follows {instance.recovery}: there is nothing to rewind",
             hint="run failback to hand the customers back",
         )
+
+
+@step("see that {instance.origin} still has the settings of Relevo")
+def refurnish(instance: OdooInstance) -> None:
+    """Give a cluster that was made anew what setup-primary once gave to the one that was lost.
+
+    Without it the origin would lead again, and the recovery host could not follow it.
+    """
+    origin, recovery = instance.origin, instance.recovery
+    shell, path = origin.host.shell(), cluster.settings_path(origin.cluster)
+    if files.exists(shell, path):
+        return
+    log().warning("%s has no %s: its cluster was made anew, and is set up again", origin, path)
+    cluster.require_included(origin)
+    theirs = {**cluster.settings(recovery, cluster.CURRENT), "listen_addresses": "localhost"}
+    cluster.install_settings(
+        shell, origin.cluster, cluster.wanted_settings(instance, origin, theirs)
+    )
+    cluster.admit(instance, origin, recovery)

@@ -24,7 +24,11 @@ R = TypeVar("R")
 
 def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001
     """Retry only what can heal by itself: a host that did not answer."""
-    said = state.result(raise_on_failure=False)
+    return heals(state.result(raise_on_failure=False))
+
+
+def heals(said: object) -> bool:
+    """Tell whether what went wrong was a silence; a key or a login is put right by a person."""
     return isinstance(said, Unreachable) and not isinstance(said, ShutOut)
 
 

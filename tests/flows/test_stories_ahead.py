@@ -34,7 +34,7 @@ ORIGIN: dict[str, Answer] = {
     "SELECT extname*": '[{"name": "plpgsql"}, {"name": "postgis"}]',
 }
 RECOVERY: dict[str, Answer] = {
-    "pg_lsclusters --no-header": "",
+    "test -e /etc/postgresql/13/vps_1/postgresql.conf": 1,
     "locale -a": "C\nC.UTF-8\nes_ES.utf8\n",
     "df *": "Avail\n9000000000\n",
     "missing *": "",
