@@ -189,10 +189,9 @@ def test_what_cannot_be_ended_is_named(
     host: Host, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = host.start(_take(capsys), "exec sleep 60")
-    monkeypatch.setattr(turn_program, "GIVE_UP_SECONDS", 0.2)
-    monkeypatch.setattr(
-        turn_program.Process, "tell", lambda *_: None
-    )  # as a disk that hangs bears it
+    monkeypatch.setattr(turn_program, "GIVE_UP_SECONDS", 2)
+    # As a process bears it whose disk hangs.
+    monkeypatch.setattr(turn_program.Process, "tell", lambda *_: None)
     capsys.readouterr()
     assert turn_program.main("take", "vps_1", "0.1") == turn.STUCK
     assert capsys.readouterr().out.endswith(" sleep\n")
