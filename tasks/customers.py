@@ -81,10 +81,14 @@ class Answers:
 
 @dataclass(frozen=True)
 class Found:
-    """The databases of an Odoo, and its own that cannot be asked whether they are."""
+    """The databases of an Odoo, and its own that cannot be asked whether they are.
+
+    `foreign` are those of other roles that keep Odoo's out, which Relevo does not follow.
+    """
 
     databases: list[Database]
     barred: dict[str, str]
+    foreign: dict[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -93,16 +97,19 @@ class Found:
 
 def databases(place: Place) -> list[Database]:
     """The databases that Odoo's role may enter."""
+    return [each for each in _all(place) if each.is_odoos or not each.why]
+
+
+def _all(place: Place) -> list[Database]:
     shell = place.host.shell()
     role, password = _odoo(files.read(shell, place.odoo.config), default=place.odoo.user)
-    found = [
+    return [
         Database(
             place, str(row["name"]), str(row["owner"]), str(row["role"] or role), password,
             why=_objection(place, row),
         )
         for row in place.cluster.query(shell, DATABASES, role)
     ]  # fmt: skip
-    return [each for each in found if each.is_odoos or not each.why]
 
 
 def _odoo(conf: str, *, default: str) -> tuple[str | None, str]:
@@ -167,7 +174,8 @@ def each(
 
 def odoo(place: Place, table: str = MODULES, *, timeout_seconds: float = 60) -> Found:
     """Find the databases that have a table of Odoo's; name those that cannot be asked."""
-    asked = databases(place)
+    known = _all(place)
+    asked = [one for one in known if one.is_odoos or not one.why]
     answers = each(asked, HAS_TABLE, table, timeout_seconds=timeout_seconds)
     ours = {one.name for one in asked if one.is_odoos}
     for name, why in answers.barred.items():
@@ -175,6 +183,10 @@ def odoo(place: Place, table: str = MODULES, *, timeout_seconds: float = 60) -> 
     return Found(
         [one for one in asked if (rows := answers.rows.get(one.name)) and rows[0]["has"]],
         {name: why for name, why in answers.barred.items() if name in ours},
+        {
+            **{one.name: one.why for one in known if one not in asked},
+            **{name: why for name, why in answers.barred.items() if name not in ours},
+        },
     )
 
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from blocks import pinned
 from blocks.errors import CommandFailed
@@ -10,6 +11,7 @@ from blocks.plain import plain
 from tasks import customers
 from tasks.customers import DOCUMENTS, Database
 from tasks.policy import log, step
+from tasks.read.verdict import not_copied
 
 CHUNK = 5000
 FILE = re.compile(r"[0-9a-f]{2,3}/[0-9a-f]{40}")
@@ -22,12 +24,21 @@ bin=$1 root=$2 names=$3 bytes=$4
 IFS= read -r PGPASSWORD || true
 [ -z "$PGPASSWORD" ] || export PGPASSWORD
 "$bin/psql" -XqAt --no-password -v ON_ERROR_STOP=1 -c "$names" | head -c "$bytes" |
-    while IFS= read -r name; do [ -f "$root/$name" ] || printf '%s\\n' "$name"; done
+    while IFS= read -r name; do
+        case $name in :*) ;; *) [ -f "$root/$name" ] && continue ;; esac
+        printf '%s\\n' "$name"
+    done
 """
-NAMES = (
-    "SELECT DISTINCT store_fname FROM public.ir_attachment "
-    "WHERE store_fname ~ '^[0-9a-f]{2,3}/[0-9a-f]{40}$'"
-)
+# Names of files, and behind a colon what is kept in another storage: how many, and in which.
+NAMES = """
+SELECT DISTINCT store_fname FROM public.ir_attachment
+WHERE store_fname ~ '^[0-9a-f]{2,3}/[0-9a-f]{40}$'
+UNION ALL
+SELECT ':' || count(*) || ':' || min(left(split_part(store_fname, ':', 1), 20))
+FROM public.ir_attachment
+WHERE store_fname <> '' AND store_fname !~ '^[0-9a-f]{2,3}/[0-9a-f]{40}$' HAVING count(*) > 0
+"""
+ELSEWHERE = re.compile(r":([0-9]{1,18}):(.{0,20})")
 BEHIND = """
 SELECT a.id, a.name, coalesce(a.res_model || ',' || a.res_id, '') AS record,
     coalesce((SELECT p.name FROM public.res_users u JOIN public.res_partner p
@@ -49,13 +60,16 @@ class Document:
     file: str
     author: str = ""
     why: str = ""
+    kind: Literal["missing", "unread", "not copied"] = "missing"
 
     @property
     def is_known(self) -> bool:
-        """It is a document, and not a database that could not be read."""
-        return bool(self.attachment)
+        """It is a document, and no word on a database that was not read or not copied."""
+        return self.kind == "missing"
 
     def __str__(self) -> str:
+        if not self.is_known:
+            return plain(self.why)
         behind = ", ".join(each for each in (self.record, self.author, self.created) if each)
         return plain(f"{self.database}: {self.name} ({behind})")
 
@@ -64,19 +78,35 @@ class Document:
 def find_missing(instance: OdooInstance, place: Place) -> list[Document]:
     """Name every document that the database of a place knows and whose file it has not.
 
-    A database that cannot be read is named in their stead: nothing is known of its documents.
+    A database that cannot be read is named in their stead: nothing is known of its documents. So is
+    one of another role's, which is not copied, and what is kept in another storage.
     """
     found = customers.odoo(place, DOCUMENTS)
     missing = [_unread(name, why) for name, why in found.barred.items()]
+    missing += [_foreign(name, why) for name, why in found.foreign.items()]
     for database in found.databases:
         missing += _try(database)
-    if missing:
-        log().warning("%d documents of %s have no file on %s", len(missing), instance.name, place)
+    if lost := sum(each.is_known for each in missing):
+        log().warning("%d documents of %s have no file on %s", lost, instance.name, place)
     return missing
 
 
 def _unread(database: str, why: str) -> Document:
-    return Document(database, 0, "its documents cannot be read", why, "", "")
+    said = f"{database}: its documents cannot be read: {why}"
+    return Document(database, 0, "", "", "", "", why=said, kind="unread")
+
+
+def _foreign(database: str, why: str) -> Document:
+    said = f"{database}: it belongs to another role, and its files are not followed: {why}"
+    return Document(database, 0, "", "", "", "", why=said, kind="not copied")
+
+
+def _elsewhere(database: str, line: str) -> Document | None:
+    """Read what a database says of another storage; its words are the customer's."""
+    if not (found := ELSEWHERE.fullmatch(line)):
+        return None
+    said = not_copied(database, int(found[1]), found[2])
+    return Document(database, 0, "", "", "", "", why=said, kind="not copied")
 
 
 def _try(database: Database) -> list[Document]:
@@ -85,14 +115,18 @@ def _try(database: Database) -> list[Document]:
         return _missing_in(database)
     except CommandFailed as error:
         log().warning("documents of %s cannot be read: %s", database.name, error.message)
-        return [_unread(database.name, error.message.splitlines()[-1])] if database.is_odoos else []
+        why = error.message.splitlines()[-1]
+        return [(_unread if database.is_odoos else _foreign)(database.name, why)]
 
 
 def _missing_in(database: Database) -> list[Document]:
     # The database that says them is the customer's.
-    names = [name for name in _names_without_file(database) if FILE.fullmatch(name)]
+    said = _names_without_file(database)
+    names = [name for name in said if FILE.fullmatch(name)]
     chunks = (names[start : start + CHUNK] for start in range(0, len(names), CHUNK))
-    return [document for chunk in chunks for document in _documents(database, chunk)]
+    elsewhere = (_elsewhere(database.name, line) for line in said)
+    missing = [document for chunk in chunks for document in _documents(database, chunk)]
+    return [*missing, *(each for each in elsewhere if each)]
 
 
 def _names_without_file(database: Database) -> list[str]:

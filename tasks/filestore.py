@@ -1,14 +1,14 @@
 """The files: pulled to the recovery host, judged there, pushed back at a failback."""
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Literal
 
 from blocks.errors import Busy, CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance
 from blocks.plain import plain
-from blocks.shell import Shell
-from tasks import durable, engine, files, trust
+from tasks import durable, engine, files, leftout, trust
 from tasks.argv import rsync as argv
 from tasks.job import run_job
 from tasks.look import look
@@ -22,6 +22,8 @@ Kind = Literal["filestore", "sources", "requirements"]
 PASS_SECONDS = 6 * 3600
 # 24: a file vanished while it was copied, as Odoo's collector and its sessions do all day.
 VANISHED = (0, 24)
+SOME_LEFT = 23  # what rsync says of a copy that lacks something, here or there
+NAMED = 5
 
 # What Odoo's own collector does to sessions (odoo/http.py, session_gc).
 SESSION_DAYS = 7
@@ -67,9 +69,7 @@ def _pull_data(instance: OdooInstance) -> None:
         files.make_directory(shell, directory, owner=owner, mode="750")
     facts = _pass(instance)
     _pull_sessions(instance, source, target)
-    _rsync(instance, "filestore", argv.copy(source, f"{target}/", options=APART))
-    _trash_deleted(instance, source, f"{target}/", options=APART)
-    durable.copied(shell, target, user=recovery.odoo.user)
+    _bring(instance, "filestore", {source: target}, options=APART)
     _require_read(instance, facts)
 
 
@@ -124,13 +124,58 @@ def _pull_sources(instance: OdooInstance) -> None:
     shell, recovery = instance.recovery.host.shell(), instance.recovery
     owner, user = files.owner(shell, recovery.odoo.user), recovery.odoo.user
     files.make_directory(shell, instance.directory / "sources", owner=owner, mode="750")
+    trees = dict[str, PurePosixPath]()
     for source in instance.origin.odoo.sources:
         target = instance.copied(source)
         shell.run(("mkdir", "-p", "-m", "750", str(target)), user=user)
-        remote = f"{instance.name}:{source}/"
-        _rsync(instance, "sources", argv.copy(remote, f"{target}/"))
-        _trash_deleted(instance, remote, f"{target}/", kind="sources")
-    durable.copied(shell, instance.directory / "sources", user=user)
+        trees[f"{instance.name}:{source}/"] = target
+    _bring(instance, "sources", trees)
+
+
+def _bring(
+    instance: OdooInstance,
+    kind: Kind,
+    trees: Mapping[str, PurePosixPath],
+    options: tuple[str, ...] = (),
+) -> None:
+    """Copy trees; what has changed or is gone at the origin is kept in the trash.
+
+    A file that cannot be read keeps no other from being copied, and the copy from being good.
+    """
+    unreadable, special, whole = list[str](), list[str](), list[tuple[str, str, PurePosixPath]]()
+    for source, target in trees.items():
+        aside = _aside(instance, kind, target)
+        kept = (*argv.keep(aside), *options)
+        said = _rsync(instance, kind, argv.copy(source, f"{target}/", options=kept), partial=True)
+        left = read.left_out(said)
+        unreadable += left.unreadable
+        special += left.special
+        if not left.unreadable:
+            whole.append((source, f"{target}/", aside))
+    shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
+    for target in trees.values():
+        durable.copied(shell, target, user=user)
+    leftout.note(instance, kind, special)
+    for source, copied, aside in whole:
+        _trash_deleted(instance, source, copied, aside=aside, kind=kind, options=options)
+    if unreadable:
+        named = plain("; ".join(unreadable[:NAMED]))
+        raise CommandFailed(
+            f"{len(unreadable)} files or folders of {instance.name} cannot be read at "
+            f"{instance.origin} and were not copied, all others were: {named}",
+            hint=f"let {instance.origin.odoo.user} read them at {instance.origin}, or move them "
+            "out of its folders",
+        )
+
+
+def _aside(instance: OdooInstance, kind: Kind, target: PurePosixPath) -> PurePosixPath:
+    """Give a folder of the trash that no earlier copy has used: what that kept stays as it is."""
+    now = instance.recovery.host.shell().run(("date", "+%F %H%M%S")).stdout
+    day, _, moment = now.strip().partition(" ")
+    sources = instance.directory / "sources"
+    if kind == "sources":
+        return instance.trash / day / f"sources-{moment}" / target.relative_to(sources)
+    return instance.trash / day / f"data-{moment}"
 
 
 def _pull_requirements(instance: OdooInstance) -> None:
@@ -141,14 +186,19 @@ def _pull_requirements(instance: OdooInstance) -> None:
     files.install(recovery.host.shell(), instance.directory / "requirements.txt", said)
 
 
-def _rsync(instance: OdooInstance, kind: Kind, command: tuple[str, ...]) -> str:
-    """Run rsync as the recovery host's Odoo user; a dead origin is worth a retry."""
+def _rsync(
+    instance: OdooInstance, kind: Kind, command: tuple[str, ...], *, partial: bool = False
+) -> str:
+    """Run rsync as the recovery host's Odoo user; a dead origin is worth a retry.
+
+    With `partial` a copy is taken that lacks what the origin may not read, and names it.
+    """
     shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
     program, *rest = command
     try:
-        return run_job(
+        said = run_job(
             shell, f"{instance.name}-{kind}", (program, *trust.rsh(instance), *rest), user=user,
-            timeout_seconds=PASS_SECONDS, accept=VANISHED,
+            timeout_seconds=PASS_SECONDS, accept=(*VANISHED, SOME_LEFT) if partial else VANISHED,
         )  # fmt: skip
     except CommandFailed as error:
         # 255 is ssh's own, 10, 12, 30 and 35 are rsync's for a broken or silent connection.
@@ -158,18 +208,26 @@ def _rsync(instance: OdooInstance, kind: Kind, command: tuple[str, ...]) -> str:
         ):
             raise Unreachable(error.message, hint=error.hint) from error
         raise
+    if read.is_partial(said) and not read.left_out(said).unreadable:
+        tail = plain("\n".join(said.strip().splitlines()[-10:]), lines=True)
+        raise CommandFailed(
+            f"the copy of the {kind} of {instance.name} is not whole:\n{tail}",
+            hint=f"mend on {instance.recovery} what it says, then run this again",
+        )
+    return said
 
 
 def _trash_deleted(
     instance: OdooInstance,
     source: str,
     target: str,
-    kind: Kind = "filestore",
-    options: tuple[str, ...] = (),
+    *,
+    aside: PurePosixPath,
+    kind: Kind,
+    options: tuple[str, ...],
 ) -> None:
     """Move what the origin deleted to the trash, unless it is suspiciously much."""
-    trash = instance.trash / "now"
-    dry = argv.deletions(source, target, trash=trash, options=options, dry=True)
+    dry = argv.deletions(source, target, trash=aside, options=options, dry=True)
     stats = _rsync(instance, kind, dry)
     deleted, total = read.count(stats, "deleted files"), read.count(stats, "files")
     if not deleted:
@@ -183,14 +241,8 @@ def _trash_deleted(
             hint=f"see that the folder is mounted and full at {instance.origin}; if the deletion "
             "is right, raise filestore.max_deleted_share for one pass",
         )
-    day = _today(instance.recovery.host.shell())
-    trash = instance.trash / day
-    _rsync(instance, kind, argv.deletions(source, target, trash=trash, options=options, dry=False))
-    log().info("%d deleted files of %s went to the trash of %s", deleted, instance.name, day)
-
-
-def _today(shell: Shell) -> str:
-    return shell.run(("date", "+%F")).stdout.strip()
+    _rsync(instance, kind, argv.deletions(source, target, trash=aside, options=options, dry=False))
+    log().info("%d deleted files of %s went to %s", deleted, instance.name, aside)
 
 
 @step("fetch files that only {instance.origin} has")
@@ -212,7 +264,8 @@ def push(instance: OdooInstance, *, when: str) -> None:
         return
     log().info("copying back: %s", when)
     recovery, origin = instance.recovery.odoo, instance.origin.odoo
-    stamp = _today(instance.origin.host.shell())
+    # Each push has a folder of its own: a second one would overwrite what the first has kept.
+    stamp = instance.origin.host.shell().run(("date", "+%F/data-%H%M%S")).stdout.strip()
     command = argv.give_back(
         f"{recovery.data_dir}/",
         f"{instance.name}:{origin.data_dir}/",
@@ -270,7 +323,8 @@ def judge(instance: OdooInstance) -> str:
     """Say up to which point database and files agree; a verdict that is not to be had says why."""
     try:
         found = verdicts(instance)
-        return "; ".join([verdict.sentence(found), *verdict.remarks(found)])
+        left = [*verdict.remarks(found), *leftout.remarks(instance)]
+        return "; ".join([verdict.sentence(found), *left])
     except (CommandFailed, Refused, Unreachable) as error:
         log().warning("the files were not judged: %s", error)
         return f"not known: {error.message}"

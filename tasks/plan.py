@@ -58,6 +58,7 @@ def draw(instance: OdooInstance, procedure: Procedure, *, at_a_loss: bool = Fals
     seen = replace(
         seen, lacking=_lacking(instance, procedure, Ends(origin, recovery), seen.refusals)
     )
+    seen = _with_documents(instance, recovery, seen)
     if unknown := keys.objections(instance, origin_answers=origin is not None):
         seen = replace(seen, refusals=(*unknown, *seen.refusals))
     if why:
@@ -110,7 +111,6 @@ def _failover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Si
         exposure=Exposure.none() if lossless else _exposure(instance, recovery),
         lag_bytes=lag_bytes,
         lag_seconds=lag_seconds,
-        documents=_documents(instance, recovery),
         last_drill=last_drill(instance),
         predicted_seconds=predicted_seconds(instance),
         word=_word(instance, recovery),
@@ -141,7 +141,6 @@ def _failback(
         way=way,
         why=why,
         leader_is_down=move.leader_is_down(instance),
-        documents=_documents(instance, recovery),
         last_drill=last_drill(instance),
         refusals=tuple(refusals),
     )
@@ -160,7 +159,6 @@ def _switchover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> 
         exposure=Exposure.none(),
         lag_bytes=lag_bytes,
         lag_seconds=lag_seconds,
-        documents=_documents(instance, recovery),
         last_drill=last_drill(instance),
         predicted_seconds=predicted_seconds(instance),
         refusals=refusals,
@@ -175,7 +173,6 @@ def _switchover_home(instance: OdooInstance, origin: Seen | None, recovery: Seen
         recovery=str(recovery),
         streaming=not refusals,
         exposure=Exposure.none(),
-        documents=_documents(instance, recovery),
         last_drill=last_drill(instance),
         refusals=refusals,
     )
@@ -274,11 +271,17 @@ def _lag(instance: OdooInstance, recovery: Seen, *, leads: bool) -> tuple[int | 
     return ahead, float(row["seconds"]) if row["seconds"] is not None else None
 
 
-def _documents(instance: OdooInstance, recovery: Seen) -> int | None:
+def _with_documents(instance: OdooInstance, recovery: Seen, seen: Situation) -> Situation:
+    """Count the documents whose file is missing; name what is not compared, or not copied."""
     if not recovery.answers:
-        return None
-    missing = documents.find_missing(instance, instance.recovery)
-    return len(missing) if all(each.is_known for each in missing) else None
+        return seen
+    found = documents.find_missing(instance, instance.recovery)
+    unread = any(each.kind == "unread" for each in found)
+    return replace(
+        seen,
+        documents=None if unread else sum(each.is_known for each in found),
+        not_copied=tuple(str(each) for each in found if not each.is_known),
+    )
 
 
 def last_drill(instance: OdooInstance) -> str:

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from blocks.answers import understood
 from blocks.errors import RelevoError, ShutOut
 from blocks.instance import OdooInstance, Place
-from tasks import filestore, service
+from tasks import filestore, leftout, service
 from tasks.look import Seen, look, look_or_why, try_look
 from tasks.read.verdict import remarks, sentence
 from tasks.report import Strong
@@ -171,4 +171,4 @@ def files(instance: OdooInstance) -> list[str]:
     doubtful = [v for v in verdicts if v.is_doubtful(patience_seconds=patience, followed=followed)]
     if doubtful:
         raise RelevoError(f"documents may be without their files: {sentence(doubtful)}")
-    return [sentence(verdicts), *remarks(verdicts)]
+    return [sentence(verdicts), *remarks(verdicts), *leftout.remarks(instance)]

@@ -20,6 +20,7 @@ from tasks.text import auto_conf
 
 REWIND_SECONDS = 6 * 3600
 AUTO_CONF = auto_conf.FILE
+ASKED = "the operator asked for it"
 
 
 # pg_rewind must never run twice on a node that was not started in between: the second run does a
@@ -78,11 +79,12 @@ def choose(instance: OdooInstance, node: Place, leader: Place) -> Way:
 
 @step("make {node} the standby of {leader}", retries=0)
 def rejoin(
-    instance: OdooInstance, node: Place, leader: Place, *, reclone: bool = False
+    instance: OdooInstance, node: Place, leader: Place, *, reclone: bool = False, why: str = ASKED
 ) -> PurePosixPath | None:
     """Follow, rewind or re-clone, whichever is the cheapest safe way; then prove the stream.
 
-    Say where the data directory went that a clone has replaced, if one has.
+    `why` says for what reason nothing but a new clone is meant. Say where the data directory went
+    that a clone has replaced, if one has.
     """
     if replication.is_following(instance, node, leader):
         log().info("%s already follows %s", node, leader)
@@ -97,7 +99,7 @@ def rejoin(
     aside = None
     if not look(node).is_standby or reclone:
         cluster.stop_any(node)
-        aside = _by_a_way(instance, node, leader, reclone=reclone)
+        aside = _by_a_way(instance, node, leader, meant=why if reclone else "")
     _follow(instance, node, leader)
     return aside
 
@@ -115,16 +117,14 @@ def _prepare(instance: OdooInstance, leader: Place) -> None:
 
 
 def _by_a_way(
-    instance: OdooInstance, node: Place, leader: Place, *, reclone: bool
+    instance: OdooInstance, node: Place, leader: Place, *, meant: str
 ) -> PurePosixPath | None:
     """Bring a stopped node's data to where following the leader is possible.
 
     A pg_rewind that its caller has left alone is not dead: it is waited for.
     """
     await_job(node.host.shell(), rewind_job(instance), timeout_seconds=REWIND_SECONDS)
-    chosen = (
-        Way("reclone", "the operator asked for it") if reclone else _chosen(instance, node, leader)
-    )
+    chosen = Way("reclone", meant) if meant else _chosen(instance, node, leader)
     log().info("%s goes by the way %r: %s", node, chosen.kind, chosen.why)
     if chosen.kind != "reclone":
         clone.drop(instance, node)

@@ -123,7 +123,9 @@ def clone(instance: OdooInstance, *, reclone: bool) -> None:
         rejoin.renew(instance, recovery, origin)
     else:
         cluster.stop_any(recovery)
-        aside = rejoin.rejoin(instance, recovery, origin, reclone=anew)
+        aside = rejoin.rejoin(
+            instance, recovery, origin, reclone=anew, why=_why(instance, reclone=reclone)
+        )
     cluster.start_at_boot(recovery, "auto")
     if aside:
         _delete_if_never_used(recovery, aside)
@@ -145,6 +147,12 @@ def _require_same_origin(instance: OdooInstance) -> None:
             hint="if the new one is meant, run basebackup with reclone, which keeps the old copy "
             f"aside; if not, the copy on {recovery} is what is left of the old one: leave it there",
         )
+
+
+def _why(instance: OdooInstance, *, reclone: bool) -> str:
+    """Say why a new clone is made: of a new instance nobody has asked for a second one."""
+    first = f"{instance.recovery} has no copy of {instance.origin} that could follow it"
+    return rejoin.ASKED if reclone else first
 
 
 def _is_copy(instance: OdooInstance) -> bool:

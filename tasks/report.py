@@ -35,8 +35,12 @@ class Report:
         """
         lines = [f"# {markdown(self.title)}", "", "| | |", "|---|---|"]
         lines += [f"| {markdown(name)} | {_fact(value)} |" for name, value in self.facts.items()]
-        if self.documents:
-            lines += ["", f"## {len(self.documents)} documents whose file is missing", ""]
+        missing = [each for each in self.documents if each.is_known]
+        if left := [str(each) for each in self.documents if not each.is_known]:
+            lines += ["", "## Not copied, or not known", ""]
+            lines += [f"- {markdown(' '.join(each.split()))}" for each in left[:SHOWN]]
+        if missing:
+            lines += ["", f"## {len(missing)} documents whose file is missing", ""]
             lines += [
                 "| database | id | name | record | author | created | file |",
                 "|---|---|---|---|---|---|---|",
@@ -44,7 +48,7 @@ class Report:
             lines += [
                 f"| {_name(d.database)} | {d.attachment} | {_name(d.name)} | {_name(d.record)} "
                 f"| {_name(d.author)} | {_name(d.created)} | {_name(d.file)} |"
-                for d in self.documents[:SHOWN]
+                for d in missing[:SHOWN]
             ]
         return "\n".join(lines)
 

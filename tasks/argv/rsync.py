@@ -20,6 +20,15 @@ def copy(source: str, target: str, *, options: Sequence[str] = ()) -> Argv:
     )  # fmt: skip
 
 
+def keep(aside: PurePosixPath) -> Argv:
+    """Options with which a copy keeps what it overwrites: what has changed may be spoiled.
+
+    >>> keep(PurePosixPath("/trash/2026-01-01/sources-101500"))
+    ('--backup', '--backup-dir=/trash/2026-01-01/sources-101500')
+    """
+    return ("--backup", f"--backup-dir={aside}")
+
+
 def give_back(source: str, target: str, *, quarantine: PurePosixPath) -> Argv:
     """Make a data directory as another is, all but the filestore; keep what only it had."""
     return (

@@ -27,6 +27,7 @@ class Situation:
     lag_bytes: int | None = None
     lag_seconds: float | None = None
     documents: int | None = None
+    not_copied: tuple[str, ...] = ()
     last_drill: str = ""
     predicted_seconds: float | None = None
     word: Word | None = None

@@ -27,6 +27,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "lag": ("behind the origin", "retraso respecto al origen"),
     "documents": ("documents whose file is missing", "documentos cuyo fichero falta"),
+    "not_copied": ("not copied, or not known", "no copiado, o no se conoce"),
     "drill": ("last drill or move", "último simulacro o traslado"),
     "rto": ("expected seconds until Odoo answers", "segundos previstos hasta que responda Odoo"),
     "way": ("how {origin} rejoins", "cómo se reincorpora {origin}"),
@@ -74,7 +75,16 @@ WORDS: dict[str, tuple[str, str]] = {
 
 # What has no meaning where the recovery host serves, or is gone.
 UNSAID = {
-    "recovery is gone": ("recovery", "loses", "waits", "lag", "documents", "drill", "rto"),
+    "recovery is gone": (
+        "recovery",
+        "loses",
+        "waits",
+        "lag",
+        "documents",
+        "not_copied",
+        "drill",
+        "rto",
+    ),
     "failback": ("loses", "waits", "lag", "rto"),
     "switchover home": ("waits", "lag", "rto"),
 }
@@ -96,6 +106,7 @@ def facts(plan: Plan, language: Language = "en") -> dict[str, str]:
         "waits": _waits(plan, language),
         "lag": _lag(plan, unknown),
         "documents": unknown if seen.documents is None else str(seen.documents),
+        "not_copied": "; ".join(seen.not_copied),
         "way": f"{seen.way}: {seen.why}" if seen.way else "",
         "drill": seen.last_drill or word("never", language),
         "rto": unknown if seen.predicted_seconds is None else f"{seen.predicted_seconds:.0f}",

@@ -21,6 +21,19 @@ def test_replicate_makes_a_standby_that_is_ready(
         ready(check(blocks[pair.name]))
 
 
+def test_a_check_leaves_no_refused_login_in_the_log_of_either_cluster(
+    lab: Lab, uno: Pair, blocks: dict[str, OdooInstance]
+) -> None:
+    """A question that begins as root, in a database of that name, is refused and logged."""
+    hosts = (uno.origin.machine, lab.respaldo)
+    logs = ("sh", "-c", "cat /var/log/postgresql/*.log")
+    before = {each.name: each.run(*logs).stdout.count("FATAL") for each in hosts}
+    ready(check(blocks[uno.name]))
+    said = {each.name: each.run(*logs).stdout for each in hosts}
+    assert [name for name, text in said.items() if "root@root" in text] == []
+    assert {name: text.count("FATAL") for name, text in said.items()} == before
+
+
 def test_replicating_again_changes_nothing(lab: Lab, uno: Pair, stack: Stack) -> None:
     before = _fingerprint(lab, uno)
     stack.complete("replicate/vps_uno")

@@ -266,6 +266,33 @@ def test_a_database_that_lets_nobody_in_stops_no_other(server: Server, place: Pl
     assert found.barred.keys() == {"crowded", "dull"}
     assert "too many connections" in found.barred["crowded"]
     assert 'could not access file "nope"' in found.barred["dull"]
+    assert found.foreign == {"other": "role odoo may not connect to it"}
+
+
+def test_what_is_not_copied_is_named_and_counted_beside_the_documents(
+    server: Server, place: Place
+) -> None:
+    """Another storage, and another role's database that ours may enter and not read."""
+    server.sql("CREATE DATABASE other", "postgres")
+    server.sql(TABLE, "other")
+    server.sql(
+        "INSERT INTO ir_attachment (name, store_fname) VALUES ('lost', 'ab/' || repeat('ab', 20));"
+        "INSERT INTO ir_attachment (store_fname) SELECT 's3://bucket/' || n "
+        "FROM generate_series(1, 5000) n",
+        "shop",
+    )
+    asked = customers.odoo(place, customers.DOCUMENTS).databases
+    assert [each.name for each in asked] == ["other", "shop"]
+    found = [document for each in asked for document in documents._try(each)]
+    assert [each.name for each in found if each.is_known] == ["lost"]
+    assert [each.kind for each in found] == ["not copied", "missing", "not copied"]
+    assert str(found[0]).startswith(
+        "other: it belongs to another role, and its files are not followed: "
+    )
+    assert "permission denied for table ir_attachment" in str(found[0])
+    assert str(found[2]) == (
+        "shop: 5000 documents are kept in another storage ('s3'), which is not copied"
+    )
 
 
 def test_where_peer_lets_odoo_s_user_not_in_its_password_does_on_loopback(

@@ -165,3 +165,8 @@ def test_a_pg_rewind_that_goes_on_by_itself_is_not_called_dead(
     way = rejoin.choose(instance, instance.origin, instance.recovery)
 
     assert (way.kind, "under way" in way.why) == ("rewind", True)
+
+
+def test_a_clone_says_whether_it_is_the_first_or_was_asked_for(instance: OdooInstance) -> None:
+    assert replica._why(instance, reclone=False) == "due has no copy of uno that could follow it"
+    assert replica._why(instance, reclone=True) == "the operator asked for it"

@@ -2,10 +2,11 @@
 
 import json
 from functools import partial
+from pathlib import PurePosixPath
 
 import pytest
 
-from blocks.errors import RelevoError
+from blocks.errors import CommandFailed, RelevoError
 from blocks.instance import OdooInstance
 from flows.rsync_filestore import rsync_filestore
 from tasks import bare, filestore, probes, readiness
@@ -161,3 +162,44 @@ def test_check_is_red_while_nobody_follows_the_files_of_an_instance(
 
     assert bool(wrong) == bool(said), wrong
     assert said in wrong
+
+
+SHUT = (
+    'rsync: [sender] send_files failed to open "/opt/odoo/secret.py": Permission denied (13)\n'
+    "rsync error: some files/attrs were not transferred (see previous errors) (code 23) at main.c\n"
+)
+
+
+def test_a_file_that_the_origin_may_not_read_keeps_no_other_source_from_being_copied(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    sources = (PurePosixPath("/opt/odoo"), PurePosixPath("/opt/custom"))
+    odoo = instance.origin.odoo.model_copy(update={"sources": sources})
+    origin = instance.origin.model_copy(update={"odoo": odoo})
+    two = instance.model_copy(update={"origin": origin})
+    fine = 'skipping non-regular file "null"\n'
+    due = FakeHost("due", {
+        "date *": "2026-01-01 101500\n",
+        "end relevo-vps_1-sources.service *": [SHUT, fine],
+        "systemctl show *": ENDED,
+        "install *": "installed",
+        **standby(),
+        "*": "",
+    })  # fmt: skip
+    hosts(FakeHost("uno", LEADS), due)
+
+    with bare.without_server(), pytest.raises(CommandFailed) as said:
+        filestore.pull(two, "sources")
+
+    assert "1 files or folders of vps_1 cannot be read at uno and were not copied" in str(
+        said.value
+    )
+    assert "/opt/odoo/secret.py: Permission denied (13)" in str(said.value)
+    started = [asked for asked in due.ran if asked.startswith("start ")]
+    trash = "--backup-dir=/srv/vps_1/trash/2026-01-01/sources-101500/opt"
+    assert [f"{trash}/{name}" in asked for name, asked in zip(
+        ("odoo", "custom", "custom"), started, strict=True
+    )] == [True, True, True], started  # fmt: skip
+    assert "--delete" not in started[0] + started[1]
+    assert "--delete" in started[2], "what is gone is looked for where all could be read"
+    assert any("notes/left-out-sources" in asked for asked in due.changes), due.changes

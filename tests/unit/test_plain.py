@@ -79,6 +79,11 @@ def test_a_report_shows_a_document_of_any_name_as_one_row_of_words(evil: str) ->
     assert "\r" not in page
     assert "<img" not in page.replace("\\<img", "")
     assert str(document) == plain(str(document))
+    left = Document(evil, 0, "", "", "", "", why=evil, kind="not copied")
+    page = Report("t", {}, [document, left]).markdown()
+    assert page.count("## 1 documents whose file is missing") == 1
+    assert len([each for each in page.split("\n") if each.startswith("- ")]) == 1
+    assert str(left) == plain(str(left))
 
 
 @pytest.mark.parametrize("evil", EVIL)

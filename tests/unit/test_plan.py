@@ -42,6 +42,17 @@ def plan(
     return Plan(procedure, seen, NAMES)
 
 
+def test_a_plan_says_what_is_not_copied_and_what_is_not_known() -> None:
+    made = plan()
+    said = ("shop: 5000 documents are kept in another storage ('s3'), which is not copied",)
+    seen = replace(made.situation, documents=0, not_copied=said)
+
+    page = words.summary(replace(made, situation=seen))
+
+    assert "| not copied, or not known | shop: 5000 documents are kept in another" in page
+    assert "not copied" not in words.summary(made)
+
+
 @pytest.mark.parametrize("language", ["en", "es"])
 @pytest.mark.parametrize(("procedure", "kind"), list(STEPS))
 def test_every_page_has_all_its_names_filled_in(

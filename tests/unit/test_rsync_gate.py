@@ -700,3 +700,27 @@ def test_the_word_that_opens_the_door_is_a_file_of_its_own(gate: Gate, planted: 
         (gate.root / "until").rename(gate.root / "elsewhere")
         (gate.root / "until").symlink_to(gate.root / "elsewhere")
     assert gate.refuses(f"{PUSH} . {gate.data}")
+
+
+def test_what_is_overwritten_by_a_copy_is_kept_and_a_second_copy_leaves_it_as_it_is(
+    gate: Gate,
+) -> None:
+    """A file that is encrypted twice has its first content in the trash of the first copy."""
+    source, copy, trash = gate.sources / "module", gate.root / "copy", gate.root / "trash"
+    copy.mkdir()
+    for moment, content in (("1", "good"), ("2", "spoiled"), ("3", "spoiled again")):
+        source.mkdir(exist_ok=True)
+        (source / "views.xml").write_text(content)
+        kept = argv.keep(PurePosixPath(trash) / "2026-01-01" / f"sources-{moment}")
+        _, *words = argv.copy(f"x:{gate.sources}/", f"{copy}/", options=kept)
+        done = gate.rsync(*words)
+        assert done.returncode == 0, done.stderr
+    assert (copy / "module" / "views.xml").read_text() == "spoiled again"
+    assert {
+        str(path.relative_to(trash)): path.read_text()
+        for path in trash.rglob("*")
+        if path.is_file()
+    } == {
+        "2026-01-01/sources-2/module/views.xml": "good",
+        "2026-01-01/sources-3/module/views.xml": "spoiled",
+    }

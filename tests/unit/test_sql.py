@@ -185,3 +185,14 @@ def test_what_the_scan_reads_is_there() -> None:
     """One that finds no file would find nothing wrong either."""
     assert len(modules("tasks")) > 50
     assert sum(text.count("cluster.query(") for text in map(Path.read_text, modules("tasks"))) > 15
+
+
+def test_no_program_says_to_postgresql_that_it_is_whoever_runs_it() -> None:
+    """pg_isready begins a session of root's in a database root: a FATAL in the log each time."""
+    said = [
+        str(path.relative_to(ROOT))
+        for folder in ("blocks", "tasks", "flows", "deployments")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".py", ".sh"} and "pg_isready" in path.read_text()
+    ]
+    assert said == []

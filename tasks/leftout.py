@@ -1,0 +1,34 @@
+"""What a copy of an origin's folders leaves out for good, kept for check, plan and report."""
+
+from collections.abc import Sequence
+
+from blocks.instance import OdooInstance
+from blocks.plain import plain
+from tasks import record
+from tasks.policy import log
+
+NAMED = 5
+KINDS = ("sources", "filestore")
+
+
+def note(instance: OdooInstance, kind: str, special: Sequence[str]) -> None:
+    """Keep the names of what is neither file nor folder nor link, and cannot be copied."""
+    recovery, name = instance.recovery, f"notes/left-out-{kind}"
+    if special:
+        log().warning("devices of the %s of %s are not copied", kind, instance.name)
+        facts = {"count": len(special), "named": [plain(each) for each in special[:NAMED]]}
+        record.write(recovery, instance, name, facts)
+    elif record.read(recovery, instance, name) is not None:
+        record.forget(recovery, instance, name)
+
+
+def remarks(instance: OdooInstance) -> list[str]:
+    """Say what the last copies have left out."""
+    said = []
+    for kind in KINDS:
+        if kept := record.read(instance.recovery, instance, f"notes/left-out-{kind}"):
+            named = ", ".join(map(str, kept["named"]))
+            said.append(
+                f"{kept['count']} devices in the {kind} of {instance.name} are not copied: {named}"
+            )
+    return said
