@@ -12,7 +12,7 @@ from tasks.wait import until
 
 BY_HAND, FAILED = "by hand", "not done"
 PROVE_SECONDS = 60  # from a provider's word to its own name servers
-NOTE = "notes/provider"
+NOTE, LACKING = "notes/provider", "notes/names"
 TRY_SECONDS = 86400  # a provider lets nobody write all the time
 
 
@@ -28,13 +28,18 @@ def point(instance: OdooInstance, place: Place) -> str:
         return "no domains in the inventory: nothing to point"
     if instance.dns is None:
         return f"{BY_HAND}: point {names} at {target} (no DNS provider in the inventory)"
-    wanted, gone = place.host.shown_addresses, list[str]()
+    gone = list[str]()
     try:
-        for domain in instance.domains:
-            removed = provider.change(instance.dns, domain, wanted)
-            gone += [f"{each} of {domain}" for each in removed if each.split()[0] not in wanted]
-        for domain in instance.domains:
-            _prove(instance.dns, domain, place)
+        if place.kind == "recovery":
+            _note(instance, instance.dns)
+        wanted = {domain: _wanted(instance, place, domain) for domain in instance.domains}
+        for domain, mine in wanted.items():
+            removed = provider.change(instance.dns, domain, mine)
+            gone += [f"{each} of {domain}" for each in removed if each.split()[0] not in mine]
+        for domain, mine in wanted.items():
+            _prove(instance.dns, domain, place, mine)
+        if place.kind == "origin":
+            record.forget(instance.recovery, instance, LACKING)
     except CommandFailed as error:
         log().error("%s", error)
         return f"{FAILED}: {error.message}. By hand: point {names} at {target}"
@@ -53,12 +58,34 @@ def addresses(instance: OdooInstance, place: Place) -> str:
     return ", ".join([*said, *(f"no {kind}" for kind in others if kind not in mine)])
 
 
-def _prove(known: Dns, domain: str, place: Place) -> None:
+def _note(instance: OdooInstance, known: Dns) -> None:
+    """Write down the addresses of the origin that the inventory lacks, before they are removed."""
+    noted = record.read(instance.recovery, instance, LACKING) or {}
+    mine = instance.origin.host.shown_addresses
+    ours = instance.recovery.host.shown_addresses
+    for domain in instance.domains:
+        for kind, found in provider.addresses(known, domain).items():
+            strange = [each for each in found if each != ours.get(kind)]
+            if kind not in mine and strange:
+                noted.setdefault(domain, {})[kind] = strange[0]
+    if noted:
+        record.write(instance.recovery, instance, LACKING, noted)
+
+
+def _wanted(instance: OdooInstance, place: Place, domain: str) -> dict[str, str]:
+    """Where a name is to lead: at home to what it had before as well."""
+    noted: dict[str, str] = {}
+    if place.kind == "origin":
+        noted = (record.read(instance.recovery, instance, LACKING) or {}).get(domain, {})
+    return {**noted, **place.host.shown_addresses}
+
+
+def _prove(known: Dns, domain: str, place: Place, wanted: dict[str, str]) -> None:
     """Require that the name servers of the zone say it too, which may take them a moment."""
     said: list[str] = []
 
     def shown() -> bool:
-        said.append(resolver.astray(known, domain, place.host.shown_addresses))
+        said.append(resolver.astray(known, domain, wanted))
         return not said[-1]
 
     try:

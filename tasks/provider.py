@@ -30,6 +30,17 @@ TRIED = "relevo-was-here"
 os.environ.setdefault("TLDEXTRACT_CACHE_TIMEOUT", "2")
 
 
+def addresses(provider: Dns, domain: str) -> dict[str, list[str]]:
+    """What the provider has for a name, by kind of record."""
+
+    def act() -> dict[str, list[str]]:
+        with _client(provider) as client:
+            return {kind: _records(provider, client, kind, domain) for kind in KINDS}
+
+    with _explained(f"{provider.provider} does not tell the records of {domain}"):
+        return _in_time(act)
+
+
 def change(provider: Dns, domain: str, wanted: Mapping[str, str]) -> list[str]:
     """Let a name have these addresses, by kind of record, and no others; give what was removed.
 

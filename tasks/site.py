@@ -145,7 +145,7 @@ def _forget_former(instance: OdooInstance) -> None:
 
 def read_by_nginx(shell: Shell) -> set[str]:
     """Which files nginx has in its configuration, as it would read it now."""
-    done = shell.run(("sh", "-c", READS), check=False)
+    done = shell.run(("sh", "-c", READS, "reads-of-nginx"), check=False)
     if done.status != 0:
         raise CommandFailed(
             f"nginx on {shell.host} does not accept its configuration: {done.tail}",

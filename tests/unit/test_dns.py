@@ -4,7 +4,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Self
+from pathlib import PurePosixPath
+from typing import Any, Literal, Self
 
 import dns.message
 import dns.query
@@ -12,10 +13,15 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 import pytest
+from pydantic import SecretStr
 
+from blocks.cluster import Cluster
 from blocks.errors import CommandFailed
-from blocks.instance import Dns
-from tasks import provider, resolver
+from blocks.host import Host
+from blocks.instance import Dns, OdooInstance, Place, Replication
+from blocks.odoo import Odoo
+from tasks import bare, provider, record, resolver
+from tasks import dns as names
 
 SHOP = "shop.example.com"
 KNOWN = Dns(provider="cloudflare", zone="example.com")
@@ -172,3 +178,41 @@ def test_threads_of_a_provider_that_never_answers_end_with_the_run(
     with pytest.raises(CommandFailed, match=r"did not change the records of shop.*TimeoutError"):
         provider.change(KNOWN, SHOP, {"A": "192.0.2.2"})
     never.set()
+
+
+def test_an_address_that_the_inventory_lacks_is_given_back_by_the_way_home(
+    plain: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The records of the recovery host are kept in this process."""
+    kept: dict[str, Any] = {}
+    monkeypatch.setattr(record, "read", lambda _, __, name: kept.get(name))
+    monkeypatch.setattr(record, "write", lambda _, __, name, noted: kept.update({name: noted}))
+    monkeypatch.setattr(record, "forget", lambda _, __, name: kept.pop(name, None))
+    monkeypatch.setattr(resolver, "astray", lambda *_: "")
+    before = sorted(plain.records)
+    block = _instance()
+
+    with bare.without_server():
+        assert names.point(block, block.recovery) == (
+            f"{SHOP}: 192.0.2.2; removed: AAAA 2001:db8::1 of {SHOP}"
+        )
+        assert names.point(block, block.recovery) == f"{SHOP}: 192.0.2.2", "pressed twice"
+        assert names.point(block, block.origin) == f"{SHOP}: 192.0.2.1"
+    assert (sorted(plain.records), kept) == (before, {})
+
+
+def _instance() -> OdooInstance:
+    kinds: tuple[Literal["origin", "recovery"], ...] = ("origin", "recovery")
+    origin, recovery = (
+        Place(
+            kind=kind, host=Host(name=kind, address=address, peer_address=address),
+            cluster=Cluster(version=13), odoo=Odoo(),
+        )
+        for kind, address in zip(kinds, ("192.0.2.1", "192.0.2.2"), strict=True)
+    )  # fmt: skip
+    secret = SecretStr("x")
+    return OdooInstance(
+        name="vps_1", origin=origin, recovery=recovery, directory=PurePosixPath("/srv/vps_1"),
+        domains=(SHOP,), dns=KNOWN,
+        replication=Replication(password=secret, rewind_password=secret), signing_key=secret,
+    )  # fmt: skip

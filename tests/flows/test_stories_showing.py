@@ -1,0 +1,124 @@
+"""The site on nginx: what a build tries, what a night leaves to be done, what neither breaks."""
+
+import json
+
+import pytest
+
+from blocks.errors import RelevoError
+from blocks.instance import OdooInstance
+from tasks import bare, site
+from tests.fakes import Answer, FakeHost
+from tests.flows.conftest import Hosts, standby
+
+FOLDER = "/etc/nginx/relevo/vps_1"
+SHOWN, RELOAD = f"{FOLDER}/shown.conf", "systemctl reload-or-restart nginx"
+READ = "".join(f"# configuration file {path}:\n" for path in ("/etc/nginx/nginx.conf", SHOWN))
+
+
+def _page(said: str, status: int = 200) -> str:
+    return json.dumps({"http://shop.example.com:80": {"status": status, "said": said, "leaf": ""}})
+
+
+def recovery(**more: Answer) -> FakeHost:
+    answers: dict[str, Answer] = {
+        "read /srv/vps_1/odoo.conf": "[options]\n", "install *": "installed", "rm *": 0,
+        f"read {SHOWN}": "", "nginx -t *": 0, RELOAD: 0,
+        "*/.well-known/relevo/vps_1*": _page("vps_1 standby"),
+    }  # fmt: skip
+    return FakeHost(
+        "due", {**more, **{k: v for k, v in answers.items() if k not in more}, **standby()}
+    )
+
+
+def test_a_build_shows_the_site_standing_by_and_asks_for_it(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    due = recovery(**{"reads-of-nginx": READ})
+    hosts(FakeHost("uno"), due)
+
+    with bare.without_server():
+        site.install(instance)
+
+    assert RELOAD in due.ran
+    assert due.ran.index(f"rm -rf --one-file-system {FOLDER}/trial") < due.ran.index(RELOAD)
+
+
+@pytest.mark.parametrize("entries", ["there", "gone"])
+def test_an_nginx_that_reads_none_of_our_folders_is_left_as_it_was(
+    instance: OdooInstance, hosts: Hosts, entries: str
+) -> None:
+    reads: dict[str, Answer] = {"reads-of-nginx": "# configuration file /etc/nginx/nginx.conf:\n"}
+    folders: dict[str, Answer] = {
+        "test -e /etc/nginx/conf.d/relevo.conf": 1,
+        "test -e /etc/nginx/sites-enabled/relevo.conf": 1,
+        "test -e /etc/nginx/*": 0 if entries == "there" else 1,
+    }
+    due = recovery(**reads, **folders)
+    hosts(FakeHost("uno"), due)
+
+    with bare.without_server(), pytest.raises(RelevoError, match="no folder of sites") as said:
+        site.install(instance)
+
+    assert "include /etc/nginx/relevo/*/shown.conf; into the block http" in said.value.hint
+    written = [asked.split()[1] for asked in due.ran if asked.startswith("install ")]
+    removed = {asked.split()[-1] for asked in due.ran if asked.startswith("rm -f ")}
+    assert {each for each in written if each.endswith("relevo.conf")} <= removed
+    assert SHOWN in removed, "no reload of somebody else's brings in half a site"
+    assert RELOAD not in due.ran
+
+
+def test_a_build_that_nginx_refuses_for_another_site_takes_its_own_line_back(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    due = recovery(**{"reads-of-nginx": 1})
+    hosts(FakeHost("uno"), due)
+
+    with bare.without_server(), pytest.raises(RelevoError, match="does not accept its config"):
+        site.install(instance)
+
+    assert f"rm -f {SHOWN}" in due.ran
+    assert RELOAD not in due.ran
+
+
+def test_a_night_leaves_its_line_where_another_site_keeps_nginx_from_reading_it(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """Whoever mends that other site and reloads, has customers served."""
+    due = recovery(**{"reads-of-nginx": 1})
+    hosts(FakeHost("uno"), due)
+
+    with bare.without_server():
+        left = site.enable(instance)
+
+    assert left.startswith("nginx on due does not accept its configuration")
+    assert f"rm -f {SHOWN}" not in due.ran
+
+
+def test_another_site_with_the_same_name_is_not_taken_for_ours(
+    instance: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site, "NGINX_SECONDS", 0)
+    due = recovery(**{"reads-of-nginx": READ, "*/.well-known/relevo/vps_1*": _page("Welcome!")})
+    hosts(FakeHost("uno"), due)
+
+    with bare.without_server():
+        left = site.disable(instance)
+
+    assert left == (
+        "nginx on due answers for shop.example.com with 200 'Welcome!', not 'vps_1 standby'"
+    )
+
+
+def test_a_site_whose_domains_have_gone_from_the_inventory_goes_from_nginx(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    gone = instance.model_copy(update={"domains": ()})
+    answers: dict[str, Answer] = {"reads-of-nginx": READ, f"test -e {SHOWN}": [0, 1]}
+    due = recovery(**answers)
+    hosts(FakeHost("uno"), due)
+
+    with bare.without_server():
+        assert site.disable(gone) == ""
+        assert site.disable(gone) == ""
+
+    assert due.ran.count(RELOAD) == 1, "once, and not where there never was a site"
