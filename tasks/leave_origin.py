@@ -145,16 +145,24 @@ def forget_settings(instance: OdooInstance) -> list[str]:
     wanted = set(
         cluster.wanted_settings(instance, origin, cluster.settings(origin, cluster.CURRENT))
     )
-    if origin.cluster.value(shell, FOLLOWS, instance.name) == "1":
-        # Left by a failback, when it followed.
-        origin.cluster.execute(shell, "ALTER SYSTEM RESET primary_conninfo")
-        origin.cluster.execute(shell, "ALTER SYSTEM RESET primary_slot_name")
+    if reset(instance):
         wanted |= {"primary_conninfo", "primary_slot_name"}
     files.remove(shell, cluster.settings_path(origin.cluster))
     cluster.edit_hba(origin, lambda text: block.without(text, name=instance.name))
     cluster.reload(shell, origin)
     _forget_passwords(instance)
     return [name for name in cluster.waiting_for_restart(origin) if name in wanted]
+
+
+def reset(instance: OdooInstance) -> bool:
+    """Forget whom the origin followed, which a failback has left; tell whether it did."""
+    shell, found = instance.origin.host.shell(), instance.origin.cluster
+    if found.value(shell, FOLLOWS, instance.name) != "1":
+        return False
+    # The slot last: by it a run that was cut off in between knows that both are ours.
+    found.execute(shell, "ALTER SYSTEM RESET primary_conninfo")
+    found.execute(shell, "ALTER SYSTEM RESET primary_slot_name")
+    return True
 
 
 def _forget_passwords(instance: OdooInstance) -> None:

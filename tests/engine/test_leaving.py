@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -17,9 +18,11 @@ from blocks.shell import Shell
 from tasks import bare, clone, leave_origin, replication
 from tests.engine.clusters import Server
 from tests.engine.local import LocalShell, cluster_of
+from tests.lab.machine import wait_until
 
 SLOTS = "SELECT slot_name FROM pg_replication_slots ORDER BY slot_name"
 ROLES = "SELECT rolname FROM pg_roles WHERE rolname LIKE 'replica%' ORDER BY rolname"
+SET = "SELECT current_setting('primary_slot_name')"
 RIGHTS = """
 SELECT proname, proacl FROM pg_proc WHERE proname IN (
     'pg_ls_dir', 'pg_stat_file', 'pg_read_binary_file') ORDER BY oid
@@ -102,3 +105,23 @@ def test_a_role_that_owns_something_is_named_and_its_things_stay(
         leave_origin.drop_roles(instance)
     assert server.sql(ROLES, "postgres") == []
     server.sql("DROP DATABASE theirs", "postgres")
+
+
+def test_what_a_failback_has_left_is_reset_where_it_is_ours(
+    instance: OdooInstance, server: Server
+) -> None:
+    """It followed through our slot; somebody else's settings are left as they are."""
+    conf = server.data / "postgresql.auto.conf"
+    for slot, ours in (("theirs", False), (instance.name, True)):
+        server.sql(f"ALTER SYSTEM SET primary_slot_name = '{slot}'", "postgres")
+        server.sql("ALTER SYSTEM SET primary_conninfo = 'host=10.0.0.2'", "postgres")
+        server.sql("SELECT pg_reload_conf()", "postgres")
+        wait_until(partial(_reads, server, slot), "it was read", 20)
+
+        assert leave_origin.reset(instance) is ours
+
+        assert ("primary_" in conf.read_text()) is not ours
+
+
+def _reads(server: Server, slot: str) -> bool:
+    return server.sql(SET, "postgres") == [(slot,)]
