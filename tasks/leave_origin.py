@@ -53,6 +53,15 @@ REVOKE EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text, boolean, boolean),
 """
 DROP_ROLE = "DROP ROLE {role}"
 DEPENDENT = "2BP01"
+# Where a role owns something, or may use it: databases themselves, and what is in them.
+WHERE = """
+SELECT DISTINCT coalesce(inside.datname, itself.datname, 'postgres') AS name
+FROM pg_shdepend AS s
+JOIN pg_roles AS r ON r.oid = s.refobjid AND s.refclassid = 'pg_authid'::regclass
+LEFT JOIN pg_database AS inside ON inside.oid = s.dbid
+LEFT JOIN pg_database AS itself ON itself.oid = s.objid AND s.classid = 'pg_database'::regclass
+WHERE r.rolname = $1 ORDER BY 1
+"""
 
 
 @step("drop the slots of {instance.name} at {instance.origin}")
@@ -119,11 +128,13 @@ def _drop(instance: OdooInstance, role: Role) -> None:
     except StatementFailed as error:
         if error.sqlstate != DEPENDENT:
             raise
+        found = origin.cluster.query(shell, WHERE, role.name)
+        where = ", ".join(str(row["name"]) for row in found)
         raise Refused(
-            f"the role {role.name} at {origin} owns or may use more than Relevo has given it: "
-            f"{error.message}",
-            hint=f"in the database that it names, REASSIGN OWNED BY {role.name} TO postgres and "
-            f"DROP OWNED BY {role.name}, then run this again",
+            f"the role {role.name} at {origin} owns or may use more than Relevo has given it, in "
+            f"{where}",
+            hint=f"in each of these databases, REASSIGN OWNED BY {role.name} TO postgres and DROP "
+            f"OWNED BY {role.name}, then run this again",
         ) from error
 
 
@@ -134,16 +145,24 @@ def forget_settings(instance: OdooInstance) -> list[str]:
     wanted = set(
         cluster.wanted_settings(instance, origin, cluster.settings(origin, cluster.CURRENT))
     )
-    if origin.cluster.value(shell, FOLLOWS, instance.name) == "1":
-        # Left by a failback, when it followed.
-        origin.cluster.execute(shell, "ALTER SYSTEM RESET primary_conninfo")
-        origin.cluster.execute(shell, "ALTER SYSTEM RESET primary_slot_name")
+    if reset(instance):
         wanted |= {"primary_conninfo", "primary_slot_name"}
     files.remove(shell, cluster.settings_path(origin.cluster))
     cluster.edit_hba(origin, lambda text: block.without(text, name=instance.name))
     cluster.reload(shell, origin)
     _forget_passwords(instance)
     return [name for name in cluster.waiting_for_restart(origin) if name in wanted]
+
+
+def reset(instance: OdooInstance) -> bool:
+    """Forget whom the origin followed, which a failback has left; tell whether it did."""
+    shell, found = instance.origin.host.shell(), instance.origin.cluster
+    if found.value(shell, FOLLOWS, instance.name) != "1":
+        return False
+    # The slot last: by it a run that was cut off in between knows that both are ours.
+    found.execute(shell, "ALTER SYSTEM RESET primary_conninfo")
+    found.execute(shell, "ALTER SYSTEM RESET primary_slot_name")
+    return True
 
 
 def _forget_passwords(instance: OdooInstance) -> None:
