@@ -75,7 +75,7 @@ def test_a_plan_shows_the_sentence_in_the_place_of_silence(
     instance: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plan, "names", lambda *_: {"origin": "uno", "recovery": "due"})
-    monkeypatch.setattr(plan, "_documents", lambda *_: None)
+    monkeypatch.setattr(plan, "_with_documents", lambda *given: given[-1])
     answers: dict[str, Answer] = {
         "SELECT pg_last_wal_replay_lsn()*": '[{"replayed": "0/3000000", "seconds": 0}]'
     }

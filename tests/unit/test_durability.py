@@ -19,7 +19,8 @@ RENAMES = {"rename", "replace", "renames", "move"}
 WRITES = {"write_text", "write_bytes"}
 # Where a rename or a write needs no sync of its own, and why.
 EXCEPTIONS = {
-    "tasks/programs/filestore/state.py:State.__init__": "moves away what is spoiled, for evidence",
+    "tasks/programs/filestore/state.py:State.put_aside": "what is spoiled, for evidence",
+    "deployments/reference.py:": "a page of this repository",
     "tasks/programs/filestore/__main__.py:follow.tell": "under /run, which no power cut survives",
     "tasks/programs/filestore/store.py:move": "a name for what the disk has: Landing syncs before",
     "tasks/programs/gate.py:move": "a name for what the disk has: Files.settle syncs before",
