@@ -80,7 +80,10 @@ def test_a_plan_shows_the_sentence_in_the_place_of_silence(
         "SELECT pg_last_wal_replay_lsn()*": '[{"replayed": "0/3000000", "seconds": 0}]'
     }
     for error, refused in ((OTHER_KEY, False), (NO_LOGIN, True)):
-        hosts(shut(error), FakeHost("due", answers | standby() | LAST | {"date *": "now"}))
+        hosts(
+            shut(error),
+            FakeHost("due", answers | standby() | LAST | {"date *": "now", "df *": "9 9"}),
+        )
         with bare.without_server():
             drawn = plan.draw(instance, "failover")
 
