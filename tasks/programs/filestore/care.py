@@ -206,7 +206,7 @@ class Care:
         self.origin.flush()
         return {**dict.fromkeys({*paths} - {*good}, SPOILED), **refused}
 
-    def replace(self, paths: list[str]) -> None:
+    def fetch_again(self, paths: list[str]) -> None:
         """Fetch what is spoiled here from the origin, which may have it whole."""
         keys = [Key(*path.split("/", 1)) for path in paths]
         self.state.want(keys)
@@ -245,7 +245,7 @@ class Care:
         lacks, wrong = self.differences(database, theirs)
         left = self.give(sorted(key.path for key in (*lacks, *wrong)))
         spoiled = [path for path, why in left.items() if why == SPOILED]
-        self.replace(spoiled)
+        self.fetch_again(spoiled)
         refused.update({path: why for path, why in left.items() if path not in spoiled})
         strangers = {*theirs} - {key.name for key in self.named(database)}
         refused.update(self.origin.aside(f"{database}/{name}" for name in sorted(strangers)))
