@@ -20,7 +20,7 @@ from tests.engine.clusters import Twins
 from tests.engine.test_killed import run_engine, write_settings
 from tests.lab.disk import Disk, Shelf
 
-CUTS = int(os.environ.get("RELEVO_CUTS", "6"))
+CUTS = int(os.environ.get("RELEVO_ENGINE_CUTS", "6"))
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
 """Get the files that are wanted: from here if another database or the trash has them, else from
 the origin.
 
-While the disk takes what one part has brought, the next part is under way; a file stops to be
-pending when it is on the disk. The newest files have a connection of their own, so that they need
+While the disk takes what has come, more is under way; a file stops to be pending when it is on the
+disk. The newest files have a connection of their own, so that they need
 not wait behind many others.
 """
 
@@ -22,6 +22,7 @@ from .store import Landing, Store
 
 SAY = 512  # files between two words about the progress
 WHY = 300  # characters of what the origin complains of
+TOGETHER = 256  # files that the disk takes and that are named at once
 TRIES = 3  # connections for one part, where an answer is too long to be listened to
 
 
@@ -54,6 +55,8 @@ class Batch:
     ) -> None:
         self.store, self.state, self.progress = store, state, progress
         self.landing = Landing(store)
+        self.disk = ThreadPoolExecutor(1)
+        self.settling: list[Future[list[Key]]] = []
         self.here: list[Key] = []
         self.left = {key.path: key for key in keys}
 
@@ -69,9 +72,16 @@ class Batch:
             del self.left[path]
             self.progress(0)
 
+    def _pass_on(self) -> None:
+        """Let the disk take what has come so far."""
+        full, self.landing = self.landing, Landing(self.store)
+        self.settling.append(self.disk.submit(full.settle))
+
     def settle(self) -> list[Key]:
         """Give what has come its names; say what is here now."""
-        return self.here + self.landing.settle()
+        with self.disk:
+            last = self.landing.settle()
+            return [*self.here, *last, *(key for each in self.settling for key in each.result())]
 
     def receive(self, path: str, answer: Answer) -> None:
         """Take one answer of the origin's."""
@@ -95,6 +105,8 @@ class Batch:
         self.store.require_room(answer.size)
         if not self.landing.admit(key, answer):
             self._fail(key, BAD, f"{answer.size} bytes at the origin are not its content")
+        elif len(self.landing.waiting) >= TOGETHER:
+            self._pass_on()
 
     def _fail(self, key: Key, state: str, why: str, since: float = 0.0) -> None:
         self.state.failed(key, state, why=why, since=since)
