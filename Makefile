@@ -7,6 +7,7 @@
 # make bench-filestore   the engine beside the runbook's rsync (SIZES=10000 is short)
 # make soak              ten MINUTES of normal running: does any alarm cry wolf?
 # make drill-seeds       20 power cuts at random moments
+# make drill-suspended   50 runs that are stopped in the middle, and woken beside a newer one
 
 LAB ?= bullseye
 PYTHON := .venv/bin/python
@@ -16,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SEED ?= 1
 N ?= 20
 
-.PHONY: install setup demo test lint chaos compare bench-rto bench-filestore bench-followers drill-seeds soak screenshots lab-up lab-down
+.PHONY: install setup demo test lint chaos compare bench-rto bench-filestore bench-followers drill-seeds drill-suspended soak screenshots lab-up lab-down
 
 install:
 	@.ci/setup runner
@@ -75,3 +76,7 @@ drill-seeds: setup
 	@RELEVO_SEEDS=20 RELEVO_SEED_DOCUMENTS=600 \
 	    RELEVO_SEED_RESULTS=docs/benchmarks/power-cuts.jsonl \
 	    $(PYTHON) -m pytest tests/drills/test_45_power_cut.py
+
+drill-suspended: setup
+	@RELEVO_SUSPENDED_SEEDS=50 RELEVO_SUSPENDED_RESULTS=docs/benchmarks/suspended.jsonl \
+	    $(PYTHON) -m pytest tests/drills/test_46_suspended.py

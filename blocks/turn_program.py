@@ -142,8 +142,9 @@ def end(shell: Process) -> list[Process]:
         still += more
     told = still[1:] or [shell]
     for each in told:
-        each.tell(signal.SIGTERM)
-    for each in still:
+        if not each.words[0].endswith(b"runuser"):  # it would kill what may need a moment to end
+            each.tell(signal.SIGTERM)
+    for each in reversed(still):  # it stops itself where what it waits for stands still
         each.tell(signal.SIGCONT)
     return told
 

@@ -13,6 +13,7 @@ import dns.rdatatype
 
 from blocks.errors import CommandFailed
 from blocks.instance import Dns, OdooInstance, Place
+from blocks.lease import require_lease
 from tasks.policy import log, step
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def left(said: str) -> str:
 
 def _point_one(provider: Dns, domain: str, address: str) -> None:
     kind = "AAAA" if ":" in address else "A"
+    require_lease()  # a provider does not judge whose turn it is
     try:
         left = _in_time(lambda: _change(provider, kind, domain, address))
     except Exception as error:  # noqa: BLE001  # lexicon's providers raise whatever their libraries do

@@ -8,7 +8,7 @@ from blocks.lease import HELD, Lease, require_lease
 from flows.failover import failover
 from flows.replicate import replicate
 from flows.rsync_filestore import rsync_filestore
-from tasks import bare, fence, move, receipts
+from tasks import bare, dns, fence, move, receipts
 from tasks.filestore import Kind
 from tasks.read.receipt import Receipt
 from tests.fakes import Answer, FakeHost
@@ -242,3 +242,19 @@ def test_a_leader_that_is_down_is_not_started_beside_an_origin_that_is_merely_si
         move.wake(instance, origin_is_down=True)
 
     assert due.changes[-1] == "systemctl start postgresql@13-vps_1.service"
+
+
+def test_a_run_that_lost_its_lock_points_no_domain(
+    instance: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A provider of DNS does not know whose turn it is."""
+    asked: list[str] = []
+    monkeypatch.setattr(dns, "_change", lambda *_: asked.append("changed"))
+    hosts(FakeHost("uno"), FakeHost("due"))
+    token = HELD.set(Lease(instance.name, lost=True))
+    try:
+        with bare.without_server(), pytest.raises(Busy, match="lost its lock"):
+            dns.point(instance, instance.recovery)
+    finally:
+        HELD.reset(token)
+    assert asked == []
