@@ -8,6 +8,7 @@
 # make soak              ten MINUTES of normal running: does any alarm cry wolf?
 # make drill-seeds       20 power cuts of an origin while a client writes: what is lost is named
 # make drill-power       N=20 power cuts at random moments of procedures, at either end
+# make drill-suspended   50 runs that are stopped in the middle, and woken beside a newer one
 
 LAB ?= bullseye
 PYTHON := .venv/bin/python
@@ -17,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SEED ?= 1
 N ?= 20
 
-.PHONY: install setup demo test lint chaos compare bench-rto bench-filestore bench-followers drill-seeds drill-power soak screenshots lab-up lab-down
+.PHONY: install setup demo test lint chaos compare bench-rto bench-filestore bench-followers drill-seeds drill-power drill-suspended soak screenshots lab-up lab-down
 
 install:
 	@.ci/setup runner
@@ -80,3 +81,7 @@ drill-seeds: setup
 drill-power: setup
 	@RELEVO_CUTS=$(N) RELEVO_CUT_RESULTS=docs/benchmarks/cuts-at-any-moment.jsonl \
 	    $(PYTHON) -m pytest tests/drills/test_46_power_at_any_moment.py
+
+drill-suspended: setup
+	@RELEVO_SUSPENDED_SEEDS=50 RELEVO_SUSPENDED_RESULTS=docs/benchmarks/suspended.jsonl \
+	    $(PYTHON) -m pytest tests/drills/test_46_suspended.py

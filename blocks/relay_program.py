@@ -8,7 +8,7 @@ and as many bytes.
 
 Who has heard nothing for some seconds ends, and its sessions with it: a runner that was suspended
 finds nobody who would still execute what it says. Told to end (SIGTERM, by a run whose turn is
-higher), it takes nothing more, and ends when PostgreSQL has done what it was told before.
+higher), it takes nothing more, and ends when PostgreSQL has ended what it was told before.
 """
 
 from __future__ import annotations

@@ -294,6 +294,7 @@ class SshShell:
             yield
         except BROKEN as error:
             _forget(self.address)
+            require_lease()  # whoever took it over has ended what was asked
             raise Unreachable(
                 f"{self.address} did not answer while running {what}: {error or 'timed out'}",
                 hint=f"see that {self.host} is up and lets {self.address.user} log in with the "

@@ -134,18 +134,35 @@ def end(shell: Process) -> list[Process]:
     A command is what runs below the shell that holds the file of its turn. The shell ends by
     itself then; where the command has not begun, it is told.
     """
-    still = [shell]
-    shell.tell(signal.SIGSTOP)
+    still: list[Process] = []
+    there = processes()
+    begun = bool(below(shell, there))
+    if not begun:
+        shell.tell(signal.SIGSTOP)
     while more := [each for each in below(shell, processes()) if each not in still]:
         for each in more:
             each.tell(signal.SIGSTOP)
         still += more
-    told = still[1:] or [shell]
+    told = still or [shell]
     for each in told:
-        each.tell(signal.SIGTERM)
-    for each in still:
+        if not each.words[0].endswith(b"runuser"):  # it would kill what may need a moment to end
+            each.tell(signal.SIGTERM)
+    for each in reversed([shell, *still]):  # it stops itself where what it waits for stands still
         each.tell(signal.SIGCONT)
+    if not begun and shell in there:
+        for each in there:
+            if each.number == there[shell] and each.words[0].endswith(b"sudo"):
+                wake(each)
     return told
+
+
+def wake(sudo: Process) -> None:
+    """Let sudo go on, which stops itself where its command was stopped."""
+    for _ in range(20):
+        if head(PROC / f"{sudo.number}/stat").rpartition(b")")[2].split()[:1] == [b"T"]:
+            sudo.tell(signal.SIGCONT)
+            return
+        time.sleep(0.02)
 
 
 def clear(path: Path, patience: float) -> None:

@@ -6,6 +6,7 @@ import time
 
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import Dns, OdooInstance, Place
+from blocks.lease import require_lease
 from tasks import provider, record, resolver
 from tasks.policy import log, step
 from tasks.wait import until
@@ -34,6 +35,7 @@ def point(instance: OdooInstance, place: Place) -> str:
             _note(instance, instance.dns)
         wanted = {domain: _wanted(instance, place, domain) for domain in instance.domains}
         for domain, mine in wanted.items():
+            require_lease()  # a provider does not judge whose turn it is
             removed = provider.change(instance.dns, domain, mine)
             gone += [f"{each} of {domain}" for each in removed if each.split()[0] not in mine]
         for domain, mine in wanted.items():

@@ -124,11 +124,14 @@ def drop_users(instance: OdooInstance) -> None:
 def forget(instance: OdooInstance) -> None:
     """Take receipts, records and logs away; programs and folders go with the last instance.
 
-    The file of the lock stays until the next boot: somebody may be waiting for it.
+    The files of the lock and of its turns stay until the next boot: somebody may be waiting for it,
+    and a run of before stays shut out.
     """
     shell, name = instance.recovery.host.shell(), re.escape(instance.name)
     follower = re.escape(engine.follower_log(instance).name)
     files.remove_tree(shell, STATE / instance.name)
+    files.remove(shell, STATE / ".turns" / instance.name)
+    traces.forget_empty(shell, (STATE / ".turns",))
     logs = rf"{name}-[a-z-]+\.log"
     if _has_own_follower(instance):
         logs += rf"|{follower}"

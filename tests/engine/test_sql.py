@@ -488,3 +488,26 @@ def test_sessions_are_shared_by_threads(cluster: Cluster, shell: LocalShell) -> 
 def test_the_look_is_pinned_too(cluster: Cluster) -> None:
     assert '"PGOPTIONS=$options"' in look.LOOK
     assert "search_path=pg_catalog,pg_temp" in pinned.superuser(cluster.version)
+
+
+def test_a_relay_that_is_told_to_end_leaves_nothing_at_work_in_postgresql(
+    server: Server, cluster: Cluster, shell: LocalShell
+) -> None:
+    """By a newer run: it acts when what the older one said is done, or taken back."""
+    cluster.value(shell, "SELECT 1")
+    server.sql("CREATE TABLE told (at timestamptz)", "postgres")
+    busy = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'INSERT%'"
+    with ThreadPoolExecutor(1) as pool:
+        slow = "INSERT INTO public.told SELECT clock_timestamp() FROM pg_sleep(1.5)"
+        said = pool.submit(cluster.execute, shell, slow)
+        while server.sql(busy, "postgres") == [(0,)] and not said.done():
+            time.sleep(0.02)
+        shell.started[-1].terminate()
+        assert shell.started[-1].wait(10) == 0
+        assert server.sql(busy, "postgres") == [(0,)]
+        told = server.sql("SELECT count(*) FROM told", "postgres")
+        with pytest.raises(Unreachable):
+            said.result()
+    time.sleep(2)
+    assert server.sql("SELECT count(*) FROM told", "postgres") == told
+    server.sql("DROP TABLE told", "postgres")

@@ -8,7 +8,7 @@ from blocks.lease import HELD, Lease, require_lease
 from flows.failover import failover
 from flows.replicate import replicate
 from flows.rsync_filestore import rsync_filestore
-from tasks import bare, fence, move, receipts
+from tasks import bare, dns, fence, move, provider, receipts
 from tasks.filestore import Kind
 from tasks.read.receipt import Receipt
 from tasks.standby import require_ready
@@ -276,3 +276,19 @@ def test_replay_that_somebody_has_paused_is_theirs(instance: OdooInstance, hosts
         require_ready(instance)
 
     assert "find out who paused it" in refused.value.hint
+
+
+def test_a_run_that_lost_its_lock_points_no_domain(
+    instance: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A provider of DNS does not know whose turn it is."""
+    asked: list[str] = []
+    monkeypatch.setattr(provider, "change", lambda *_: asked.append("changed"))
+    hosts(FakeHost("uno"), FakeHost("due"))
+    token = HELD.set(Lease(instance.name, lost=True))
+    try:
+        with bare.without_server(), pytest.raises(Busy, match="lost its lock"):
+            dns.point(instance, instance.recovery)
+    finally:
+        HELD.reset(token)
+    assert asked == []

@@ -33,8 +33,7 @@ class Place(paramiko.ServerInterface):
     def __init__(self, top: Path, name: str) -> None:
         self.top, self.name, self.asked = top / name, name, list[str]()
         self.top.mkdir()
-        if not (top / "key").exists():
-            KEY.write_private_key_file(str(top / "key"))
+        KEY.write_private_key_file(str(top / "key"))
         self.door = socket.create_server(("127.0.0.1", 0))
         self.ends: list[paramiko.Transport] = []
         self.started: list[subprocess.Popen[bytes]] = []

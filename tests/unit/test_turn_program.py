@@ -116,7 +116,10 @@ def test_a_command_that_is_at_work_is_waited_for(
     assert host.marked == ["old", "new"]
 
 
-@pytest.mark.parametrize("script", ["sleep 60", "trap '' TERM; while :; do sleep 0.1; done"])
+STUBBORN = "trap '' TERM; while :; do sleep 0.1; done"
+
+
+@pytest.mark.parametrize("script", ["sleep 60", STUBBORN, "runuser -u nobody -- sleep 60"])
 def test_a_command_that_does_not_end_is_ended(
     host: Host, script: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
