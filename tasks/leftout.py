@@ -25,10 +25,9 @@ def note(instance: OdooInstance, kind: str, special: Sequence[str]) -> None:
 def remarks(instance: OdooInstance) -> list[str]:
     """Say what the last copies have left out."""
     said = []
-    for kind, named_so in KINDS.items():
+    for kind, folder in KINDS.items():
         if kept := record.read(instance.recovery, instance, f"notes/left-out-{kind}"):
-            named = ", ".join(map(str, kept["named"]))
-            said.append(
-                f"{kept['count']} devices in the {named_so} of {instance.name} are not copied: {named}"
-            )
+            devices = ", ".join(map(str, kept["named"]))
+            what = f"{kept['count']} devices in the {folder} of {instance.name}"
+            said.append(f"{what} are not copied: {devices}")
     return said

@@ -203,3 +203,17 @@ def test_a_file_that_the_origin_may_not_read_keeps_no_other_source_from_being_co
     assert "--delete" not in started[0] + started[1]
     assert "--delete" in started[2], "what is gone is looked for where all could be read"
     assert any("notes/left-out-sources" in asked for asked in due.changes), due.changes
+
+
+def test_check_names_the_devices_that_the_last_copy_has_left_out(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    kept = json.dumps({"count": 1, "named": ["null"]})
+    note = {"read /var/lib/relevo/vps_1/notes/left-out-sources.json": kept}
+    hosts(FakeHost("uno", LEADS), FakeHost("due", note | _engine("verdict", {"databases": []})))
+
+    said = readiness.PROBES["files"].ask(instance)
+
+    assert said == [
+        "no database has files", "1 devices in the sources of vps_1 are not copied: null",
+    ]  # fmt: skip
