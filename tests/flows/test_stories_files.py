@@ -126,7 +126,10 @@ def test_check_board_and_report_say_what_is_not_copied(
 
 
 RUNS = "ActiveState=active\nSubState=running\nResult=success\nExecMainStatus=0\n"
-WELL = {"instance": "vps_1", "state": "following", "said": "", "looked": 9999.0, "proved": 9950.0}
+WELL = {
+    "instance": "vps_1", "state": "following", "said": "",
+    "begun": 1000.0, "looked": 9999.0, "proved": 9950.0,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -140,9 +143,14 @@ WELL = {"instance": "vps_1", "state": "following", "said": "", "looked": 9999.0,
         ),
         (RUNS, [], "relevo-follow-odoo.service on due does not follow it"),
         (RUNS, [WELL | {"looked": 9000.0}], "has not looked at the database for 1000 s: following"),
-        (RUNS, [WELL | {"proved": 0.0, "state": "away"}], "has never proved that none is missing"),
+        (
+            RUNS,
+            [WELL | {"proved": 0.0}],
+            "has not proved that none is missing for 9000 s: following",
+        ),
+        (RUNS, [WELL | {"begun": 9990.0, "looked": 0.0, "proved": 0.0, "state": "starting"}], ""),
     ],
-    ids=["well", "dead", "not-followed", "hung", "never-proved"],
+    ids=["well", "dead", "not-followed", "hung", "never-proved", "just-begun"],
 )
 def test_check_is_red_while_nobody_follows_the_files_of_an_instance(
     instance: OdooInstance, hosts: Hosts, unit: str, conditions: list[object], said: str
