@@ -3,7 +3,7 @@
 from typing import Literal
 
 from blocks.instance import OdooInstance
-from tasks import events, exposure, filestore, lock, trash
+from tasks import events, exposure, filestore, follower, lock, trash
 from tasks.procedure import flow
 
 
@@ -27,4 +27,6 @@ def copy(instance: OdooInstance, kind: Literal["filestore", "sources", "requirem
 
     trash.purge(instance)
     filestore.pull(instance, kind)
+    if kind == "filestore":
+        follower.start(instance)  # which a stopped unit, or an instance of then, is without
     events.tell_synced(instance, kind)

@@ -8,14 +8,14 @@ from tasks import record
 from tasks.policy import log
 
 NAMED = 5
-KINDS = ("sources", "filestore")
+KINDS = {"sources": "sources", "filestore": "data_dir"}
 
 
 def note(instance: OdooInstance, kind: str, special: Sequence[str]) -> None:
     """Keep the names of what is neither file nor folder nor link, and cannot be copied."""
     recovery, name = instance.recovery, f"notes/left-out-{kind}"
     if special:
-        log().warning("devices of the %s of %s are not copied", kind, instance.name)
+        log().warning("devices in the %s of %s are not copied", KINDS[kind], instance.name)
         facts = {"count": len(special), "named": [plain(each) for each in special[:NAMED]]}
         record.write(recovery, instance, name, facts)
     elif record.read(recovery, instance, name) is not None:
@@ -25,10 +25,9 @@ def note(instance: OdooInstance, kind: str, special: Sequence[str]) -> None:
 def remarks(instance: OdooInstance) -> list[str]:
     """Say what the last copies have left out."""
     said = []
-    for kind in KINDS:
+    for kind, folder in KINDS.items():
         if kept := record.read(instance.recovery, instance, f"notes/left-out-{kind}"):
-            named = ", ".join(map(str, kept["named"]))
-            said.append(
-                f"{kept['count']} devices in the {kind} of {instance.name} are not copied: {named}"
-            )
+            devices = ", ".join(map(str, kept["named"]))
+            what = f"{kept['count']} devices in the {folder} of {instance.name}"
+            said.append(f"{what} are not copied: {devices}")
     return said

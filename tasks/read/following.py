@@ -14,13 +14,13 @@ LEAST_SECONDS = 300.0  # the thread that proves may rest for two minutes
 class Following:
     """One instance, as the follower of its host last wrote it down.
 
-    An age is none where the thing has never been, or where a follower of then does not say it.
+    What has never been done counts from when the follower began; one of then says no ages.
     """
 
     state: str
     said: str
     written_age: float
-    ages: Mapping[str, float | None]
+    ages: Mapping[str, float]
 
     def objection(self, *, patience_seconds: float, up_seconds: float) -> str:
         """Say why new files do not come in, if that is so for longer than the patience.
@@ -35,9 +35,9 @@ class Following:
         'the follower of its files has not looked at the database for 700 s: following'
         >>> hung.objection(patience_seconds=600, up_seconds=20)
         ''
-        >>> never = Following("away", "no route", 3.0, {"proved that none is missing": None})
-        >>> never.objection(patience_seconds=600, up_seconds=9000)
-        'the follower of its files has never proved that none is missing: away (no route)'
+        >>> away = Following("away", "no route", 3.0, {"proved that none is missing": 700.0})
+        >>> away.objection(patience_seconds=600, up_seconds=9000)
+        'the follower of its files has not proved that none is missing for 700 s: away (no route)'
         >>> Following("following", "", 90.0, {}).objection(patience_seconds=600, up_seconds=9000)
         'the follower of its files has said nothing for 90 s'
         """
@@ -45,9 +45,8 @@ class Following:
             return f"the follower of its files has said nothing for {self.written_age:.0f} s"
         limit = max(patience_seconds, LEAST_SECONDS)
         for what, age in self.ages.items():
-            if up_seconds > limit and (age is None or age > limit):
-                when = f"not {what} for {age:.0f} s" if age is not None else f"never {what}"
-                return f"the follower of its files has {when}: {self}"
+            if min(age, up_seconds) > limit:
+                return f"the follower of its files has not {what} for {age:.0f} s: {self}"
         return ""
 
     def __str__(self) -> str:
@@ -57,11 +56,12 @@ class Following:
 def read(facts: Mapping[str, Any], instance: str, *, now: float) -> Following | None:
     """Read what a follower wrote of all instances; none if it says nothing of this one.
 
-    >>> it = {"instance": "vps_1", "state": "following", "said": "", "looked": 97.0, "proved": 0.0}
+    >>> it = {"instance": "vps_1", "state": "following", "said": "",
+    ...     "begun": 90.0, "looked": 97.0, "proved": 0.0}
     >>> read({"at": 99.0, "conditions": [it]}, "vps_1", now=100.0)
     ... # doctest: +NORMALIZE_WHITESPACE
     Following(state='following', said='', written_age=1.0,
-        ages={'looked at the database': 2.0, 'proved that none is missing': None})
+        ages={'looked at the database': 2.0, 'proved that none is missing': 9.0})
     >>> read({"at": 99.0, "conditions": []}, "vps_1", now=100.0)
     """
     at = float(facts["at"])
@@ -69,7 +69,7 @@ def read(facts: Mapping[str, Any], instance: str, *, now: float) -> Following | 
         if each["instance"] == instance:
             done = {"looked": "looked at the database", "proved": "proved that none is missing"}
             ages = {
-                words: (at - float(each[name]) if each[name] else None)
+                words: at - float(each[name] or each["begun"])
                 for name, words in done.items()
                 if name in each
             }

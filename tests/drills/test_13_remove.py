@@ -50,7 +50,8 @@ true
 # the next boot; and start.conf, which says auto as before, in fewer words.
 PASSING = re.compile(
     r"etc/(passwd|group|shadow|gshadow|subuid|subgid)- |etc/\.pwd\.lock|etc/ld\.so\.cache"
-    r"|.*vps_dos|run/relevo d|run/relevo/[a-z_.-]+\.(lock|holder) f|run/relevo/[a-z_.-]+\.turn(/\d+ f| d)|etc/postgresql/.*/start\.conf: "
+    r"|.*vps_dos|run/relevo d|run/relevo/[a-z_.-]+\.(lock|holder) f"
+    r"|run/relevo/[a-z_.-]+\.turn(/\d+ f| d)|etc/postgresql/.*/start\.conf: "
     r"|var/lib/(dbus|private|sudo|logrotate|apt|dhcp|ucf)"
 )
 SLOTS = "SELECT coalesce(string_agg(slot_name, ','), '') FROM pg_replication_slots"

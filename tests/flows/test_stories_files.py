@@ -126,7 +126,10 @@ def test_check_board_and_report_say_what_is_not_copied(
 
 
 RUNS = "ActiveState=active\nSubState=running\nResult=success\nExecMainStatus=0\n"
-WELL = {"instance": "vps_1", "state": "following", "said": "", "looked": 9999.0, "proved": 9950.0}
+WELL = {
+    "instance": "vps_1", "state": "following", "said": "",
+    "begun": 1000.0, "looked": 9999.0, "proved": 9950.0,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -140,9 +143,14 @@ WELL = {"instance": "vps_1", "state": "following", "said": "", "looked": 9999.0,
         ),
         (RUNS, [], "relevo-follow-odoo.service on due does not follow it"),
         (RUNS, [WELL | {"looked": 9000.0}], "has not looked at the database for 1000 s: following"),
-        (RUNS, [WELL | {"proved": 0.0, "state": "away"}], "has never proved that none is missing"),
+        (
+            RUNS,
+            [WELL | {"proved": 0.0}],
+            "has not proved that none is missing for 9000 s: following",
+        ),
+        (RUNS, [WELL | {"begun": 9990.0, "looked": 0.0, "proved": 0.0, "state": "starting"}], ""),
     ],
-    ids=["well", "dead", "not-followed", "hung", "never-proved"],
+    ids=["well", "dead", "not-followed", "hung", "never-proved", "just-begun"],
 )
 def test_check_is_red_while_nobody_follows_the_files_of_an_instance(
     instance: OdooInstance, hosts: Hosts, unit: str, conditions: list[object], said: str
@@ -203,3 +211,17 @@ def test_a_file_that_the_origin_may_not_read_keeps_no_other_source_from_being_co
     assert "--delete" not in started[0] + started[1]
     assert "--delete" in started[2], "what is gone is looked for where all could be read"
     assert any("notes/left-out-sources" in asked for asked in due.changes), due.changes
+
+
+def test_check_names_the_devices_that_the_last_copy_has_left_out(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    kept = json.dumps({"count": 1, "named": ["null"]})
+    note = {"read /var/lib/relevo/vps_1/notes/left-out-sources.json": kept}
+    hosts(FakeHost("uno", LEADS), FakeHost("due", note | _engine("verdict", {"databases": []})))
+
+    said = readiness.PROBES["files"].ask(instance)
+
+    assert said == [
+        "no database has files", "1 devices in the sources of vps_1 are not copied: null",
+    ]  # fmt: skip

@@ -47,6 +47,7 @@ class Condition:
     state: str = "starting"
     said: str = ""
     since: float = field(default_factory=time.time)
+    begun: float = field(default_factory=time.time)
     looked: float = 0.0  # when each of the two threads last did its work, and well
     proved: float = 0.0
     scans: int = 0
