@@ -1,5 +1,6 @@
 """The certificates that nginx of the recovery host shows, judged as a browser does."""
 
+import warnings
 from functools import cache
 from pathlib import PurePosixPath
 
@@ -83,14 +84,24 @@ def _require_shown(instance: OdooInstance, form: Form, known: dict[str, Chain]) 
 
 
 @cache
-def _roots() -> list[x509.Certificate]:
+def roots() -> list[x509.Certificate]:
+    """The authorities that browsers know, but for those that break the standard's own form."""
     with open(certifi.where(), "rb") as bundle:  # noqa: PTH123  # our own package's file
-        return x509.load_pem_x509_certificates(bundle.read(1 << 22))
+        texts = bundle.read(1 << 22).partition(b"-----BEGIN")[2].split(b"-----BEGIN")
+    found = []
+    for text in texts:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an old root's serial number is not positive
+            try:
+                found.append(x509.load_pem_x509_certificate(b"-----BEGIN" + text))
+            except ValueError:  # which newer releases of cryptography refuse
+                continue
+    return found
 
 
 def _unknown(instance: OdooInstance, known: dict[str, Chain]) -> list[str]:
     """Name the certificates that no browser knows, unless the origin shows the very same."""
-    odd = [d for d, chain in known.items() if not chain.is_trusted(d, _roots(), today())]
+    odd = [d for d, chain in known.items() if not chain.is_trusted(d, roots(), today())]
     if not odd:
         return []
     urls = site.urls(instance)

@@ -20,7 +20,7 @@ from blocks.instance import OdooInstance
 from deployments.inventory import instances, read
 from deployments.secrets import Secrets
 from tests.attacks.oracle import Stage
-from tests.lab import inventory
+from tests.lab import inventory, names
 from tests.lab.client import Client
 from tests.lab.image import DATABASES
 from tests.lab.lab import Lab
@@ -120,6 +120,8 @@ def _replicated(lab: Lab, stack: Stack, pair: Pair) -> Pair:
     if pair.name in clusters and not _home(pair):
         lab.fresh(pair.origin.machine.name)  # a host with another host key, and without our key
         _forget(lab, pair)
+        if pair.name == "vps_uno":  # the one that has a DNS provider
+            names.update(lab.nameserver, f"cliente1.{names.ZONE}", pair.origin.address)
         path = inventory.write(lab, stack.folder.parent)
         stack.run("--inventory", str(path), "apply")
     if pair.name not in clusters or not _home(pair):

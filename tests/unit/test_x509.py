@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tasks import https
 from tasks.read.x509 import Chain
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
@@ -102,3 +103,11 @@ def test_what_a_server_has_shown_is_compared_whole() -> None:
 def test_a_file_without_a_certificate_is_not_taken_for_one(text: str) -> None:
     with pytest.raises(ValueError, match=r"PEM|unpack|certificate"):
         Chain.parse(text)
+
+
+def test_the_authorities_that_browsers_know_are_read_without_a_word() -> None:
+    """One of them has a serial number that is not positive: it spoils the reading of all others."""
+    known = https.roots()
+
+    assert len(known) > 100
+    assert not Chain(_made("x", names=("a.example",))[0]).is_trusted("a.example", known, NOW)
