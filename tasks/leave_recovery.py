@@ -44,12 +44,21 @@ def stop(instance: OdooInstance) -> str:
     )
     if named := [unit for unit in ours if str(UNITS / unit) in there]:
         shell.run(("systemctl", "disable", "--now", *named), timeout_seconds=STOP_SECONDS)
-    long = (f"relevo-{name}-*", f"{door.unit(instance)}@*.service")
+    long = (f"relevo-{name}-*", f"{door.unit(instance)}@*.service", _slice(instance))
     shell.run(("systemctl", "stop", *long), timeout_seconds=STOP_SECONDS)
     shell.run(("systemctl", "reset-failed", *long, *ours), check=False)
     files.remove(shell, *(UNITS / unit for unit in ours), UNITS / f"{door.unit(instance)}@.service")
     shell.run(("systemctl", "daemon-reload"))
     return site.forget(instance)
+
+
+def _slice(instance: OdooInstance) -> str:
+    """Name the slice that systemd has made for the services of the door.
+
+    >>> _slice(OdooInstance.model_construct(name="vps_1"))
+    'system-relevo\\\\x2ddoor\\\\x2dvps_1.slice'
+    """
+    return "system-" + door.unit(instance).replace("-", r"\x2d") + ".slice"
 
 
 def _has_own_follower(instance: OdooInstance) -> bool:

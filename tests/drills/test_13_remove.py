@@ -87,11 +87,19 @@ def before(
         for machine in lab.machines:
             lab.fresh(machine.name)
         inventory.write(lab, inventory_path.parent)
-        stack.run("--inventory", str(inventory_path), "apply")
+        applied_anew(stack, lab, inventory_path)
     dos = Pair(lab, "vps_dos", lab.dos, 5434, 8269)
     with stack.unscheduled():
         stack.complete(f"replicate/{dos.name}")
         yield dos, seen(lab.uno.machine), seen(lab.respaldo)
+
+
+def applied_anew(stack: Stack, lab: Lab, path: Path) -> None:
+    """Take vps_uno into Prefect, if need be with the options of its DNS provider alone."""
+    secrets = path.with_name("secrets.yaml")
+    known = yaml.safe_load(secrets.read_text())
+    secrets.write_text(yaml.safe_dump({"vps_uno": {"dns": inventory.dns(lab)}, **known}))
+    stack.run("--inventory", str(path), "apply")
 
 
 def boot(pair: Pair) -> str:
@@ -119,7 +127,6 @@ def test_an_instance_that_is_taken_out_leaves_nothing_though_it_is_killed_at_eac
     assert asked(uno)[0] == uno.name
     started = uno.at_origin(STARTED)
     secrets = inventory_path.with_name("secrets.yaml")
-    dns = yaml.safe_load(secrets.read_text())[uno.name]["dns"]
 
     kills, step, said = 0, 1, inventory_path.with_name("said")
     server = (stack.api, stack.env["PREFECT_API_AUTH_STRING"])
@@ -137,8 +144,8 @@ def test_an_instance_that_is_taken_out_leaves_nothing_though_it_is_killed_at_eac
 
     assert uno.at_origin(STARTED) == started, "PostgreSQL was restarted"
     assert asked(uno) == ("", "", "0")
-    assert left(uno.recovery, on_recovery) == []
-    assert left(uno.origin.machine, at_origin) == []
+    found = [*left(uno.recovery, on_recovery), *left(uno.origin.machine, at_origin)]
+    assert not found, "\n".join(found)
     ready(check(blocks[dos.name]))
     no_strangers(dos)
 
@@ -152,17 +159,9 @@ def test_an_instance_that_is_taken_out_leaves_nothing_though_it_is_killed_at_eac
     receipts = json.loads(kept[0].read_text())["receipts"]
     assert len(receipts["uno"]) == len(receipts["respaldo"]) >= 4
 
-    applied_anew(stack, inventory_path, uno.name, dns)
+    applied_anew(stack, uno.lab, inventory_path)
     stack.complete(f"replicate/{uno.name}")
     no_strangers(uno)
-
-
-def applied_anew(stack: Stack, path: Path, name: str, dns: object) -> None:
-    """Take an instance into Prefect that has the options of its DNS provider and nothing more."""
-    secrets = path.with_name("secrets.yaml")
-    known = yaml.safe_load(secrets.read_text())
-    secrets.write_text(yaml.safe_dump({**known, name: {"dns": dns}}))
-    stack.run("--inventory", str(path), "apply")
 
 
 def test_what_is_left_of_an_instance_is_taken_out_though_the_other_host_is_gone(
@@ -174,9 +173,7 @@ def test_what_is_left_of_an_instance_is_taken_out_though_the_other_host_is_gone(
 ) -> None:
     """Commits waited for the recovery host, and stand still as long as it is missed."""
     dos, at_origin, on_recovery = before
-    instance, path = blocks[uno.name], inventory_path.with_name("secrets.yaml")
-    dns = yaml.safe_load(path.read_text())[uno.name]["dns"]
-    secrets = Secrets(path)
+    instance, secrets = blocks[uno.name], Secrets(inventory_path.with_name("secrets.yaml"))
     waits = instance.replication.model_copy(update={"synchronous": "wait"})
     instance = instance.model_copy(update={"replication": waits})
     with bare.without_server():
@@ -194,7 +191,8 @@ def test_what_is_left_of_an_instance_is_taken_out_though_the_other_host_is_gone(
         uno.at_origin("DROP TABLE saved")
         assert asked(uno) == ("", "", "0")
         uno.origin.machine.run("rm", "/tmp/sql")
-        assert left(uno.origin.machine, at_origin) == []
+        found = left(uno.origin.machine, at_origin)
+        assert not found, "\n".join(found)
 
         uno.recovery.boot()
         uno.origin.machine.kill()
@@ -203,8 +201,9 @@ def test_what_is_left_of_an_instance_is_taken_out_though_the_other_host_is_gone(
             removal.remove(instance, secrets, gone, why="and so did that")
         removal.remove(instance, secrets, replace(gone, delete_kept=True), why="and so did that")
 
-    assert left(uno.recovery, on_recovery) == []
+    found = left(uno.recovery, on_recovery)
+    assert not found, "\n".join(found)
     uno.origin.machine.boot()
     ready(check(blocks[dos.name]))
     no_strangers(dos)
-    applied_anew(stack, inventory_path, uno.name, dns)
+    applied_anew(stack, uno.lab, inventory_path)

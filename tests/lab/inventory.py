@@ -59,10 +59,14 @@ def write(
     if secrets.exists():
         return path
     secrets.touch(mode=0o600)
-    token = f"hmac-sha256:{names.KEY}:{names.SECRET}"
-    dns = {"auth_token": token, "ddns_server": lab.nameserver}
-    secrets.write_text(yaml.safe_dump({"vps_uno": {"dns": dns}}))
+    secrets.write_text(yaml.safe_dump({"vps_uno": {"dns": dns(lab)}}))
     return path
+
+
+def dns(lab: Lab) -> dict[str, str]:
+    """Give what the name server of a lab wants to know."""
+    token = f"hmac-sha256:{names.KEY}:{names.SECRET}"
+    return {"auth_token": token, "ddns_server": lab.nameserver}
 
 
 def _instance(lab: Lab, origin: Origin, postgres_port: int, http_port: int) -> dict[str, object]:
