@@ -155,9 +155,9 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool) -> bool:
     origin, recovery = instance.origin, instance.recovery
     heard, asked = last_heard(recovery), time.monotonic()
     if why := why_unheard(origin):
+        _require_judged(origin, why, loss_accepted=loss_accepted)
         patience = ANSWER_SECONDS if isinstance(why, ShutOut) else LISTEN_SECONDS
         _require_silence(instance, heard, deadline=asked + patience)
-        _require_judged(origin, why, loss_accepted=loss_accepted)
         return False
     with _said_of_a_broken_disk(origin):
         keys.require_believed(instance, origin)

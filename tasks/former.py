@@ -36,13 +36,12 @@ def refurnish(instance: OdooInstance) -> None:
     Without it the origin would lead again, and the recovery host could not follow it.
     """
     origin, recovery = instance.origin, instance.recovery
+    look(origin)  # which says what to do where there is none
     shell, path = origin.host.shell(), cluster.settings_path(origin.cluster)
-    if files.exists(shell, path):
-        return
-    log().warning("%s has no %s: its cluster was made anew, and is set up again", origin, path)
-    cluster.require_included(origin)
-    theirs = {**cluster.settings(recovery, cluster.CURRENT), "listen_addresses": "localhost"}
-    cluster.install_settings(
-        shell, origin.cluster, cluster.wanted_settings(instance, origin, theirs)
-    )
+    if not files.exists(shell, path):
+        log().warning("%s has no %s: its cluster was made anew, and is set up again", origin, path)
+        cluster.require_included(origin)
+        theirs = {**cluster.settings(recovery, cluster.CURRENT), "listen_addresses": "localhost"}
+        wanted = cluster.wanted_settings(instance, origin, theirs)
+        cluster.install_settings(shell, origin.cluster, wanted)
     cluster.admit(instance, origin, recovery)
