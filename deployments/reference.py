@@ -10,7 +10,8 @@ REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 HEAD = """# What a move needs, and how it is tried by day
 
 Made of `tasks/readiness.py` and `tasks/away.py` by `python -m deployments.reference`.
-`relevo check` and the board read the same list. What is lacking turns an instance red, with its remedy.
+`relevo check` and the board read the same list. What is lacking turns an instance red, with its
+remedy.
 """
 
 

@@ -11,6 +11,7 @@ from tasks import (
     filestore,
     keys,
     lock,
+    modules,
     record,
     schedules,
     service,
@@ -82,6 +83,7 @@ def failover(
         names = dns.point(instance, recovery)
         agreed = filestore.judge(instance)
         missing = documents.find_missing(instance, recovery)
+        absent = modules.missing(instance)
         record.note_served(instance, seconds=served_after, watch=decided.watch)
         events.tell_served(instance, recovery)
 
@@ -92,6 +94,7 @@ def failover(
                 "databases that answer": str(served),
                 "may be lost": str(exposed),
                 "database and files": agreed,
+                "modules that are missing": absent,
                 "seconds from the button to Odoo answering": served_after,
                 "domains": names,
                 **decided.facts,

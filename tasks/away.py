@@ -4,11 +4,9 @@ from contextlib import suppress
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
-from tasks import http, keys, receipts, replication, users
+from tasks import keys, receipts, replication, users
 from tasks.look import try_look
-from tasks.probes import ODOO, Ends, Need, disk, files, odoo
-
-BROKEN = 500  # from this status on, it is the server that cannot
+from tasks.probes import ODOO, Ends, Need, disk, files, http, odoo
 
 
 def roles(instance: OdooInstance, ends: Ends) -> str:
@@ -48,16 +46,6 @@ def _receipt(instance: OdooInstance) -> str:
     return str(kept[-1])
 
 
-def _http(instance: OdooInstance) -> str:
-    """Ask Odoo itself as a browser does, past nginx."""
-    place = instance.recovery
-    host = instance.domains[0] if instance.domains else "localhost"
-    status = http.status(place, place.odoo.http_port, host=host)
-    if status >= BROKEN:
-        raise RelevoError(f"Odoo on {place} answers {status} for {host}")
-    return f"{status} for {host}"
-
-
 def _origin(instance: OdooInstance) -> list[str]:
     """What becomes of the other end: does anything follow what customers write?"""
     origin, recovery = instance.origin, instance.recovery
@@ -76,7 +64,8 @@ NEEDS: tuple[Need, ...] = (
         remedy="run failover, which starts it", moves=("failover",),
     ),
     Need(
-        "HTTP", _http, tried="Odoo is asked for a page as a browser asks, past nginx",
+        "HTTP", http(lambda instance: instance.recovery),
+        tried="Odoo is asked for a page as a browser asks, past nginx",
         remedy="read the journal of its unit there", moves=("failover",),
     ),
     Need(

@@ -7,7 +7,7 @@ from typing import Literal
 from blocks.errors import Busy, CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
-from tasks import engine, files, trust
+from tasks import engine, files, links, trust
 from tasks.argv import rsync as argv
 from tasks.job import run_job
 from tasks.look import look
@@ -126,6 +126,7 @@ def _pull_sources(instance: OdooInstance) -> None:
         remote = f"{instance.name}:{source}/"
         _rsync(instance, "sources", argv.copy(remote, f"{target}/"))
         _trash_deleted(instance, remote, f"{target}/", kind="sources")
+    links.lead(instance)
 
 
 def _pull_requirements(instance: OdooInstance) -> None:

@@ -158,9 +158,11 @@ def status(place: Place, port: int, *, host: str, path: str = "/web/login") -> i
         connection.close()
 
 
-def secure_status(place: Place, *, host: str, chain: PurePosixPath) -> int:
+def secure_status(
+    place: Place, *, host: str, chain: PurePosixPath, path: str = "/web/login"
+) -> int:
     """The status with which port 443 answers for a domain, with the certificate that it should."""
-    argv = ("python3", "-c", BROWSE, host, "/web/login", str(chain))
+    argv = ("python3", "-c", BROWSE, host, path, str(chain))
     done = place.host.shell().run(argv, check=False, timeout_seconds=2 * ANSWER_SECONDS)
     if done.status != 0:
         raise CommandFailed(f"port 443 on {place} does not answer for {host}: {done.tail}")

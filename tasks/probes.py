@@ -8,11 +8,13 @@ from blocks.answers import understood
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
 from tasks import filestore, service
+from tasks import http as asking
 from tasks.look import Seen, look, try_look
 from tasks.read.verdict import sentence
 from tasks.report import Strong
 
 LEAST_FREE = 0.1
+BROKEN = 500  # from this status on, it is the server that cannot
 ROLES, STREAM, COMMITS = "roles", "stream", "commits wait"
 ODOO = {"origin": "Odoo at the origin", "recovery": "Odoo at the recovery"}
 NOT_MEASURED = "not measured"
@@ -139,6 +141,20 @@ def odoo(place_of: PlaceOf) -> Callable[[OdooInstance], list[str]]:
         if not service.starts_at_boot(shell, unit):
             said.append(f"{unit} would not start when {place} boots: systemctl enable it there")
         return said
+
+    return ask
+
+
+def http(place_of: PlaceOf) -> Callable[[OdooInstance], str]:
+    """Ask Odoo as a browser does, past nginx: one that is frozen runs, and answers nobody."""
+
+    def ask(instance: OdooInstance) -> str:
+        place = place_of(instance)
+        host = instance.domains[0] if instance.domains else "localhost"
+        status = asking.status(place, place.odoo.http_port, host=host)
+        if status >= BROKEN:
+            raise RelevoError(f"Odoo on {place} answers {status} for {host}")
+        return f"{status} for {host}"
 
     return ask
 

@@ -10,15 +10,16 @@ from blocks.cluster import Cluster
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
-from tasks import files, layout, progress, service, standby
+from tasks import build, files, layout, progress, service, standby
 from tasks.argv import rehearsal as lines
 from tasks.clone import CLONE_SECONDS, require_no_tablespaces
 from tasks.customers import odoo_databases
 from tasks.job import run_job, show, stop_job
 from tasks.look import look
 from tasks.policy import log, step
-from tasks.text import confine
+from tasks.text import confine, systemd_unit
 from tasks.timing import Stopwatch
+from tasks.units import UNITS
 from tasks.wait import until
 
 START_SECONDS = 600
@@ -161,8 +162,9 @@ def start_odoo(stage: Stage) -> None:
     shell, odoo, unit = stage.shell, stage.instance.recovery.odoo, stage.unit("odoo")
     command = lines.view(
         data=odoo.data_dir, layer=stage.layer, user=odoo.user,
+        folder=systemd_unit.folder_of(files.read(shell, UNITS / odoo.unit)),
         command=lines.odoo(
-            service.command(stage.instance),
+            build.in_force(stage.instance),
             port=stage.cluster.port, data_dir=stage.layer / "data",
         ),
     )  # fmt: skip
@@ -171,7 +173,8 @@ def start_odoo(stage: Stage) -> None:
         writes=(stage.layer,), network=False, mounts=True,
         hidden=(layout.ssh(stage.instance), layout.postgres(stage.instance)),
     )  # fmt: skip
-    shell.run(lines.start_unit(unit, command, "PrivateMounts=yes", *found))
+    variables = f"EnvironmentFile=-{build.variables(stage.instance)}"
+    shell.run(lines.start_unit(unit, command, "PrivateMounts=yes", variables, *found))
 
 
 def _inside(stage: Stage) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ from tasks.wait import until
 
 NGINX_SECONDS = 20
 SITES = PurePosixPath("/etc/nginx")
+# A page, and where the live chat keeps its connections: an Odoo with workers has a port for those.
+PATHS = ("/web/login", "/longpolling/poll", "/websocket")
 
 
 @step("prepare the nginx site of {instance.name}")
@@ -21,16 +23,34 @@ def install(instance: OdooInstance) -> None:
         log().info("%s has no domains in the inventory: no nginx site", instance.name)
         return
     shell, path = instance.recovery.host.shell(), SITES / "sites-available" / instance.name
-    text = nginx_site.render(
+    _copy_certificate(instance, shell)
+    files.install(shell, path, _text(instance, shell))
+    _try(instance, path)
+
+
+def _text(instance: OdooInstance, shell: Shell) -> str:
+    """The site as the inventory says, with the certificate that is here."""
+    chain = certificate(instance)
+    return nginx_site.render(
         instance=instance.name,
         domains=instance.domains,
         http_port=instance.recovery.odoo.http_port,
         longpolling_port=_longpolling_port(instance, shell),
-        certificate=_copy_certificate(instance, shell),
+        certificate=(str(chain), str(_key(chain))) if instance.certificate else None,
         ipv6=files.exists(shell, PurePosixPath("/proc/net/if_inet6")),
     )
-    files.install(shell, path, text)
-    _try(instance, path)
+
+
+def require_current(instance: OdooInstance) -> None:
+    """Refuse a site that was made for another inventory: other domains, or other ports."""
+    if not instance.domains:
+        return
+    shell, path = instance.recovery.host.shell(), SITES / "sites-available" / instance.name
+    if files.read(shell, path) != _text(instance, shell):
+        raise Refused(
+            f"{path} on {instance.recovery} is not what the inventory says",
+            hint="run build-service, or put the inventory back as it was and apply it",
+        )
 
 
 def _longpolling_port(instance: OdooInstance, shell: Shell) -> int:
@@ -61,11 +81,15 @@ def certificate(instance: OdooInstance) -> PurePosixPath:
     return SITES / "relevo" / instance.name / "fullchain.pem"
 
 
-def _copy_certificate(instance: OdooInstance, shell: Shell) -> tuple[str, str] | None:
+def _key(chain: PurePosixPath) -> PurePosixPath:
+    return chain.with_name("privkey.pem")
+
+
+def _copy_certificate(instance: OdooInstance, shell: Shell) -> None:
     if instance.certificate is None:
-        return None
+        return
     origin, chain = instance.origin.host.shell(), certificate(instance)
-    targets = chain, chain.with_name("privkey.pem")
+    targets = chain, _key(chain)
     sources = instance.certificate.chain, instance.certificate.key
     for source, path in zip(sources, targets, strict=True):
         text = files.read(origin, source)
@@ -75,7 +99,6 @@ def _copy_certificate(instance: OdooInstance, shell: Shell) -> tuple[str, str] |
                 hint=f"correct certificate of {instance.name} in the inventory and apply it",
             )
         files.install(shell, path, text, mode="600")
-    return str(targets[0]), str(targets[1])
 
 
 @step("show {instance.name} on nginx of {instance.recovery}")
@@ -88,40 +111,44 @@ def enable(instance: OdooInstance) -> str:
         return ""
     shell, name = instance.recovery.host.shell(), instance.name
     link, site = SITES / "sites-enabled" / name, SITES / "sites-available" / name
+    # After the inventory of now, with ports that may have changed since it was built.
+    files.install(shell, site, _text(instance, shell))
     shell.run(("ln", "-sfn", str(site), str(link)))
     try:
         _reload_nginx(shell)
         for domain in instance.domains:
-            _wait_until_shown(instance, domain)
+            for path in PATHS:
+                _wait_until_shown(instance, domain, path)
     except CommandFailed as error:
         log().error("%s", error)
         return error.message
     return ""
 
 
-def _wait_until_shown(instance: OdooInstance, domain: str) -> None:
+def _wait_until_shown(instance: OdooInstance, domain: str, path: str) -> None:
     """Wait for nginx, which opens its ports a moment after it was told to."""
     said: list[str] = []
 
     def shown() -> bool:
         try:
-            status = _status(instance, domain)
+            status = _status(instance, domain, path)
         except CommandFailed as error:
             said.append(error.message)
             return False
-        said.append(f"nginx on {instance.recovery} answers {status} for {domain}")
+        said.append(f"nginx on {instance.recovery} answers {status} for {domain}{path}")
         return status < 500  # noqa: PLR2004
 
     try:
-        until(shown, what=f"nginx shows {domain}", timeout_seconds=NGINX_SECONDS)
+        until(shown, what=f"nginx shows {domain}{path}", timeout_seconds=NGINX_SECONDS)
     except CommandFailed as error:
         raise CommandFailed(said[-1], hint=f"nginx -t on {instance.recovery}") from error
 
 
-def _status(instance: OdooInstance, domain: str) -> int:
+def _status(instance: OdooInstance, domain: str, path: str) -> int:
     if instance.certificate is None:
-        return http.status(instance.recovery, 80, host=domain)
-    return http.secure_status(instance.recovery, host=domain, chain=certificate(instance))
+        return http.status(instance.recovery, 80, host=domain, path=path)
+    chain = certificate(instance)
+    return http.secure_status(instance.recovery, host=domain, chain=chain, path=path)
 
 
 @step("take {instance.name} off nginx of {instance.recovery}")

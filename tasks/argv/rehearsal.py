@@ -16,8 +16,8 @@ if tail -n +2 /proc/net/route | grep -q . || grep -qsv ' lo$' /proc/net/ipv6_rou
     echo "there is a network here (see PrivateNetwork= of systemd): no rehearsal is safe" >&2
     exit 1
 fi
-data=$1 layer=$2 user=$3
-shift 3
+data=$1 layer=$2 user=$3 folder=$4
+shift 4
 cd "$data"
 if [ "$(stat -c %U .)" != "$user" ]; then
     echo "$data belongs to $(stat -c %U .), and $user would see what is not its own" >&2
@@ -26,7 +26,7 @@ fi
 mkdir -p "$layer/upper" "$layer/work" "$layer/data" "$layer/home"
 chown --reference=. "$layer/upper" "$layer/home"
 mount -t overlay overlay -o "lowerdir=.,upperdir=$layer/upper,workdir=$layer/work" "$layer/data"
-cd /
+cd "$folder"
 exec setpriv --reuid "$user" --regid "$(id -g "$user")" --init-groups --inh-caps=-all \\
     --bounding-set=-all --no-new-privs -- env HOME="$layer/home" "$@"
 """
@@ -82,8 +82,16 @@ def odoo(command: Sequence[str], *, port: int, data_dir: PurePosixPath) -> Argv:
     )  # fmt: skip
 
 
-def view(*, data: PurePosixPath, layer: PurePosixPath, user: str, command: Sequence[str]) -> Argv:
-    return ("sh", "-c", VIEW, "view", str(data), str(layer), user, *command)
+def view(
+    *,
+    data: PurePosixPath,
+    layer: PurePosixPath,
+    user: str,
+    folder: PurePosixPath | None,
+    command: Sequence[str],
+) -> Argv:
+    where = str(folder or "/")
+    return ("sh", "-c", VIEW, "view", str(data), str(layer), user, where, *command)
 
 
 def start_unit(unit: str, command: Sequence[str], *properties: str, user: str = "root") -> Argv:
