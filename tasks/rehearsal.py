@@ -163,6 +163,7 @@ def start_odoo(stage: Stage) -> None:
     command = lines.view(
         data=odoo.data_dir, layer=stage.layer, user=odoo.user,
         folder=systemd_unit.folder_of(files.read(shell, UNITS / odoo.unit)),
+        variables=build.variables(stage.instance),
         command=lines.odoo(
             build.in_force(stage.instance),
             port=stage.cluster.port, data_dir=stage.layer / "data",
@@ -173,8 +174,7 @@ def start_odoo(stage: Stage) -> None:
         writes=(stage.layer,), network=False, mounts=True,
         hidden=(layout.ssh(stage.instance), layout.postgres(stage.instance)),
     )  # fmt: skip
-    variables = f"EnvironmentFile=-{build.variables(stage.instance)}"
-    shell.run(lines.start_unit(unit, command, "PrivateMounts=yes", variables, *found))
+    shell.run(lines.start_unit(unit, command, "PrivateMounts=yes", *found))
 
 
 def _inside(stage: Stage) -> tuple[str, ...]:
