@@ -1,7 +1,8 @@
 """Runbook: "odoo.conf", ".service" and the Python requirements, done before the disaster."""
 
 from blocks.instance import OdooInstance
-from tasks import door, durable, lock, record, replication, service, site
+from tasks import build as odoo
+from tasks import door, durable, lock, record, replication, site
 from tasks.procedure import flow
 
 
@@ -11,19 +12,19 @@ def build_service(instance: OdooInstance) -> None:
 
     Before: the clone follows, and sources and requirements have been copied.
     After: odoo.conf, venv, unit and nginx site stand ready, and every module that the customers
-    have installed has been imported on the recovery host.
+    have installed has been imported on the recovery host. Until all of that has been tried, what
+    stood there before is what a failover uses.
     """
     with lock.held(instance, "build-service"):
         build(instance)
 
 
 def build(instance: OdooInstance) -> None:
-    service.install_odoo_conf(instance)
-    service.build_venv(instance)
-    service.install_unit(instance)
+    odoo.render(instance)
+    odoo.try_out(instance)
+    odoo.put_in_place(instance)
     site.install(instance)
 
-    service.dry_run(instance)
     with door.opened(instance):
         replication.prove_login(instance, instance.origin, instance.recovery)
     durable.settle(instance.recovery)

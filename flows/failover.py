@@ -12,6 +12,7 @@ from tasks import (
     filestore,
     keys,
     lock,
+    modules,
     record,
     schedules,
     service,
@@ -83,6 +84,7 @@ def failover(
         cluster.checkpoint(recovery)  # it takes as long as the disk does, and customers work
         agreed = filestore.judge(instance)
         missing = documents.find_missing(instance, recovery)
+        absent = modules.missing(instance)
         record.note_served(instance, seconds=served_after, watch=decided.watch)
         durable.settle(recovery)
         events.tell_served(instance, recovery)
@@ -94,6 +96,7 @@ def failover(
                 "databases that answer": str(served),
                 "may be lost": str(exposed),
                 "database and files": agreed,
+                "modules that are missing": absent,
                 "seconds from the button to Odoo answering": served_after,
                 "domains": names,
                 **decided.facts,

@@ -2,6 +2,7 @@
 
 from blocks.instance import OdooInstance
 from tasks import (
+    build,
     cluster,
     exposure,
     fence,
@@ -50,5 +51,6 @@ def take_over(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> E
     move.note(instance, exposed, reason=reason)
     receipts.award(instance, exposed, reason=reason)
     fence.hold_returned(instance, lossless=lossless)
+    build.adopt(instance)
     cluster.promote(recovery)
     return exposed

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from blocks.instance import OdooInstance, Place
+from flows import build_service, rsync_filestore
 from flows.failback import hand_over, settle
 from flows.pg_rewind import bring_back
 from flows.promote import take_over
@@ -43,6 +44,8 @@ def switchover(
     """Move an instance's customers to the other server and lose nothing, or refuse.
 
     Before: both servers are up, and the one that will serve follows the other.
+    What the origin's Odoo has got since the last copy (modules, packages, settings) is brought to
+    the recovery host and tried first, while customers work.
     After: `to` serves, and the other follows it. The plan is shown first, and waits for the
     instance's name, a reason and a name. It is never forced: that is what failover is for.
 
@@ -71,6 +74,7 @@ def switchover(
         if to == "origin":
             move.wake(instance)
         handover.require_lossless(instance, giver, taker)
+        bring_along(instance, taker)
 
         down = Stopwatch(from_now=True)
         give(instance, taker, reason=decided.reason)
@@ -102,6 +106,13 @@ def switchover(
     )
     service.require_whole(instance, taker, served.left, shown, dns.left(names))
     return report
+
+
+def bring_along(instance: OdooInstance, taker: Place) -> None:
+    if taker.kind == "recovery" and not handover.has_begun(instance, taker):
+        rsync_filestore.copy(instance, "sources")
+        rsync_filestore.copy(instance, "requirements")
+        build_service.build(instance)
 
 
 def give(instance: OdooInstance, taker: Place, *, reason: str) -> None:

@@ -5,9 +5,9 @@ from functools import partial
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
-from tasks import dns, http, https, keys, receipts, replication, site, users
+from tasks import dns, https, keys, receipts, replication, site, users
 from tasks.look import look_or_why, unheard
-from tasks.probes import ODOO, Ends, Need, disk, files, odoo
+from tasks.probes import ODOO, Ends, Need, disk, files, http, odoo
 
 
 def roles(instance: OdooInstance, ends: Ends) -> str:
@@ -47,16 +47,6 @@ def _receipt(instance: OdooInstance) -> str:
     return str(kept[-1])
 
 
-def _http(instance: OdooInstance) -> str:
-    """Ask Odoo itself as a browser does, past nginx."""
-    place = instance.recovery
-    url = f"http://{next(iter(instance.domains), 'localhost')}:{place.odoo.http_port}"
-    page = http.pages(place, [url])[url]
-    if not page.works:
-        raise RelevoError(f"Odoo on {place} answers {page} for {url}")
-    return f"{page.status} for {url}"
-
-
 def _origin(instance: OdooInstance) -> list[str]:
     """What becomes of the other end: does anything follow what customers write?"""
     origin, recovery = instance.origin, instance.recovery
@@ -75,7 +65,8 @@ NEEDS: tuple[Need, ...] = (
         remedy="run failover, which starts it", moves=("failover",),
     ),
     Need(
-        "HTTP", _http, tried="Odoo is asked for a page as a browser asks, past nginx",
+        "HTTP", http(lambda instance: instance.recovery),
+        tried="Odoo is asked for a page as a browser asks, past nginx",
         remedy="read the journal of its unit there", moves=("failover",),
     ),
     Need(

@@ -7,7 +7,6 @@ does: its system user, by peer; or the password of odoo.conf, on loopback.
 One bad database does not stop the others: each is asked alone, and what cannot be asked is named.
 """
 
-import configparser
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from blocks.errors import CommandFailed, StatementFailed, Unreachable
 from blocks.instance import Place
 from blocks.sql import Login, Parameter, Question, Row
-from tasks import files
+from tasks import odoo_settings
 from tasks.policy import log
 from tasks.text import odoo_conf
 
@@ -102,7 +101,7 @@ def databases(place: Place) -> list[Database]:
 
 def _all(place: Place) -> list[Database]:
     shell = place.host.shell()
-    role, password = _odoo(files.read(shell, place.odoo.config), default=place.odoo.user)
+    role, password = _odoo(odoo_settings.text(place), default=place.odoo.user)
     return [
         Database(
             place, str(row["name"]), str(row["owner"]), str(row["role"] or role), password,
@@ -119,13 +118,8 @@ def _odoo(conf: str, *, default: str) -> tuple[str | None, str]:
     """
     if not conf:
         return None, ""
-    try:
-        said = odoo_conf.parse(conf)
-    except configparser.Error:
-        return None, ""
-    password = said.get("db_password", "")
     role = odoo_conf.database_role(conf, default=default)
-    return role, "" if password in odoo_conf.UNSET else password
+    return role, odoo_conf.value(conf, "db_password")
 
 
 def _objection(place: Place, row: Row) -> str:

@@ -17,7 +17,7 @@ from tasks import files, layout, progress, replica, trust, units
 from tasks.job import LOGS, run_job, show
 from tasks.policy import log
 from tasks.programs.filestore.settings import Settings
-from tasks.text import confine, systemd_unit
+from tasks.text import confine, odoo_conf, systemd_unit
 
 PROGRAM = PurePosixPath("/usr/local/lib/relevo/filestore.pyz")
 PASS_SECONDS = 24 * 3600
@@ -48,6 +48,16 @@ def install(shell: Shell) -> None:
     units.install_program(shell, PROGRAM, "filestore")
 
 
+def _role(instance: OdooInstance) -> str:
+    """The role of Odoo: as it was built, and of the origin before that.
+
+    An origin whose settings could not be carried over any more is no reason to copy no files.
+    """
+    recovery = instance.recovery
+    text = files.read(recovery.host.shell(), recovery.odoo.config)
+    return odoo_conf.database_role(text, default="") or replica.odoo_role(instance)
+
+
 def settle(instance: OdooInstance) -> None:
     """Install the program and what it has to know of an instance; the origin must answer."""
     shell, recovery = instance.recovery.host.shell(), instance.recovery
@@ -59,7 +69,7 @@ def settle(instance: OdooInstance) -> None:
         origin=str(instance.origin),
         socket=str(recovery.cluster.sockets),
         port=recovery.cluster.port,
-        role=replica.odoo_role(instance),
+        role=_role(instance),
         filestore=str(recovery.odoo.data_dir / "filestore"),
         work=str(work(instance)),
         trash=str(instance.trash),

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from blocks import lease
 from blocks.errors import CommandFailed, LoginRefused, Refused, ShutOut, Unreachable
 from blocks.instance import OdooInstance, Place
+from blocks.odoo import Odoo
 from blocks.shell import Shell
 from tasks import cluster, filestore, keys, lock, receipts, replication, service
 from tasks.look import Seen, look, look_if_there, received
@@ -29,20 +30,35 @@ SINCE = 'echo $(($(date +%s) - $(stat -c %Y "$1" 2>/dev/null || echo 0)))'
 
 
 def stop_odoo(place: Place) -> None:
-    """Stop Odoo and keep it from starting at boot; prove that it is down."""
-    shell, unit = place.host.shell(), place.odoo.unit
-    shell.run(("systemctl", "disable", "--now", unit), check=False, timeout_seconds=STOP_SECONDS)
-    states = ("inactive", "failed", "unknown")
+    """Stop Odoo and keep it from starting at boot; prove both.
+
+    Each by a command of its own: for a unit made of a script in /etc/init.d, `disable --now`
+    succeeds and stops nothing. And such a script may end without having stopped anything.
+    """
+    shell, odoo = place.host.shell(), place.odoo
+    for verb in ("disable", "stop"):
+        shell.run(("systemctl", verb, odoo.unit), check=False, timeout_seconds=STOP_SECONDS)
     until(
-        lambda: _unit_state(shell, unit) in states,
-        what=f"{unit} on {place} is down",
+        lambda: _is_down(shell, odoo),
+        what=f"{odoo.unit} on {place} is down, and port {odoo.http_port} with it",
         timeout_seconds=STOP_SECONDS,
-        hint=f"systemctl status {unit} there",
+        hint=f"systemctl status {odoo.unit} there, and ss -ltnp for who listens",
     )
+    if _unit_state(shell, odoo.unit, "is-enabled") in {"enabled", "enabled-runtime"}:
+        raise CommandFailed(
+            f"{odoo.unit} on {place} still starts at boot after systemctl disable",
+            hint=f"systemctl disable {odoo.unit} there says why",
+        )
 
 
-def _unit_state(shell: Shell, unit: str) -> str:
-    return shell.run(("systemctl", "is-active", unit), check=False).stdout.strip()
+def _is_down(shell: Shell, odoo: Odoo) -> bool:
+    if _unit_state(shell, odoo.unit, "is-active") not in {"inactive", "failed", "unknown"}:
+        return False
+    return not shell.run(("ss", "-Hltn", f"sport = :{odoo.http_port}")).stdout.strip()
+
+
+def _unit_state(shell: Shell, unit: str, question: str) -> str:
+    return shell.run(("systemctl", question, unit), check=False).stdout.strip()
 
 
 @step("stop Odoo on {place}")

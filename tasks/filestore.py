@@ -8,7 +8,7 @@ from typing import Literal
 from blocks.errors import Busy, CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance
 from blocks.plain import plain
-from tasks import durable, engine, files, leftout, trust
+from tasks import durable, engine, files, leftout, links, trust
 from tasks.argv import rsync as argv
 from tasks.job import run_job
 from tasks.look import look
@@ -130,6 +130,7 @@ def _pull_sources(instance: OdooInstance) -> None:
         shell.run(("mkdir", "-p", "-m", "750", str(target)), user=user)
         trees[f"{instance.name}:{source}/"] = target
     _bring(instance, "sources", trees)
+    links.lead(instance)
 
 
 def _bring(

@@ -46,8 +46,13 @@ def objections(instance: OdooInstance, giver: Place, taker: Place) -> list[Relev
     return wrong
 
 
-def _has_begun(instance: OdooInstance, giver: Place, taker: Place) -> bool:
+@step("see whether {instance.name} is on its way to {taker} already")
+def has_begun(instance: OdooInstance, taker: Place) -> bool:
     """Tell whether an earlier run got as far as to stop the giver."""
+    return _has_begun(instance, instance.opposite(taker), taker)
+
+
+def _has_begun(instance: OdooInstance, giver: Place, taker: Place) -> bool:
     here, there = look(giver), look(taker)
     if there.is_primary:
         begun = record.read(instance.recovery, instance, "failover") is not None

@@ -6,11 +6,10 @@ from blocks import users
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from blocks.names import TRIED
-from tasks import cluster, service
+from tasks import cluster, odoo_settings
 from tasks.look import LET_US_ASK, find, look
 from tasks.policy import log, step
 from tasks.read import parity
-from tasks.text import odoo_conf
 
 # Arguments: users, commands, paths and units that must be there.
 LACKING = """
@@ -131,8 +130,4 @@ def _unfit(instance: OdooInstance) -> Iterator[str]:
         origin.odoo.unit, str(origin.odoo.http_port),
     )  # fmt: skip
     yield from (f"on {origin}, {line}" for line in shell.run(argv).stdout.splitlines())
-    text = service.origin_conf(instance)
-    for sentence in odoo_conf.differences(
-        text, data_dir=origin.odoo.data_dir, http_port=origin.odoo.http_port
-    ):
-        yield f"{origin.odoo.config} on {origin} {sentence}"
+    yield from odoo_settings.look(instance).wrong

@@ -8,6 +8,7 @@ from blocks.answers import understood
 from blocks.errors import RelevoError, ShutOut
 from blocks.instance import OdooInstance, Place
 from tasks import filestore, leftout, service
+from tasks import http as asking
 from tasks.look import Seen, look, look_or_why, try_look
 from tasks.read.verdict import remarks, sentence
 from tasks.report import Strong
@@ -146,6 +147,20 @@ def odoo(place_of: PlaceOf) -> Callable[[OdooInstance], list[str]]:
         if not service.starts_at_boot(shell, unit):
             said.append(f"{unit} would not start when {place} boots: systemctl enable it there")
         return said
+
+    return ask
+
+
+def http(place_of: PlaceOf) -> Callable[[OdooInstance], str]:
+    """Ask Odoo as a browser does, past nginx: one that is frozen runs, and answers nobody."""
+
+    def ask(instance: OdooInstance) -> str:
+        place = place_of(instance)
+        url = f"http://{next(iter(instance.domains), 'localhost')}:{place.odoo.http_port}"
+        page = asking.pages(place, [url])[url]
+        if not page.works:
+            raise RelevoError(f"Odoo on {place} answers {page} for {url}")
+        return f"{page.status} for {url}"
 
     return ask
 

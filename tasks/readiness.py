@@ -6,6 +6,7 @@ from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
 from tasks import (
     away,
+    build,
     dns,
     door,
     follower,
@@ -13,7 +14,9 @@ from tasks import (
     https,
     keys,
     limits,
+    modules,
     move,
+    odoo_settings,
     parity,
     receipts,
     replication,
@@ -24,6 +27,9 @@ from tasks import (
     writable,
 )
 from tasks import probes as need
+from tasks import (
+    programs_of_odoo as programs,
+)
 from tasks.look import look, unheard
 from tasks.probes import COMMITS, NOT_MEASURED, ODOO, ROLES, STREAM, Ends, Found, Need, disk, odoo
 from tasks.read import parity as judge
@@ -128,9 +134,10 @@ def recovery_slots(instance: OdooInstance) -> str:
     return ", ".join(str(row["slot_name"]) for row in rows)
 
 
-def _built(instance: OdooInstance) -> str:
+def _built(instance: OdooInstance) -> list[str]:
     standby.require_ready(instance)
-    return "odoo.conf, unit and files are there"
+    remarks = build.require_current(instance)
+    return ["odoo.conf, unit and files are there, as the inventory says", *remarks]
 
 
 def _parity(instance: OdooInstance) -> list[str]:
@@ -191,7 +198,14 @@ NEEDS: tuple[Need, ...] = (
         remedy="start it there", moves=("failback",), when=need.primary,
     ),
     Need(
-        "service", _built, tried="odoo.conf, unit, files and a free port are looked for",
+        "HTTP at the origin", need.http(lambda instance: instance.origin),
+        tried="Odoo is asked for a page as a browser asks, past nginx",
+        remedy="read the journal of its unit there", moves=("failback",), when=need.primary,
+    ),
+    Need(
+        "service", _built,
+        tried="odoo.conf, unit and site are rendered after the inventory, and compared with what "
+        "is there; files and a free port are looked for",
         remedy="run build-service", by=("build", "check", "drill"), when=need.standby,
         hosts="recovery",
     ),
@@ -210,6 +224,24 @@ NEEDS: tuple[Need, ...] = (
         tried="the zone's name servers are asked; the provider is written to, once a day",
         remedy="correct dns in the inventory",
         moves=("failover", "switchover", "failback"), when=need.primary,
+    ),
+    Need(
+        "settings of Odoo", odoo_settings.measure,
+        tried="what the origin's Odoo is started with is compared with the inventory: its command "
+        "line, its environment, odoo.conf",
+        remedy="say it in odoo.conf, or correct the inventory", by=("preflight", "build", "check"),
+        when=need.primary,
+    ),
+    Need(
+        "modules", modules.measure,
+        tried="each module that a database has installed is looked for on the recovery host",
+        remedy="run rsync-filestore with kind sources, then build-service", by=("build", "check"),
+        when=need.standby,
+    ),
+    Need(
+        "programs of Odoo", programs.measure,
+        tried="what the origin's Odoo finds to print with is compared: wkhtmltopdf, fonts, rtlcss",
+        remedy="install on the recovery host what the origin has", when=need.both,
     ),
     Need(
         "files", need.files, tried="the engine looks for the file of each attachment",

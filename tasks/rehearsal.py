@@ -10,15 +10,16 @@ from blocks.cluster import Cluster
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
-from tasks import files, http, layout, progress, service, standby
+from tasks import build, files, http, layout, progress, service, standby
 from tasks.argv import rehearsal as lines
 from tasks.clone import CLONE_SECONDS, require_no_tablespaces
 from tasks.customers import odoo_databases
 from tasks.job import run_job, show, stop_job
 from tasks.look import look
 from tasks.policy import log, step
-from tasks.text import confine
+from tasks.text import confine, systemd_unit
 from tasks.timing import Stopwatch
+from tasks.units import UNITS
 from tasks.wait import until
 
 START_SECONDS = 600
@@ -101,7 +102,10 @@ def require_apart(stage: Stage) -> None:
     shell, odoo = stage.shell, stage.instance.recovery.odoo
     trial = stage.layer / "trial"
     files.make_directory(shell, stage.layer, owner="root:root", mode="711")
-    view = lines.view(data=odoo.data_dir, layer=trial, user=odoo.user, command=("true",))
+    view = lines.view(
+        data=odoo.data_dir, layer=trial, user=odoo.user, folder=None,
+        variables=build.variables(stage.instance), command=("true",),
+    )  # fmt: skip
     done = shell.run(lines.try_unit(view, *_apart(stage)), check=False, timeout_seconds=90)
     if done.status != 0:
         said = done.tail or f"systemd-run ended with status {done.status}"
@@ -180,8 +184,10 @@ def start_odoo(stage: Stage) -> None:
     shell, odoo, unit = stage.shell, stage.instance.recovery.odoo, stage.unit("odoo")
     command = lines.view(
         data=odoo.data_dir, layer=stage.layer, user=odoo.user,
+        folder=systemd_unit.folder_of(files.read(shell, UNITS / odoo.unit)),
+        variables=build.variables(stage.instance),
         command=lines.odoo(
-            service.command(stage.instance),
+            build.in_force(stage.instance),
             port=stage.cluster.port, data_dir=stage.layer / "data",
         ),
     )  # fmt: skip

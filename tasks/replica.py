@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
-from tasks import cluster, files, limits, record, rejoin, replication, service
+from tasks import cluster, files, limits, odoo_settings, record, rejoin, replication
 from tasks.look import look, read_control
 from tasks.policy import log, step
 from tasks.text import odoo_conf, postgresql_conf
@@ -56,7 +56,8 @@ def _canonical(locale: str) -> str:
 @step("read the database role of Odoo at {instance.origin}")
 def odoo_role(instance: OdooInstance) -> str:
     """The role that owns the customers' databases."""
-    return odoo_conf.database_role(service.origin_conf(instance), default=instance.origin.odoo.user)
+    text = odoo_settings.require(instance).text
+    return odoo_conf.database_role(text, default=instance.origin.odoo.user)
 
 
 @step("configure the cluster of {instance.name} on {instance.recovery}")

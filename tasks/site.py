@@ -47,6 +47,10 @@ def chains(
     return {path: source for path, source in found if source is not None}
 
 
+# A page, and where the live chat keeps its connections: an Odoo with workers has a port for those.
+PATHS = ("/web/login", "/longpolling/poll", "/websocket")
+
+
 @step("prepare the nginx site of {instance.name}")
 def install(instance: OdooInstance) -> None:
     """Bring the certificates, render the site, and prove that nginx shows it standing by."""
@@ -208,12 +212,13 @@ def astray(instance: OdooInstance, form: Form) -> str:
 
 
 def _silent(instance: OdooInstance) -> str:
-    """Say for which domain nginx does not bring a customer's request to Odoo."""
+    """Say for which domain nginx does not bring a customer's requests to Odoo."""
     where = urls(instance)
-    pages = http.pages(instance.recovery, list(where.values()))
-    for domain, url in where.items():
-        if not pages[url].works:
-            return f"nginx on {instance.recovery} answers {pages[url]} for {domain}"
+    for path in PATHS:
+        pages = http.pages(instance.recovery, list(where.values()), path=path)
+        for domain, url in where.items():
+            if not pages[url].works:
+                return f"nginx on {instance.recovery} answers {pages[url]} for {domain}{path}"
     return ""
 
 

@@ -2,9 +2,9 @@
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
-from tasks import files, limits, record, service
+from tasks import build, files, limits, record, service
 from tasks.look import Seen, look
-from tasks.policy import step
+from tasks.policy import log, step
 from tasks.units import UNITS
 
 
@@ -75,9 +75,12 @@ def _require_same_system(instance: OdooInstance, seen: Seen) -> None:
 
 def _require_built(instance: OdooInstance) -> None:
     shell, recovery = instance.recovery.host.shell(), instance.recovery
-    needed = (recovery.odoo.config, UNITS / recovery.odoo.unit, recovery.odoo.data_dir)
+    python = build.venv(instance) / "bin" / "python"
+    needed = (recovery.odoo.config, UNITS / recovery.odoo.unit, recovery.odoo.data_dir, python)
     if missing := files.missing(shell, *needed):
         raise Refused(
             f"{missing[0]} is missing on {recovery}: Odoo of {instance.name} was never built there",
             hint="run build-service for this instance (and rsync-filestore for its files)",
         )
+    for difference in build.differences(instance):  # a failover mends them: it needs no origin
+        log().warning("%s", difference)

@@ -12,7 +12,7 @@ from typing import Any
 from blocks import answers, users
 from blocks.errors import Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
-from tasks import cluster, confinement, files, layout, lock, record, replication, service
+from tasks import build, cluster, confinement, files, layout, lock, record, replication, service
 from tasks.files import STATE
 from tasks.job import stop_job
 from tasks.look import find, look
@@ -152,8 +152,7 @@ def _move_cluster(instance: OdooInstance) -> None:
         confinement.settle(instance, former=recovery.cluster.owner)
         return
     confinement.settle(instance, former=known["former"]["postgres"])
-    service.adopt_conf(instance)
-    service.install_unit(instance)
+    build.take_over(instance)
     record.write(recovery, instance, NAME, {**known, **_names(instance), "whole": True})
 
 
@@ -242,8 +241,7 @@ def _move(instance: OdooInstance, former: dict[str, str]) -> None:
         # It follows other instances too; of this one it has no right to know any more.
         shell.run(("systemctl", "restart", follower))
         _give_folders(instance, former["odoo"])  # what it has fetched meanwhile
-    service.adopt_conf(instance)
-    service.install_unit(instance)
+    build.take_over(instance)
 
 
 def _give_folders(instance: OdooInstance, former: str) -> None:

@@ -9,15 +9,16 @@ from tasks.text import confine
 
 # Whoever has a network could send mail. The files are seen through a layer that keeps what is
 # written, and vanishes with the unit. The folder is held (by cd) before it is judged: a link that
-# its owner puts in its place later, leads nobody anywhere.
+# its owner puts in its place later, leads nobody anywhere. Into the folder of the customer's Odoo,
+# and to its environment, only who has given root up goes: a loader would run what stands there.
 VIEW = """
 set -e
 if tail -n +2 /proc/net/route | grep -q . || grep -qsv ' lo$' /proc/net/ipv6_route; then
     echo "there is a network here (see PrivateNetwork= of systemd): no rehearsal is safe" >&2
     exit 1
 fi
-data=$1 layer=$2 user=$3
-shift 3
+data=$1 layer=$2 user=$3 folder=$4 variables=$5
+shift 5
 cd "$data"
 if [ "$(stat -c %U .)" != "$user" ]; then
     echo "$data belongs to $(stat -c %U .), and $user would see what is not its own" >&2
@@ -27,8 +28,11 @@ mkdir -p "$layer/upper" "$layer/work" "$layer/data" "$layer/home"
 chown --reference=. "$layer/upper" "$layer/home"
 mount -t overlay overlay -o "lowerdir=.,upperdir=$layer/upper,workdir=$layer/work" "$layer/data"
 cd /
+[ -e "$variables" ] || variables=/dev/null
 exec setpriv --reuid "$user" --regid "$(id -g "$user")" --init-groups --inh-caps=-all \\
-    --bounding-set=-all --no-new-privs -- env HOME="$layer/home" "$@"
+    --bounding-set=-all --no-new-privs -- sh -c '
+        cd "$1" && shift && set -a && eval "$(cat)" && exec env "$@" </dev/null
+    ' as-user "$folder" HOME="$layer/home" "$@" <"$variables"
 """
 # A rehearsal whose run was killed ends by itself; the next one clears its clone away.
 AT_MOST_SECONDS = 3600
@@ -82,8 +86,17 @@ def odoo(command: Sequence[str], *, port: int, data_dir: PurePosixPath) -> Argv:
     )  # fmt: skip
 
 
-def view(*, data: PurePosixPath, layer: PurePosixPath, user: str, command: Sequence[str]) -> Argv:
-    return ("sh", "-c", VIEW, "view", str(data), str(layer), user, *command)
+def view(
+    *,
+    data: PurePosixPath,
+    layer: PurePosixPath,
+    user: str,
+    folder: PurePosixPath | None,
+    variables: PurePosixPath,
+    command: Sequence[str],
+) -> Argv:
+    words = (str(data), str(layer), user, str(folder or "/"), str(variables))
+    return ("sh", "-c", VIEW, "view", *words, *command)
 
 
 def try_unit(command: Sequence[str], *properties: str) -> Argv:

@@ -15,7 +15,7 @@ def parse(text: str) -> dict[str, str]:
     >>> parse("Babel==2.9.0\\n-e git+x#egg=y==1\\npython_dateutil==2.8.1\\n# (tools==1.2)\\n")
     {'babel': '2.9.0', 'python-dateutil': '2.8.1'}
     """
-    found = (REQUIREMENT.fullmatch(line) for line in _lines(text))
+    found = (_requirement(line) for line in _lines(text))
     return {re.sub(r"[-_.]+", "-", each[1]).lower(): each[2] for each in found if each}
 
 
@@ -26,11 +26,15 @@ def left_out(text: str) -> list[str]:
     ['-e /opt/tools', 'b @ file:///b', 'a==1==2']
     """
     lines = (line for line in _lines(text) if line and not line.startswith("#"))
-    return [line for line in lines if not REQUIREMENT.fullmatch(line)]
+    return [line[:LONGEST] for line in lines if not _requirement(line)]
+
+
+def _requirement(line: str) -> re.Match[str] | None:
+    return REQUIREMENT.fullmatch(line) if len(line) <= LONGEST else None
 
 
 def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.split("\n") if len(line) <= LONGEST]
+    return [line.strip() for line in text.split("\n")]
 
 
 def missing(wanted: str, has: str, *, exact: bool) -> list[str]:

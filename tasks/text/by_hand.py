@@ -84,7 +84,8 @@ STOP_ODOO_AT_ORIGIN = Step(
     "Stop Odoo on {origin}, and keep it from starting at boot.",
     "Pare Odoo en {origin} e impida que arranque al iniciar el servidor.",
     (
-        "systemctl disable --now {origin_unit}",
+        "systemctl disable {origin_unit}",
+        "systemctl stop {origin_unit}",
         "systemctl show -p ActiveState {origin_unit}   # inactive",
     ),
 )
@@ -171,7 +172,8 @@ HOLD_ORIGIN = Step(
     "Hold {origin}: neither Odoo nor PostgreSQL may serve there.",
     "Retenga {origin}: allí no deben servir ni Odoo ni PostgreSQL.",
     (
-        "systemctl disable --now {origin_unit}",
+        "systemctl disable {origin_unit}",
+        "systemctl stop {origin_unit}",
         _at_boot("origin", "manual"),
         "{origin_ctl} stop   # 2: it was down already",
     ),

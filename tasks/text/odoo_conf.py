@@ -10,25 +10,89 @@ from blocks.errors import Refused
 from blocks.plain import plain
 
 PathMap = Callable[[PurePosixPath], PurePosixPath]
-UNSET = ("False", "None", "")
+# What Odoo takes for nothing: no other spelling of False (odoo/tools/config.py).
+UNSET = ("False", "false", "None", "")
+SOCKETS = ("/var/run/postgresql", "/run/postgresql")  # where Debian's libpq looks
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+POSTGRES_PORT, HTTP_PORT = 5432, 8069
+FOLDERS = ("addons_path", "upgrade_path")
+FORMER_NAMES = {
+    "http_port": ("xmlrpc_port",),
+    "http_interface": ("xmlrpc_interface",),
+    "http_enable": ("xmlrpc",),
+}
 ROLE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 KEYWORDS = {"postgres", "all", "replication", "sameuser", "samerole", "samegroup"}
 
 
 def parse(text: str) -> dict[str, str]:
     """Read the options of an odoo.conf."""
-    parser = _parser()
-    parser.read_string(text)
+    parser = _parsed(text)
     return dict(parser["options"]) if parser.has_section("options") else {}
 
 
-def database_role(text: str, *, default: str) -> str:
+def _parsed(text: str) -> configparser.ConfigParser:
+    """Parse; of what is no odoo.conf, name the line alone: a password may stand there."""
+    parser = _parser()
+    try:
+        parser.read_string(text)
+    except configparser.MissingSectionHeaderError as error:
+        raise _spoiled(error.lineno) from None
+    except configparser.ParsingError as error:
+        raise _spoiled(error.errors[0][0]) from None
+    return parser
+
+
+def _spoiled(line: int) -> Refused:
+    return Refused(
+        f"odoo.conf cannot be read: its line {line} is neither [options] nor an option",
+        hint="correct that line: Odoo itself would not start with it",
+    )
+
+
+def value(text: str, name: str) -> str:
+    r"""Read one option; nothing where Odoo takes it for nothing.
+
+    >>> value("[options]\ndb_user = false\n", "db_user"), value("[options]\na = FALSE\n", "a")
+    ('', 'FALSE')
     """
-    >>> database_role("[options]\\ndb_user = False\\n", default="odoo")
+    said = parse(text).get(name, "")
+    return "" if said in UNSET else said
+
+
+def database_role(text: str, *, default: str) -> str:
+    r"""
+    >>> database_role("[options]\ndb_user = False\n", default="odoo")
     'odoo'
     """
-    role = parse(text).get("db_user", "False")
-    return default if role in UNSET else _plain_role(role)
+    role = value(text, "db_user")
+    return _plain_role(role) if role else default
+
+
+def overlay(text: str, options: Mapping[str, str]) -> str:
+    r"""Put options over those of an odoo.conf, as Odoo puts its command line over it.
+
+    >>> print(overlay("[options]\nworkers = 2\nlog_handler = a:INFO\n",
+    ...     {"workers": "4", "log_handler": "b:DEBUG"}), end="")
+    [options]
+    workers = 4
+    log_handler = a:INFO,b:DEBUG
+    <BLANKLINE>
+    """
+    if not options:
+        return text
+    parser = _parsed(text)
+    if not parser.has_section("options"):
+        parser.add_section("options")
+    theirs = parser["options"]
+    for name, said in options.items():
+        for former in FORMER_NAMES.get(name, ()):
+            theirs.pop(former, None)
+        adds = name == "log_handler" and theirs.get(name)  # it adds to those of the file
+        theirs[name] = f"{theirs[name]},{said}" if adds else said
+    out = io.StringIO()
+    parser.write(out)
+    return out.getvalue()
 
 
 def _plain_role(role: str) -> str:
@@ -59,21 +123,64 @@ def workers(text: str) -> int:
     return int(said) if said.isdecimal() else 0
 
 
-def differences(text: str, *, data_dir: PurePosixPath, http_port: int) -> Iterator[str]:
+def absolute(text: str, folder: PurePosixPath) -> str:
+    r"""Name folders of modules in full, which Odoo takes from the folder that it runs in.
+
+    >>> at = PurePosixPath("/opt/odoo")
+    >>> value(absolute("[options]\naddons_path = addons,/usr/a\n", at), "addons_path")
+    '/opt/odoo/addons,/usr/a'
+    """
+    said = {name: value(text, name) for name in FOLDERS}
+    full = {
+        name: ",".join(str(path if str(path).startswith("~") else folder / path) for path in paths)
+        for name, paths in ((name, folders(each)) for name, each in said.items())
+    }
+    return overlay(text, {name: paths for name, paths in full.items() if paths != said[name]})
+
+
+def database_host(text: str) -> str:
+    r"""Say which host an odoo.conf asks for its databases; nothing where that is this very server.
+
+    >>> database_host("[options]\ndb_host = 10.0.0.9\n"), database_host("[options]\n")
+    ('10.0.0.9', '')
+    >>> database_host("[options]\ndb_host = /run/postgresql/\n")
+    ''
+    """
+    host = value(text, "db_host")
+    return "" if host in LOOPBACK or host.rstrip("/") in SOCKETS else host
+
+
+def differences(
+    text: str, *, data_dir: PurePosixPath, http_port: int, db_port: int
+) -> Iterator[str]:
     r"""Say where an odoo.conf and the inventory disagree; what it leaves out may stand elsewhere.
 
     >>> conf = "[options]\ndata_dir = /b/\nxmlrpc_port = 8069\nhttp_interface = 10.0.0.1\n"
-    >>> for each in differences(conf, data_dir=PurePosixPath("/a"), http_port=8069): print(each)
+    >>> for each in differences(conf + "db_port = 5440\n", data_dir=PurePosixPath("/a"),
+    ...     http_port=8069, db_port=5432): print(each)
+    says db_port = 5440, and the inventory postgres.port: 5432
     says data_dir = /b, and the inventory odoo.data_dir: /a
     lets Odoo listen on 10.0.0.1 alone, and it is asked on 127.0.0.1 (see http_interface)
+    >>> for each in differences("", data_dir=PurePosixPath("/a"), http_port=8069, db_port=5544):
+    ...     print(each)
+    leaves db_port out, which means 5432, and the inventory postgres.port: 5544
     """
     options = parse(text)
+    asked = value(text, "db_port")
+    if (asked or str(POSTGRES_PORT)) != str(db_port):
+        says = (
+            f"says db_port = {asked}"
+            if asked
+            else f"leaves db_port out, which means {POSTGRES_PORT}"
+        )
+        yield f"{says}, and the inventory postgres.port: {db_port}"
     theirs = options.get("data_dir", "")
     if theirs not in UNSET and PurePosixPath(theirs) != data_dir:
         says = f"says data_dir = {PurePosixPath(theirs)}"
         yield f"{says}, and the inventory odoo.data_dir: {data_dir}"
     port = options.get("http_port", options.get("xmlrpc_port", ""))
-    if port not in UNSET and port != str(http_port):
+    port = str(HTTP_PORT) if port in UNSET else port
+    if port != str(http_port):
         yield f"says http_port = {port}, and the inventory odoo.http_port: {http_port}"
     interface = options.get("http_interface", options.get("xmlrpc_interface", ""))
     if interface not in (*UNSET, "0.0.0.0", "::", "127.0.0.1", "localhost"):  # noqa: S104
@@ -127,15 +234,15 @@ def render(
         "logfile": "False",
         "pidfile": "False",
     }
-    parser = _parser()
-    parser.read_string(text)
+    parser = _parsed(text)
     if not parser.has_section("options"):
         parser.add_section("options")
     theirs = parser["options"]
     for former in ("xmlrpc_port", "xmlrpcs_port", "db_replica_host", "db_replica_port"):
         theirs.pop(former, None)
-    if "addons_path" in theirs:
-        theirs["addons_path"] = addons_path(theirs["addons_path"], copied)
+    for name in FOLDERS:
+        if theirs.get(name, "") not in UNSET:
+            theirs[name] = addons_path(theirs[name], copied)
     theirs.update({name: str(value) for name, value in options.items()})
     out = io.StringIO()
     parser.write(out)
@@ -143,8 +250,16 @@ def render(
 
 
 def addons_path(text: str, copied: PathMap) -> str:
+    return ",".join(str(copied(path)) for path in folders(text))
+
+
+def folders(text: str) -> list[PurePosixPath]:
+    """
+    >>> folders("/usr/a, /opt/b,")
+    [PurePosixPath('/usr/a'), PurePosixPath('/opt/b')]
+    """
     paths = (each.strip() for each in text.replace("\n", "").split(","))
-    return ",".join(str(copied(PurePosixPath(path))) for path in paths if path)
+    return [PurePosixPath(path) for path in paths if path]
 
 
 def _parser() -> configparser.ConfigParser:

@@ -1,5 +1,6 @@
 """The unit that runs an instance on the recovery host."""
 
+import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
@@ -12,12 +13,15 @@ def render(
     user: str,
     cluster_unit: str,
     command: Sequence[str],
+    environment: PurePosixPath,
+    folder: PurePosixPath | None = None,
     properties: Sequence[str] = (),
 ) -> str:
     """
     >>> print(render(instance="vps_1", user="odoo_vps_1",
     ...     cluster_unit="postgresql@13-vps_1.service", properties=["PrivateTmp=yes"],
-    ...     command=("/usr/bin/odoo", "-c", "/srv/vps_1/odoo.conf")), end="")
+    ...     command=("/usr/bin/odoo", "-c", "/srv/vps_1/odoo.conf"),
+    ...     environment=PurePosixPath("/srv/vps_1/environment")), end="")
     [Unit]
     Description=Odoo of vps_1, served by the recovery host
     After=network.target postgresql@13-vps_1.service
@@ -26,6 +30,7 @@ def render(
     [Service]
     Type=exec
     User=odoo_vps_1
+    EnvironmentFile=-/srv/vps_1/environment
     ExecStart=/usr/bin/odoo -c /srv/vps_1/odoo.conf
     SyslogIdentifier=odoo_vps_1
     KillMode=mixed
@@ -36,6 +41,7 @@ def render(
     [Install]
     WantedBy=multi-user.target
     """
+    where = f"WorkingDirectory={folder}\n" if folder else ""
     return f"""\
 [Unit]
 Description=Odoo of {instance}, served by the recovery host
@@ -45,6 +51,7 @@ Wants={cluster_unit}
 [Service]
 Type=exec
 User={user}
+{where}EnvironmentFile=-{environment}
 ExecStart={" ".join(command)}
 SyslogIdentifier=odoo_{instance}
 KillMode=mixed
@@ -54,6 +61,16 @@ RestartSec=3
 [Install]
 WantedBy=multi-user.target
 """
+
+
+def folder_of(unit: str) -> PurePosixPath | None:
+    r"""Say in which folder a unit that was rendered here runs.
+
+    >>> folder_of("[Service]\nWorkingDirectory=/srv/vps_1/home\n"), folder_of("")
+    (PurePosixPath('/srv/vps_1/home'), None)
+    """
+    found = re.search(r"^WorkingDirectory=(/.*)$", unit, re.MULTILINE)
+    return PurePosixPath(found[1]) if found else None
 
 
 def before_start(program: PurePosixPath, data_directory: PurePosixPath, *, owner: str) -> str:

@@ -220,7 +220,7 @@ def test_check_names_the_devices_that_the_last_copy_has_left_out(
     note = {"read /var/lib/relevo/vps_1/notes/left-out-sources.json": kept}
     hosts(FakeHost("uno", LEADS), FakeHost("due", note | _engine("verdict", {"databases": []})))
 
-    said = readiness.PROBES["files"].ask(instance)
+    said = need(readiness.NEEDS, "files").ask(instance)
 
     assert said == [
         "no database has files", "1 devices in the sources of vps_1 are not copied: null",

@@ -9,7 +9,7 @@ import pytest
 
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance
-from tasks import bare, cluster, engine, guard, replica, service, synchronous, units
+from tasks import bare, build, cluster, engine, guard, replica, synchronous, units
 from tasks.text import postgresql_conf
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, control, serving, standby
@@ -162,14 +162,14 @@ def test_systemd_reads_the_unit_of_odoo_that_stands_there(
     due = FakeHost("due", {**unit, no_boot: 0, **standby()})
     hosts(FakeHost("uno"), due)
     with bare.without_server():
-        service.install_unit(instance)
+        build.adopt(instance)
     assert DAEMON_RELOAD in due.ran
     assert no_boot in due.ran
 
     due = FakeHost("due", {**unit, **serving()})
     hosts(FakeHost("uno"), due)
     with bare.without_server():
-        service.install_unit(instance)
+        build.adopt(instance)
     assert no_boot not in due.ran, "customers are served from there"
 
 

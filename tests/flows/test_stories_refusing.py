@@ -292,3 +292,36 @@ def test_a_run_that_lost_its_lock_points_no_domain(
     finally:
         HELD.reset(token)
     assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        pytest.param(
+            {"ss -Hltn *": "LISTEN 0 128 0.0.0.0:8069 0.0.0.0:*\n"},
+            "odoo.service on uno is down, and port 8069 with it",
+            id="a_script_that_stops_nothing",
+        ),
+        pytest.param(
+            {"ss -Hltn *": "", "systemctl is-enabled *": "enabled\n"},
+            "still starts at boot",
+            id="a_unit_that_stays_enabled",
+        ),
+    ],
+)
+def test_odoo_is_stopped_only_when_nobody_answers_at_its_port_and_no_boot_starts_it(
+    instance: OdooInstance,
+    hosts: Hosts,
+    monkeypatch: pytest.MonkeyPatch,
+    answers: dict[str, Answer],
+    said: str,
+) -> None:
+    """A service of /etc/init.d is down for systemd as soon as its script has ended."""
+    monkeypatch.setattr(fence, "STOP_SECONDS", 0.2)
+    uno = FakeHost("uno", answers | {"systemctl is-active *": "inactive\n", "systemctl *": ""})
+    hosts(uno, FakeHost("due"))
+
+    with pytest.raises(CommandFailed, match=said):
+        fence.stop_odoo(instance.origin)
+
+    assert "systemctl stop odoo.service" in uno.ran

@@ -1,6 +1,6 @@
 """Which Python packages have to be installed."""
 
-from tasks.read.freeze import missing, parse
+from tasks.read.freeze import left_out, missing, parse
 
 SAID = """\
 # Editable install with no version control
@@ -37,3 +37,21 @@ def test_a_venv_gets_exactly_the_versions_of_the_origin() -> None:
 def test_what_is_missing_is_named_in_one_order_every_time() -> None:
     assert missing("b==1\na==2\n", "", exact=True) == ["a==2", "b==1"]
     assert missing("", "a==1\n", exact=True) == []
+
+
+def test_comments_of_pip_are_no_packages_and_what_no_index_has_is_named() -> None:
+    said = (
+        "# Editable install with no version control (helpdesk-tools==1.2)\n-e /opt/odoo/tools\n"
+        "# Editable Git install with no remote (odoo==16.0)\n-e /opt/odoo/odoo\n"
+        "-e git+https://example.com/x.git@abc#egg=x\nlxml==4.9.2\n"
+    )
+
+    assert parse(said) == {"lxml": "4.9.2"}
+    assert left_out(said) == [
+        "-e /opt/odoo/tools", "-e /opt/odoo/odoo", "-e git+https://example.com/x.git@abc#egg=x",
+    ]  # fmt: skip
+
+
+def test_a_line_without_end_is_no_package_and_is_named_in_part() -> None:
+    assert parse(f"{'a' * 5000}==1\n") == {}
+    assert left_out(f"-e git+https://example.com/{'a' * 5000}\n")[0].startswith("-e git+https://")

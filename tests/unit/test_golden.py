@@ -1,6 +1,6 @@
 """Files that are rendered whole, word for word as in golden/."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tasks.text import nginx_site, systemd_unit
 from tasks.text.nginx_site import Form, Names
@@ -24,6 +24,7 @@ def test_the_unit_of_an_instance_is_the_golden_one() -> None:
         user="odoo",
         cluster_unit="postgresql@13-vps_1.service",
         command=("/srv/vps_1/venv/bin/python", "/usr/bin/odoo", "-c", "/etc/odoo/vps_1.conf"),
+        environment=PurePosixPath("/srv/vps_1/environment"),
     )
 
     assert unit == (GOLDEN / "odoo_vps_1.service").read_text()

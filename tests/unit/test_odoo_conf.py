@@ -107,5 +107,6 @@ def test_rendering_what_was_rendered_changes_nothing() -> None:
 
 def test_the_role_is_the_one_in_the_file_or_the_user_that_odoo_runs_as() -> None:
     assert database_role("[options]\ndb_user = theirs\n", default="odoo") == "theirs"
-    for nothing in ("", "[options]\n", "[options]\ndb_user = False\n", "[options]\ndb_user =\n"):
+    for said in ("", "db_user =", "db_user = False", "db_user = false", "db_user = None"):
+        nothing = f"[options]\n{said}\n"
         assert database_role(nothing, default="odoo") == "odoo"

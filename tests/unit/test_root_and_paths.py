@@ -35,6 +35,7 @@ MAY = {
     "tasks/lock.py HOLD": "/run/relevo is root's",
     "tasks/lock.py HOLDER": "/run/relevo is root's",
     "tasks/look.py LOOK": "reads a configuration that is root's, and asks whose a folder is",
+    "tasks/odoo_settings.py STARTED": "/proc is the kernel's",
     "tasks/service.py STRANGERS": "/proc is the kernel's",
     "tasks/preflight.py LACKING": "asks whether paths are there, and tells and changes no more",
     "tasks/preflight.py LAYOUT": "asks whether a path is a link, and tells and changes no more",

@@ -1,0 +1,122 @@
+"""Odoo is built beside what a failover would use, and put in its place when it has been tried."""
+
+import json
+from pathlib import PurePosixPath
+
+import pytest
+
+from blocks.errors import Refused
+from blocks.instance import OdooInstance, Place
+from blocks.shell import Shell
+from tasks import bare, build, files, http, site
+from tests.fakes import Answer, FakeHost
+from tests.flows.conftest import Hosts, standby
+
+FREEZE = "cloud-init==24.1\npsycopg2==2.8.6\nphonenumbers==8.12.1\nufw==0.36\n"
+FRESH = "/srv/vps_1/venv.new"
+NEEDED = "phonenumbers==8.12.1"
+
+
+def tried(*lacking: str) -> str:
+    bad = [f"lab: ModuleNotFoundError: No module named {name!r}" for name in lacking]
+    return "RELEVO " + json.dumps({"bad": bad, "lacking": lacking, "asked": []}) + "\n"
+
+
+def origin(packages: str = f"{NEEDED}\n") -> FakeHost:
+    """A host whose Odoo runs with the system's Python."""
+    return FakeHost("uno", {"*sys.base_prefix*": "False\n", "*metadata.distributions*": packages})
+
+
+def recovery(*verdicts: str) -> dict[str, Answer]:
+    """A recovery host on which one database of Odoo's is, and what trying it comes to."""
+    return {
+        "read /srv/vps_1/requirements.txt": FREEZE,
+        "read /srv/vps_1/new/*": "",
+        f"test -e {FRESH}/bin/python": [1, 1, 1, 0],
+        "SELECT d.datname*": json.dumps(
+            [{"name": "shop", "owner": "odoo", "role": "odoo", "may": True}]
+        ),
+        "SELECT EXISTS *": json.dumps([{"has": True}]),
+        "SELECT name FROM public.ir_module_module*": json.dumps([{"name": "lab"}]),
+        "systemd-run *--version": "Odoo Server 14.0\n",
+        "systemd-run *RELEVO*": list(verdicts),
+        "*pip freeze --all": "psycopg2==2.8.6\n",
+        "*pip install*": 0,
+        "cp -a *": 0,
+        "make_directory *": 0,
+        "rm -rf *": 0,
+        "systemd-analyze *": 0,
+        **standby(),
+    }
+
+
+def test_only_what_odoo_turns_out_to_lack_is_installed(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """Packages of the system's own, which no index has, are none of Odoo's."""
+    due = FakeHost("due", recovery(tried("phonenumbers"), tried()))
+    hosts(origin(), due)
+
+    with bare.without_server():
+        build.try_out(instance)
+
+    installed = [asked for asked in due.changes if "pip install" in asked]
+    assert installed == [
+        f"{FRESH}/bin/python -m pip install --no-input --disable-pip-version-check -- {NEEDED}"
+    ]
+    assert any(asked.startswith("cp -a /srv/vps_1/venv/. ") for asked in due.changes)
+
+
+def test_what_the_origin_has_not_either_is_named_and_nothing_is_installed(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    due = FakeHost("due", recovery(tried("nowhere")))
+    hosts(origin(packages=""), due)
+
+    with bare.without_server(), pytest.raises(Refused, match="No module named 'nowhere'"):
+        build.try_out(instance)
+
+    assert not any("pip install" in asked for asked in due.changes)
+    changes = [asked for asked in due.changes if not asked.startswith("systemd-run ")]
+    assert all(FRESH in asked or "pip freeze" in asked for asked in changes), changes
+
+
+@pytest.mark.parametrize(("workers", "port"), [("workers = 0", 8169), ("workers = 2", 8172)])
+def test_the_live_chat_goes_to_a_port_that_odoo_opens_and_is_asked_for(
+    instance: OdooInstance,
+    hosts: Hosts,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: str,
+    port: int,
+) -> None:
+    """Without workers Odoo opens no second port: nginx would answer 502 for it."""
+    texts: list[str] = []
+    asked: list[str] = []
+
+    def install(_shell: Shell, _path: PurePosixPath, text: str, **_: str) -> bool:
+        texts.append(text)
+        return True
+
+    def status(_place: Place, _port: int, *, host: str, path: str) -> int:
+        assert host == "shop.example.com"
+        asked.append(path)
+        return 502 if path == "/websocket" else 200
+
+    monkeypatch.setattr(files, "install", install)
+    monkeypatch.setattr(http, "status", status)
+    monkeypatch.setattr(site, "NGINX_SECONDS", 0.1)
+    conf: dict[str, Answer] = {
+        "read /srv/vps_1/odoo.conf": f"[options]\n{workers}\n",
+        "test -e *": 0,
+    }
+    nginx: dict[str, Answer] = dict.fromkeys(
+        ("ln *", "nginx -t", "systemctl reload-or-restart nginx"), 0
+    )
+    hosts(FakeHost("uno"), FakeHost("due", {**conf, **nginx}))
+
+    with bare.without_server():
+        left = site.enable(instance)
+
+    assert f"upstream odoo_vps_1_longpolling {{ server 127.0.0.1:{port}; }}" in texts[0]
+    assert set(asked) == {"/web/login", "/longpolling/poll", "/websocket"}
+    assert left == "nginx on due answers 502 for shop.example.com/websocket"
