@@ -29,7 +29,8 @@ Answer: TypeAlias = "str | int | RelevoError | list[str | int | RelevoError]"
 LOOKS = (
     "pg_lsclusters --no-header", "look *", "SELECT *", "read /*", "test *", "true",
     "lacking *", "missing *", "configured *", "listens *", "receipts *", "outdated *",
-    "systemctl is-active *", "locale -a", "grep *", "stat *", "/usr/sbin/sshd -T *",
+    "systemctl is-active *", "systemctl is-enabled *", "started *",
+    "locale -a", "grep *", "stat *", "/usr/sbin/sshd -T *",
     "systemctl show *", "ss -Hltn *", "df *", "du *", "date *", "getent *", "id -gn *",
 )  # fmt: skip
 # What the program for files is asked, in the words that one would type.

@@ -30,6 +30,7 @@ ORIGIN: dict[str, Answer] = {
     "SELECT spcname*": "[]",
     "SELECT sum(pg_database_size*": "1000000000",
     "read /etc/odoo/odoo.conf": "[options]\ndb_user = odoo\n",
+    "started *": "",
     "SELECT d.datname*": '[{"name": "shop", "owner": "odoo", "role": "odoo", "may": true}]',
     "SELECT extname*": '[{"name": "plpgsql"}, {"name": "postgis"}]',
 }
@@ -163,7 +164,7 @@ def test_a_database_that_hangs_takes_no_other_with_it(instance: OdooInstance, ho
     gone = Unreachable("uno did not answer", hint="")
     two = '[{"name": "a", "owner": "odoo", "role": "odoo", "may": true},' + NAMED.format("b")[1:]
     uno = FakeHost("uno", {
-        "read *": "[options]\ndb_user = odoo\n", "SELECT d.datname*": two,
+        "read *": "[options]\ndb_user = odoo\n", "started *": "", "SELECT d.datname*": two,
         "SELECT EXISTS*@a": [gone, '[{"has": true}]'], "SELECT EXISTS*@b": gone,
     })  # fmt: skip
     hosts(uno, FakeHost("due"))
@@ -179,7 +180,8 @@ def test_a_host_that_is_gone_is_no_database_that_hangs(
 ) -> None:
     gone = Unreachable("uno did not answer", hint="")
     uno = FakeHost("uno", {
-        "read *": "[options]\n", "SELECT d.datname*": NAMED.format("a"), "SELECT EXISTS*": gone,
+        "read *": "[options]\n", "started *": "", "SELECT d.datname*": NAMED.format("a"),
+        "SELECT EXISTS*": gone,
     })  # fmt: skip
     hosts(uno, FakeHost("due"))
 
@@ -192,7 +194,8 @@ def test_databases_that_nobody_can_enter_keep_nginx_and_dns_waiting_for_nothing(
 ) -> None:
     shut = StatementFailed('could not access file "nope"')
     due = FakeHost("due", {
-        "read *": "[options]\ndb_user = odoo\n", "SELECT d.datname*": NAMED.format("shop"),
+        "read *": "[options]\ndb_user = odoo\n", "started *": "",
+        "SELECT d.datname*": NAMED.format("shop"),
         "SELECT EXISTS*": shut,
     })  # fmt: skip
     hosts(FakeHost("uno"), due)

@@ -1,14 +1,12 @@
 """Odoo is built beside what a failover would use, and put in its place when it has been tried."""
 
 import json
-from pathlib import PurePosixPath
 
 import pytest
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
-from blocks.shell import Shell
-from tasks import bare, build, files, http, site
+from tasks import bare, build, http, site
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, standby
 
@@ -90,33 +88,25 @@ def test_the_live_chat_goes_to_a_port_that_odoo_opens_and_is_asked_for(
     port: int,
 ) -> None:
     """Without workers Odoo opens no second port: nginx would answer 502 for it."""
-    texts: list[str] = []
     asked: list[str] = []
 
-    def install(_shell: Shell, _path: PurePosixPath, text: str, **_: str) -> bool:
-        texts.append(text)
-        return True
-
-    def status(_place: Place, _port: int, *, host: str, path: str) -> int:
-        assert host == "shop.example.com"
+    def pages(_place: Place, urls: list[str], *, path: str) -> dict[str, http.Page]:
         asked.append(path)
-        return 502 if path == "/websocket" else 200
+        return dict.fromkeys(urls, http.Page(502 if path == "/websocket" else 200))
 
-    monkeypatch.setattr(files, "install", install)
-    monkeypatch.setattr(http, "status", status)
-    monkeypatch.setattr(site, "NGINX_SECONDS", 0.1)
+    monkeypatch.setattr(http, "pages", pages)
     conf: dict[str, Answer] = {
         "read /srv/vps_1/odoo.conf": f"[options]\n{workers}\n",
         "test -e *": 0,
     }
-    nginx: dict[str, Answer] = dict.fromkeys(
-        ("ln *", "nginx -t", "systemctl reload-or-restart nginx"), 0
-    )
-    hosts(FakeHost("uno"), FakeHost("due", {**conf, **nginx}))
+    hosts(FakeHost("uno"), FakeHost("due", conf))
 
     with bare.without_server():
-        left = site.enable(instance)
+        (serving,) = (
+            text for path, text in site.rendered(instance).items() if path.stem == "serving"
+        )
+        said = site._silent(instance)
 
-    assert f"upstream odoo_vps_1_longpolling {{ server 127.0.0.1:{port}; }}" in texts[0]
-    assert set(asked) == {"/web/login", "/longpolling/poll", "/websocket"}
-    assert left == "nginx on due answers 502 for shop.example.com/websocket"
+    assert f"upstream odoo_vps_1_longpolling {{ server 127.0.0.1:{port}; }}" in serving
+    assert asked == ["/web/login", "/longpolling/poll", "/websocket"]
+    assert said == "nginx on due answers 502 for shop.example.com/websocket"

@@ -284,6 +284,7 @@ def test_a_run_that_lost_its_lock_points_no_domain(
     """A provider of DNS does not know whose turn it is."""
     asked: list[str] = []
     monkeypatch.setattr(provider, "change", lambda *_: asked.append("changed"))
+    monkeypatch.setattr(dns, "_note", lambda *_: None)
     hosts(FakeHost("uno"), FakeHost("due"))
     token = HELD.set(Lease(instance.name, lost=True))
     try:

@@ -96,8 +96,11 @@ def test_an_origin_that_has_lost_its_cluster_is_down_and_a_forced_failover_goes_
     instance: OdooInstance, hosts: Hosts
 ) -> None:
     odoo: dict[str, Answer] = {
-        "systemctl disable --now odoo.service": 1,
+        "systemctl disable odoo.service": 1,
+        "systemctl stop odoo.service": 5,
         "systemctl is-active odoo.service": "inactive\n",
+        "systemctl is-enabled odoo.service": "not-found\n",
+        "ss -Hltn *": "",
         "receipts *": "",
     }
     uno, due = FakeHost("uno", WIPED | odoo), FakeHost("due", standby() | LAST)
@@ -107,7 +110,7 @@ def test_an_origin_that_has_lost_its_cluster_is_down_and_a_forced_failover_goes_
         assert str(try_look(instance.origin)) == "gone"
         assert fence.fence_origin(instance, loss_accepted=True) is False
 
-    assert uno.changes == ["systemctl disable --now odoo.service"]
+    assert uno.changes == ["systemctl disable odoo.service", "systemctl stop odoo.service"]
 
 
 def test_a_cluster_without_its_configuration_that_runs_is_not_gone(
