@@ -112,6 +112,7 @@ def test_a_run_that_was_stopped_does_nothing_more_when_another_has_acted(
         assert goes_on, "nothing has happened to the new run"
         where = lab.respaldo if kind in AT_RECOVERY else lab.uno.machine
         assert kind == "files" or any(OLD in each or COPY in each for each in _marked(where))
+        assert new.end()[0] == 0, "it ends by itself: a command of it would be in the next story"
     finally:
         old.kill()
         if new is not None:
