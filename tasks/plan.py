@@ -210,7 +210,7 @@ MEASURES: dict[Procedure, Callable[[OdooInstance, Seen | None, Seen], Situation]
 
 def _handed_over(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> bool:
     """Tell whether an earlier run got as far as to stop the origin, with nothing left to lose."""
-    if origin is None or origin.answers or not recovery.is_standby:
+    if origin is None or origin.gone or origin.answers or not recovery.is_standby:
         return False
     return fence.stopped_whole(instance.origin, instance.recovery)
 

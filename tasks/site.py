@@ -71,7 +71,7 @@ def install(instance: OdooInstance) -> None:
         _show(instance, "standby" if look(instance.recovery).is_standby else "serving")
     except RelevoError:
         if former:
-            files.install(shell, shown, former)
+            files.install(shell, shown, former, mode="600")
         else:
             files.remove(shell, shown)
         raise
@@ -115,7 +115,7 @@ def _write(instance: OdooInstance, home: PurePosixPath, *, certificates: bool = 
         ):  # fmt: skip
             files.install(shell, target, _from_origin(instance, source), mode="600")
     for path, text in rendered(instance, home).items():
-        files.install(shell, path, text)
+        files.install(shell, path, text, mode="600")
 
 
 def _from_origin(instance: OdooInstance, source: PurePosixPath) -> str:
@@ -183,7 +183,7 @@ def _enter(shell: Shell, shown: PurePosixPath) -> None:
 def _show(instance: OdooInstance, form: Form) -> None:
     """Let nginx have the site in a form, and prove that customers would see it."""
     shell, shown = instance.recovery.host.shell(), folder(instance) / "shown.conf"
-    files.install(shell, shown, f"include {folder(instance)}/{form}.conf;\n")
+    files.install(shell, shown, f"include {folder(instance)}/{form}.conf;\n", mode="600")
     _enter(shell, shown)
     shell.run(("systemctl", "reload-or-restart", "nginx"))
     _wait_until_shown(instance, form)

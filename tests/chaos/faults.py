@@ -69,16 +69,24 @@ def _off(rig: Rig, machine: Machine, action: Mend) -> Mend:
     return undo
 
 
+def _unplug(rig: Rig, machine: Machine) -> None:
+    """Cut the power; Odoo syncs no document that it writes, so the last ones may go with it."""
+    rig.cuts.append(time.time())
+    machine.kill()
+
+
 def _shut_down(rig: Rig) -> None:
     """Stop what writes in good order, then the power: systemd would wait for the probe inside."""
     origin, units = rig.pair.origin, f"postgresql@{rig.pair.origin.version}-*"
     _quietly(lambda: origin.machine.run("systemctl", "stop", origin.unit, units, check=False))
+    _quietly(lambda: origin.machine.run("sync", check=False))
     origin.machine.kill()
 
 
 def _dark(rig: Rig) -> Mend:
     """A recovery host that is off can tell a returning origin nothing."""
-    boot = _off(rig, rig.pair.recovery, rig.pair.recovery.kill)
+    recovery = rig.pair.recovery
+    boot = _off(rig, recovery, lambda: _unplug(rig, recovery))
     return _silenced(rig, lambda: None, boot)
 
 
@@ -144,7 +152,9 @@ def _pressed(rig: Rig, procedure: str = "") -> Mend:
 
 
 FAULT: dict[str, Callable[[Rig], Mend]] = {
-    "kill origin": lambda rig: _off(rig, rig.pair.origin.machine, rig.pair.origin.machine.kill),
+    "kill origin": lambda rig: _off(
+        rig, rig.pair.origin.machine, lambda: _unplug(rig, rig.pair.origin.machine)
+    ),
     "reboot origin": lambda rig: _off(rig, rig.pair.origin.machine, lambda: _shut_down(rig)),
     "kill recovery": _dark,
     "kill worker": _without_worker,

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Span = tuple[float, float]
 
 HELD_WITHIN = 10
+# The kernel writes by itself what is older (vm.dirty_expire_centisecs and _writeback_, ext4's 5 s).
+UNSYNCED_SECONDS = 40
 SET_WITHIN = 3.0  # a program may go on for a moment with the time that it knew
 AFTER = re.compile(r"\bafter (\d{4}-[\d:T.+-]+)")
 OURS = (Refused, Busy, Unreachable, CommandFailed, StatementFailed)
@@ -83,6 +85,15 @@ def excused(overlap: Span, unreachable: list[Span]) -> bool:
     (True, False)
     """
     return any(a <= overlap[0] and overlap[1] <= b for a, b in map(held_late, unreachable))
+
+
+def went_with_the_power(at: float, cuts: Iterable[float]) -> bool:
+    """Whether a document was written so shortly before a power cut that no disk had it.
+
+    >>> went_with_the_power(100, [130]), went_with_the_power(100, [150]), went_with_the_power(9, [])
+    (True, False, False)
+    """
+    return any(cut - UNSYNCED_SECONDS <= at <= cut + 1 for cut in cuts)
 
 
 def half_said(state: dict[str, str]) -> str:

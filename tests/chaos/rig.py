@@ -44,6 +44,7 @@ class Rig:
         self.power = threading.Lock()  # a host that boots is not switched off meanwhile
         self.unreachable: list[judge.Span] = []
         self.clock: list[tuple[float, int]] = []  # since when the origin's is how far ahead
+        self.cuts: list[float] = []
         self.runs: dict[str, str] = {}
         self.dead: set[str] = set()
         self.ended = Ended(Story(0, "", False, ()))
@@ -57,7 +58,7 @@ class Rig:
     def play(self, story: Story) -> Ended:
         """Tell a story from a good state to a good state."""
         self.ended, begun = Ended(story), time.time()
-        self.unreachable, self.clock, self.runs, self.dead = [], [], {}, set()
+        self.unreachable, self.clock, self.cuts, self.runs, self.dead = [], [], [], {}, set()
         journal = self.folder / f"{story.seed}-{begun:.0f}.journal"
         client = Client(self._serving, DATABASES, journal)
         try:
@@ -234,7 +235,11 @@ class Rig:
                 seen.lost_rows, said=said, unreachable=self.unreachable, clock=self.clock
             )
         ]
-        wrong += [f"the file of {each.name} is broken" for each in seen.broken_files]
+        wrong += [
+            f"the file of {each.name} is broken"
+            for each in seen.broken_files
+            if not judge.went_with_the_power(each.at, self.cuts)
+        ]
         # What the engine answered to a worker that was killed lies there until somebody asks again.
         state = self._complete("check")
         if state["type"] != "COMPLETED":

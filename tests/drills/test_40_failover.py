@@ -61,7 +61,8 @@ def test_power_loss_under_write_load_loses_no_more_than_was_stated(
     home = audit(*uno.origin.odoo, client.journal)
     lost_before = {each.name for each in seen.lost_rows}
     assert [each for each in home.lost_rows if each.name not in lost_before] == []
-    assert home.broken_files == []
+    # Odoo syncs no document: what nobody had when the power went, the report has named.
+    assert [e.name for e in home.broken_files if e.name not in report] == []
     no_strangers(uno)
 
 
