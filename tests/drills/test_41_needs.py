@@ -116,6 +116,45 @@ def _odoo(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
 
 
 @contextmanager
+def _http(_: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    """Nobody listens where the inventory says; a frozen one is drilled elsewhere."""
+    yield _with_odoo(block, http_port=9)
+
+
+@contextmanager
+def _settings(_: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    yield _with_odoo(block, data_dir=PurePosixPath("/srv/elsewhere"))
+
+
+def _with_odoo(block: OdooInstance, **facts: object) -> OdooInstance:
+    odoo = block.origin.odoo.model_copy(update=facts)
+    return block.model_copy(update={"origin": block.origin.model_copy(update={"odoo": odoo})})
+
+
+@contextmanager
+def _modules(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    with _away(pair.recovery, block.copied(block.origin.odoo.sources[0]) / "lab_notes"):
+        yield block
+
+
+@contextmanager
+def _programs(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    """The origin can print, and the recovery host cannot."""
+    machine, path = pair.origin.machine, "/usr/local/bin/wkhtmltopdf"
+    machine.write(path, "#!/bin/sh\necho 'wkhtmltopdf 0.12.5 (with patched qt)'\n", mode=0o755)
+    yield block
+    machine.run("rm", path)
+
+
+@contextmanager
+def _follower(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    unit = f"relevo-follow-odoo_{pair.name}"
+    pair.recovery.run("systemctl", "stop", unit)
+    yield block
+    pair.recovery.run("systemctl", "start", unit)
+
+
+@contextmanager
 def _service(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
     with _away(pair.recovery, block.recovery.odoo.config):
         yield block
@@ -194,7 +233,12 @@ TAKERS: dict[str, Taker] = {
     "receipts": _receipts,
     "parity": _parity,
     "Odoo at the origin": _odoo,
+    "HTTP at the origin": _http,
     "service": _service,
+    "settings of Odoo": _settings,
+    "modules": _modules,
+    "programs of Odoo": _programs,
+    "follower": _follower,
     "site": _site,
     "certificates": _certificates,
     "names": _names,

@@ -76,7 +76,9 @@ def _hang_up(pair: Pair) -> None:
     """End every ssh session at the origin: the next one has to log in."""
     machine = pair.origin.machine
     machine.run("systemctl", "restart", "ssh")
-    machine.run("loginctl", "terminate-user", pair.origin.ssh_user, check=False)
+    machine.run("pkill", "-KILL", "-x", "sshd", "-u", pair.origin.ssh_user, check=False)
+    there = ("pgrep", "-x", "sshd", "-u", pair.origin.ssh_user)
+    wait_until(lambda: machine.run(*there, check=False).returncode == 1, "nobody is in", 10)
 
 
 @contextmanager
