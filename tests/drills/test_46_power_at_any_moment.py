@@ -50,11 +50,11 @@ def bad_record(path):
         return True
     return False
 found = {"files": [], "records": [], "installed": []}
-for folder, _, names in os.walk(sys.argv[1] if sys.argv[1:] else "/nowhere"):
-    for name in names:
-        path = os.path.join(folder, name)
-        if re.fullmatch("[0-9a-f]{40}", name) and hashlib.sha1(read(path)).hexdigest() != name:
-            found["files"].append(path)
+# Not Odoo's own checklist, whose files are marks and empty.
+for path in glob.glob(sys.argv[1] + "/*/[0-9a-f][0-9a-f]*/*") if sys.argv[1] else ():
+    name = os.path.basename(path)
+    if re.fullmatch("[0-9a-f]{40}", name) and hashlib.sha1(read(path)).hexdigest() != name:
+        found["files"].append(path)
 for path in glob.glob("/var/lib/relevo/**/*.json", recursive=True) + glob.glob(
     "/etc/relevo/**/*.json", recursive=True
 ):
