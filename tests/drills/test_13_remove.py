@@ -46,12 +46,12 @@ systemctl list-units --all --plain --no-legend '*relevo*' 'odoo*' 'postgresql@*'
 systemctl show 'postgresql@*' odoo --property=Id,ExecCondition,DropInPaths
 true
 """
-# What comes and goes by itself; what is the other instance's; the file of the lock, which goes with
-# the next boot; and start.conf, which says auto as before, in fewer words.
+# What comes and goes by itself; what is the other instance's; the files of locks, which go with the
+# next boot; and start.conf, which says auto as before, in fewer words.
 PASSING = re.compile(
     r"etc/(passwd|group|shadow|gshadow|subuid|subgid)- |etc/\.pwd\.lock|etc/ld\.so\.cache"
-    r"|.*vps_dos|run/relevo d|run/relevo/[a-z_.-]+\.(lock|holder) f|etc/postgresql/.*/start\.conf: "
-    r"|var/lib/(dbus|private|sudo|logrotate|apt|dhcp|ucf)"
+    r"|.*vps_dos|run/relevo d|run/relevo/[a-z0-9_.-]+\.(lock|holder) f|etc/postgresql/.*/start\.conf: "
+    r"|run/postgresql/.*pg_stat_tmp/|var/lib/(dbus|private|sudo|logrotate|apt|dhcp|ucf)"
 )
 SLOTS = "SELECT coalesce(string_agg(slot_name, ','), '') FROM pg_replication_slots"
 ROLES = "SELECT coalesce(string_agg(rolname, ','), '') FROM pg_roles WHERE rolname ~ 'replica'"
