@@ -50,8 +50,8 @@ true
 # next boot; and start.conf, which says auto as before, in fewer words.
 PASSING = re.compile(
     r"etc/(passwd|group|shadow|gshadow|subuid|subgid)- |etc/\.pwd\.lock|etc/ld\.so\.cache"
-    r"|.*vps_dos|run/relevo d|run/relevo/[a-z0-9_.-]+\.(lock|holder) f|etc/postgresql/.*/start\.conf: "
-    r"|run/postgresql/.*pg_stat_tmp/|var/lib/(dbus|private|sudo|logrotate|apt|dhcp|ucf)"
+    r"|.*vps_dos|run/relevo d|run/relevo/[a-z0-9_.-]+\.(lock|holder) f"
+    r"|etc/postgresql/.*/start\.conf: |run/postgresql/.*pg_stat_tmp/|var/lib/(dbus|private|sudo|logrotate|apt|dhcp|ucf)"
 )
 SLOTS = "SELECT coalesce(string_agg(slot_name, ','), '') FROM pg_replication_slots"
 ROLES = "SELECT coalesce(string_agg(rolname, ','), '') FROM pg_roles WHERE rolname ~ 'replica'"
