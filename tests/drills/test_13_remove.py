@@ -51,7 +51,8 @@ true
 PASSING = re.compile(
     r"etc/(passwd|group|shadow|gshadow|subuid|subgid)- |etc/\.pwd\.lock|etc/ld\.so\.cache"
     r"|.*vps_dos|run/relevo d|run/relevo/[a-z0-9_.-]+\.(lock|holder) f"
-    r"|etc/postgresql/.*/start\.conf: |run/postgresql/.*pg_stat_tmp/|var/lib/(dbus|private|sudo|logrotate|apt|dhcp|ucf)"
+    r"|etc/postgresql/.*/start\.conf: |run/postgresql/.*pg_stat_tmp/"
+    r"|var/lib/(dbus|private|sudo|logrotate|apt|dhcp|ucf)"
 )
 SLOTS = "SELECT coalesce(string_agg(slot_name, ','), '') FROM pg_replication_slots"
 ROLES = "SELECT coalesce(string_agg(rolname, ','), '') FROM pg_roles WHERE rolname ~ 'replica'"
