@@ -46,12 +46,13 @@ systemctl list-units --all --plain --no-legend '*relevo*' 'odoo*' 'postgresql@*'
 systemctl show 'postgresql@*' odoo --property=Id,ExecCondition,DropInPaths
 true
 """
-# What comes and goes by itself; what is the other instance's; the file of the lock, which goes with
-# the next boot; and start.conf, which says auto as before, in fewer words.
+# What comes and goes by itself; what is the other instance's; the files of locks, which go with the
+# next boot; and start.conf, which says auto as before, in fewer words.
 PASSING = re.compile(
     r"etc/(passwd|group|shadow|gshadow|subuid|subgid)- |etc/\.pwd\.lock|etc/ld\.so\.cache"
-    r"|.*vps_dos|run/relevo d|run/relevo/[a-z_.-]+\.(lock|holder) f"
-    r"|run/relevo/[a-z_.-]+\.turn(/\d+ f| d)|etc/postgresql/.*/start\.conf: "
+    r"|.*vps_dos|run/relevo d|run/relevo/[a-z0-9_.-]+\.(lock|holder) f"
+    r"|run/relevo/[a-z0-9_.-]+\.turn(/\d+ f| d)"
+    r"|etc/postgresql/.*/start\.conf: |run/postgresql/.*pg_stat_tmp/"
     r"|var/lib/(dbus|private|sudo|logrotate|apt|dhcp|ucf)"
 )
 SLOTS = "SELECT coalesce(string_agg(slot_name, ','), '') FROM pg_replication_slots"

@@ -76,6 +76,7 @@ def test_an_nginx_without_sites_enabled_and_an_sshd_without_tunnels_serve_custom
             assert not {"site", "names"} & set(measured(block).failed)
             failover(block)
             assert page(machine, domain) == "303", "Odoo lets them choose a database"
+            machine.run("install", "-d", "-m", "755", str(PurePosixPath(ACME).parent), ACME)
             machine.write(f"{ACME}/token", "answer", mode=0o644)
             assert page(machine, domain, "/.well-known/acme-challenge/token") == "200"
             assert measured(block).failed.keys() == {"roles"}
