@@ -93,6 +93,8 @@ def before(
     with stack.unscheduled():
         stack.complete(f"replicate/{dos.name}")
         yield dos, seen(lab.uno.machine), seen(lab.respaldo)
+        for machine in lab.machines:  # a drill that failed may have left one without power
+            machine.boot()
 
 
 def applied_anew(stack: Stack, lab: Lab, path: Path) -> None:
