@@ -81,7 +81,7 @@ class Soak:
         self._press("failback", pair)
 
     def _power_cut(self, pair: Pair) -> None:
-        pair.origin.machine.kill()
+        pair.origin.machine.crash()
         self._press("failover", pair, origin_is_down=True, reason="the soak cut its power")
         pair.origin.machine.boot()
         self._press("failback", pair)

@@ -174,7 +174,7 @@ def test_a_move_that_was_killed_keeps_no_failover_from_an_instance_of_then(
         dies(pair, dying)
         with pytest.raises(Killed), bare.without_server():
             replicate.fn(blocks[pair.name])
-    pair.origin.machine.kill()
+    pair.origin.machine.crash()
 
     with one_writer(pair):
         failover(blocks[pair.name], origin_is_down=True, reason="drill")

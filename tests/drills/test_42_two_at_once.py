@@ -8,7 +8,7 @@ def test_two_origins_that_die_at_once_are_moved_and_brought_home_side_by_side(
     uno: Pair, dos: Pair, stack: Stack
 ) -> None:
     for pair in (uno, dos):
-        pair.origin.machine.kill()
+        pair.origin.machine.crash()
     runs = [
         stack.press(f"failover/{pair.name}", origin_is_down=True, reason="the data centre is dark")
         for pair in (uno, dos)

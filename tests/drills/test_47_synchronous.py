@@ -60,7 +60,7 @@ def test_where_commits_always_wait_a_forced_failover_loses_nothing_that_was_ackn
     assert client.acknowledged == acknowledged, "nothing is acknowledged that is not on both"
     stands = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
     assert uno.at_origin(stands) == "t"
-    origin.kill()
+    origin.crash()
 
     planned = failover(instance, decide="plan only").facts
     assert planned["what would be lost"].startswith("nothing: every commit that was acknowledged")
@@ -115,7 +115,7 @@ def test_where_commits_may_go_on_they_do_after_the_seconds_that_were_stated_and_
     assert seen.synchronous, (colour, why)
     assert "uno committed alone from 20" in check(instance).facts["commits wait"]
 
-    uno.origin.machine.kill()
+    uno.origin.machine.crash()
     stated = failover(instance, decide="plan only").facts["what would be lost"]
     assert "for until then commits waited for this host; at most the commits of the last" in stated
     uno.origin.machine.boot()

@@ -78,7 +78,7 @@ def test_customers_come_home_by_hand_from_a_recovery_host_that_has_died(
     there = "SELECT count(*) FROM pg_class WHERE relname = 'outage'"
     wait_until(lambda: dos.at_origin(there, "cliente1") == "1", "it is replayed", 60)
     with one_writer(dos):
-        dos.recovery.kill()
+        dos.recovery.crash()
         by_hand(dos, block, "recovery is gone")
         assert dos.at_origin("SELECT count(*) FROM outage", "cliente1") == "10"
         replicate(block)

@@ -29,7 +29,7 @@ def test_with_prefect_dead_a_shell_fails_over_and_prefect_agrees_when_it_is_back
 ) -> None:
     stack.kill_worker()
     stack.kill_server()
-    uno.origin.machine.kill()
+    uno.origin.machine.crash()
 
     refused = _relevo(stack, inventory_path, "failover", "vps_uno", "--yes")
     assert refused.returncode == 3, refused.stderr

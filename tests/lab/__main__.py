@@ -6,7 +6,7 @@ import sys
 
 from tests.lab.lab import Lab
 
-ON_A_HOST = ("boot", "kill", "shutdown", "cut", "heal", "fresh", "shell", "run")
+ON_A_HOST = ("boot", "kill", "crash", "shutdown", "cut", "heal", "fresh", "shell", "run")
 BETWEEN_HOSTS = ("partition", "mend")
 
 

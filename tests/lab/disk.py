@@ -68,7 +68,7 @@ class Disk:
         _mount(self.image, self.mounted)
 
     def sync(self) -> None:
-        """Have the disk take what was written by this machine, before the host is switched on."""
+        """Have the disk take what was written."""
         sh("sync", "--file-system", str(self.mounted))
 
     def copy(self) -> None:

@@ -27,7 +27,7 @@ def test_a_form_refuses_nonsense_before_there_is_a_run(desk: Desk) -> None:
 def test_a_dead_origin_is_failed_over_and_brought_home_by_somebody_at_a_browser(
     uno: Pair, desk: Desk
 ) -> None:
-    uno.origin.machine.kill()
+    uno.origin.machine.crash()
     desk.find_button("failover")
     desk.choose("vps_uno")
     desk.start("fail vps_uno over to respaldo")
