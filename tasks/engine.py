@@ -175,12 +175,20 @@ def follow(instance: OdooInstance) -> None:
     shell.run(("install", "-d", "-m", "750", str(LOGS)))
     path = units.UNITS / unit
     if files.install(shell, path, _follower_unit(instance)):
+        _end_transient(shell, unit)
         shell.run(("systemctl", "daemon-reload"))
         shell.run(("systemctl", "enable", unit))
     if following(instance) and not units.outdated(shell, unit, PROGRAM, path):
         return
     shell.run(("systemctl", "reset-failed", unit), check=False)
     shell.run(("systemctl", "restart", unit), timeout_seconds=120)
+
+
+def _end_transient(shell: Shell, unit: str) -> None:
+    """Stop a follower of Relevo 0.1, whose unit hides ours as long as it runs."""
+    argv = ("systemctl", "show", unit, "--property=FragmentPath", "--value")
+    if shell.run(argv).stdout.startswith("/run/systemd/transient/"):
+        shell.run(("systemctl", "stop", unit), timeout_seconds=120)
 
 
 def _follower_unit(instance: OdooInstance) -> str:
