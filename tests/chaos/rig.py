@@ -13,7 +13,7 @@ from tests.chaos.story import Fault, Story
 from tests.lab.client import NO_VACUUM, Client, audit
 from tests.lab.image import DATABASES
 from tests.lab.trouble import LabError
-from tests.oracles import Pair, no_strangers, overlaps, probing, sound
+from tests.oracles import Pair, forget_documents, no_strangers, overlaps, probing, sound
 from tests.stack import FINAL, Stack
 
 ATTEMPTS = 10
@@ -240,6 +240,8 @@ class Rig:
             for each in seen.broken_files
             if not judge.went_with_the_power(each.at, self.cuts)
         ]
+        if seen.broken_files:
+            forget_documents(self.pair.at_origin)
         # What the engine answered to a worker that was killed lies there until somebody asks again.
         state = self._complete("check")
         if state["type"] != "COMPLETED":

@@ -19,7 +19,7 @@ from flows.rsync_filestore import rsync_filestore
 from tasks import engine
 from tests.lab.client import Client, audit
 from tests.lab.machine import wait_until
-from tests.oracles import Pair
+from tests.oracles import Pair, forget_documents
 
 SEEDS = range(int(os.environ.get("RELEVO_SEEDS", "1")))
 MOST_DOCUMENTS = int(os.environ.get("RELEVO_SEED_DOCUMENTS", "60"))
@@ -63,3 +63,4 @@ def test_what_the_database_knows_has_its_file_or_stands_in_the_report(
         with Path(RESULTS).open("a") as results:
             results.write(json.dumps(facts) + "\n")
     assert [each.name for each in seen.broken_files if each.name not in named] == []
+    forget_documents(dos.at_recovery)

@@ -20,7 +20,7 @@ from blocks.instance import OdooInstance
 from tests import killing
 from tests.lab.client import Client
 from tests.lab.machine import Machine, wait_until
-from tests.oracles import Pair
+from tests.oracles import Pair, forget_documents
 from tests.stack import Stack
 
 SEEDS = range(int(os.environ.get("RELEVO_CUTS", "2")))
@@ -101,6 +101,7 @@ def world(
 ) -> Iterator[World]:
     with stack.unscheduled():
         yield World(uno, blocks[uno.name], inventory_path)
+        forget_documents(uno.at_origin)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -262,20 +262,17 @@ class State:
         One that is made anew or renamed begins anew, as does a time that has not come yet.
         """
         now = time.time()
-        with self.change() as db:
-            known = {
-                database: (oid, min(at, now))
-                for database, oid, at in db.execute("SELECT database, oid, at FROM seen")
-            }
-            since = {
-                database: known[database][1] if known.get(database, ("",))[0] == oid else now
-                for database, oid in oids.items()
-            }
-            db.execute("DELETE FROM seen")
-            db.executemany(
-                "INSERT INTO seen VALUES (?, ?, ?)",
-                ((database, oid, since[database]) for database, oid in oids.items()),
-            )
+        stored = self.db.execute("SELECT database, oid, at FROM seen").fetchall()
+        known = {database: (oid, min(at, now)) for database, oid, at in stored}
+        since = {
+            database: known[database][1] if known.get(database, ("",))[0] == oid else now
+            for database, oid in oids.items()
+        }
+        wanted = [(database, oid, since[database]) for database, oid in oids.items()]
+        if sorted(stored) != sorted(wanted):
+            with self.change() as db:
+                db.execute("DELETE FROM seen")
+                db.executemany("INSERT INTO seen VALUES (?, ?, ?)", wanted)
         return since
 
     def forget_databases(self, known: set[str]) -> None:
