@@ -80,7 +80,7 @@ def _lacking(
     found = Found()
     for need in readiness.NEEDS:
         answers = need.hosts == "recovery" or ends.origin is not None
-        if procedure in need.moves and answers and need.when(ends):
+        if procedure in need.moves and answers and not need.acts and need.when(ends):
             found.take(need.name, partial(need.ask, instance))
     said = " ".join(refusals)
     return tuple(f"{name}: {why}" for name, why in found.failed.items() if why not in said)

@@ -89,7 +89,7 @@ class Need:
 
     `ask` raises RelevoError where it is lacking, and `remedy` is said where that has no hint of
     its own. `when` tells whether there is anything to ask. A plan leaves out what takes both hosts
-    while the origin does not answer.
+    while the origin does not answer, and what tries by a change, if only for a moment (`acts`).
     """
 
     name: str
@@ -100,6 +100,7 @@ class Need:
     by: tuple[Trier, ...] = ("check",)
     when: Needed = nothing
     hosts: Literal["recovery", "both"] = "both"
+    acts: bool = False
 
 
 @dataclass

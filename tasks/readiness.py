@@ -223,7 +223,7 @@ NEEDS: tuple[Need, ...] = (
         "names", lambda instance: dns.judge(instance, instance.origin),
         tried="the zone's name servers are asked; the provider is written to, once a day",
         remedy="correct dns in the inventory",
-        moves=("failover", "switchover", "failback"), when=need.primary,
+        moves=("failover", "switchover", "failback"), when=need.primary, acts=True,
     ),
     Need(
         "settings of Odoo", odoo_settings.measure,
@@ -255,13 +255,13 @@ NEEDS: tuple[Need, ...] = (
         "folders at the origin", writable.judge(lambda instance: instance.origin),
         tried="a file is made and removed in each folder that a move changes",
         remedy="make room there, or mount it writable again", moves=need.EVERY_MOVE,
-        when=need.origin_host,
+        when=need.origin_host, acts=True,
     ),
     Need(
         "folders at the recovery", writable.judge(lambda instance: instance.recovery),
         tried="a file is made and removed in each folder that a move changes",
         remedy="make room there or mount it writable again; build-service makes a missing one",
-        moves=need.EVERY_MOVE, when=need.standby,
+        moves=need.EVERY_MOVE, when=need.standby, acts=True,
     ),
     Need(
         "disk at the origin", disk(lambda instance: instance.origin),
