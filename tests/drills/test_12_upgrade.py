@@ -17,7 +17,7 @@ from flows.check import check
 from flows.failback import failback
 from flows.failover import failover
 from flows.replicate import replicate
-from tasks import bare, confinement, files, readiness
+from tasks import bare, confinement, files, readiness, users
 from tasks.probes import Found, look_at_both
 from tests.lab import inventory
 from tests.lab.client import NO_VACUUM, Client, audit
@@ -94,7 +94,8 @@ def owner(pair: Pair) -> str:
 def measured(block: OdooInstance) -> Found:
     """What check sees; until its next build the instance is red, for it has the site of then."""
     with bare.without_server():
-        return readiness.probe(block, look_at_both(block))
+        found = users.as_found(block)
+        return readiness.probe(found, look_at_both(found))
 
 
 def starts(pair: Pair) -> int:
