@@ -1,7 +1,7 @@
 """Runbook: "Replicación del cluster de la VPS"."""
 
 from blocks.instance import OdooInstance
-from tasks import cluster, door, durable, lock, replica, replication, units, users
+from tasks import cluster, door, durable, exposure, lock, replica, replication, units, users
 from tasks.procedure import flow
 
 
@@ -14,6 +14,7 @@ def basebackup(instance: OdooInstance, *, reclone: bool = False) -> None:
     """
     with lock.held(instance, "basebackup"):
         build(instance, reclone=reclone)
+        exposure.sample_link(instance)
 
 
 def build(instance: OdooInstance, *, reclone: bool) -> None:
