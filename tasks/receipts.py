@@ -298,7 +298,7 @@ def _make(instance: OdooInstance, *, kind: Kind, taker: Place, reason: str, loss
         giver=giver.kind,
         taker=taker.kind,
         system_identifier=control.system_identifier,
-        timeline=control.timeline,
+        timeline=control.last_timeline,
         checkpoint=str(control.checkpoint) if kind == "demotion" else "",
         time=record.now(taker.host.shell()),
         reason=reason,

@@ -166,7 +166,7 @@ def rewind(instance: OdooInstance, node: Place, leader: Place) -> None:
             hint="run failback: it follows after a finished rewind and re-clones after a dead one",
         )
     assert seen.control is not None, "a node without a control file is re-cloned"
-    forensics.examine(instance, node, leader, _keep(node), seen.control.timeline)
+    forensics.examine(instance, node, leader, _keep(node), seen.control.last_timeline)
     own = files.read(shell, seen.directory / AUTO_CONF)
     record.write(node, instance, "auto_conf", {"text": own})
     source = replication.rewind_conninfo(instance, node, leader)
@@ -241,7 +241,7 @@ def _replace(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPat
     kept = _unused(shell, aside)
     files.swap(shell, fresh, seen.directory, kept)
     if seen.control and _went_on(leader, seen.control):
-        forensics.examine(instance, node, leader, aside, seen.control.timeline)
+        forensics.examine(instance, node, leader, aside, seen.control.last_timeline)
     record.forget(node, instance, "auto_conf")
     files.remove(shell, marker_path(instance))
     return kept

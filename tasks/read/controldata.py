@@ -28,6 +28,7 @@ class ControlData:
     timeline: int
     checkpoint: Lsn
     minimum_recovery_end: Lsn
+    minimum_recovery_timeline: int
     checksums: bool
     log_hints: bool
     next_oid: int
@@ -62,6 +63,20 @@ class ControlData:
         return followed and self.minimum_recovery_end > Lsn(0)
 
     @property
+    def crashed_standby(self) -> bool:
+        """It died as a standby, which PostgreSQL never recovers in single-user mode."""
+        return self.was_standby and not self.shut_down_in_recovery
+
+    @property
+    def last_timeline(self) -> int:
+        """The timeline of the last WAL that it holds.
+
+        A standby that follows a new timeline has a checkpoint of the former one until its primary
+        makes the next, and it makes a restartpoint of that.
+        """
+        return self.minimum_recovery_timeline if self.was_standby else self.timeline
+
+    @property
     def rewindable(self) -> bool:
         return self.checksums or self.log_hints
 
@@ -81,6 +96,7 @@ def parse(text: str) -> ControlData:
         timeline=int(facts["Latest checkpoint's TimeLineID"]),
         checkpoint=Lsn.parse(facts["Latest checkpoint location"]),
         minimum_recovery_end=Lsn.parse(facts["Minimum recovery ending location"]),
+        minimum_recovery_timeline=int(facts["Min recovery ending loc's timeline"]),
         checksums=facts["Data page checksum version"] != "0",
         log_hints=facts["wal_log_hints setting"] == "on",
         next_oid=int(facts["Latest checkpoint's NextOID"]),

@@ -39,9 +39,9 @@ def way(node: ControlData, leader: Leader, *, rewind: str, unstarted: bool = Fal
         return Way("refuse", "it is another cluster: the system identifiers differ")
     if rewind or unstarted:
         return _not_started(node, leader, rewind=rewind)
-    if node.timeline > leader.timeline:
-        return Way("refuse", f"it is on timeline {node.timeline}, ahead of {leader.timeline}")
-    if node.timeline == leader.timeline:
+    if node.last_timeline > leader.timeline:
+        return Way("refuse", f"it is on timeline {node.last_timeline}, ahead of {leader.timeline}")
+    if node.last_timeline == leader.timeline:
         return _on_the_same_timeline(node, leader)
     return _from_a_former_timeline(node, leader)
 
@@ -51,9 +51,9 @@ def _not_started(node: ControlData, leader: Leader, *, rewind: str) -> Way:
         return Way("reclone", "a pg_rewind of it died half-way, which leaves it unusable")
     if rewind:
         return Way("follow", "pg_rewind has finished, and it has not been started since")
-    if node.timeline == leader.timeline:
+    if node.last_timeline == leader.timeline:
         return Way("follow", "it is a new clone, and was never started")
-    return Way("reclone", f"it is a clone of timeline {node.timeline} that was never started")
+    return Way("reclone", f"it is a clone of timeline {node.last_timeline} that was never started")
 
 
 def _on_the_same_timeline(node: ControlData, leader: Leader) -> Way:
@@ -65,15 +65,21 @@ def _on_the_same_timeline(node: ControlData, leader: Leader) -> Way:
 
 
 def _from_a_former_timeline(node: ControlData, leader: Leader) -> Way:
-    fork = leader.forks.get(node.timeline)
+    fork = leader.forks.get(node.last_timeline)
     if fork is None:
-        return Way("reclone", f"the leader does not descend from timeline {node.timeline}")
+        return Way("reclone", f"the leader does not descend from timeline {node.last_timeline}")
     if node.was_standby and node.minimum_recovery_end <= fork:
         return Way("follow", f"it was a standby and had not passed the fork at {fork}")
     if node.ends_at(fork):
         return Way("follow", f"the leader has its shutdown checkpoint at {node.checkpoint}")
     if node.shut_down and node.checkpoint < fork:
         return Way("reclone", f"it ended at {node.checkpoint}, before the fork: it was set back")
+    return _beyond(node, fork)
+
+
+def _beyond(node: ControlData, fork: Lsn) -> Way:
+    if node.crashed_standby:
+        return Way("reclone", f"it crashed as a standby that had passed the fork at {fork}")
     if not node.rewindable:
         return Way("reclone", "it has neither checksums nor wal_log_hints, which pg_rewind needs")
     return Way("rewind", f"it wrote after the fork at {fork}")

@@ -97,7 +97,9 @@ def _guard(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
 
 @contextmanager
 def _receipts(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
-    with _away(pair.origin.machine, f"{STATE}/{pair.name}/receipts"):
+    """The folder, and the newest one, which is kept beside it as well."""
+    machine, kept = pair.origin.machine, f"{STATE}/{pair.name}"
+    with _away(machine, f"{kept}/receipts"), _away(machine, f"{kept}/right.json"):
         yield block
 
 

@@ -59,12 +59,19 @@ def test_a_rehearsal_of_a_switchover_changes_nothing(
     uno: Pair, stack: Stack, blocks: dict[str, OdooInstance]
 ) -> None:
     instance = blocks["vps_uno"]
-    # Both write by themselves.
+    # All of them write by themselves; that of the other instance keeps its notes on the same host.
     uno.origin.machine.run("systemctl", "stop", "odoo")
-    # After a boot of the recovery host it waits for its schedule, and there is none to stop.
-    uno.recovery.run("systemctl", "stop", engine.follower(instance), check=False)
+    followers = [engine.follower(each) for each in (instance, blocks["vps_dos"])]
+    # After a boot of the recovery host they wait for their schedule, and there is none to stop.
+    running = [
+        each
+        for each in followers
+        if uno.recovery.run("systemctl", "is-active", each, check=False).stdout == "active\n"
+    ]
     try:
         with stack.unscheduled():
+            for follower in running:
+                uno.recovery.run("systemctl", "stop", follower)
             uno.at_origin("CHECKPOINT")
             before = _at_rest(uno)
             away = switchover(instance, decide="plan only")
@@ -77,6 +84,8 @@ def test_a_rehearsal_of_a_switchover_changes_nothing(
     finally:
         uno.origin.machine.run("systemctl", "start", "odoo")
         engine.follow(instance)
+        for follower in running:
+            uno.recovery.run("systemctl", "start", follower)
 
 
 def test_a_switchover_there_and_back_under_load_loses_nothing(

@@ -19,6 +19,7 @@ from tests.oracles import Pair, no_strangers, ready
 Blocks = dict[str, OdooInstance]
 # The one limit that costs nothing, and one that is an older name in pg_control.
 RAISED = {"max_connections": (100, 150), "max_locks_per_transaction": (64, 80)}
+ASIDE = ("find", "/var/lib/postgresql", "-maxdepth", "2", "-name", "*.quarantine-*")
 
 
 def _restart(machine: Machine, version: int, cluster: str) -> None:
@@ -67,7 +68,13 @@ def test_limits_raised_at_the_origin_are_named_and_a_forced_failover_goes_on_wit
     machine.boot()
     failback(block)
     assert uno.at_origin("SHOW max_connections") == "170"
+
+    # It follows, and has made no restartpoint on the new timeline yet.
+    unit = f"postgresql@{uno.origin.version}-{uno.name}"
+    aside = uno.recovery.run(*ASIDE).stdout
+    uno.recovery.run("systemctl", "kill", "--signal=KILL", unit)
     replicate(block)
+    assert uno.recovery.run(*ASIDE).stdout == aside, "it followed, and was not copied anew"
     ready(check(block))
     no_strangers(uno)
 

@@ -22,12 +22,16 @@ FORMER_PRIMARY = ControlData(
     timeline=1,
     checkpoint=BEFORE,
     minimum_recovery_end=NOWHERE,
+    minimum_recovery_timeline=0,
     checksums=False,
     log_hints=True,
     next_oid=24576,
 )
-FORMER_STANDBY = replace(FORMER_PRIMARY, state="shut down in recovery", minimum_recovery_end=BEFORE)
-ON_TIMELINE_2 = replace(FORMER_STANDBY, timeline=2)
+FORMER_STANDBY = replace(
+    FORMER_PRIMARY, state="shut down in recovery", minimum_recovery_end=BEFORE,
+    minimum_recovery_timeline=1,
+)  # fmt: skip
+ON_TIMELINE_2 = replace(FORMER_STANDBY, timeline=2, minimum_recovery_timeline=2)
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,10 @@ CASES = [
     ),
     Case(
         "a primary that died in its own crash recovery is no standby",
-        replace(FORMER_PRIMARY, state="in crash recovery", minimum_recovery_end=BEFORE),
+        replace(
+            FORMER_PRIMARY, state="in crash recovery", minimum_recovery_end=BEFORE,
+            minimum_recovery_timeline=1,
+        ),
         "rewind", "wrote after the fork",
     ),
     Case(
@@ -98,6 +105,32 @@ CASES = [
     Case(
         "a standby that had passed the fork is rewound",
         replace(FORMER_STANDBY, minimum_recovery_end=AFTER), "rewind", "wrote after the fork",
+    ),
+    Case(
+        "a standby that crashed beyond the fork is cloned: nothing but its primary recovers it",
+        replace(FORMER_STANDBY, state="in archive recovery", minimum_recovery_end=AFTER),
+        "reclone", "crashed as a standby",
+    ),
+    Case(
+        "a standby of the leader's timeline that has made no restartpoint on it yet follows",
+        replace(FORMER_STANDBY, minimum_recovery_end=AFTER, minimum_recovery_timeline=2),
+        "follow", "standby on the leader's timeline",
+    ),
+    Case(
+        "the same after a crash follows as well",
+        replace(
+            FORMER_STANDBY, state="in archive recovery", minimum_recovery_end=AFTER,
+            minimum_recovery_timeline=2,
+        ),
+        "follow", "standby on the leader's timeline",
+    ),
+    Case(
+        "without a restartpoint either, one ahead of the leader is a fork nobody recorded",
+        replace(
+            FORMER_STANDBY, minimum_recovery_end=Lsn.parse("0/6000001"),
+            minimum_recovery_timeline=2,
+        ),
+        "refuse", "silent fork",
     ),
     Case(
         "a standby of the leader's own timeline follows",
@@ -150,7 +183,8 @@ CASES = [
     ),
     Case(
         "a standby of a timeline that the leader never was on is re-cloned",
-        replace(FORMER_STANDBY, timeline=2), "reclone", "does not descend from timeline 2",
+        replace(FORMER_STANDBY, minimum_recovery_timeline=2),
+        "reclone", "does not descend from timeline 2",
         leader=replace(LEADER, timeline=3),
     ),
     Case(
