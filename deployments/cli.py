@@ -186,8 +186,9 @@ def _keep_secrets(
     for sentence in signers.require_ours(secrets, instances, in_prefect=in_prefect):
         _print(sentence)
     if secrets.invented:
+        made = ", ".join(secrets.invented)
         secrets.save()
-        _print(f"made passwords in {secrets.path}: {', '.join(secrets.invented)}")
+        _print(f"made passwords in {secrets.path}: {made}")
     for sentence in signers.keep(secrets, instances):
         _print(sentence)
 

@@ -136,6 +136,7 @@ class Secrets:
         """Write the invented passwords down, whole or not at all."""
         if self.invented:
             self._save(self._raw)
+            self.invented = []
 
     def _save(self, raw: dict[str, dict[str, object]]) -> None:
         try:

@@ -78,9 +78,11 @@ def rehearse(provider: Dns, domain: str, wanted: Mapping[str, str]) -> str:
         name = f"_relevo.{domain}"
         with _client(provider) as client:
             try:
-                client.create_record(rtype="TXT", name=name, content=TRIED)
-                _wait_for(provider, client, "TXT", name, TRIED)
-                client.delete_record(rtype="TXT", name=name, content=TRIED)
+                try:
+                    client.create_record(rtype="TXT", name=name, content=TRIED)
+                    _wait_for(provider, client, "TXT", name, TRIED)
+                finally:  # it may have been made, and seen too late
+                    client.delete_record(rtype="TXT", name=name, content=TRIED)
             except Exception:  # noqa: BLE001  # lexicon's providers raise whatever their libraries do
                 kind, address = next(iter(wanted.items()))
                 client.create_record(rtype=kind, name=domain, content=address)

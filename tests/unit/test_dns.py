@@ -125,6 +125,15 @@ def test_a_provider_is_tried_by_a_record_that_nobody_reads(plain: Provider) -> N
         provider.rehearse(KNOWN, SHOP, {"A": "192.0.2.1"})
 
 
+def test_a_provider_that_shows_a_trial_too_late_is_left_without_it(
+    plain: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = list(plain.records)
+    monkeypatch.setattr(plain, "list_records", lambda **_: [])
+    assert "lets us write no _relevo.shop" in provider.rehearse(KNOWN, SHOP, {"A": "192.0.2.1"})
+    assert plain.records == before
+
+
 @contextmanager
 def answering(*records: str) -> Iterator[list[str]]:
     """Name servers' answers, as dnspython would have had them."""

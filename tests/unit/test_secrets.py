@@ -15,6 +15,7 @@ def test_missing_passwords_are_made_once_and_kept_for_the_owner_alone(tmp_path: 
     first = Secrets(path)
     made = first.of("vps_1")
     first.save()
+    assert first.invented == [], "they are kept now"
 
     again = Secrets(path)
     assert again.of("vps_1") == made
