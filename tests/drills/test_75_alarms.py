@@ -92,6 +92,8 @@ def test_copies_that_stop_are_told_by_their_silence_and_a_failover_is_no_silence
 ) -> None:
     for name in ("vps_dos", "vps_uno"):  # the failover has to end before a silence would be told
         stack.complete(f"rsync-filestore/{name}")
+    # A slow machine may have told of silence before these copies.
+    before = [len(box.about("vps_uno", "no good copy")) for box in told]
     stack.complete("failover/vps_uno")
 
     _both(
@@ -101,7 +103,7 @@ def test_copies_that_stop_are_told_by_their_silence_and_a_failover_is_no_silence
     assert [box.about("are copied") for box in told] == [[], []], "that is what did not happen"
 
     stack.complete("failback/vps_uno")
-    assert [box.about("vps_uno", "no good copy") for box in told] == [[], []]
+    assert [len(box.about("vps_uno", "no good copy")) for box in told] == before
     assert [box.about("vps_uno", "lags behind") for box in told] == [[], []]
 
 
