@@ -10,6 +10,8 @@ RelevoError
       +-- Busy      another procedure holds the instance: wait
 """
 
+from collections.abc import Sequence
+
 from blocks.plain import plain
 
 LONGEST = 20_000
@@ -58,7 +60,39 @@ class LoginRefused(ShutOut):
 
 
 class CommandFailed(RelevoError):
-    """The host answered, and said no."""
+    """The host answered, and said no.
+
+    Where a command ended by itself, `status` is how; code decides by that, never by the sentence.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        status: int | None = None,
+        argv: Sequence[str] = (),
+        last_lines: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.argv = tuple(argv)
+        self.last_lines = tuple(plain(line, lines=True, longest=LONGEST) for line in last_lines)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_command, (
+            self.message, self.hint, self.status, self.argv, self.last_lines,
+        )  # fmt: skip
+
+
+def _rebuild_command(
+    message: str,
+    hint: str,
+    status: int | None,
+    argv: tuple[str, ...],
+    last_lines: tuple[str, ...],
+) -> CommandFailed:
+    return CommandFailed(message, hint=hint, status=status, argv=argv, last_lines=last_lines)
 
 
 class StatementFailed(CommandFailed):

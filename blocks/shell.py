@@ -175,6 +175,7 @@ class SshShell:
                 f"{argv[0]} on {self.host} says more than {limit_bytes} bytes and was ended: "
                 f"{shlex.join(argv)[:300]}",
                 hint=f"see what it says on {self.host}: Relevo asks for nothing that long",
+                argv=argv,
             )
         if completed.status != 0:
             require_lease()  # whoever took it over has ended the command
@@ -243,6 +244,9 @@ class SshShell:
             f"{done.argv[0]} failed on {self.host} with status {done.status}: "
             f"{shlex.join(done.argv)[:300]}\n{done.tail}",
             hint=_sudo_hint(done, self.address),
+            status=done.status,
+            argv=done.argv,
+            last_lines=done.tail.splitlines(),
         )
 
     @property

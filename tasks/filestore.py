@@ -23,6 +23,9 @@ PASS_SECONDS = 6 * 3600
 # 24: a file vanished while it was copied, as Odoo's collector and its sessions do all day.
 VANISHED = (0, 24)
 SOME_LEFT = 23  # what rsync says of a copy that lacks something, here or there
+# 255 is ssh's own, the others are rsync's for a broken or silent connection.
+CUT_OFF = (10, 12, 30, 35, 255)
+GATE_REFUSES = "relevo: refused"  # as the gate begins its last words, on which rsync is cut off too
 NAMED = 5
 
 # What Odoo's own collector does to sessions (odoo/http.py, session_gc).
@@ -202,11 +205,7 @@ def _rsync(
             timeout_seconds=PASS_SECONDS, accept=(*VANISHED, SOME_LEFT) if partial else VANISHED,
         )  # fmt: skip
     except CommandFailed as error:
-        # 255 is ssh's own, 10, 12, 30 and 35 are rsync's for a broken or silent connection.
-        refused = "relevo: refused" in error.message
-        if not refused and any(
-            f"with status {code} " in error.message for code in (10, 12, 30, 35, 255)
-        ):
+        if error.status in CUT_OFF and not _is_refused(error):
             raise Unreachable(error.message, hint=error.hint) from error
         raise
     if read.is_partial(said) and not read.left_out(said).unreadable:
@@ -216,6 +215,11 @@ def _rsync(
             hint=f"mend on {instance.recovery} what it says, then run this again",
         )
     return said
+
+
+def _is_refused(error: CommandFailed) -> bool:
+    """Tell whether the origin's gate has ended the connection, which no retry heals."""
+    return any(GATE_REFUSES in line for line in error.last_lines)
 
 
 def _trash_deleted(

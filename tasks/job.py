@@ -32,6 +32,7 @@ exit 0
 """
 END_BYTES = 4 << 20
 POLL_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5)
+EXITS = {"success", "exit-code"}  # what systemd calls the result of one that ended by itself
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,16 @@ class Unit:
     @property
     def running(self) -> bool:
         return self.sub not in {"exited", "failed", "dead"}
+
+    @property
+    def exit_status(self) -> int | None:
+        """How it ended by itself; none where a signal has ended it, whose number `status` is.
+
+        >>> Unit("failed", "failed", "exit-code", 12).exit_status
+        12
+        >>> Unit("failed", "failed", "signal", 12).exit_status
+        """
+        return self.status if self.result in EXITS else None
 
 
 def show(shell: Shell, unit: str) -> Unit:
@@ -91,12 +102,15 @@ def run_job(
             f"{unit} on {shell.host} was stopped before its end, or the host was booted meanwhile",
             hint="retry this run",
         )
-    if ended.status not in accept or ended.result not in {"success", "exit-code"}:
-        tail = "\n".join(said.strip().splitlines()[-10:])
+    if ended.exit_status not in accept:
+        tail = said.strip().splitlines()[-10:]
         raise CommandFailed(
             f"{argv[0]} failed on {shell.host} with status {ended.status} ({ended.result}):\n"
-            f"{tail}",
+            + "\n".join(tail),
             hint=f"the whole of what it said is in {path} on {shell.host}",
+            status=ended.exit_status,
+            argv=argv,
+            last_lines=tail,
         )
     return said
 

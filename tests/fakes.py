@@ -160,7 +160,12 @@ class FakeShell:
         return done
 
     def complaint(self, done: Completed) -> CommandFailed:
-        return CommandFailed(f"{done.argv[0]} failed on {self.host} with status {done.status}")
+        return CommandFailed(
+            f"{done.argv[0]} failed on {self.host} with status {done.status}",
+            status=done.status,
+            argv=done.argv,
+            last_lines=done.tail.splitlines(),
+        )
 
     def ask(self, login: sql.Login, question: sql.Question) -> list[sql.Row]:
         answer = self.fake.answer(statement(login, question))

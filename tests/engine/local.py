@@ -47,7 +47,12 @@ class LocalShell:
         return completed
 
     def complaint(self, done: Completed) -> CommandFailed:
-        return CommandFailed(f"{done.argv[0]} failed on {self.host}: {done.tail}")
+        return CommandFailed(
+            f"{done.argv[0]} failed on {self.host}: {done.tail}",
+            status=done.status,
+            argv=done.argv,
+            last_lines=done.tail.splitlines(),
+        )
 
     def ask(self, login: sql.Login, question: sql.Question) -> list[sql.Row]:
         try:

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from blocks.errors import CommandFailed, RelevoError
+from blocks.errors import CommandFailed, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from flows.rsync_filestore import rsync_filestore
 from tasks import bare, filestore, probes, readiness
@@ -225,3 +225,34 @@ def test_check_names_the_devices_that_the_last_copy_has_left_out(
     assert said == [
         "no database has files", "1 devices in the sources of vps_1 are not copied: null",
     ]  # fmt: skip
+
+
+FETCH = ("rsync", "-a", "vps_1:/opt/odoo/", "/srv/vps_1/sources/opt/odoo/")
+BROKEN = "rsync: connection unexpectedly closed (0 bytes received so far) [receiver]\n"
+NAMED_SO = 'rsync: mkdir "/srv/failed with status 255 (x)" failed: No space left on device (28)\n'
+
+
+@pytest.mark.parametrize(
+    ("ended", "said", "kind"),
+    [
+        *((("exit-code", status), BROKEN, Unreachable) for status in filestore.CUT_OFF),
+        (("exit-code", 12), f"relevo: refused: path\n{BROKEN}", CommandFailed),
+        (("exit-code", 11), NAMED_SO, CommandFailed),
+        (("signal", 12), "", CommandFailed),
+    ],
+)
+def test_a_copy_is_tried_again_where_the_way_to_the_origin_broke_and_nowhere_else(
+    instance: OdooInstance,
+    hosts: Hosts,
+    ended: tuple[str, int],
+    said: str,
+    kind: type[RelevoError],
+) -> None:
+    """The status decides: a file may have any name, and a gate that refuses says no each time."""
+    shown = "ActiveState=failed\nSubState=failed\nResult={}\nExecMainStatus={}\n".format(*ended)
+    hosts(FakeHost("uno"), FakeHost("due", {"systemctl show *": shown, "end *": said, "*": ""}))
+
+    with pytest.raises(RelevoError, match="rsync failed on due") as failed:
+        filestore._rsync(instance, "sources", FETCH)
+
+    assert type(failed.value) is kind

@@ -15,7 +15,7 @@ import pytest
 from blocks import shell
 from blocks.errors import CommandFailed, Unreachable
 from blocks.host import Host
-from blocks.shell import BEGINS, read_line
+from blocks.shell import BEGINS, Completed, read_line
 
 KEY = paramiko.RSAKey.generate(2048)
 
@@ -35,6 +35,17 @@ def _ask(sock: socket.socket) -> None:
     address, port = sock.getsockname()
     with pytest.raises(Unreachable):
         Host(name="uno", address=address, port=port, peer_address=address).shell().run(("true",))
+
+
+def test_a_command_that_failed_says_with_what_status_and_what_it_said_last() -> None:
+    host = Host(name="uno", address="192.0.2.1", peer_address="192.0.2.1")
+    said = "".join(f"line {number}\n" for number in range(1, 13))
+
+    error = host.shell().complaint(Completed(("cat", "/x"), 3, "", said))
+
+    assert error.message.startswith("cat failed on uno with status 3: cat /x\nline 3\n")
+    assert (error.status, error.argv) == (3, ("cat", "/x"))
+    assert error.last_lines == tuple(f"line {number}" for number in range(3, 13))
 
 
 # --------------------------------------------------------------- a host in somebody else's hands
