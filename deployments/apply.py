@@ -24,6 +24,7 @@ from blocks.host import Host
 from blocks.instance import OdooInstance
 from deployments import automations, plan
 from deployments.plan import BOARDS, PROCEDURES, SYNC, Wanted
+from tasks.outcome import Outcome
 from tasks.schedules import read_deployments
 from tasks.sweep import HEARTBEAT_SECONDS
 from tasks.tags import MANAGED, OWNER, SCHEDULED, tag
@@ -37,22 +38,33 @@ AT_ONCE = {BOARDS: 3}
 
 def apply(
     instances: list[OdooInstance], receivers: dict[str, SecretStr], *, pool: str, prune: bool
-) -> Iterator[str]:
-    """Make Prefect agree with the inventory; yield a sentence for each change."""
+) -> Iterator[Outcome]:
+    """Make Prefect agree with the inventory; yield each change, and what waits for `prune`."""
     for block in (Host, OdooInstance):
         block._logo_url = _logo()  # noqa: SLF001  # where Prefect looks for it
         block.register_type_and_schema()
     with get_client(sync_client=True) as client:
-        yield from _pool(client, pool)
-        documents: dict[str, dict[str, Any]] = {}
-        for instance in instances:
-            yield from _block(instance)
-            document = str(_load(instance.name)._block_document_id)  # noqa: SLF001  # no other way
-            documents[instance.name] = {"instance": {"$ref": document}}
-        for wanted in plan.everything(instances):
-            yield from _deployment(client, wanted, documents.get(wanted.instance, {}), pool)
-        yield from automations.notify(client, instances, receivers)
-        yield from _strangers(client, instances, prune=prune)
+        for sentence in _changes(client, instances, receivers, pool):
+            yield Outcome(done=True, sentence=sentence)
+        for sentence in _strangers(client, instances, prune=prune):
+            yield Outcome(done=prune, sentence=sentence)
+
+
+def _changes(
+    client: SyncPrefectClient,
+    instances: list[OdooInstance],
+    receivers: dict[str, SecretStr],
+    pool: str,
+) -> Iterator[str]:
+    yield from _pool(client, pool)
+    documents: dict[str, dict[str, Any]] = {}
+    for instance in instances:
+        yield from _block(instance)
+        document = str(_load(instance.name)._block_document_id)  # noqa: SLF001  # no other way
+        documents[instance.name] = {"instance": {"$ref": document}}
+    for wanted in plan.everything(instances):
+        yield from _deployment(client, wanted, documents.get(wanted.instance, {}), pool)
+    yield from automations.notify(client, instances, receivers)
 
 
 def _logo() -> HttpUrl:

@@ -169,11 +169,11 @@ def _apply(
     changes = 0
     with server.reached(_print):
         _keep_secrets(instances, secrets, in_prefect=is_saved)
-        for sentence in apply(
+        for change in apply(
             instances, secrets.receivers(), pool=settings.work_pool, prune=given.prune
         ):
-            _print(sentence)
-            changes += not sentence.startswith("not in the inventory")
+            _print(change.sentence)
+            changes += change.done
     if not changes:
         _print(f"nothing to change ({len(instances)} instances)")
     return 0

@@ -91,8 +91,9 @@ def remove(instance: OdooInstance, secrets: Secrets, wishes: Wishes, *, why: str
 
 
 def _empty_recovery(instance: OdooInstance, wishes: Wishes) -> Iterator[str]:
-    if left := leave_recovery.stop(instance):
-        yield f"{instance.name} is off nginx of {instance.recovery}, but {left}"
+    site = leave_recovery.stop(instance)
+    if not site.done:
+        yield f"{instance.name} is off nginx of {instance.recovery}, but {site.sentence}"
     leave_recovery.drop_cluster(instance, delete_kept=wishes.delete_kept)
     leave_recovery.drop_files(instance)
 

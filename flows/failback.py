@@ -96,7 +96,7 @@ def failback(
         served = service.wait_until_serving(origin)
         downtime = down.read()
 
-        names = dns.point(instance, origin)
+        pointed = dns.point(instance, origin)
         shown = site.disable(instance)
         aside = forensics.kept(instance, origin)
         settle(instance)
@@ -111,7 +111,7 @@ def failback(
                 "lost": receipts.cost(instance, origin),
                 "seconds of downtime": downtime,
                 "seconds in all": decided.watch.read(),
-                "domains": names,
+                "domains": pointed.sentence,
                 **decided.facts,
                 "kept aside": aside or f"nothing: {origin} followed with its own data directory",
             },
@@ -119,7 +119,7 @@ def failback(
         ),
         key=f"failback-{instance.name}",
     )
-    service.require_whole(instance, origin, served.left, shown, dns.left(names))
+    service.require_whole(instance, origin, served.outcome, shown, pointed)
     return report
 
 

@@ -80,7 +80,7 @@ def failover(
         served_after = decided.watch.read()
 
         shown = site.enable(instance)
-        names = dns.point(instance, recovery)
+        pointed = dns.point(instance, recovery)
         cluster.checkpoint(recovery)  # it takes as long as the disk does, and customers work
         agreed = filestore.judge(instance)
         missing = documents.find_missing(instance, recovery)
@@ -98,7 +98,7 @@ def failover(
                 "database and files": agreed,
                 "modules that are missing": absent,
                 "seconds from the button to Odoo answering": served_after,
-                "domains": names,
+                "domains": pointed.sentence,
                 **decided.facts,
                 "next": f"keep {instance.origin} from serving; when it is repaired, run failback",
             },
@@ -106,5 +106,5 @@ def failover(
         ),
         key=f"failover-{instance.name}",
     )
-    service.require_whole(instance, recovery, served.left, shown, dns.left(names))
+    service.require_whole(instance, recovery, served.outcome, shown, pointed)
     return report

@@ -25,6 +25,7 @@ from tasks import (
     users,
 )
 from tasks.decision import WAIT_MINUTES, Decide, Minutes
+from tasks.outcome import Outcome
 from tasks.procedure import flow
 from tasks.report import Report, publish
 from tasks.timing import Stopwatch
@@ -85,7 +86,7 @@ def switchover(
         if taker.kind == "recovery":
             record.note_served(instance, seconds=downtime, watch=down)
 
-        names, shown = show(instance, taker)
+        pointed, shown = show(instance, taker)
         follow(instance, taker)
         missing = documents.find_missing(instance, taker)
         events.tell_served(instance, taker)
@@ -97,14 +98,14 @@ def switchover(
                 "databases that answer": str(served),
                 "lost": f"nothing: {taker} held the shutdown checkpoint before it was promoted",
                 "seconds of downtime": downtime,
-                "domains": names,
+                "domains": pointed.sentence,
                 **decided.facts,
             },
             documents=missing,
         ),
         key=f"switchover-{instance.name}",
     )
-    service.require_whole(instance, taker, served.left, shown, dns.left(names))
+    service.require_whole(instance, taker, served.outcome, shown, pointed)
     return report
 
 
@@ -122,12 +123,12 @@ def give(instance: OdooInstance, taker: Place, *, reason: str) -> None:
         hand_over(instance)
 
 
-def show(instance: OdooInstance, taker: Place) -> tuple[str, str]:
+def show(instance: OdooInstance, taker: Place) -> tuple[Outcome, Outcome]:
     if taker.kind == "recovery":
         shown = site.enable(instance)
         return dns.point(instance, taker), shown
-    names = dns.point(instance, taker)
-    return names, site.disable(instance)
+    pointed = dns.point(instance, taker)
+    return pointed, site.disable(instance)
 
 
 def follow(instance: OdooInstance, taker: Place) -> None:

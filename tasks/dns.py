@@ -8,27 +8,30 @@ from blocks.errors import CommandFailed, Refused
 from blocks.instance import Dns, OdooInstance, Place
 from blocks.lease import require_lease
 from tasks import provider, record, resolver
+from tasks.outcome import Outcome
 from tasks.policy import log, step
 from tasks.wait import until
 
-BY_HAND, FAILED = "by hand", "not done"
 PROVE_SECONDS = 60  # from a provider's word to its own name servers
 NOTE, LACKING = "notes/provider", "notes/names"
 TRY_SECONDS = 86400  # a provider lets nobody write all the time
 
 
 @step("point the domains of {instance.name} at {place}")
-def point(instance: OdooInstance, place: Place) -> str:
+def point(instance: OdooInstance, place: Place) -> Outcome:
     """Change the records, and prove it by asking; say what is left to do by hand.
 
-    Customers are served already, so a provider that fails does not undo anything: the sentence
-    stands in the report, and `left` says that it is not done.
+    Customers are served already, so a provider that fails does not undo anything. Without one in
+    the inventory the names are a person's to point: the report says so, and the run ends green.
     """
     names, target = ", ".join(instance.domains), addresses(instance, place)
     if not instance.domains:
-        return "no domains in the inventory: nothing to point"
+        return Outcome(done=True, sentence="no domains in the inventory: nothing to point")
     if instance.dns is None:
-        return f"{BY_HAND}: point {names} at {target} (no DNS provider in the inventory)"
+        return Outcome(
+            done=True,
+            sentence=f"by hand: point {names} at {target} (no DNS provider in the inventory)",
+        )
     gone = list[str]()
     try:
         if place.kind == "recovery":
@@ -44,13 +47,12 @@ def point(instance: OdooInstance, place: Place) -> str:
             record.forget(instance.recovery, instance, LACKING)
     except CommandFailed as error:
         log().error("%s", error)
-        return f"{FAILED}: {error.message}. By hand: point {names} at {target}"
-    return f"{names}: {target}" + (f"; removed: {', '.join(gone)}" if gone else "")
-
-
-def left(said: str) -> str:
-    """What is left to do after `point`; nothing when it was done, or is a person's to do."""
-    return said if said.startswith(FAILED) else ""
+        return Outcome(
+            done=False,
+            sentence=f"not done: {error.message}. By hand: point {names} at {target}",
+        )
+    lost = f"; removed: {', '.join(gone)}" if gone else ""
+    return Outcome(done=True, sentence=f"{names}: {target}{lost}")
 
 
 def addresses(instance: OdooInstance, place: Place) -> str:

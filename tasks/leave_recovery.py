@@ -13,6 +13,7 @@ from tasks import aside, cluster, confinement, door, engine, files, site, traces
 from tasks.files import STATE
 from tasks.job import LOGS
 from tasks.look import look
+from tasks.outcome import Outcome
 from tasks.policy import log, step
 from tasks.units import UNITS
 
@@ -32,8 +33,11 @@ done
 
 
 @step("stop what runs for {instance.name} on {instance.recovery}")
-def stop(instance: OdooInstance) -> str:
-    """Stop Odoo, copies, follower and door, and take their units away; give what is left to do."""
+def stop(instance: OdooInstance) -> Outcome:
+    """Stop Odoo, copies, follower and door, and take their units away; at last the site.
+
+    Tell whether nginx has forgotten that one: it may stumble over another site.
+    """
     recovery, shell, name = instance.recovery, instance.recovery.host.shell(), instance.name
     socket = f"{door.unit(instance)}.socket"
     ours = [recovery.odoo.unit, socket]

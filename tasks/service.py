@@ -8,6 +8,7 @@ from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks import customers, http
 from tasks.look import look
+from tasks.outcome import Outcome
 from tasks.policy import step
 from tasks.wait import until
 
@@ -34,9 +35,13 @@ class Served:
         return ", ".join(self.names)
 
     @property
-    def left(self) -> str:
-        """What is left to do; nothing when all answer."""
-        return f"Odoo does not answer for {'; '.join(self.silent)}" if self.silent else ""
+    def outcome(self) -> Outcome:
+        """Whether Odoo answers for all of them."""
+        if self.silent:
+            return Outcome(
+                done=False, sentence=f"Odoo does not answer for {'; '.join(self.silent)}"
+            )
+        return Outcome(done=True, sentence="Odoo answers for every database")
 
 
 def require_free_port(shell: Shell, instance: OdooInstance) -> None:
@@ -104,7 +109,8 @@ def wait_until_serving(place: Place) -> Served:
         _require_own_listener(place)
     if waiting and not served:
         raise CommandFailed(
-            f"{found.left} on {place}", hint=f"journalctl -u {place.odoo.unit} there"
+            f"{found.outcome.sentence} on {place}",
+            hint=f"journalctl -u {place.odoo.unit} there",
         )
     return found
 
@@ -131,11 +137,11 @@ def _ask_all(place: Place, waiting: dict[str, str]) -> list[str]:
 
 
 @step("require that nothing is left to do for {instance.name} on {place}")
-def require_whole(instance: OdooInstance, place: Place, *left: str) -> None:
+def require_whole(instance: OdooInstance, place: Place, *outcomes: Outcome) -> None:
     """End red when something is left to do, after everything else has been done."""
-    if todo := [each for each in left if each]:
+    if left := [each.sentence for each in outcomes if not each.done]:
         raise CommandFailed(
-            f"{instance.name} is served from {place}, but {'; '.join(todo)}",
+            f"{instance.name} is served from {place}, but {'; '.join(left)}",
             hint=f"mend this (journalctl -u {place.odoo.unit} there says more of Odoo), by hand or "
             "in the inventory, then retry this run: it does the rest again",
         )

@@ -11,6 +11,7 @@ from blocks.instance import Certificate, OdooInstance
 from blocks.shell import Shell
 from tasks import files, http, service, traces
 from tasks.look import look
+from tasks.outcome import Outcome
 from tasks.policy import log, step
 from tasks.text import nginx_site, odoo_conf
 from tasks.text.nginx_site import Form, Names
@@ -241,32 +242,34 @@ def _wait_until_shown(instance: OdooInstance, form: Form) -> None:
 
 
 @step("show {instance.name} on nginx of {instance.recovery}")
-def enable(instance: OdooInstance) -> str:
+def enable(instance: OdooInstance) -> Outcome:
     """Let the site serve, and prove that nginx brings a customer's request to Odoo.
 
-    Give what is left to do: another site that nginx stumbles over must not keep DNS waiting.
+    Another site that nginx stumbles over raises nothing: it must not keep DNS waiting.
     """
     return _turn(instance, "serving")
 
 
 @step("take {instance.name} off nginx of {instance.recovery}")
-def disable(instance: OdooInstance) -> str:
-    """Let the site stand by for the next failover; give what is left to do."""
+def disable(instance: OdooInstance) -> Outcome:
+    """Let the site stand by for the next failover."""
     return _turn(instance, "standby")
 
 
-def _turn(instance: OdooInstance, form: Form) -> str:
+def _turn(instance: OdooInstance, form: Form) -> Outcome:
     try:
         if not instance.domains:
             _take_away(instance)
-            return ""
+            return Outcome(done=True, sentence="no domains in the inventory: nothing to show")
         _write(instance, folder(instance))
         _forget_former(instance)
         _show(instance, form)
     except (CommandFailed, Refused) as error:
         log().error("%s", error)
-        return error.message
-    return ""
+        return Outcome(done=False, sentence=error.message)
+    return Outcome(
+        done=True, sentence=f"nginx on {instance.recovery} shows {instance.name} ({form})"
+    )
 
 
 def _take_away(instance: OdooInstance) -> None:
@@ -278,23 +281,26 @@ def _take_away(instance: OdooInstance) -> None:
         shell.run(("systemctl", "reload-or-restart", "nginx"))
 
 
-def forget(instance: OdooInstance) -> str:
-    """Take the site away, with its certificates; give what is left to do.
+def forget(instance: OdooInstance) -> Outcome:
+    """Take the site away, with its certificates; tell whether nginx has forgotten it.
 
     The line by which nginx reads our sites goes with the last of them.
     """
-    shell, left = instance.recovery.host.shell(), ""
+    shell = instance.recovery.host.shell()
+    forgotten = Outcome(
+        done=True, sentence=f"nginx on {instance.recovery} shows {instance.name} no more"
+    )
     try:
         _take_away(instance)
     except CommandFailed as error:
         log().error("%s", error)
-        left = error.message
+        forgotten = Outcome(done=False, sentence=error.message)
     _forget_former(instance)
     files.remove_tree(shell, folder(instance))
     traces.forget_empty(shell, (SITES,))
     if not files.exists(shell, SITES):
         files.remove(shell, *ENTRIES)
-    return left
+    return forgotten
 
 
 def judge(instance: OdooInstance, form: Form) -> str:

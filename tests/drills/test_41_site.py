@@ -184,6 +184,7 @@ def test_a_zone_that_customers_do_not_ask_is_no_proof(uno: Pair, blocks: Blocks)
     assert block.dns is not None
     elsewhere = block.dns.model_copy(update={"servers": (uno.origin.address,)})
     with bare.without_server():
-        said = dns.point(block.model_copy(update={"dns": elsewhere}), block.origin)
-    assert said.startswith("not done: no name server answers for cliente1")
-    assert shlex.quote(uno.origin.address) in said
+        pointed = dns.point(block.model_copy(update={"dns": elsewhere}), block.origin)
+    assert not pointed.done
+    assert pointed.sentence.startswith("not done: no name server answers for cliente1")
+    assert shlex.quote(uno.origin.address) in pointed.sentence

@@ -203,6 +203,6 @@ def test_databases_that_nobody_can_enter_keep_nginx_and_dns_waiting_for_nothing(
     with bare.without_server():
         served = service.wait_until_serving(instance.recovery)
         with pytest.raises(CommandFailed, match="could not access file"):
-            service.require_whole(instance, instance.recovery, served.left)
+            service.require_whole(instance, instance.recovery, served.outcome)
 
     assert served.names == []

@@ -7,6 +7,7 @@ import pytest
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
 from tasks import bare, site
+from tasks.outcome import Outcome
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, standby
 
@@ -88,9 +89,10 @@ def test_a_night_leaves_its_line_where_another_site_keeps_nginx_from_reading_it(
     hosts(FakeHost("uno"), due)
 
     with bare.without_server():
-        left = site.enable(instance)
+        shown = site.enable(instance)
 
-    assert left.startswith("nginx on due does not accept its configuration")
+    assert not shown.done
+    assert shown.sentence.startswith("nginx on due does not accept its configuration")
     assert f"rm -f {SHOWN}" not in due.ran
 
 
@@ -102,10 +104,12 @@ def test_another_site_with_the_same_name_is_not_taken_for_ours(
     hosts(FakeHost("uno"), due)
 
     with bare.without_server():
-        left = site.disable(instance)
+        shown = site.disable(instance)
 
-    assert left == (
-        "nginx on due answers for shop.example.com with 200 'Welcome!', not 'vps_1 standby'"
+    assert shown == Outcome(
+        done=False,
+        sentence="nginx on due answers for shop.example.com with 200 'Welcome!', not 'vps_1 "
+        "standby'",
     )
 
 
@@ -118,7 +122,22 @@ def test_a_site_whose_domains_have_gone_from_the_inventory_goes_from_nginx(
     hosts(FakeHost("uno"), due)
 
     with bare.without_server():
-        assert site.disable(gone) == ""
-        assert site.disable(gone) == ""
+        assert site.disable(gone).done
+        assert site.disable(gone).done
 
     assert due.ran.count(RELOAD) == 1, "once, and not where there never was a site"
+
+
+def test_a_site_that_nginx_cannot_be_told_to_forget_is_taken_away_and_said_to_be_left(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    answers: dict[str, Answer] = {"reads-of-nginx": 1, "test -e *": 0, "empty *": ""}
+    due = recovery(**answers)
+    hosts(FakeHost("uno"), due)
+
+    with bare.without_server():
+        forgotten = site.forget(instance)
+
+    assert not forgotten.done
+    assert forgotten.sentence.startswith("nginx on due does not accept its configuration")
+    assert f"rm -rf --one-file-system {FOLDER}" in due.ran

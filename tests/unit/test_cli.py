@@ -1,14 +1,19 @@
 """What the words of a command line mean."""
 
+from argparse import Namespace
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks.instance import OdooInstance
-from deployments import cli
+from deployments import apply, cli, server
 from deployments.secrets import Secrets
+from deployments.settings import Settings
 from tasks import board
+from tasks.outcome import Outcome
 from tasks.read.board import Measured
 from tasks.read.plan import Procedure
 from tasks.text.board import Judged
@@ -123,3 +128,28 @@ def test_what_was_taken_out_already_is_said_so(
     said = capsys.readouterr().err
     assert "it was taken out already, or never applied" in said
     assert "delete its entry from the inventory" in said
+
+
+@pytest.mark.parametrize(
+    ("done", "said"),
+    [
+        (False, "removed later: deployment failover/x\nnothing to change (0 instances)\n"),
+        (True, "removed later: deployment failover/x\n"),
+    ],
+)
+def test_what_apply_only_reports_is_no_change(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    done: bool,
+    said: str,
+) -> None:
+    found = [Outcome(done=done, sentence="removed later: deployment failover/x")]
+    monkeypatch.setattr(apply, "apply", lambda *_, **__: found)
+    monkeypatch.setattr(server, "reached", nullcontext)
+    monkeypatch.setattr(cli, "_keep_secrets", lambda *_, **__: None)
+
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        cli._apply(Namespace(prune=False), [], Secrets(tmp_path / "secrets.yaml"), Settings())
+
+    assert capsys.readouterr().out == said

@@ -22,6 +22,7 @@ from blocks.instance import Dns, OdooInstance, Place, Replication
 from blocks.odoo import Odoo
 from tasks import bare, provider, record, resolver
 from tasks import dns as names
+from tasks.outcome import Outcome
 
 SHOP = "shop.example.com"
 KNOWN = Dns(provider="cloudflare", zone="example.com")
@@ -202,12 +203,48 @@ def test_an_address_that_the_inventory_lacks_is_given_back_by_the_way_home(
     block = _instance()
 
     with bare.without_server():
-        assert names.point(block, block.recovery) == (
-            f"{SHOP}: 192.0.2.2; removed: AAAA 2001:db8::1 of {SHOP}"
+        assert names.point(block, block.recovery) == Outcome(
+            done=True, sentence=f"{SHOP}: 192.0.2.2; removed: AAAA 2001:db8::1 of {SHOP}"
         )
-        assert names.point(block, block.recovery) == f"{SHOP}: 192.0.2.2", "pressed twice"
-        assert names.point(block, block.origin) == f"{SHOP}: 192.0.2.1"
+        again = names.point(block, block.recovery)
+        assert again == Outcome(done=True, sentence=f"{SHOP}: 192.0.2.2"), "pressed twice"
+        home = names.point(block, block.origin)
+        assert home == Outcome(done=True, sentence=f"{SHOP}: 192.0.2.1")
     assert (sorted(plain.records), kept) == (before, {})
+
+
+def test_names_that_a_provider_does_not_change_are_left_to_do(
+    plain: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "read", lambda *_: None)
+    plain.breaks_at = "delete"
+    block = _instance()
+
+    with bare.without_server():
+        pointed = names.point(block, block.origin)
+
+    assert not pointed.done
+    assert pointed.sentence.startswith("not done: cloudflare did not change the records of shop")
+    assert pointed.sentence.endswith(f"By hand: point {SHOP} at 192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    ("differs", "said"),
+    [
+        ({"domains": ()}, "no domains in the inventory: nothing to point"),
+        (
+            {"dns": None},
+            f"by hand: point {SHOP} at 192.0.2.1 (no DNS provider in the inventory)",
+        ),
+    ],
+)
+def test_what_the_inventory_leaves_to_a_person_is_not_left_to_the_run(
+    differs: dict[str, Any], said: str
+) -> None:
+    block = _instance().model_copy(update=differs)
+
+    with bare.without_server():
+        assert names.point(block, block.origin) == Outcome(done=True, sentence=said)
 
 
 def _instance() -> OdooInstance:
