@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from blocks.answers import understood
 from blocks.instance import OdooInstance, Place
 from tasks import files, forensics, trust
 from tasks.look import look
@@ -59,6 +60,19 @@ def paths(place: Place) -> list[PurePosixPath]:
     """The data directories that were kept aside, and the exports of what only they have."""
     found = _beside(place, r"\.quarantine-[A-Za-z0-9_.-]+")
     return [path for path in found if path.suffix != PARTIAL]
+
+
+def size(place: Place) -> tuple[int, int]:
+    """Count the data directories that were kept aside, and the bytes that they take."""
+    folders = [str(path) for path in paths(place) if path.suffix != ".only-here"]
+    if not folders:
+        return 0, 0
+    argv = ("du", "--summarize", "--total", "--block-size=1", "--", *folders)
+    shell, owner = place.host.shell(), place.cluster.owner
+    # One that is deleted meanwhile costs a word of du, and not the sum.
+    said = shell.run(argv, user=owner, timeout_seconds=COUNT_SECONDS, check=False).stdout
+    with understood(f"what du says of {place}"):
+        return len(folders), int(said.splitlines()[-1].split()[0])
 
 
 def unfinished(place: Place) -> list[PurePosixPath]:

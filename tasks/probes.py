@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from blocks.answers import understood
 from blocks.errors import RelevoError, ShutOut
 from blocks.instance import OdooInstance, Place
-from tasks import filestore, leftout, service
+from tasks import aside, filestore, leftout, service
 from tasks import http as asking
 from tasks.look import Seen, look, look_or_why, try_look
 from tasks.read.verdict import remarks, sentence
@@ -167,13 +167,23 @@ def http(place_of: PlaceOf) -> Callable[[OdooInstance], str]:
 
 
 def disk(place_of: PlaceOf) -> Callable[[OdooInstance], str]:
+    """Require room for PostgreSQL, and for one more clone beside what was kept aside before."""
+
     def ask(instance: OdooInstance) -> str:
         place = place_of(instance)
         argv = ("df", "--output=avail,size", "-B1", str(look(place).directory))
         free, size = map(int, place.host.shell().run(argv).stdout.split()[-2:])
         if free < LEAST_FREE * size:
             raise RelevoError(f"{place} has only {free >> 20} MB free for PostgreSQL")
-        return f"{free >> 30} GB free"
+        folders, taken = aside.size(place)
+        kept = f"{folders} data directories kept aside on {place} take {taken >> 20} MB"
+        if taken > free:
+            raise RelevoError(
+                f"{kept}, and {free >> 20} MB are free: a clone may find no room",
+                hint=f"read summary.json beside each *.quarantine-* on {place}, and delete those "
+                "that nobody misses",
+            )
+        return f"{free >> 30} GB free" + (f"; {kept}" if folders else "")
 
     return ask
 

@@ -127,6 +127,8 @@ class FakeHost:
                 if isinstance(answer, list):
                     return answer.pop(0) if len(answer) > 1 else answer[0]
                 return answer
+        if re.fullmatch(r"find \S+ -maxdepth 1 -name '\S+\.\*' -print0", asked):
+            return ""  # nothing was kept aside
         pytest.fail(f"{self.name} was asked what its table does not hold: {asked}")
 
 
