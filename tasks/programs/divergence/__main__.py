@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
     if story.touched():
         with started(config) as socket:
             found, unread = export(config, socket, story)
-    summary = {
+    write_summary(output, {
         "fork": config["fork"],
         "transactions": len(story.commits),
         "first": story.commits[0] if story.commits else "",
@@ -47,15 +47,19 @@ def main(argv: list[str]) -> int:
         "reaches_back": story.reaches_back,
         "tables": found,
         "unread": unread,
-    }
+    })  # fmt: skip
+    print(f"{len(found)} tables, {sum(each['rows'] for each in found)} rows")
+    return 0
+
+
+def write_summary(output: Path, summary: dict[str, Any]) -> None:
+    """Write the summary when the disk has it, and all that it speaks of."""
     beside = output / "summary.json.new"
     beside.write_text(json.dumps(summary, indent=2) + "\n")
-    for path in (*output.rglob("*"), output):  # with the summary, all that it speaks of
+    for path in (*output.rglob("*"), output):
         sync(path)
     beside.rename(output / "summary.json")
     sync(output)
-    print(f"{len(found)} tables, {sum(each['rows'] for each in found)} rows")
-    return 0
 
 
 def sync(path: Path) -> None:

@@ -43,9 +43,23 @@ def started(config: dict[str, Any]) -> Iterator[Path]:
     (socket / "pg_hba.conf").write_text("local all all trust\n")  # the folder lets nobody else in
     (directory / "postmaster.pid").unlink(missing_ok=True)
     (directory / "standby.signal").touch()
-    settings = {
+    pg_ctl = [config["bin"] + "/pg_ctl", "-D", str(directory)]
+    try:
+        start(pg_ctl, settings(config, socket), str(socket / "log"))
+        wait_until_replayed(config, socket)
+        yield socket
+    finally:
+        stop = [*pg_ctl, "-w", "-m", "fast", "stop"]
+        subprocess.run(stop, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        (directory / "standby.signal").unlink()
+        shutil.rmtree(socket, ignore_errors=True)
+
+
+def settings(config: dict[str, Any], socket: Path) -> dict[str, object]:
+    """Give the settings with which nothing outside of the directory is read, asked or changed."""
+    return {
         "config_file": config["config_file"],
-        "data_directory": directory,
+        "data_directory": Path(config["directory"]),
         "hba_file": socket / "pg_hba.conf",
         "listen_addresses": "",
         "port": config["port"],
@@ -62,25 +76,17 @@ def started(config: dict[str, Any]) -> Iterator[Path]:
         "cluster_name": "relevo_divergence",
         **({"stats_temp_directory": "pg_stat_tmp"} if config["version"] < NO_STATISTICS else {}),
     }
+
+
+def start(pg_ctl: list[str], settings: dict[str, object], log: str) -> None:
+    """Start the cluster and wait until it answers; end with its last words where it does not."""
     options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
-    pg_ctl = [config["bin"] + "/pg_ctl", "-D", str(directory)]
-    log = str(socket / "log")
-    try:
-        begin = [*pg_ctl, "-w", "-t", str(START_SECONDS), "-l", log, "-o", options, "start"]
-        done = subprocess.run(
-            begin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
-        )
-        if done.returncode != 0:
-            with open(log, "rb") as said:
-                said.seek(max(os.path.getsize(log) - 2000, 0))
-                sys.exit(said.read(2000).decode("utf-8", "replace"))
-        wait_until_replayed(config, socket)
-        yield socket
-    finally:
-        stop = [*pg_ctl, "-w", "-m", "fast", "stop"]
-        subprocess.run(stop, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-        (directory / "standby.signal").unlink()
-        shutil.rmtree(socket, ignore_errors=True)
+    begin = [*pg_ctl, "-w", "-t", str(START_SECONDS), "-l", log, "-o", options, "start"]
+    done = subprocess.run(begin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    if done.returncode != 0:
+        with open(log, "rb") as said:
+            said.seek(max(os.path.getsize(log) - 2000, 0))
+            sys.exit(said.read(2000).decode("utf-8", "replace"))
 
 
 def wait_until_replayed(config: dict[str, Any], socket: Path) -> None:

@@ -58,17 +58,22 @@ def export(
             if table["node"] in mine:
                 rows, why = write_rows(config, socket, database, table, story.committed)
                 unread += why
-                found.append({
-                    "database": database,
-                    "table": f"{table['schema']}.{table['name']}",
-                    "model": models.get(table["name"], ""),
-                    "rows": rows,
-                    **{
-                        kind: mine[table["node"]].get(kind, 0)
-                        for kind in ("inserted", "updated", "deleted")
-                    },
-                })  # fmt: skip
+                model = models.get(table["name"], "")
+                found.append(summary(database, table, model, rows, mine[table["node"]]))
     return found, unread
+
+
+def summary(
+    database: str, table: dict[str, Any], model: str, rows: int, counts: dict[str, int]
+) -> dict[str, Any]:
+    """Say of one table how many of its rows are written, and what was done to it."""
+    return {
+        "database": database,
+        "table": f"{table['schema']}.{table['name']}",
+        "model": model,
+        "rows": rows,
+        **{kind: counts.get(kind, 0) for kind in ("inserted", "updated", "deleted")},
+    }
 
 
 def read_models(
