@@ -2,7 +2,7 @@
 
 A program at the origin switches the waiting on and off as the policy says; here it is installed,
 asked and taken away. What it says about itself stands in a comment on the role that streams, which
-the recovery host reads from its own copy: see tasks/programs/synchronous.py.
+the recovery host reads from its own copy: see tasks/programs/synchronous.
 """
 
 import contextlib
