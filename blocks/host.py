@@ -13,7 +13,9 @@ from blocks.names import (
     LoginName,
     Port,
 )
-from blocks.shell import Address, Shell, SshShell
+from blocks.shell import Shell
+from blocks.ssh import SshShell
+from blocks.ssh_login import Address
 
 
 class Host(Block):

@@ -25,7 +25,7 @@ from tasks.look import look, look_or_why, unheard
 from tasks.read.plan import Plan, Procedure
 from tasks.text import board as board_words
 from tasks.text import plan as words
-from tasks.text.by_hand import Language
+from tasks.text.by_hand_step import Language
 
 LOG = logging.getLogger("relevo")
 

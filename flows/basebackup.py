@@ -1,7 +1,7 @@
 """Runbook: "Replicación del cluster de la VPS"."""
 
 from blocks.instance import OdooInstance
-from tasks import cluster, door, durable, exposure, lock, replica, replication, units, users
+from tasks import cluster, door, durable, exposure, hba, lock, replica, replication, units, users
 from tasks.procedure import flow
 
 
@@ -28,7 +28,7 @@ def build(instance: OdooInstance, *, reclone: bool) -> None:
     users.move_cluster(instance)
     units.start_afresh(recovery)
     replica.configure(instance)
-    cluster.admit(instance, recovery, origin, odoo_role=replica.odoo_role(instance))
+    hba.admit(instance, recovery, origin, odoo_role=replica.odoo_role(instance))
     replica.clone(instance, reclone=reclone)
 
     durable.settle(recovery)

@@ -1,7 +1,7 @@
 """Runbook: "Configuración Clúster Principal para permitir la replicación"."""
 
 from blocks.instance import OdooInstance
-from tasks import cluster, lock, replication, units, users
+from tasks import cluster_settings, hba, lock, replication, units, users
 from tasks.procedure import flow
 
 
@@ -21,10 +21,10 @@ def prepare(instance: OdooInstance, *, allow_restart: bool) -> None:
     origin, recovery = instance.origin, instance.recovery
 
     users.settle(instance)
-    cluster.configure(instance, origin, allow_restart=allow_restart)
+    cluster_settings.configure(instance, origin, allow_restart=allow_restart)
     units.start_afresh(origin)
     replication.create_roles(instance, origin)
-    cluster.admit(instance, origin, recovery)
+    hba.admit(instance, origin, recovery)
     replication.write_pgpass(instance, recovery, origin)
     replication.write_pgpass(instance, origin, recovery)
 

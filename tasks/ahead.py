@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
-from tasks import clone, cluster, customers, files, replica, roles, service, users
+from tasks import clone, cluster_settings, customers, files, replica, roles, service, users
 from tasks.look import listening
 from tasks.parity import EXTENSIONS
 from tasks.policy import step
@@ -48,13 +48,13 @@ def _is_new(instance: OdooInstance) -> bool:
 
 
 def _included(instance: OdooInstance) -> None:
-    cluster.require_included(instance.origin)
+    cluster_settings.require_included(instance.origin)
     if not _is_new(instance):
-        cluster.require_included(users.as_found(instance).recovery)
+        cluster_settings.require_included(users.as_found(instance).recovery)
 
 
 def _ssl(instance: OdooInstance) -> None:
-    cluster.require_ssl(instance.origin)
+    cluster_settings.require_ssl(instance.origin)
 
 
 def _name(instance: OdooInstance) -> None:
@@ -119,12 +119,12 @@ def _postgres_port(instance: OdooInstance) -> None:
 def _restart(instance: OdooInstance) -> None:
     """Refuse a restart that would bring in what somebody else has prepared for another day."""
     origin = instance.origin
-    current = cluster.settings(origin, (*RESTARTED, *cluster.CURRENT))
-    wanted = cluster.wanted_settings(instance, origin, current)
+    current = cluster_settings.in_force(origin, (*RESTARTED, *cluster_settings.CURRENT))
+    wanted = cluster_settings.wanted(instance, origin, current)
     ours = [name for name in RESTARTED if str(wanted[name]) != current[name]]
-    theirs = [name for name in cluster.waiting_for_restart(origin) if name not in wanted]
+    theirs = [name for name in cluster_settings.waiting_for_restart(origin) if name not in wanted]
     if ours and theirs:
-        raise cluster.refuse_restart(origin, ours, theirs)
+        raise cluster_settings.refuse_restart(origin, ours, theirs)
 
 
 ASKED = (

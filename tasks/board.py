@@ -46,7 +46,7 @@ from tasks.tags import MANAGED
 from tasks.text import board as words
 from tasks.text import plan as pages
 from tasks.text.board import Judged
-from tasks.text.by_hand import Language
+from tasks.text.by_hand_step import Language
 
 AT_ONCE = 16
 HISTORY = 96

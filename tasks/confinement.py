@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from blocks import users
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
-from tasks import cluster, files, layout, rejoin, replication
+from tasks import cluster, files, hba, layout, rejoin, replication
 from tasks.look import find
 from tasks.policy import log
 from tasks.read.lsclusters import Listed
@@ -85,7 +85,7 @@ def _give(instance: OdooInstance, listed: Listed, former: str) -> None:
     _install(instance, directory, former=former)
     files.give_tree(shell, directory, former=former, user=owner)
     role = odoo_conf.database_role(files.read(shell, recovery.odoo.config), default="")
-    cluster.admit(instance, recovery, instance.origin, odoo_role=role)
+    hba.admit(instance, recovery, instance.origin, odoo_role=role)
     if files.exists(shell, directory / "standby.signal"):
         rejoin.write_signals(instance, recovery, instance.origin, directory)
         cluster.start(recovery)

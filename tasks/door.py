@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
-from tasks import cluster, files
+from tasks import files, hba
 from tasks.look import look
 from tasks.policy import step
 from tasks.text import block, confine, pg_hba, systemd_unit
@@ -144,4 +144,4 @@ def _put_lines(instance: OdooInstance, lines: str) -> None:
         rest = "".join(line for line in kept if line.rstrip("\n") not in foreign)
         return block.put(rest, name=name, lines=lines) if lines else rest
 
-    cluster.edit_hba(recovery, change)
+    hba.edit(recovery, change)

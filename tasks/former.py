@@ -2,7 +2,7 @@
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
-from tasks import cluster, files, replication
+from tasks import cluster_settings, files, hba, replication
 from tasks.look import look
 from tasks.policy import log, step
 
@@ -37,11 +37,14 @@ def refurnish(instance: OdooInstance) -> None:
     """
     origin, recovery = instance.origin, instance.recovery
     look(origin)  # which says what to do where there is none
-    shell, path = origin.host.shell(), cluster.settings_path(origin.cluster)
+    shell, path = origin.host.shell(), cluster_settings.path(origin.cluster)
     if not files.exists(shell, path):
         log().warning("%s has no %s: its cluster was made anew, and is set up again", origin, path)
-        cluster.require_included(origin)
-        theirs = {**cluster.settings(recovery, cluster.CURRENT), "listen_addresses": "localhost"}
-        wanted = cluster.wanted_settings(instance, origin, theirs)
-        cluster.install_settings(shell, origin.cluster, wanted)
-    cluster.admit(instance, origin, recovery)
+        cluster_settings.require_included(origin)
+        theirs = {
+            **cluster_settings.in_force(recovery, cluster_settings.CURRENT),
+            "listen_addresses": "localhost",
+        }
+        wanted = cluster_settings.wanted(instance, origin, theirs)
+        cluster_settings.install(shell, origin.cluster, wanted)
+    hba.admit(instance, origin, recovery)

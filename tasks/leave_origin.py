@@ -13,9 +13,10 @@ from blocks.sql import Identifier, compose
 from tasks import (
     certificate,
     clone,
-    cluster,
+    cluster_settings,
     files,
     guard,
+    hba,
     replication,
     roles,
     traces,
@@ -143,15 +144,17 @@ def forget_settings(instance: OdooInstance) -> list[str]:
     """Take our settings, lines and passwords away, without a restart; name what waits for one."""
     origin, shell = instance.origin, instance.origin.host.shell()
     wanted = set(
-        cluster.wanted_settings(instance, origin, cluster.settings(origin, cluster.CURRENT))
+        cluster_settings.wanted(
+            instance, origin, cluster_settings.in_force(origin, cluster_settings.CURRENT)
+        )
     )
     if reset(instance):
         wanted |= {"primary_conninfo", "primary_slot_name"}
-    files.remove(shell, cluster.settings_path(origin.cluster))
-    cluster.edit_hba(origin, lambda text: block.without(text, name=instance.name))
-    cluster.reload(shell, origin)
+    files.remove(shell, cluster_settings.path(origin.cluster))
+    hba.edit(origin, lambda text: block.without(text, name=instance.name))
+    cluster_settings.reload(shell, origin)
     _forget_passwords(instance)
-    return [name for name in cluster.waiting_for_restart(origin) if name in wanted]
+    return [name for name in cluster_settings.waiting_for_restart(origin) if name in wanted]
 
 
 def reset(instance: OdooInstance) -> bool:

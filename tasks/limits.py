@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from blocks.answers import understood
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
-from tasks import cluster, files
+from tasks import cluster, cluster_settings, files
 from tasks.look import Seen, look
 from tasks.policy import log, step
 from tasks.text import auto_conf, postgresql_conf
@@ -30,7 +30,7 @@ def in_force(seen: Seen) -> dict[str, int]:
     """The limits of a cluster: in force where it answers, else those that it would start with."""
     if not seen.answers:
         return configured(seen.place)
-    said = cluster.settings(seen.place, HOT_STANDBY)
+    said = cluster_settings.in_force(seen.place, HOT_STANDBY)
     return {name: int(value) for name, value in said.items()}
 
 
@@ -61,7 +61,7 @@ def lower(seen: Seen) -> dict[str, tuple[int, int]]:
 
 def needed(node: Seen, leader: Place) -> dict[str, int]:
     """The limits with which a node can follow: its leader's, and those of its own WAL."""
-    theirs = cluster.settings(leader, HOT_STANDBY)
+    theirs = cluster_settings.in_force(leader, HOT_STANDBY)
     mine = node.control.limits if node.control else {}
     return {name: max(int(value), mine.get(name, 0)) for name, value in theirs.items()}
 
@@ -95,11 +95,11 @@ def raise_standby(instance: OdooInstance) -> None:
 
 def fit(place: Place, directory: PurePosixPath, needs: Mapping[str, int]) -> None:
     """Write limits that are no lower than these where the cluster will read them at its start."""
-    shell, path = place.host.shell(), cluster.settings_path(place.cluster)
+    shell, path = place.host.shell(), cluster_settings.path(place.cluster)
     if not postgresql_conf.lower(configured(place), needs):
         return
     text = postgresql_conf.raised(files.read(shell, path), needs)
-    cluster.install_text(shell, place.cluster, text)
+    cluster_settings.install_text(shell, place.cluster, text)
     if beaten := postgresql_conf.lower(configured(place), needs):
         files.edit(
             shell, directory / auto_conf.FILE, lambda own: auto_conf.without(own, beaten),

@@ -16,7 +16,8 @@ from blocks import session
 from blocks.errors import Busy, Unreachable
 from blocks.instance import OdooInstance
 from blocks.lease import HELD, Lease, boot_seconds, regardless
-from blocks.shell import Shell, read_line, turn_stuck
+from blocks.shell import Shell, turn_stuck
+from blocks.ssh_channel import read_line
 from blocks.turn import PROGRAM, Turn
 from tasks.job import stop_job
 from tasks.policy import log

@@ -6,7 +6,7 @@ from blocks import users
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from blocks.names import TRIED
-from tasks import cluster, odoo_settings
+from tasks import cluster_settings, odoo_settings
 from tasks.look import LET_US_ASK, find, look
 from tasks.policy import log, step
 from tasks.read import parity
@@ -122,7 +122,7 @@ def _unfit(instance: OdooInstance) -> Iterator[str]:
         yield f"{origin.cluster} on {origin} has port {listed.port} (postgres.port)"
     elif listed.online and (seen := look(origin)).refuses:
         yield f"PostgreSQL {origin.cluster} on {origin} is {seen}: {LET_US_ASK}"
-    elif listed.online and cluster.settings(origin, LISTEN)["listen_addresses"] != "*":
+    elif listed.online and cluster_settings.in_force(origin, LISTEN)["listen_addresses"] != "*":
         yield from _unbound(origin)
     yield from _unbound(instance.recovery)
     argv = (

@@ -4,7 +4,17 @@ from dataclasses import dataclass
 
 from blocks.errors import Refused, Unreachable
 from blocks.instance import OdooInstance, Place
-from tasks import aside, cluster, fence, files, receipts, record, replication, service, users
+from tasks import (
+    aside,
+    cluster_settings,
+    fence,
+    files,
+    receipts,
+    record,
+    replication,
+    service,
+    users,
+)
 from tasks.aside import Kept
 from tasks.look import look
 from tasks.policy import step
@@ -159,6 +169,6 @@ def _restarts(instance: OdooInstance, wishes: Wishes) -> tuple[str, ...]:
     if wishes.origin_is_gone:
         return ()
     origin = instance.origin
-    path = str(cluster.settings_path(origin.cluster))
+    path = str(cluster_settings.path(origin.cluster))
     rows = origin.cluster.query(origin.host.shell(), RESTARTS, path)
     return tuple(str(row["name"]) for row in rows)

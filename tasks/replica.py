@@ -4,7 +4,16 @@ from pathlib import PurePosixPath
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
-from tasks import cluster, files, limits, odoo_settings, record, rejoin, replication
+from tasks import (
+    cluster,
+    cluster_settings,
+    files,
+    limits,
+    odoo_settings,
+    record,
+    rejoin,
+    replication,
+)
 from tasks.look import look, read_control
 from tasks.policy import log, step
 from tasks.text import odoo_conf, postgresql_conf
@@ -69,13 +78,15 @@ def configure(instance: OdooInstance) -> None:
     WAL asks for: with lower ones it would not start.
     """
     origin, recovery = instance.origin, instance.recovery
-    cluster.require_included(recovery)
+    cluster_settings.require_included(recovery)
     seen = look(recovery)
     running = seen.answers
-    theirs = cluster.settings(origin, (*postgresql_conf.HOT_STANDBY, *cluster.CURRENT))
-    mine = cluster.settings(recovery, postgresql_conf.HOT_STANDBY) if running else theirs
+    theirs = cluster_settings.in_force(
+        origin, (*postgresql_conf.HOT_STANDBY, *cluster_settings.CURRENT)
+    )
+    mine = cluster_settings.in_force(recovery, postgresql_conf.HOT_STANDBY) if running else theirs
     base = {**theirs, "listen_addresses": "localhost"}
-    wanted = dict(cluster.wanted_settings(instance, recovery, base))
+    wanted = dict(cluster_settings.wanted(instance, recovery, base))
     if recovery.cluster.confined:
         del wanted["listen_addresses"]  # its door listens outside (tasks/confinement.py)
     wrote = seen.control.limits if seen.control and seen.control.was_standby else {}
@@ -85,12 +96,12 @@ def configure(instance: OdooInstance) -> None:
     }
     wanted |= needs
     shell = recovery.host.shell()
-    cluster.install_settings(shell, recovery.cluster, wanted)
+    cluster_settings.install(shell, recovery.cluster, wanted)
     limits.fit(recovery, seen.directory, needs)
     if not running:
         return
-    cluster.load(shell, recovery, cluster.settings_path(recovery.cluster), settings=wanted)
-    if ours := [name for name in cluster.waiting_for_restart(recovery) if name in wanted]:
+    cluster_settings.load(shell, recovery, cluster_settings.path(recovery.cluster), settings=wanted)
+    if ours := [name for name in cluster_settings.waiting_for_restart(recovery) if name in wanted]:
         log().info("restarting the standby on %s for %s", recovery, ", ".join(ours))
         cluster.restart(recovery)
 

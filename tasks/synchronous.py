@@ -2,7 +2,7 @@
 
 A program at the origin switches the waiting on and off as the policy says; here it is installed,
 asked and taken away. What it says about itself stands in a comment on the role that streams, which
-the recovery host reads from its own copy: see tasks/programs/synchronous.py.
+the recovery host reads from its own copy: see tasks/programs/synchronous.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from blocks import answers, pinned
 from blocks.errors import CommandFailed, Refused, RelevoError
 from blocks.instance import OdooInstance, Place
 from blocks.sql import Identifier, compose
-from tasks import cluster, files, replication, units
+from tasks import cluster, cluster_settings, files, replication, units
 from tasks.files import STATE
 from tasks.look import look
 from tasks.policy import log, step
@@ -161,7 +161,7 @@ def _remove(instance: OdooInstance, *, recovery_is_gone: bool = False) -> None:
         return
     _take_back(instance, recovery_is_gone=recovery_is_gone)
     files.remove(shell, settings_path(instance), UNITS / unit(instance), state_path(instance))
-    cluster.reload(shell, origin)
+    cluster_settings.reload(shell, origin)
     shell.run(("systemctl", "daemon-reload"))
     files.remove_tree(shell, folder(instance))  # last: while it is there, there is something to do
     if _waits(instance):
@@ -174,7 +174,7 @@ def _remove(instance: OdooInstance, *, recovery_is_gone: bool = False) -> None:
 
 def _waits(instance: OdooInstance) -> bool:
     """Tell whether the names in force at the origin are ours."""
-    found = cluster.settings(instance.origin, ("synchronous_standby_names",))
+    found = cluster_settings.in_force(instance.origin, ("synchronous_standby_names",))
     return found["synchronous_standby_names"] == text.names(instance.name)
 
 
@@ -189,7 +189,7 @@ def rest(instance: OdooInstance) -> None:
         return
     files.remove(shell, settings_path(instance))
     if look(origin).answers and _waits(instance):
-        cluster.reload(shell, origin)
+        cluster_settings.reload(shell, origin)
 
 
 @step("let commits at {instance.origin} wait for nobody while it follows")
@@ -301,7 +301,7 @@ def _said_policy(instance: OdooInstance) -> str:
 
 def _require_no_names(instance: OdooInstance, place: Place) -> None:
     """Refuse a standby that would wait for somebody once it is promoted: nobody follows it then."""
-    found = cluster.settings(place, ("synchronous_standby_names",))
+    found = cluster_settings.in_force(place, ("synchronous_standby_names",))
     if names := found.get("synchronous_standby_names", ""):
         raise RelevoError(
             f"{place} has synchronous_standby_names = {names}: after a failover of {instance.name} "

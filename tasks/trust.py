@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from blocks.answers import understood
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
-from tasks import files, layout, sshd
+from tasks import files, layout, sshd, units
 from tasks.policy import log, step
 from tasks.read import sshd as reading
 from tasks.text import block, rsync_gate
@@ -87,7 +87,7 @@ def authorise_key(instance: OdooInstance, public_key: str) -> None:
     """
     origin = instance.origin
     shell, login = origin.host.shell(), origin.host.user
-    files.install(shell, gate_path(instance), _gate(instance), mode="755")
+    units.install_program(shell, gate_path(instance), "gate", main=_gate(instance))
     files.make_directory(
         shell, file_quarantine(instance), owner=files.owner(shell, origin.odoo.user),
         mode="700",

@@ -23,9 +23,9 @@ find "$@" -newermt "@$((since + 1))"
 """
 
 
-def install_program(shell: Shell, path: PurePosixPath, name: str) -> None:
+def install_program(shell: Shell, path: PurePosixPath, name: str, *, main: str = "") -> None:
     """Put a program of several modules on a host, where another stands there or none."""
-    packed = zipapp.pack(name).decode(errors="surrogateescape")
+    packed = zipapp.pack(name, main=main).decode(errors="surrogateescape")
     files.install(shell, path, packed, mode="755")
 
 

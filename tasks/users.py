@@ -12,7 +12,7 @@ from typing import Any
 from blocks import answers, users
 from blocks.errors import Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
-from tasks import build, cluster, confinement, files, layout, lock, record, replication, service
+from tasks import build, confinement, files, hba, layout, lock, record, replication, service
 from tasks.files import STATE
 from tasks.job import stop_job
 from tasks.look import find, look
@@ -234,7 +234,7 @@ def _move(instance: OdooInstance, former: dict[str, str]) -> None:
     role = odoo_conf.database_role(
         files.read(shell, instance.recovery.odoo.config), default=former["odoo"]
     )
-    cluster.admit(instance, instance.recovery, instance.origin, odoo_role=role)
+    hba.admit(instance, instance.recovery, instance.origin, odoo_role=role)
     _give_folders(instance, former["odoo"])
     follower = f"relevo-follow-{former['odoo']}.service"
     if service.is_active(shell, follower):

@@ -12,8 +12,8 @@ from blocks import relay
 from blocks.cluster import Cluster
 from blocks.host import Host
 from blocks.session import forget
-from blocks.shell import SshShell
 from blocks.sql import Question
+from blocks.ssh import SshShell
 from tests.lab.lab import Lab
 
 ROUNDS = 60

@@ -17,7 +17,8 @@ from tests.lab.image import DATABASES
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.lab.trouble import LabError
-from tests.stack import PASSWORD, Stack
+from tests.stack import Stack
+from tests.stack_api import PASSWORD
 
 RECOVERY_HTTP = 8169
 REASON = "the demo cut its power"

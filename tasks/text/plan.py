@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from blocks.plain import markdown, plain
 from tasks.read.exposure import Exposure
 from tasks.read.plan import Plan
-from tasks.text.by_hand import OF_DOMAINS, STEPS, WAKE, Language, Step
+from tasks.text.by_hand import OF_DOMAINS, STEPS
+from tasks.text.by_hand_out import WAKE
+from tasks.text.by_hand_step import Language, Step
 
 WORDS: dict[str, tuple[str, str]] = {
     "title": ("{procedure} of {instance}", "{procedure} de {instance}"),

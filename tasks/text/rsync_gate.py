@@ -1,9 +1,7 @@
-"""The forced command of the recovery host's key at the origin: the program with its folders."""
+"""How the forced command of the recovery host's key at the origin begins: with its folders."""
 
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
-
-PROGRAM = Path(__file__).parents[1] / "programs" / "gate.py"
+from pathlib import PurePosixPath
 
 
 def render(
@@ -18,9 +16,11 @@ def render(
     The first of them is Odoo's data directory; the last that may be written is the quarantine.
     """
     return f"""\
-#!/usr/bin/python3
 # Written by Relevo for {instance}: lets the recovery host read and, at a failback, write files.
-{PROGRAM.read_text()}
+import sys
+
+from programs.gate.__main__ import main
+from programs.gate.door import Door
 
 main(
     Door(

@@ -9,11 +9,13 @@ PROGRAMS = Path(__file__).parents[1] / "programs"
 SHARED = ("__init__", "acting", "bounded")
 EPOCH = (1980, 1, 1, 0, 0, 0)
 SHEBANG = b"#!/usr/bin/python3 -I\n"
-MAIN = "import sys\n\nfrom programs.{module} import main\n\nsys.exit(main(sys.argv[1:]))\n"
+MAIN = "import sys\n\nfrom programs.{name}.__main__ import main\n\nsys.exit(main(sys.argv[1:]))\n"
 
 
-def pack(name: str) -> bytes:
+def pack(name: str, *, main: str = "") -> bytes:
     """Pack a program of tasks/programs with what it shares; the same sources give the same bytes.
+
+    `main` is the text with which it begins, where that is more than to hand it its arguments.
 
     >>> pack("filestore") == pack("filestore")
     True
@@ -21,18 +23,14 @@ def pack(name: str) -> bytes:
     packed = io.BytesIO(SHEBANG)
     packed.seek(len(SHEBANG))
     with zipfile.ZipFile(packed, "a", zipfile.ZIP_DEFLATED) as archive:
-        for inner, text in _texts(name):
+        for inner, text in _texts(name, main):
             archive.writestr(zipfile.ZipInfo(inner, EPOCH), text)
     return packed.getvalue()
 
 
-def _texts(name: str) -> Iterator[tuple[str, str]]:
-    package = (PROGRAMS / name).is_dir()
-    yield "__main__.py", MAIN.format(module=f"{name}.__main__" if package else name)
+def _texts(name: str, main: str) -> Iterator[tuple[str, str]]:
+    yield "__main__.py", main or MAIN.format(name=name)
     for shared in SHARED:
         yield f"programs/{shared}.py", (PROGRAMS / f"{shared}.py").read_text()
-    if package:
-        for path in sorted((PROGRAMS / name).glob("*.py")):
-            yield f"programs/{name}/{path.name}", path.read_text()
-    else:
-        yield f"programs/{name}.py", (PROGRAMS / f"{name}.py").read_text()
+    for path in sorted((PROGRAMS / name).glob("*.py")):
+        yield f"programs/{name}/{path.name}", path.read_text()

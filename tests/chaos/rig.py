@@ -14,7 +14,8 @@ from tests.lab.client import NO_VACUUM, Client, audit
 from tests.lab.image import DATABASES
 from tests.lab.trouble import LabError
 from tests.oracles import Pair, forget_documents, no_strangers, overlaps, probing, sound
-from tests.stack import FINAL, Stack
+from tests.stack import Stack
+from tests.stack_api import FINAL
 
 ATTEMPTS = 10
 BUTTON_SECONDS, DISTURBED_SECONDS = 400, 240

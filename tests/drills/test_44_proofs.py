@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from blocks import shell
+from blocks import ssh_login
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from flows.failback import failback
@@ -23,8 +23,8 @@ def _ssh_shut(pair: Pair) -> Iterator[None]:
     machine = pair.origin.machine
     keys = f"/home/{machine.ssh_user}/.ssh/authorized_keys"
     machine.run("mv", keys, f"{keys}.away")
-    for address in list(shell._transports):
-        shell._forget(address)
+    for address in list(ssh_login._transports):
+        ssh_login.forget(address)
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ from flows.switchover import switchover
 from tasks import bare, plan
 from tasks.read.plan import Procedure
 from tasks.text import plan as words
-from tasks.text.by_hand import BEFORE_IT_BOOTS
+from tasks.text.by_hand_gone import BEFORE_IT_BOOTS
 from tests.lab.machine import wait_until
 from tests.oracles import Pair, no_strangers, one_writer, ready
 

@@ -9,7 +9,8 @@ from prefect.client.orchestration import get_client
 from tasks import sweep
 from tests.lab.machine import wait_until
 from tests.oracles import Pair, no_strangers
-from tests.stack import FINAL, Stack
+from tests.stack import Stack
+from tests.stack_api import FINAL
 
 # The others stand in test_62_every_step.py, where no worker has to be started anew.
 THERE, BACK = "promote respaldo", "make respaldo the standby of uno"

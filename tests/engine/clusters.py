@@ -14,8 +14,8 @@ import psycopg
 
 from tasks.programs.filestore.engine import Engine
 from tasks.programs.filestore.settings import Settings
-from tasks.programs.gate import STAGE
-from tasks.text import rsync_gate
+from tasks.programs.gate.files import STAGE
+from tasks.text import rsync_gate, zipapp
 from tests.lab.machine import wait_until
 from tests.lab.trouble import LabError
 from tests.stack import free_port
@@ -210,14 +210,13 @@ class Twins:
     def gate(self) -> tuple[str, ...]:
         """The origin's door, without an ssh before it."""
         script = self.folder / "gate"
-        script.write_text(
-            rsync_gate.render(
-                instance="vps_1",
-                read=[PurePosixPath(self.data)],
-                write=[PurePosixPath(self.data), PurePosixPath(self.quarantine)],
-                until=PurePosixPath(self.until),
-            )
+        main = rsync_gate.render(
+            instance="vps_1",
+            read=[PurePosixPath(self.data)],
+            write=[PurePosixPath(self.data), PurePosixPath(self.quarantine)],
+            until=PurePosixPath(self.until),
         )
+        script.write_bytes(zipapp.pack("gate", main=main))
         return (sys.executable, "-IS", str(script), "relevo files")
 
     def open(self, purpose: str) -> None:

@@ -24,7 +24,8 @@ from blocks.odoo import Odoo
 from blocks.shell import Shell
 from blocks.sql import Identifier, Literal, compose
 from tasks import customers, documents, look
-from tasks.programs import divergence
+from tasks.programs.divergence.rows import export
+from tasks.programs.divergence.wal import Story
 from tests.engine.clusters import TABLE, Server, tools
 from tests.engine.local import LocalShell, cluster_of
 
@@ -197,7 +198,7 @@ def test_h2_what_only_an_origin_has_is_read_as_its_owner_whatever_its_name(
         xid = session.execute(f"SELECT xmin::text::int FROM evil.{quoted}".encode()).fetchone()
     assert ids is not None
     assert xid is not None
-    story = divergence.Story()
+    story = Story()
     story.committed = {xid[0]}
     story.changes = {xid[0]: {(ids[0], ids[1]): {"inserted": 1}}}
     config = {
@@ -205,7 +206,7 @@ def test_h2_what_only_an_origin_has_is_read_as_its_owner_whatever_its_name(
         "output": str(server.folder / "only-here"),
     }  # fmt: skip
 
-    found, unread = divergence.export(config, server.socket, story)
+    found, unread = export(config, server.socket, story)
 
     assert unread == []
     assert [(each["table"], each["rows"]) for each in found] == [(f"evil.{name}", 1)]

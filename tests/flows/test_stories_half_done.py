@@ -9,7 +9,18 @@ import pytest
 
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance
-from tasks import bare, build, cluster, engine, guard, replica, synchronous, units
+from tasks import (
+    bare,
+    build,
+    cluster,
+    cluster_settings,
+    engine,
+    guard,
+    hba,
+    replica,
+    synchronous,
+    units,
+)
 from tasks.text import postgresql_conf
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, control, serving, standby
@@ -54,7 +65,7 @@ def test_settings_that_stand_in_their_file_are_read(
     hosts(uno, FakeHost("due"))
 
     with bare.without_server():
-        cluster.configure(instance, instance.origin, allow_restart=False)
+        cluster_settings.configure(instance, instance.origin, allow_restart=False)
 
     assert (RELOAD in uno.ran) is unread
 
@@ -67,7 +78,7 @@ def test_doors_that_stand_in_their_file_are_opened(
     hosts(uno, FakeHost("due"))
 
     with bare.without_server():
-        cluster.admit(instance, instance.origin, instance.recovery, odoo_role="odoo")
+        hba.admit(instance, instance.origin, instance.recovery, odoo_role="odoo")
 
     assert (RELOAD in uno.ran) is unread
     asked = next(each for each in uno.ran if each.startswith("SELECT bool_or"))

@@ -7,7 +7,7 @@ import pytest
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
-from tasks import bare, cluster, replication
+from tasks import bare, cluster_settings, replication
 from tasks.text import scram
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import SECRETS, Hosts, control
@@ -42,7 +42,7 @@ def configured(*waiting: str, slots: tuple[str, ...] = ()) -> dict[str, Answer]:
 
 def configure(instance: OdooInstance) -> None:
     with bare.without_server():
-        cluster.configure(instance, instance.origin, allow_restart=True)
+        cluster_settings.configure(instance, instance.origin, allow_restart=True)
 
 
 def test_a_setting_that_somebody_has_prepared_waits_for_somebody(

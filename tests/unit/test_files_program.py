@@ -14,7 +14,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from blocks.errors import CommandFailed
-from blocks.shell import SAID_BYTES, Completed, SshShell
+from blocks.shell import SAID_BYTES, Completed
+from blocks.ssh import SshShell
 from tasks import files
 from tasks.text import source
 

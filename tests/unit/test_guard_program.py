@@ -1,6 +1,5 @@
 """The guard's own decisions, as they are made at the origin without Relevo."""
 
-import ast
 import getpass
 import json
 import os
@@ -15,7 +14,10 @@ import pytest
 from pydantic import SecretStr
 
 from blocks import signing
-from tasks.programs.guard import Guard, newest, verdict
+from tasks.programs.guard.guard import Guard
+from tasks.programs.guard.receipts import newest, verdict
+from tasks.programs.guard.record import Record
+from tasks.programs.guard.watch import Watch
 from tasks.read.receipt import NAMESPACE, Receipt, sealed
 from tasks.read.signers import Signers
 from tasks.text import zipapp
@@ -78,10 +80,10 @@ def _line(receipt: Receipt, key: SecretStr = KEY) -> str:
 
 
 def test_a_genuine_receipt_is_believed_and_kept(guard: Guard) -> None:
-    assert guard.believe(_line(RECEIPT)) == json.loads(RECEIPT.text())
-    guard.write_down()
-    assert guard.right.read_text() == _line(RECEIPT)
-    assert guard.own() == json.loads(RECEIPT.text())
+    assert guard.record.believe(_line(RECEIPT)) == json.loads(RECEIPT.text())
+    guard.record.write_down()
+    assert guard.record.right.read_text() == _line(RECEIPT)
+    assert guard.record.own() == json.loads(RECEIPT.text())
 
 
 def test_what_a_login_prints_hides_no_answer(guard: Guard, tmp_path: Path) -> None:
@@ -102,8 +104,8 @@ def test_what_is_not_genuine_or_not_ours_is_no_opinion(guard: Guard) -> None:
         "", "unknown\n", "{}", "[]", "3", edited, _line(foreign), _line(other),
         _line(RECEIPT, SecretStr("a key of somebody else")),
     ):  # fmt: skip
-        assert guard.believe(line) is None, line
-    assert not guard.right.exists()
+        assert guard.record.believe(line) is None, line
+    assert not guard.record.right.exists()
 
 
 def test_a_retired_key_is_believed_up_to_its_last_epoch_and_no_further(guard: Guard) -> None:
@@ -113,17 +115,12 @@ def test_a_retired_key_is_believed_up_to_its_last_epoch_and_no_further(guard: Gu
     Path(guard.config["signer"]).write_text(allowed_signers(signers, namespace=NAMESPACE))
     newer = Receipt(**{**json.loads(RECEIPT.text()), "epoch": RECEIPT.epoch + 1})
 
-    assert guard.genuine(_line(RECEIPT)) is not None, "history"
-    assert guard.genuine(_line(newer)) is None
-    assert guard.genuine(_line(newer, new)) is not None
+    assert guard.record.genuine(_line(RECEIPT)) is not None, "history"
+    assert guard.record.genuine(_line(newer)) is None
+    assert guard.record.genuine(_line(newer, new)) is not None
     Path(guard.config["signer"]).unlink()
-    assert guard.genuine(_line(newer, new)) is None
-    assert "nobody is known whose signature counts" in guard.complaint
-
-
-def test_the_program_is_a_program_that_the_oldest_python_supported_can_read() -> None:
-    path = Path(__file__).parents[2] / "tasks" / "programs" / "guard.py"
-    assert ast.parse(path.read_text(), feature_version=(3, 8)).body
+    assert guard.record.genuine(_line(newer, new)) is None
+    assert "nobody is known whose signature counts" in guard.journal.complaint
 
 
 FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))"
@@ -188,7 +185,7 @@ def test_a_full_disk_does_not_hide_that_another_server_may_write(
     host: Guard, tmp_path: Path
 ) -> None:
     """The signature once needed a temporary file, and without one no receipt was "known"."""
-    host.right.write_text(_line(RECEIPT))
+    host.record.right.write_text(_line(RECEIPT))
 
     assert host.config["unanswered"] == "serve"
     (tmp_path / "bin" / "answer").write_text("#!/bin/sh\nexit 255\n")
@@ -227,7 +224,7 @@ def test_a_full_disk_does_not_keep_the_watcher_from_holding(host: Guard, tmp_pat
         < said.index("holding PostgreSQL")
         < said.index("PostgreSQL is down")
     )
-    for path in (host.right, host.held, tmp_path / "start.conf"):
+    for path in (host.record.right, host.held, tmp_path / "start.conf"):
         assert f"{path} cannot be written" in said
     assert said.count("the recovery host says") == 1
     assert (tmp_path / "start.conf").read_text().endswith("auto\n"), "not emptied either"
@@ -253,27 +250,29 @@ def test_what_could_not_be_written_is_remembered_and_written_when_there_is_room(
     guard: Guard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as full:
-        full.setattr("tasks.programs.guard.install", _no_room)
-        assert guard.believe(_line(RECEIPT)) == json.loads(RECEIPT.text())
-        guard.write_down()
-    assert guard.own() == json.loads(RECEIPT.text()), "also when the recovery host falls silent"
-    assert not guard.right.exists()
+        full.setattr("tasks.programs.guard.notes.install", _no_room)
+        assert guard.record.believe(_line(RECEIPT)) == json.loads(RECEIPT.text())
+        guard.record.write_down()
+    assert guard.record.own() == json.loads(RECEIPT.text()), (
+        "also when the recovery host falls silent"
+    )
+    assert not guard.record.right.exists()
 
-    guard.write_down()
-    assert guard.right.read_text() == _line(RECEIPT)
+    guard.record.write_down()
+    assert guard.record.right.read_text() == _line(RECEIPT)
 
 
 def test_what_could_not_be_written_does_not_take_the_place_of_what_is_newer(guard: Guard) -> None:
-    guard.believe(_line(RECEIPT))
+    guard.record.believe(_line(RECEIPT))
     newer = _line(Receipt(**{**json.loads(RECEIPT.text()), "epoch": 6, "taker": "origin"}))
-    guard.right.write_text(newer)  # the runner's
+    guard.record.right.write_text(newer)  # the runner's
 
-    known = guard.believe(_line(RECEIPT))
-    guard.write_down()
+    known = guard.record.believe(_line(RECEIPT))
+    guard.record.write_down()
 
     assert known is not None
     assert known["epoch"] == 6
-    assert guard.right.read_text() == newer
+    assert guard.record.right.read_text() == newer
 
 
 def _no_room(path: Path, *_: object) -> None:
@@ -286,19 +285,19 @@ def test_a_record_that_is_there_and_cannot_be_believed_is_not_the_same_as_none(
 ) -> None:
     """Nothing starts on it before somebody says who may write; nothing that runs is stopped."""
     if torn == "a folder":
-        host.right.mkdir()
+        host.record.right.mkdir()
     else:
         other = _line(RECEIPT, SecretStr("a key of somebody else"))
-        host.right.write_text(other if torn == "a foreign signature" else torn)
+        host.record.right.write_text(other if torn == "a foreign signature" else torn)
     (tmp_path / "there").write_text("unknown\n")
 
     status, said = _run(tmp_path, "cluster", full=False)
 
     assert status == 1
-    assert f"{host.right} " in said
+    assert f"{host.record.right} " in said
     assert "HINT" in said
     assert host.waiting.exists(), "it starts as soon as it is told"
-    host.hear("unknown\n")
+    Watch(host).hear("unknown\n")
     assert (tmp_path / "odoo-runs").exists()
     assert host.waiting.exists()
 
@@ -306,24 +305,24 @@ def test_a_record_that_is_there_and_cannot_be_believed_is_not_the_same_as_none(
 def test_a_record_that_is_torn_is_written_anew_by_the_word_of_the_recovery_host(
     guard: Guard,
 ) -> None:
-    guard.right.write_text("torn")
-    assert guard.believe(_line(RECEIPT)) == json.loads(RECEIPT.text())
-    guard.write_down()
-    assert guard.own() == json.loads(RECEIPT.text())
-    assert guard.doubt == ""
+    guard.record.right.write_text("torn")
+    assert guard.record.believe(_line(RECEIPT)) == json.loads(RECEIPT.text())
+    guard.record.write_down()
+    assert guard.record.own() == json.loads(RECEIPT.text())
+    assert guard.record.doubt == ""
 
 
 def test_a_record_of_another_cluster_is_none_of_ours(guard: Guard) -> None:
     other = Receipt(**{**json.loads(RECEIPT.text()), "system_identifier": "72"})
-    guard.right.write_text(_line(other))
-    assert (guard.own(), guard.doubt) == (None, "")
+    guard.record.right.write_text(_line(other))
+    assert (guard.record.own(), guard.record.doubt) == (None, "")
 
 
 @pytest.mark.parametrize("word", ["\\ud800", "[" * 100_000])
 def test_a_line_that_no_text_can_be_made_of_is_no_opinion(guard: Guard, word: str) -> None:
     text = RECEIPT.text().replace("forced", word)
-    assert guard.believe(json.dumps({"text": text, "signature": word})) is None
-    assert guard.believe(word) is None
+    assert guard.record.believe(json.dumps({"text": text, "signature": word})) is None
+    assert guard.record.believe(word) is None
 
 
 MEMORY = "import resource; resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))"
@@ -345,7 +344,7 @@ def test_a_recovery_host_gone_mad_keeps_no_healthy_origin_down(
     """It once ended in a MemoryError, and systemd took its exit status for a no."""
     (tmp_path / "bin" / "answer").write_text(f"#!/bin/sh\n{MAD[mad]}\n")
     home = Receipt(**{**json.loads(RECEIPT.text()), "giver": "recovery", "taker": "origin"})
-    host.right.write_text(_line(home))
+    host.record.right.write_text(_line(home))
 
     status, said = _run(tmp_path, verb, full=False, before=MEMORY)
 
@@ -358,9 +357,9 @@ def test_a_recovery_host_gone_mad_does_not_overrule_the_policy_or_the_record(
     host: Guard, tmp_path: Path, mad: str
 ) -> None:
     (tmp_path / "bin" / "answer").write_text(f"#!/bin/sh\n{MAD[mad]}\n")
-    host.right.write_text(_line(RECEIPT))
+    host.record.right.write_text(_line(RECEIPT))
     assert _run(tmp_path, "cluster", full=False, before=MEMORY)[0] == 1, "the record says recovery"
-    host.right.unlink()
+    host.record.right.unlink()
     assert _run(tmp_path, "cluster", full=False, before=MEMORY)[0] == 0
     host.config["unanswered"] = "hold"
     (tmp_path / "config.json").write_text(json.dumps(host.config))
@@ -378,7 +377,7 @@ def test_a_watcher_of_a_mad_recovery_host_lives_and_obeys_what_it_knows(
     assert status is None, said
     assert "Traceback" not in said
     assert (tmp_path / "odoo-runs").exists()
-    host.right.write_text(_line(RECEIPT))
+    host.record.right.write_text(_line(RECEIPT))
     status, said = _run(tmp_path, "watch", full=False, seconds=4, before=MEMORY)
     assert status is None, said
     assert "holding Odoo: epoch 5 gave the write right to recovery" in said
@@ -394,7 +393,7 @@ def test_a_fault_of_the_guard_s_own_is_no_answer(
     monkeypatch.setattr(Guard, "ask", fault)
     host.config["unanswered"] = unanswered
     assert (host.before("cluster") == 0) is may
-    monkeypatch.setattr(Guard, "own", fault)
+    monkeypatch.setattr(Record, "own", fault)
     assert (host.before("cluster") == 0) is may
 
 
@@ -403,17 +402,17 @@ def test_a_record_of_our_own_that_is_no_file_starts_nothing_and_stops_nothing(
     host: Guard, tmp_path: Path, planted: str
 ) -> None:
     if planted == "pipe":
-        os.mkfifo(host.right)
+        os.mkfifo(host.record.right)
     elif planted == "link":
-        host.right.symlink_to("/dev/zero")
+        host.record.right.symlink_to("/dev/zero")
     else:
-        host.right.write_bytes(b"x" * 100_000)
+        host.record.right.write_bytes(b"x" * 100_000)
     (tmp_path / "bin" / "answer").write_text("#!/bin/sh\nexit 255\n")
 
     status, said = _run(tmp_path, "cluster", full=False, before=MEMORY)
 
     assert status == 1
-    assert f"{host.right} cannot be read" in said
+    assert f"{host.record.right} cannot be read" in said
     assert "HINT" in said
 
 
@@ -424,15 +423,15 @@ def test_a_pipe_in_the_place_of_postmaster_pid_does_not_hide_a_server(
     pid = tmp_path / "data" / "postmaster.pid"
     os.mkfifo(pid)
     with subprocess.Popen(["sleep", "60"], cwd=tmp_path / "data") as server:
-        assert host.runs()
+        assert host.cluster.runs()
         pid.unlink()
         pid.symlink_to("/proc/self/status")
-        assert host.runs()
+        assert host.cluster.runs()
         server.kill()
-    assert not host.runs()
+    assert not host.cluster.runs()
     pid.unlink()
     pid.write_text("../../etc\n")
-    assert not host.runs()
+    assert not host.cluster.runs()
 
 
 @pytest.mark.parametrize("planted", ["link", "pipe"])
@@ -448,10 +447,10 @@ def test_nothing_of_root_s_is_touched_through_start_conf(
     else:
         os.mkfifo(conf)
 
-    host.leave_at_boot()
+    host.cluster.leave_at_boot()
 
     assert prey.read_text() == "root's"
-    assert "cannot be written" in host.complaint
+    assert "cannot be written" in host.journal.complaint
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root alone has somebody else to act as")
@@ -468,12 +467,12 @@ def test_root_writes_start_conf_as_the_owner_of_its_folder() -> None:
             "right": made, "held": made, "waiting": made, "owner": "nobody",
             "start_conf": str(folder / "start.conf"),
         })  # fmt: skip
-        guard.leave_at_boot()
+        guard.cluster.leave_at_boot()
         assert (folder / "start.conf").owner() == "nobody"
         assert (folder / "start.conf").read_text() == "manual\n"
 
         shutil.rmtree(folder)
         folder.symlink_to(prey)
-        guard.leave_at_boot()
+        guard.cluster.leave_at_boot()
         assert (prey / "start.conf").read_text() == "auto\n"
         assert os.geteuid() == 0

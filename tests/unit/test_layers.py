@@ -39,7 +39,9 @@ def test_pure_code_imports_no_prefect_and_no_ssh(folder: str) -> None:
     for path in modules(folder):
         for name in imports(path):
             assert name.split(".")[0] not in {"prefect", "paramiko", "psycopg", "subprocess"}, path
-            assert not name.startswith(("tasks.policy", "blocks.shell", "blocks.host")), path
+            assert not name.startswith(
+                ("tasks.policy", "blocks.shell", "blocks.ssh", "blocks.host")
+            ), path
 
 
 def test_programs_for_the_hosts_need_nothing_but_python() -> None:
@@ -59,7 +61,8 @@ def test_paramiko_speaks_in_one_place_only() -> None:
         for path in modules(layer)
         if any(name.split(".")[0] == "paramiko" for name in imports(path))
     }
-    assert users == {"blocks/shell.py", "tasks/lock.py"}
+    seam = {f"blocks/{name}.py" for name in ("shell", "ssh", "ssh_channel", "ssh_login")}
+    assert users == {*seam, "tasks/lock.py"}
 
 
 def test_events_leave_by_one_door_which_is_shut_without_a_server() -> None:

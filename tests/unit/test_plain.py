@@ -14,7 +14,7 @@ from blocks.errors import Refused
 from blocks.plain import HIDDEN, PLAINLY, cell, markdown, plain
 from blocks.shell import Completed
 from tasks.documents import Document
-from tasks.programs.divergence import tame
+from tasks.programs.divergence.spreadsheet import tame
 from tasks.read.board import Measured
 from tasks.read.divergence import Divergence, Table
 from tasks.read.freeze import left_out, missing, parse

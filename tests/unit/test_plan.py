@@ -13,7 +13,9 @@ from tasks.read.exposure import Exposure
 from tasks.read.plan import SILENT, Plan, Procedure, Situation
 from tasks.read.synchronous import Word
 from tasks.text import plan as words
-from tasks.text.by_hand import FILES_HOME, STEPS, Language
+from tasks.text.by_hand import STEPS
+from tasks.text.by_hand_gone import FILES_HOME
+from tasks.text.by_hand_step import Language
 
 LOSS = Exposure(lossless=False, seconds=12.5, about_bytes=256, last_commit="2027-01-15T08:00:00Z")
 END = (

@@ -1,6 +1,6 @@
 """The gate at the origin, executed: rsync passes for the folders that are open, and nothing else.
 
-`Gate.ask` runs the rendered script as sshd would, with what a client asked for as its only
+`Gate.ask` runs the packed program as sshd would, with what a client asked for as its only
 argument; the pulls and pushes are those of the real rsync on this machine.
 """
 
@@ -18,7 +18,7 @@ import pytest
 
 from tasks.argv import rsync as argv
 from tasks.filestore import APART
-from tasks.text import rsync_gate
+from tasks.text import rsync_gate, zipapp
 
 PULL = "rsync --server --sender -logDtpre.iLsfxCIvu"
 CLOSED = b"!writing is open only while a repair or a failback runs"
@@ -87,14 +87,13 @@ def gate(tmp_path: Path) -> Gate:
     (made.data / "sub" / "letter").write_text("hello")
     (made.secret / "passwd").write_text("root")
     (made.data / "way_out").symlink_to(made.secret)
-    made.script.write_text(
-        rsync_gate.render(
-            instance="vps_1",
-            read=[PurePosixPath(made.data), PurePosixPath(made.sources)],
-            write=[PurePosixPath(made.data), PurePosixPath(made.quarantine)],
-            until=PurePosixPath(tmp_path / "until"),
-        )
+    main = rsync_gate.render(
+        instance="vps_1",
+        read=[PurePosixPath(made.data), PurePosixPath(made.sources)],
+        write=[PurePosixPath(made.data), PurePosixPath(made.quarantine)],
+        until=PurePosixPath(tmp_path / "until"),
     )
+    made.script.write_bytes(zipapp.pack("gate", main=main))
     return made
 
 

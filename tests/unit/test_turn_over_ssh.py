@@ -20,7 +20,7 @@ from blocks.errors import Busy
 from blocks.host import Host
 from blocks.instance import OdooInstance
 from blocks.lease import HELD
-from blocks.shell import SshShell
+from blocks.ssh import SshShell
 from tasks import bare, lock
 
 KEY = paramiko.RSAKey.generate(2048)

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from tests.lab.trouble import LabError
-from tests.stack import PASSWORD, Stack
+from tests.stack import Stack
+from tests.stack_api import PASSWORD
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (

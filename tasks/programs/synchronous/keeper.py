@@ -1,45 +1,23 @@
-#!/usr/bin/python3
-"""Let commits at this origin wait for the recovery host, as the stated policy says.
-
-Written by Relevo; python3.8 and the standard library are all that it needs.
-
-    synchronous CONFIG watch     stay, measure once a second, act
-    synchronous CONFIG release   let commits go on alone now, whatever the policy; by hand
-
-PostgreSQL never stops waiting by itself, so somebody at the origin has to, who lives when the
-runner does not. What is done is said in three places: the journal, a file of state, and a comment
-on the role that streams. The comment travels in the WAL, and so the recovery host knows what was
-true at the point up to which it has the WAL. It is therefore written *before* commits stop waiting
-and *after* they are seen to wait, never the other way round.
-
-The folder of PostgreSQL's settings belongs to the cluster's owner, and so it is the owner who
-writes there. What psql says is bounded, and a beat that fails is followed by another.
-"""
+"""The beats: measure once a second, and do one thing at most."""
 
 from __future__ import annotations
 
 import collections
-import contextlib
 import json
-import os
-import select
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any, Deque, Dict, Tuple
 
-from .acting import acting_as
-from .bounded import FEW, read_text
+from ..acting import acting_as
+from ..bounded import read_text
+from .journal import install, say, stamp
+from .policy import LATE_SECONDS, choose, state
+from .session import Session
 
 BEAT_SECONDS = 1.0
-ASK_SECONDS = 10.0
-STEADY_SECONDS = 5.0
-LATE_SECONDS = 3.0
 RETRY_SECONDS = 60.0
 LOOKS = 600
 OWNER = "postgres"
-END = "relevo-end"
 STRONG = "'^(on|true|yes|1|remote_apply)$'"
 # Whether commits wait is decided by what the checkpointer has read: it reads its settings when it
 # is at rest, and between two pages of a checkpoint that is spread over time.
@@ -67,103 +45,6 @@ SELECT json_build_object(
 """
 
 Facts = Dict[str, Any]
-
-
-def choose(
-    *,
-    on: bool,
-    strong: bool,
-    claimed: bool,
-    ready: bool,
-    away: float,
-    steady: float,
-    go_on: float | None,
-) -> str:
-    """What to do at a primary; `go_on` are the seconds of the policy, none where it is to wait.
-
-    >>> usual = {"on": True, "strong": True, "claimed": True, "ready": True, "away": 0.0,
-    ...     "steady": 9.0}
-    >>> choose(**usual, go_on=5.0), choose(**{**usual, "claimed": False}, go_on=None)
-    ('', 'claim')
-    >>> choose(**{**usual, "away": 5.0}, go_on=5.0), choose(**{**usual, "away": 9e9}, go_on=None)
-    ('go on', '')
-    >>> gone = {**usual, "on": False, "claimed": False}
-    >>> choose(**gone, go_on=5.0), choose(**{**gone, "steady": 1.0}, go_on=5.0)
-    ('wait', '')
-    >>> choose(**{**usual, "on": False}, go_on=None)
-    'withdraw'
-    """
-    if claimed and not (on and strong):
-        return "withdraw"
-    if on and go_on is not None and away >= go_on:
-        return "go on"
-    if on:
-        return "claim" if ready and not claimed else ""
-    return "wait" if steady >= STEADY_SECONDS else ""
-
-
-def state(*, on: bool, claimed: bool, gone: bool, away: float) -> str:
-    """How things are, in the words of the file of state.
-
-    >>> state(on=True, claimed=True, gone=False, away=0), state(on=True, claimed=True, gone=False,
-    ...     away=9), state(on=False, claimed=False, gone=True, away=9)
-    ('synchronous', 'waiting', 'gone on')
-    """
-    if on and away >= LATE_SECONDS:
-        return "waiting"
-    if on:
-        return "synchronous" if claimed else "beginning"
-    return "gone on" if gone else "asynchronous"
-
-
-class Session:
-    """One psql that stays, so that a question a second costs next to nothing."""
-
-    def __init__(self, argv: list[str]) -> None:
-        self.argv = argv
-        self.talk: subprocess.Popen[bytes] | None = None
-
-    def ask(self, sql: str) -> str | None:
-        """Give the answer; none when PostgreSQL does not answer or says no."""
-        try:
-            if self.talk is None:
-                self.talk = subprocess.Popen(
-                    self.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                )  # fmt: skip
-            return self._converse(self.talk, sql + ";\n\\echo " + END + "\n")
-        except OSError:
-            self.close()
-            return None
-
-    @staticmethod
-    def _converse(talk: subprocess.Popen[bytes], words: str) -> str:
-        assert talk.stdin is not None, "it was asked for"
-        assert talk.stdout is not None, "it was asked for"
-        talk.stdin.write(words.encode())
-        talk.stdin.flush()
-        said, deadline = b"", time.monotonic() + ASK_SECONDS
-        while not said.endswith(END.encode() + b"\n"):
-            left = max(0.0, deadline - time.monotonic())
-            part = b""
-            if select.select([talk.stdout], [], [], left)[0]:
-                part = os.read(talk.stdout.fileno(), 1 << 16)
-            if not part:
-                raise OSError("PostgreSQL does not answer")
-            said += part
-            if len(said) > FEW:
-                raise OSError(f"PostgreSQL says more than {FEW} bytes")
-        return said.decode(errors="replace")[: -len(END) - 1].strip()
-
-    def close(self) -> None:
-        if self.talk is not None:
-            for pipe in (self.talk.stdin, self.talk.stdout):
-                with contextlib.suppress(OSError):
-                    if pipe is not None:
-                        pipe.close()
-            self.talk.kill()
-            self.talk.wait()
-            self.talk = None
 
 
 class Keeper:
@@ -353,43 +234,3 @@ class Keeper:
             "follows again, and it does not know of this: its plan may say that nothing is lost"
         )
         return 0
-
-
-def stamp(at: float) -> str:
-    """
-    >>> stamp(0.0)
-    '1970-01-01T00:00:00Z'
-    """
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
-
-
-def install(path: Path, text: str, mode: int) -> None:
-    """Write a file whole and durable."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with contextlib.suppress(FileNotFoundError):  # of a process that died
-        beside.unlink()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    with open(os.open(beside, flags, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-        os.fchmod(file.fileno(), mode)
-    beside.replace(path)
-    folder = os.open(str(path.parent), os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)
-
-
-def say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
-
-
-def main(argv: list[str]) -> int:
-    path, verb = argv
-    keeper = Keeper(json.loads(read_text(path)))
-    return keeper.release() if verb == "release" else keeper.watch()
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,214 @@
+"""Connections to other hosts: encrypted, pinned, and each shared by all who speak to its host."""
+
+import base64
+import contextlib
+import functools
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import paramiko
+from paramiko.pkey import UnknownKeyType
+
+from blocks.errors import LoginRefused, ShutOut, Unreachable
+
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # our errors say it in sentences
+
+CONNECT_SECONDS = 10
+DEAD_PEER_SECONDS = 20
+GREETING_BYTES = 1 << 16  # before the command, and before the protocol
+PACKET_BYTES = 1 << 19  # OpenSSH's largest packet is half of it
+# What a connection raises that is no more.
+BROKEN = (paramiko.SSHException, OSError, EOFError)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where and as whom to log in; equal addresses share one connection."""
+
+    name: str
+    host: str
+    port: int
+    user: str
+    key_file: Path | None
+    host_key: str | None
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.user}@{self.host} port {self.port})"
+
+
+_transports: dict[Address, paramiko.Transport] = {}
+_dialling: dict[Address, threading.Lock] = {}
+
+
+def connection(address: Address) -> paramiko.Transport:
+    """The live connection to an address, opened if there is none.
+
+    Who dials a host that is dead keeps nobody waiting who asks another.
+    """
+    with _dialling.setdefault(address, threading.Lock()):
+        transport = _transports.get(address)
+        if transport is None or not transport.is_active():
+            transport = _transports[address] = connect(address)
+        return transport
+
+
+def forget(address: Address) -> None:
+    if transport := _transports.pop(address, None):
+        transport.close()
+
+
+def connect(address: Address) -> paramiko.Transport:
+    """Log in. An unknown host key is never accepted: who cannot be asked is unreachable to us."""
+    key = _key(address)
+    client = paramiko.SSHClient()
+    client.set_missing_host_key_policy(RefuseUnknown())
+    if address.host_key:
+        _pin(client, address)
+    else:
+        client.load_system_host_keys()
+    with _refusals(address):
+        client.connect(
+            address.host,
+            address.port,
+            address.user,
+            pkey=key,
+            sock=_dial(address),
+            banner_timeout=CONNECT_SECONDS,
+            auth_timeout=CONNECT_SECONDS,
+            timeout=2 * CONNECT_SECONDS,
+            transport_factory=functools.partial(paramiko.Transport, packetizer_class=Packets),
+            allow_agent=address.key_file is None,
+            look_for_keys=address.key_file is None,
+        )
+    transport = client.get_transport()
+    assert transport is not None, "connect() leaves a transport"
+    transport.set_keepalive(5)
+    return transport
+
+
+@contextlib.contextmanager
+def _refusals(address: Address) -> Iterator[None]:
+    """Say why a login has failed, and what to do about it."""
+    try:
+        yield
+    except paramiko.BadHostKeyException as error:
+        raise ShutOut(
+            f"{address} shows another host key than the one that is known: "
+            f"{error.key.fingerprint}, not {error.expected_key.fingerprint}",
+            hint=f"if {address.name} was made anew, compare it there with ssh-keygen -lf "
+            "/etc/ssh/ssh_host_ed25519_key.pub and correct host_key in the inventory; otherwise "
+            "somebody else answers at this address",
+        ) from error
+    except paramiko.AuthenticationException as error:
+        silent = "timeout" in str(error)
+        raise (Unreachable if silent else LoginRefused)(
+            f"cannot log in to {address}: {error}",
+            hint=f"put the public half of {address.key_file or 'the key of this runner'} in "
+            f"authorized_keys of {address.user} there; the key has no passphrase",
+        ) from error
+    except paramiko.SSHException as error:
+        if "No authentication methods" not in str(error):
+            raise
+        raise ShutOut(
+            f"there is no key with which to log in to {address}",
+            hint="name one as key_file in the inventory, or give this user one in ~/.ssh",
+        ) from error
+
+
+class Packets(paramiko.packet.Packetizer):
+    """Packets as far as an honest peer sends them: before the login, anybody may be one."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.greeted, self.greeting_ends = 0, time.monotonic() + 2 * CONNECT_SECONDS
+
+    def read_all(self, n: int, check_rekey: bool = False) -> bytes:  # noqa: FBT001, FBT002  # paramiko's
+        if n > PACKET_BYTES:
+            raise paramiko.SSHException(f"a packet of {n} bytes is announced")
+        return super().read_all(n, check_rekey)
+
+    def _read_timeout(self, timeout: float) -> bytes:
+        """Read a part of the greeting, which is all that comes by lines."""
+        part: bytes = super()._read_timeout(timeout)  # type: ignore[misc]  # the stubs lack it
+        self.greeted += len(part)
+        if self.greeted > GREETING_BYTES or time.monotonic() > self.greeting_ends:
+            raise paramiko.SSHException("a greeting that does not end")
+        return part
+
+
+def _require_key_file(address: Address) -> None:
+    """Say of a key that is not there that it is no fault of the host's."""
+    if address.key_file is None:
+        return
+    try:
+        private = b"PRIVATE KEY" in address.key_file.read_bytes()
+    except OSError as error:
+        raise ShutOut(
+            f"the key file {address.key_file} of {address.name} cannot be read: {error.strerror}",
+            hint="correct key_file in the inventory, or its owner and mode on this machine",
+        ) from error
+    if not private:
+        raise ShutOut(
+            f"the key file {address.key_file} of {address.name} holds no private key",
+            hint="name the private half in the inventory, which is the one without .pub",
+        )
+
+
+def _key(address: Address) -> paramiko.PKey | None:
+    """Load the key of the inventory: paramiko itself would guess its kind, and hide a refusal."""
+    _require_key_file(address)
+    if address.key_file is None:
+        return None
+    what = f"the key file {address.key_file} of {address.name}"
+    try:
+        return paramiko.PKey.from_path(address.key_file)
+    except (TypeError, paramiko.PasswordRequiredException) as error:
+        raise ShutOut(
+            f"{what} has a passphrase",
+            hint="take it out with ssh-keygen -p, or name another key in the inventory",
+        ) from error
+    except (ValueError, paramiko.SSHException, UnknownKeyType) as error:
+        raise ShutOut(
+            f"{what} cannot be used: {error}",
+            hint="name an RSA, ECDSA or Ed25519 key of OpenSSH's in the inventory",
+        ) from error
+
+
+def _dial(address: Address) -> socket.socket:
+    """Open a connection that notices a dead peer."""
+    sock = socket.create_connection((address.host, address.port), timeout=CONNECT_SECONDS)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_SECONDS * 1000)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # A command is several small packets; without this each waits 40 ms for the peer's late ACK.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+class RefuseUnknown(paramiko.MissingHostKeyPolicy):
+    """Trust no host key on first sight."""
+
+    def missing_host_key(
+        self,
+        client: paramiko.SSHClient,  # noqa: ARG002  # paramiko's signature
+        hostname: str,
+        key: paramiko.PKey,
+    ) -> None:
+        raise ShutOut(
+            f"the host key of {hostname} is not known: {key.get_name()} {key.fingerprint}",
+            hint="compare it at the host with ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub, "
+            "then put the public key into the inventory as host_key",
+        )
+
+
+def _pin(client: paramiko.SSHClient, address: Address) -> None:
+    """Expect this one key, by the name under which OpenSSH files it."""
+    kind, blob = (address.host_key or "").split()[:2]
+    key = paramiko.PKey.from_type_string(kind, base64.b64decode(blob))
+    standard = address.port == paramiko.config.SSH_PORT
+    filed = address.host if standard else f"[{address.host}]:{address.port}"
+    client.get_host_keys().add(filed, kind, key)
