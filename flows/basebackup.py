@@ -1,7 +1,7 @@
 """Runbook: "Replicación del cluster de la VPS"."""
 
 from blocks.instance import OdooInstance
-from tasks import cluster, door, durable, exposure, hba, lock, replica, replication, units, users
+from tasks import boot, cluster, door, durable, exposure, hba, lock, replica, replication, users
 from tasks.procedure import flow
 
 
@@ -26,7 +26,7 @@ def build(instance: OdooInstance, *, reclone: bool) -> None:
 
     cluster.create(recovery)
     users.move_cluster(instance)
-    units.start_afresh(recovery)
+    boot.start_afresh(recovery)
     replica.configure(instance)
     hba.admit(instance, recovery, origin, odoo_role=replica.odoo_role(instance))
     replica.clone(instance, reclone=reclone)

@@ -1,7 +1,7 @@
 """Runbook: "Configuración Clúster Principal para permitir la replicación"."""
 
 from blocks.instance import OdooInstance
-from tasks import cluster_settings, hba, lock, replication, units, users
+from tasks import boot, cluster_settings, hba, lock, replication, users
 from tasks.procedure import flow
 
 
@@ -22,7 +22,7 @@ def prepare(instance: OdooInstance, *, allow_restart: bool) -> None:
 
     users.settle(instance)
     cluster_settings.configure(instance, origin, allow_restart=allow_restart)
-    units.start_afresh(origin)
+    boot.start_afresh(origin)
     replication.create_roles(instance, origin)
     hba.admit(instance, origin, recovery)
     replication.write_pgpass(instance, recovery, origin)

@@ -13,15 +13,15 @@ from tasks.look import look
 from tasks.policy import log, step
 from tasks.read.receipt import NAMESPACE
 from tasks.read.signers import Signers
-from tasks.text import block, ssh
+from tasks.text import block, program_config, ssh
 from tasks.text import guard as text
-from tasks.units import LIBRARY, PROGRAMS, UNITS
+from tasks.units import GUARDS, LIBRARY, PROGRAMS, UNITS
 
 PROVE_SECONDS = 30
 
 
 def folder(instance: OdooInstance) -> PurePosixPath:
-    return receipts.GUARDS / instance.name
+    return GUARDS / instance.name
 
 
 def config_path(instance: OdooInstance) -> PurePosixPath:
@@ -71,7 +71,7 @@ def install(instance: OdooInstance) -> None:
     units.install_program(shell, program, "guard")
     for place in (instance.recovery, origin):
         remember_signers(instance, place, receipts.believed(instance))
-    files.install(shell, config, text.config(_facts(instance)), mode="600")
+    files.install(shell, config, program_config.render(_facts(instance)), mode="600")
     drop_ins = {
         f"{origin.cluster.unit}.d/relevo.conf": "cluster",
         f"{origin.odoo.unit}.d/relevo.conf": "odoo",

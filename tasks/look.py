@@ -12,8 +12,8 @@ from blocks.shell import Shell
 from tasks.argv import postgres
 from tasks.read import controldata, history, lsclusters
 from tasks.read.controldata import ControlData
+from tasks.read.history import Leader
 from tasks.read.lsn import Lsn
-from tasks.read.rejoin import Leader
 
 LET_US_ASK = "let its pg_hba.conf have the line: local all postgres peer"
 

@@ -24,8 +24,8 @@ from tasks.read import signers as reading_signers
 from tasks.read.exposure import Exposure
 from tasks.read.receipt import NAMESPACE, Kind, Receipt, Stand
 from tasks.read.signers import Signers
+from tasks.units import GUARDS
 
-GUARDS = PurePosixPath("/etc/relevo/guard")
 # What was set aside under a receipt's name as well: it is evidence.
 ALL = """
 cd "$1" 2>/dev/null || exit 0

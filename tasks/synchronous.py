@@ -19,7 +19,7 @@ from tasks.look import look
 from tasks.policy import log, step
 from tasks.read import synchronous as reading
 from tasks.read.synchronous import Word
-from tasks.text import guard as json_text
+from tasks.text import program_config
 from tasks.text import synchronous as text
 from tasks.units import LIBRARY, UNITS
 from tasks.wait import until
@@ -80,7 +80,7 @@ def apply(instance: OdooInstance) -> None:
 def _install(instance: OdooInstance) -> None:
     shell, program = instance.origin.host.shell(), LIBRARY / "synchronous"
     config = folder(instance) / "config.json"
-    facts = json_text.config(_facts(instance))
+    facts = program_config.render(_facts(instance))
     known = files.read(shell, config)
     if known and _policy(answers.facts(known, f"{config} on {instance.origin}")) != _policy(
         _facts(instance)

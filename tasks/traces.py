@@ -11,9 +11,8 @@ from blocks.shell import Shell
 from tasks import files
 from tasks.files import STATE
 from tasks.job import LOGS
-from tasks.receipts import GUARDS
 from tasks.text import block
-from tasks.units import LIBRARY
+from tasks.units import GUARDS, LIBRARY
 
 RUN = PurePosixPath("/run/relevo")
 PROGRAMS = (

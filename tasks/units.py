@@ -2,15 +2,13 @@
 
 from pathlib import Path, PurePosixPath
 
-from blocks.instance import Place
 from blocks.shell import Shell
 from tasks import files
-from tasks.look import look
-from tasks.policy import step
-from tasks.text import systemd_unit, zipapp
+from tasks.text import zipapp
 
 UNITS = PurePosixPath("/etc/systemd/system")
 LIBRARY = PurePosixPath("/usr/local/lib/relevo")
+GUARDS = PurePosixPath("/etc/relevo/guard")
 PROGRAMS = Path(__file__).parent / "programs"
 # Times of systemd are whole seconds: a file of the very second of the start counts as read.
 OUTDATED = """
@@ -33,17 +31,3 @@ def outdated(shell: Shell, unit: str, *paths: PurePosixPath) -> list[str]:
     """Those of some files that a unit has not read: they were written after it was started."""
     argv = ("sh", "-c", OUTDATED, "outdated", unit, *(str(path) for path in paths))
     return shell.run(argv).stdout.splitlines()
-
-
-@step("let {place} start after a power cut")
-def start_afresh(place: Place) -> None:
-    """Clear away what a power cut leaves, before every start of a cluster.
-
-    Where several clusters share a host, the number in one's postmaster.pid is soon another's.
-    """
-    shell, program = place.host.shell(), LIBRARY / "fresh-start"
-    directory, owner = look(place).directory, place.cluster.owner
-    drop_in = systemd_unit.before_start(program, directory, owner=owner)
-    files.install(shell, program, (PROGRAMS / "fresh_start.sh").read_text(), mode="755")
-    files.install(shell, UNITS / f"{place.cluster.unit}.d" / "relevo-start.conf", drop_in)
-    shell.run(("systemctl", "daemon-reload"))

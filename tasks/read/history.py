@@ -1,6 +1,18 @@
 """Timelines, and where they forked (PostgreSQL manual, "Timelines")."""
 
+from dataclasses import dataclass
+
 from tasks.read.lsn import Lsn
+
+
+@dataclass(frozen=True)
+class Leader:
+    """Whom to follow: its system, its timeline and where it left the former ones."""
+
+    system_identifier: str
+    timeline: int
+    forks: dict[int, Lsn]
+    position: Lsn
 
 
 def forks(text: str) -> dict[int, Lsn]:

@@ -8,17 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tasks.read.controldata import ControlData
+from tasks.read.history import Leader
 from tasks.read.lsn import Lsn
-
-
-@dataclass(frozen=True)
-class Leader:
-    """Whom to follow: its system, its timeline and where it left the former ones."""
-
-    system_identifier: str
-    timeline: int
-    forks: dict[int, Lsn]
-    position: Lsn
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,8 @@
 """The files of the guard that keeps a returning origin from serving."""
 
-import json
-from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from tasks.read.signers import NOW, UNTIL, Signers
-
-
-def config(facts: Mapping[str, object]) -> str:
-    """
-    >>> print(config({"wait_seconds": 15, "place": "origin"}), end="")
-    {
-      "place": "origin",
-      "wait_seconds": 15
-    }
-    """
-    return json.dumps(facts, indent=2, sort_keys=True) + "\n"
 
 
 def drop_in(*, instance: str, guard: PurePosixPath, config: PurePosixPath, what: str) -> str:

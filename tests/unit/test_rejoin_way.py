@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 import pytest
 
 from tasks.read.controldata import ControlData
+from tasks.read.history import Leader
 from tasks.read.lsn import Lsn
-from tasks.read.rejoin import Leader, way
+from tasks.read.rejoin import way
 
 SYSTEM = "7711701281883249531"
 FORK = Lsn.parse("0/5000098")
