@@ -12,6 +12,7 @@ from blocks.answers import understood
 from blocks.errors import Busy, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.plain import plain
+from blocks.version import VERSION
 from deployments import break_glass, inventory, removal, rotation, signers
 from deployments.secrets import Secrets
 from deployments.settings import Settings
@@ -95,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="relevo", description=__doc__, epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"relevo {VERSION}")
     parser.add_argument("--inventory", help="default: ./inventory.yaml, /etc/relevo/inventory.yaml")
     commands = parser.add_subparsers(dest="command", required=True)
     apply = commands.add_parser("apply", help="register instances, deployments and schedules")
