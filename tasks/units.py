@@ -2,12 +2,13 @@
 
 from pathlib import Path, PurePosixPath
 
-from blocks.instance import Place
+from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks import files
 from tasks.look import look
 from tasks.policy import step
 from tasks.text import systemd_unit, zipapp
+from tasks.text.release import stamped
 
 UNITS = PurePosixPath("/etc/systemd/system")
 LIBRARY = PurePosixPath("/usr/local/lib/relevo")
@@ -29,6 +30,28 @@ def install_program(shell: Shell, path: PurePosixPath, name: str, *, main: str =
     files.install(shell, path, packed, mode="755")
 
 
+def install_script(shell: Shell, path: PurePosixPath, name: str) -> None:
+    """Put a program of one file on a host."""
+    files.install(shell, path, script(name), mode="755")
+
+
+def script(name: str) -> str:
+    """A program of one file, as it stands on a host."""
+    return stamped((PROGRAMS / name).read_text())
+
+
+def installed(instance: OdooInstance, place: Place) -> list[PurePosixPath]:
+    """The programs that each replicate puts on a server."""
+    names = ["fresh-start"]
+    if place.kind == "recovery":
+        names += ["right", "filestore.pyz"]
+        names += ["door"] if place.cluster.confined else []
+    else:
+        names += ["guard", f"{instance.name}-gate"]
+        names += ["synchronous"] if instance.replication.synchronous != "off" else []
+    return [LIBRARY / name for name in names]
+
+
 def outdated(shell: Shell, unit: str, *paths: PurePosixPath) -> list[str]:
     """Those of some files that a unit has not read: they were written after it was started."""
     argv = ("sh", "-c", OUTDATED, "outdated", unit, *(str(path) for path in paths))
@@ -44,6 +67,6 @@ def start_afresh(place: Place) -> None:
     shell, program = place.host.shell(), LIBRARY / "fresh-start"
     directory, owner = look(place).directory, place.cluster.owner
     drop_in = systemd_unit.before_start(program, directory, owner=owner)
-    files.install(shell, program, (PROGRAMS / "fresh_start.sh").read_text(), mode="755")
+    install_script(shell, program, "fresh_start.sh")
     files.install(shell, UNITS / f"{place.cluster.unit}.d" / "relevo-start.conf", drop_in)
     shell.run(("systemctl", "daemon-reload"))

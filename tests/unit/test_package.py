@@ -21,13 +21,17 @@ OFFLINE = ("--quiet", "--disable-pip-version-check", "--no-index", "--no-deps")
 RUN = """
 import sys
 import deployments
+import importlib
 from tasks.text import rsync_gate, zipapp
-from tasks import door, guard, http, units
+from tasks import http, units
+from deployments.cli import FLOWS
 assert deployments.__file__.startswith(sys.prefix), deployments.__file__
 for name in ("filestore", "guard", "synchronous", "divergence"):
     zipapp.pack(name)
 for name in ("fresh_start.sh", "right.sh", "door.py"):
-    assert units.single(name).startswith("#!"), name
+    assert units.script(name).startswith("#!"), name
+for name in FLOWS:
+    importlib.import_module("flows." + name)
 """
 
 
@@ -78,9 +82,7 @@ def test_the_wheel_has_every_file_of_the_source_tree(wheel: Path) -> None:
         for path in (ROOT / folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    packed = {
-        name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name
-    }
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert packed == ours
 
 
