@@ -230,7 +230,7 @@ def flows() -> str:
     lines = [FLOWS]
     for name in (*cli.FLOWS, "board"):
         lines += [*_flow(getattr(importlib.import_module(f"flows.{name}"), name)), ""]
-    return "\n".join(lines)
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def _flow(flow: "Flow[Any, Any]") -> Iterator[str]:
