@@ -1,6 +1,8 @@
 # make install   the runner and the command `relevo`; none of Debian's packages that tests need
 # make demo   a failover and a failback of real hosts on this machine, with a real client writing
+# make check  lint, types, unit, stories: what needs no lab, in minutes
 # make test   lint, types, unit, stories, drills on real hosts (LAB=trixie for the newer)
+# make release VERSION=0.2.0   sdist and wheel in dist/, of a commit that is that release
 # make chaos  stories of accidents, from SEED=1, N=20 of them; docs/chaos.md says what they found
 # make compare the same ten accidents for the runbook, repmgr and Relevo; docs/compare.md
 # make lab-up, make lab-down   the hosts alone
@@ -18,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SEED ?= 1
 N ?= 20
 
-.PHONY: install setup demo test lint chaos compare bench-rto bench-filestore bench-followers drill-seeds drill-power drill-suspended soak screenshots lab-up lab-down
+.PHONY: install setup demo check test lint release chaos compare bench-rto bench-filestore bench-followers drill-seeds drill-power drill-suspended soak screenshots lab-up lab-down
 
 install:
 	@.ci/setup runner
@@ -34,9 +36,15 @@ lint: setup
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 
+check: lint
+	@$(PYTHON) -m pytest -q -n 2 tests/unit blocks deployments tasks tests/flows
+
 # Two at a time, each with a lab of its own: most of a drill is waiting.
 test: lint
 	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=30
+
+release: setup
+	@.ci/release "$(VERSION)"
 
 bench-rto: setup
 	@$(PYTHON) -m tests.bench_rto

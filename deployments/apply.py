@@ -25,6 +25,7 @@ from blocks.instance import OdooInstance
 from deployments import automations, plan
 from deployments.plan import BOARDS, PROCEDURES, SYNC, Wanted
 from tasks.outcome import Outcome
+from tasks.report import slug
 from tasks.schedules import read_deployments
 from tasks.sweep import HEARTBEAT_SECONDS
 from tasks.tags import MANAGED, OWNER, SCHEDULED, tag
@@ -71,14 +72,6 @@ def _logo() -> HttpUrl:
     """A picture for the forms, which would show a broken one; the server's own, so no Internet."""
     served = PREFECT_UI_URL.value() or PREFECT_API_URL.value().removesuffix("/api")
     return HttpUrl(f"{served}/v2/ico/android-chrome-192x192.png")
-
-
-def slug(name: str) -> str:
-    """
-    >>> slug("vps_clientes_1")
-    'vps-clientes-1'
-    """
-    return name.replace("_", "-")
 
 
 def _pool(client: SyncPrefectClient, pool: str) -> Iterator[str]:

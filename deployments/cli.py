@@ -12,6 +12,7 @@ from blocks.answers import understood
 from blocks.errors import Busy, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.plain import plain
+from blocks.version import VERSION
 from deployments import break_glass, inventory, removal, rotation, signers
 from deployments.secrets import Secrets
 from deployments.settings import Settings
@@ -52,6 +53,7 @@ What happens is told here and kept in /var/log/relevo/runs (or RELEVO_LOG_DIR).
 PROCEDURES = ("failover", "failback", "switchover")
 GONE = "recovery-is-gone"
 OWN = {"failover": "origin_is_down", "failback": "reclone", "switchover": "to"}
+NAMED = "its name in the inventory"
 NOT_KNOWN = 3  # as Nagios takes it
 CODES = ((Busy, 4), (Refused, 3), (Unreachable, 5))
 
@@ -95,6 +97,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="relevo", description=__doc__, epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
+    parser.add_argument(
+        "--version", action="version", version=f"relevo {VERSION}",
+        help="show the version of this runner",
+    )  # fmt: skip
     parser.add_argument("--inventory", help="default: ./inventory.yaml, /etc/relevo/inventory.yaml")
     commands = parser.add_subparsers(dest="command", required=True)
     apply = commands.add_parser("apply", help="register instances, deployments and schedules")
@@ -107,9 +113,11 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("instance", nargs="?", help="default: all of the inventory")
     check.add_argument("--textfile", type=Path, help="for node_exporter's textfile collector")
     shown = commands.add_parser("plan", help="show what would be done, and change nothing")
-    shown.add_argument("procedure", choices=(*PROCEDURES, GONE))
-    shown.add_argument("instance")
-    shown.add_argument("--language", choices=("en", "es"), default="en")
+    shown.add_argument("procedure", choices=(*PROCEDURES, GONE), help="what would be done")
+    shown.add_argument("instance", help=NAMED)
+    shown.add_argument(
+        "--language", choices=("en", "es"), default="en", help="in which the page is written"
+    )
     for procedure in PROCEDURES:
         _procedure(commands.add_parser(procedure, help=f"{procedure} here, without a server"))
     commands.choices["failover"].add_argument(
@@ -126,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     rotate = commands.add_parser(
         "rotate-key", help="make a new key that signs receipts; both servers must answer"
     )
-    rotate.add_argument("instance")
+    rotate.add_argument("instance", help=NAMED)
     remove = commands.add_parser(
         "remove", help="take an instance out of both servers and of Prefect"
     )
@@ -141,14 +149,19 @@ def _parser() -> argparse.ArgumentParser:
         help="also delete what was kept aside, or is the last copy",
     )  # fmt: skip
     run = commands.add_parser("run", help="run any procedure here, without a server")
-    run.add_argument("flow", type=lambda text: text.replace("-", "_"), choices=FLOWS)
-    run.add_argument("instance")
-    run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="values")
+    run.add_argument(
+        "flow", type=lambda text: text.replace("-", "_"), choices=FLOWS, help="which one"
+    )
+    run.add_argument("instance", help=NAMED)
+    run.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="values",
+        help="a parameter of the flow; may be said several times",
+    )  # fmt: skip
     return parser
 
 
 def _procedure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance")
+    parser.add_argument("instance", help=NAMED)
     parser.add_argument("--yes", action="store_true", help="do not ask; for scripts")
     parser.add_argument("--reason", default="", help="why; the report keeps it")
     parser.add_argument("--approved-by", default="", help="who says so; the report keeps it")

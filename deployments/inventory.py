@@ -47,6 +47,7 @@ from blocks.odoo import Odoo
 from deployments import twins
 from deployments.secrets import Secrets
 
+OWN_USERS = "Shared by several instances; none means a user of its own for each."
 USER_FIELDS = {"odoo_user": "Odoo", "postgres_user": "PostgreSQL"}
 
 
@@ -94,19 +95,22 @@ class HostEntry(Entry):
 class RecoveryEntry(HostEntry):
     """The recovery server, and where it keeps what it replicates."""
 
-    odoo_user: UserName | None = None
-    postgres_user: UserName | None = None
-    directory: AbsolutePath = PurePosixPath("/opt/odoouser/respaldo_filestore")
+    odoo_user: UserName | None = Field(default=None, description=OWN_USERS)
+    postgres_user: UserName | None = Field(default=None, description=OWN_USERS)
+    directory: AbsolutePath = Field(
+        default=PurePosixPath("/opt/odoouser/respaldo_filestore"),
+        description="Where it keeps the files: one folder for each instance.",
+    )
 
 
 class RecoveryPorts(Entry):
     """The ports of an instance on the recovery server; its users, if Relevo is not to choose."""
 
-    postgres_port: Port
-    http_port: Port
-    longpolling_port: Port
-    odoo_user: UserName | None = None
-    postgres_user: UserName | None = None
+    postgres_port: Port = Field(description="The port of its cluster there.")
+    http_port: Port = Field(description="Odoo's http_port there.")
+    longpolling_port: Port = Field(description="gevent_port or longpolling_port there.")
+    odoo_user: UserName | None = Field(default=None, description=OWN_USERS)
+    postgres_user: UserName | None = Field(default=None, description=OWN_USERS)
 
 
 class PostgresEntry(Entry):

@@ -5,7 +5,7 @@ from tasks import files
 from tasks.look import look
 from tasks.policy import step
 from tasks.text import systemd_unit
-from tasks.units import LIBRARY, PROGRAMS, UNITS
+from tasks.units import LIBRARY, UNITS, install_script
 
 
 @step("let {place} start after a power cut")
@@ -17,6 +17,6 @@ def start_afresh(place: Place) -> None:
     shell, program = place.host.shell(), LIBRARY / "fresh-start"
     directory, owner = look(place).directory, place.cluster.owner
     drop_in = systemd_unit.before_start(program, directory, owner=owner)
-    files.install(shell, program, (PROGRAMS / "fresh_start.sh").read_text(), mode="755")
+    install_script(shell, program, "fresh_start.sh")
     files.install(shell, UNITS / f"{place.cluster.unit}.d" / "relevo-start.conf", drop_in)
     shell.run(("systemctl", "daemon-reload"))

@@ -13,12 +13,12 @@ from contextlib import contextmanager
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
-from tasks import files, hba
+from tasks import files, hba, units
 from tasks.look import look
 from tasks.policy import step
 from tasks.text import block, confine, pg_hba, systemd_unit
 from tasks.text.lines import lines_of
-from tasks.units import LIBRARY, PROGRAMS, UNITS
+from tasks.units import LIBRARY, UNITS
 from tasks.wait import until
 
 PROGRAM = LIBRARY / "door"
@@ -59,7 +59,7 @@ def _install(instance: OdooInstance) -> None:
     handing = systemd_unit.door_service(
         instance.name, command=(str(PROGRAM), peer, str(port)), properties=found
     )
-    files.install(shell, PROGRAM, (PROGRAMS / "door.py").read_text(), mode="755")
+    units.install_script(shell, PROGRAM, "door.py")
     files.install(shell, UNITS / f"{unit(instance)}.socket", listening)
     files.install(shell, UNITS / f"{unit(instance)}@.service", handing)
     shell.run(("systemctl", "daemon-reload"))

@@ -15,7 +15,7 @@ from tasks.read.receipt import NAMESPACE
 from tasks.read.signers import Signers
 from tasks.text import block, program_config, ssh
 from tasks.text import guard as text
-from tasks.units import GUARDS, LIBRARY, PROGRAMS, UNITS
+from tasks.units import GUARDS, LIBRARY, UNITS
 
 PROVE_SECONDS = 30
 
@@ -52,7 +52,7 @@ def admit(instance: OdooInstance) -> None:
     known = ssh.known_hosts(said, alias=instance.name)
     files.install(here, folder(instance) / "known_hosts", known, mode="600")
     right = LIBRARY / "right"
-    files.install(there, right, (PROGRAMS / "right.sh").read_text(), mode="755")
+    units.install_script(there, right, "right.sh")
     command = f"{right} {receipts.right_path(instance)}"
     line = f'restrict,from="{origin.host.peer_address}",command="{command}" {public}\n'
     user = recovery.host.user

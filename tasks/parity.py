@@ -1,25 +1,31 @@
-"""Whether both servers fit each other: versions, sorting, extensions, clocks, disks and doors."""
+"""Whether both servers fit each other: versions, sorting, extensions, clocks, disks and doors.
+
+The versions of our own programs there are among them.
+"""
 
 import time
 
 from blocks.answers import understood
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
-from tasks import clone, customers, files
+from tasks import clone, customers, files, units
 from tasks.customers import Database
 from tasks.look import look
 from tasks.policy import log, step
 from tasks.read import parity
 from tasks.read.parity import Pair, Side
 from tasks.text import odoo_conf
+from tasks.text.release import VERSIONS
 
 SIDE = """
-bin=$1 directory=$2 peer=$3 port=$4
+bin=$1 directory=$2 peer=$3 port=$4 reach=$5 versions=$6
+shift 6
 "$bin/postgres" --version | cut -d' ' -f3
 getconf GNU_LIBC_VERSION | cut -d' ' -f2
 date +%s.%N
 df --output=avail -B1 "$directory" | tail -n 1
-python3 -I -S -c "$5" "$peer" "$port"
+sh -c "$versions" versions "$@"
+python3 -I -S -c "$reach" "$peer" "$port"
 """
 # Nothing may listen there now (the door of the recovery host is shut while it follows); a host that
 # says so is reached, and one behind a firewall says nothing.
@@ -74,7 +80,7 @@ def require(instance: OdooInstance) -> None:
 def measure(instance: OdooInstance) -> Pair:
     """Ask both servers; the standby answers for the databases."""
     origin, recovery = instance.origin, instance.recovery
-    sides = _side(origin, recovery), _side(recovery, origin)
+    sides = _side(instance, origin), _side(instance, recovery)
     all_of_them, odoos = customers.databases(recovery), customers.odoo(recovery)
     same = sides[0].glibc == sides[1].glibc
     wishes = instance.replication
@@ -100,16 +106,18 @@ def _names(asked: list[Database], sql: str) -> dict[str, list[str]]:
     return {name: [str(row["name"]) for row in said[name]] for name in sorted(said)}
 
 
-def _side(place: Place, peer: Place) -> Side:
+def _side(instance: OdooInstance, place: Place) -> Side:
+    peer = instance.opposite(place)
     argv = (
         "sh", "-c", SIDE, "side", str(place.cluster.bin_dir), str(look(place).directory),
-        peer.host.peer_address, str(peer.cluster.port), REACH,
+        peer.host.peer_address, str(peer.cluster.port), REACH, VERSIONS,
+        *map(str, units.installed(instance, place)),
     )  # fmt: skip
     shell, asked = place.host.shell(), time.time()
     said = shell.run(argv).stdout.split()
     answered = time.time()
     with understood(f"what {place} says of itself"):
-        postgres, glibc, clock, free, ready = said
+        postgres, glibc, clock, free, *programs, ready = said
         clock_there, free_bytes = float(clock), int(free)
     able = place.cluster.query(shell, ABILITIES)[0]
     return Side(
@@ -123,4 +131,5 @@ def _side(place: Place, peer: Place) -> Side:
         rewindable=bool(able["rewindable"]),
         archives=bool(able["archives"]),
         wal_elsewhere=clone.keeps_wal_elsewhere(place),
+        programs=tuple(programs),
     )

@@ -189,7 +189,9 @@ NEEDS: tuple[Need, ...] = (
         remedy="compare them in /var/lib/relevo", moves=need.EVERY_MOVE, when=need.origin_host,
     ),
     Need(
-        "parity", _parity, tried="versions, sorting, extensions, clocks and disks are compared",
+        "parity", _parity,
+        tried="versions (those of Relevo's programs too), sorting, extensions, clocks and disks "
+        "are compared",
         remedy="run replicate", moves=need.EVERY_MOVE, by=("preflight", "check"), when=need.both,
     ),
     Need(

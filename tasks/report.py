@@ -102,8 +102,9 @@ def publish_text(text: str, *, key: str, title: str) -> None:
 
 
 def slug(key: str) -> str:
+    """Say a name as Prefect's keys are written; two instances never become one.
+
+    >>> slug("failover-vps_uno"), slug("vps__1"), slug("Mail, at night")
+    ('failover-vps-uno', 'vps--1', 'mail-at-night')
     """
-    >>> slug("failover-vps_uno")
-    'failover-vps-uno'
-    """
-    return re.sub(r"[^a-z0-9]+", "-", key.lower())
+    return re.sub(r"_|[^a-z0-9_]+", "-", key.lower())

@@ -2,9 +2,11 @@
 
 from pathlib import Path, PurePosixPath
 
+from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks import files
 from tasks.text import zipapp
+from tasks.text.release import stamped
 
 UNITS = PurePosixPath("/etc/systemd/system")
 LIBRARY = PurePosixPath("/usr/local/lib/relevo")
@@ -25,6 +27,28 @@ def install_program(shell: Shell, path: PurePosixPath, name: str, *, main: str =
     """Put a program of several modules on a host, where another stands there or none."""
     packed = zipapp.pack(name, main=main).decode(errors="surrogateescape")
     files.install(shell, path, packed, mode="755")
+
+
+def install_script(shell: Shell, path: PurePosixPath, name: str) -> None:
+    """Put a program of one file on a host."""
+    files.install(shell, path, script(name), mode="755")
+
+
+def script(name: str) -> str:
+    """A program of one file, as it stands on a host."""
+    return stamped((PROGRAMS / name).read_text())
+
+
+def installed(instance: OdooInstance, place: Place) -> list[PurePosixPath]:
+    """The programs that each replicate puts on a server."""
+    names = ["fresh-start"]
+    if place.kind == "recovery":
+        names += ["right", "filestore.pyz"]
+        names += ["door"] if place.cluster.confined else []
+    else:
+        names += ["guard", f"{instance.name}-gate"]
+        names += ["synchronous"] if instance.replication.synchronous != "off" else []
+    return [LIBRARY / name for name in names]
 
 
 def outdated(shell: Shell, unit: str, *paths: PurePosixPath) -> list[str]:

@@ -1,9 +1,11 @@
 """Do two servers fit each other: a pure judgement."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from blocks.names import TRIED
+from blocks.version import VERSION
 
 SKEW_SECONDS = (5.0, 60.0)
 GIGABYTE = 1 << 30
@@ -16,7 +18,7 @@ class Side:
     `reaches` is whether the other's PostgreSQL answers it, `rewindable` whether pg_rewind can take
     back what it wrote (PostgreSQL manual, pg_rewind: checksums or wal_log_hints), `archives`
     whether it puts its WAL into an archive while it leads, `wal_elsewhere` whether its pg_wal is a
-    link, usually to another disk.
+    link, usually to another disk, `programs` the versions of Relevo's programs there.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Side:
     rewindable: bool
     archives: bool = False
     wal_elsewhere: bool = False
+    programs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -160,4 +163,12 @@ def remarks(pair: Pair) -> list[str]:
         for side in (there, here)
         if side.free_bytes < pair.kept_bytes
     ]
+    found += [each for side in (there, here) for each in _of_another_version(side)]
     return found
+
+
+def _of_another_version(side: Side) -> Iterator[str]:
+    """Say that a server has programs of another Relevo; the oldest ones do not say theirs."""
+    if others := sorted({*side.programs} - {VERSION}):
+        listed = " and ".join("an unknown version" if v == "unknown" else v for v in others)
+        yield f"programs of {listed} on {side.name}, this runner has {VERSION}: run replicate"

@@ -1,10 +1,12 @@
 """The readiness of all instances in words: a table, Prometheus' text, a line for Nagios."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from blocks.plain import markdown, plain
 from tasks.read.board import Colour, Measured
 
+DAY_SECONDS = 86400
 BARS = "▁▂▃▄▅▆▇█"
 NAGIOS: dict[Colour, tuple[int, str]] = {
     "green": (0, "OK"),
@@ -129,44 +131,74 @@ def label(value: str) -> str:
     return plain(value).replace("\\", "\\\\").replace('"', '\\"')
 
 
-def _figure(value: bool | None) -> int | None:  # noqa: FBT001  # a measured value
-    return None if value is None else int(value)
+@dataclass(frozen=True)
+class Gauge:
+    """One figure of each instance, in Prometheus' base units; none where it was not measured."""
+
+    name: str
+    help: str
+    value: Callable[[Judged], float | None]
+
+
+# With the names that their figures had from the beginning.
+GAUGES = (
+    Gauge("ready", "0 is red, 1 is amber, 2 is green.", lambda row: 2 - NAGIOS[row[1]][0]),
+    Gauge("measured_timestamp_seconds", "When it was measured.", lambda row: row[0].at),
+    Gauge(
+        "streaming", "1 while the standby streams.",
+        lambda row: row[0].streaming if row[0].roles else None,
+    ),
+    Gauge("synchronous", "1 while commits wait.", lambda row: row[0].synchronous),
+    Gauge("lag_bytes", "WAL that the standby lacks.", lambda row: row[0].lag_bytes),
+    Gauge("lag_seconds", "Time that the standby is behind.", lambda row: row[0].lag_seconds),
+    Gauge("slot_kept_bytes", "WAL that the slot keeps.", lambda row: row[0].kept_bytes),
+    Gauge(
+        "synced_timestamp_seconds", "When the files were last copied.",
+        lambda row: row[0].synced_at,
+    ),
+    Gauge(
+        "certificate_remaining_seconds", "How long the certificate is valid, in whole days.",
+        lambda row: _seconds(row[0].certificate_days),
+    ),
+    Gauge(
+        "disk_free_ratio", "Free share of the recovery disk, from 0 to 1.",
+        lambda row: row[0].free_share,
+    ),
+    Gauge(
+        "predicted_rto_seconds", "How long a failover is expected to take.",
+        lambda row: row[0].predicted_seconds,
+    ),
+)  # fmt: skip
+
+
+def _seconds(days: int | None) -> int | None:
+    return None if days is None else days * DAY_SECONDS
 
 
 def metrics(rows: Sequence[Judged]) -> str:
     """What node_exporter's textfile collector reads.
 
-    >>> seen = Measured("vps_1", 9.0, roles="primary/standby", lag_bytes=5)
+    >>> seen = Measured("vps_1", 9.0, lag_bytes=5)
     >>> print(metrics([(seen, "green", [])]), end="")
+    # HELP relevo_ready 0 is red, 1 is amber, 2 is green.
     # TYPE relevo_ready gauge
     relevo_ready{instance="vps_1"} 2
+    # HELP relevo_measured_timestamp_seconds When it was measured.
     # TYPE relevo_measured_timestamp_seconds gauge
     relevo_measured_timestamp_seconds{instance="vps_1"} 9.0
-    # TYPE relevo_streaming gauge
-    relevo_streaming{instance="vps_1"} 0
+    # HELP relevo_lag_bytes WAL that the standby lacks.
     # TYPE relevo_lag_bytes gauge
     relevo_lag_bytes{instance="vps_1"} 5
     """
-    lines = []
-    for name, values in (
-        ("ready", [2 - NAGIOS[colour][0] for _, colour, _ in rows]),
-        ("measured_timestamp_seconds", [seen.at for seen, _, _ in rows]),
-        ("streaming", [int(seen.streaming) if seen.roles else None for seen, _, _ in rows]),
-        ("synchronous", [_figure(seen.synchronous) for seen, _, _ in rows]),
-        ("lag_bytes", [seen.lag_bytes for seen, _, _ in rows]),
-        ("lag_seconds", [seen.lag_seconds for seen, _, _ in rows]),
-        ("slot_kept_bytes", [seen.kept_bytes for seen, _, _ in rows]),
-        ("synced_timestamp_seconds", [seen.synced_at for seen, _, _ in rows]),
-        ("certificate_days", [seen.certificate_days for seen, _, _ in rows]),
-        ("disk_free_ratio", [seen.free_share for seen, _, _ in rows]),
-        ("predicted_rto_seconds", [seen.predicted_seconds for seen, _, _ in rows]),
-    ):
-        known = [
-            (seen.instance, value)
-            for (seen, _, _), value in zip(rows, values, strict=True)
-            if value is not None
-        ]
-        if known:
-            lines.append(f"# TYPE relevo_{name} gauge")
-            lines += [f'relevo_{name}{{instance="{label(who)}"}} {value}' for who, value in known]
-    return "\n".join(lines) + "\n"
+    return "".join(f"{line}\n" for gauge in GAUGES for line in _lines(gauge, rows))
+
+
+def _lines(gauge: Gauge, rows: Sequence[Judged]) -> Iterator[str]:
+    values = [(row[0].instance, gauge.value(row)) for row in rows]
+    known = [(instance, value) for instance, value in values if value is not None]
+    if known:
+        yield f"# HELP relevo_{gauge.name} {gauge.help}"
+        yield f"# TYPE relevo_{gauge.name} gauge"
+    for instance, value in known:
+        figure = int(value) if isinstance(value, bool) else value
+        yield f'relevo_{gauge.name}{{instance="{label(instance)}"}} {figure}'

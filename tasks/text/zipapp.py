@@ -5,10 +5,12 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tasks.text.release import stamped
+
 PROGRAMS = Path(__file__).parents[1] / "programs"
 SHARED = ("__init__", "acting", "bounded")
 EPOCH = (1980, 1, 1, 0, 0, 0)
-SHEBANG = b"#!/usr/bin/python3 -I\n"
+SHEBANG = "#!/usr/bin/python3 -I\n"
 MAIN = "import sys\n\nfrom programs.{name}.__main__ import main\n\nsys.exit(main(sys.argv[1:]))\n"
 
 
@@ -20,8 +22,8 @@ def pack(name: str, *, main: str = "") -> bytes:
     >>> pack("filestore") == pack("filestore")
     True
     """
-    packed = io.BytesIO(SHEBANG)
-    packed.seek(len(SHEBANG))
+    packed = io.BytesIO()
+    packed.write(stamped(SHEBANG).encode())
     with zipfile.ZipFile(packed, "a", zipfile.ZIP_DEFLATED) as archive:
         for inner, text in _texts(name, main):
             archive.writestr(zipfile.ZipInfo(inner, EPOCH), text)

@@ -16,11 +16,11 @@ from blocks.errors import Busy, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from deployments.automations import SILENCE
 from flows.rsync_filestore import rsync_filestore
-from tasks import away, bare, board, events, readiness, receipts, record, schedules, telling
+from tasks import away, bare, board, events, parity, readiness, receipts, record, schedules, telling
 from tasks.probes import NOT_MEASURED, look_at_both
 from tasks.read.board import Measured
 from tasks.read.receipt import Receipt
-from tests.fakes import FakeHost
+from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, control, dead, need, serving
 from tests.flows.test_synchronous import STATE, waiting
 
@@ -209,3 +209,21 @@ def test_nothing_of_a_server_is_needed_to_ask_whose_schedules_are_off(
 ) -> None:
     with bare.without_server():
         assert schedules.idle([instance]) == set()
+
+
+def test_each_server_is_asked_for_the_versions_of_its_programs_with_everything_else(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    kept = "/usr/local/lib/relevo"
+    said = "13.9\n2.31\n1.5\n9000\n0.0.9\nunknown\nshut\n"
+    able = '[{"rewindable": true, "archives": false}]'
+    answers: dict[str, Answer] = {"side *": said, "SELECT 'on' IN *": able, "test *": 1}
+    uno, due = FakeHost("uno", PRIMARY | answers), FakeHost("due", serving() | answers)
+    hosts(uno, due)
+
+    found = [parity._side(instance, place) for place in (instance.origin, instance.recovery)]
+
+    assert [each.programs for each in found] == [("0.0.9", "unknown")] * 2
+    asked = [" ".join(a for a in host.ran if a.startswith("side ")) for host in (uno, due)]
+    assert asked[0].endswith(f"\n {kept}/fresh-start {kept}/guard {kept}/vps_1-gate")
+    assert asked[1].endswith(f"\n {kept}/fresh-start {kept}/right {kept}/filestore.pyz")

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families as families
 
 from tasks.read.board import Limits, Measured, alarms, verdict
 from tasks.text import board as words
@@ -114,3 +115,18 @@ def test_nagios_reads_the_worst() -> None:
 
     assert words.nagios(rows) == (1, "WARNING - vps_2: no drill or move yet")  # type: ignore[arg-type]  # literals
     assert words.nagios(rows[:1]) == (0, "OK - 1 instances are ready")  # type: ignore[arg-type]  # literals
+
+
+def test_prometheus_reads_each_figure_with_its_help_its_type_and_its_base_unit() -> None:
+    odd = replace(READY, instance="vps_2", roles="", certificate_days=None)
+
+    read = list(families(words.metrics([(READY, "green", []), (odd, "red", ["why"])])))
+
+    assert {each.type for each in read} == {"gauge"}
+    assert all(each.documentation.endswith(".") for each in read)
+    said = {each.name: {s.labels["instance"]: s.value for s in each.samples} for each in read}
+    assert said["relevo_ready"] == {"vps_1": 2, "vps_2": 0}
+    assert said["relevo_streaming"] == {"vps_1": 1}, "what could not be asked is no figure"
+    assert said["relevo_certificate_remaining_seconds"] == {"vps_1": 80 * DAY}
+    units = ("_bytes", "_seconds", "_ratio")
+    assert {n for n in said if not n.endswith(units)} == {"relevo_ready", "relevo_streaming"}

@@ -54,11 +54,9 @@ EXCEPTIONS = {
     "blocks/turn.py:": "our own program, as it is installed with us",
     "tasks/programs/files/__main__.py:install": "what our own runner says",
     "tasks/text/source.py:source": "our own programs, as they are installed with us",
-    "tasks/door.py:_install": "our own program, as it is installed with us",
     "tasks/programs/door.py:carry": "part by part, and handed on",
     "tasks/text/zipapp.py:_texts": "our own programs, as they are installed with us",
-    "tasks/boot.py:start_afresh": "our own program, as it is installed with us",
-    "tasks/guard.py:admit": "our own program, as it is installed with us",
+    "tasks/units.py:script": "our own program, as it is installed with us",
     "tasks/rehearsal.py:clone": "a stopwatch",
     "tasks/rehearsal.py:promote": "a stopwatch",
 }
