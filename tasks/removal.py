@@ -8,6 +8,7 @@ from tasks import aside, cluster, fence, files, receipts, record, replication, s
 from tasks.aside import Kept
 from tasks.look import look
 from tasks.policy import step
+from tasks.records import Failover
 
 RESTARTS = """
 SELECT name FROM pg_settings WHERE sourcefile = $1 AND context = 'postmaster' ORDER BY name
@@ -94,7 +95,7 @@ def _require_at_rest(instance: OdooInstance, wishes: Wishes) -> None:
         )
     if wishes.origin_is_gone:
         return
-    begun = record.read(recovery, instance, "failover")
+    begun = record.read(recovery, instance, Failover)
     known = receipts.newest(instance)
     away = known is not None and known.taker == recovery.kind
     if begun or away or (_has_cluster(recovery) and look(recovery).is_primary):
