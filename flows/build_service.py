@@ -4,6 +4,7 @@ from blocks.instance import OdooInstance
 from tasks import build as odoo
 from tasks import door, durable, lock, record, replication, site
 from tasks.procedure import flow
+from tasks.records import Verified
 
 
 @flow(name="build-service", flow_run_name="build Odoo of {instance.name} on {instance.recovery}")
@@ -28,4 +29,4 @@ def build(instance: OdooInstance) -> None:
     with door.opened(instance):
         replication.prove_login(instance, instance.origin, instance.recovery)
     durable.settle(instance.recovery)
-    record.stamp(instance.recovery, instance, "notes/verified")
+    record.stamp(instance.recovery, instance, Verified)

@@ -29,6 +29,7 @@ from tasks import (
     plan,
     readiness,
     record,
+    records,
     schedules,
     synchronous,
     telling,
@@ -37,11 +38,12 @@ from tasks.look import Seen
 from tasks.policy import log, step
 from tasks.probes import COMMITS, ODOO, ROLES, STREAM, Ends, Found, look_at_both
 from tasks.read.board import Limits, Measured, Told, alarms, verdict
-from tasks.read.exposure import Exposure
 from tasks.read.lsn import Lsn
 from tasks.read.plan import SILENT, Procedure
+from tasks.records import Failover, Lags, Runs, Schedules, Synced, ToldAway, Verified
 from tasks.report import slug
 from tasks.schedules import read_deployments
+from tasks.schema import Record
 from tasks.tags import MANAGED
 from tasks.text import board as words
 from tasks.text import plan as pages
@@ -53,9 +55,7 @@ HISTORY = 96
 PAGES_MINUTES = 60
 PROCEDURES: tuple[Procedure, ...] = ("failover", "failback")
 LANGUAGES: tuple[Language, ...] = ("en", "es")
-TOLD = "notes/told"
-TOLD_AWAY = "told"  # at the origin, while the recovery host cannot be asked
-LEFT_WORD = ("notes/schedules", journal.NAME)
+LEFT_WORD: tuple[type[Record], ...] = (Schedules, Runs)
 BUTTON = "flows/failover.py:failover"
 # wal_status came with release 13.
 SLOT = """
@@ -140,12 +140,12 @@ def _measure(instance: OdooInstance) -> Measured:
         lag_seconds=seconds if behind else 0.0,
         slot=status,
         kept_bytes=kept_bytes,
-        synced_at=record.stamped(instance.recovery, instance, "notes/synced"),
-        verified_at=record.stamped(instance.recovery, instance, "notes/verified"),
-        drilled_at=float(proof["at"]) if proof else None,
+        synced_at=record.stamped(instance.recovery, instance, Synced),
+        verified_at=record.stamped(instance.recovery, instance, Verified),
+        drilled_at=proof.at if proof else None,
         certificate_days=https.days_left(instance),
         free_share=_free_share(shell, recovery),
-        predicted_seconds=float(proof["seconds"]) if proof else None,
+        predicted_seconds=proof.seconds if proof else None,
         origin_answers=ends.origin is not None,
         handed_over=ends.served == "recovery" and _handed_over(instance),
         two_writers=found.failed[ROLES] if ends.served == "both" else "",
@@ -155,7 +155,7 @@ def _measure(instance: OdooInstance) -> Measured:
         remarks=tuple(found.remarks),
         lags=_history(instance, behind),
         synchronous=_synchronous(instance, found) if leads else None,
-        left_word=any(record.read(instance.recovery, instance, name) for name in LEFT_WORD),
+        left_word=any(record.read(instance.recovery, instance, kind) for kind in LEFT_WORD),
     )
 
 
@@ -168,8 +168,8 @@ def _nobody_works(ends: Ends, found: Found) -> str:
 
 def _handed_over(instance: OdooInstance) -> bool:
     """Tell whether the move that is noted was one with the origin's help."""
-    noted = record.read(instance.recovery, instance, "failover")
-    return noted is not None and Exposure.from_facts(noted["exposure"]).lossless
+    noted = record.read(instance.recovery, instance, Failover)
+    return noted is not None and noted.exposure.lossless
 
 
 def _synchronous(instance: OdooInstance, found: Found) -> bool | None:
@@ -222,11 +222,11 @@ def _free_share(shell: Shell, recovery: Seen) -> float:
 
 def _history(instance: OdooInstance, behind: int | None) -> tuple[int, ...]:
     """The lag at the last boards, kept on the recovery host."""
-    kept = list((record.read(instance.recovery, instance, "notes/lags") or {"lags": []})["lags"])
+    kept = (record.read(instance.recovery, instance, Lags) or Lags()).lags
     if behind is not None:
-        kept = [*kept, behind][-HISTORY:]
-        record.write(instance.recovery, instance, "notes/lags", {"lags": kept})
-    return tuple(kept)
+        kept = (*kept, behind)[-HISTORY:]
+        record.write(instance.recovery, instance, Lags(lags=kept))
+    return kept
 
 
 @step("tell what has changed")
@@ -242,27 +242,28 @@ def tell(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> None:
                 _tell(instance, seen)
             elif seen.synchronous is not None:
                 _tell_away(instance, seen)
-        except (Unreachable, CommandFailed) as error:
+        except (Unreachable, CommandFailed, Refused) as error:
             log().warning("%s", error.message)
 
 
 def _tell(instance: OdooInstance, seen: Measured) -> None:
-    kept = record.read(instance.recovery, instance, TOLD) or {}
-    if kept.get("at", 0) > seen.at:
+    kept = record.read(instance.recovery, instance, records.Told) or records.Told()
+    if (kept.at or 0) > seen.at:
         return  # somebody has moved it and told so since it was measured
-    told = Told.read(kept)
+    told = Told(kept.alarms, kept.seen)
     if seen.synchronous is not None:
         told = replace(told, alarms=(*told.alarms, *_take_over(instance)))
     told = _tell_new(instance, seen, told)
-    place = kept.get("served", "") if seen.two_writers else seen.served or kept.get("served", "")
-    if kept.get("served") not in {None, place}:
+    served = kept.served or ""
+    place = served if seen.two_writers else seen.served or served
+    if kept.served not in {None, place}:
         named = instance.recovery if place == "recovery" else instance.origin
         telling.tell(instance.name, events.SERVED, f"{instance.name} is served from {named} now")
     if place == "recovery":
         telling.tell(instance.name, events.RESTING, "the recovery host serves")
-    facts = {**kept, **told.facts(), "served": place}
-    if facts != kept:
-        record.write(instance.recovery, instance, TOLD, facts)
+    after = replace(kept, alarms=told.alarms, seen=told.seen, served=place)
+    if after != kept:
+        record.write(instance.recovery, instance, after)
 
 
 def _tell_new(instance: OdooInstance, seen: Measured, told: Told) -> Told:
@@ -276,19 +277,21 @@ def _tell_new(instance: OdooInstance, seen: Measured, told: Told) -> Told:
 
 def _tell_away(instance: OdooInstance, seen: Measured) -> None:
     """Tell what only the origin knows, which keeps the note of it meanwhile."""
-    told = Told.read(record.read(instance.origin, instance, TOLD_AWAY) or {})
+    kept = record.read(instance.origin, instance, ToldAway) or ToldAway()
+    told = Told(kept.alarms, kept.seen)
     after = _tell_new(instance, seen, told)
     if after != told:
-        record.write(instance.origin, instance, TOLD_AWAY, after.facts())
+        noted = ToldAway(alarms=after.alarms, seen=after.seen)
+        record.write(instance.origin, instance, noted)
 
 
 def _take_over(instance: OdooInstance) -> tuple[str, ...]:
     """What was told while the recovery host was away; from now on that one keeps it."""
-    kept = record.read(instance.origin, instance, TOLD_AWAY)
+    kept = record.read(instance.origin, instance, ToldAway)
     if kept is None:
         return ()
-    record.forget(instance.origin, instance, TOLD_AWAY)
-    return Told.read(kept).alarms
+    record.forget(instance.origin, instance, ToldAway)
+    return kept.alarms
 
 
 @step("publish the board")

@@ -27,6 +27,7 @@ from blocks.instance import OdooInstance
 from tasks import bare, plan, record
 from tasks.policy import log, step
 from tasks.read.plan import Plan, Procedure
+from tasks.records import Approval, Decided
 from tasks.report import Report, publish_text
 from tasks.tags import OWNER
 from tasks.text import plan as words
@@ -106,7 +107,7 @@ def reach(
     if decide == "unattended" or (decide == "ask" and not _has_a_page()):
         return given
     if (kept := said_before(instance, procedure)) is not None:
-        return replace(given, **{**kept, "watch": Stopwatch(begun=kept.get("watch", ""))})
+        return _decided(given, kept)
     drawn = plan.draw(instance, procedure, at_a_loss=at_a_loss)
     refused, lacking = (
         "; ".join(each) for each in (drawn.situation.refusals, drawn.situation.lacking)
@@ -134,33 +135,39 @@ def reach(
         wait_minutes,
     )
     yes = _ask(drawn, wait_minutes)
-    said: dict[str, Any] = {
-        "origin_is_down": origin_is_down or _said_down(yes),
-        "reason": yes.reason,
-        "approved_by": yes.approved_by,
-    }
-    watch = Stopwatch(from_now=True)
-    note(instance, procedure, {**said, "watch": watch.begun.isoformat()})
-    return replace(given, **said, watch=watch, report=report)
+    said = Approval(
+        origin_is_down=origin_is_down or _said_down(yes), reason=yes.reason,
+        approved_by=yes.approved_by, watch=Stopwatch(from_now=True).begun,
+    )  # fmt: skip
+    note(instance, procedure, said)
+    return replace(_decided(given, said), report=report)
+
+
+def _decided(given: Decision, said: Approval) -> Decision:
+    return replace(
+        given, origin_is_down=said.origin_is_down, reason=said.reason,
+        approved_by=said.approved_by,
+        watch=Stopwatch(begun=said.watch.isoformat() if said.watch else ""),
+    )  # fmt: skip
 
 
 @step("note the yes to the {procedure} of {instance.name}")
-def note(instance: OdooInstance, procedure: Procedure, said: dict[str, Any]) -> None:
+def note(instance: OdooInstance, procedure: Procedure, said: Approval) -> None:
     """Write down on the recovery host what was said to this run, so that a retry goes on."""
-    facts = {"run": _run_id(), "procedure": procedure, "said": said}
-    record.write(instance.recovery, instance, "notes/decided", facts)
+    noted = Decided(run=_run_id(), procedure=procedure, said=said)
+    record.write(instance.recovery, instance, noted)
 
 
 @step("find out whether the {procedure} of {instance.name} was decided before")
-def said_before(instance: OdooInstance, procedure: Procedure) -> dict[str, Any] | None:
+def said_before(instance: OdooInstance, procedure: Procedure) -> Approval | None:
     """The yes that was said to this very run before it was retried.
 
     The guards of the procedure judge the facts anew: a loss that was not accepted is refused.
     """
-    kept = record.read(instance.recovery, instance, "notes/decided")
-    if kept is None or (kept["run"], kept["procedure"]) != (_run_id(), procedure):
+    kept = record.read(instance.recovery, instance, Decided)
+    if kept is None or (kept.run, kept.procedure) != (_run_id(), procedure):
         return None
-    return dict(kept["said"])
+    return kept.said
 
 
 def _run_id() -> str:

@@ -10,10 +10,10 @@ from blocks.lease import require_lease
 from tasks import provider, record, resolver
 from tasks.outcome import Outcome
 from tasks.policy import log, step
+from tasks.records import Names, Provider
 from tasks.wait import until
 
 PROVE_SECONDS = 60  # from a provider's word to its own name servers
-NOTE, LACKING = "notes/provider", "notes/names"
 TRY_SECONDS = 86400  # a provider lets nobody write all the time
 
 
@@ -44,7 +44,7 @@ def point(instance: OdooInstance, place: Place) -> Outcome:
         for domain, mine in wanted.items():
             _prove(instance.dns, domain, place, mine)
         if place.kind == "origin":
-            record.forget(instance.recovery, instance, LACKING)
+            record.forget(instance.recovery, instance, Names)
     except CommandFailed as error:
         log().error("%s", error)
         return Outcome(
@@ -64,7 +64,7 @@ def addresses(instance: OdooInstance, place: Place) -> str:
 
 def _note(instance: OdooInstance, known: Dns) -> None:
     """Write down the addresses of the origin that the inventory lacks, before they are removed."""
-    noted = record.read(instance.recovery, instance, LACKING) or {}
+    noted = _noted(instance)
     mine = instance.origin.host.shown_addresses
     ours = instance.recovery.host.shown_addresses
     for domain in instance.domains:
@@ -73,14 +73,19 @@ def _note(instance: OdooInstance, known: Dns) -> None:
             if kind not in mine and strange:
                 noted.setdefault(domain, {})[kind] = strange[0]
     if noted:
-        record.write(instance.recovery, instance, LACKING, noted)
+        record.write(instance.recovery, instance, Names(addresses=noted))
+
+
+def _noted(instance: OdooInstance) -> dict[str, dict[str, str]]:
+    known = record.read(instance.recovery, instance, Names)
+    return known.addresses if known else {}
 
 
 def _wanted(instance: OdooInstance, place: Place, domain: str) -> dict[str, str]:
     """Where a name is to lead: at home to what it had before as well."""
     noted: dict[str, str] = {}
     if place.kind == "origin":
-        noted = (record.read(instance.recovery, instance, LACKING) or {}).get(domain, {})
+        noted = _noted(instance).get(domain, {})
     return {**noted, **place.host.shown_addresses}
 
 
@@ -119,9 +124,9 @@ def _try(instance: OdooInstance, place: Place) -> list[str]:
     """Let the provider show that we may write: once a day, and when the inventory has another."""
     assert instance.dns is not None, "who has none is not asked"
     mark = _mark(instance, instance.dns)
-    noted = record.read(instance.recovery, instance, NOTE) or {}
-    if noted.get("mark") == mark and time.time() - float(noted["at"]) < TRY_SECONDS:
-        return list(noted["remarks"])
+    noted = record.read(instance.recovery, instance, Provider)
+    if noted and noted.mark == mark and time.time() - noted.at < TRY_SECONDS:
+        return list(noted.remarks)
     try:
         said = [
             provider.rehearse(instance.dns, domain, place.host.shown_addresses)
@@ -133,7 +138,8 @@ def _try(instance: OdooInstance, place: Place) -> list[str]:
             hint=f"correct dns of {instance.name} in the inventory and its options in secrets.yaml",
         ) from error
     remarks = [each for each in said if each]
-    record.stamp(instance.recovery, instance, NOTE, mark=mark, remarks=remarks)
+    tried = Provider(at=time.time(), mark=mark, remarks=tuple(remarks))
+    record.write(instance.recovery, instance, tried)
     return remarks
 
 

@@ -4,7 +4,8 @@ A run without a server tells nobody; the next board sees what it did, and tells.
 """
 
 import re
-from datetime import UTC, datetime
+import time
+from dataclasses import replace
 
 import httpx
 from prefect import Flow
@@ -24,6 +25,7 @@ from blocks.instance import OdooInstance, Place
 from tasks import bare, record
 from tasks.filestore import Kind
 from tasks.policy import step
+from tasks.records import Synced, Told
 from tasks.tags import OWNER
 from tasks.telling import tell
 
@@ -48,23 +50,23 @@ FAULTS = ("lag", "slot-lost", "filestore-refused")
 @step("tell that {place} serves {instance.name}")
 def tell_served(instance: OdooInstance, place: Place) -> None:
     """Tell of a change of place, once."""
-    kept = record.read(instance.recovery, instance, "notes/told") or {}
+    kept = record.read(instance.recovery, instance, Told) or Told()
     if bare.alone():
         return
-    if kept.get("served") != place.kind:
+    if kept.served != place.kind:
         tell(instance.name, SERVED, f"{instance.name} is served from {place} now")
     if place.kind == "recovery":
         tell(instance.name, RESTING, "the recovery host serves")
-    at = datetime.now(UTC).timestamp()
-    facts = {**kept, "served": place.kind, "at": at, "seen": []}  # before it, all was otherwise
-    record.write(instance.recovery, instance, "notes/told", facts)
+    # What was seen before the change was otherwise.
+    after = replace(kept, served=place.kind, at=time.time(), seen=())
+    record.write(instance.recovery, instance, after)
 
 
 @step("note the copy of the {kind} of {instance.name}")
 def tell_synced(instance: OdooInstance, kind: Kind) -> None:
     """Note a good copy, and reset the dead-man's switch."""
     if kind == "filestore":
-        record.stamp(instance.recovery, instance, "notes/synced")
+        record.stamp(instance.recovery, instance, Synced)
         tell(instance.name, SYNCED, f"the files of {instance.name} are copied")
 
 

@@ -7,6 +7,7 @@ from tasks.look import look
 from tasks.policy import log, step
 from tasks.read.exposure import Exposure, Sample, kept
 from tasks.read.lsn import Lsn
+from tasks.records import Failover, Link
 
 # Which transaction is the next: whether one has begun and ended since is seen by no clock.
 RECEIVED = """
@@ -24,9 +25,9 @@ SELECT extract(epoch FROM now()) AS at, pg_current_wal_lsn() AS lsn,
 @step("measure what {instance.name} would lose")
 def measure(instance: OdooInstance, *, lossless: bool) -> Exposure:
     """Say, before the promotion, what had not been streamed when the origin was last heard of."""
-    kept = record.read(instance.recovery, instance, "failover")
+    kept = record.read(instance.recovery, instance, Failover)
     if kept is not None and look(instance.recovery).is_primary:
-        return Exposure.from_facts(kept["exposure"])
+        return kept.exposure
     if lossless:
         return Exposure.none()
     shell, cluster = instance.recovery.host.shell(), instance.recovery.cluster
@@ -46,8 +47,8 @@ def measure(instance: OdooInstance, *, lossless: bool) -> Exposure:
 
 
 def _samples(instance: OdooInstance) -> list[Sample]:
-    kept = record.read(instance.recovery, instance, "link") or {"samples": []}
-    return [Sample(float(at), Lsn.parse(lsn), *xid) for at, lsn, *xid in kept["samples"]]
+    known = record.read(instance.recovery, instance, Link)
+    return list(known.samples) if known else []
 
 
 @step("measure the link of {instance.name}")
@@ -61,8 +62,8 @@ def sample_link(instance: OdooInstance) -> None:
         return
     at, lsn, xid = float(row["at"] or 0), Lsn.parse(str(row["lsn"])), int(row["next_xid"] or 0)
     new = Sample(at, lsn, xid)
-    facts = [[each.at, str(each.written), each.next_xid] for each in kept(_samples(instance), new)]
-    record.write(instance.recovery, instance, "link", {"samples": facts})
+    samples = tuple(kept(_samples(instance), new))
+    record.write(instance.recovery, instance, Link(samples=samples))
 
 
 @step("require a yes to the exposure of {instance.name}")

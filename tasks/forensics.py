@@ -3,7 +3,6 @@
 import json
 import re
 import time
-from datetime import datetime
 from pathlib import PurePosixPath
 
 from blocks.answers import understood
@@ -17,11 +16,11 @@ from tasks.look import leader as look_leader
 from tasks.look import look
 from tasks.policy import log, step
 from tasks.read.divergence import Divergence, parse
+from tasks.records import Aside, Failover
 from tasks.units import LIBRARY
 
 EXAMINE_SECONDS = 6 * 3600
 DAY = 86400
-SEEN = "notes/aside"
 
 
 def output(quarantine: PurePosixPath) -> PurePosixPath:
@@ -84,8 +83,8 @@ def _read(text: str, node: Place) -> Divergence:
 @step("look for what was kept aside on {place}")
 def kept(instance: OdooInstance, place: Place) -> str:
     """Name every data directory that this move has put aside, and how many rows only it has."""
-    begun = record.read(instance.recovery, instance, "failover")
-    since = datetime.fromisoformat(begun["time"]).timestamp() if begun else time.time() - DAY
+    begun = record.read(instance.recovery, instance, Failover)
+    since = begun.time.timestamp() if begun else time.time() - DAY
     found = [path for path, seen in _aside(instance, place).items() if seen >= since]
     shell = place.host.shell()
     whole = [
@@ -105,14 +104,14 @@ def _aside(instance: OdooInstance, place: Place) -> dict[PurePosixPath, float]:
         "find", str(directory.parent), "-maxdepth", "1", "-name", f"{directory.name}.quarantine-*",
         "-print0",
     )  # fmt: skip
-    known = (record.read(instance.recovery, instance, SEEN) or {"seen": {}})["seen"]
+    known = (record.read(instance.recovery, instance, Aside) or Aside()).seen
     ours = re.compile(rf"{re.escape(str(directory))}\.quarantine-[A-Za-z0-9_.-]+")
     # A name with a line feed would be read as two, and the second could be any path.
     said = shell.run(argv, user=place.cluster.owner).stdout
     paths = sorted(each for each in said.split("\0") if ours.fullmatch(each))
-    seen = {path: float(known.get(path, time.time())) for path in paths}
+    seen = {path: known.get(path, time.time()) for path in paths}
     if seen != known:
-        record.write(instance.recovery, instance, SEEN, {"seen": seen})
+        record.write(instance.recovery, instance, Aside(seen=seen))
     return {PurePosixPath(path): at for path, at in seen.items()}
 
 

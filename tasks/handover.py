@@ -9,6 +9,7 @@ from tasks.customers import odoo_databases
 from tasks.look import look
 from tasks.policy import log, step
 from tasks.read.plan import Procedure
+from tasks.records import Failover
 
 
 def procedure(taker: Place) -> Procedure:
@@ -55,7 +56,7 @@ def has_begun(instance: OdooInstance, taker: Place) -> bool:
 def _has_begun(instance: OdooInstance, giver: Place, taker: Place) -> bool:
     here, there = look(giver), look(taker)
     if there.is_primary:
-        begun = record.read(instance.recovery, instance, "failover") is not None
+        begun = record.read(instance.recovery, instance, Failover) is not None
         known = receipts.newest(instance)
         return begun and not here.is_primary and known is not None and known.taker == taker.kind
     stopped = here.control is not None and here.control.shut_down and not here.online

@@ -6,28 +6,30 @@ from blocks.instance import OdooInstance
 from blocks.plain import plain
 from tasks import record
 from tasks.policy import log
+from tasks.records import LeftOut, LeftOutFilestore, LeftOutSources
 
 NAMED = 5
 KINDS = {"sources": "sources", "filestore": "data_dir"}
+RECORDS: dict[str, type[LeftOut]] = {"sources": LeftOutSources, "filestore": LeftOutFilestore}
 
 
 def note(instance: OdooInstance, kind: str, special: Sequence[str]) -> None:
     """Keep the names of what is neither file nor folder nor link, and cannot be copied."""
-    recovery, name = instance.recovery, f"notes/left-out-{kind}"
+    recovery, left_out = instance.recovery, RECORDS[kind]
     if special:
         log().warning("devices in the %s of %s are not copied", KINDS[kind], instance.name)
-        facts = {"count": len(special), "named": [plain(each) for each in special[:NAMED]]}
-        record.write(recovery, instance, name, facts)
-    elif record.read(recovery, instance, name) is not None:
-        record.forget(recovery, instance, name)
+        named = tuple(plain(each) for each in special[:NAMED])
+        record.write(recovery, instance, left_out(count=len(special), named=named))
+    elif record.read(recovery, instance, left_out) is not None:
+        record.forget(recovery, instance, left_out)
 
 
 def remarks(instance: OdooInstance) -> list[str]:
     """Say what the last copies have left out."""
     said = []
     for kind, folder in KINDS.items():
-        if kept := record.read(instance.recovery, instance, f"notes/left-out-{kind}"):
-            devices = ", ".join(map(str, kept["named"]))
-            what = f"{kept['count']} devices in the {folder} of {instance.name}"
+        if kept := record.read(instance.recovery, instance, RECORDS[kind]):
+            devices = ", ".join(kept.named)
+            what = f"{kept.count} devices in the {folder} of {instance.name}"
             said.append(f"{what} are not copied: {devices}")
     return said

@@ -9,6 +9,7 @@ from tasks import cluster, receipts, record
 from tasks.look import look, look_or_why, try_look, unheard
 from tasks.policy import log, step
 from tasks.read.exposure import Exposure
+from tasks.records import Failover
 
 Stage = Literal["away", "handing over", "home"]
 
@@ -16,25 +17,21 @@ Stage = Literal["away", "handing over", "home"]
 @step("note the failover of {instance.name}")
 def note(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
     """Write down, before the promotion, what was known and why it is done."""
-    begun = record.read(instance.recovery, instance, "failover") is not None
+    begun = record.read(instance.recovery, instance, Failover) is not None
     if begun and look(instance.recovery).is_primary:
         return  # a run that never came to the promotion has left it: this one knows better
     _write_down(instance, exposure, reason)
 
 
 def _write_down(instance: OdooInstance, exposure: Exposure, reason: str) -> None:
-    facts = {
-        "exposure": exposure.facts(),
-        "reason": reason,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    record.write(instance.recovery, instance, "failover", facts)
+    now = datetime.now(UTC).replace(microsecond=0)
+    record.write(instance.recovery, instance, Failover(exposure=exposure, reason=reason, time=now))
 
 
 @step("note that {instance.name} was moved by hand, if it was")
 def note_by_hand(instance: OdooInstance) -> None:
     """Write down a move that nobody has written down, so that a failback that dies can go on."""
-    if record.read(instance.recovery, instance, "failover") is None:
+    if record.read(instance.recovery, instance, Failover) is None:
         unknown = Exposure(lossless=False, seconds=None, about_bytes=None, last_commit="")
         _write_down(instance, unknown, "moved by hand")
 
@@ -48,13 +45,14 @@ def require_ended(instance: OdooInstance) -> None:
 
 def half_done(instance: OdooInstance) -> str:
     """Say when the origin serves again, and what the move left open was never closed."""
-    begun = record.read(instance.recovery, instance, "failover")
+    begun = record.read(instance.recovery, instance, Failover)
     if begun is None or look(instance.recovery).is_primary:
         return ""
     origin = try_look(instance.origin)
     if origin is None or not origin.is_primary or _taker(instance) != "origin":
         return ""
-    return f"the move of {instance.name} that was begun at {begun['time']} has never been ended"
+    at = begun.time.isoformat()
+    return f"the move of {instance.name} that was begun at {at} has never been ended"
 
 
 @step("start PostgreSQL on {instance.recovery}, if it leads and is down")
@@ -91,7 +89,7 @@ def leader_is_down(instance: OdooInstance) -> bool:
 
 def _taker(instance: OdooInstance) -> str:
     """To whom an open move gave the write right last; nobody where none is open."""
-    if record.read(instance.recovery, instance, "failover") is None:
+    if record.read(instance.recovery, instance, Failover) is None:
         return ""
     known = receipts.newest(instance)
     return known.taker if known else ""

@@ -39,6 +39,7 @@ from tasks.read.exposure import Exposure
 from tasks.read.lsn import Lsn
 from tasks.read.plan import SILENT, Plan, Procedure, Situation
 from tasks.read.synchronous import Word
+from tasks.records import Failover
 
 
 @step("draw up the {procedure} of {instance.name}")
@@ -241,9 +242,9 @@ def _word(instance: OdooInstance, recovery: Seen) -> Word | None:
 
 
 def _exposure(instance: OdooInstance, recovery: Seen) -> Exposure:
-    begun = record.read(instance.recovery, instance, "failover")
+    begun = record.read(instance.recovery, instance, Failover)
     if begun is not None and move.leader_is_down(instance):
-        return Exposure.from_facts(begun["exposure"])
+        return begun.exposure
     if not recovery.answers:
         return Exposure(lossless=False, seconds=None, about_bytes=None, last_commit="")
     return exposure.measure(instance, lossless=False)
@@ -287,13 +288,13 @@ def _with_documents(instance: OdooInstance, recovery: Seen, seen: Situation) -> 
 def last_drill(instance: OdooInstance) -> str:
     """When the recovery host last served this instance, or its clone did in a drill."""
     kept = record.proof(instance)
-    return f"{datetime.fromtimestamp(kept['at'], UTC):%Y-%m-%d %H:%MZ}" if kept else ""
+    return f"{datetime.fromtimestamp(kept.at, UTC):%Y-%m-%d %H:%MZ}" if kept else ""
 
 
 def predicted_seconds(instance: OdooInstance) -> float | None:
     """How long the last move to the recovery host, or drill, took: the best guess."""
     kept = record.proof(instance)
-    return float(kept["seconds"]) if kept else None
+    return kept.seconds if kept else None
 
 
 def names(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> dict[str, str]:

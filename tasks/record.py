@@ -4,59 +4,56 @@ What is no part of a procedure (when files were copied, what was told) stands un
 Roles are never read from here. A record tells a later run what an earlier one had begun.
 """
 
-import json
-from datetime import UTC, datetime
+import time
 from pathlib import PurePosixPath
-from typing import Any
 
-from blocks.answers import facts, understood
-from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks import files
 from tasks.files import STATE
 from tasks.policy import step
+from tasks.records import Drilled, Failover, Proof, Served, Stamp
+from tasks.schema import R, Record, parse
 from tasks.timing import Stopwatch
 
 
-def path(instance: OdooInstance, name: str) -> PurePosixPath:
-    return STATE / instance.name / f"{name}.json"
+def path(instance: OdooInstance, kind: type[Record]) -> PurePosixPath:
+    return STATE / instance.name / f"{kind.name}.json"
 
 
-def write(place: Place, instance: OdooInstance, name: str, noted: dict[str, Any]) -> None:
+def write(place: Place, instance: OdooInstance, noted: Record) -> None:
     """Write a record, whole and durable, readable by root alone."""
-    text = json.dumps(noted, indent=2, sort_keys=True) + "\n"
-    files.install(place.host.shell(), path(instance, name), text, mode="600")
+    shell = place.host.shell()
+    files.install(shell, path(instance, type(noted)), noted.as_text(), mode="600")
 
 
-def read(place: Place, instance: OdooInstance, name: str) -> dict[str, Any] | None:
-    """Read a record; none if there is none."""
-    text = files.read(place.host.shell(), path(instance, name))
-    if not text:
-        return None
-    try:
-        return facts(text, f"the record {path(instance, name)} on {place}")
-    except CommandFailed as error:
-        raise Refused(
-            f"the record {path(instance, name)} on {place} is spoiled: {error.message}",
-            hint="look at both clusters, then move this file away and run again",
-        ) from error
+def read(place: Place, instance: OdooInstance, kind: type[R]) -> R | None:
+    """Read a record; none if there is none.
+
+    :raises Refused: for one that is spoiled, and for one of a newer Relevo.
+    """
+    text = files.read(place.host.shell(), path(instance, kind))
+    return understood(place, instance, kind, text) if text else None
 
 
-def forget(place: Place, instance: OdooInstance, name: str) -> None:
-    files.remove(place.host.shell(), path(instance, name))
+def understood(place: Place, instance: OdooInstance, kind: type[R], text: str) -> R:
+    """Read a record's text that was fetched with another question."""
+    return parse(kind, text, f"the record {path(instance, kind)} on {place}")
 
 
-def stamp(place: Place, instance: OdooInstance, name: str, **noted: object) -> None:
-    """Write down that something has succeeded, and when (seconds since 1970)."""
-    write(place, instance, name, {"at": datetime.now(UTC).timestamp(), **noted})
+def forget(place: Place, instance: OdooInstance, kind: type[Record]) -> None:
+    files.remove(place.host.shell(), path(instance, kind))
 
 
-def stamped(place: Place, instance: OdooInstance, name: str) -> float | None:
+def stamp(place: Place, instance: OdooInstance, kind: type[Stamp]) -> None:
+    """Write down that something has succeeded, and when."""
+    write(place, instance, kind(at=time.time()))
+
+
+def stamped(place: Place, instance: OdooInstance, kind: type[Stamp]) -> float | None:
     """When something last succeeded; none if it never has."""
-    found = read(place, instance, name)
-    with understood(f"the record {path(instance, name)} on {place}"):
-        return float(found["at"]) if found and "at" in found else None
+    found = read(place, instance, kind)
+    return found.at if found else None
 
 
 def now(shell: Shell) -> str:
@@ -71,30 +68,26 @@ def note_served(instance: OdooInstance, *, seconds: str, watch: Stopwatch) -> No
     Only of a run that made the whole move: one that was retried tells how long a mend took, and
     one that found everything done tells nothing.
     """
-    begun = read(instance.recovery, instance, "failover")
-    moved = datetime.fromisoformat(begun["time"]) if begun else None
-    if moved and moved.timestamp() > watch.begun.timestamp() - 1 and not watch.retried:
-        stamp(instance.recovery, instance, "notes/served", seconds=float(seconds))
+    begun = read(instance.recovery, instance, Failover)
+    if begun and begun.time.timestamp() > watch.begun.timestamp() - 1 and not watch.retried:
+        write(instance.recovery, instance, Served(at=time.time(), seconds=float(seconds)))
 
 
 @step("note the drill of {instance.name}")
 def note_drilled(instance: OdooInstance, *, seconds: str) -> None:
     """Keep when a rehearsal ended well, and how long it took."""
-    stamp(instance.recovery, instance, "notes/drilled", seconds=float(seconds))
+    write(instance.recovery, instance, Drilled(at=time.time(), seconds=float(seconds)))
 
 
-def proof(instance: OdooInstance) -> dict[str, Any] | None:
+def proof(instance: OdooInstance) -> Proof | None:
     """The newest proof that the recovery host can serve an instance: a move there, or a drill."""
-    kept = (read(instance.recovery, instance, f"notes/{name}") for name in ("served", "drilled"))
-    return max((each for each in kept if each), key=_when, default=None)
-
-
-def _when(proof: dict[str, Any]) -> float:
-    return float(proof["at"])
+    kinds: tuple[type[Proof], ...] = (Served, Drilled)
+    kept = [read(instance.recovery, instance, kind) for kind in kinds]
+    return max((each for each in kept if each), key=lambda proof: proof.at, default=None)
 
 
 @step("close the records of the failover of {instance.name}")
 def close(instance: OdooInstance) -> None:
     """Forget what was noted for a procedure that has now ended."""
     for place in (instance.recovery, instance.origin):
-        forget(place, instance, "failover")
+        forget(place, instance, Failover)

@@ -16,6 +16,7 @@ from tasks.policy import log, step
 from tasks.read import rejoin as decision
 from tasks.read.controldata import ControlData
 from tasks.read.rejoin import Way
+from tasks.records import AutoConf
 from tasks.text import auto_conf
 
 REWIND_SECONDS = 6 * 3600
@@ -168,7 +169,7 @@ def rewind(instance: OdooInstance, node: Place, leader: Place) -> None:
     assert seen.control is not None, "a node without a control file is re-cloned"
     forensics.examine(instance, node, leader, _keep(node), seen.control.last_timeline)
     own = files.read(shell, seen.directory / AUTO_CONF)
-    record.write(node, instance, "auto_conf", {"text": own})
+    record.write(node, instance, AutoConf(text=own))
     source = replication.rewind_conninfo(instance, node, leader)
     command = postgres.rewind(node.cluster, directory=seen.directory, source=source)
     run_job(
@@ -242,7 +243,7 @@ def _replace(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPat
     files.swap(shell, fresh, seen.directory, kept)
     if seen.control and _went_on(leader, seen.control):
         forensics.examine(instance, node, leader, aside, seen.control.last_timeline)
-    record.forget(node, instance, "auto_conf")
+    record.forget(node, instance, AutoConf)
     files.remove(shell, marker_path(instance))
     return kept
 
@@ -261,8 +262,8 @@ def _alter_system(instance: OdooInstance, node: Place, leader: Place, fresh: Pur
 
 def _own(instance: OdooInstance, node: Place, leader: Place) -> str:
     """What ALTER SYSTEM had set at a node; nothing if it has been another cluster until now."""
-    if kept := record.read(node, instance, "auto_conf"):
-        return str(kept["text"])
+    if kept := record.read(node, instance, AutoConf):
+        return kept.text
     seen = look(node)
     if not _same_system(seen.control, leader):
         return ""
@@ -303,8 +304,8 @@ def _follow(instance: OdooInstance, node: Place, leader: Place) -> None:
     """Write the signal file and the connection after the rewind and before the start."""
     seen = look(node)
     if not seen.answers:
-        kept = record.read(node, instance, "auto_conf")
-        own = str(kept["text"]) if kept else None
+        kept = record.read(node, instance, AutoConf)
+        own = kept.text if kept else None
         write_signals(instance, node, leader, seen.directory, own=own)
         limits.fit(node, seen.directory, limits.needed(seen, leader))
     cluster.start(node)
@@ -334,5 +335,5 @@ def write_signals(
 def clear(instance: OdooInstance, node: Place, leader: Place) -> None:
     """Take away what was kept for a rejoin that has now ended, be it that of a run that died."""
     files.remove(node.host.shell(), marker_path(instance))
-    record.forget(node, instance, "auto_conf")
+    record.forget(node, instance, AutoConf)
     clone.abandon(instance, node, leader)

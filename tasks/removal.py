@@ -18,6 +18,7 @@ from tasks import (
 from tasks.aside import Kept
 from tasks.look import look
 from tasks.policy import step
+from tasks.records import Failover
 
 RESTARTS = """
 SELECT name FROM pg_settings WHERE sourcefile = $1 AND context = 'postmaster' ORDER BY name
@@ -104,7 +105,7 @@ def _require_at_rest(instance: OdooInstance, wishes: Wishes) -> None:
         )
     if wishes.origin_is_gone:
         return
-    begun = record.read(recovery, instance, "failover")
+    begun = record.read(recovery, instance, Failover)
     known = receipts.newest(instance)
     away = known is not None and known.taker == recovery.kind
     if begun or away or (_has_cluster(recovery) and look(recovery).is_primary):

@@ -16,6 +16,7 @@ from tasks import (
 )
 from tasks.look import look, read_control
 from tasks.policy import log, step
+from tasks.records import Identity
 from tasks.text import odoo_conf, postgresql_conf
 
 
@@ -149,13 +150,13 @@ def _require_same_origin(instance: OdooInstance) -> None:
     A clone of the new one that was asked for, and cut off after it was swapped in, goes on.
     """
     origin, recovery = instance.origin, instance.recovery
-    known, control = record.read(recovery, instance, "identity"), look(origin).control
+    known, control = record.read(recovery, instance, Identity), look(origin).control
     if known is None or control is None or _is_copy(instance):
         return
-    if known["system_identifier"] != control.system_identifier:
+    if known.system_identifier != control.system_identifier:
         raise Refused(
             f"{origin} is the cluster {control.system_identifier}, and {recovery} has the copy of "
-            f"{known['system_identifier']}: the origin was reinstalled or replaced",
+            f"{known.system_identifier}: the origin was reinstalled or replaced",
             hint="if the new one is meant, run basebackup with reclone, which keeps the old copy "
             f"aside; if not, the copy on {recovery} is what is left of the old one: leave it there",
         )
@@ -190,5 +191,5 @@ def note_identity(instance: OdooInstance) -> None:
     """Write down the system identifier of the copy, by which a failover knows it."""
     control = look(instance.recovery).control
     assert control is not None, "it streams, so it has a control file"
-    facts = {"system_identifier": control.system_identifier}
-    record.write(instance.recovery, instance, "identity", facts)
+    noted = Identity(system_identifier=control.system_identifier)
+    record.write(instance.recovery, instance, noted)

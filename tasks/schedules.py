@@ -25,6 +25,7 @@ from prefect.states import Cancelling
 from blocks.instance import OdooInstance
 from tasks import bare, events, record, telling
 from tasks.policy import log, step
+from tasks.records import Schedules
 from tasks.tags import SCHEDULED, tag
 
 PAGE = 200
@@ -79,18 +80,18 @@ def idle(instances: Sequence[OdooInstance]) -> set[str]:
 
 def _later(instance: OdooInstance, *, on: bool) -> None:
     """Leave word for the next check with a server; until then the copies judge for themselves."""
-    record.write(instance.recovery, instance, "notes/schedules", {"on": on})
+    record.write(instance.recovery, instance, Schedules(on=on))
     log().info("the schedules will be switched %s by the next check", "on" if on else "off")
 
 
 @step("switch the schedules of {instance.name} as a run without a server left word")
 def catch_up(instance: OdooInstance) -> None:
     """Do what a run without a server could not."""
-    if (word := record.read(instance.recovery, instance, "notes/schedules")) is None:
+    if (word := record.read(instance.recovery, instance, Schedules)) is None:
         return
     with get_client(sync_client=True) as client:
-        _switch(client, instance, on=bool(word["on"]))
-    record.forget(instance.recovery, instance, "notes/schedules")
+        _switch(client, instance, on=word.on)
+    record.forget(instance.recovery, instance, Schedules)
 
 
 def _switch(

@@ -5,6 +5,7 @@ from blocks.instance import OdooInstance, Place
 from tasks import build, files, limits, record, service
 from tasks.look import Seen, look
 from tasks.policy import log, step
+from tasks.records import Failover, Identity
 from tasks.units import UNITS
 
 
@@ -17,7 +18,7 @@ def require_ready_to_serve(instance: OdooInstance) -> None:
 def require_ready(instance: OdooInstance) -> None:
     recovery = instance.recovery
     shell, seen = recovery.host.shell(), look(recovery)
-    if seen.is_primary and record.read(recovery, instance, "failover") is None:
+    if seen.is_primary and record.read(recovery, instance, Failover) is None:
         raise Refused(
             f"the cluster of {instance.name} on {recovery} already accepts writes, and no "
             "failover of Relevo made it so",
@@ -58,17 +59,17 @@ def _require_limits(seen: Seen) -> None:
 
 def _require_same_system(instance: OdooInstance, seen: Seen) -> None:
     """Refuse a cluster that is not the copy of the origin's that basebackup made."""
-    known = record.read(instance.recovery, instance, "identity")
+    known = record.read(instance.recovery, instance, Identity)
     control = seen.control
     if known is None or control is None:
         raise Refused(
             f"{instance.name} has not been replicated by Relevo on {instance.recovery}",
             hint="run replicate for this instance",
         )
-    if known["system_identifier"] != control.system_identifier:
+    if known.system_identifier != control.system_identifier:
         raise Refused(
             f"the cluster on {instance.recovery} is {control.system_identifier}, not the copy "
-            f"{known['system_identifier']} of the origin",
+            f"{known.system_identifier} of the origin",
             hint="find out what was put there; replicate makes a new copy beside it",
         )
 

@@ -9,17 +9,15 @@ import re
 import time
 from collections.abc import Iterable
 from pathlib import PurePosixPath
-from typing import Any
 
-from blocks.answers import understood
 from blocks.instance import OdooInstance
 from tasks import files, record
 from tasks.policy import log, step
+from tasks.records import Trash
 
 DAY = 86400.0
 RARELY_SECONDS = 3600.0  # between two looks that are written down, where nothing else has changed
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-NOTE = "notes/trash"
 PURGE_SECONDS = 3600
 
 
@@ -41,10 +39,8 @@ def purge(instance: OdooInstance) -> None:
     days = _days(instance)
     if not days:
         return
-    noted = record.read(instance.recovery, instance, NOTE) or {"at": time.time(), "seen": {}}
-    with understood(f"the record {record.path(instance, NOTE)}"):
-        at, known = float(noted["at"]), {str(n): float(s) for n, s in noted["seen"].items()}
-    passed = time.time() - at
+    noted = record.read(instance.recovery, instance, Trash) or Trash(at=time.time())
+    known, passed = noted.seen, time.time() - noted.at
     if {*known} == {*days} and 0 <= passed < RARELY_SECONDS:
         return
     seen = grown(known, days, passed)
@@ -53,7 +49,7 @@ def purge(instance: OdooInstance) -> None:
     if old:
         _delete(instance, old)
     left = {name: seconds for name, seconds in seen.items() if name not in old}
-    _note(instance, left)
+    record.write(instance.recovery, instance, Trash(at=time.time(), seen=left))
 
 
 def _days(instance: OdooInstance) -> list[str]:
@@ -75,8 +71,3 @@ def _delete(instance: OdooInstance, days: list[str]) -> None:
     paths = (str(PurePosixPath(instance.trash) / name) for name in days)
     argv = ("rm", "-rf", "--one-file-system", "--", *paths)
     shell.run(argv, user=user, timeout_seconds=PURGE_SECONDS)
-
-
-def _note(instance: OdooInstance, seen: dict[str, float]) -> None:
-    facts: dict[str, Any] = {"at": time.time(), "seen": seen}
-    record.write(instance.recovery, instance, NOTE, facts)

@@ -6,20 +6,19 @@ Relevo 0.1 replicated runs as users that all instances share; replicate moves it
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple, replace
 from pathlib import PurePosixPath
-from typing import Any
 
-from blocks import answers, users
+from blocks import users
 from blocks.errors import Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from tasks import build, confinement, files, hba, layout, lock, record, replication, service
-from tasks.files import STATE
 from tasks.job import stop_job
 from tasks.look import find, look
 from tasks.policy import log, step
+from tasks.records import Failover, Identity, Owners, Users
 from tasks.text import block, odoo_conf
 
-NAME = "users"
 AT_ONCE = 16
 # Arguments: the record, what tells an instance of Relevo 0.1, and the folders that its Odoo owned.
 FOUND = """
@@ -41,8 +40,8 @@ def as_found(instance: OdooInstance) -> OdooInstance:
     Between an upgrade of the runner and the next replicate these may be the ones that all instances
     shared. Of a recovery host that does not answer, the next step says so.
     """
-    directory, data = STATE / instance.name, instance.recovery.odoo.data_dir
-    words = (directory / f"{NAME}.json", directory / "identity.json", data, instance.directory)
+    noted, copied = (record.path(instance, kind) for kind in (Users, Identity))
+    words = (noted, copied, instance.recovery.odoo.data_dir, instance.directory)
     argv = ("sh", "-c", FOUND, "users", *map(str, words))
     try:
         said = instance.recovery.host.shell().run(argv).stdout
@@ -50,21 +49,19 @@ def as_found(instance: OdooInstance) -> OdooInstance:
         return instance
     if said.startswith("shared "):
         owner = said.split()[1]
-        former = {
-            "odoo": instance.recovery.odoo.user if owner == "root" else owner,
-            "postgres": users.SHARED_CLUSTER_USER,
-        }
-        return _with(instance, former, settled="shared")
+        user = instance.recovery.odoo.user if owner == "root" else owner
+        return _with(instance, Owners(user, users.SHARED_CLUSTER_USER), settled="shared")
     if not said:
         return instance
-    known = answers.facts(said, f"the users of {instance.name} on {instance.recovery}")
-    if known["whole"]:
-        return _with(instance, known, settled="own")
+    known = record.understood(instance.recovery, instance, Users, said)
+    if known.whole:
+        return _with(instance, known.owners, settled="own")
+    assert known.wanted is not None, "no record is of a move to nobody"
     # A run that died may have given the cluster away, and not written so: its folder tells.
-    moving, wanted = _with(instance, known, settled="moving"), known["wanted"]["postgres"]
+    moving, wanted = _with(instance, known.owners, settled="moving"), known.wanted.postgres
     listed = find(instance.recovery.host.shell(), moving.recovery)
     given = listed is not None and listed.owner == wanted
-    return _with(moving, {**known, "postgres": wanted}, settled="moving") if given else moving
+    return _with(moving, Owners(known.odoo, wanted), settled="moving") if given else moving
 
 
 def each_as_found(instances: Sequence[OdooInstance]) -> list[OdooInstance]:
@@ -73,12 +70,12 @@ def each_as_found(instances: Sequence[OdooInstance]) -> list[OdooInstance]:
         return list(pool.map(as_found, instances))
 
 
-def _with(instance: OdooInstance, known: dict[str, str], *, settled: str) -> OdooInstance:
-    recovery, owner = instance.recovery, known["postgres"]
+def _with(instance: OdooInstance, known: Owners, *, settled: str) -> OdooInstance:
+    recovery, owner = instance.recovery, known.postgres
     sockets = users.sockets(instance.name, owner)
     place = recovery.model_copy(
         update={
-            "odoo": recovery.odoo.model_copy(update={"user": known["odoo"]}),
+            "odoo": recovery.odoo.model_copy(update={"user": known.odoo}),
             "cluster": recovery.cluster.model_copy(update={"owner": owner, "sockets": sockets}),
         }
     )
@@ -94,9 +91,9 @@ def settle(instance: OdooInstance) -> None:
     """
     if instance.settled == "shared":
         return  # replicate alone moves it
-    recovery, wanted = instance.recovery, _names(instance)
-    known = record.read(recovery, instance, NAME) or {}
-    if known.get("whole") and wanted.items() <= known.items():
+    recovery, wanted = instance.recovery, _owners(instance)
+    known = record.read(recovery, instance, Users)
+    if known and known.whole and known.owners == wanted:
         return
     former = _former(instance, known)
     if former:
@@ -105,12 +102,14 @@ def settle(instance: OdooInstance) -> None:
     layout.require_way(instance)
     if not former:
         layout.make(instance)
-        record.write(recovery, instance, NAME, {**wanted, "former": {}, "whole": True})
+        record.write(recovery, instance, _settled(instance))
         return
-    log().info("moving %s on %s to %s", instance.name, recovery, ", ".join(wanted.values()))
+    log().info("moving %s on %s to %s, %s", instance.name, recovery, wanted.odoo, wanted.postgres)
     # Written down first: whoever finds the move cut off goes by these names.
-    facts = {"odoo": recovery.odoo.user, "postgres": former["postgres"], "wanted": wanted}
-    record.write(recovery, instance, NAME, {**facts, "former": former, "whole": False})
+    moving = Users(
+        odoo=wanted.odoo, postgres=former.postgres, wanted=wanted, former=former, whole=False
+    )
+    record.write(recovery, instance, moving)
     layout.make(instance)
     _move(as_found(instance), former)
 
@@ -131,12 +130,15 @@ def finish(instance: OdooInstance) -> OdooInstance:
 @step("finish the move of {instance.name} to its own users, which was cut off")
 def _finish(instance: OdooInstance) -> None:
     recovery = instance.recovery
-    known = record.read(recovery, instance, NAME) or {}
+    known = record.read(recovery, instance, Users)
+    assert known is not None, "it was found in the middle of a move"
+    assert known.former is not None, "no record is of a move from nobody"
+    assert known.wanted is not None, "no record is of a move to nobody"
     layout.make(instance)
-    _move(instance, dict(known["former"]))
+    _move(instance, known.former)
     listed = find(recovery.host.shell(), recovery)
-    if listed and not (listed.online and listed.owner == known["former"]["postgres"]):
-        _move_cluster(_with(instance, known["wanted"], settled="moving"))
+    if listed and not (listed.online and listed.owner == known.former.postgres):
+        _move_cluster(_with(instance, known.wanted, settled="moving"))
 
 
 @step("let the cluster of {instance.name} run as its own user")
@@ -147,19 +149,21 @@ def move_cluster(instance: OdooInstance) -> None:
 
 def _move_cluster(instance: OdooInstance) -> None:
     recovery = instance.recovery
-    known = record.read(recovery, instance, NAME) or {}
-    if known.get("whole", True):
+    known, owners = record.read(recovery, instance, Users), _owners(instance)
+    if known is None or known.whole:
         confinement.settle(instance, former=recovery.cluster.owner)
         return
-    confinement.settle(instance, former=known["former"]["postgres"])
+    assert known.former is not None, "no record is of a move from nobody"
+    confinement.settle(instance, former=known.former.postgres)
     build.take_over(instance)
-    record.write(recovery, instance, NAME, {**known, **_names(instance), "whole": True})
+    moved = replace(known, odoo=owners.odoo, postgres=owners.postgres, whole=True)
+    record.write(recovery, instance, moved)
 
 
 def _require_movable(found: OdooInstance) -> None:
     """Refuse, before anything is touched, to move an instance that serves, or one in two places."""
     recovery, shell = found.recovery, found.recovery.host.shell()
-    moved = record.read(recovery, found, "failover") is not None
+    moved = record.read(recovery, found, Failover) is not None
     if moved or look(recovery).is_primary:
         raise Refused(
             f"{found.name} keeps the users {recovery.odoo.user} and {recovery.cluster.owner} while "
@@ -200,9 +204,13 @@ def judge(instance: OdooInstance) -> list[str]:
     return [said]
 
 
-def _names(instance: OdooInstance) -> dict[str, str]:
-    recovery = instance.recovery
-    return {"odoo": recovery.odoo.user, "postgres": recovery.cluster.owner}
+def _owners(instance: OdooInstance) -> Owners:
+    return Owners(instance.recovery.odoo.user, instance.recovery.cluster.owner)
+
+
+def _settled(instance: OdooInstance) -> Users:
+    owners = _owners(instance)
+    return Users(odoo=owners.odoo, postgres=owners.postgres, whole=True)
 
 
 def _make(instance: OdooInstance) -> None:
@@ -212,35 +220,33 @@ def _make(instance: OdooInstance) -> None:
         users.odoo_user(instance.name): layout.home(instance),
         users.cluster_user(instance.name): layout.postgres(instance),
     }
-    for user in _names(instance).values():
+    for user in astuple(_owners(instance)):
         if user in homes:
             shell.run(("sh", "-c", MAKE, "make user", user, str(homes[user])))
 
 
-def _former(instance: OdooInstance, known: dict[str, Any]) -> dict[str, str]:
+def _former(instance: OdooInstance, known: Users | None) -> Owners | None:
     """The users that have what is there; none where nothing is."""
-    if known and not known["whole"]:
-        return dict(known["former"])
     if known:
-        return {name: str(known[name]) for name in _names(instance)}
+        return known.owners if known.whole else known.former
     found = as_found(instance)
-    return _names(found) if found.settled == "shared" else {}
+    return _owners(found) if found.settled == "shared" else None
 
 
-def _move(instance: OdooInstance, former: dict[str, str]) -> None:
+def _move(instance: OdooInstance, former: Owners) -> None:
     """Give Odoo's new user all that the former one has of this instance."""
     shell = instance.recovery.host.shell()
     _stop_copies(instance)
     role = odoo_conf.database_role(
-        files.read(shell, instance.recovery.odoo.config), default=former["odoo"]
+        files.read(shell, instance.recovery.odoo.config), default=former.odoo
     )
     hba.admit(instance, instance.recovery, instance.origin, odoo_role=role)
-    _give_folders(instance, former["odoo"])
-    follower = f"relevo-follow-{former['odoo']}.service"
+    _give_folders(instance, former.odoo)
+    follower = f"relevo-follow-{former.odoo}.service"
     if service.is_active(shell, follower):
         # It follows other instances too; of this one it has no right to know any more.
         shell.run(("systemctl", "restart", follower))
-        _give_folders(instance, former["odoo"])  # what it has fetched meanwhile
+        _give_folders(instance, former.odoo)  # what it has fetched meanwhile
     build.take_over(instance)
 
 
@@ -270,20 +276,20 @@ def forget_former(instance: OdooInstance) -> None:
     Last in a set-up: by then the new ones have been proven.
     """
     recovery, shell = instance.recovery, instance.recovery.host.shell()
-    known = record.read(recovery, instance, NAME) or {}
-    if not (former := known.get("former")):
+    known = record.read(recovery, instance, Users)
+    if known is None or (former := known.former) is None:
         return
-    if former["odoo"] != recovery.odoo.user:
-        home = files.home(shell, former["odoo"]) / ".ssh"
+    if former.odoo != recovery.odoo.user:
+        home = files.home(shell, former.odoo) / ".ssh"
         names = (f"relevo_{instance.name}{suffix}" for suffix in ("", ".pub", ".known"))
         files.remove(shell, *(home / name for name in names))
-        _change(instance, home / "config", former["odoo"], _without_block(instance))
-    if former["postgres"] != recovery.cluster.owner:
-        home = files.home(shell, former["postgres"])
+        _change(instance, home / "config", former.odoo, _without_block(instance))
+    if former.postgres != recovery.cluster.owner:
+        home = files.home(shell, former.postgres)
         pem = home / ".postgresql" / f"relevo_{instance.name}_origin.pem"
         files.remove(shell, pem)
-        replication.forget_passwords(instance, home / ".pgpass", former["postgres"])
-    record.write(recovery, instance, NAME, {**_names(instance), "former": {}, "whole": True})
+        replication.forget_passwords(instance, home / ".pgpass", former.postgres)
+    record.write(recovery, instance, _settled(instance))
 
 
 def _without_block(instance: OdooInstance) -> Callable[[str], str]:

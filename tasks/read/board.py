@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 Colour = Literal["green", "amber", "red"]
 FREE_SHARE = (0.2, 0.1)
@@ -108,13 +108,6 @@ class Told:
 
     alarms: tuple[str, ...] = ()
     seen: tuple[str, ...] = ()
-
-    @classmethod
-    def read(cls, facts: Mapping[str, Any]) -> "Told":
-        return cls(tuple(facts.get("alarms", ())), tuple(facts.get("seen", ())))
-
-    def facts(self) -> dict[str, Any]:
-        return {"alarms": list(self.alarms), "seen": list(self.seen)}
 
     def after(self, now: Mapping[str, str]) -> tuple["Told", list[str]]:
         """Take in what is seen now; give what is to be kept, and which alarms are to be told.

@@ -1,8 +1,8 @@
 """What a failover may lose: a pure estimate from what was last known."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 from tasks.read.lsn import Lsn
 from tasks.read.synchronous import Word
@@ -87,13 +87,6 @@ class Exposure:
             last_commit=at.isoformat(timespec="milliseconds") if at else "",
             synchronous=word.policy if word else "",
         )
-
-    @classmethod
-    def from_facts(cls, facts: dict[str, Any]) -> "Exposure":
-        return cls(**facts)
-
-    def facts(self) -> dict[str, Any]:
-        return asdict(self)
 
     @property
     def size(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -12,6 +13,8 @@ from blocks.instance import OdooInstance
 from tasks import bare, door, readiness, site
 from tasks.files import STATE
 from tasks.probes import Found, Need, look_at_both
+from tasks.read.exposure import Exposure
+from tasks.records import Failover
 from tasks.units import LIBRARY
 from tests.lab import names
 from tests.lab.machine import Machine, wait_until
@@ -44,7 +47,9 @@ def _read_only(machine: Machine, path: str) -> Iterator[None]:
 @contextmanager
 def _moves(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
     path = f"{STATE}/{pair.name}/failover.json"
-    pair.recovery.write(path, '{"time": "2026-01-01T00:00:00Z"}\n', mode=0o600)
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    begun = Failover(exposure=Exposure.none(), reason="a drill", time=at)
+    pair.recovery.write(path, begun.as_text(), mode=0o600)
     yield block
     pair.recovery.run("rm", path)
 

@@ -101,6 +101,12 @@ def identity(state: str) -> str:
     return json.dumps({"system_identifier": line.split()[-1]})
 
 
+def begun(time: str = "2026-11-28T12:00:00+00:00") -> str:
+    """What is noted of a move that was begun."""
+    stated = {"lossless": True, "seconds": 0, "about_bytes": 0, "last_commit": ""}
+    return json.dumps({"exposure": stated, "reason": "a fire", "time": time})
+
+
 def dead() -> FakeHost:
     """An origin that does not answer."""
     return FakeHost("uno", {"*": Unreachable("uno did not answer", hint="see that uno is up")})

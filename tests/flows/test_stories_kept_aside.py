@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from blocks.instance import OdooInstance
 from tasks import bare, forensics
 from tests.fakes import FakeHost
-from tests.flows.conftest import Hosts, control
+from tests.flows.conftest import Hosts, begun, control
 
 HOME = "/var/lib/postgresql/13"
 OLD, RECENT, NEW = (f"{HOME}/main.quarantine-{each}" for each in ("1-0-1", "2-0-2", "3-0-3"))
@@ -35,7 +35,7 @@ def _recovery(**days_ago: float) -> FakeHost:
     return FakeHost(
         "due",
         {
-            "read */failover.json": json.dumps({"time": datetime.now(UTC).isoformat()}),
+            "read */failover.json": begun(datetime.now(UTC).isoformat()),
             "read */notes/aside.json": json.dumps({"seen": seen}),
             "*": "",
         },

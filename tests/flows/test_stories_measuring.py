@@ -20,6 +20,7 @@ from tasks import away, bare, board, events, parity, readiness, receipts, record
 from tasks.probes import NOT_MEASURED, look_at_both
 from tasks.read.board import Measured
 from tasks.read.receipt import Receipt
+from tasks.schema import Record
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, control, dead, need, serving
 from tests.flows.test_synchronous import STATE, waiting
@@ -132,6 +133,28 @@ def test_a_recovery_host_that_is_back_takes_over_what_was_told_without_it(
     assert due.changes == ["install /var/lib/relevo/vps_1/notes/told.json root:root 600 "]
 
 
+def test_a_note_of_a_newer_relevo_keeps_nobody_else_from_being_told(
+    instance: OdooInstance, hosts: Hosts, told: list[str]
+) -> None:
+    newer = instance.model_copy(update={"name": "vps_2"})
+    notes = {
+        "read /var/lib/relevo/vps_2/notes/told.json": '{"version": 2}',
+        "read *": "", "install *": "installed",
+    }  # fmt: skip
+    due = FakeHost("due", notes)
+    hosts(FakeHost("uno", {}), due)
+    seen = [
+        Measured(each, 1, roles="silent/standby", two_writers=f"{each} has two writers")
+        for each in ("vps_2", "vps_1")
+    ]
+
+    with bare.without_server():
+        board.tell([newer, instance], [(each, "red", []) for each in seen])
+
+    assert told == ["two-writers"]
+    assert due.changes == ["install /var/lib/relevo/vps_1/notes/told.json root:root 600 "]
+
+
 def test_where_nobody_can_be_asked_nothing_is_said_of_commits(
     instance: OdooInstance, hosts: Hosts, told: list[str]
 ) -> None:
@@ -149,7 +172,7 @@ def test_where_nobody_can_be_asked_nothing_is_said_of_commits(
 def test_that_nobody_can_work_is_told_at_the_second_board_in_a_row_and_not_again(
     instance: OdooInstance, monkeypatch: pytest.MonkeyPatch, told: list[str]
 ) -> None:
-    notes: list[dict[str, Any]] = []
+    notes: list[Record] = []
     monkeypatch.setattr(record, "read", lambda *_: notes[-1] if notes else None)
     monkeypatch.setattr(record, "write", lambda *given: notes.append(given[-1]))
     down = Measured("vps_1", 1, roles="silent/standby", nobody_works="uno does not answer")

@@ -13,7 +13,7 @@ from tasks.filestore import Kind
 from tasks.read.receipt import Receipt
 from tasks.standby import require_ready
 from tests.fakes import Answer, FakeHost
-from tests.flows.conftest import Hosts, control, dead, serving, standby
+from tests.flows.conftest import Hosts, begun, control, dead, serving, standby
 
 EXPOSURE = (
     '[{"commit": 1800000000.0, "now": 1800000012.5, "next_xid": 700, '
@@ -83,6 +83,27 @@ def test_failover_to_a_copy_of_another_cluster_changes_nothing(
     hosts(uno, due)
 
     with pytest.raises(Refused, match="not the copy 1 of the origin"):
+        failover(instance, origin_is_down=True, reason="the disk burnt")
+
+    assert due.changes == [LOCK]
+
+
+@pytest.mark.parametrize(
+    ("noted", "said"),
+    [
+        ('{"version": 2}', r"was written by a newer Relevo \(version 2, this one knows 1\)"),
+        ('{"time": "2026-11-28T12:00:00+00:00"}', "is spoiled: exposure: Field required"),
+        ("{", "is spoiled: "),
+    ],
+)
+def test_a_move_that_is_noted_and_not_understood_is_not_taken_for_none(
+    instance: OdooInstance, hosts: Hosts, noted: str, said: str
+) -> None:
+    path = "/var/lib/relevo/vps_1/failover.json"
+    uno, due = dead(), FakeHost("due", {f"read {path}": noted, **serving()})
+    hosts(uno, due)
+
+    with pytest.raises(Refused, match=f"the record {path} on due {said}"):
         failover(instance, origin_is_down=True, reason="the disk burnt")
 
     assert due.changes == [LOCK]
@@ -229,7 +250,7 @@ def test_a_leader_that_is_down_is_not_started_beside_an_origin_that_is_merely_si
     """Somebody may have promoted the origin by hand, past every receipt."""
     handed_over = Receipt("vps_1", 2, "demotion", "origin", "recovery", "7", 1, "0/30", "noon")
     monkeypatch.setattr(receipts, "newest", lambda _: handed_over)
-    moved = {"read /var/lib/relevo/vps_1/failover.json": '{"time": "noon"}'}
+    moved = {"read /var/lib/relevo/vps_1/failover.json": begun()}
     fallen = "5433 down unknown /pg/vps_1\n" + control("in_production")
     back = "5433 online f /pg/vps_1\n" + control("in_production")
     looks: dict[str, Answer] = {"look 13 vps_1 *": [fallen, fallen, fallen, back]}

@@ -16,7 +16,7 @@ from tasks import bare, leave_origin, removal
 from tasks.removal import Survey, Wishes
 from tasks.text import removal as words
 from tests.fakes import Answer, FakeHost
-from tests.flows.conftest import Hosts, control, dead, standby
+from tests.flows.conftest import Hosts, begun, control, dead, standby
 from tests.flows.test_stories_keys import AWAY, OLD, line
 
 CONFIG = "test -e /etc/postgresql/13/{}/postgresql.conf"
@@ -80,7 +80,7 @@ def refused(
             "customers of vps_1 are served from due\nHINT: run relevo failback vps_1 first",
         ),
         (
-            {"read /var/lib/relevo/vps_1/failover.json": '{"time": "noon"}'},
+            {"read /var/lib/relevo/vps_1/failover.json": begun()},
             "a move of vps_1 to due has not been ended\nHINT: run relevo failback vps_1",
         ),
         (

@@ -20,7 +20,7 @@ from blocks.errors import CommandFailed
 from blocks.host import Host
 from blocks.instance import Dns, OdooInstance, Place, Replication
 from blocks.odoo import Odoo
-from tasks import bare, provider, record, resolver
+from tasks import bare, provider, record, resolver, schema
 from tasks import dns as names
 from tasks.outcome import Outcome
 
@@ -194,10 +194,10 @@ def test_an_address_that_the_inventory_lacks_is_given_back_by_the_way_home(
     plain: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The records of the recovery host are kept in this process."""
-    kept: dict[str, Any] = {}
-    monkeypatch.setattr(record, "read", lambda _, __, name: kept.get(name))
-    monkeypatch.setattr(record, "write", lambda _, __, name, noted: kept.update({name: noted}))
-    monkeypatch.setattr(record, "forget", lambda _, __, name: kept.pop(name, None))
+    kept: dict[type[schema.Record], schema.Record] = {}
+    monkeypatch.setattr(record, "read", lambda _, __, kind: kept.get(kind))
+    monkeypatch.setattr(record, "write", lambda _, __, noted: kept.update({type(noted): noted}))
+    monkeypatch.setattr(record, "forget", lambda _, __, kind: kept.pop(kind, None))
     monkeypatch.setattr(resolver, "astray", lambda *_: "")
     before = sorted(plain.records)
     block = _instance()

@@ -1,5 +1,6 @@
 """What a failover may lose is bounded by what was known, and never flattered."""
 
+from datetime import UTC, datetime
 from typing import Literal
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from tasks.read.exposure import Exposure, Sample, rate
 from tasks.read.lsn import Lsn
 from tasks.read.synchronous import Word
+from tasks.records import Failover
+from tasks.schema import parse
 
 NOW = 1_800_000_000.0
 RECEIVED = Lsn(10_000)
@@ -109,9 +112,14 @@ def test_samples_that_make_no_sense_have_no_rate(samples: list[Sample]) -> None:
     assert estimate(last_commit=NOW - 10, samples=samples).about_bytes is None
 
 
+def noted_down(exposure: Exposure) -> Exposure:
+    noted = Failover(exposure=exposure, reason="", time=datetime.now(UTC))
+    return parse(Failover, noted.as_text(), "it").exposure
+
+
 @pytest.mark.parametrize("exposure", [Exposure.none(), estimate(last_commit=NOW - 1)])
 def test_an_exposure_survives_being_noted_down(exposure: Exposure) -> None:
-    assert Exposure.from_facts(exposure.facts()) == exposure
+    assert noted_down(exposure) == exposure
 
 
 def word(policy: Literal["wait", "go_on"]) -> Word:
@@ -130,7 +138,7 @@ def test_where_commits_always_waited_nothing_acknowledged_is_lost_and_the_origin
 
     assert str(exposure).startswith("nothing: every commit")
     assert not exposure.lossless, "somebody has to see by other means that the origin is down"
-    assert Exposure.from_facts(exposure.facts()) == exposure
+    assert noted_down(exposure) == exposure
 
 
 def test_where_commits_may_go_on_the_bound_is_later_by_the_seconds_of_the_policy() -> None:
@@ -144,7 +152,7 @@ def test_where_commits_may_go_on_the_bound_is_later_by_the_seconds_of_the_policy
 
 
 def test_a_statement_of_before_the_option_can_still_be_read() -> None:
-    facts = Exposure.none().facts()
-    del facts["synchronous"]
+    exposure = '{"lossless": true, "seconds": 0, "about_bytes": 0, "last_commit": ""}'
+    text = f'{{"exposure": {exposure}, "reason": "", "time": "2026-11-28T12:00:00+00:00"}}'
 
-    assert Exposure.from_facts(facts) == Exposure.none()
+    assert parse(Failover, text, "it").exposure == Exposure.none()
