@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.lab import inventory, names
-from tests.lab.client import Audit, Client, audit, written
+from tests.lab.client import NO_VACUUM, Audit, Client, audit, written
 from tests.lab.image import DATABASES
 from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
@@ -61,6 +61,8 @@ def play(lab: Lab, stack: Stack, folder: Path) -> bool:
     stack.run("--inventory", str(path), "apply")
     stack.start_worker()
     journal = folder / "journal"
+    for database in DATABASES:
+        lab.uno.machine.psql(lab.uno.port, NO_VACUUM, database)
     client = Client(lambda: follow_dns(lab), DATABASES, journal)
     client.start()
     with step("replicating both, while a customer writes to the first"):

@@ -21,7 +21,7 @@ from deployments.inventory import instances, read
 from deployments.secrets import Secrets
 from tests.attacks.oracle import Stage
 from tests.lab import inventory, names
-from tests.lab.client import Client
+from tests.lab.client import NO_VACUUM, Client
 from tests.lab.image import DATABASES
 from tests.lab.lab import Lab
 from tests.lab.trouble import LabError
@@ -153,6 +153,9 @@ def customer(tmp_path: Path) -> Iterator[Callable[..., Client]]:
 
     def start(pair: Pair, *where: Any) -> Client:
         address, port = where or pair.origin.odoo
+        if not where:
+            for database in DATABASES:
+                pair.at_origin(NO_VACUUM, database)
         client = Client.at(address, port, DATABASES, tmp_path / f"{pair.name}.journal")
         client.start()
         clients.append(client)
