@@ -72,7 +72,7 @@ def test_events_leave_by_one_door_which_is_shut_without_a_server() -> None:
         for path in modules(layer)
         if "emit_event" in path.read_text()
     }
-    assert users == {"tasks/telling.py"}
+    assert users == {"tasks/orchestrator/page.py"}
 
 
 def test_flows_tell_a_story_and_know_no_command() -> None:
