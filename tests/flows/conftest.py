@@ -12,8 +12,6 @@ from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 import pytest
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-from prefect.testing.utilities import prefect_test_harness
 from pydantic import SecretStr
 
 from blocks.cluster import Cluster
@@ -36,14 +34,20 @@ Hosts: TypeAlias = "Callable[[FakeHost, FakeHost], None]"
 @pytest.fixture(scope="package")
 def prefect() -> Iterator[None]:
     """One server for the stories in which Prefect's own behaviour is the subject."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings  # noqa: PLC0415  # the other stories are told without Prefect
+    from prefect.testing.utilities import prefect_test_harness  # noqa: PLC0415
+
     quiet = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
     with quiet, prefect_test_harness(server_startup_timeout=120):
         yield
 
 
 @pytest.fixture(autouse=True)
-def _at_a_terminal(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Where no server is asked for, a story is told to a terminal."""
+def _at_a_terminal(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Where no server is asked for, a story is told to a terminal; none pauses before a retry."""
+    monkeypatch.setattr(bare, "RETRY_SECONDS", 0)
     with nullcontext() if "prefect" in request.fixturenames else bare.without_server():
         yield
 

@@ -13,7 +13,6 @@ from prefect.serializers import PickleSerializer
 from blocks.errors import Busy, CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance, Place
 from flows.rsync_filestore import rsync_filestore
-from tasks import bare
 from tasks.policy import step
 from tasks.wait import until
 from tests.fakes import FakeHost
@@ -25,12 +24,6 @@ pytestmark = pytest.mark.usefixtures("prefect")
 @step("ask {place}")
 def ask(place: Place) -> None:
     place.host.shell().run(("true",))
-
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Try again without a pause."""
-    monkeypatch.setattr(bare, "RETRY_SECONDS", 0)
 
 
 @flow(name="ask")
