@@ -238,6 +238,8 @@ def _remove(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
 ) -> int:
     """Take an instance out, after a typed yes unless --yes."""
+    from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
+
     require_known(given.instance, instances)
     if secrets.lacks_key(given.instance) and given.instance not in signers.read(secrets):
         raise Refused(
@@ -253,7 +255,7 @@ def _remove(
             hint="give --reason; it is kept with the receipts",
         )
     with bare.without_server():
-        plan = removal.drawn(survey(instance, wishes), secrets)
+        plan = removal.drawn(survey(instance, wishes), secrets, server=server.named())
     _print(removal_words.page(plan))
     if given.plan_only:
         return 0

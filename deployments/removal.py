@@ -32,10 +32,8 @@ from tasks.text.removal import Removal
 FOLDER = "removed"
 
 
-def drawn(survey: Survey, secrets: Secrets) -> Removal:
-    """Name all that a person should know before the yes."""
-    from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
-
+def drawn(survey: Survey, secrets: Secrets, *, server: str = "") -> Removal:
+    """Name all that a person should know before the yes; `server` is the Prefect that is named."""
     instance, wishes = survey.instance, survey.wishes
     origin, recovery, roles = instance.origin, instance.recovery, instance.replication
     return Removal(
@@ -50,7 +48,7 @@ def drawn(survey: Survey, secrets: Secrets) -> Removal:
         users=(users.odoo_user(instance.name), users.cluster_user(instance.name)),
         archive=str(archive(instance, secrets)),
         secrets=str(secrets.path),
-        server=server.named(),
+        server=server,
         origin_is_gone=wishes.origin_is_gone,
         recovery_is_gone=wishes.recovery_is_gone,
         delete_kept=wishes.delete_kept,
