@@ -59,7 +59,8 @@ def obtain(question: Question, *, minutes: float = 0) -> Yes:
         if not (wrong := objection(question, yes)):
             log().info("%s said yes: %s", yes.approved_by, yes.reason)
             return yes
-        log().warning("%s; nothing was changed", wrong)
+        if attempt < at.tries:
+            log().warning("%s; nothing was changed", wrong)
     raise Refused(f"{wrong}; nothing was changed", hint=at.again)
 
 
