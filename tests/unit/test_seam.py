@@ -17,9 +17,9 @@ from tasks.approval import Question
 from tasks.bare import Terminal, without_server
 from tasks.desk import desk
 from tasks.orchestrator.page import Page
+from tests.broken import OF_PREFECT, broken
 
 ROOT = Path(__file__).parents[2]
-OF_PREFECT = ("prefect", "httpx", "rich")
 FLOWS = f"""
 import importlib, sys
 for flow in {cli.FLOWS}:
@@ -61,28 +61,14 @@ def inventory(tmp_path: Path) -> Path:
     return path
 
 
-def _python(
-    words: Sequence[str], folder: Path, *, first: Path | None = None, runtime: str = ""
-) -> "subprocess.CompletedProcess[str]":
+def _python(words: Sequence[str], folder: Path, **more: str) -> "subprocess.CompletedProcess[str]":
     """Run Python as an operator's shell does, which knows of no server."""
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("PREFECT", "RELEVO"))}
-    path = os.pathsep.join(map(str, [first, ROOT] if first else [ROOT]))
-    env = {**kept, "PYTHONPATH": path, "RELEVO_LOG_DIR": str(folder / "runs")}
-    env |= {"RELEVO_RUNTIME": runtime} if runtime else {}
+    env = {**kept, "PYTHONPATH": str(ROOT), "RELEVO_LOG_DIR": str(folder / "runs"), **more}
     return subprocess.run(
         [sys.executable, *words], env=env, cwd=folder, capture_output=True, text=True,
         check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which Prefect, and what it brings, cannot be imported."""
-    made = tmp_path_factory.mktemp("broken")
-    for name in OF_PREFECT:
-        (made / name).mkdir()
-        (made / name / "__init__.py").write_text(f"raise ImportError('{name} is broken')\n")
-    return made
 
 
 FORCED = ("failover", "vps_1", "--yes", "--origin-is-down", "--reason", "fire")
@@ -107,21 +93,22 @@ def test_a_command_of_the_night_loads_nothing_of_prefect(
 
 @pytest.mark.parametrize(("words", "code"), WITHOUT, ids=NAMES)
 def test_a_command_of_the_night_works_where_prefect_is_broken(
-    inventory: Path, broken: Path, words: tuple[str, ...], code: int
+    inventory: Path, words: tuple[str, ...], code: int
 ) -> None:
     done = _python(
-        ["-m", "deployments", "--inventory", str(inventory), *words], inventory.parent, first=broken
-    )
+        ["-m", "deployments", "--inventory", str(inventory), *words], inventory.parent,
+        PYTHONPATH=broken(inventory.parent / "broken"),
+    )  # fmt: skip
 
     assert done.returncode == code, done.stderr
     assert "broken" not in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_what_speaks_to_a_server_needs_prefect(inventory: Path, broken: Path) -> None:
+def test_what_speaks_to_a_server_needs_prefect(inventory: Path) -> None:
     done = _python(
         ["-m", "deployments", "--inventory", str(inventory), "apply"], inventory.parent,
-        first=broken,
+        PYTHONPATH=broken(inventory.parent / "broken"),
     )  # fmt: skip
 
     assert done.returncode != 0
@@ -135,7 +122,7 @@ def test_every_command_is_one_of_the_two_kinds() -> None:
 
 
 def test_each_flow_is_imported_without_prefect(tmp_path: Path) -> None:
-    done = _python(["-c", FLOWS], tmp_path, runtime="shell")
+    done = _python(["-c", FLOWS], tmp_path, RELEVO_RUNTIME="shell")
 
     assert done.returncode == 0, done.stderr
 
