@@ -1,6 +1,5 @@
 """A server, and how to reach it."""
 
-from prefect.blocks.core import Block
 from pydantic import Field
 
 from blocks.names import (
@@ -13,6 +12,7 @@ from blocks.names import (
     LoginName,
     Port,
 )
+from blocks.runtime import Block
 from blocks.shell import Shell
 from blocks.ssh import SshShell
 from blocks.ssh_login import Address

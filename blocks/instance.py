@@ -3,13 +3,13 @@
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from prefect.blocks.core import Block
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from blocks.cluster import Cluster
 from blocks.host import Host
 from blocks.names import AbsolutePath, DomainName, InstanceName, IpAddress, RoleName, UserName
 from blocks.odoo import Odoo
+from blocks.runtime import Block
 
 
 class Place(BaseModel):

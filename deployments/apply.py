@@ -24,10 +24,10 @@ from blocks.host import Host
 from blocks.instance import OdooInstance
 from deployments import automations, plan
 from deployments.plan import BOARDS, PROCEDURES, SYNC, Wanted
+from tasks.orchestrator.schedules import read_deployments
+from tasks.orchestrator.sweep import HEARTBEAT_SECONDS
 from tasks.outcome import Outcome
 from tasks.report import slug
-from tasks.schedules import read_deployments
-from tasks.sweep import HEARTBEAT_SECONDS
 from tasks.tags import MANAGED, OWNER, SCHEDULED, tag
 
 ROOT = Path(__file__).parents[1]

@@ -20,7 +20,8 @@ from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
 from blocks.plain import plain
 from deployments import secrets
-from tasks import bare, board, journal, plan, users
+from tasks import approval, bare, board, journal, plan, users
+from tasks.approval import Question, Yes
 from tasks.look import look, look_or_why, unheard
 from tasks.read.plan import Plan, Procedure
 from tasks.text import board as board_words
@@ -126,33 +127,20 @@ def ask(instance: OdooInstance, procedure: Procedure, *, reason: str, by: str) -
         raise Refused(
             "; ".join(made.situation.refusals), hint="nothing was changed; mend this first"
         )
-    said: dict[str, Any] = {}
-    if made.asks_whether_down:
-        if made.situation.shut_out:
-            say(f"\nThe state of {instance.origin} is {made.situation.shut_out}.")
-        answer = input(
-            f"\nHave you seen by other means that {instance.origin} is down and stays down, and do "
-            "you accept the loss stated above? (yes/no) "
-        )
-        if answer.strip().lower() != "yes":
-            raise Refused("that was no yes; nothing was changed", hint="power it off first")
-        said["origin_is_down"] = True
-    return said | confirm(instance, procedure, reason=reason, by=by)
+    yes = _obtain(Question.of(made, reason=reason, approved_by=by))
+    down = {"origin_is_down": True} if yes.origin_is_down else {}
+    return {**down, "reason": yes.reason, "approved_by": yes.approved_by}
 
 
-def confirm(instance: OdooInstance, procedure: str, *, reason: str, by: str) -> dict[str, str]:
-    """Have the name typed of what a plan was just shown of, and the reason and who says so."""
+def confirm(instance: OdooInstance, procedure: str, *, reason: str, by: str) -> Yes:
+    """Have somebody say yes to what was just shown."""
     _require_somebody("--yes and --reason")
-    name = input(f"\nType the name of the instance to begin the {procedure}: ")
-    if name.strip() != instance.name:
-        raise Refused(
-            f"{name!r} was typed, and this plan is about {instance.name}; nothing was changed",
-            hint="run it again when you are sure",
-        )
-    return {
-        "reason": reason or input("Why (the report keeps it): "),
-        "approved_by": by or input("Who says so: "),
-    }
+    return _obtain(Question(procedure, instance.name, reason=reason, approved_by=by))
+
+
+def _obtain(question: Question) -> Yes:
+    with bare.without_server():
+        return approval.obtain(question)
 
 
 def _require_somebody(instead: str) -> None:

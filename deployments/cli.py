@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from prefect.settings import PREFECT_API_URL
 from pydantic import TypeAdapter
 
 from blocks.answers import understood
@@ -170,10 +169,10 @@ def _procedure(parser: argparse.ArgumentParser) -> None:
 def _apply(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
 ) -> int:
-    from deployments import server  # noqa: PLC0415  # half a second that break glass saves
+    from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
     from deployments.apply import apply, is_saved  # noqa: PLC0415
 
-    if not PREFECT_API_URL.value():
+    if not server.named():
         _keep_secrets(instances, secrets, in_prefect=lambda _: False)
         raise Refused(
             "no Prefect server is named",
@@ -210,6 +209,8 @@ def _rotate_key(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
 ) -> int:
     """Make a new signing key, and tell Prefect of it if there is one."""
+    from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
+
     require_known(given.instance, instances)
     document = inventory.read(settings.inventory_path())
 
@@ -221,7 +222,7 @@ def _rotate_key(
     with break_glass.journalled(settings.logs(), f"rotate-key-{given.instance}"):
         _print(rotation.rotate(read, secrets))
     _print(f"keep a copy of {secrets.path} where a fire of this machine does not reach it")
-    if not PREFECT_API_URL.value():
+    if not server.named():
         _print("no Prefect server is named: run relevo apply where it is, for it has the old key")
         return 0
     try:
@@ -237,6 +238,8 @@ def _remove(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
 ) -> int:
     """Take an instance out, after a typed yes unless --yes."""
+    from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
+
     require_known(given.instance, instances)
     if secrets.lacks_key(given.instance) and given.instance not in signers.read(secrets):
         raise Refused(
@@ -252,14 +255,14 @@ def _remove(
             hint="give --reason; it is kept with the receipts",
         )
     with bare.without_server():
-        plan = removal.drawn(survey(instance, wishes), secrets)
+        plan = removal.drawn(survey(instance, wishes), secrets, server=server.named())
     _print(removal_words.page(plan))
     if given.plan_only:
         return 0
     why = f"{given.reason} ({given.approved_by})" if given.approved_by else given.reason
     if not given.yes:
-        said = break_glass.confirm(instance, "removal", reason=given.reason, by=given.approved_by)
-        why = f"{said['reason']} ({said['approved_by']})"
+        yes = break_glass.confirm(instance, "removal", reason=given.reason, by=given.approved_by)
+        why = f"{yes.reason} ({yes.approved_by})"
     with break_glass.journalled(settings.logs(), f"remove-{instance.name}") as path:
         left = removal.remove(instance, secrets, wishes, why=why)
     _print(removal_words.ended(plan, [*left, f"all that happened is in {path}"]))

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from prefect import Flow
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from blocks import cluster, host, instance, names
+from blocks.runtime import Flow
 from deployments import cli, inventory
 from tasks import away, readiness
 from tasks.probes import Need

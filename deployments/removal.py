@@ -19,8 +19,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prefect.settings import PREFECT_API_URL
-
 from blocks import signing, users
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
@@ -34,8 +32,8 @@ from tasks.text.removal import Removal
 FOLDER = "removed"
 
 
-def drawn(survey: Survey, secrets: Secrets) -> Removal:
-    """Name all that a person should know before the yes."""
+def drawn(survey: Survey, secrets: Secrets, *, server: str = "") -> Removal:
+    """Name all that a person should know before the yes; `server` is the Prefect that is named."""
     instance, wishes = survey.instance, survey.wishes
     origin, recovery, roles = instance.origin, instance.recovery, instance.replication
     return Removal(
@@ -50,7 +48,7 @@ def drawn(survey: Survey, secrets: Secrets) -> Removal:
         users=(users.odoo_user(instance.name), users.cluster_user(instance.name)),
         archive=str(archive(instance, secrets)),
         secrets=str(secrets.path),
-        server=PREFECT_API_URL.value() or "",
+        server=server,
         origin_is_gone=wishes.origin_is_gone,
         recovery_is_gone=wishes.recovery_is_gone,
         delete_kept=wishes.delete_kept,
@@ -114,11 +112,12 @@ def _leave_origin(instance: OdooInstance, wishes: Wishes) -> Iterator[str]:
 @step("take {instance.name} out of Prefect")
 def leave_prefect(instance: OdooInstance) -> None:
     """Remove what starts anything by schedule; without a server there is nothing to be told."""
-    if not PREFECT_API_URL.value():
+    from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
+    from deployments.apply import forget  # noqa: PLC0415
+
+    if not server.named():
         log().warning("no Prefect server is named: run relevo apply --prune where it is")
         return
-    from deployments import server  # noqa: PLC0415  # half a second that break glass saves
-    from deployments.apply import forget  # noqa: PLC0415
 
     with server.reached(log().info):
         for sentence in forget(instance.name):

@@ -31,6 +31,11 @@ SILENT = (
 )
 
 
+def named() -> str:
+    """Where Prefect's settings say that the server is; the empty string where they say nothing."""
+    return PREFECT_API_URL.value() or ""
+
+
 @contextmanager
 def reached(tell: Callable[[str], None], *, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
     """Wait until the server answers; say what goes wrong with it after that as our own errors."""

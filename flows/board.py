@@ -1,7 +1,8 @@
 """The readiness of every instance, on one page."""
 
 from tasks import board as desk
-from tasks import events, fleet, schedules, sweep
+from tasks import events, schedules
+from tasks.orchestrator import fleet, sweep
 from tasks.procedure import flow
 
 

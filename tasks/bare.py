@@ -4,36 +4,102 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
-from blocks.errors import RelevoError, ShutOut, Unreachable
-from blocks.plain import PLAINLY
+from blocks.errors import Refused, RelevoError, ShutOut, Unreachable
+from blocks.instance import OdooInstance
+from blocks.plain import PLAINLY, plain
+from blocks.runtime import Flow
+from tasks.approval import Question, Yes
+from tasks.desk import DESK, Desk, Logger, Run, desk
+from tasks.policy import Step
 
+P = ParamSpec("P")
 R = TypeVar("R")
 RETRY_SECONDS = 5
-ALONE: ContextVar[bool] = ContextVar("alone", default=False)
 NESTED: ContextVar[int] = ContextVar("nested", default=0)
-JOURNAL: ContextVar[str] = ContextVar("journal", default="")
 LOG = logging.getLogger("relevo")
 LOG.addFilter(PLAINLY)
 
 
-def alone() -> bool:
-    """Tell whether this run works without a server."""
-    return ALONE.get()
+@dataclass(frozen=True)
+class Terminal:
+    """A desk without a server; one that stands in a run of Prefect's speaks in that run's log."""
+
+    journal: str = ""
+    within: Desk | None = None
+    asks: bool = False  # whoever calls a flow here has decided
+    tries: int = 1
+    again: str = "run it again when you are sure"
+    emits: bool = False
+
+    def run(self) -> Run | None:
+        return self.within.run() if self.within else None
+
+    def begin(self, flow: Flow[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        return flow.fn(*args, **kwargs)
+
+    def take(self, step: Step[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        title = step.named(*args, **kwargs)
+        return take(title, lambda: step.fn(*args, **kwargs), retries=step.retries)
+
+    def log(self) -> Logger:
+        return self.within.log() if self.within else LOG
+
+    def show(self, text: str, *, key: str, title: str) -> None:
+        """Show nothing: what is to be read here stands in the log."""
+
+    def progress(self, what: str) -> Callable[[float], None]:  # noqa: ARG002  # the desk's
+        return lambda _: None
+
+    def emit(self, event: str, resource: dict[str, str], payload: dict[str, str]) -> None:
+        """Tell nobody: the next board sees what was done here, and tells."""
+
+    def copies(self, instance: OdooInstance, *, on: bool) -> bool:  # noqa: ARG002  # the desk's
+        return False
+
+    def idle(self, instances: Sequence[OdooInstance]) -> set[str]:  # noqa: ARG002  # the desk's
+        return set()
+
+    def links(self) -> dict[str, str]:
+        return {}
+
+    def ask(self, question: Question, *, attempt: int, wrong: str, minutes: float) -> Yes:  # noqa: ARG002  # a terminal asks once, and waits as long as somebody sits there
+        if question.asks_whether_down:
+            _require_down(question)
+        name = input(f"\nType the name of the instance to begin the {question.procedure}: ").strip()
+        if name != question.instance:
+            return Yes(name, "", "")
+        return Yes(
+            instance_name=name,
+            reason=question.reason or input("Why (the report keeps it): "),
+            approved_by=question.approved_by or input("Who says so: "),
+            origin_is_down=question.asks_whether_down,
+        )
+
+
+def _require_down(question: Question) -> None:
+    """Ask what nobody can measure; what is not a yes ends it."""
+    doubt = f"\n{plain(question.doubt)}\n" if question.doubt else ""
+    answer = input(
+        f"{doubt}\nHave you seen by other means that {question.origin} is down and stays down, and "
+        "do you accept the loss stated above? (yes/no) "
+    )
+    if answer.strip().lower() != "yes":
+        raise Refused("that was no yes; nothing was changed", hint="power it off first")
 
 
 @contextlib.contextmanager
 def without_server(journal: str = "") -> Iterator[None]:
     """Let every step in this block run as a plain function; the report names the journal."""
-    token, named = ALONE.set(True), JOURNAL.set(journal)
+    token = DESK.set(Terminal(journal, within=desk()))
     try:
         yield
     finally:
-        ALONE.reset(token)
-        JOURNAL.reset(named)
+        DESK.reset(token)
 
 
 def take(title: str, act: Callable[[], R], *, retries: int) -> R:

@@ -9,11 +9,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
-from prefect.artifacts import create_markdown_artifact
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import DeploymentFilterTags
-from prefect.context import FlowRunContext
-
 from blocks.answers import understood
 from blocks.errors import Busy, CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
@@ -34,6 +29,7 @@ from tasks import (
     synchronous,
     telling,
 )  # fmt: skip
+from tasks.desk import desk
 from tasks.look import Seen
 from tasks.policy import log, step
 from tasks.probes import COMMITS, ODOO, ROLES, STREAM, Ends, Found, look_at_both
@@ -42,9 +38,7 @@ from tasks.read.lsn import Lsn
 from tasks.read.plan import SILENT, Procedure
 from tasks.records import Failover, Lags, Runs, Schedules, Synced, ToldAway, Verified
 from tasks.report import slug
-from tasks.schedules import read_deployments
 from tasks.schema import Record
-from tasks.tags import MANAGED
 from tasks.text import board as words
 from tasks.text import plan as pages
 from tasks.text.board import Judged
@@ -56,7 +50,6 @@ PAGES_MINUTES = 60
 PROCEDURES: tuple[Procedure, ...] = ("failover", "failback")
 LANGUAGES: tuple[Language, ...] = ("en", "es")
 LEFT_WORD: tuple[type[Record], ...] = (Schedules, Runs)
-BUTTON = "flows/failover.py:failover"
 # wal_status came with release 13.
 SLOT = """
 SELECT pg_current_wal_lsn() AS now, s.status, s.kept FROM (SELECT 1) AS one LEFT JOIN (
@@ -297,21 +290,9 @@ def _take_over(instance: OdooInstance) -> tuple[str, ...]:
 @step("publish the board")
 def publish(rows: Sequence[Judged]) -> None:
     """Show one row per instance, the worst first."""
-    text = words.table(rows, links=_links())
-    log().info("%s", words.nagios(rows)[1])
-    if FlowRunContext.get() is not None and not bare.alone():
-        create_markdown_artifact(text, key="board", description=words.nagios(rows)[1])
-
-
-def _links() -> dict[str, str]:
-    """The page of each instance's failover button, within the UI."""
-    with get_client(sync_client=True) as client:
-        found = read_deployments(client, DeploymentFilterTags(all_=[MANAGED]))
-    return {
-        deployment.name: f"/v2/deployments/deployment/{deployment.id}"
-        for deployment in found
-        if deployment.entrypoint == BUTTON
-    }
+    said = words.nagios(rows)[1]
+    log().info("%s", said)
+    desk().show(words.table(rows, links=desk().links()), key="board", title=said)
 
 
 @step("do what runs without a server left to do")
@@ -333,9 +314,8 @@ def write_pages(instance: OdooInstance) -> None:
             text = pages.page(drawn, language)
             path = by_hand(instance) / f"{procedure}.{language}.md"
             files.install(shell, path, text)
-            if FlowRunContext.get() is not None and not bare.alone():
-                key = slug(f"by-hand-{procedure}-{language}-{instance.name}")
-                create_markdown_artifact(text, key=key, description=f"kept as {path}")
+            key = slug(f"by-hand-{procedure}-{language}-{instance.name}")
+            desk().show(text, key=key, title=f"kept as {path}")
     _write_at_origin(instance)
 
 
@@ -354,9 +334,8 @@ def _write_at_origin(instance: OdooInstance) -> None:
                 files.install(instance.origin.host.shell(), path, text)
             except (Unreachable, CommandFailed) as error:
                 log().warning("%s is not kept at %s: %s", path, instance.origin, error.message)
-        if FlowRunContext.get() is not None and not bare.alone():
-            key = slug(f"by-hand-recovery-is-gone-{language}-{instance.name}")
-            create_markdown_artifact(text, key=key, description=f"kept at the origin as {path}")
+        key = slug(f"by-hand-recovery-is-gone-{language}-{instance.name}")
+        desk().show(text, key=key, title=f"kept at the origin as {path}")
 
 
 def _refresh_pages(shell: Shell, instance: OdooInstance) -> None:

@@ -2,31 +2,20 @@
 
 While somebody reads, nothing is held and nothing is paused: no lock, no schedule. What was
 measured may have changed when the yes comes, so the guards of the procedure measure again.
-
-The run pauses, it does not suspend: its process waits, with its imports done and its connections
-open, and goes on within a second of the yes. A suspended run would exit and be started anew by the
-worker, which costs four to eight seconds of an outage; what it saves is one idle process.
 """
 
 from dataclasses import dataclass, replace
-from math import ceil
-from typing import Annotated, Any, Literal, TypeAlias, cast
-from uuid import UUID
+from typing import Annotated, Literal, TypeAlias
 
-from prefect.client.orchestration import get_client
-from prefect.context import FlowRunContext
-from prefect.exceptions import FlowPauseTimeout
-from prefect.flow_runs import pause_flow_run
-from prefect.input import RunInput
-from prefect.input.run_input import Keyset, keyset_from_base_key
-from prefect.states import Running
-from pydantic import Field, create_model
+from pydantic import Field
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
-from tasks import bare, plan, record
+from tasks import approval, plan, record
+from tasks.approval import Question
+from tasks.desk import desk
 from tasks.policy import log, step
-from tasks.read.plan import Plan, Procedure
+from tasks.read.plan import Procedure
 from tasks.records import Approval, Decided
 from tasks.report import Report, publish_text
 from tasks.tags import OWNER
@@ -36,8 +25,6 @@ from tasks.timing import Stopwatch
 Decide: TypeAlias = Literal["ask", "plan only", "unattended"]
 Minutes: TypeAlias = Annotated[float, Field(gt=0, le=24 * 60)]
 WAIT_MINUTES = 60
-POLL_SECONDS = 1
-TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -57,31 +44,6 @@ class Decision:
             "reason given": self.reason or "none was needed: nothing is lost",
             "approved by": self.approved_by or "nobody was asked",
         }
-
-
-class Yes(RunInput):
-    """A yes that nobody says by mistake."""
-
-    instance_name: str
-    reason: str
-    approved_by: str
-
-
-class Shown:
-    """A form that stands on the page already.
-
-    Prefect saves it only after the run has paused: for a moment Resume would show no plan.
-    """
-
-    @classmethod
-    def save(cls, keyset: Keyset, flow_run_id: UUID | None = None) -> None:
-        """Leave what was saved before the pause."""
-
-
-class YesAtALoss(Yes):
-    """A yes to a failover from an origin that does not answer."""
-
-    origin_is_down: bool
 
 
 def reach(
@@ -104,7 +66,7 @@ def reach(
         go=True, origin_is_down=origin_is_down, reason=reason, approved_by=approved_by,
         watch=Stopwatch(), report=Report("", {}),
     )  # fmt: skip
-    if decide == "unattended" or (decide == "ask" and not _has_a_page()):
+    if decide == "unattended" or (decide == "ask" and not desk().asks):
         return given
     if (kept := said_before(instance, procedure)) is not None:
         return _decided(given, kept)
@@ -134,9 +96,9 @@ def reach(
         instance.name,
         wait_minutes,
     )
-    yes = _ask(drawn, wait_minutes)
+    yes = approval.obtain(Question.of(drawn), minutes=wait_minutes)
     said = Approval(
-        origin_is_down=origin_is_down or _said_down(yes), reason=yes.reason,
+        origin_is_down=origin_is_down or yes.origin_is_down, reason=yes.reason,
         approved_by=yes.approved_by, watch=Stopwatch(from_now=True).begun,
     )  # fmt: skip
     note(instance, procedure, said)
@@ -171,134 +133,17 @@ def said_before(instance: OdooInstance, procedure: Procedure) -> Approval | None
 
 
 def _run_id() -> str:
-    run = FlowRunContext.get()
-    return str(run.flow_run.id) if run and run.flow_run else ""
-
-
-def _has_a_page() -> bool:
-    run = FlowRunContext.get()
-    return not bare.alone() and bool(run and run.flow_run and run.flow_run.deployment_id)
+    run = desk().run()
+    return run.id if run else ""
 
 
 def require_own_button(instance: OdooInstance) -> None:
     """Refuse to act on one instance by the button of another."""
-    run = FlowRunContext.get()
-    tags = run.flow_run.tags if run and run.flow_run else []
+    run = desk().run()
+    tags = run.tags if run else ()
     owners = {tag.removeprefix(OWNER) for tag in tags if tag.startswith(OWNER)}
     if owners and owners != {instance.name}:
         raise Refused(
             f"this button is that of {', '.join(sorted(owners))}, and {instance.name} was chosen",
             hint="nothing was changed; press the button of the instance that you mean",
         )
-
-
-def _ask(drawn: Plan, wait_minutes: float) -> Yes:
-    """Wait for a yes; one that does not fit is told why, and may be said again."""
-    wrong = ""
-    for attempt in range(1, TRIES + 1):
-        key = f"yes-{_times_run()}-{attempt}"
-        yes = _wait(drawn, key=key, wrong=wrong, minutes=wait_minutes)
-        if not (wrong := objection(drawn, yes)):
-            log().info("%s said yes: %s", yes.approved_by, yes.reason)
-            return yes
-        log().warning("%s; nothing was changed", wrong)
-    raise Refused(f"{wrong}; nothing was changed", hint="press the button again")
-
-
-def _times_run() -> int:
-    run = FlowRunContext.get()
-    return run.flow_run.run_count if run and run.flow_run else 0
-
-
-def _wait(drawn: Plan, *, key: str, wrong: str, minutes: float) -> Yes:
-    made = form(drawn, wrong=wrong)
-    made.save(keyset_from_base_key(f"paused-{key}"))
-    shown = cast("type[Yes]", type("Yes", (Shown, made), {}))
-    try:
-        return pause_flow_run(
-            wait_for_input=shown, timeout=ceil(60 * minutes), poll_interval=POLL_SECONDS, key=key
-        )
-    except FlowPauseTimeout as error:
-        _stand_up()
-        raise Refused(
-            f"nobody said yes to the {drawn.procedure} of {drawn.instance} within {minutes:g} "
-            "minutes; nothing was changed",
-            hint="press the button again",
-        ) from error
-
-
-def _stand_up() -> None:
-    """Leave a pause that is over: out of one, Prefect takes no last word but its own.
-
-    Its server may have ended the run already, by its own clock.
-    """
-    run = UUID(_run_id())
-    with get_client(sync_client=True) as client:
-        state = client.read_flow_run(run).state
-        if state and (state.is_paused() or state.is_failed()):  # not cancelled meanwhile
-            client.set_flow_run_state(run, Running(), force=True)
-
-
-def form(drawn: Plan, *, wrong: str = "") -> type[Yes]:
-    """The form of one plan: the server itself refuses another name than the instance's."""
-    fields: dict[str, Any] = {
-        "instance_name": (
-            str,
-            Field(
-                title="Name of the instance",
-                description="Type the name of the instance that this plan is about.",
-                pattern=f"^{drawn.instance}$",
-            ),
-        ),
-        "reason": (
-            str,
-            Field(title="Reason", description="Why it is done; the report keeps it.", min_length=3),
-        ),
-        "approved_by": (
-            str,
-            Field(
-                title="Approved by",
-                description="Who says yes; Prefect itself does not know.",
-                min_length=2,
-            ),
-        ),
-    }
-    if drawn.asks_whether_down:
-        fields["origin_is_down"] = (
-            bool,
-            Field(
-                title=f"{drawn.names['origin']} is down and stays down",
-                description=_beside(
-                    drawn, "I have seen so by other means, and accept the loss stated above."
-                ),
-            ),
-        )
-    base = YesAtALoss if drawn.asks_whether_down else Yes
-    made = cast("type[Yes]", create_model("Yes", __base__=base, **fields))
-    said = words.summary(drawn)
-    made._description = f"**{wrong}. Nothing was changed.**\n\n{said}" if wrong else said  # noqa: SLF001  # as Prefect's own with_initial_data does
-    return made
-
-
-def _beside(drawn: Plan, said: str) -> str:
-    """Say beside the question what speaks against a yes: the origin may be alive."""
-    shut_out = drawn.situation.shut_out
-    return f"{said} The state of {drawn.names['origin']} is {shut_out}." if shut_out else said
-
-
-def objection(drawn: Plan, yes: Yes) -> str:
-    """Say what is wrong with a yes; the empty string when it holds."""
-    if yes.instance_name != drawn.instance:
-        return f"{yes.instance_name!r} was typed, and this plan is about {drawn.instance}"
-    if not yes.reason.strip() or not yes.approved_by.strip():
-        return "a reason and a name are needed"
-    if drawn.asks_whether_down and not _said_down(yes):
-        return (
-            f"nobody has said that {drawn.names['origin']} is down and stays down, and without "
-            "that customers could write to both"
-        )
-    return ""
-
-
-def _said_down(yes: Yes) -> bool:
-    return isinstance(yes, YesAtALoss) and yes.origin_is_down

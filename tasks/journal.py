@@ -2,19 +2,11 @@
 
 from datetime import UTC, datetime
 
-from prefect import Flow
-from prefect.artifacts import create_markdown_artifact
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
-
 from blocks.instance import OdooInstance
 from blocks.plain import plain
 from tasks import record
 from tasks.policy import log, step
 from tasks.records import Run, Runs
-from tasks.report import slug
-from tasks.tags import MANAGED, tag
 
 KEPT = 20
 
@@ -43,19 +35,7 @@ def bring(instance: OdooInstance) -> None:
 
 
 def _show(instance: OdooInstance, run: Run) -> None:
+    from tasks.orchestrator import history  # noqa: PLC0415  # Prefect, which a shell never loads
+
     said = plain(f"run from a shell without a server, ended {run.time.isoformat()}: {run.ended}")
-    state: State[None] = Completed(message=said) if run.good else Failed(message=said)
-    with get_client(sync_client=True) as client:
-        client.create_flow_run(
-            Flow(_nothing, name=run.procedure),
-            name=f"{run.procedure} of {instance.name} from a shell",
-            tags=[MANAGED, tag(instance.name), "break-glass"],
-            state=state,
-        )
-    if run.text:
-        key = slug(f"{run.procedure}-{instance.name}")
-        create_markdown_artifact(plain(run.text, lines=True), key=key, description=said)
-
-
-def _nothing() -> None:
-    """Stand for a flow that ran elsewhere."""
+    history.show(instance, run.procedure, said=said, text=run.text, good=run.good)

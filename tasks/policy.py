@@ -2,29 +2,16 @@
 
 import functools
 import inspect
-import logging
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
-
-from prefect import Task
-from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
-from prefect.exceptions import MissingContextError
-from prefect.logging import get_run_logger
+from typing import Generic, ParamSpec, TypeVar
 
 from blocks.answers import understood
 from blocks.errors import ShutOut, Unreachable
-from blocks.plain import PLAINLY
-from tasks import bare
+from tasks.desk import Logger, desk
 from tasks.timing import timed
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001
-    """Retry only what can heal by itself: a host that did not answer."""
-    return heals(state.result(raise_on_failure=False))
 
 
 def heals(said: object) -> bool:
@@ -32,17 +19,22 @@ def heals(said: object) -> bool:
     return isinstance(said, Unreachable) and not isinstance(said, ShutOut)
 
 
-class Step(Task[P, R]):
-    """A task of Prefect's, which is also a plain function where no server is up."""
+class Step(Generic[P, R]):
+    """A function of a runbook, which whoever watches takes as a task or as it is."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]
+    def __init__(self, fn: Callable[P, R], *, title: str, retries: int) -> None:
+        self.fn, self.title, self.retries = fn, title, retries
+        functools.update_wrapper(self, fn)
+
+    def named(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Say what this step does, with the names of what it was given."""
         bound = inspect.signature(self.fn).bind(*args, **kwargs)
         bound.apply_defaults()
-        title = str(self.task_run_name).format(**bound.arguments)
-        with timed(title):
-            if bare.alone():
-                return bare.take(title, lambda: self.fn(*args, **kwargs), retries=self.retries or 0)
-            return super().__call__(*args, **kwargs)
+        return self.title.format(**bound.arguments)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        with timed(self.named(*args, **kwargs)):
+            return desk().take(self, *args, **kwargs)
 
 
 def step(title: str, *, retries: int = 1) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -59,25 +51,11 @@ def step(title: str, *, retries: int = 1) -> Callable[[Callable[P, R]], Callable
             with understood(f"a host's answer ({function.__module__}.{function.__name__})"):
                 return function(*args, **kwargs)
 
-        return Step(
-            understand,
-            task_run_name=title,
-            retries=retries,
-            retry_delay_seconds=bare.RETRY_SECONDS,
-            retry_condition_fn=is_transient,
-            cache_policy=NO_CACHE,
-            persist_result=False,
-        )
+        return Step(understand, title=title, retries=retries)
 
     return make
 
 
-def log() -> logging.Logger | logging.LoggerAdapter[logging.Logger]:
+def log() -> Logger:
     """The run's own logger, which the UI shows; a plain one outside a run."""
-    try:
-        found = get_run_logger()
-    except MissingContextError:
-        return bare.LOG
-    speaking = found.logger if isinstance(found, logging.LoggerAdapter) else found
-    speaking.addFilter(PLAINLY)
-    return found
+    return desk().log()

@@ -3,20 +3,26 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, cast
-
-import prefect
-from prefect import Flow
+from typing import Any, ParamSpec, TypeVar
 
 from blocks.instance import OdooInstance
+from blocks.runtime import Flow
 from tasks import users
+from tasks.desk import desk
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class Procedure(Flow[P, R]):
+    """A flow, which whoever watches runs as one of Prefect's or as a plain function."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]  # Prefect's has more
+        return desk().begin(self, *args, **kwargs)
+
+
 def flow(*, as_found: bool = True, **options: Any) -> Callable[[Callable[P, R]], Flow[P, R]]:
-    """Make a function a flow of Prefect's.
+    """Make a function a flow.
 
     Its instance is taken as it is found on the recovery host: between an upgrade of the runner and
     the next replicate it still runs as the users of Relevo 0.1. Only replicate itself takes it as
@@ -24,8 +30,7 @@ def flow(*, as_found: bool = True, **options: Any) -> Callable[[Callable[P, R]],
     """
 
     def make(function: Callable[P, R]) -> Flow[P, R]:
-        body = _finding(function) if as_found else function
-        return cast("Flow[P, R]", prefect.flow(**options)(body))
+        return Procedure(_finding(function) if as_found else function, **options)
 
     return make
 
@@ -39,7 +44,7 @@ def _finding(function: Callable[P, R]) -> Callable[P, R]:
     def found(*args: P.args, **kwargs: P.kwargs) -> R:
         bound = signature.bind(*args, **kwargs)
         instance = bound.arguments["instance"]
-        assert isinstance(instance, OdooInstance), "Prefect has held it to the signature"
+        assert isinstance(instance, OdooInstance), "whoever calls a flow names an instance"
         bound.arguments["instance"] = users.as_found(instance)
         return function(*bound.args, **bound.kwargs)
 

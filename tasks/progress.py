@@ -3,9 +3,7 @@
 import re
 from collections.abc import Callable
 
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.context import TaskRunContext
-
+from tasks.desk import desk
 from tasks.policy import log
 
 
@@ -20,20 +18,16 @@ def percent(said: str) -> float | None:
 
 
 def reporter(what: str) -> Callable[[str], None]:
-    """Make a listener that shows a percentage as an artifact, each time it has moved."""
-    shown: dict[str, object] = {}
+    """Make a listener that shows a percentage each time it has moved."""
+    show, before = desk().progress(what), -1.0
 
     def report(said: str) -> None:
+        nonlocal before
         now = percent(said)
-        if now is None or now == shown.get("percent"):
+        if now is None or now == before:
             return
-        shown["percent"] = now
+        before = now
         log().info("%s: %.0f %%", what, now)
-        if TaskRunContext.get() is None:
-            return
-        if "id" in shown:
-            update_progress_artifact(artifact_id=shown["id"], progress=now)  # type: ignore[arg-type]
-        else:
-            shown["id"] = create_progress_artifact(progress=now, description=what)
+        show(now)
 
     return report

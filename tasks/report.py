@@ -3,11 +3,8 @@
 import re
 from dataclasses import dataclass, field, replace
 
-from prefect.artifacts import create_markdown_artifact
-from prefect.context import FlowRunContext
-
 from blocks.plain import markdown, plain
-from tasks import bare
+from tasks.desk import desk
 from tasks.documents import Document
 from tasks.policy import log
 from tasks.timing import steps
@@ -70,8 +67,8 @@ def _name(text: str) -> str:
 
 def publish(report: Report, *, key: str) -> Report:
     """Show a report in the UI, and in the log for whoever works without one."""
-    if bare.JOURNAL.get():
-        report = replace(report, facts={**report.facts, "log of this run": bare.JOURNAL.get()})
+    if journal := desk().journal:
+        report = replace(report, facts={**report.facts, "log of this run": journal})
     publish_text(report.markdown() + timeline(steps()), key=key, title=report.title)
     return report
 
@@ -97,8 +94,7 @@ def publish_text(text: str, *, key: str, title: str) -> None:
     """Show a page under a key, where its history is kept."""
     text = plain(text, lines=True)
     log().info("%s", text)
-    if FlowRunContext.get() is not None:
-        create_markdown_artifact(text, key=slug(key), description=title)
+    desk().show(text, key=slug(key), title=title)
 
 
 def slug(key: str) -> str:

@@ -4,13 +4,11 @@ Prefect calls these hooks in the worker's process, by keyword, once the run's ow
 its lock is free by then, and what it was about to do it does no more.
 """
 
-from prefect import Flow
-from prefect.client.schemas.objects import FlowRun, State
-from prefect.logging.loggers import flow_run_logger
+from typing import Any
 
 from blocks.errors import RelevoError, ShutOut, Unreachable
 from blocks.instance import OdooInstance, Place
-from tasks import bare, service, users
+from tasks import service, users
 from tasks.look import Seen, look
 from tasks.read.plan import SILENT
 from tasks.read.standing import End, Standing
@@ -18,14 +16,11 @@ from tasks.read.standing import End, Standing
 LONG = "systemctl list-units --plain --no-legend --state=running \"$1\" | awk '{print $1}'"
 
 
-def say(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:
+def say(flow: Any, flow_run: Any, state: Any) -> None:
     """Say in the log of a cancelled run how things are, and what to press next."""
-    del state
-    log = flow_run_logger(flow_run, flow)
-    instance = flow.validate_parameters(flow_run.parameters)["instance"]
-    with bare.without_server():
-        found = measure(instance, flow.name)
-    log.warning("%s\nHINT: %s", found.said(), found.hint())
+    from tasks.orchestrator import hooks  # noqa: PLC0415  # Prefect, which a shell never loads
+
+    hooks.say_standing(flow, flow_run, state)
 
 
 def measure(instance: OdooInstance, procedure: str) -> Standing:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
-from prefect.context import FlowRunContext, TaskRunContext
+from tasks.desk import desk
 
 # The run that steps were taken in, and each with its seconds.
 TAKEN: ContextVar[tuple[str, list[tuple[str, float]]]] = ContextVar("taken", default=("", []))
@@ -14,8 +14,8 @@ WITHIN: ContextVar[bool] = ContextVar("within", default=False)
 
 
 def _run() -> str:
-    run = FlowRunContext.get()
-    return str(run.flow_run.id) if run and run.flow_run else "a shell"
+    run = desk().run()
+    return run.id if run else "a shell"
 
 
 def steps() -> list[tuple[str, float]]:
@@ -27,7 +27,7 @@ def steps() -> list[tuple[str, float]]:
 @contextmanager
 def timed(title: str) -> Iterator[None]:
     """Note how long a step took; what it consists of is not noted again."""
-    if WITHIN.get() or TaskRunContext.get() is not None:
+    if WITHIN.get():
         yield
         return
     if TAKEN.get()[0] != _run():
@@ -45,16 +45,16 @@ class Stopwatch:
 
     def __init__(self, *, from_now: bool = False, begun: str = "") -> None:
         self.begun = datetime.fromisoformat(begun) if begun else datetime.now(UTC)
-        run = FlowRunContext.get()
-        pressed = run.flow_run.created if run and run.flow_run and not from_now else None
+        run = desk().run()
+        pressed = run.created if run and not from_now else None
         if pressed is not None and not begun:
             self.begun = min(self.begun, pressed)
 
     @property
     def retried(self) -> bool:
         """Tell whether this run has failed before, and somebody has mended something since."""
-        run = FlowRunContext.get()
-        return bool(run and run.flow_run and run.flow_run.run_count > 1)
+        run = desk().run()
+        return bool(run and run.times > 1)
 
     def read(self) -> str:
         return f"{(datetime.now(UTC) - self.begun).total_seconds():.1f}"

@@ -146,7 +146,7 @@ class Stack(Api):
     def run(self, *arguments: str) -> str:
         """Run the relevo command against this server."""
         done = subprocess.run(
-            [sys.executable, "-m", "deployments.cli", *arguments],
+            [sys.executable, "-m", "deployments", *arguments],
             env=self.env, capture_output=True, text=True, check=False, cwd=ROOT,
         )  # fmt: skip
         if done.returncode != 0:

@@ -111,7 +111,7 @@ def relevo(inventory: Path, *words: str, most: int, seconds: float = 120) -> Run
     log = inventory.with_name("endless.log")
     logs = str(inventory.with_name("runs"))
     env = {**os.environ, "RELEVO_LOG_DIR": logs, "PYTHONPATH": str(ROOT)}
-    argv = [sys.executable, "-m", "deployments.cli", "--inventory", str(inventory), *words]
+    argv = [sys.executable, "-m", "deployments", "--inventory", str(inventory), *words]
     begun, peak = time.monotonic(), 0
     with (
         log.open("w") as out,

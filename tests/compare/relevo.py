@@ -81,7 +81,7 @@ class Relevo:
         kept.pop("PYTHONDONTWRITEBYTECODE", None)
         env = {**kept, "RELEVO_LOG_DIR": str(self.folder / "runs"), "PYTHONPATH": str(ROOT)}
         done = subprocess.run(
-            [sys.executable, "-m", "deployments.cli", "--inventory",
+            [sys.executable, "-m", "deployments", "--inventory",
              str(self.folder / "inventory.yaml"), *words],
             env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
             cwd=ROOT, timeout=400,

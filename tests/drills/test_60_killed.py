@@ -6,7 +6,7 @@ from uuid import UUID
 from prefect import flow
 from prefect.client.orchestration import get_client
 
-from tasks import sweep
+from tasks.orchestrator import sweep
 from tests.lab.machine import wait_until
 from tests.oracles import Pair, no_strangers
 from tests.stack import Stack

@@ -1,20 +1,22 @@
-"""Prefect is dead as well: the same procedures from a shell, and its history when it is back."""
+"""Prefect is dead and broken as well: a shell does the same, and its history is shown later."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+from tests.broken import broken
 from tests.oracles import Pair, no_strangers
-from tests.stack import ROOT, Stack
+from tests.stack import Stack
 
 
 def _relevo(stack: Stack, inventory: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """The relevo command as somebody has it who has no server."""
+    """The relevo command as somebody has it who has no server, and no Prefect that works."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT")}
-    env = {**kept, "RELEVO_LOG_DIR": str(stack.folder / "runs"), "PYTHONPATH": str(ROOT)}
+    logs, path = str(stack.folder / "runs"), broken(stack.folder / "broken")
+    env = {**kept, "RELEVO_LOG_DIR": logs, "PYTHONPATH": path}
     return subprocess.run(
-        [sys.executable, "-m", "deployments.cli", "--inventory", str(inventory), *words],
+        [sys.executable, "-m", "deployments", "--inventory", str(inventory), *words],
         env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
 

@@ -39,7 +39,7 @@ def _relevo(stack: Stack, inventory: Path, *words: str) -> "subprocess.Completed
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT")}
     env = {**kept, "RELEVO_LOG_DIR": str(stack.folder / "runs"), "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        [sys.executable, "-m", "deployments.cli", "--inventory", str(inventory), *words],
+        [sys.executable, "-m", "deployments", "--inventory", str(inventory), *words],
         env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
 
@@ -219,6 +219,6 @@ def _apply(
     if not env:
         return _relevo(stack, inventory, "apply")
     return subprocess.run(
-        [sys.executable, "-m", "deployments.cli", "--inventory", str(inventory), "apply"],
+        [sys.executable, "-m", "deployments", "--inventory", str(inventory), "apply"],
         env=env, capture_output=True, text=True, check=False, cwd=ROOT,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Stories run in this process, against a private Prefect server and hosts that are tables."""
+"""Stories run in this process, on hosts that are tables; some with a private Prefect server."""
 
 import os
 
@@ -7,12 +7,11 @@ os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 import pytest
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-from prefect.testing.utilities import prefect_test_harness
 from pydantic import SecretStr
 
 from blocks.cluster import Cluster
@@ -21,6 +20,7 @@ from blocks.host import Host
 from blocks.instance import Dns, OdooInstance, Place, Replication
 from blocks.odoo import Odoo
 from blocks.shell import Shell
+from tasks import bare
 from tasks.probes import Need
 from tests.fakes import Answer, FakeHost
 
@@ -31,11 +31,24 @@ SECRETS = (
 Hosts: TypeAlias = "Callable[[FakeHost, FakeHost], None]"
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="package")
 def prefect() -> Iterator[None]:
-    """One server for all stories; it takes most of the time that they take."""
+    """One server for the stories in which Prefect's own behaviour is the subject."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings  # noqa: PLC0415  # the other stories are told without Prefect
+    from prefect.testing.utilities import prefect_test_harness  # noqa: PLC0415
+
     quiet = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
     with quiet, prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _at_a_terminal(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Where no server is asked for, a story is told to a terminal; none pauses before a retry."""
+    monkeypatch.setattr(bare, "RETRY_SECONDS", 0)
+    with nullcontext() if "prefect" in request.fixturenames else bare.without_server():
         yield
 
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
+import pytest
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
@@ -11,8 +12,10 @@ from prefect.states import Pending
 from blocks.instance import OdooInstance
 from deployments import apply, plan
 from deployments.plan import Wanted
-from tasks import bare, sweep
+from tasks import bare
+from tasks.orchestrator import sweep
 
+pytestmark = pytest.mark.usefixtures("prefect")
 POOL = "boards-of-a-test"
 
 

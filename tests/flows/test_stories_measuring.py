@@ -186,7 +186,7 @@ def test_that_nobody_can_work_is_told_at_the_second_board_in_a_row_and_not_again
 
 
 @pytest.fixture
-def runs(instance: OdooInstance) -> Iterator[Any]:
+def runs(prefect: None, instance: OdooInstance) -> Iterator[Any]:
     """End a run of a copy of this instance, and say so as Prefect would."""
     with get_client(sync_client=True) as client:
         flow = client.create_flow(rsync_filestore)

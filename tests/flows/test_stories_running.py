@@ -1,10 +1,10 @@
 """How steps are retried, how errors travel, and what Prefect keeps."""
 
 import json
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from prefect import Task, flow
+from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.sorting import TaskRunSort
@@ -18,18 +18,17 @@ from tasks.wait import until
 from tests.fakes import FakeHost
 from tests.flows.conftest import SECRETS, Hosts, serving
 
+pytestmark = pytest.mark.usefixtures("prefect")
+
 
 @step("ask {place}")
 def ask(place: Place) -> None:
     place.host.shell().run(("true",))
 
 
-asked_at_once = cast("Task[[Place], None]", ask).with_options(retry_delay_seconds=0)
-
-
 @flow(name="ask")
 def ask_the_origin(instance: OdooInstance) -> None:
-    asked_at_once(instance.origin)
+    ask(instance.origin)
 
 
 def test_a_host_that_did_not_answer_is_asked_again(instance: OdooInstance, hosts: Hosts) -> None:

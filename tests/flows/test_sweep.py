@@ -7,17 +7,19 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import pytest
 from prefect import Flow, flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
 from prefect.events import emit_event
 from prefect.states import Paused, Pending, Running
 
-from tasks import sweep
-from tasks.sweep import mark_dead
+from tasks.orchestrator import sweep
+from tasks.orchestrator.sweep import mark_dead
 from tasks.tags import MANAGED
 from tasks.wait import until
 
+pytestmark = pytest.mark.usefixtures("prefect")
 SILENCE = timedelta(seconds=8)
 
 

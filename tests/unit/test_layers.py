@@ -65,6 +65,44 @@ def test_paramiko_speaks_in_one_place_only() -> None:
     assert users == {*seam, "tasks/lock.py"}
 
 
+OF_PREFECT = {"prefect", "httpx"}
+WITH_PREFECT = {
+    "blocks/runtime.py",  # asks whether it is there
+    "deployments/apply.py", "deployments/automations.py", "deployments/server.py",
+}  # fmt: skip
+LOADED_AT_ONCE = {"flows/board.py", "deployments/apply.py"}  # which only a server's run needs
+
+
+def test_prefect_is_spoken_to_by_what_a_shell_never_loads() -> None:
+    users = {
+        str(path.relative_to(ROOT))
+        for layer in ORDER
+        for path in modules(layer)
+        if any(name.split(".")[0] in OF_PREFECT for name in imports(path))
+    }
+    assert {each for each in users if not each.startswith("tasks/orchestrator/")} == WITH_PREFECT
+
+
+def test_the_desk_of_prefect_is_imported_where_it_is_needed_and_not_before() -> None:
+    users = {
+        str(path.relative_to(ROOT))
+        for layer in ORDER
+        for path in modules(layer)
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("tasks.orchestrator")
+    }
+    ours = {each for each in users if not each.startswith("tasks/orchestrator/")}
+    assert ours == LOADED_AT_ONCE
+
+
+def test_no_step_asks_whether_a_server_is_there() -> None:
+    for path in [p for layer in ORDER for p in modules(layer)]:
+        name = str(path.relative_to(ROOT))
+        if name not in {"blocks/runtime.py", "tasks/desk.py"}:
+            assert "runtime.SHELL" not in path.read_text(), name
+            assert "blocks.runtime.SHELL" not in set(imports(path)), name
+
+
 def test_events_leave_by_one_door_which_is_shut_without_a_server() -> None:
     users = {
         str(path.relative_to(ROOT))
@@ -72,7 +110,7 @@ def test_events_leave_by_one_door_which_is_shut_without_a_server() -> None:
         for path in modules(layer)
         if "emit_event" in path.read_text()
     }
-    assert users == {"tasks/telling.py"}
+    assert users == {"tasks/orchestrator/page.py"}
 
 
 def test_flows_tell_a_story_and_know_no_command() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.decision import YesAtALoss, form, objection
+from tasks.approval import Question, Yes, objection
+from tasks.orchestrator.approval import form
 from tasks.read.exposure import Exposure
 from tasks.read.plan import SILENT, Plan, Procedure, Situation
 from tasks.read.synchronous import Word
@@ -185,31 +186,28 @@ def test_a_plan_that_is_refused_says_why_and_shows_the_usual_way() -> None:
     assert "Promote the cluster on due" in said
 
 
-def yes(**more: object) -> YesAtALoss:
-    said: dict[str, object] = {
-        "instance_name": "vps_1", "reason": "fire", "approved_by": "Ana", "origin_is_down": True,
-    }  # fmt: skip
-    return YesAtALoss.model_validate({**said, **more})
+YES = Yes("vps_1", reason="fire", approved_by="Ana", origin_is_down=True)
 
 
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (yes(), ""),
-        (yes(instance_name="vps_2"), "'vps_2' was typed, and this plan is about vps_1"),
-        (yes(reason=" "), "a reason and a name are needed"),
-        (yes(origin_is_down=False), "nobody has said that uno is down and stays down"),
+        (YES, ""),
+        (replace(YES, instance_name="vps_2"), "'vps_2' was typed, and this plan is about vps_1"),
+        (replace(YES, reason=" "), "a reason and a name are needed"),
+        (replace(YES, origin_is_down=False), "nobody has said that uno is down and stays down"),
     ],
 )
-def test_a_yes_that_does_not_fit_is_told_why(answer: YesAtALoss, why: str) -> None:
-    said = objection(plan(), answer)
+def test_a_yes_that_does_not_fit_is_told_why(answer: Yes, why: str) -> None:
+    said = objection(Question.of(plan()), answer)
 
     assert said.startswith(why) if why else said == ""
 
 
 def test_the_form_itself_refuses_another_name_and_asks_only_what_matters() -> None:
-    forced = form(plan()).model_json_schema()["properties"]
-    planned = form(plan(origin="primary", exposure=Exposure.none())).model_json_schema()
+    home = plan(origin="primary", exposure=Exposure.none())
+    forced = form(Question.of(plan())).model_json_schema()["properties"]
+    planned = form(Question.of(home)).model_json_schema()
 
     assert forced["instance_name"]["pattern"] == "^vps_1$"
     assert "stays down" in forced["origin_is_down"]["title"]

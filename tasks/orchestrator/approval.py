@@ -1,0 +1,134 @@
+"""A yes on the page of a run, which pauses meanwhile.
+
+The run pauses, it does not suspend: its process waits, with its imports done and its connections
+open, and goes on within a second of the yes. A suspended run would exit and be started anew by the
+worker, which costs four to eight seconds of an outage; what it saves is one idle process.
+"""
+
+from math import ceil
+from typing import Any, cast
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
+from prefect.exceptions import FlowPauseTimeout
+from prefect.flow_runs import pause_flow_run
+from prefect.input import RunInput
+from prefect.input.run_input import Keyset, keyset_from_base_key
+from prefect.states import Running
+from pydantic import Field, create_model
+
+from blocks.errors import Refused
+from tasks.approval import Question, Yes
+
+POLL_SECONDS = 1
+
+
+class Form(RunInput):
+    """What somebody fills in who says yes."""
+
+    instance_name: str
+    reason: str
+    approved_by: str
+
+
+class FormAtALoss(Form):
+    """The form of a failover from an origin that does not answer."""
+
+    origin_is_down: bool
+
+
+class Shown:
+    """A form that stands on the page already.
+
+    Prefect saves it only after the run has paused: for a moment Resume would show no plan.
+    """
+
+    @classmethod
+    def save(cls, keyset: Keyset, flow_run_id: UUID | None = None) -> None:
+        """Leave what was saved before the pause."""
+
+
+def ask(question: Question, *, attempt: int, wrong: str, minutes: float) -> Yes:
+    """Pause until somebody resumes the run with a form that is filled in."""
+    run = _run()
+    key = f"yes-{run.run_count}-{attempt}"
+    made = form(question, wrong=wrong)
+    made.save(keyset_from_base_key(f"paused-{key}"))
+    shown = cast("type[Form]", type("Yes", (Shown, made), {}))
+    try:
+        said = pause_flow_run(
+            wait_for_input=shown, timeout=ceil(60 * minutes), poll_interval=POLL_SECONDS, key=key
+        )
+    except FlowPauseTimeout as error:
+        _stand_up(run.id)
+        raise Refused(
+            f"nobody said yes to the {question.procedure} of {question.instance} within "
+            f"{minutes:g} minutes; nothing was changed",
+            hint="press the button again",
+        ) from error
+    return Yes(
+        instance_name=said.instance_name,
+        reason=said.reason,
+        approved_by=said.approved_by,
+        origin_is_down=isinstance(said, FormAtALoss) and said.origin_is_down,
+    )
+
+
+def _run() -> FlowRun:
+    context = FlowRunContext.get()
+    assert context is not None, "only a run that has a page is asked on it"
+    assert context.flow_run is not None, "only a run that has a page is asked on it"
+    return context.flow_run
+
+
+def _stand_up(run: UUID) -> None:
+    """Leave a pause that is over: out of one, Prefect takes no last word but its own.
+
+    Its server may have ended the run already, by its own clock.
+    """
+    with get_client(sync_client=True) as client:
+        state = client.read_flow_run(run).state
+        if state and (state.is_paused() or state.is_failed()):  # not cancelled meanwhile
+            client.set_flow_run_state(run, Running(), force=True)
+
+
+def form(question: Question, *, wrong: str = "") -> type[Form]:
+    """The form of one plan: the server itself refuses another name than the instance's."""
+    fields: dict[str, Any] = {
+        "instance_name": (
+            str,
+            Field(
+                title="Name of the instance",
+                description="Type the name of the instance that this plan is about.",
+                pattern=f"^{question.instance}$",
+            ),
+        ),
+        "reason": (
+            str,
+            Field(title="Reason", description="Why it is done; the report keeps it.", min_length=3),
+        ),
+        "approved_by": (
+            str,
+            Field(
+                title="Approved by",
+                description="Who says yes; Prefect itself does not know.",
+                min_length=2,
+            ),
+        ),
+    }
+    if question.asks_whether_down:
+        accepted = "I have seen so by other means, and accept the loss stated above."
+        fields["origin_is_down"] = (
+            bool,
+            Field(
+                title=f"{question.origin} is down and stays down",
+                description=f"{accepted} {question.doubt}".strip(),
+            ),
+        )
+    base = FormAtALoss if question.asks_whether_down else Form
+    made = cast("type[Form]", create_model("Yes", __base__=base, **fields))
+    said = question.summary
+    made._description = f"**{wrong}. Nothing was changed.**\n\n{said}" if wrong else said  # noqa: SLF001  # as Prefect's own with_initial_data does
+    return made

@@ -1,0 +1,77 @@
+"""What Prefect calls when a run has ended, in the process that has ended it."""
+
+import re
+
+import httpx
+from prefect import Flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.logging.loggers import flow_run_logger
+
+from blocks.errors import Busy, Refused
+from tasks import bare, standing, telling
+from tasks.tags import OWNER
+
+ENDED = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED]
+
+
+def say_standing(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:
+    """Say in the log of a cancelled run how things are, and what to press next."""
+    del state
+    log = flow_run_logger(flow_run, flow)
+    instance = flow.validate_parameters(flow_run.parameters)["instance"]
+    with bare.without_server():
+        found = standing.measure(instance, flow.name)
+    log.warning("%s\nHINT: %s", found.said(), found.hint())
+
+
+def tell_refused(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:
+    """Tell, once, of a copy that refused to go on, which will not heal by itself."""
+    del flow
+    error = state.result(raise_on_failure=False)
+    if not isinstance(error, Refused) or isinstance(error, Busy):
+        return
+    if alike(state.message or "", _last_words(flow_run)):
+        return
+    for tag in flow_run.tags:
+        if tag.startswith(OWNER):
+            telling.tell(tag.removeprefix(OWNER), "filestore-refused", error.message)
+
+
+def _last_words(flow_run: FlowRun) -> str:
+    """What the run before this one of the same deployment ended with."""
+    if flow_run.deployment_id is None:
+        return ""
+    try:
+        with get_client(sync_client=True) as client:
+            before = client.read_flow_runs(
+                flow_run_filter=FlowRunFilter(
+                    id=FlowRunFilterId(not_any_=[flow_run.id]),
+                    deployment_id=FlowRunFilterDeploymentId(any_=[flow_run.deployment_id]),
+                    state=FlowRunFilterState(type=FlowRunFilterStateType(any_=ENDED)),
+                ),
+                sort=FlowRunSort.END_TIME_DESC,
+                limit=1,
+            )
+    except (httpx.HTTPError, RuntimeError):
+        return ""  # told twice is better than never
+    return (before[0].state.message or "") if before and before[0].state else ""
+
+
+def alike(said: str, before: str) -> bool:
+    """Tell whether two sentences are the same but for their figures.
+
+    >>> alike("12 of 40 files are gone", "13 of 41 files are gone")
+    True
+    >>> alike("12 of 40 files are gone", "the folder is not mounted"), alike("gone", "")
+    (False, False)
+    """
+    return re.sub(r"\d+", "0", said) == re.sub(r"\d+", "0", before)

@@ -1,0 +1,116 @@
+"""The schedules of the instances, as a Prefect server has them."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterTags,
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.sorting import DeploymentSort, FlowRunSort
+from prefect.context import FlowRunContext
+from prefect.states import Cancelling
+
+from blocks.instance import OdooInstance
+from tasks.policy import log
+from tasks.tags import MANAGED, SCHEDULED, tag
+
+PAGE = 200
+UNDER_WAY = [StateType.RUNNING, StateType.PENDING, StateType.SCHEDULED]
+BUTTON = "flows/failover.py:failover"
+
+
+def pause(instance: OdooInstance) -> None:
+    """Start no more copies, and cancel those that wait or run; a silent server holds up nothing."""
+    try:
+        with get_client(sync_client=True) as client:
+            deployments = _switch(client, instance, on=False)
+            for run in _under_way(client, [deployment.id for deployment in deployments]):
+                client.set_flow_run_state(run, Cancelling(), force=True)
+    except (httpx.HTTPError, RuntimeError) as error:
+        log().warning("the schedules of %s could not be paused: %s", instance.name, error)
+
+
+def turn(instance: OdooInstance, *, on: bool) -> None:
+    """Switch the schedules, and leave what runs alone."""
+    with get_client(sync_client=True) as client:
+        _switch(client, instance, on=on)
+
+
+def idle(instances: Sequence[OdooInstance]) -> set[str]:
+    """Name the instances whose copies no schedule runs."""
+    with get_client(sync_client=True) as client:
+        found = read_deployments(client, DeploymentFilterTags(all_=[SCHEDULED]))
+    off = {
+        mark
+        for deployment in found
+        for mark in deployment.tags
+        if not any(schedule.active for schedule in deployment.schedules)
+    }
+    return {each.name for each in instances if tag(each.name) in off}
+
+
+def links() -> dict[str, str]:
+    """The page of each instance's failover button, within the UI."""
+    with get_client(sync_client=True) as client:
+        found = read_deployments(client, DeploymentFilterTags(all_=[MANAGED]))
+    return {
+        deployment.name: f"/v2/deployments/deployment/{deployment.id}"
+        for deployment in found
+        if deployment.entrypoint == BUTTON
+    }
+
+
+def _switch(
+    client: SyncPrefectClient, instance: OdooInstance, *, on: bool
+) -> list[DeploymentResponse]:
+    wanted = DeploymentFilterTags(all_=[SCHEDULED, tag(instance.name)])
+    deployments = read_deployments(client, wanted)
+    for deployment in deployments:
+        for schedule in deployment.schedules:
+            if schedule.active != on:
+                client.update_deployment_schedule(deployment.id, schedule.id, active=on)
+    if not deployments:
+        log().info("no schedules of %s are known to Prefect", instance.name)
+    return deployments
+
+
+def read_deployments(
+    client: SyncPrefectClient, tags: DeploymentFilterTags
+) -> list[DeploymentResponse]:
+    """Read every deployment with these tags, however many pages that takes."""
+    found: list[DeploymentResponse] = []
+    while True:
+        page = client.read_deployments(
+            deployment_filter=DeploymentFilter(tags=tags),
+            sort=DeploymentSort.NAME_ASC,
+            limit=PAGE,
+            offset=len(found),
+        )
+        found += page
+        if len(page) < PAGE:
+            return found
+
+
+def _under_way(client: SyncPrefectClient, deployments: list[UUID]) -> list[UUID]:
+    if not deployments:
+        return []
+    runs = client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(
+            deployment_id=FlowRunFilterDeploymentId(any_=deployments),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=UNDER_WAY)),
+        ),
+        sort=FlowRunSort.ID_DESC,
+        limit=PAGE,
+    )
+    own = FlowRunContext.get()
+    mine = own.flow_run.id if own and own.flow_run else None
+    return [run.id for run in runs if run.id != mine]
