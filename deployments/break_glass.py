@@ -20,7 +20,7 @@ from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
 from blocks.plain import plain
 from deployments import secrets
-from tasks import approval, bare, board, journal, plan, users
+from tasks import approval, bare, board, decision, journal, plan, users
 from tasks.approval import Question, Yes
 from tasks.look import look, look_or_why, unheard
 from tasks.read.plan import Plan, Procedure
@@ -127,7 +127,7 @@ def ask(instance: OdooInstance, procedure: Procedure, *, reason: str, by: str) -
         raise Refused(
             "; ".join(made.situation.refusals), hint="nothing was changed; mend this first"
         )
-    yes = _obtain(Question.of(made, reason=reason, approved_by=by))
+    yes = _obtain(decision.question(made, reason=reason, approved_by=by))
     down = {"origin_is_down": True} if yes.origin_is_down else {}
     return {**down, "reason": yes.reason, "approved_by": yes.approved_by}
 

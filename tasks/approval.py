@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from blocks.errors import Refused
 from tasks.desk import desk
 from tasks.policy import log
-from tasks.read.plan import Plan
-from tasks.text import plan as words
 
 
 @dataclass(frozen=True)
@@ -21,19 +19,6 @@ class Question:
     summary: str = ""
     reason: str = ""
     approved_by: str = ""
-
-    @classmethod
-    def of(cls, drawn: Plan, *, reason: str = "", approved_by: str = "") -> "Question":
-        return cls(
-            procedure=drawn.procedure,
-            instance=drawn.instance,
-            origin=drawn.names["origin"],
-            asks_whether_down=drawn.asks_whether_down,
-            shut_out=drawn.situation.shut_out,
-            summary=words.summary(drawn),
-            reason=reason,
-            approved_by=approved_by,
-        )
 
     @property
     def doubt(self) -> str:

@@ -15,7 +15,7 @@ from tasks import approval, plan, record
 from tasks.approval import Question
 from tasks.desk import desk
 from tasks.policy import log, step
-from tasks.read.plan import Procedure
+from tasks.read.plan import Plan, Procedure
 from tasks.records import Approval, Decided
 from tasks.report import Report, publish_text
 from tasks.tags import OWNER
@@ -96,7 +96,7 @@ def reach(
         instance.name,
         wait_minutes,
     )
-    yes = approval.obtain(Question.of(drawn), minutes=wait_minutes)
+    yes = approval.obtain(question(drawn), minutes=wait_minutes)
     said = Approval(
         origin_is_down=origin_is_down or yes.origin_is_down, reason=yes.reason,
         approved_by=yes.approved_by, watch=Stopwatch(from_now=True).begun,
@@ -147,3 +147,17 @@ def require_own_button(instance: OdooInstance) -> None:
             f"this button is that of {', '.join(sorted(owners))}, and {instance.name} was chosen",
             hint="nothing was changed; press the button of the instance that you mean",
         )
+
+
+def question(drawn: Plan, *, reason: str = "", approved_by: str = "") -> Question:
+    """Say what somebody has to be asked about a plan."""
+    return Question(
+        procedure=drawn.procedure,
+        instance=drawn.instance,
+        origin=drawn.names["origin"],
+        asks_whether_down=drawn.asks_whether_down,
+        shut_out=drawn.situation.shut_out,
+        summary=words.summary(drawn),
+        reason=reason,
+        approved_by=approved_by,
+    )

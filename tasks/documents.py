@@ -1,15 +1,13 @@
 """Documents whose file is nowhere: a database compared with the files beside it."""
 
 import re
-from dataclasses import dataclass
-from typing import Literal
 
 from blocks import pinned
 from blocks.errors import CommandFailed
 from blocks.instance import OdooInstance, Place
-from blocks.plain import plain
 from tasks import customers
 from tasks.customers import DOCUMENTS, Database
+from tasks.document import Document
 from tasks.policy import log, step
 from tasks.read.verdict import not_copied
 
@@ -46,32 +44,6 @@ SELECT a.id, a.name, coalesce(a.res_model || ',' || a.res_id, '') AS record,
     coalesce(to_char(a.create_date, 'YYYY-MM-DD HH24:MI:SS'), '') AS created, a.store_fname
 FROM public.ir_attachment a WHERE a.store_fname = ANY($1::text[]) ORDER BY a.id
 """
-
-
-@dataclass(frozen=True)
-class Document:
-    """A document that the database knows and whose file is not there."""
-
-    database: str
-    attachment: int
-    name: str
-    record: str
-    created: str
-    file: str
-    author: str = ""
-    why: str = ""
-    kind: Literal["missing", "unread", "not copied"] = "missing"
-
-    @property
-    def is_known(self) -> bool:
-        """It is a document, and no word on a database that was not read or not copied."""
-        return self.kind == "missing"
-
-    def __str__(self) -> str:
-        if not self.is_known:
-            return plain(self.why)
-        behind = ", ".join(each for each in (self.record, self.author, self.created) if each)
-        return plain(f"{self.database}: {self.name} ({behind})")
 
 
 @step("compare the documents of {instance.name} with the files on {place}")

@@ -10,7 +10,6 @@ from typing import Any
 from blocks.instance import OdooInstance, Place
 from tasks import record
 from tasks.desk import desk
-from tasks.filestore import Kind
 from tasks.policy import step
 from tasks.records import Synced, Told
 from tasks.telling import tell
@@ -48,7 +47,7 @@ def tell_served(instance: OdooInstance, place: Place) -> None:
 
 
 @step("note the copy of the {kind} of {instance.name}")
-def tell_synced(instance: OdooInstance, kind: Kind) -> None:
+def tell_synced(instance: OdooInstance, kind: str) -> None:
     """Note a good copy, and reset the dead-man's switch."""
     if kind == "filestore":
         record.stamp(instance.recovery, instance, Synced)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from blocks.plain import markdown, plain
 from tasks.desk import desk
-from tasks.documents import Document
+from tasks.document import Document
 from tasks.policy import log
 from tasks.timing import steps
 

@@ -24,6 +24,7 @@ from blocks.odoo import Odoo
 from blocks.shell import Shell
 from blocks.sql import Identifier, Literal, compose
 from tasks import customers, documents, look
+from tasks.document import Document
 from tasks.programs.divergence.rows import export
 from tasks.programs.divergence.wal import Story
 from tests.engine.clusters import TABLE, Server, tools
@@ -321,7 +322,7 @@ def test_where_peer_lets_odoo_s_user_not_in_its_password_does_on_loopback(
             "shop",
         )
         assert [str(each) for each in documents._try(customers.databases(place)[0])] == [
-            str(documents.Document("shop", 1, "lost", "", _created(server), "", ""))
+            str(Document("shop", 1, "lost", "", _created(server), "", ""))
         ]
         ini.write_text("[options]\ndb_user = odoo\ndb_password = wrong\n")
         assert "password authentication failed" in customers.odoo(place).barred["shop"]

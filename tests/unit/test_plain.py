@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from blocks.errors import Refused
 from blocks.plain import HIDDEN, PLAINLY, cell, markdown, plain
 from blocks.shell import Completed
-from tasks.documents import Document
+from tasks.document import Document
 from tasks.programs.divergence.spreadsheet import tame
 from tasks.read.board import Measured
 from tasks.read.divergence import Divergence, Table

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.approval import Question, Yes, objection
+from tasks import decision
+from tasks.approval import Yes, objection
 from tasks.orchestrator.approval import form
 from tasks.read.exposure import Exposure
 from tasks.read.plan import SILENT, Plan, Procedure, Situation
@@ -199,15 +200,15 @@ YES = Yes("vps_1", reason="fire", approved_by="Ana", origin_is_down=True)
     ],
 )
 def test_a_yes_that_does_not_fit_is_told_why(answer: Yes, why: str) -> None:
-    said = objection(Question.of(plan()), answer)
+    said = objection(decision.question(plan()), answer)
 
     assert said.startswith(why) if why else said == ""
 
 
 def test_the_form_itself_refuses_another_name_and_asks_only_what_matters() -> None:
     home = plan(origin="primary", exposure=Exposure.none())
-    forced = form(Question.of(plan())).model_json_schema()["properties"]
-    planned = form(Question.of(home)).model_json_schema()
+    forced = form(decision.question(plan())).model_json_schema()["properties"]
+    planned = form(decision.question(home)).model_json_schema()
 
     assert forced["instance_name"]["pattern"] == "^vps_1$"
     assert "stays down" in forced["origin_is_down"]["title"]
