@@ -26,9 +26,9 @@ from deployments import automations, plan
 from deployments.plan import BOARDS, PROCEDURES, SYNC, Wanted
 from tasks.orchestrator.schedules import read_deployments
 from tasks.orchestrator.sweep import HEARTBEAT_SECONDS
-from tasks.outcome import Outcome
-from tasks.report import slug
-from tasks.tags import MANAGED, OWNER, SCHEDULED, tag
+from tasks.run.outcome import Outcome
+from tasks.run.report import slug
+from tasks.run.tags import MANAGED, OWNER, SCHEDULED, tag
 
 ROOT = Path(__file__).parents[1]
 PRIORITY = {PROCEDURES: 1, BOARDS: 5, SYNC: 10}

@@ -22,8 +22,8 @@ from pydantic import SecretStr
 
 from blocks.instance import OdooInstance
 from deployments import plan
-from tasks import events, telling
-from tasks.report import slug
+from tasks.notices import events, telling
+from tasks.run.report import slug
 
 PREFIX = "relevo: "
 SUBJECT = "Relevo: {{ event.resource['relevo.instance'] or event.resource.id }}: %s"

@@ -20,13 +20,16 @@ from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
 from blocks.plain import plain
 from deployments import secrets
-from tasks import approval, bare, board, decision, journal, plan, users
-from tasks.approval import Question, Yes
-from tasks.look import look, look_or_why, unheard
-from tasks.read.plan import Plan, Procedure
-from tasks.text import board as board_words
-from tasks.text import plan as words
-from tasks.text.by_hand_step import Language
+from tasks.authority.situation import Plan, Procedure
+from tasks.board import board
+from tasks.board import words as board_words
+from tasks.byhand.by_hand_step import Language
+from tasks.notices import journal
+from tasks.plan import decision, measure, words
+from tasks.postgres.look import look, look_or_why, unheard
+from tasks.recovery import users
+from tasks.run import approval, terminal
+from tasks.run.approval import Question, Yes
 
 LOG = logging.getLogger("relevo")
 
@@ -50,7 +53,7 @@ def journalled(folder: Path, what: str) -> Iterator[Path]:
     LOG.setLevel(logging.INFO)
     LOG.propagate = False
     try:
-        with bare.without_server(str(path)):
+        with terminal.without_server(str(path)):
             yield path
     finally:
         for handler in (written, told):
@@ -107,8 +110,8 @@ def _keep(instance: OdooInstance, flow: str, *, ended: str, text: str, good: boo
 
 def drawn(instance: OdooInstance, procedure: Procedure) -> Plan:
     """Measure, and change nothing."""
-    with bare.without_server():
-        return plan.draw(instance, procedure)
+    with terminal.without_server():
+        return measure.draw(instance, procedure)
 
 
 def say_plan(instance: OdooInstance, procedure: Procedure, *, language: Language) -> int:
@@ -139,7 +142,7 @@ def confirm(instance: OdooInstance, procedure: str, *, reason: str, by: str) -> 
 
 
 def _obtain(question: Question) -> Yes:
-    with bare.without_server():
+    with terminal.without_server():
         return approval.obtain(question)
 
 
@@ -179,7 +182,7 @@ def _status(instance: OdooInstance) -> str:
 
 def check(instances: list[OdooInstance], textfile: Path | None) -> int:
     """Measure all, say it as Nagios wants it, and leave a file for Prometheus."""
-    with bare.without_server():
+    with terminal.without_server():
         rows = board.measure(users.each_as_found(instances))
     code, line = board_words.nagios(rows)
     say(line)

@@ -15,10 +15,10 @@ from blocks.version import VERSION
 from deployments import break_glass, inventory, removal, rotation, signers
 from deployments.secrets import Secrets
 from deployments.settings import Settings
-from tasks import bare
-from tasks.read.plan import Procedure
-from tasks.removal import Wishes, survey
-from tasks.text import removal as removal_words
+from tasks.authority.situation import Procedure
+from tasks.removal import words as removal_words
+from tasks.removal.removal import Wishes, survey
+from tasks.run import terminal
 
 FLOWS = (
     "setup_primary", "configure_ssh", "basebackup", "rsync_filestore", "build_service", "promote",
@@ -254,7 +254,7 @@ def _remove(
             f"nobody said why {instance.name} is to be taken out",
             hint="give --reason; it is kept with the receipts",
         )
-    with bare.without_server():
+    with terminal.without_server():
         plan = removal.drawn(survey(instance, wishes), secrets, server=server.named())
     _print(removal_words.page(plan))
     if given.plan_only:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from blocks.instance import OdooInstance
-from tasks.tags import SCHEDULED, tag
+from tasks.run.tags import SCHEDULED, tag
 
 PROCEDURES, SYNC, BOARDS = "procedures", "sync", "boards"
 ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)

@@ -14,14 +14,14 @@ from pydantic.fields import FieldInfo
 from blocks import cluster, host, instance, names
 from blocks.runtime import Flow
 from deployments import cli, inventory
-from tasks import away, readiness
-from tasks.probes import Need
+from tasks.readiness import at_home, failed_over
+from tasks.readiness.probes import Need
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 MADE = "by `python -m deployments.reference`. Do not edit."
 NEEDS = f"""# What a move needs, and how it is tried by day
 
-Made of `tasks/readiness.py` and `tasks/away.py` {MADE}
+Made of `tasks/readiness/at_home.py` and `tasks/readiness/failed_over.py` {MADE}
 
 `relevo check` and the board read the same list. What is lacking turns an instance red, and its
 remedy is shown.
@@ -73,8 +73,10 @@ LIMITS = {"ge": "at least", "gt": "more than", "le": "at most"}
 
 def needs() -> str:
     """Render the page of what moves need."""
-    home = _needs("While the origin serves", readiness.NEEDS)
-    return "\n".join([NEEDS, *home, "", *_needs("While the recovery host serves", away.NEEDS), ""])
+    home = _needs("While the origin serves", at_home.NEEDS)
+    return "\n".join(
+        [NEEDS, *home, "", *_needs("While the recovery host serves", failed_over.NEEDS), ""]
+    )
 
 
 def _needs(title: str, rows: Sequence[Need]) -> Iterator[str]:

@@ -24,10 +24,14 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from deployments import signers
 from deployments.secrets import Secrets, write
-from tasks import aside, leave_origin, leave_recovery, lock, receipts, removal, synchronous
-from tasks.policy import log, step
-from tasks.removal import Survey, Wishes
-from tasks.text.removal import Removal
+from tasks.authority import receipts
+from tasks.host import lock
+from tasks.readiness import aside
+from tasks.removal import leave_origin, leave_recovery, removal
+from tasks.removal.removal import Survey, Wishes
+from tasks.removal.words import Removal
+from tasks.run.step import log, step
+from tasks.synchronous import synchronous
 
 FOLDER = "removed"
 

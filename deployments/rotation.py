@@ -20,7 +20,8 @@ from blocks import signing
 from blocks.instance import OdooInstance
 from deployments import signers
 from deployments.secrets import Secrets, invent
-from tasks import keys, lock
+from tasks.authority import keys
+from tasks.host import lock
 
 Read = Callable[[], OdooInstance]
 

@@ -14,7 +14,8 @@ from blocks import signing
 from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
 from deployments.secrets import Secrets, write
-from tasks import bare, keys
+from tasks.authority import keys
+from tasks.run import terminal
 
 FILE = "signers.yaml"
 HEAD = """\
@@ -86,7 +87,7 @@ def require_ours(
     lost = {each.name: f"{FILE} names it" for each in lacking if each.name in remembered}
     lost |= {each.name: "Prefect has its block" for each in lacking if in_prefect(each.name)}
     asked = [each for each in lacking if each.name not in lost]
-    with bare.without_server(), ThreadPoolExecutor(max_workers=16) as pool:
+    with terminal.without_server(), ThreadPoolExecutor(max_workers=16) as pool:
         for each, (trace, silent) in zip(asked, pool.map(_traces, asked), strict=True):
             if trace:
                 lost[each.name] = trace

@@ -1,8 +1,12 @@
 """Runbook: "Replicación del cluster de la VPS"."""
 
 from blocks.instance import OdooInstance
-from tasks import boot, cluster, door, durable, exposure, hba, lock, replica, replication, users
-from tasks.procedure import flow
+from tasks.authority import exposure
+from tasks.host import durable, lock
+from tasks.postgres import boot, cluster, hba
+from tasks.recovery import door, users
+from tasks.recovery.procedure import flow
+from tasks.standby import replica, replication
 
 
 @flow(name="basebackup", flow_run_name="clone {instance.name} to {instance.recovery}")

@@ -1,9 +1,9 @@
 """The readiness of every instance, on one page."""
 
-from tasks import board as desk
-from tasks import events, schedules
+from tasks.board import board as desk
+from tasks.notices import events, schedules
 from tasks.orchestrator import fleet, sweep
-from tasks.procedure import flow
+from tasks.recovery.procedure import flow
 
 
 @flow(name="board", flow_run_name="readiness of all instances")

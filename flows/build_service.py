@@ -1,10 +1,14 @@
 """Runbook: "odoo.conf", ".service" and the Python requirements, done before the disaster."""
 
 from blocks.instance import OdooInstance
-from tasks import build as odoo
-from tasks import door, durable, lock, record, replication, site
-from tasks.procedure import flow
-from tasks.records import Verified
+from tasks.build import build as odoo
+from tasks.host import durable, lock
+from tasks.records import record
+from tasks.records.records import Verified
+from tasks.recovery import door
+from tasks.recovery.procedure import flow
+from tasks.serving import site
+from tasks.standby import replication
 
 
 @flow(name="build-service", flow_run_name="build Odoo of {instance.name} on {instance.recovery}")

@@ -2,9 +2,10 @@
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
-from tasks import board, schedules
-from tasks.procedure import flow
-from tasks.report import Report, publish
+from tasks.board import board
+from tasks.notices import schedules
+from tasks.recovery.procedure import flow
+from tasks.run.report import Report, publish
 
 NOTHING = "nothing speaks against a failover"
 

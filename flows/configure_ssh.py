@@ -1,8 +1,10 @@
 """Runbook: "Replicación del Filestore", keys and ~/.ssh/config."""
 
 from blocks.instance import OdooInstance
-from tasks import lock, trust, users
-from tasks.procedure import flow
+from tasks.filestore import trust
+from tasks.host import lock
+from tasks.recovery import users
+from tasks.recovery.procedure import flow
 
 
 @flow(name="configure-ssh", flow_run_name="let {instance.recovery} fetch files of {instance.name}")

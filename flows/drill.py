@@ -1,13 +1,17 @@
 """A rehearsal, on the days on which nothing burns."""
 
 from blocks.instance import OdooInstance
-from tasks import filestore, lock, record, rehearsal, standing
-from tasks.procedure import flow
-from tasks.report import Report, publish
+from tasks.filestore import copies
+from tasks.host import lock
+from tasks.plan import aftermath
+from tasks.readiness import rehearsal
+from tasks.records import record
+from tasks.recovery.procedure import flow
+from tasks.run.report import Report, publish
 
 
 @flow(name="drill", flow_run_name="rehearse the failover of {instance.name}",
-      on_cancellation=[standing.say])  # fmt: skip
+      on_cancellation=[aftermath.say])  # fmt: skip
 def drill(instance: OdooInstance) -> Report:
     """Rehearse a failover on a throw-away clone of the standby; nobody else notices.
 
@@ -29,7 +33,7 @@ def drill(instance: OdooInstance) -> Report:
             rehearsal.start_odoo(stage)
             served = rehearsal.wait_until_serving(stage)
             seconds = stage.watch.read()
-        agreed = filestore.judge(instance)
+        agreed = copies.judge(instance)
         record.note_drilled(instance, seconds=seconds)
 
     return publish(

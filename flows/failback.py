@@ -2,39 +2,26 @@
 
 from blocks.instance import OdooInstance
 from flows.pg_rewind import bring_back
-from tasks import (
-    cluster,
-    decision,
-    dns,
-    documents,
-    door,
-    durable,
-    events,
-    exposure,
-    fence,
-    filestore,
-    forensics,
-    keys,
-    lock,
-    move,
-    receipts,
-    record,
-    rejoin,
-    replication,
-    schedules,
-    service,
-    site,
-    standing,
-    synchronous,
-)
-from tasks.decision import WAIT_MINUTES, Decide, Minutes
-from tasks.procedure import flow
-from tasks.report import Report, publish
-from tasks.timing import Stopwatch
+from tasks.authority import exposure, fence, keys, move, receipts
+from tasks.filestore import copies, documents
+from tasks.host import durable, lock
+from tasks.notices import events, schedules
+from tasks.odoo import service
+from tasks.plan import aftermath, decision
+from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
+from tasks.postgres import cluster
+from tasks.records import record
+from tasks.recovery import door
+from tasks.recovery.procedure import flow
+from tasks.run.report import Report, publish
+from tasks.run.timing import Stopwatch
+from tasks.serving import dns, site
+from tasks.standby import forensics, rejoin, replication
+from tasks.synchronous import synchronous
 
 
 @flow(name="failback", flow_run_name="bring {instance.name} back to {instance.origin}",
-      on_cancellation=[standing.say])  # fmt: skip
+      on_cancellation=[aftermath.say])  # fmt: skip
 def failback(
     instance: OdooInstance,
     *,
@@ -86,8 +73,8 @@ def failback(
             move.wake(instance)
             move.note_by_hand(instance)
             bring_back(instance, reclone=reclone)
-            filestore.heal(instance)
-            filestore.push(instance, when="while customers work")
+            copies.heal(instance)
+            copies.push(instance, when="while customers work")
 
         down = Stopwatch(from_now=True)
         if move.stage(instance, at_a_loss=accept_loss) != "home":
@@ -131,7 +118,7 @@ def hand_over(instance: OdooInstance, *, accept_loss: bool = False, reason: str 
         replication.require_receiving(origin, recovery)
         replication.require_replayed(origin, recovery)
     with fence.closed(instance, recovery):
-        filestore.push(instance, when="the last difference")
+        copies.push(instance, when="the last difference")
         if accept_loss:
             fence.abandon(instance, recovery, origin, reason=reason)
         else:

@@ -2,31 +2,24 @@
 
 from blocks.instance import OdooInstance
 from flows.promote import take_over
-from tasks import (
-    cluster,
-    decision,
-    dns,
-    documents,
-    durable,
-    events,
-    filestore,
-    keys,
-    lock,
-    modules,
-    record,
-    schedules,
-    service,
-    site,
-    standing,
-    users,
-)
-from tasks.decision import WAIT_MINUTES, Decide, Minutes
-from tasks.procedure import flow
-from tasks.report import Report, publish
+from tasks.authority import keys
+from tasks.build import modules
+from tasks.filestore import copies, documents
+from tasks.host import durable, lock
+from tasks.notices import events, schedules
+from tasks.odoo import service
+from tasks.plan import aftermath, decision
+from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
+from tasks.postgres import cluster
+from tasks.records import record
+from tasks.recovery import users
+from tasks.recovery.procedure import flow
+from tasks.run.report import Report, publish
+from tasks.serving import dns, site
 
 
 @flow(name="failover", flow_run_name="fail {instance.name} over to {instance.recovery}",
-      on_cancellation=[standing.say])  # fmt: skip
+      on_cancellation=[aftermath.say])  # fmt: skip
 def failover(
     instance: OdooInstance,
     *,
@@ -82,7 +75,7 @@ def failover(
         shown = site.enable(instance)
         pointed = dns.point(instance, recovery)
         cluster.checkpoint(recovery)  # it takes as long as the disk does, and customers work
-        agreed = filestore.judge(instance)
+        agreed = copies.judge(instance)
         missing = documents.find_missing(instance, recovery)
         absent = modules.missing(instance)
         record.note_served(instance, seconds=served_after, watch=decided.watch)

@@ -1,9 +1,9 @@
 """Continuous: files follow within a second, for all instances of a recovery host."""
 
 from blocks.instance import OdooInstance
-from tasks import follower
-from tasks.procedure import flow
-from tasks.report import Report, publish
+from tasks.filestore import follower
+from tasks.recovery.procedure import flow
+from tasks.run.report import Report, publish
 
 
 @flow(name="follow-filestore", flow_run_name="follow the filestores on {instance.recovery}")

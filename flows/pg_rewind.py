@@ -1,12 +1,17 @@
 """Runbook: "Configurar el clúster principal como standby del clúster de respaldo"."""
 
 from blocks.instance import OdooInstance
-from tasks import door, fence, former, guard, keys, lock, rejoin, replication, standing, synchronous
-from tasks.procedure import flow
+from tasks.authority import fence, guard, keys
+from tasks.host import lock
+from tasks.plan import aftermath
+from tasks.recovery import door
+from tasks.recovery.procedure import flow
+from tasks.standby import former, rejoin, replication
+from tasks.synchronous import synchronous
 
 
 @flow(name="pg_rewind", flow_run_name="rejoin {instance.origin} to {instance.recovery}",
-      on_cancellation=[standing.say])  # fmt: skip
+      on_cancellation=[aftermath.say])  # fmt: skip
 def pg_rewind(instance: OdooInstance, *, reclone: bool = False) -> None:
     """Make the returned origin a standby of the recovery host, without handing anything back yet.
 

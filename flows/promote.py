@@ -1,27 +1,20 @@
 """Runbook: "Failover de Postgresql"."""
 
 from blocks.instance import OdooInstance
-from tasks import (
-    build,
-    cluster,
-    exposure,
-    fence,
-    keys,
-    limits,
-    lock,
-    move,
-    receipts,
-    schedules,
-    standby,
-    standing,
-    users,
-)
-from tasks.procedure import flow
-from tasks.read.exposure import Exposure
+from tasks.authority import exposure, fence, keys, move, promotable, receipts
+from tasks.build import build
+from tasks.host import lock
+from tasks.notices import schedules
+from tasks.plan import aftermath
+from tasks.postgres import cluster
+from tasks.records.loss import Exposure
+from tasks.recovery import users
+from tasks.recovery.procedure import flow
+from tasks.standby import limits
 
 
 @flow(name="promote", flow_run_name="promote {instance.recovery} for {instance.name}",
-      on_cancellation=[standing.say])  # fmt: skip
+      on_cancellation=[aftermath.say])  # fmt: skip
 def promote(instance: OdooInstance, *, origin_is_down: bool = False, reason: str = "") -> str:
     """Let the recovery host's cluster accept writes; failover does this and starts Odoo.
 
@@ -43,7 +36,7 @@ def take_over(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> E
     move.wake(instance, origin_is_down=loss_accepted)
     if loss_accepted:
         limits.raise_standby(instance)
-    standby.require_ready_to_serve(instance)
+    promotable.require_ready_to_serve(instance)
     lossless = fence.fence_origin(instance, loss_accepted=loss_accepted)
     exposed = exposure.measure(instance, lossless=lossless)
     exposure.require_accepted(instance, exposed, loss_accepted=loss_accepted)

@@ -1,9 +1,11 @@
 """The slow, whole comparison beside the passes that follow what changed."""
 
 from blocks.instance import OdooInstance
-from tasks import documents, events, filestore, lock
-from tasks.procedure import flow
-from tasks.report import Report, publish
+from tasks.filestore import copies, documents
+from tasks.host import lock
+from tasks.notices import events
+from tasks.recovery.procedure import flow
+from tasks.run.report import Report, publish
 
 
 @flow(name="reconcile-filestore", flow_run_name="reconcile the filestore of {instance.name}",
@@ -19,17 +21,17 @@ def reconcile_filestore(
     suspicious share is refused with an event; `accept_deletions` lets it move files once.
     """
     with lock.held(instance, "reconcile-filestore"):
-        filestore.require_standby(instance)
-        facts = filestore.reconcile(
+        copies.require_standby(instance)
+        facts = copies.reconcile(
             instance, repair_origin=repair_origin, accept_deletions=accept_deletions
         )
-        agreed = filestore.judge(instance)
+        agreed = copies.judge(instance)
         missing = documents.find_missing(instance, instance.recovery)
 
     return publish(
         Report(
             title=f"the filestore of {instance.name} was compared as a whole",
-            facts=filestore.reconciled(facts) | {"database and files": agreed},
+            facts=copies.reconciled(facts) | {"database and files": agreed},
             documents=missing,
         ),
         key=f"reconcile-{instance.name}",

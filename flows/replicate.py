@@ -2,28 +2,19 @@
 
 from blocks.instance import OdooInstance
 from flows import basebackup, build_service, configure_ssh, rsync_filestore, setup_primary
-from tasks import (
-    ahead,
-    durable,
-    exposure,
-    follower,
-    guard,
-    keys,
-    lock,
-    move,
-    parity,
-    preflight,
-    receipts,
-    schedules,
-    standing,
-    synchronous,
-    users,
-)
-from tasks.procedure import flow
+from tasks.authority import exposure, guard, keys, move, receipts
+from tasks.filestore import follower
+from tasks.host import durable, lock
+from tasks.notices import schedules
+from tasks.plan import aftermath
+from tasks.readiness import ahead, parity, preflight
+from tasks.recovery import users
+from tasks.recovery.procedure import flow
+from tasks.synchronous import synchronous
 
 
 @flow(name="replicate", flow_run_name="replicate {instance.name} to {instance.recovery}",
-      as_found=False, on_cancellation=[standing.say])  # fmt: skip
+      as_found=False, on_cancellation=[aftermath.say])  # fmt: skip
 def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
     """Give an Odoo server its replica on the recovery host, from nothing.
 

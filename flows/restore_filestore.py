@@ -1,8 +1,9 @@
 """Back from the trash."""
 
 from blocks.instance import OdooInstance
-from tasks import filestore, lock
-from tasks.procedure import flow
+from tasks.filestore import copies
+from tasks.host import lock
+from tasks.recovery.procedure import flow
 
 
 @flow(name="restore-filestore", flow_run_name="restore files of {instance.name} of {day}")
@@ -13,4 +14,4 @@ def restore_filestore(instance: OdooInstance, day: str, database: str = "") -> i
     document names goes to the trash again after the grace time.
     """
     with lock.held(instance, "restore-filestore"):
-        return filestore.restore(instance, day=day, database=database)
+        return copies.restore(instance, day=day, database=database)

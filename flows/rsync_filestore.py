@@ -3,8 +3,11 @@
 from typing import Literal
 
 from blocks.instance import OdooInstance
-from tasks import events, exposure, filestore, follower, lock, trash
-from tasks.procedure import flow
+from tasks.authority import exposure
+from tasks.filestore import copies, follower, trash
+from tasks.host import lock
+from tasks.notices import events
+from tasks.recovery.procedure import flow
 
 
 @flow(name="rsync-filestore", flow_run_name="copy the {kind} of {instance.name}",
@@ -22,11 +25,11 @@ def rsync_filestore(
 
 
 def copy(instance: OdooInstance, kind: Literal["filestore", "sources", "requirements"]) -> None:
-    filestore.require_standby(instance)
+    copies.require_standby(instance)
     exposure.sample_link(instance)
 
     trash.purge(instance)
-    filestore.pull(instance, kind)
+    copies.pull(instance, kind)
     if kind == "filestore":
         follower.start(instance)  # which a stopped unit, or an instance of then, is without
     events.tell_synced(instance, kind)

@@ -1,8 +1,11 @@
 """Runbook: "Configuración Clúster Principal para permitir la replicación"."""
 
 from blocks.instance import OdooInstance
-from tasks import boot, cluster_settings, hba, lock, replication, users
-from tasks.procedure import flow
+from tasks.host import lock
+from tasks.postgres import boot, cluster_settings, hba
+from tasks.recovery import users
+from tasks.recovery.procedure import flow
+from tasks.standby import replication
 
 
 @flow(name="setup-primary", flow_run_name="set up {instance.origin} as primary of {instance.name}")

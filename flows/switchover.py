@@ -7,32 +7,24 @@ from flows import build_service, rsync_filestore
 from flows.failback import hand_over, settle
 from flows.pg_rewind import bring_back
 from flows.promote import take_over
-from tasks import (
-    decision,
-    dns,
-    documents,
-    durable,
-    events,
-    handover,
-    keys,
-    lock,
-    move,
-    record,
-    schedules,
-    service,
-    site,
-    standing,
-    users,
-)
-from tasks.decision import WAIT_MINUTES, Decide, Minutes
-from tasks.outcome import Outcome
-from tasks.procedure import flow
-from tasks.report import Report, publish
-from tasks.timing import Stopwatch
+from tasks.authority import handover, keys, move
+from tasks.filestore import documents
+from tasks.host import durable, lock
+from tasks.notices import events, schedules
+from tasks.odoo import service
+from tasks.plan import aftermath, decision
+from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
+from tasks.records import record
+from tasks.recovery import users
+from tasks.recovery.procedure import flow
+from tasks.run.outcome import Outcome
+from tasks.run.report import Report, publish
+from tasks.run.timing import Stopwatch
+from tasks.serving import dns, site
 
 
 @flow(name="switchover", flow_run_name="switch {instance.name} over to the {to}",
-      on_cancellation=[standing.say])  # fmt: skip
+      on_cancellation=[aftermath.say])  # fmt: skip
 def switchover(
     instance: OdooInstance,
     *,

@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from tasks.text import zipapp
+from tasks.install import zipapp
 from tests.engine.clusters import Twins
 from tests.lab.machine import wait_until
 

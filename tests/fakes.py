@@ -20,7 +20,7 @@ import pytest
 from blocks import sql
 from blocks.errors import CommandFailed, RelevoError, StatementFailed
 from blocks.shell import Completed, Shell
-from tasks import files
+from tasks.host import files
 
 # What is said (text), how it ended (a status), or how it went wrong; a list is used up in order,
 # and its last entry stays.

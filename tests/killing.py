@@ -20,8 +20,8 @@ from flows.failback import failback
 from flows.failover import failover
 from flows.replicate import replicate
 from flows.rsync_filestore import rsync_filestore
-from tasks import bare
-from tasks.removal import Wishes
+from tasks.removal.removal import Wishes
+from tasks.run import terminal
 
 R = TypeVar("R")
 
@@ -57,7 +57,7 @@ def _procedure(
     """
     secrets = Secrets(inventory.with_name("secrets.yaml"))
     instance = next(i for i in instances(read(inventory), secrets) if i.name == name)
-    take, taken = bare.take, 0
+    take, taken = terminal.take, 0
 
     def take_until(title: str, act: Callable[[], R], *, retries: int) -> R:
         nonlocal taken
@@ -68,12 +68,12 @@ def _procedure(
             os.kill(os.getpid(), signal.SIGKILL)
         return take(title, act, retries=retries)
 
-    bare.take = take_until
+    terminal.take = take_until
     updates = {PREFECT_API_URL: server[0], PREFECT_API_AUTH_STRING: server[1]}
     try:
         with (
             temporary_settings(updates) if server[0] else nullcontext(),
-            bare.without_server(),
+            terminal.without_server(),
         ):
             _act(procedure, instance, secrets)
     except RelevoError as error:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from flows.check import NOTHING
-from tasks.report import Report
+from tasks.run.report import Report
 from tests.lab.image import DATABASES
 from tests.lab.lab import Lab, Origin
 from tests.lab.machine import FIND_SOCKET, Machine, wait_until

@@ -17,8 +17,9 @@ from blocks.errors import Busy
 from blocks.instance import OdooInstance
 from deployments.inventory import instances, read
 from deployments.secrets import Secrets
-from tasks import bare, files, lock
-from tasks.job import run_job
+from tasks.host import files, lock
+from tasks.host.job import run_job
+from tasks.run import terminal
 from tests.stack import ROOT
 
 MARKS = PurePosixPath("/var/tmp/relevo-marks")  # a host of the lab's
@@ -114,7 +115,7 @@ def main(inventory: str, name: str, who: str, kind: str) -> int:
     instance = next(i for i in instances(read(path), secrets) if i.name == name)
     acts = list(KINDS.values()) if kind == "all" else [KINDS[kind]]
     try:
-        with bare.without_server(), lock.held(instance, who, preempt=who == NEW):
+        with terminal.without_server(), lock.held(instance, who, preempt=who == NEW):
             print("held", flush=True)
             for number in itertools.count():
                 for act in acts:

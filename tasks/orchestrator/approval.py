@@ -20,7 +20,7 @@ from prefect.states import Running
 from pydantic import Field, create_model
 
 from blocks.errors import Refused
-from tasks.approval import Question, Yes
+from tasks.run.approval import Question, Yes
 
 POLL_SECONDS = 1
 

@@ -5,8 +5,8 @@ from typing import cast
 from prefect.client.orchestration import get_client
 
 from blocks.instance import OdooInstance
-from tasks import users
-from tasks.policy import step
+from tasks.recovery import users
+from tasks.run.step import step
 
 
 @step("read the saved instances")

@@ -8,8 +8,8 @@ from prefect.states import Completed, Failed
 
 from blocks.instance import OdooInstance
 from blocks.plain import plain
-from tasks.report import slug
-from tasks.tags import MANAGED, tag
+from tasks.run.report import slug
+from tasks.run.tags import MANAGED, tag
 
 
 def show(instance: OdooInstance, procedure: str, *, said: str, text: str, good: bool) -> None:

@@ -17,8 +17,10 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.logging.loggers import flow_run_logger
 
 from blocks.errors import Busy, Refused
-from tasks import bare, standing, telling
-from tasks.tags import OWNER
+from tasks.notices import telling
+from tasks.plan import aftermath
+from tasks.run import terminal
+from tasks.run.tags import OWNER
 
 ENDED = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED]
 
@@ -28,8 +30,8 @@ def say_standing(flow: Flow[..., object], flow_run: FlowRun, state: State[object
     del state
     log = flow_run_logger(flow_run, flow)
     instance = flow.validate_parameters(flow_run.parameters)["instance"]
-    with bare.without_server():
-        found = standing.measure(instance, flow.name)
+    with terminal.without_server():
+        found = aftermath.measure(instance, flow.name)
     log.warning("%s\nHINT: %s", found.said(), found.hint())
 
 

@@ -22,11 +22,11 @@ from prefect.logging import get_run_logger
 
 from blocks.instance import OdooInstance
 from blocks.plain import PLAINLY
-from tasks import bare
-from tasks.approval import Question, Yes
-from tasks.desk import Logger, Run
 from tasks.orchestrator import approval, schedules
-from tasks.policy import Step, heals
+from tasks.run import terminal
+from tasks.run.approval import Question, Yes
+from tasks.run.desk import Logger, Run
+from tasks.run.step import Step, heals
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -65,7 +65,7 @@ class Page:
         try:
             found = get_run_logger()
         except MissingContextError:
-            return bare.LOG
+            return terminal.LOG
         speaking = found.logger if isinstance(found, logging.LoggerAdapter) else found
         speaking.addFilter(PLAINLY)
         return found
@@ -119,7 +119,7 @@ def _task(step: Step[..., Any]) -> Task[..., Any]:
         step.fn,
         task_run_name=step.title,
         retries=step.retries,
-        retry_delay_seconds=bare.RETRY_SECONDS,
+        retry_delay_seconds=terminal.RETRY_SECONDS,
         retry_condition_fn=is_transient,
         cache_policy=NO_CACHE,
         persist_result=False,

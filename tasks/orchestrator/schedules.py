@@ -20,8 +20,8 @@ from prefect.context import FlowRunContext
 from prefect.states import Cancelling
 
 from blocks.instance import OdooInstance
-from tasks.policy import log
-from tasks.tags import MANAGED, SCHEDULED, tag
+from tasks.run.step import log
+from tasks.run.tags import MANAGED, SCHEDULED, tag
 
 PAGE = 200
 UNDER_WAY = [StateType.RUNNING, StateType.PENDING, StateType.SCHEDULED]

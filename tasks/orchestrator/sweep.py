@@ -25,8 +25,8 @@ from prefect.events.filters import (
 )
 from prefect.states import Cancelled, Crashed
 
-from tasks.policy import log, step
-from tasks.tags import ANY, MANAGED
+from tasks.run.step import log, step
+from tasks.run.tags import ANY, MANAGED
 
 HEARTBEAT_SECONDS = 30
 SILENCE = timedelta(seconds=4 * HEARTBEAT_SECONDS)

@@ -5,9 +5,8 @@ import re
 import pytest
 
 from blocks.instance import OdooInstance
-from tasks import layout
-from tasks.argv import rehearsal
-from tasks.text import confine
+from tasks.host import confine, layout
+from tasks.readiness import rehearsal_commands
 from tests.lab.machine import Machine, wait_until
 from tests.oracles import Pair
 from tests.stack import Stack
@@ -40,7 +39,9 @@ def test_the_units_of_a_drill_are_confined(uno: Pair, *, mounts: bool) -> None:
     unit, machine = "relevo-exposure-of-a-drill", uno.recovery
     found = confine.properties(network=False, mounts=mounts)
     user = "root" if mounts else "db_vps_uno"
-    machine.run(*rehearsal.start_unit(f"{unit}.service", ("sleep", "60"), *found, user=user))
+    machine.run(
+        *rehearsal_commands.start_unit(f"{unit}.service", ("sleep", "60"), *found, user=user)
+    )
     try:
         assert exposure(machine, unit) <= MOST_OF_A_DRILL[mounts]
     finally:

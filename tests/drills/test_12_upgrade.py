@@ -17,8 +17,11 @@ from flows.check import check
 from flows.failback import failback
 from flows.failover import failover
 from flows.replicate import replicate
-from tasks import bare, confinement, files, readiness, users
-from tasks.probes import Found, look_at_both
+from tasks.host import files
+from tasks.readiness import at_home
+from tasks.readiness.probes import Found, look_at_both
+from tasks.recovery import confinement, users
+from tasks.run import terminal
 from tests.lab import inventory
 from tests.lab.client import NO_VACUUM, Client, audit
 from tests.lab.hosts import RECOVERY_HOME
@@ -93,9 +96,9 @@ def owner(pair: Pair) -> str:
 
 def measured(block: OdooInstance) -> Found:
     """What check sees; until its next build the instance is red, for it has the site of then."""
-    with bare.without_server():
+    with terminal.without_server():
         found = users.as_found(block)
-        return readiness.probe(found, look_at_both(found))
+        return at_home.probe(found, look_at_both(found))
 
 
 def starts(pair: Pair) -> int:
@@ -185,7 +188,7 @@ def test_a_move_that_was_killed_keeps_no_failover_from_an_instance_of_then(
     pair.at_origin("CREATE TABLE before AS SELECT generate_series(1, 1000) AS n", "cliente1")
     with pytest.MonkeyPatch.context() as dying:
         dies(pair, dying)
-        with pytest.raises(Killed), bare.without_server():
+        with pytest.raises(Killed), terminal.without_server():
             replicate.fn(blocks[pair.name])
     pair.origin.machine.crash()
 
@@ -207,7 +210,7 @@ def test_a_move_that_was_killed_is_ended_by_the_next_replicate(
     for dies in (_half_given, _given_and_not_written_down):
         with pytest.MonkeyPatch.context() as dying:
             dies(pair, dying)
-            with pytest.raises(Killed), bare.without_server():
+            with pytest.raises(Killed), terminal.without_server():
                 replicate.fn(blocks[pair.name])
     stack.complete(f"replicate/{pair.name}")
     assert owner(pair) == f"db_{pair.name}"

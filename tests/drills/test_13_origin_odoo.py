@@ -11,8 +11,11 @@ from flows.build_service import build_service
 from flows.check import check
 from flows.replicate import replicate
 from flows.switchover import switchover
-from tasks import bare, build, fence, modules, odoo_settings, service
-from tasks.filestore import pull
+from tasks.authority import fence
+from tasks.build import build, modules
+from tasks.filestore.copies import pull
+from tasks.odoo import odoo_settings, service
+from tasks.run import terminal
 from tests.lab.machine import Machine, wait_until
 from tests.oracles import Pair, no_strangers, ready
 
@@ -159,7 +162,7 @@ def test_ports_that_change_in_the_inventory_are_red_until_they_are_built(
     moved = block.model_copy(update={"recovery": block.recovery.model_copy(update={"odoo": odoo})})
     with pytest.raises(Refused, match=r"has http_port = 8169, not 8199"):
         check(moved)
-    with bare.without_server():
+    with terminal.without_server():
         build.adopt(moved)  # as a failover does, without the origin
         assert "http_port = 8199" in uno.recovery.read(str(odoo.config))
         build.adopt(block)
@@ -178,10 +181,10 @@ def test_a_module_that_is_installed_meanwhile_moves_along(uno: Pair, blocks: Blo
 
     with pytest.raises(Refused, match=rf"lacks modules .* installed: {name} \(cliente1\)"):
         check(block)
-    with bare.without_server():
+    with terminal.without_server():
         assert modules.missing(block) == f"{name} (cliente1)"
     switchover(block)
-    with bare.without_server():
+    with terminal.without_server():
         assert modules.missing(block) == "none"
     switchover(block, to="origin")
     ready(check(block))
@@ -206,7 +209,7 @@ def test_links_between_folders_of_modules_lead_to_the_copies(uno: Pair, blocks: 
     machine.run("cp", "-a", f"{sources}/lab_notes", f"{sources}/vendor/linked")
     machine.run("ln", "-s", f"{sources}/vendor/linked", f"{sources}/linked")
     try:
-        with bare.without_server():
+        with terminal.without_server():
             pull(block, "sources")
         build_service(block)
         found = uno.recovery.run("readlink", f"{copies}/linked").stdout.strip()
@@ -214,7 +217,7 @@ def test_links_between_folders_of_modules_lead_to_the_copies(uno: Pair, blocks: 
 
         machine.run("mv", f"{sources}/vendor/linked", "/opt/foreign/linked")
         machine.run("ln", "-sfn", "/opt/foreign/linked", f"{sources}/linked")
-        with bare.without_server():
+        with terminal.without_server():
             pull(block, "sources")
         with pytest.raises(Refused, match=r"/linked -> /opt/foreign/linked"):
             build_service(block)
@@ -261,7 +264,7 @@ def test_an_odoo_that_a_script_of_init_d_starts_is_read_and_really_stopped(
         machine.run("systemctl", "start", unit)
         ask = ("curl", "-sf", "-o", "/dev/null", "http://127.0.0.1:8069/web/login")
         wait_until(lambda: machine.run(*ask, check=False).returncode == 0, "Odoo answers", 60)
-        with bare.without_server():
+        with terminal.without_server():
             assert odoo_settings.measure(sysv)[0] == f"{unit} can be carried over"
             fence.hold_odoo(place)
         assert machine.run("ss", "-Hltn", "sport = :8069").stdout == ""

@@ -17,8 +17,10 @@ from deployments.secrets import Secrets
 from flows.check import check
 from flows.failback import failback
 from flows.failover import failover
-from tasks import bare, board, synchronous
-from tasks.removal import Wishes
+from tasks.board import board
+from tasks.removal.removal import Wishes
+from tasks.run import terminal
+from tasks.synchronous import synchronous
 from tests.killing import DONE, KILLED, killed_at
 from tests.lab import inventory
 from tests.lab.lab import Lab
@@ -123,7 +125,7 @@ def test_an_instance_that_is_taken_out_leaves_nothing_though_it_is_killed_at_eac
 ) -> None:
     """It has been there and back, so that its origin has followed; a boot in between serves."""
     dos, at_origin, on_recovery = before
-    with bare.without_server():
+    with terminal.without_server():
         board.write_pages(blocks[uno.name])
     failover(blocks[uno.name], reason="drill")
     failback(blocks[uno.name])
@@ -179,7 +181,7 @@ def test_what_is_left_of_an_instance_is_taken_out_though_the_other_host_is_gone(
     instance, secrets = blocks[uno.name], Secrets(inventory_path.with_name("secrets.yaml"))
     waits = instance.replication.model_copy(update={"synchronous": "wait"})
     instance = instance.model_copy(update={"replication": waits})
-    with bare.without_server():
+    with terminal.without_server():
         synchronous.apply(instance)
         started = uno.at_origin(STARTED)
         uno.recovery.kill()

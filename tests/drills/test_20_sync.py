@@ -12,7 +12,7 @@ from flows.follow_filestore import follow_filestore
 from flows.reconcile_filestore import reconcile_filestore
 from flows.restore_filestore import restore_filestore
 from flows.rsync_filestore import rsync_filestore
-from tasks import engine
+from tasks.filestore import engine
 from tests.lab.inventory import BASE
 from tests.lab.machine import wait_until
 from tests.oracles import Pair

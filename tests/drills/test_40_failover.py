@@ -11,7 +11,7 @@ from blocks.instance import OdooInstance
 from flows.failback import failback
 from flows.failover import failover
 from flows.rsync_filestore import rsync_filestore
-from tasks.files import STATE
+from tasks.host.files import STATE
 from tests.lab import names
 from tests.lab.client import Client, audit
 from tests.oracles import Pair, no_strangers, one_writer

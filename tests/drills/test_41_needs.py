@@ -10,12 +10,15 @@ import pytest
 from pydantic import SecretStr
 
 from blocks.instance import OdooInstance
-from tasks import bare, door, readiness, site
-from tasks.files import STATE
-from tasks.probes import Found, Need, look_at_both
-from tasks.read.exposure import Exposure
-from tasks.records import Failover
-from tasks.units import LIBRARY
+from tasks.host.files import STATE
+from tasks.install.units import LIBRARY
+from tasks.readiness import at_home
+from tasks.readiness.probes import Found, Need, look_at_both
+from tasks.records.loss import Exposure
+from tasks.records.records import Failover
+from tasks.recovery import door
+from tasks.run import terminal
+from tasks.serving import site
 from tests.lab import names
 from tests.lab.machine import Machine, wait_until
 from tests.oracles import Pair, no_strangers
@@ -260,18 +263,18 @@ OF_DOS = {"certificates"}
 
 
 def test_every_need_has_somebody_here_who_takes_it_away() -> None:
-    assert {each.name for each in readiness.NEEDS} == set(TAKERS)
+    assert {each.name for each in at_home.NEEDS} == set(TAKERS)
 
 
 def asked(need: Need, block: OdooInstance) -> Found:
     found = Found()
-    with bare.without_server():
+    with terminal.without_server():
         if need.when(look_at_both(block)):
             found.take(need.name, partial(need.ask, block), remedy=need.remedy)
     return found
 
 
-@pytest.mark.parametrize("need", readiness.NEEDS, ids=lambda need: need.name)
+@pytest.mark.parametrize("need", at_home.NEEDS, ids=lambda need: need.name)
 def test_a_need_that_is_taken_away_turns_the_next_check_red_and_its_remedy_is_said(
     need: Need, request: pytest.FixtureRequest, blocks: dict[str, OdooInstance]
 ) -> None:

@@ -12,8 +12,10 @@ from blocks.instance import Certificate, OdooInstance
 from flows.build_service import build_service
 from flows.failback import failback
 from flows.failover import failover
-from tasks import bare, dns, https, readiness, site
-from tasks.probes import Found, look_at_both
+from tasks.readiness import at_home
+from tasks.readiness.probes import Found, look_at_both
+from tasks.run import terminal
+from tasks.serving import dns, https, site
 from tests.lab import names
 from tests.lab.machine import Machine
 from tests.oracles import Pair, no_strangers
@@ -26,8 +28,8 @@ V6 = "2001:db8::11"
 
 
 def measured(block: OdooInstance) -> Found:
-    with bare.without_server():
-        return readiness.probe(block, look_at_both(block))
+    with terminal.without_server():
+        return at_home.probe(block, look_at_both(block))
 
 
 @contextmanager
@@ -133,7 +135,7 @@ def test_each_domain_wants_a_certificate_that_names_it_and_may_have_its_own(
     assert not {"certificates", "site"} & set(found.failed)
     assert f"the certificate for {third} has 9 days left" in "; ".join(found.remarks)
     assert "nobody" not in found.facts["certificates"]
-    with bare.without_server():
+    with terminal.without_server():
         assert https.days_left(both) == 9
 
     machine.run(
@@ -183,7 +185,7 @@ def test_a_zone_that_customers_do_not_ask_is_no_proof(uno: Pair, blocks: Blocks)
     block = blocks[uno.name]
     assert block.dns is not None
     elsewhere = block.dns.model_copy(update={"servers": (uno.origin.address,)})
-    with bare.without_server():
+    with terminal.without_server():
         pointed = dns.point(block.model_copy(update={"dns": elsewhere}), block.origin)
     assert not pointed.done
     assert pointed.sentence.startswith("not done: no name server answers for cliente1")

@@ -11,7 +11,7 @@ from flows.check import check
 from flows.failback import failback
 from flows.failover import failover
 from flows.replicate import replicate
-from tasks import service
+from tasks.odoo import service
 from tests.lab import names
 from tests.lab.client import Client, audit
 from tests.lab.machine import wait_until

@@ -16,7 +16,7 @@ from blocks.instance import OdooInstance
 from flows.failover import failover
 from flows.follow_filestore import follow_filestore
 from flows.rsync_filestore import rsync_filestore
-from tasks import engine
+from tasks.filestore import engine
 from tests.lab.client import Client, audit
 from tests.lab.machine import wait_until
 from tests.oracles import Pair, forget_documents

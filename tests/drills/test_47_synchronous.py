@@ -11,7 +11,9 @@ from blocks.instance import OdooInstance, Synchronous
 from flows.check import check
 from flows.failback import failback
 from flows.failover import failover
-from tasks import bare, board, synchronous
+from tasks.board import board
+from tasks.run import terminal
+from tasks.synchronous import synchronous
 from tests.lab.client import Client, audit, longest_outage_seconds
 from tests.lab.inventory import GO_ON_SECONDS
 from tests.lab.machine import wait_until
@@ -30,7 +32,7 @@ def waiting(
         plain = blocks["vps_uno"]
         wanted = plain.replication.model_copy(update={"synchronous": policy})
         instance = plain.model_copy(update={"replication": wanted})
-        with bare.without_server():
+        with terminal.without_server():
             synchronous.apply(instance)
         uno.synchronous = policy != "off"
         return instance
@@ -110,7 +112,7 @@ def test_where_commits_may_go_on_they_do_after_the_seconds_that_were_stated_and_
     wait_until(lambda: synchronous.heard(instance).holds, "commits wait again by themselves", 60)
     client.wait_until_acknowledged(5)
     time.sleep(2)
-    with bare.without_server():
+    with terminal.without_server():
         seen, colour, why = board.measure([instance])[0]
     assert seen.synchronous, (colour, why)
     assert "uno committed alone from 20" in check(instance).facts["commits wait"]

@@ -6,10 +6,10 @@ from flows.failback import failback
 from flows.failover import failover
 from flows.replicate import replicate
 from flows.switchover import switchover
-from tasks import bare, plan
-from tasks.read.plan import Procedure
-from tasks.text import plan as words
-from tasks.text.by_hand_gone import BEFORE_IT_BOOTS
+from tasks.authority.situation import Procedure
+from tasks.byhand.by_hand_gone import BEFORE_IT_BOOTS
+from tasks.plan import measure, words
+from tasks.run import terminal
 from tests.lab.machine import wait_until
 from tests.oracles import Pair, no_strangers, one_writer, ready
 
@@ -19,8 +19,8 @@ OUTAGE = "CREATE TABLE outage AS SELECT generate_series(1, 10) AS n"
 
 def by_hand(pair: Pair, block: OdooInstance, procedure: Procedure) -> None:
     """Type every command of a page on the host that it names."""
-    with bare.without_server():
-        drawn = plan.draw(block, procedure)
+    with terminal.without_server():
+        drawn = measure.draw(block, procedure)
     assert not drawn.situation.refusals
     hosts = {"origin": pair.origin.machine, "recovery": pair.recovery}
     for step in words.steps(drawn):

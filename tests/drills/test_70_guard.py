@@ -13,7 +13,7 @@ from blocks.instance import OdooInstance
 from flows.check import check
 from flows.failback import failback
 from flows.failover import failover
-from tasks import move
+from tasks.authority import move
 from tests.lab.client import Client
 from tests.lab.machine import Machine, wait_until
 from tests.oracles import Pair, no_strangers, one_writer, ready

@@ -10,7 +10,7 @@ from blocks.instance import OdooInstance
 from flows.failback import failback
 from flows.failover import failover
 from flows.switchover import switchover
-from tasks import engine
+from tasks.filestore import engine
 from tests.lab.client import Client, audit, longest_outage_seconds
 from tests.lab.machine import Machine, wait_until
 from tests.oracles import Pair, no_strangers, one_writer

@@ -7,7 +7,9 @@ from blocks.instance import OdooInstance
 from flows.drill import drill
 from flows.failback import failback
 from flows.failover import failover
-from tasks import bare, exposure, rehearsal
+from tasks.authority import exposure
+from tasks.readiness import rehearsal
+from tasks.run import terminal
 from tests.oracles import Pair, no_strangers
 
 FILES = "find {} -type f -printf '%p %s %T@\\n' | sort | sha256sum"
@@ -69,7 +71,7 @@ def test_a_failover_does_not_wait_for_a_drill(
     drill(block)
     assert uno.at_recovery("SELECT pg_is_in_recovery()") == "f"
     failback(block)
-    with bare.without_server():
+    with terminal.without_server():
         known = exposure.measure(block, lossless=False)
     assert known.last_commit, "no bound right after the way home"
     no_strangers(uno)

@@ -9,7 +9,7 @@ from blocks.instance import OdooInstance
 from flows.basebackup import basebackup
 from flows.check import check
 from flows.replicate import replicate
-from tasks import rejoin
+from tasks.standby import rejoin
 from tests.lab.machine import wait_until
 from tests.oracles import Pair, no_strangers, ready
 from tests.stack import Stack

@@ -11,9 +11,9 @@ from flows.check import check
 from flows.failback import failback
 from flows.failover import failover
 from flows.replicate import replicate
-from tasks import bare
-from tasks.look import look
-from tasks.plan import draw
+from tasks.plan.measure import draw
+from tasks.postgres.look import look
+from tasks.run import terminal
 from tests.lab.machine import Machine, wait_until
 from tests.oracles import Pair, no_strangers, ready
 
@@ -228,7 +228,7 @@ def test_a_leader_that_has_crashed_is_started_by_the_button_that_is_pressed_next
     crash()
     with pytest.raises(Refused, match="customers were moved to respaldo, and its PostgreSQL is"):
         check(block)
-    with bare.without_server():
+    with terminal.without_server():
         seen = draw(block, "failover").situation
     assert seen.leader_is_down
     assert not seen.refusals

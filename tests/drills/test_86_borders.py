@@ -11,8 +11,8 @@ from flows.check import check
 from flows.failback import failback
 from flows.failover import failover
 from flows.replicate import replicate
-from tasks import bare, plan
-from tasks.text import plan as words
+from tasks.plan import measure, words
+from tasks.run import terminal
 from tests.lab.machine import Machine, wait_until
 from tests.oracles import Pair, no_strangers, ready
 
@@ -117,8 +117,8 @@ def test_an_origin_with_another_host_key_or_no_login_for_us_is_not_called_down(
             check(block)
         with pytest.raises(Refused, match=r"whether uno is down is not known: uno .* another host"):
             failover(block)
-        with bare.without_server():
-            drawn = plan.draw(block, "failover")
+        with terminal.without_server():
+            drawn = measure.draw(block, "failover")
         assert "another host key" in words.summary(drawn)
         # It streams, though nobody writes: it is alive whatever is said.
         with pytest.raises(Refused, match="it is alive: respaldo has received WAL from it"):
@@ -142,8 +142,8 @@ def test_an_origin_whose_cluster_was_wiped_is_down_and_comes_back_by_a_clone(
     cluster = (str(uno.origin.version), uno.origin.cluster)
     machine.run("systemctl", "stop", uno.origin.unit)
     machine.run("pg_dropcluster", "--stop", *cluster)
-    with bare.without_server():
-        drawn = plan.draw(block, "failover")
+    with terminal.without_server():
+        drawn = measure.draw(block, "failover")
     assert drawn.situation.origin == "gone"
     assert not drawn.situation.refusals
     with pytest.raises(Refused, match="failing over now may lose"):

@@ -7,7 +7,8 @@ from blocks.instance import OdooInstance
 from flows.build_service import build_service
 from flows.drill import drill
 from flows.rsync_filestore import rsync_filestore
-from tasks import bare, service
+from tasks.odoo import service
+from tasks.run import terminal
 from tests.attacks import canary, days, tricks
 from tests.attacks.oracle import Stage, only_own
 from tests.oracles import no_strangers
@@ -68,7 +69,7 @@ def test_whoever_listens_on_another_odoos_port_is_not_taken_for_it(
     dos, block = stage.victim, blocks["vps_dos"]
     with (
         tricks.squatting(stage.recovery, stage.own.odoo, dos.http_port),
-        bare.without_server(),
+        terminal.without_server(),
         pytest.raises(RelevoError),
     ):
         service.wait_until_serving(block.recovery)

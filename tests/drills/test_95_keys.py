@@ -22,9 +22,10 @@ from flows.check import check
 from flows.failback import failback
 from flows.failover import failover
 from flows.switchover import switchover
-from tasks import bare, keys, receipts
-from tasks.read import receipt as reading
-from tasks.read.receipt import NAMESPACE
+from tasks.authority import keys, receipts
+from tasks.authority import receipt as reading
+from tasks.authority.receipt import NAMESPACE
+from tasks.run import terminal
 from tests.lab.machine import wait_until
 from tests.oracles import Pair, no_strangers, one_writer, ready
 from tests.stack import ROOT, Stack
@@ -96,7 +97,7 @@ def test_a_forced_failover_with_a_regenerated_key_touches_nothing(
 def stack_free_replicate(blocks: Blocks) -> None:
     from flows.replicate import replicate  # noqa: PLC0415  # a flow as the shell runs it
 
-    with bare.without_server():
+    with terminal.without_server():
         replicate.fn(blocks[NAME])
 
 
@@ -111,7 +112,7 @@ def test_a_rotation_that_is_killed_is_run_again_and_every_move_works_after_it(
     for name in ("introduce", "renew", "require_heard", "retire"):
         with pytest.MonkeyPatch.context() as killing:
             killing.setattr(keys, name, _killed)
-            with pytest.raises(Killed), bare.without_server():
+            with pytest.raises(Killed), terminal.without_server():
                 _rotate(inventory_path, secrets_path)
         assert keys.objections(blocks[NAME], origin_answers=True) == [], name
 

@@ -14,7 +14,8 @@ from flows.check import check
 from flows.failback import failback
 from flows.failover import failover
 from flows.replicate import replicate
-from tasks import bare, receipts
+from tasks.authority import receipts
+from tasks.run import terminal
 from tests.lab.trouble import LabError
 from tests.oracles import Pair
 from tests.stack import Stack
@@ -79,11 +80,11 @@ def test_a_key_that_was_changed_as_the_manual_says_lets_customers_go_and_come_ho
 ) -> None:
     secrets = inventory_path.with_name("secrets.yaml")
     good = secrets.read_text()
-    with bare.without_server():  # an instance that has moved has more receipts than one
+    with terminal.without_server():  # an instance that has moved has more receipts than one
         receipts.write(blocks["vps_uno"], kind="first", taker=blocks["vps_uno"].origin)
     _change_key(stack, blocks, inventory_path)
     assert yaml.safe_load(secrets.read_text())["vps_uno"]["signing"] not in good
-    with bare.without_server():
+    with terminal.without_server():
         receipts.require_genuine(blocks["vps_uno"])
     check(blocks["vps_uno"])
     failover(blocks["vps_uno"])

@@ -12,10 +12,11 @@ from pathlib import Path, PurePosixPath
 
 import psycopg
 
+from tasks.filestore import rsync_gate
+from tasks.install import zipapp
 from tasks.programs.filestore.engine import Engine
 from tasks.programs.filestore.settings import Settings
 from tasks.programs.gate.files import STAGE
-from tasks.text import rsync_gate, zipapp
 from tests.lab.machine import wait_until
 from tests.lab.trouble import LabError
 from tests.stack import free_port

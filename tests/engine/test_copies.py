@@ -7,8 +7,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tasks.argv import rsync as argv
-from tasks.read import rsync as read
+from tasks.filestore import rsync as argv
+from tasks.filestore import rsync_said as read
 
 
 def test_what_rsync_leaves_out_is_read_from_what_it_says() -> None:

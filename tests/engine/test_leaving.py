@@ -15,7 +15,9 @@ from blocks.host import Host
 from blocks.instance import OdooInstance, Place, Replication
 from blocks.odoo import Odoo
 from blocks.shell import Shell
-from tasks import bare, clone, leave_origin, replication
+from tasks.removal import leave_origin
+from tasks.run import terminal
+from tasks.standby import clone, replication
 from tests.engine.clusters import Server
 from tests.engine.local import LocalShell, cluster_of
 from tests.lab.machine import wait_until
@@ -74,7 +76,7 @@ def test_slots_roles_and_rights_go_and_those_of_others_stay(
     place, shell = instance.origin, instance.origin.host.shell()
     server.sql("SELECT pg_create_physical_replication_slot('theirs', true)", "postgres")
     before = server.sql(RIGHTS, "postgres")
-    with bare.without_server():
+    with terminal.without_server():
         replication.create_roles(instance, place)
         for name in (instance.name, clone.slot(instance)):
             replication.ensure_slot(shell, place, name)
@@ -93,7 +95,7 @@ def test_slots_roles_and_rights_go_and_those_of_others_stay(
 def test_a_role_that_owns_something_is_named_and_its_things_stay(
     instance: OdooInstance, server: Server
 ) -> None:
-    with bare.without_server():
+    with terminal.without_server():
         replication.create_roles(instance, instance.origin)
         server.sql("CREATE DATABASE theirs OWNER replica_rewind", "postgres")
 

@@ -9,9 +9,9 @@ from blocks.host import Host
 from blocks.instance import Place
 from blocks.odoo import Odoo
 from blocks.shell import Shell
-from tasks import limits
-from tasks.look import Seen
-from tasks.read import controldata
+from tasks.postgres import controldata
+from tasks.postgres.look import Seen
+from tasks.standby import limits
 from tests.engine.clusters import Server, Twins, as_postgres, tools
 from tests.engine.local import LocalShell, cluster_of
 from tests.lab.machine import wait_until

@@ -13,8 +13,9 @@ from blocks.host import Host
 from blocks.instance import Place
 from blocks.odoo import Odoo
 from blocks.shell import Shell
-from tasks import cluster, limits
-from tasks.look import NoCluster, look, look_if_there, try_look
+from tasks.postgres import cluster
+from tasks.postgres.look import NoCluster, look, look_if_there, try_look
+from tasks.standby import limits
 from tests.engine.clusters import tools
 from tests.engine.local import LocalShell
 from tests.lab.machine import wait_until

@@ -23,10 +23,12 @@ from blocks.lease import HELD, Lease
 from blocks.odoo import Odoo
 from blocks.shell import Shell
 from blocks.sql import Identifier, Literal, compose
-from tasks import customers, documents, look
-from tasks.document import Document
+from tasks.filestore import documents
+from tasks.odoo import customers
+from tasks.postgres import look
 from tasks.programs.divergence.rows import export
 from tasks.programs.divergence.wal import Story
+from tasks.run.document import Document
 from tests.engine.clusters import TABLE, Server, tools
 from tests.engine.local import LocalShell, cluster_of
 

@@ -20,8 +20,8 @@ from blocks.host import Host
 from blocks.instance import Dns, OdooInstance, Place, Replication
 from blocks.odoo import Odoo
 from blocks.shell import Shell
-from tasks import bare
-from tasks.probes import Need
+from tasks.readiness.probes import Need
+from tasks.run import terminal
 from tests.fakes import Answer, FakeHost
 
 CONTROL = Path(__file__).parents[1] / "unit" / "data"
@@ -47,8 +47,8 @@ def _at_a_terminal(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
     """Where no server is asked for, a story is told to a terminal; none pauses before a retry."""
-    monkeypatch.setattr(bare, "RETRY_SECONDS", 0)
-    with nullcontext() if "prefect" in request.fixturenames else bare.without_server():
+    monkeypatch.setattr(terminal, "RETRY_SECONDS", 0)
+    with nullcontext() if "prefect" in request.fixturenames else terminal.without_server():
         yield
 
 

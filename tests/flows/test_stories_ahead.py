@@ -6,7 +6,12 @@ import pytest
 
 from blocks.errors import CommandFailed, Refused, StatementFailed, Unreachable
 from blocks.instance import OdooInstance
-from tasks import ahead, bare, customers, roles, service, sshd, trust
+from tasks.filestore import trust
+from tasks.host import sshd
+from tasks.odoo import customers, service
+from tasks.readiness import ahead
+from tasks.run import terminal
+from tasks.standby import roles
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, control
 
@@ -47,7 +52,7 @@ RECOVERY: dict[str, Answer] = {
 def test_a_pair_that_fits_is_let_through(instance: OdooInstance, hosts: Hosts) -> None:
     hosts(FakeHost("uno", ORIGIN), FakeHost("due", RECOVERY))
 
-    with bare.without_server():
+    with terminal.without_server():
         ahead.require(instance)
 
 
@@ -70,7 +75,7 @@ def test_all_that_speaks_against_a_set_up_is_said_at_once_and_before_any_change(
     })  # fmt: skip
     hosts(uno, due)
 
-    with bare.without_server(), pytest.raises(Refused) as refused:
+    with terminal.without_server(), pytest.raises(Refused) as refused:
         ahead.require(instance)
 
     for said in (
@@ -150,7 +155,7 @@ def test_a_key_is_put_where_sshd_looks_for_it(
 def test_what_ssh_said_decides_the_hint(instance: OdooInstance, hosts: Hosts) -> None:
     hosts(FakeHost("uno"), FakeHost("due", {"rsync *": 255}))
 
-    with bare.without_server(), pytest.raises(Refused, match="cannot fetch files") as refused:
+    with terminal.without_server(), pytest.raises(Refused, match="cannot fetch files") as refused:
         trust.prove_key(instance)
 
     assert "firewall" not in refused.value.hint
@@ -200,7 +205,7 @@ def test_databases_that_nobody_can_enter_keep_nginx_and_dns_waiting_for_nothing(
     })  # fmt: skip
     hosts(FakeHost("uno"), due)
 
-    with bare.without_server():
+    with terminal.without_server():
         served = service.wait_until_serving(instance.recovery)
         with pytest.raises(CommandFailed, match="could not access file"):
             service.require_whole(instance, instance.recovery, served.outcome)

@@ -10,11 +10,11 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 
 from blocks.errors import Refused
-from tasks import approval
-from tasks.approval import Question, Yes
-from tasks.desk import desk
-from tasks.procedure import flow
-from tasks.wait import until
+from tasks.recovery.procedure import flow
+from tasks.run import approval
+from tasks.run.approval import Question, Yes
+from tasks.run.desk import desk
+from tasks.run.wait import until
 
 pytestmark = pytest.mark.usefixtures("prefect")
 ASKED = Question("failover", "vps_1", origin="uno", asks_whether_down=True, summary="# A plan")

@@ -12,8 +12,8 @@ from prefect.states import Pending
 from blocks.instance import OdooInstance
 from deployments import apply, plan
 from deployments.plan import Wanted
-from tasks import bare
 from tasks.orchestrator import sweep
+from tasks.run import terminal
 
 pytestmark = pytest.mark.usefixtures("prefect")
 POOL = "boards-of-a-test"
@@ -67,7 +67,7 @@ def test_a_copy_that_died_while_it_was_pending_is_ended_and_the_next_one_begins(
         dead, began = _begin(client, copy)
         assert (began, _begin(client, copy)[1]) == ("PENDING", "CANCELLED")
 
-        with bare.without_server():
+        with terminal.without_server():
             sweep.mark_dead(timedelta(0))
 
         state = client.read_flow_run(dead).state

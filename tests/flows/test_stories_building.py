@@ -6,7 +6,10 @@ import pytest
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
-from tasks import bare, build, http, site
+from tasks.build import build
+from tasks.odoo import http
+from tasks.run import terminal
+from tasks.serving import site
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, standby
 
@@ -55,7 +58,7 @@ def test_only_what_odoo_turns_out_to_lack_is_installed(
     due = FakeHost("due", recovery(tried("phonenumbers"), tried()))
     hosts(origin(), due)
 
-    with bare.without_server():
+    with terminal.without_server():
         build.try_out(instance)
 
     installed = [asked for asked in due.changes if "pip install" in asked]
@@ -71,7 +74,7 @@ def test_what_the_origin_has_not_either_is_named_and_nothing_is_installed(
     due = FakeHost("due", recovery(tried("nowhere")))
     hosts(origin(packages=""), due)
 
-    with bare.without_server(), pytest.raises(Refused, match="No module named 'nowhere'"):
+    with terminal.without_server(), pytest.raises(Refused, match="No module named 'nowhere'"):
         build.try_out(instance)
 
     assert not any("pip install" in asked for asked in due.changes)
@@ -101,7 +104,7 @@ def test_the_live_chat_goes_to_a_port_that_odoo_opens_and_is_asked_for(
     }
     hosts(FakeHost("uno"), FakeHost("due", conf))
 
-    with bare.without_server():
+    with terminal.without_server():
         (serving,) = (
             text for path, text in site.rendered(instance).items() if path.stem == "serving"
         )

@@ -7,7 +7,8 @@ import pytest
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
-from tasks import bare, rejoin, replica, replication
+from tasks.run import terminal
+from tasks.standby import rejoin, replica, replication
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, control, identity, standby
 
@@ -116,7 +117,10 @@ def test_an_origin_that_was_reinstalled_does_not_push_the_good_copy_aside(
     uno.answers = {**uno.answers, **streams}
     hosts(uno, due)
 
-    with bare.without_server(), pytest.raises(Refused, match=f"cluster 42, .* {SYSTEM}") as refused:
+    with (
+        terminal.without_server(),
+        pytest.raises(Refused, match=f"cluster 42, .* {SYSTEM}") as refused,
+    ):
         replica.clone(instance, reclone=False)
 
     assert "basebackup with reclone" in refused.value.hint
@@ -147,7 +151,7 @@ def test_a_standby_that_streams_and_stands_still_gets_nothing_handed_over(
     hosts(FakeHost("uno", stuck), FakeHost("due", serves | leading()))
     monkeypatch.setattr(replication, "REPLAY_SECONDS", 0)
 
-    with bare.without_server(), pytest.raises(Refused, match="it has 0/4000000") as refused:
+    with terminal.without_server(), pytest.raises(Refused, match="it has 0/4000000") as refused:
         replication.require_replayed(instance.origin, instance.recovery)
 
     assert "it has forked" in refused.value.hint

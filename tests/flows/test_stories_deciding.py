@@ -9,7 +9,8 @@ from blocks.errors import Refused, Unreachable
 from blocks.instance import OdooInstance
 from deployments import break_glass
 from flows.failover import failover
-from tasks import bare, board
+from tasks.board import board
+from tasks.run import terminal
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, control, dead, standby
 from tests.flows.test_stories_refusing import LAST, LOCK
@@ -79,7 +80,7 @@ def test_that_page_is_kept_at_the_origin_and_an_origin_that_is_away_stops_nothin
 ) -> None:
     uno = FakeHost("uno", {"look 13 main *": FOLLOWS, "install *": "installed"})
     hosts(uno, FakeHost("due"))
-    with bare.without_server():
+    with terminal.without_server():
         board._write_at_origin(instance)
     assert uno.changes == [f"install {page} root:root 644 " for page in PAGES]
 
@@ -89,7 +90,7 @@ def test_that_page_is_kept_at_the_origin_and_an_origin_that_is_away_stops_nothin
     }
     for away in (dead(), FakeHost("uno", full)):
         hosts(away, FakeHost("due"))
-        with bare.without_server():
+        with terminal.without_server():
             board._write_at_origin(instance)
 
 

@@ -9,7 +9,9 @@ import pytest
 from blocks.errors import CommandFailed, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from flows.rsync_filestore import rsync_filestore
-from tasks import bare, filestore, probes, readiness
+from tasks.filestore import copies
+from tasks.readiness import at_home, probes
+from tasks.run import terminal
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, control, need, standby
 
@@ -88,7 +90,7 @@ def test_check_is_red_for_files_of_a_database_that_was_not_seen_whole_lately(
 
     try:
         wrong = ""
-        need(readiness.NEEDS, "files").ask(instance)
+        need(at_home.NEEDS, "files").ask(instance)
     except RelevoError as error:
         wrong = error.message
 
@@ -118,11 +120,11 @@ def test_check_board_and_report_say_what_is_not_copied(
         FakeHost("due", _engine("verdict", {"databases": [WHOLE | differs]})),
     )
     found = probes.Found()
-    found.take("files", partial(need(readiness.NEEDS, "files").ask, instance))
+    found.take("files", partial(need(at_home.NEEDS, "files").ask, instance))
     assert (found.failed, found.remarks) == ({}, [said])
 
-    with bare.without_server():
-        assert said in filestore.judge(instance)
+    with terminal.without_server():
+        assert said in copies.judge(instance)
 
 
 RUNS = "ActiveState=active\nSubState=running\nResult=success\nExecMainStatus=0\n"
@@ -164,7 +166,7 @@ def test_check_is_red_while_nobody_follows_the_files_of_an_instance(
 
     try:
         wrong = ""
-        need(readiness.NEEDS, "follower").ask(instance)
+        need(at_home.NEEDS, "follower").ask(instance)
     except RelevoError as error:
         wrong = error.message
 
@@ -196,8 +198,8 @@ def test_a_file_that_the_origin_may_not_read_keeps_no_other_source_from_being_co
     })  # fmt: skip
     hosts(FakeHost("uno", LEADS), due)
 
-    with bare.without_server(), pytest.raises(CommandFailed) as said:
-        filestore.pull(two, "sources")
+    with terminal.without_server(), pytest.raises(CommandFailed) as said:
+        copies.pull(two, "sources")
 
     assert "1 files or folders of vps_1 cannot be read at uno and were not copied" in str(
         said.value
@@ -220,7 +222,7 @@ def test_check_names_the_devices_that_the_last_copy_has_left_out(
     note = {"read /var/lib/relevo/vps_1/notes/left-out-sources.json": kept}
     hosts(FakeHost("uno", LEADS), FakeHost("due", note | _engine("verdict", {"databases": []})))
 
-    said = need(readiness.NEEDS, "files").ask(instance)
+    said = need(at_home.NEEDS, "files").ask(instance)
 
     assert said == [
         "no database has files", "1 devices in the sources of vps_1 are not copied: null",
@@ -235,7 +237,7 @@ NAMED_SO = 'rsync: mkdir "/srv/failed with status 255 (x)" failed: No space left
 @pytest.mark.parametrize(
     ("ended", "said", "kind"),
     [
-        *((("exit-code", status), BROKEN, Unreachable) for status in filestore.CUT_OFF),
+        *((("exit-code", status), BROKEN, Unreachable) for status in copies.CUT_OFF),
         (("exit-code", 12), f"relevo: refused: path\n{BROKEN}", CommandFailed),
         (("exit-code", 11), NAMED_SO, CommandFailed),
         (("signal", 12), "", CommandFailed),
@@ -253,6 +255,6 @@ def test_a_copy_is_tried_again_where_the_way_to_the_origin_broke_and_nowhere_els
     hosts(FakeHost("uno"), FakeHost("due", {"systemctl show *": shown, "end *": said, "*": ""}))
 
     with pytest.raises(RelevoError, match="rsync failed on due") as failed:
-        filestore._rsync(instance, "sources", FETCH)
+        copies._rsync(instance, "sources", FETCH)
 
     assert type(failed.value) is kind

@@ -9,19 +9,14 @@ import pytest
 
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance
-from tasks import (
-    bare,
-    build,
-    cluster,
-    cluster_settings,
-    engine,
-    guard,
-    hba,
-    replica,
-    synchronous,
-    units,
-)
-from tasks.text import postgresql_conf
+from tasks.authority import guard
+from tasks.build import build
+from tasks.filestore import engine
+from tasks.install import units
+from tasks.postgres import cluster, cluster_settings, hba, postgresql_conf
+from tasks.run import terminal
+from tasks.standby import replica
+from tasks.synchronous import synchronous
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, control, serving, standby
 
@@ -64,7 +59,7 @@ def test_settings_that_stand_in_their_file_are_read(
     })  # fmt: skip
     hosts(uno, FakeHost("due"))
 
-    with bare.without_server():
+    with terminal.without_server():
         cluster_settings.configure(instance, instance.origin, allow_restart=False)
 
     assert (RELOAD in uno.ran) is unread
@@ -77,7 +72,7 @@ def test_doors_that_stand_in_their_file_are_opened(
     uno = FakeHost("uno", {**loading(unread=unread), **LOOK, "SELECT line_number, *": "[]"})
     hosts(uno, FakeHost("due"))
 
-    with bare.without_server():
+    with terminal.without_server():
         hba.admit(instance, instance.origin, instance.recovery, odoo_role="odoo")
 
     assert (RELOAD in uno.ran) is unread
@@ -97,7 +92,7 @@ def test_a_standby_is_restarted_for_what_it_has_read_and_does_not_do(
     })  # fmt: skip
     hosts(FakeHost("uno", {"SELECT name, setting *": json.dumps(SETTINGS)}), due)
 
-    with bare.without_server():
+    with terminal.without_server():
         replica.configure(instance)
 
     assert RELOAD in due.ran
@@ -124,7 +119,7 @@ def test_the_guard_that_stands_there_is_the_one_that_watches(
     uno = FakeHost("uno", {"install *": "same", "systemctl *": 0, **LOOK})
     hosts(uno, FakeHost("due", {"install */vps_1/signers *": "installed", **standby()}))
 
-    with bare.without_server():
+    with terminal.without_server():
         guard.install(instance)
 
     watcher = "relevo-guard-vps_1.service"
@@ -172,14 +167,14 @@ def test_systemd_reads_the_unit_of_odoo_that_stands_there(
     no_boot = "systemctl disable odoo_vps_1.service"
     due = FakeHost("due", {**unit, no_boot: 0, **standby()})
     hosts(FakeHost("uno"), due)
-    with bare.without_server():
+    with terminal.without_server():
         build.adopt(instance)
     assert DAEMON_RELOAD in due.ran
     assert no_boot in due.ran
 
     due = FakeHost("due", {**unit, **serving()})
     hosts(FakeHost("uno"), due)
-    with bare.without_server():
+    with terminal.without_server():
         build.adopt(instance)
     assert no_boot not in due.ran, "customers are served from there"
 

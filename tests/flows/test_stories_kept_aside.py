@@ -5,7 +5,8 @@ import time
 from datetime import UTC, datetime
 
 from blocks.instance import OdooInstance
-from tasks import bare, forensics
+from tasks.run import terminal
+from tasks.standby import forensics
 from tests.fakes import FakeHost
 from tests.flows.conftest import Hosts, begun, control
 
@@ -45,7 +46,7 @@ def _recovery(**days_ago: float) -> FakeHost:
 def test_only_what_this_move_has_kept_aside_is_named(instance: OdooInstance, hosts: Hosts) -> None:
     hosts(_origin(OLD, NEW), _recovery(old=3))
 
-    with bare.without_server():
+    with terminal.without_server():
         said = forensics.kept(instance, instance.origin)
 
     assert NEW in said
@@ -59,7 +60,7 @@ def test_what_is_older_than_its_retention_is_deleted_and_the_new_is_counted_from
     uno, due = _origin(OLD, RECENT, NEW), _recovery(old=days + 1, recent=days - 1)
     hosts(uno, due)
 
-    with bare.without_server():
+    with terminal.without_server():
         forensics.purge(instance, instance.origin)
 
     gone = [asked for asked in uno.changes if "quarantine" in asked and "find" not in asked]
@@ -82,7 +83,7 @@ def test_where_nothing_was_committed_after_the_fork_nothing_is_kept(
     uno = _origin(*there, old=_summary(), new=_summary(transactions=1))
     hosts(uno, _recovery(old=1))
 
-    with bare.without_server():
+    with terminal.without_server():
         said = forensics.kept(instance, instance.origin)
         forensics.purge(instance, instance.origin)
 
@@ -98,7 +99,7 @@ def test_what_could_not_be_read_through_is_kept(instance: OdooInstance, hosts: H
     )
     hosts(uno, _recovery())
 
-    with bare.without_server():
+    with terminal.without_server():
         forensics.purge(instance, instance.origin)
 
     assert [asked for asked in uno.changes if asked.startswith("rm ")] == []

@@ -17,11 +17,13 @@ from blocks.shell import Completed
 from deployments import rotation, signers
 from deployments.secrets import Secrets
 from flows.failover import failover
-from tasks import bare, files, guard, keys, receipts
-from tasks.read import receipt as reading
-from tasks.read.receipt import NAMESPACE, Receipt
-from tasks.read.signers import Signers
-from tasks.text.guard import allowed_signers
+from tasks.authority import guard, keys, receipts
+from tasks.authority import receipt as reading
+from tasks.authority.guard_files import allowed_signers
+from tasks.authority.receipt import NAMESPACE, Receipt
+from tasks.authority.signers import Signers
+from tasks.host import files
+from tasks.run import terminal
 from tests.fakes import FakeHost, FakeShell, is_about_files
 from tests.flows.conftest import SECRETS, Hosts, dead, standby
 
@@ -153,7 +155,7 @@ def test_what_a_retired_key_has_signed_is_history_and_is_brought_where_it_lacks(
     del uno.files[str(RECEIPTS / "000001.json")]
     before = dict(due.files)
 
-    with bare.without_server():
+    with terminal.without_server():
         assert [each.epoch for each in receipts.history(rotated, rotated.recovery)] == [1, 2]
         asked = receipts.ask(rotated)
         receipts.publish(rotated, replace(AWAY, epoch=3), asked)
@@ -202,7 +204,7 @@ def read(instance: OdooInstance, secrets: Secrets) -> OdooInstance:
 
 
 def rotate(runner: tuple[Secrets, rotation.Read]) -> str:
-    with bare.without_server():
+    with terminal.without_server():
         return rotation.rotate(runner[1], runner[0])
 
 
@@ -286,7 +288,7 @@ def test_a_rotation_that_is_killed_anywhere_leaves_a_valid_key_and_is_run_again(
     assert keys.objections(now, origin_answers=True) == [], "what is in secrets.yaml is believed"
     last = 2
     if between:  # a move signs a receipt meanwhile, with whichever key is the one by then
-        with bare.without_server():
+        with terminal.without_server():
             asked = receipts.ask(now)
             assert asked.newest is not None
             newer = replace(AWAY, epoch=asked.newest.epoch + 1)
@@ -397,7 +399,7 @@ def test_receipts_of_a_key_from_before_retired_ones_were_kept_become_history(
     for disk in disks:
         disk.files[str(RECEIPTS / "000001.json")] = line(FIRST, OTHER)
     del disks[1].files[str(receipts.signers_path(instance, instance.recovery))]
-    with bare.without_server(), pytest.raises(Refused, match="never signed"):
+    with terminal.without_server(), pytest.raises(Refused, match="never signed"):
         receipts.require_genuine(runner[1]())
 
     rotate(runner)

@@ -16,11 +16,16 @@ from blocks.errors import Busy, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from deployments.automations import SILENCE
 from flows.rsync_filestore import rsync_filestore
-from tasks import away, bare, board, events, parity, readiness, receipts, record, schedules, telling
-from tasks.probes import NOT_MEASURED, look_at_both
-from tasks.read.board import Measured
-from tasks.read.receipt import Receipt
-from tasks.schema import Record
+from tasks.authority import receipts
+from tasks.authority.receipt import Receipt
+from tasks.board import board
+from tasks.board.alarms import Measured
+from tasks.notices import events, schedules, telling
+from tasks.readiness import at_home, failed_over, parity
+from tasks.readiness.probes import NOT_MEASURED, look_at_both
+from tasks.records import record
+from tasks.records.schema import Record
+from tasks.run import terminal
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, control, dead, need, serving
 from tests.flows.test_synchronous import STATE, waiting
@@ -53,7 +58,7 @@ def test_where_both_write_the_first_word_is_both_and_names_who_has_the_write_rig
     monkeypatch.setattr(receipts, "newest", lambda _: AWARDED)
 
     with pytest.raises(RelevoError) as said:
-        away.roles(instance, look_at_both(instance))
+        failed_over.roles(instance, look_at_both(instance))
 
     assert said.value.message == (
         "BOTH uno and due accept writes: the newest receipt gives the write right to due; power "
@@ -68,12 +73,12 @@ def test_where_customers_are_served_from_the_recovery_host_their_odoo_there_is_m
     ends = look_at_both(instance)
 
     with pytest.raises(RelevoError, match="customers are served from the recovery host, due"):
-        away.roles(instance, ends)
+        failed_over.roles(instance, ends)
     with pytest.raises(
         RelevoError, match=r"odoo_vps_1\.service on due is not running, so customers"
     ):
-        need(away.NEEDS, "Odoo at the recovery").ask(instance)
-    assert need(away.NEEDS, "origin").ask(instance) == [
+        need(failed_over.NEEDS, "Odoo at the recovery").ask(instance)
+    assert need(failed_over.NEEDS, "origin").ask(instance) == [
         "uno does not answer",
         "uno does not answer: what customers write is on due alone",
     ]
@@ -88,7 +93,7 @@ def test_what_needs_a_cluster_that_is_not_there_is_not_asked(
     )
     hosts(dead(), due)
 
-    found = readiness.probe(instance, look_at_both(instance))
+    found = at_home.probe(instance, look_at_both(instance))
 
     assert found.wrong == ["uno does not answer"]
     assert [name for name, said in found.facts.items() if said != NOT_MEASURED] == [
@@ -106,7 +111,7 @@ def test_that_commits_go_on_without_a_dead_recovery_host_is_told_once_and_noted_
     hosts(uno, FakeHost("due", {"*": Unreachable("due did not answer")}))
 
     for _ in range(2):
-        with bare.without_server():
+        with terminal.without_server():
             rows = board.measure([synchronous])
             board.tell([synchronous], rows)
         assert rows[0][0].synchronous is False
@@ -125,7 +130,7 @@ def test_a_recovery_host_that_is_back_takes_over_what_was_told_without_it(
     hosts(uno, due)
     seen = Measured("vps_1", 1, roles="primary/standby", served="origin", synchronous=False)
 
-    with bare.without_server():
+    with terminal.without_server():
         board.tell([instance], [(seen, "red", [])])
 
     assert told == []
@@ -148,7 +153,7 @@ def test_a_note_of_a_newer_relevo_keeps_nobody_else_from_being_told(
         for each in ("vps_2", "vps_1")
     ]
 
-    with bare.without_server():
+    with terminal.without_server():
         board.tell([newer, instance], [(each, "red", []) for each in seen])
 
     assert told == ["two-writers"]
@@ -161,7 +166,7 @@ def test_where_nobody_can_be_asked_nothing_is_said_of_commits(
     synchronous = waiting(instance, "go_on")
     hosts(dead(), FakeHost("due", {"*": Unreachable("due did not answer")}))
 
-    with bare.without_server():
+    with terminal.without_server():
         rows = board.measure([synchronous])
         board.tell([synchronous], rows)
 
@@ -178,7 +183,7 @@ def test_that_nobody_can_work_is_told_at_the_second_board_in_a_row_and_not_again
     down = Measured("vps_1", 1, roles="silent/standby", nobody_works="uno does not answer")
     up = Measured("vps_1", 1, roles="primary/standby", served="origin")
 
-    with bare.without_server():
+    with terminal.without_server():
         for seen in (up, down, up, down, down, down):
             board.tell([instance], [(seen, "red", [])])
 
@@ -230,7 +235,7 @@ def test_the_silence_of_copies_says_since_when_what_may_be_down_and_where_to_loo
 def test_nothing_of_a_server_is_needed_to_ask_whose_schedules_are_off(
     instance: OdooInstance,
 ) -> None:
-    with bare.without_server():
+    with terminal.without_server():
         assert schedules.idle([instance]) == set()
 
 

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from blocks.instance import OdooInstance
-from tasks import bare, former
+from tasks.run import terminal
+from tasks.standby import former
 from tests.fakes import FakeHost
 from tests.flows.conftest import Hosts, serving
 from tests.flows.test_stories_ahead import SETTINGS
@@ -25,7 +26,7 @@ def test_a_cluster_that_was_made_anew_is_set_up_before_it_rejoins(
     due = FakeHost("due", {"SELECT name, setting *": json.dumps(SETTINGS), **serving()})
     hosts(uno, due)
 
-    with bare.without_server():
+    with terminal.without_server():
         former.refurnish(instance)
 
     written = [each.split()[1] for each in uno.changes]

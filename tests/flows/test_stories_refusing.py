@@ -8,10 +8,12 @@ from blocks.lease import HELD, Lease, require_lease
 from flows.failover import failover
 from flows.replicate import replicate
 from flows.rsync_filestore import rsync_filestore
-from tasks import bare, dns, fence, move, provider, receipts
-from tasks.filestore import Kind
-from tasks.read.receipt import Receipt
-from tasks.standby import require_ready
+from tasks.authority import fence, move, receipts
+from tasks.authority.promotable import require_ready
+from tasks.authority.receipt import Receipt
+from tasks.filestore.copies import Kind
+from tasks.run import terminal
+from tasks.serving import dns, provider
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, begun, control, dead, serving, standby
 
@@ -227,7 +229,7 @@ def test_a_run_that_lost_its_lock_opens_the_door_again_unless_another_run_holds_
     uno, due = FakeHost("uno", down), FakeHost("due", {"holder /run/relevo/vps_1": holder})
     hosts(uno, due)
 
-    with bare.without_server(), pytest.raises(Busy, match="lost its lock"):
+    with terminal.without_server(), pytest.raises(Busy, match="lost its lock"):
         _lose_the_lock_behind_a_closed_door(instance)
 
     assert ("systemctl start odoo.service" in uno.ran) is opened
@@ -257,7 +259,7 @@ def test_a_leader_that_is_down_is_not_started_beside_an_origin_that_is_merely_si
     due = FakeHost("due", looks | moved | {"systemctl *": ""})
     hosts(dead(), due)
 
-    with bare.without_server():
+    with terminal.without_server():
         with pytest.raises(Refused, match=r"whose PostgreSQL is down, and uno .* not answer"):
             move.wake(instance)
         assert due.changes == []
@@ -309,7 +311,7 @@ def test_a_run_that_lost_its_lock_points_no_domain(
     hosts(FakeHost("uno"), FakeHost("due"))
     token = HELD.set(Lease(instance.name, lost=True))
     try:
-        with bare.without_server(), pytest.raises(Busy, match="lost its lock"):
+        with terminal.without_server(), pytest.raises(Busy, match="lost its lock"):
             dns.point(instance, instance.recovery)
     finally:
         HELD.reset(token)

@@ -12,9 +12,9 @@ from blocks.errors import Busy, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from deployments import removal as walk
 from deployments.secrets import Secrets
-from tasks import bare, leave_origin, removal
-from tasks.removal import Survey, Wishes
-from tasks.text import removal as words
+from tasks.removal import leave_origin, removal, words
+from tasks.removal.removal import Survey, Wishes
+from tasks.run import terminal
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, begun, control, dead, standby
 from tests.flows.test_stories_keys import AWAY, OLD, line
@@ -58,7 +58,7 @@ def gone(name: str) -> FakeHost:
 
 
 def seen(instance: OdooInstance, wishes: Wishes | None = None) -> Survey:
-    with bare.without_server():
+    with terminal.without_server():
         return removal.survey(instance, wishes or Wishes())
 
 
@@ -216,7 +216,7 @@ def test_a_busy_instance_is_left_alone(
     hosts(uno, due)
     secrets = Secrets(tmp_path / "secrets.yaml")
 
-    with bare.without_server(), pytest.raises(Busy, match="7 drill"):
+    with terminal.without_server(), pytest.raises(Busy, match="7 drill"):
         walk.remove(instance, secrets, Wishes(), why="it moves")
 
     touched = [each for each in (*uno.changes, *due.changes) if not each.startswith("find ")]
@@ -235,7 +235,7 @@ def test_receipts_are_kept_here_with_their_keys_and_a_second_run_loses_none(
     due = FakeHost("due", {"all receipts *": false})
     hosts(uno, due)
 
-    with bare.without_server():
+    with terminal.without_server():
         for why in ("it moves", ""):
             walk.keep_receipts(instance, secrets, Wishes(), why=why)
 
@@ -265,7 +265,7 @@ def test_a_spoiled_file_of_receipts_is_not_written_over(
     path.parent.mkdir()
     path.write_text("{")
 
-    with bare.without_server(), pytest.raises(Refused, match="cannot be read"):
+    with terminal.without_server(), pytest.raises(Refused, match="cannot be read"):
         walk.keep_receipts(instance, secrets, Wishes(), why="it moves")
 
     assert path.read_text() == "{"
@@ -299,7 +299,7 @@ def test_a_role_that_somebody_else_uses_stays(
     )
     hosts(uno, FakeHost("due"))
 
-    with bare.without_server():
+    with terminal.without_server():
         leave_origin.drop_roles(instance)
 
     assert len([each for each in uno.ran if each.startswith("DROP ROLE")]) == dropped
@@ -321,7 +321,7 @@ def test_the_guard_s_program_stays_while_a_start_still_asks_it(
     )
     hosts(uno, FakeHost("due"))
 
-    with bare.without_server(), pytest.raises(Refused, match="still asks the guard"):
+    with terminal.without_server(), pytest.raises(Refused, match="still asks the guard"):
         leave_origin.drop_guard(instance)
 
     assert not [each for each in uno.ran if each.startswith("rm -rf")]

@@ -13,8 +13,8 @@ from prefect.serializers import PickleSerializer
 from blocks.errors import Busy, CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance, Place
 from flows.rsync_filestore import rsync_filestore
-from tasks.policy import step
-from tasks.wait import until
+from tasks.run.step import step
+from tasks.run.wait import until
 from tests.fakes import FakeHost
 from tests.flows.conftest import SECRETS, Hosts, serving
 

@@ -6,8 +6,9 @@ import pytest
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
-from tasks import bare, site
-from tasks.outcome import Outcome
+from tasks.run import terminal
+from tasks.run.outcome import Outcome
+from tasks.serving import site
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, standby
 
@@ -37,7 +38,7 @@ def test_a_build_shows_the_site_standing_by_and_asks_for_it(
     due = recovery(**{"reads-of-nginx": READ})
     hosts(FakeHost("uno"), due)
 
-    with bare.without_server():
+    with terminal.without_server():
         site.install(instance)
 
     assert RELOAD in due.ran
@@ -57,7 +58,7 @@ def test_an_nginx_that_reads_none_of_our_folders_is_left_as_it_was(
     due = recovery(**reads, **folders)
     hosts(FakeHost("uno"), due)
 
-    with bare.without_server(), pytest.raises(RelevoError, match="no folder of sites") as said:
+    with terminal.without_server(), pytest.raises(RelevoError, match="no folder of sites") as said:
         site.install(instance)
 
     assert "include /etc/nginx/relevo/*/shown.conf; into the block http" in said.value.hint
@@ -74,7 +75,7 @@ def test_a_build_that_nginx_refuses_for_another_site_takes_its_own_line_back(
     due = recovery(**{"reads-of-nginx": 1})
     hosts(FakeHost("uno"), due)
 
-    with bare.without_server(), pytest.raises(RelevoError, match="does not accept its config"):
+    with terminal.without_server(), pytest.raises(RelevoError, match="does not accept its config"):
         site.install(instance)
 
     assert f"rm -f {SHOWN}" in due.ran
@@ -88,7 +89,7 @@ def test_a_night_leaves_its_line_where_another_site_keeps_nginx_from_reading_it(
     due = recovery(**{"reads-of-nginx": 1})
     hosts(FakeHost("uno"), due)
 
-    with bare.without_server():
+    with terminal.without_server():
         shown = site.enable(instance)
 
     assert not shown.done
@@ -103,7 +104,7 @@ def test_another_site_with_the_same_name_is_not_taken_for_ours(
     due = recovery(**{"reads-of-nginx": READ, "*/.well-known/relevo/vps_1*": _page("Welcome!")})
     hosts(FakeHost("uno"), due)
 
-    with bare.without_server():
+    with terminal.without_server():
         shown = site.disable(instance)
 
     assert shown == Outcome(
@@ -121,7 +122,7 @@ def test_a_site_whose_domains_have_gone_from_the_inventory_goes_from_nginx(
     due = recovery(**answers)
     hosts(FakeHost("uno"), due)
 
-    with bare.without_server():
+    with terminal.without_server():
         assert site.disable(gone).done
         assert site.disable(gone).done
 
@@ -135,7 +136,7 @@ def test_a_site_that_nginx_cannot_be_told_to_forget_is_taken_away_and_said_to_be
     due = recovery(**answers)
     hosts(FakeHost("uno"), due)
 
-    with bare.without_server():
+    with terminal.without_server():
         forgotten = site.forget(instance)
 
     assert not forgotten.done

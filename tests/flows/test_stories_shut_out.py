@@ -5,10 +5,14 @@ import pytest
 from blocks.errors import LoginRefused, Refused, RelevoError, ShutOut
 from blocks.instance import OdooInstance
 from flows.failover import failover
-from tasks import bare, cluster, fence, plan, probes, readiness, replica
-from tasks.look import NoCluster, look, look_if_there, try_look
-from tasks.probes import Found
-from tasks.text import plan as words
+from tasks.authority import fence
+from tasks.plan import measure, words
+from tasks.postgres import cluster
+from tasks.postgres.look import NoCluster, look, look_if_there, try_look
+from tasks.readiness import at_home, probes
+from tasks.readiness.probes import Found
+from tasks.run import terminal
+from tasks.standby import replica
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, standby
 from tests.flows.test_stories_refusing import LAST, LOCK
@@ -40,7 +44,7 @@ def test_a_yes_to_another_host_key_counts_as_it_may_be_a_rescue_system(
 ) -> None:
     hosts(shut(OTHER_KEY), FakeHost("due", standby()))
 
-    with bare.without_server():
+    with terminal.without_server():
         assert fence.fence_origin(instance, loss_accepted=True) is False
 
 
@@ -64,9 +68,9 @@ def test_check_and_board_say_what_is_not_right(
 ) -> None:
     hosts(shut(error), FakeHost("due", standby()))
 
-    with bare.without_server():
+    with terminal.without_server():
         found, ends = Found(), probes.look_at_both(instance)
-        found.take("roles", lambda: readiness._roles(instance, ends))
+        found.take("roles", lambda: at_home._roles(instance, ends))
 
     assert found.wrong == [f"{error.message}; {error.hint}"]
 
@@ -74,8 +78,8 @@ def test_check_and_board_say_what_is_not_right(
 def test_a_plan_shows_the_sentence_in_the_place_of_silence(
     instance: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "names", lambda *_: {"origin": "uno", "recovery": "due"})
-    monkeypatch.setattr(plan, "_with_documents", lambda *given: given[-1])
+    monkeypatch.setattr(measure, "names", lambda *_: {"origin": "uno", "recovery": "due"})
+    monkeypatch.setattr(measure, "_with_documents", lambda *given: given[-1])
     answers: dict[str, Answer] = {
         "SELECT pg_last_wal_replay_lsn()*": '[{"replayed": "0/3000000", "seconds": 0}]'
     }
@@ -84,8 +88,8 @@ def test_a_plan_shows_the_sentence_in_the_place_of_silence(
             shut(error),
             FakeHost("due", answers | standby() | LAST | {"date *": "now", "df *": "9 9"}),
         )
-        with bare.without_server():
-            drawn = plan.draw(instance, "failover")
+        with terminal.without_server():
+            drawn = measure.draw(instance, "failover")
 
         assert error.message in words.facts(drawn)["uno (origin)"]
         assert drawn.asks_whether_down
@@ -106,7 +110,7 @@ def test_an_origin_that_has_lost_its_cluster_is_down_and_a_forced_failover_goes_
     uno, due = FakeHost("uno", WIPED | odoo), FakeHost("due", standby() | LAST)
     hosts(uno, due)
 
-    with bare.without_server():
+    with terminal.without_server():
         assert str(try_look(instance.origin)) == "gone"
         assert fence.fence_origin(instance, loss_accepted=True) is False
 
@@ -135,7 +139,7 @@ def test_a_cluster_that_wants_a_password_of_us_is_said_to_and_not_to_be_starting
     hosts(FakeHost("uno", {"look *": REFUSES}), FakeHost("due"))
 
     assert "no password" in str(look(instance.origin))
-    with bare.without_server():
+    with terminal.without_server():
         for ask in (replica.require_primary, cluster.wait_until_answering):
             with pytest.raises(Refused, match=r"refuses our question \(psql: .*no pass") as told:
                 ask(instance.origin)

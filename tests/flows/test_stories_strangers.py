@@ -7,8 +7,9 @@ import pytest
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
-from tasks import bare, cluster_settings, replication
-from tasks.text import scram
+from tasks.postgres import cluster_settings
+from tasks.run import terminal
+from tasks.standby import replication, scram
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import SECRETS, Hosts, control
 
@@ -41,7 +42,7 @@ def configured(*waiting: str, slots: tuple[str, ...] = ()) -> dict[str, Answer]:
 
 
 def configure(instance: OdooInstance) -> None:
-    with bare.without_server():
+    with terminal.without_server():
         cluster_settings.configure(instance, instance.origin, allow_restart=True)
 
 
@@ -110,7 +111,7 @@ def with_role(password: str, *, login: bool = True, hba: str = "") -> Mapping[st
 
 
 def create_roles(instance: OdooInstance) -> None:
-    with bare.without_server():
+    with terminal.without_server():
         replication.create_roles(instance, instance.origin)
 
 

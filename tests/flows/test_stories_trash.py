@@ -4,7 +4,8 @@ import json
 import time
 
 from blocks.instance import OdooInstance
-from tasks import bare, trash
+from tasks.filestore import trash
+from tasks.run import terminal
 from tests.fakes import FakeHost
 from tests.flows.conftest import Hosts
 
@@ -26,7 +27,7 @@ def _recovery(*days: str, seen: dict[str, float], ago: float) -> FakeHost:
 
 def _purge(instance: OdooInstance, hosts: Hosts, due: FakeHost) -> list[str]:
     hosts(FakeHost("uno", {}), due)
-    with bare.without_server():
+    with terminal.without_server():
         trash.purge(instance)
     return [asked for asked in due.ran if asked.startswith("rm -rf")]
 

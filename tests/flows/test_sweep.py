@@ -16,8 +16,8 @@ from prefect.states import Paused, Pending, Running
 
 from tasks.orchestrator import sweep
 from tasks.orchestrator.sweep import mark_dead
-from tasks.tags import MANAGED
-from tasks.wait import until
+from tasks.run.tags import MANAGED
+from tasks.run.wait import until
 
 pytestmark = pytest.mark.usefixtures("prefect")
 SILENCE = timedelta(seconds=8)

@@ -6,7 +6,9 @@ import pytest
 
 from blocks.errors import Refused, Unreachable
 from blocks.instance import OdooInstance, Synchronous
-from tasks import bare, board, synchronous
+from tasks.board import board
+from tasks.run import terminal
+from tasks.synchronous import synchronous
 from tests.fakes import FakeHost
 from tests.flows.conftest import Hosts
 
@@ -29,7 +31,7 @@ def test_without_the_recovery_host_the_board_still_says_how_the_commits_stand(
     uno = FakeHost("uno", {STATE: json.dumps(state), "look 13 main *": Unreachable("busy")})
     hosts(uno, FakeHost("due", {"*": Unreachable("due did not answer")}))
 
-    with bare.without_server():
+    with terminal.without_server():
         _, colour, why = board.measure([waiting(instance, "go_on")])[0]
 
     assert colour == "red"
@@ -45,7 +47,7 @@ def test_no_policy_is_changed_behind_the_back_of_a_recovery_host_that_is_away(
     uno = FakeHost("uno", {CONFIG: json.dumps(before), "missing *": "", NAMES: ON, STREAMS: "[]"})
     hosts(uno, FakeHost("due"))
 
-    with bare.without_server(), pytest.raises(Refused, match="would not know") as refused:
+    with terminal.without_server(), pytest.raises(Refused, match="would not know") as refused:
         synchronous.apply(waiting(instance, wanted))
 
     assert "config.json release" in str(refused.value)
@@ -57,7 +59,7 @@ def test_where_nothing_ever_waited_nothing_is_done(instance: OdooInstance, hosts
     uno = FakeHost("uno", {"missing *": lacks})
     hosts(uno, FakeHost("due"))
 
-    with bare.without_server():
+    with terminal.without_server():
         synchronous.apply(instance)
 
     assert len(uno.ran) == 1

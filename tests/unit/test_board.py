@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as families
 
-from tasks.read.board import Limits, Measured, alarms, verdict
-from tasks.text import board as words
+from tasks.board import words
+from tasks.board.alarms import Limits, Measured, alarms, verdict
 
 NOW, DAY = 1_800_000_000.0, 86400.0
 LIMITS = Limits(lag_bytes=1 << 20, lag_seconds=60, sync_seconds=1800)

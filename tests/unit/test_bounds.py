@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tasks.install import zipapp
 from tasks.programs.bounded import TooLong, TooMuch, lines, parts, read_file, run
-from tasks.text import zipapp
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = ROOT / "tasks" / "programs"
@@ -40,7 +40,7 @@ EXCEPTIONS = {
     "tasks/programs/filestore/origin.py:Origin._open": "read by Inward and _last_words",
     "tasks/programs/filestore/store.py:_sha1": "a file here, part by part",
     "tasks/programs/filestore/wire.py:Connection._take": "bounded by _message",
-    "tasks/http.py:": "our own programs, as they are installed with us",
+    "tasks/odoo/http.py:": "our own programs, as they are installed with us",
     "blocks/ssh_channel.py:converse": "bounded by limit_bytes and timeout_seconds",
     "blocks/ssh_channel.py:_one": "one byte, bounded by its callers",
     "blocks/ssh_login.py:_require_key_file": "a file of this machine's operator",
@@ -53,12 +53,12 @@ EXCEPTIONS = {
     "blocks/ssh.py:SshShell._ended": "64 KB of it",
     "blocks/turn.py:": "our own program, as it is installed with us",
     "tasks/programs/files/__main__.py:install": "what our own runner says",
-    "tasks/text/source.py:source": "our own programs, as they are installed with us",
+    "tasks/host/source.py:source": "our own programs, as they are installed with us",
     "tasks/programs/door.py:carry": "part by part, and handed on",
-    "tasks/text/zipapp.py:_texts": "our own programs, as they are installed with us",
-    "tasks/units.py:script": "our own program, as it is installed with us",
-    "tasks/rehearsal.py:clone": "a stopwatch",
-    "tasks/rehearsal.py:promote": "a stopwatch",
+    "tasks/install/zipapp.py:_texts": "our own programs, as they are installed with us",
+    "tasks/install/units.py:script": "our own program, as it is installed with us",
+    "tasks/readiness/rehearsal.py:clone": "a stopwatch",
+    "tasks/readiness/rehearsal.py:promote": "a stopwatch",
 }
 UNBOUNDED_WITHOUT_SIZE = {"read", "readline", "read1"}
 UNBOUNDED = {
@@ -153,7 +153,9 @@ def test_what_hosts_say_in_json_is_read_at_one_door() -> None:
         if "json.loads" in path.read_text() and "programs" not in path.parts
     }
     # The three that are pure have a sentence or a ValueError of their own for what is senseless.
-    pure = {f"tasks/read/{name}.py" for name in ("divergence", "receipt", "synchronous")}
+    pure = {
+        "tasks/standby/divergence.py", "tasks/authority/receipt.py", "tasks/records/commits.py",
+    }  # fmt: skip
     assert users == {"blocks/answers.py", *pure}
 
 

@@ -12,11 +12,11 @@ from blocks.instance import OdooInstance
 from deployments import apply, cli, server
 from deployments.secrets import Secrets
 from deployments.settings import Settings
-from tasks import board
-from tasks.outcome import Outcome
-from tasks.read.board import Measured
-from tasks.read.plan import Procedure
-from tasks.text.board import Judged
+from tasks.authority.situation import Procedure
+from tasks.board import board
+from tasks.board.alarms import Measured
+from tasks.board.words import Judged
+from tasks.run.outcome import Outcome
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.read.controldata import ControlData, parse
-from tasks.read.lsn import Lsn
+from tasks.postgres.controldata import ControlData, parse
+from tasks.postgres.lsn import Lsn
 
 DATA = Path(__file__).parent / "data"
 VERSIONS = (13, 17)

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.programs.divergence import wal
 from tasks.programs.divergence.wal import Story, oldest, position, read_wal
-from tasks.read.divergence import parse
+from tasks.standby.divergence import parse
 
 FORK = position("0/3000100")
 HEAP = (14, 16384)

@@ -20,9 +20,11 @@ from blocks.errors import CommandFailed
 from blocks.host import Host
 from blocks.instance import Dns, OdooInstance, Place, Replication
 from blocks.odoo import Odoo
-from tasks import bare, provider, record, resolver, schema
-from tasks import dns as names
-from tasks.outcome import Outcome
+from tasks.records import record, schema
+from tasks.run import terminal
+from tasks.run.outcome import Outcome
+from tasks.serving import dns as names
+from tasks.serving import provider, resolver
 
 SHOP = "shop.example.com"
 KNOWN = Dns(provider="cloudflare", zone="example.com")
@@ -202,7 +204,7 @@ def test_an_address_that_the_inventory_lacks_is_given_back_by_the_way_home(
     before = sorted(plain.records)
     block = _instance()
 
-    with bare.without_server():
+    with terminal.without_server():
         assert names.point(block, block.recovery) == Outcome(
             done=True, sentence=f"{SHOP}: 192.0.2.2; removed: AAAA 2001:db8::1 of {SHOP}"
         )
@@ -220,7 +222,7 @@ def test_names_that_a_provider_does_not_change_are_left_to_do(
     plain.breaks_at = "delete"
     block = _instance()
 
-    with bare.without_server():
+    with terminal.without_server():
         pointed = names.point(block, block.origin)
 
     assert not pointed.done
@@ -243,7 +245,7 @@ def test_what_the_inventory_leaves_to_a_person_is_not_left_to_the_run(
 ) -> None:
     block = _instance().model_copy(update=differs)
 
-    with bare.without_server():
+    with terminal.without_server():
         assert names.point(block, block.origin) == Outcome(done=True, sentence=said)
 
 

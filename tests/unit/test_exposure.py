@@ -5,11 +5,11 @@ from typing import Literal
 
 import pytest
 
-from tasks.read.exposure import Exposure, Sample, rate
-from tasks.read.lsn import Lsn
-from tasks.read.synchronous import Word
-from tasks.records import Failover
-from tasks.schema import parse
+from tasks.postgres.lsn import Lsn
+from tasks.records.commits import Word
+from tasks.records.loss import Exposure, Sample, rate
+from tasks.records.records import Failover
+from tasks.records.schema import parse
 
 NOW = 1_800_000_000.0
 RECEIVED = Lsn(10_000)

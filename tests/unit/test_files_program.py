@@ -16,8 +16,7 @@ import pytest
 from blocks.errors import CommandFailed
 from blocks.shell import SAID_BYTES, Completed
 from blocks.ssh import SshShell
-from tasks import files
-from tasks.text import source
+from tasks.host import files, source
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as somebody else")
 

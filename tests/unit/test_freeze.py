@@ -1,6 +1,6 @@
 """Which Python packages have to be installed."""
 
-from tasks.read.freeze import left_out, missing, parse
+from tasks.build.freeze import left_out, missing, parse
 
 SAID = """\
 # Editable install with no version control

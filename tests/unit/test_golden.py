@@ -2,14 +2,15 @@
 
 from pathlib import Path, PurePosixPath
 
-from tasks.text import nginx_site, systemd_unit
-from tasks.text.nginx_site import Form, Names
+from tasks.host import systemd_unit
+from tasks.serving import nginx
+from tasks.serving.nginx import Form, Names
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
 def site(certificate: tuple[str, str] | None, form: Form = "serving") -> str:
-    return nginx_site.render(
+    return nginx.render(
         instance="vps_1",
         names=[Names(("shop.example.com", "www.example.com"), certificate)],
         http_port=8169,
@@ -50,7 +51,7 @@ def test_a_site_that_stands_by_brings_nobody_to_odoo_and_answers_where_it_alone_
 
 def test_domains_with_certificates_of_their_own_have_servers_of_their_own() -> None:
     names = [Names(("a.example.com",), ("/a", "/ak")), Names(("b.example.com",), ("/b", "/bk"))]
-    text = nginx_site.render(
+    text = nginx.render(
         instance="vps_1", names=names, http_port=8169, longpolling_port=8172, form="serving"
     )
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tasks import http as asked
+from tasks.odoo import http as asked
 from tasks.programs import browse, login
 
 REFUSED = (

@@ -3,7 +3,7 @@
 import pytest
 
 from blocks.errors import CommandFailed
-from tasks.job import run_job
+from tasks.host.job import run_job
 from tests.fakes import FakeHost
 
 SAID = "".join(f"line {number}\n" for number in range(1, 13))

@@ -9,7 +9,33 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ORDER = ("blocks", "tasks", "flows", "deployments")
-PURE = ("tasks/argv", "tasks/text", "tasks/read", "tasks/outcome.py")
+# Each floor of tasks imports those below it, and none above: what Prefect needs stands on top.
+FLOORS = (
+    "programs", "run", "host", "install", "postgres", "records", "notices", "odoo", "build",
+    "standby", "synchronous", "filestore", "serving", "recovery", "authority", "readiness",
+    "byhand", "plan", "board", "removal", "orchestrator",
+)  # fmt: skip
+MOST_FILES = 12
+# Values, texts and decisions: nothing in them asks a host, so a test needs no double.
+PURE = {
+    "authority": "guard_files receipt signers situation",
+    "board": "alarms words",
+    "build": "freeze programs_compared",
+    "byhand": "by_hand by_hand_gone by_hand_home by_hand_out by_hand_step",
+    "filestore": "following rsync rsync_gate rsync_said ssh verdict",
+    "host": "confine lines managed_block source sshd_settings systemd_unit",
+    "install": "program_config release zipapp",
+    "odoo": "odoo_conf odoo_options odoo_start started",
+    "plan": "aftermath_read words",
+    "postgres": "auto_conf commands conninfo controldata history lsclusters lsn pg_hba postgresql_conf",
+    "readiness": "parity_rules rehearsal_commands",
+    "records": "commits loss",
+    "removal": "words",
+    "run": "outcome tags",
+    "serving": "nginx x509",
+    "standby": "divergence pgpass scram way",
+    "synchronous": "files",
+}
 OURS = {*ORDER, "tests"}
 
 
@@ -34,13 +60,43 @@ def test_a_layer_imports_only_itself_and_those_below(layer: str) -> None:
         assert used <= allowed, f"{path} imports {used - allowed}"
 
 
+def floor(name: str) -> int:
+    return FLOORS.index(name.split(".")[1])
+
+
+def at_once(path: Path) -> Iterator[str]:
+    """Name what a module imports when it is imported itself."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("folder", FLOORS)
+def test_a_floor_of_tasks_imports_none_above_it(folder: str) -> None:
+    for path in modules(f"tasks/{folder}"):
+        for name in at_once(path):
+            if name.startswith("tasks."):
+                assert floor(name) <= FLOORS.index(folder), f"{path} imports {name}"
+
+
+def test_every_subject_has_a_floor_and_not_too_many_rooms() -> None:
+    there = {path.name: path for path in (ROOT / "tasks").iterdir() if path.is_dir()}
+    assert set(there) - {"__pycache__"} == set(FLOORS)
+    assert [path.name for path in (ROOT / "tasks").glob("*.py")] == ["__init__.py"]
+    for name, path in there.items():
+        if name != "programs":
+            rooms = {each.name for each in path.glob("*.py")} - {"__init__.py"}
+            assert len(rooms) <= MOST_FILES, f"{name}: {sorted(rooms)}"
+
+
 @pytest.mark.parametrize("folder", PURE)
 def test_pure_code_imports_no_prefect_and_no_ssh(folder: str) -> None:
-    for path in modules(folder):
+    for module in PURE[folder].split():
+        path = ROOT / "tasks" / folder / f"{module}.py"
         for name in imports(path):
             assert name.split(".")[0] not in {"prefect", "paramiko", "psycopg", "subprocess"}, path
             assert not name.startswith(
-                ("tasks.policy", "blocks.shell", "blocks.ssh", "blocks.host")
+                ("tasks.run.step", "blocks.shell", "blocks.ssh", "blocks.host")
             ), path
 
 
@@ -62,7 +118,7 @@ def test_paramiko_speaks_in_one_place_only() -> None:
         if any(name.split(".")[0] == "paramiko" for name in imports(path))
     }
     seam = {f"blocks/{name}.py" for name in ("shell", "ssh", "ssh_channel", "ssh_login")}
-    assert users == {*seam, "tasks/lock.py"}
+    assert users == {*seam, "tasks/host/lock.py"}
 
 
 OF_PREFECT = {"prefect", "httpx"}
@@ -98,7 +154,7 @@ def test_the_desk_of_prefect_is_imported_where_it_is_needed_and_not_before() -> 
 def test_no_step_asks_whether_a_server_is_there() -> None:
     for path in [p for layer in ORDER for p in modules(layer)]:
         name = str(path.relative_to(ROOT))
-        if name not in {"blocks/runtime.py", "tasks/desk.py"}:
+        if name not in {"blocks/runtime.py", "tasks/run/desk.py"}:
             assert "runtime.SHELL" not in path.read_text(), name
             assert "blocks.runtime.SHELL" not in set(imports(path)), name
 
@@ -116,7 +172,9 @@ def test_events_leave_by_one_door_which_is_shut_without_a_server() -> None:
 def test_flows_tell_a_story_and_know_no_command() -> None:
     for path in modules("flows"):
         for name in imports(path):
-            assert not name.startswith(("tasks.argv", "tasks.text", "paramiko", "psycopg")), path
+            assert name.split(".")[0] not in {"paramiko", "psycopg"}, path
+            *_, folder, module = name.split(".")
+            assert module not in PURE.get(folder, "").split(), f"{path} imports {name}"
 
 
 def test_each_flow_is_named_as_on_the_card() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.text import postgresql_conf
+from tasks.postgres import postgresql_conf
 from tests.unit.test_controldata import VERSIONS, read
 
 

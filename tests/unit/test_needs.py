@@ -2,11 +2,11 @@
 
 import pytest
 
-from tasks import away, readiness
-from tasks.probes import EVERY_MOVE, Need
+from tasks.readiness import at_home, failed_over
+from tasks.readiness.probes import EVERY_MOVE, Need
 
 
-@pytest.mark.parametrize("needs", [readiness.NEEDS, away.NEEDS])
+@pytest.mark.parametrize("needs", [at_home.NEEDS, failed_over.NEEDS])
 def test_each_need_says_how_it_is_tried_for_which_move_and_what_mends_it(
     needs: tuple[Need, ...],
 ) -> None:

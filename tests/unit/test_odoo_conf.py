@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath
 
-from tasks.text.odoo_conf import database_role, parse, render
+from tasks.odoo.odoo_conf import database_role, parse, render
 
 
 def copied(path: PurePosixPath) -> PurePosixPath:

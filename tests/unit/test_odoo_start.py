@@ -9,11 +9,9 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from blocks.errors import Refused
-from tasks import odoo_settings
-from tasks.read import started
-from tasks.read.started import Started
-from tasks.text import odoo_conf, odoo_options, odoo_start
-from tasks.text.odoo_start import Start
+from tasks.odoo import odoo_conf, odoo_options, odoo_settings, odoo_start, started
+from tasks.odoo.odoo_start import Start
+from tasks.odoo.started import Started
 
 UNIT = """\
 # /lib/systemd/system/odoo.service

@@ -5,8 +5,11 @@ from pathlib import PurePosixPath
 import pytest
 
 from blocks.plain import plain
-from tasks.files import SURROGATES
-from tasks.text import auto_conf, block, odoo_conf, pgpass
+from tasks.host import managed_block
+from tasks.host.files import SURROGATES
+from tasks.odoo import odoo_conf
+from tasks.postgres import auto_conf
+from tasks.standby import pgpass
 
 # Latin-1, a carriage return, a form feed, and what Unicode takes for an end of a line.
 ODD = b"# conexi\xf3n\r\n# a\x0cb\x85c\xc2\x85d\xe2\x80\xa8e \xff\n"
@@ -20,8 +23,11 @@ def _bytes(text: str) -> bytes:
 @pytest.mark.parametrize(
     "edited",
     [
-        pytest.param(block.without(block.put(TEXT, name="x", lines="a\n"), name="x"), id="block"),
-        pytest.param(block.put(TEXT, name="x", lines="a\n"), id="new_block"),
+        pytest.param(
+            managed_block.without(managed_block.put(TEXT, name="x", lines="a\n"), name="x"),
+            id="block",
+        ),
+        pytest.param(managed_block.put(TEXT, name="x", lines="a\n"), id="new_block"),
         pytest.param(auto_conf.follow(TEXT, conninfo="", slot="s"), id="auto_conf"),
         pytest.param(auto_conf.without(TEXT, ["max_connections"]), id="auto_conf_limits"),
         pytest.param(

@@ -11,9 +11,10 @@ from blocks.errors import CommandFailed
 from blocks.host import Host
 from blocks.instance import OdooInstance, Place, Replication
 from blocks.odoo import Odoo
-from tasks import bare, service
-from tasks.outcome import Outcome
-from tasks.service import Served
+from tasks.odoo import service
+from tasks.odoo.service import Served
+from tasks.run import terminal
+from tasks.run.outcome import Outcome
 
 POINTED = Outcome(done=True, sentence="by hand: point shop.example.com at 192.0.2.2")
 SHOWN = Outcome(done=False, sentence="nginx on due does not accept its configuration")
@@ -22,14 +23,14 @@ SHOWN = Outcome(done=False, sentence="nginx on due does not accept its configura
 def test_an_instance_is_whole_when_all_is_done_whatever_the_sentences_say() -> None:
     instance = _instance()
 
-    with bare.without_server():
+    with terminal.without_server():
         service.require_whole(instance, instance.recovery, Served(["a"], []).outcome, POINTED)
 
 
 def test_what_is_left_to_do_is_named_and_nothing_else() -> None:
     instance, served = _instance(), Served(["a"], ["b: 500", "c: 502"])
 
-    with bare.without_server(), pytest.raises(CommandFailed) as said:
+    with terminal.without_server(), pytest.raises(CommandFailed) as said:
         service.require_whole(instance, instance.recovery, served.outcome, SHOWN, POINTED)
 
     assert said.value.message == (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.text.pg_hba import ident, odoo_map, replication
+from tasks.postgres.pg_hba import ident, odoo_map, replication
 
 
 def test_each_line_wants_tls_a_scram_password_and_the_one_peer() -> None:

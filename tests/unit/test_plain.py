@@ -13,14 +13,16 @@ from hypothesis import strategies as st
 from blocks.errors import Refused
 from blocks.plain import HIDDEN, PLAINLY, cell, markdown, plain
 from blocks.shell import Completed
-from tasks.document import Document
+from tasks.board import words
+from tasks.board.alarms import Measured
+from tasks.build.freeze import left_out, missing, parse
+from tasks.filestore import ssh
+from tasks.odoo import odoo_conf
+from tasks.postgres.auto_conf import settle
 from tasks.programs.divergence.spreadsheet import tame
-from tasks.read.board import Measured
-from tasks.read.divergence import Divergence, Table
-from tasks.read.freeze import left_out, missing, parse
-from tasks.report import Report, Strong, timeline
-from tasks.text import board, odoo_conf, ssh
-from tasks.text.auto_conf import settle
+from tasks.run.document import Document
+from tasks.run.report import Report, Strong, timeline
+from tasks.standby.divergence import Divergence, Table
 
 EVIL = (
     "\x1b[2J\x1b]0;owned\x07", "a\r\nroot@due # rm -rf /", "\u202egpj.exe", "\u2066a\u2069",
@@ -100,11 +102,11 @@ def test_errors_logs_and_boards_show_what_they_quote(
     with caplog.at_level("INFO", "relevo"):
         log.info("the database %s", evil)
     assert caplog.messages[-1] == plain(f"the database {evil}", lines=True)
-    rows: list[board.Judged] = [(Measured("vps_1", 0), "red", [evil])]
-    line = board.nagios(rows)[1]
+    rows: list[words.Judged] = [(Measured("vps_1", 0), "red", [evil])]
+    line = words.nagios(rows)[1]
     assert "\n" not in line
     assert "|" not in line
-    assert len(board.table(rows, links={}).split("\n")) == 3
+    assert len(words.table(rows, links={}).split("\n")) == 3
 
 
 @pytest.mark.parametrize("evil", EVIL)

@@ -8,16 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tasks import decision
-from tasks.approval import Yes, objection
+from tasks.authority.situation import SILENT, Plan, Procedure, Situation
+from tasks.byhand.by_hand import STEPS
+from tasks.byhand.by_hand_gone import FILES_HOME
+from tasks.byhand.by_hand_step import Language
 from tasks.orchestrator.approval import form
-from tasks.read.exposure import Exposure
-from tasks.read.plan import SILENT, Plan, Procedure, Situation
-from tasks.read.synchronous import Word
-from tasks.text import plan as words
-from tasks.text.by_hand import STEPS
-from tasks.text.by_hand_gone import FILES_HOME
-from tasks.text.by_hand_step import Language
+from tasks.plan import decision, words
+from tasks.records.commits import Word
+from tasks.records.loss import Exposure
+from tasks.run.approval import Yes, objection
 
 LOSS = Exposure(lossless=False, seconds=12.5, about_bytes=256, last_commit="2027-01-15T08:00:00Z")
 END = (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.text.postgresql_conf import (
+from tasks.postgres.postgresql_conf import (
     HOT_STANDBY,
     at_least,
     listen_addresses,

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from blocks import signing
 from blocks.instance import OdooInstance
-from tasks.read.lsn import Lsn
-from tasks.read.receipt import (
+from tasks.authority import guard_files
+from tasks.authority.receipt import (
     NAMESPACE,
     Receipt,
     Stand,
@@ -23,9 +23,9 @@ from tasks.read.receipt import (
     sealed,
     unseal,
 )
-from tasks.read.signers import Signers
-from tasks.receipts import _Line
-from tasks.text import guard
+from tasks.authority.receipts import _Line
+from tasks.authority.signers import Signers
+from tasks.postgres.lsn import Lsn
 
 KEY = SecretStr("a signing key of a drill")
 MINE = Signers((signing.public_key(KEY),))
@@ -101,7 +101,7 @@ def test_openssh_itself_believes_the_signature_and_not_an_edited_text(tmp_path: 
     text = RECEIPT.text()
     signer, mark = tmp_path / "signer", tmp_path / "mark"
     signer.write_text(
-        guard.allowed_signers(Signers((signing.public_key(KEY),)), namespace=NAMESPACE)
+        guard_files.allowed_signers(Signers((signing.public_key(KEY),)), namespace=NAMESPACE)
     )
     mark.write_text(signing.sign(text, KEY, namespace=NAMESPACE))
     argv = ("ssh-keygen", "-Y", "verify", "-f", str(signer), "-I", "relevo", "-n", NAMESPACE)

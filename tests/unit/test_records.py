@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from blocks.errors import Refused
-from tasks import records
-from tasks.read.exposure import Exposure, Sample
-from tasks.read.lsn import Lsn
-from tasks.records import Approval, Owners
-from tasks.schema import HINT, Record, parse
+from tasks.postgres.lsn import Lsn
+from tasks.records import records
+from tasks.records.loss import Exposure, Sample
+from tasks.records.records import Approval, Owners
+from tasks.records.schema import HINT, Record, parse
 
 GOLDEN = Path(__file__).parent / "golden" / "records"
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)

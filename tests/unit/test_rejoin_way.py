@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from tasks.read.controldata import ControlData
-from tasks.read.history import Leader
-from tasks.read.lsn import Lsn
-from tasks.read.rejoin import way
+from tasks.postgres.controldata import ControlData
+from tasks.postgres.history import Leader
+from tasks.postgres.lsn import Lsn
+from tasks.standby.way import way
 
 SYSTEM = "7711701281883249531"
 FORK = Lsn.parse("0/5000098")

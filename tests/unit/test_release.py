@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from blocks.version import VERSION
-from tasks import traces, units
-from tasks.read.parity import Pair, Side, remarks
-from tasks.text import rsync_gate, zipapp
-from tasks.text.release import VERSIONS
+from tasks.filestore import rsync_gate
+from tasks.install import traces, units, zipapp
+from tasks.install.release import VERSIONS
+from tasks.readiness.parity_rules import Pair, Side, remarks
 
 UNO = Side("uno", "13.9", "2.31", 0, 9 << 30, True, True, programs=(VERSION, VERSION))
 DUE = replace(UNO, name="due")

@@ -1,4 +1,4 @@
-"""Root handles files through tasks/files alone: no command of its own in a folder of somebody else.
+"""Root handles files through tasks/host/files alone: no command in a folder of somebody else.
 
 A command line that begins with a file command, or a script that has one in it, must be run as a
 user (`user=`), or stand below with the reason why root may use a path there.
@@ -23,33 +23,33 @@ IN_SCRIPTS = "|".join(map(re.escape, sorted({*CHANGE, *ASK, "cat", "find"})))
 SCRIPT = re.compile(rf"(?:^|[;&|({{`!]|\b(?:then|do|else|if)\b)\s*({IN_SCRIPTS})\s+(.*)")
 ASKS_OF_WORDS = re.compile(r"^(-[nz]\s|!?\s*-[nz]\s|\"[^\"]*\"\s*!?=)")
 MAY = {
-    "tasks/argv/rehearsal.py VIEW": "all that it makes is in /run/relevo-drill, which is root's",
-    "tasks/board.py find": "/var/lib/relevo is root's",
-    "tasks/confinement.py CERTIFICATE": "/var/lib/relevo/NAME/postgres is root's",
-    "tasks/confinement.py READABLE": "/var/lib/relevo/NAME/postgres is root's",
-    "tasks/guard.py cat /etc/ssh/ssh_host_*_key.pub": "/etc/ssh is root's",
-    "tasks/job.py START": "/var/log/relevo is root's",
-    "tasks/job.py tail": "/var/log/relevo is root's",
-    "tasks/engine.py install": "/var/log/relevo is root's",
-    "tasks/layout.py CLOSED": "asks whether a user may pass, as that user; tells, changes nothing",
-    "tasks/lock.py HOLD": "/run/relevo is root's",
-    "tasks/lock.py HOLDER": "/run/relevo is root's",
-    "tasks/look.py LOOK": "reads a configuration that is root's, and asks whose a folder is",
-    "tasks/odoo_settings.py STARTED": "/proc is the kernel's",
-    "tasks/service.py STRANGERS": "/proc is the kernel's",
-    "tasks/preflight.py LACKING": "asks whether paths are there, and tells and changes no more",
-    "tasks/preflight.py LAYOUT": "asks whether a path is a link, and tells and changes no more",
-    "tasks/receipts.py READ": "/var/lib/relevo is root's",
-    "tasks/receipts.py ALL": "/var/lib/relevo is root's",
-    "tasks/rejoin.py REWIND": "/var/lib/relevo is root's; pg_rewind itself runs as the owner",
-    "tasks/traces.py EMPTY": "takes empty folders of root's alone",
-    "tasks/traces.py find": "/var/lib/relevo, /etc/relevo and both folders of logs are root's",
-    "tasks/traces.py rm": "both folders of logs are root's: of a link it takes the name alone",
-    "tasks/trust.py cat /etc/ssh/ssh_host_*_key.pub": "/etc/ssh is root's",
-    "tasks/trust.py MAKE_KEY": "the folder ssh of an instance is root's, and so is the one around",
-    "tasks/writable.py WRITE": "all that it is asked of is root's: units, records, nginx",
-    "tasks/users.py FOUND": "reads a record of root's, and asks whose some folders are",
-    "tasks/units.py OUTDATED": "/usr/local/lib/relevo and /etc/relevo are root's",
+    "tasks/readiness/rehearsal_commands.py VIEW": "it makes all in /run/relevo-drill, which is root's",
+    "tasks/board/board.py find": "/var/lib/relevo is root's",
+    "tasks/recovery/confinement.py CERTIFICATE": "/var/lib/relevo/NAME/postgres is root's",
+    "tasks/recovery/confinement.py READABLE": "/var/lib/relevo/NAME/postgres is root's",
+    "tasks/authority/guard.py cat /etc/ssh/ssh_host_*_key.pub": "/etc/ssh is root's",
+    "tasks/host/job.py START": "/var/log/relevo is root's",
+    "tasks/host/job.py tail": "/var/log/relevo is root's",
+    "tasks/filestore/engine.py install": "/var/log/relevo is root's",
+    "tasks/host/layout.py CLOSED": "asks whether a user may pass, as that user",
+    "tasks/host/lock.py HOLD": "/run/relevo is root's",
+    "tasks/host/lock.py HOLDER": "/run/relevo is root's",
+    "tasks/postgres/look.py LOOK": "reads what is root's, and asks whose a folder is",
+    "tasks/odoo/odoo_settings.py STARTED": "/proc is the kernel's",
+    "tasks/odoo/service.py STRANGERS": "/proc is the kernel's",
+    "tasks/readiness/preflight.py LACKING": "asks whether paths are there, and changes nothing",
+    "tasks/readiness/preflight.py LAYOUT": "asks whether a path is a link, and changes nothing",
+    "tasks/authority/receipts.py READ": "/var/lib/relevo is root's",
+    "tasks/authority/receipts.py ALL": "/var/lib/relevo is root's",
+    "tasks/standby/rejoin.py REWIND": "/var/lib/relevo is root's; pg_rewind runs as the owner",
+    "tasks/install/traces.py EMPTY": "takes empty folders of root's alone",
+    "tasks/install/traces.py find": "/var/lib/relevo, /etc/relevo and both folders of logs: root's",
+    "tasks/install/traces.py rm": "both are root's folders: of a link it takes the name alone",
+    "tasks/filestore/trust.py cat /etc/ssh/ssh_host_*_key.pub": "/etc/ssh is root's",
+    "tasks/filestore/trust.py MAKE_KEY": "the folder ssh of an instance is root's",
+    "tasks/readiness/writable.py WRITE": "all that it is asked of is root's: units, records, nginx",
+    "tasks/recovery/users.py FOUND": "reads a record of root's, and asks whose some folders are",
+    "tasks/install/units.py OUTDATED": "/usr/local/lib/relevo and /etc/relevo are root's",
 }
 
 
@@ -130,9 +130,9 @@ def scanned() -> dict[str, str]:
 def test_root_handles_files_through_the_one_module_that_is_safe_for_it() -> None:
     found = scanned()
 
-    assert sorted(set(found) - set(MAY)) == [], "run it as a user, or use tasks/files"
+    assert sorted(set(found) - set(MAY)) == [], "run it as a user, or use tasks/host/files"
     assert sorted(set(MAY) - set(found)) == [], "these are there no more"
-    assert "tasks/files.py" not in found.values()
+    assert "tasks/host/files.py" not in found.values()
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tasks.argv import rsync as argv
-from tasks.filestore import APART
-from tasks.text import rsync_gate, zipapp
+from tasks.filestore import rsync as argv
+from tasks.filestore import rsync_gate
+from tasks.filestore.copies import APART
+from tasks.install import zipapp
 
 PULL = "rsync --server --sender -logDtpre.iLsfxCIvu"
 CLOSED = b"!writing is open only while a repair or a failback runs"

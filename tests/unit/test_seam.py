@@ -12,11 +12,11 @@ from blocks.errors import Refused
 from deployments import cli
 from deployments.__main__ import WITH_PREFECT
 from deployments.secrets import Secrets
-from tasks import approval
-from tasks.approval import Question
-from tasks.bare import Terminal, without_server
-from tasks.desk import desk
 from tasks.orchestrator.page import Page
+from tasks.run import approval
+from tasks.run.approval import Question
+from tasks.run.desk import desk
+from tasks.run.terminal import Terminal, without_server
 from tests.broken import OF_PREFECT, broken
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ import pytest
 
 from blocks.errors import LoginRefused, ShutOut, Unreachable
 from blocks.host import Host
-from tasks import policy
+from tasks.run import step
 from tests.unit.test_shell import Hostile, hostile
 
 OTHER = paramiko.RSAKey.generate(2048)
@@ -64,6 +64,6 @@ def test_silence_is_silence_and_is_what_is_tried_again() -> None:
     host = Host(name="uno", address="127.0.0.1", port=1, peer_address="127.0.0.1")
 
     assert type(asked(host)) is Unreachable
-    assert policy.heals(Unreachable("x"))
-    assert not policy.heals(ShutOut("x"))
-    assert not policy.heals(LoginRefused("x"))
+    assert step.heals(Unreachable("x"))
+    assert not step.heals(ShutOut("x"))
+    assert not step.heals(LoginRefused("x"))

@@ -19,8 +19,9 @@ SEAM = ("query", "value", "execute", "ask", "each")
 # Each runs one constant text, with settings of ours, where the relay cannot: in one go with another
 # program, over the network as the other host does it, or without us.
 PSQL = {
-    "tasks/look.py", "tasks/documents.py", "tasks/replication.py", "tasks/guard.py",
-    "tasks/synchronous.py", "tasks/programs/divergence/cluster.py",
+    "tasks/postgres/look.py", "tasks/filestore/documents.py", "tasks/standby/replication.py",
+    "tasks/authority/guard.py",
+    "tasks/synchronous/synchronous.py", "tasks/programs/divergence/cluster.py",
 }  # fmt: skip
 # These run what they are configured with, and the keeper writes its own word beside a role's name,
 # which the door (blocks/names.py) lets through for its letters: it has no libpq.
@@ -176,7 +177,9 @@ def test_psql_is_started_where_a_reason_stands_and_with_settings_of_ours() -> No
     assert set(users) == PSQL | GIVEN
     for name in PSQL:
         text = users[name]
-        pinned = "PGOPTIONS" in text or name == "tasks/replication.py"  # that one proves a login
+        pinned = (
+            "PGOPTIONS" in text or name == "tasks/standby/replication.py"
+        )  # that one proves a login
         assert pinned, f"{name} leaves its settings to others"
         assert "-X" in text, f"{name} reads a ~/.psqlrc"
 

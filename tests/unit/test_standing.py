@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.read.standing import End, Standing
+from tasks.plan.aftermath_read import End, Standing
 
 UNO, DUE = ("uno", "odoo.service"), ("due", "odoo_vps_1.service")
 

@@ -12,7 +12,7 @@ import pytest
 
 from tasks.programs.synchronous.keeper import Keeper
 from tasks.programs.synchronous.session import END, Session
-from tasks.read.synchronous import parse
+from tasks.records.commits import parse
 
 NAMES = 'FIRST 1 ("vps_1")'
 CONFIG = {

@@ -21,7 +21,8 @@ from blocks.host import Host
 from blocks.instance import OdooInstance
 from blocks.lease import HELD, Lease
 from blocks.ssh import SshShell
-from tasks import bare, lock
+from tasks.host import lock
+from tasks.run import terminal
 
 KEY = paramiko.RSAKey.generate(2048)
 GONE = (OSError, EOFError, paramiko.SSHException)
@@ -131,7 +132,7 @@ def _takes_over(instance: OdooInstance, hosts: tuple[Place, Place], *, seconds: 
     """Let another run take the lock from a copy, act at both ends, and end."""
 
     def run() -> None:
-        with bare.without_server(), lock.held(instance, "failover", preempt=True):
+        with terminal.without_server(), lock.held(instance, "failover", preempt=True):
             for each in hosts:
                 each.mark("new")
 

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from tasks import https
-from tasks.read.x509 import Chain
+from tasks.serving import https
+from tasks.serving.x509 import Chain
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 Signer = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]

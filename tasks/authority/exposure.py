@@ -1,0 +1,81 @@
+"""What a failover would lose: measured and agreed to before the promotion, never after."""
+
+from blocks.errors import CommandFailed, Refused, Unreachable
+from blocks.instance import OdooInstance
+from tasks.postgres.look import look
+from tasks.postgres.lsn import Lsn
+from tasks.records import record
+from tasks.records.loss import Exposure, Sample, kept
+from tasks.records.records import Failover, Link
+from tasks.run.step import log, step
+from tasks.synchronous import synchronous
+
+# Which transaction is the next: whether one has begun and ended since is seen by no clock.
+RECEIVED = """
+SELECT extract(epoch FROM pg_last_xact_replay_timestamp()) AS commit,
+    extract(epoch FROM now()) AS now, txid_snapshot_xmax(txid_current_snapshot()) AS next_xid,
+    (SELECT latest_end_lsn FROM pg_stat_wal_receiver) AS sent,
+    greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) AS received
+"""
+WRITTEN = """
+SELECT extract(epoch FROM now()) AS at, pg_current_wal_lsn() AS lsn,
+    txid_snapshot_xmax(txid_current_snapshot()) AS next_xid
+"""
+
+
+@step("measure what {instance.name} would lose")
+def measure(instance: OdooInstance, *, lossless: bool) -> Exposure:
+    """Say, before the promotion, what had not been streamed when the origin was last heard of."""
+    kept = record.read(instance.recovery, instance, Failover)
+    if kept is not None and look(instance.recovery).is_primary:
+        return kept.exposure
+    if lossless:
+        return Exposure.none()
+    shell, cluster = instance.recovery.host.shell(), instance.recovery.cluster
+    row = cluster.query(shell, RECEIVED)[0]
+    has = Lsn.parse(str(row["received"] or "0/0"))
+    told = Lsn.parse(str(row["sent"])) if row["sent"] else has
+    asked = instance.replication.synchronous != "off"
+    return Exposure.estimate(
+        now=float(row["now"] or 0),
+        last_commit=float(row["commit"]) if row["commit"] else None,
+        received=has,
+        known_lag=max(0, told - has),
+        samples=_samples(instance),
+        next_xid=int(row["next_xid"] or 0),
+        word=synchronous.holding(instance) if asked else None,
+    )
+
+
+def _samples(instance: OdooInstance) -> list[Sample]:
+    known = record.read(instance.recovery, instance, Link)
+    return list(known.samples) if known else []
+
+
+@step("measure the link of {instance.name}")
+def sample_link(instance: OdooInstance) -> None:
+    """Note how far the origin has written, so that a later failover can state its exposure."""
+    origin = instance.origin
+    try:
+        row = origin.cluster.query(origin.host.shell(), WRITTEN)[0]
+    except (Unreachable, CommandFailed) as error:
+        log().warning("the link was not measured: %s", error.message)
+        return
+    at, lsn, xid = float(row["at"] or 0), Lsn.parse(str(row["lsn"])), int(row["next_xid"] or 0)
+    new = Sample(at, lsn, xid)
+    samples = tuple(kept(_samples(instance), new))
+    record.write(instance.recovery, instance, Link(samples=samples))
+
+
+@step("require a yes to the exposure of {instance.name}")
+def require_accepted(instance: OdooInstance, exposure: Exposure, *, loss_accepted: bool) -> None:
+    """Refuse to lose anything that nobody has agreed to lose."""
+    log().info("exposure of %s: %s", instance.name, exposure)
+    if exposure.lossless or loss_accepted:
+        return
+    raise Refused(
+        f"{instance.origin} does not answer (or stopped uncleanly); failing over now may lose: "
+        f"{exposure}",
+        hint="see by other means that it is down and stays down (power it off at the hoster), then "
+        "run failover with origin_is_down and a reason",
+    )

@@ -1,0 +1,363 @@
+"""Keeping a side from serving: proven by asking it, not by having told it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from blocks import lease
+from blocks.errors import CommandFailed, LoginRefused, Refused, ShutOut, Unreachable
+from blocks.instance import OdooInstance, Place
+from blocks.odoo import Odoo
+from blocks.shell import Shell
+from tasks.authority import keys, receipts
+from tasks.filestore import copies
+from tasks.host import lock
+from tasks.odoo import service
+from tasks.postgres import cluster
+from tasks.postgres.look import Seen, look, look_if_there, received
+from tasks.postgres.lsn import Lsn
+from tasks.run.step import log, step
+from tasks.run.wait import until
+from tasks.standby import replication
+
+RECEIVE_SECONDS = 120
+SHOW_SECONDS = 30
+STOP_SECONDS = 120
+# How long the question of an origin that is about to write is fresh, and by when its guard, which
+# is told otherwise two seconds after the receipt is there, has held what had begun.
+ASKED_SECONDS = 20
+HELD_SECONDS = 10
+LISTEN_SECONDS, POLL_SECONDS = 2, 0.2
+# A walreceiver asks a sender that says nothing for an answer after half of wal_receiver_timeout: so
+# long is waited for the word of an idle origin whose host is there, and cannot be asked.
+ANSWER_SECONDS = 35
+SINCE = 'echo $(($(date +%s) - $(stat -c %Y "$1" 2>/dev/null || echo 0)))'
+
+
+def stop_odoo(place: Place) -> None:
+    """Stop Odoo and keep it from starting at boot; prove both.
+
+    Each by a command of its own: for a unit made of a script in /etc/init.d, `disable --now`
+    succeeds and stops nothing. And such a script may end without having stopped anything.
+    """
+    shell, odoo = place.host.shell(), place.odoo
+    for verb in ("disable", "stop"):
+        shell.run(("systemctl", verb, odoo.unit), check=False, timeout_seconds=STOP_SECONDS)
+    until(
+        lambda: _is_down(shell, odoo),
+        what=f"{odoo.unit} on {place} is down, and port {odoo.http_port} with it",
+        timeout_seconds=STOP_SECONDS,
+        hint=f"systemctl status {odoo.unit} there, and ss -ltnp for who listens",
+    )
+    if _unit_state(shell, odoo.unit, "is-enabled") in {"enabled", "enabled-runtime"}:
+        raise CommandFailed(
+            f"{odoo.unit} on {place} still starts at boot after systemctl disable",
+            hint=f"systemctl disable {odoo.unit} there says why",
+        )
+
+
+def _is_down(shell: Shell, odoo: Odoo) -> bool:
+    if _unit_state(shell, odoo.unit, "is-active") not in {"inactive", "failed", "unknown"}:
+        return False
+    return not shell.run(("ss", "-Hltn", f"sport = :{odoo.http_port}")).stdout.strip()
+
+
+def _unit_state(shell: Shell, unit: str, question: str) -> str:
+    return shell.run(("systemctl", question, unit), check=False).stdout.strip()
+
+
+@step("stop Odoo on {place}")
+def hold_odoo(place: Place) -> None:
+    """Stop Odoo; it does not start by itself any more."""
+    stop_odoo(place)
+
+
+def answers(place: Place) -> bool:
+    """Tell whether a host lets us in at all."""
+    return why_unheard(place) is None
+
+
+def why_unheard(place: Place) -> Unreachable | None:
+    """Say why a host does not let us in; nothing where it does."""
+    try:
+        place.host.shell().run(("true",), timeout_seconds=15)
+    except Unreachable as error:
+        log().warning("%s", error.message)
+        return error
+    return None
+
+
+@step("demote {giver}, in favour of {taker}", retries=0)
+def demote(instance: OdooInstance, giver: Place, taker: Place) -> None:
+    """Hand the write right over: stop the giver cleanly and prove that the taker has it all.
+
+    The receipt is written on both hosts, and only after the proof. A giver that was demoted
+    before is proven again and left as it is.
+    """
+    seen = look(giver)
+    if seen.is_primary:
+        require_streaming_standby(giver, taker)
+    if not seen.is_standby:
+        cluster.start_at_boot(giver, "manual")  # also where somebody else has stopped it
+        cluster.stop_any(giver)
+    require_received(giver, taker)
+    if not look(taker).is_primary:
+        receipts.record_demotion(instance, giver, taker)
+
+
+@step("take the write right from {giver} without its receipt", retries=0)
+def abandon(instance: OdooInstance, giver: Place, taker: Place, *, reason: str) -> None:
+    """Hand over although nobody can prove that the taker has it all; the reason is kept."""
+    if not reason.strip():
+        raise Refused(
+            f"nobody said why {giver} may lose what {taker} has not received",
+            hint="give a reason; it is kept in the receipt",
+        )
+    if look(taker).is_primary:
+        return
+    cluster.start_at_boot(giver, "manual")
+    cluster.stop_any(giver)
+    loss = given_up(giver, taker)
+    receipts.write(instance, kind="forced", taker=taker, reason=reason, loss=loss)
+
+
+def given_up(giver: Place, taker: Place) -> str:
+    """What is lost where nobody can prove that the taker has it all."""
+    return f"what {giver} wrote after {received(taker)}, if anything"
+
+
+def require_streaming_standby(giver: Place, taker: Place) -> None:
+    if not look(taker).is_standby:
+        raise Refused(
+            f"{taker} is no standby of {giver}: {giver} will not be stopped",
+            hint="run check for this instance and mend what it names",
+        )
+
+
+def require_received(giver: Place, taker: Place) -> Lsn:
+    """Require that the taker holds the giver's shutdown checkpoint: then nothing is lost."""
+    control = look(giver).control
+    if control is None or not control.shut_down:
+        raise Refused(
+            f"the control file on {giver} does not say that it was shut down cleanly",
+            hint=f"start PostgreSQL on {giver} again and rerun, or accept the loss",
+        )
+    if (seen := look(taker)).is_primary:
+        return control.checkpoint
+    checkpoint = control.checkpoint
+    try:
+        until(
+            lambda: seen.answers and received(taker) > checkpoint,
+            what=f"{taker} has received the shutdown checkpoint of {giver} at {checkpoint}",
+            timeout_seconds=RECEIVE_SECONDS,
+        )
+    except CommandFailed as error:
+        raise Refused(
+            f"{error.message}; it has {received(taker)}",
+            hint=f"nothing is lost yet: start PostgreSQL on {giver} again, let {taker} catch up, "
+            "and rerun",
+        ) from error
+    if not control.ends_at(received(taker)):
+        raise Refused(
+            f"what {taker} has at {checkpoint} is not the shutdown checkpoint of {giver}: they "
+            "have written different histories",
+            hint="keep both data directories, and find out which of them customers have seen",
+        )
+    return checkpoint
+
+
+@step("fence the origin of {instance.name}", retries=0)
+def fence_origin(instance: OdooInstance, *, loss_accepted: bool) -> bool:
+    """Keep the origin from serving, if it answers; tell whether the move is lossless.
+
+    Odoo stops first, so that the last files can follow before PostgreSQL hands over. An origin
+    whose PostgreSQL is down is left as it is, where the failover is going to be refused.
+    """
+    origin, recovery = instance.origin, instance.recovery
+    heard, asked = last_heard(recovery), time.monotonic()
+    if why := why_unheard(origin):
+        _require_judged(origin, why, loss_accepted=loss_accepted)
+        patience = ANSWER_SECONDS if isinstance(why, ShutOut) else LISTEN_SECONDS
+        _require_silence(instance, heard, deadline=asked + patience)
+        return False
+    with _said_of_a_broken_disk(origin):
+        keys.require_believed(instance, origin)
+        seen = look_if_there(origin)
+    if not loss_accepted:
+        seen.require_asked()
+    if seen.is_primary and not look(recovery).is_primary:
+        _require_streaming(instance, loss_accepted=loss_accepted)
+        with closed(instance, origin):
+            _show_rows(instance, within_seconds=RECEIVE_SECONDS)
+            _fetch_last_files(instance, loss_accepted=loss_accepted)
+            demote(instance, origin, recovery)
+        return True
+    lossless = _stopped_whole(seen, recovery)
+    if lossless or loss_accepted or look(recovery).is_primary:
+        with _said_of_a_broken_disk(origin):
+            hold_former(instance, origin)
+    return lossless
+
+
+def last_heard(recovery: Place) -> str:
+    """When the walreceiver last had a message from the origin; nothing where it has no stream."""
+    sql = "SELECT max(last_msg_receipt_time) FROM pg_stat_wal_receiver"
+    return recovery.cluster.value(recovery.host.shell(), sql)
+
+
+def _require_silence(instance: OdooInstance, heard: str, *, deadline: float) -> None:
+    """Refuse to call an origin down whose WAL goes on arriving: only its ssh is shut to us."""
+    recovery = instance.recovery
+    while last := last_heard(recovery):
+        if last != heard:
+            raise Refused(
+                f"{instance.origin} does not let us in, but it is alive: {recovery} has received "
+                f"WAL from it at {last}",
+                hint=f"let this runner log in to {instance.origin}, or power it off at the hoster; "
+                "then run this again",
+            )
+        if time.monotonic() > deadline:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _require_judged(origin: Place, why: Unreachable, *, loss_accepted: bool) -> None:
+    """Refuse to call an origin down that was not silent: a key or a login is not right."""
+    if refusal := objection(origin, why):
+        raise refusal
+    if isinstance(why, ShutOut) and not loss_accepted:
+        raise Refused(
+            f"whether {origin} is down is not known: {why.message}",
+            hint=f"{why.hint}; if you have seen by other means that {origin} is down and stays "
+            "down, run failover with origin_is_down and a reason",
+        )
+
+
+def objection(origin: Place, why: Unreachable | None) -> Refused | None:
+    """Refuse what nobody can accept: to call a host down that has shown its own key to us."""
+    if not isinstance(why, LoginRefused):
+        return None
+    return Refused(
+        f"{origin} is alive, and does not let us in: {why.message}",
+        hint=f"{why.hint}; or power {origin} off at the hoster, and see that it is off; then run "
+        "this again",
+    )
+
+
+@contextmanager
+def _said_of_a_broken_disk(origin: Place) -> Iterator[None]:
+    """An origin that lets us in and cannot be read or written is neither dead nor held."""
+    try:
+        yield
+    except (Unreachable, CommandFailed) as error:
+        raise Refused(
+            f"{origin} lets us in, but cannot be held: {error.message.splitlines()[-1]}",
+            hint=f"power {origin} off at the hoster, see that it is down, then run this again with "
+            "origin_is_down",
+        ) from error
+
+
+def _require_streaming(instance: OdooInstance, *, loss_accepted: bool) -> None:
+    """Refuse to stop a healthy origin whose standby does not follow it."""
+    origin, recovery = instance.origin, instance.recovery
+    if not replication.is_streaming(instance, recovery, origin):
+        raise Refused(
+            f"{origin} answers and accepts writes, and {recovery} does not follow it"
+            + (": origin_is_down is not true" if loss_accepted else ""),
+            hint="mend the replication first (check says why); or stop the origin for good and "
+            "run failover with origin_is_down",
+        )
+    replication.require_receiving(recovery, origin)
+    replication.require_quick(instance, origin, recovery)
+    # What could keep customers waiting is found while they still work.
+    _show_rows(instance, within_seconds=SHOW_SECONDS)
+    if not loss_accepted:
+        copies.fetch_ahead(instance)
+
+
+def _show_rows(instance: OdooInstance, *, within_seconds: float) -> None:
+    """Wait until the standby shows what the origin has written: its rows name the last files."""
+    origin, recovery = instance.origin, instance.recovery
+    last = origin.cluster.execute(origin.host.shell(), replication.MARK)
+    replication.wait_until_replayed(recovery, last, timeout_seconds=within_seconds)
+
+
+def _fetch_last_files(instance: OdooInstance, *, loss_accepted: bool) -> None:
+    try:
+        copies.pull(instance, "filestore")
+    except (Unreachable, CommandFailed, Refused) as error:
+        if not loss_accepted:
+            raise
+        log().warning("the last files could not be fetched: %s", error.message)
+
+
+def stopped_whole(giver: Place, taker: Place) -> bool:
+    """Tell whether the giver was stopped cleanly, and the taker has all that it wrote."""
+    return _stopped_whole(look(giver), taker)
+
+
+def _stopped_whole(giver: Seen, taker: Place) -> bool:
+    control, there = giver.control, look(taker).control
+    if control is None or there is None or there.system_identifier != control.system_identifier:
+        return False
+    return control.ends_at(received(taker))
+
+
+@step("hold {former}, which has come back")
+def hold_former(instance: OdooInstance, former: Place) -> None:
+    """Keep a returned primary from serving; one that follows the leader already may go on."""
+    stop_odoo(former)
+    seen = look_if_there(former)
+    if seen.gone:
+        log().warning("%s has no cluster %s any more: none is held", former, former.cluster)
+        return
+    cluster.start_at_boot(former, "manual")
+    if seen.is_primary:
+        log().warning("%s had come back as a second primary of %s", former, instance.name)
+    if not seen.is_standby:
+        cluster.stop_any(former)
+
+
+@step("see whether {instance.origin} has come back meanwhile", retries=0)
+def hold_returned(instance: OdooInstance, *, lossless: bool) -> None:
+    """Let nobody be promoted beside an origin that was told "you may" before the receipt was there.
+
+    One that asks from now on is told otherwise. One that asked a moment ago is held, or left the
+    time in which its guard holds it.
+    """
+    origin, recovery = instance.origin, instance.recovery
+    if lossless or look(recovery).is_primary:
+        return
+    shell, receipt_there = recovery.host.shell(), time.monotonic()
+    argv = ("sh", "-c", SINCE, "since", str(receipts.asked_path(instance)))
+    if (ago := int(shell.run(argv).stdout)) > ASKED_SECONDS:
+        return
+    log().warning("%s asked %d s ago who may write: it has come back, and is held", origin, ago)
+    if answers(origin):
+        hold_former(instance, origin)
+    else:  # its guard has to
+        until(
+            lambda: time.monotonic() > receipt_there + HELD_SECONDS,
+            what=f"the guard at {origin} has had its time", timeout_seconds=HELD_SECONDS + 1,
+        )  # fmt: skip
+
+
+@contextmanager
+def closed(instance: OdooInstance, place: Place) -> Iterator[None]:
+    """Close Odoo's door for a hand-over; open it again if the hand-over does not happen.
+
+    Also by a run that has lost its lock: customers would stand before a closed door for nothing.
+    Where another run holds it by now, the door is that one's.
+    """
+    try:
+        hold_odoo(place)
+        yield
+    except BaseException:
+        if lock.taken_over(instance):
+            raise
+        with lease.regardless():
+            if look(place).is_primary:
+                log().warning("nothing was handed over: Odoo on %s serves again", place)
+                cluster.start_at_boot(place, "auto")
+                service.start(place)
+        raise

@@ -1,0 +1,202 @@
+"""The guard at the origin: it comes back from the dead, and asks before it serves."""
+
+from pathlib import PurePosixPath
+
+from blocks import pinned
+from blocks.answers import facts
+from blocks.errors import CommandFailed, Refused
+from blocks.instance import OdooInstance, Place
+from blocks.shell import Shell
+from tasks.authority import guard_files as text
+from tasks.authority import receipts
+from tasks.authority.receipt import NAMESPACE
+from tasks.authority.signers import Signers
+from tasks.filestore import ssh
+from tasks.host import files, managed_block, sshd
+from tasks.host.files import STATE
+from tasks.install import program_config, units
+from tasks.install.units import GUARDS, LIBRARY, UNITS
+from tasks.postgres.look import look
+from tasks.run.step import log, step
+
+PROVE_SECONDS = 30
+
+
+def folder(instance: OdooInstance) -> PurePosixPath:
+    return GUARDS / instance.name
+
+
+def config_path(instance: OdooInstance) -> PurePosixPath:
+    return folder(instance) / "config.json"
+
+
+def held_path(instance: OdooInstance) -> PurePosixPath:
+    return STATE / instance.name / "held.json"
+
+
+def watcher_unit(instance: OdooInstance) -> str:
+    return f"relevo-guard-{instance.name}.service"
+
+
+@step("let {instance.origin} ask {instance.recovery} who may write")
+def admit(instance: OdooInstance) -> None:
+    """Make a key at the origin, and admit it on the recovery host for one question."""
+    origin, recovery = instance.origin, instance.recovery
+    here, there = origin.host.shell(), recovery.host.shell()
+    key = folder(instance) / "key"
+    files.make_directory(here, folder(instance), owner="root:root", mode="700")
+    if not files.exists(here, key):
+        comment = f"relevo guard of {instance.name}"
+        here.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(key)))
+    path = key.with_name("key.pub")
+    public = ssh.public_key(files.read(here, path), where=f"{origin} in {path}")
+    said = there.run(("sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub")).stdout
+    known = ssh.known_hosts(said, alias=instance.name)
+    files.install(here, folder(instance) / "known_hosts", known, mode="600")
+    right = LIBRARY / "right"
+    units.install_script(there, right, "right.sh")
+    command = f"{right} {receipts.right_path(instance)}"
+    line = f'restrict,from="{origin.host.peer_address}",command="{command}" {public}\n'
+    user = recovery.host.user
+    files.install(there, receipts.asked_path(instance), "", owner=files.owner(there, user))
+    sshd.admit(
+        there, user, peer=origin.host.peer_address,
+        change=lambda old: managed_block.put(old, name=f"guard {instance.name}", lines=line),
+    )  # fmt: skip
+
+
+@step("install the guard of {instance.name} on {instance.origin}")
+def install(instance: OdooInstance) -> None:
+    """Put a question before every start of PostgreSQL and Odoo, and a watcher beside them."""
+    shell, origin = instance.origin.host.shell(), instance.origin
+    program, config = LIBRARY / "guard", config_path(instance)
+    units.install_program(shell, program, "guard")
+    for place in (instance.recovery, origin):
+        remember_signers(instance, place, receipts.believed(instance))
+    files.install(shell, config, program_config.render(_facts(instance)), mode="600")
+    drop_ins = {
+        f"{origin.cluster.unit}.d/relevo.conf": "cluster",
+        f"{origin.odoo.unit}.d/relevo.conf": "odoo",
+    }
+    for path, what in drop_ins.items():
+        drop_in = text.drop_in(instance=instance.name, guard=program, config=config, what=what)
+        files.install(shell, UNITS / path, drop_in)
+    watcher = text.watcher(instance=instance.name, guard=program, config=config)
+    files.install(shell, UNITS / watcher_unit(instance), watcher)
+    # In any case: what stands there may be the work of a run that died before it said so.
+    shell.run(("systemctl", "daemon-reload"))
+    shell.run(("systemctl", "enable", watcher_unit(instance)))
+    shell.run(("systemctl", "restart", watcher_unit(instance)))
+
+
+def remember_signers(instance: OdooInstance, place: Place, signers: Signers) -> None:
+    """Write down whose signature counts: for the guard at the origin, for the next run here."""
+    written = text.allowed_signers(signers, namespace=NAMESPACE)
+    files.install(place.host.shell(), receipts.signers_path(instance, place), written)
+
+
+def _facts(instance: OdooInstance) -> dict[str, object]:
+    """What the guard must know; no secret is among it."""
+    origin, recovery = instance.origin, instance.recovery
+    seen = look(origin)
+    control = look(recovery).control
+    assert control is not None, "it streams, so it has a control file"
+    question = text.question(
+        address=recovery.host.peer_address, port=recovery.host.port, user=recovery.host.user,
+        key=folder(instance) / "key", known=folder(instance) / "known_hosts", alias=instance.name,
+    )  # fmt: skip
+    psql = (
+        "runuser", "-u", origin.cluster.owner, "--", "env", "PGCONNECT_TIMEOUT=3",
+        f"PGOPTIONS={pinned.superuser(origin.cluster.version)}", "psql", "--cluster",
+        str(origin.cluster), "-XAtq", "-d", "postgres",
+    )  # fmt: skip
+    return {
+        "instance": instance.name,
+        "system_identifier": control.system_identifier,
+        "place": origin.kind,
+        "namespace": NAMESPACE,
+        "unanswered": instance.guard.unanswered,
+        "wait_seconds": instance.guard.wait_seconds,
+        "ssh": question,
+        "psql": psql,
+        "signer": str(receipts.signers_path(instance, origin)),
+        "right": str(receipts.right_path(instance)),
+        "held": str(held_path(instance)),
+        "waiting": f"/run/relevo/{instance.name}.waiting",
+        "cluster": (str(origin.cluster.version), origin.cluster.name),
+        "owner": origin.cluster.owner,
+        "cluster_unit": origin.cluster.unit,
+        "odoo_unit": origin.odoo.unit,
+        "data_directory": str(seen.directory),
+        "start_conf": str(origin.cluster.config_dir / "start.conf"),
+    }
+
+
+@step("try the guard of {instance.name} on {instance.origin}")
+def prove(instance: OdooInstance) -> None:
+    """See that the origin asks, is answered, believes the answer, and cannot be started past it."""
+    known = require_answered(instance)
+    if known.get("taker") != instance.origin.kind:
+        raise Refused(
+            f"the newest receipt of {instance.name} gives the write right to {known.get('taker')}",
+            hint="run failback to bring the customers home",
+        )
+
+
+def require_answered(instance: OdooInstance) -> dict[str, object]:
+    shell, origin = instance.origin.host.shell(), instance.origin
+    argv = (str(LIBRARY / "guard"), str(config_path(instance)), "ask")
+    done = shell.run(argv, check=False, timeout_seconds=PROVE_SECONDS)
+    if done.status != 0:
+        raise Refused(
+            f"there is no working guard of {instance.name} on {origin}: {done.tail}",
+            hint="run replicate, which installs it",
+        )
+    said = facts(done.stdout, f"what the guard of {instance.name} on {origin} says")
+    if not said.get("answered") or not isinstance(said.get("known"), dict):
+        raise Refused(
+            f"{origin} asks {instance.recovery} who may write {instance.name}, and gets no "
+            f"{'answer' if not said.get('answered') else 'receipt that it can believe'}",
+            hint=f"let {origin.host.peer_address} reach sshd of {instance.recovery} at "
+            f"{instance.recovery.host.peer_address} port {instance.recovery.host.port}, and run "
+            "replicate again",
+        )
+    _require_in_force(shell, instance)
+    known: dict[str, object] = said["known"]
+    return known
+
+
+def _require_in_force(shell: Shell, instance: OdooInstance) -> None:
+    origin = instance.origin
+    for unit in (origin.cluster.unit, origin.odoo.unit):
+        argv = ("systemctl", "show", unit, "--property=ExecCondition")
+        if str(LIBRARY / "guard") not in shell.run(argv).stdout:
+            raise Refused(
+                f"{unit} on {origin} starts without asking the guard",
+                hint="see systemctl cat of it there; systemd must be 243 or newer",
+            )
+    watcher = watcher_unit(instance)
+    if shell.run(("systemctl", "is-active", watcher), check=False).stdout.strip() != "active":
+        raise CommandFailed(f"{watcher} does not run on {origin}", hint="systemctl status there")
+    if unread := units.outdated(shell, watcher, LIBRARY / "guard", config_path(instance)):
+        raise Refused(
+            f"{watcher} on {origin} runs what stood there before {' and '.join(unread)}",
+            hint="run replicate, which starts it anew",
+        )
+
+
+@step("see whether {instance.origin} is held")
+def tell_held(instance: OdooInstance) -> str:
+    """Say that the guard holds the origin, and since when."""
+    return held(instance)
+
+
+def held(instance: OdooInstance) -> str:
+    origin = instance.origin
+    said = files.read(origin.host.shell(), held_path(instance))
+    if not said:
+        return ""
+    told = facts(said, f"{held_path(instance)} on {origin}")
+    sentence = f"{origin} has been held since {told.get('time')}: {told.get('why')}"
+    log().warning("%s", sentence)
+    return sentence

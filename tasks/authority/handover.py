@@ -1,0 +1,134 @@
+"""What must hold before the write right is handed over on purpose. Looks, and changes nothing."""
+
+from collections.abc import Callable
+
+from blocks.errors import Refused, RelevoError
+from blocks.instance import OdooInstance, Place
+from tasks.authority import guard, promotable, receipts
+from tasks.authority.situation import Procedure
+from tasks.host import files
+from tasks.odoo.customers import odoo_databases
+from tasks.postgres.look import look
+from tasks.records import record
+from tasks.records.records import Failover
+from tasks.run.step import log, step
+from tasks.standby import replication
+
+
+def procedure(taker: Place) -> Procedure:
+    """What a planned move is called: away from the origin, or home."""
+    return "switchover" if taker.kind == "recovery" else "switchover home"
+
+
+@step("require that {giver} can hand over to {taker} and lose nothing")
+def require_lossless(instance: OdooInstance, giver: Place, taker: Place) -> None:
+    """Refuse a planned move that could lose anything, with all that speaks against it.
+
+    A move that has begun is not judged again: its own steps prove that nothing gets lost.
+    """
+    if wrong := objections(instance, giver, taker):
+        raise Refused(
+            f"{instance.name} is not moved from {giver} to {taker}: "
+            + "; ".join(error.message for error in wrong),
+            hint=next((error.hint for error in wrong if error.hint), "mend this and run it again"),
+        )
+    log().info("%s can be moved from %s to %s", instance.name, giver, taker)
+
+
+def objections(instance: OdooInstance, giver: Place, taker: Place) -> list[RelevoError]:
+    """All that speaks against a planned move."""
+    wrong: list[RelevoError] = []
+    if _has_begun(instance, giver, taker):
+        return wrong
+    for name, probe in PROBES.items():
+        try:
+            log().info("%s: %s", name, probe(instance, giver, taker))
+        except RelevoError as error:
+            wrong.append(error)
+            if name in ESSENTIAL:
+                break
+    return wrong
+
+
+@step("see whether {instance.name} is on its way to {taker} already")
+def has_begun(instance: OdooInstance, taker: Place) -> bool:
+    """Tell whether an earlier run got as far as to stop the giver."""
+    return _has_begun(instance, instance.opposite(taker), taker)
+
+
+def _has_begun(instance: OdooInstance, giver: Place, taker: Place) -> bool:
+    here, there = look(giver), look(taker)
+    if there.is_primary:
+        begun = record.read(instance.recovery, instance, Failover) is not None
+        known = receipts.newest(instance)
+        return begun and not here.is_primary and known is not None and known.taker == taker.kind
+    stopped = here.control is not None and here.control.shut_down and not here.online
+    return stopped and there.is_standby
+
+
+def _roles(instance: OdooInstance, giver: Place, taker: Place) -> str:
+    here, there = look(giver), look(taker)
+    if there.is_primary and here.is_standby:
+        raise Refused(f"it is already served from {taker}", hint="there is nothing to do")
+    if not here.is_primary or not there.is_standby:
+        raise Refused(
+            f"{giver} is {here} and {taker} is {there}, where primary and standby are needed",
+            hint="failover is for a primary that does not answer, failback for an origin that does "
+            f"not follow; check says how {instance.name} stands",
+        )
+    if here.control and there.control:
+        one, other = here.control.system_identifier, there.control.system_identifier
+        if one != other:
+            raise Refused(f"{taker} is a copy of cluster {other}, and {giver} is {one}")
+    return f"{giver} is primary, {taker} is standby"
+
+
+def _stream(instance: OdooInstance, giver: Place, taker: Place) -> str:
+    replication.require_no_fork(taker, giver)
+    if not replication.is_streaming(instance, taker, giver):
+        raise Refused(
+            f"{taker} does not stream from {giver}", hint=f"read PostgreSQL's log on {taker}"
+        )
+    promotable.require_replay(taker)
+    return f"{replication.require_quick(instance, giver, taker)} bytes behind"
+
+
+def _service(instance: OdooInstance, giver: Place, taker: Place) -> str:
+    del giver
+    if taker.kind == "recovery":
+        promotable.require_ready(instance)
+    elif not files.exists(taker.host.shell(), taker.odoo.config):
+        raise Refused(f"there is no {taker.odoo.config} on {taker}: no Odoo could serve there")
+    return f"Odoo stands ready on {taker}"
+
+
+def _receipts(instance: OdooInstance, giver: Place, taker: Place) -> str:
+    kept = [receipts.history(instance, place) for place in (giver, taker)]
+    if not kept[0] or kept[0][-1:] != kept[1][-1:] or kept[0][-1].taker != giver.kind:
+        raise Refused(
+            f"{giver} and {taker} do not agree that {giver} has the write right",
+            hint="compare their receipts in /var/lib/relevo; replicate mends a home that has none",
+        )
+    return str(kept[0][-1])
+
+
+def _guarded(instance: OdooInstance, giver: Place, taker: Place) -> str:
+    del giver, taker
+    guard.require_answered(instance)
+    return f"{instance.origin} asks before it serves"
+
+
+def _work(instance: OdooInstance, giver: Place, taker: Place) -> str:
+    del instance, taker
+    return f"databases that move: {', '.join(odoo_databases(giver))}"
+
+
+PROBES: dict[str, Callable[[OdooInstance, Place, Place], str]] = {
+    "roles": _roles,
+    "stream": _stream,
+    "service": _service,
+    "receipts": _receipts,
+    "guard": _guarded,
+    "databases": _work,
+}
+ESSENTIAL = {"roles"}

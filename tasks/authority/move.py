@@ -1,0 +1,129 @@
+"""How far a move of an instance has come, and what is written down of it before it goes on."""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from blocks.errors import Refused, Unreachable
+from blocks.instance import OdooInstance
+from tasks.authority import receipts
+from tasks.postgres import cluster
+from tasks.postgres.look import look, look_or_why, try_look, unheard
+from tasks.records import record
+from tasks.records.loss import Exposure
+from tasks.records.records import Failover
+from tasks.run.step import log, step
+
+Stage = Literal["away", "handing over", "home"]
+
+
+@step("note the failover of {instance.name}")
+def note(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
+    """Write down, before the promotion, what was known and why it is done."""
+    begun = record.read(instance.recovery, instance, Failover) is not None
+    if begun and look(instance.recovery).is_primary:
+        return  # a run that never came to the promotion has left it: this one knows better
+    _write_down(instance, exposure, reason)
+
+
+def _write_down(instance: OdooInstance, exposure: Exposure, reason: str) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    record.write(instance.recovery, instance, Failover(exposure=exposure, reason=reason, time=now))
+
+
+@step("note that {instance.name} was moved by hand, if it was")
+def note_by_hand(instance: OdooInstance) -> None:
+    """Write down a move that nobody has written down, so that a failback that dies can go on."""
+    if record.read(instance.recovery, instance, Failover) is None:
+        unknown = Exposure(lossless=False, seconds=None, about_bytes=None, last_commit="")
+        _write_down(instance, unknown, "moved by hand")
+
+
+@step("require that no move of {instance.name} is half done")
+def require_ended(instance: OdooInstance) -> None:
+    """Refuse to go on beside a move that died on its last steps: failback takes those."""
+    if said := half_done(instance):
+        raise Refused(said, hint="run failback, which goes on from there")
+
+
+def half_done(instance: OdooInstance) -> str:
+    """Say when the origin serves again, and what the move left open was never closed."""
+    begun = record.read(instance.recovery, instance, Failover)
+    if begun is None or look(instance.recovery).is_primary:
+        return ""
+    origin = try_look(instance.origin)
+    if origin is None or not origin.is_primary or _taker(instance) != "origin":
+        return ""
+    at = begun.time.isoformat()
+    return f"the move of {instance.name} that was begun at {at} has never been ended"
+
+
+@step("start PostgreSQL on {instance.recovery}, if it leads and is down")
+def wake(instance: OdooInstance, *, origin_is_down: bool = False) -> None:
+    """Start the cluster that has the write right, where a crash or a full disk has ended it.
+
+    Not beside an origin that is merely silent: somebody may have promoted it by hand since.
+    """
+    origin, recovery = instance.origin, instance.recovery
+    if not leader_is_down(instance):
+        return
+    seen, why = look_or_why(origin)
+    if not origin_is_down and seen is None:
+        raise Refused(
+            f"customers were moved to {recovery}, whose PostgreSQL is down, and "
+            f"{unheard(origin, why)}",
+            hint=f"see by other means that {origin} is down and stays down, then run failover with "
+            f"origin_is_down and a reason: it starts {recovery}",
+        )
+    log().warning("%s has the write right, and its PostgreSQL is down", recovery)
+    cluster.start(recovery)
+
+
+def leader_is_down(instance: OdooInstance) -> bool:
+    """Tell whether customers were moved to a cluster that does not run any more.
+
+    Somebody may have brought them home by hand since, past all receipts.
+    """
+    if look(instance.recovery).answers or _taker(instance) != instance.recovery.kind:
+        return False
+    origin = try_look(instance.origin)
+    return origin is None or not origin.is_primary
+
+
+def _taker(instance: OdooInstance) -> str:
+    """To whom an open move gave the write right last; nobody where none is open."""
+    if record.read(instance.recovery, instance, Failover) is None:
+        return ""
+    known = receipts.newest(instance)
+    return known.taker if known else ""
+
+
+@step("find out who serves {instance.name}")
+def stage(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
+    """How far a failback has come, asked of both clusters; refuse when they make no sense."""
+    return how_far(instance, at_a_loss=at_a_loss)
+
+
+def how_far(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
+    """The same for a plan, where an answer that makes no sense is one more answer."""
+    (origin, why), recovery = look_or_why(instance.origin), look(instance.recovery)
+    if why:
+        raise why
+    if origin is None:
+        raise Unreachable(
+            f"{instance.origin} does not answer: there is nowhere to fail back to",
+            hint="run failback again when the server is up and reachable by ssh",
+        )
+    if recovery.is_primary:
+        return "away"
+    taker = _taker(instance)
+    if origin.is_primary and taker == "origin":
+        return "home"
+    if origin.is_standby and not recovery.online and (taker == "origin" or at_a_loss):
+        return "handing over"
+    if not at_a_loss and leader_is_down(instance):
+        return "away"  # and it is started first
+    raise Refused(
+        f"{instance.name} is not served from the recovery host: {instance.origin} is {origin}, "
+        f"{instance.recovery} is {recovery}",
+        hint="failback is for an instance that was failed over; run check to see what is wrong",
+    )

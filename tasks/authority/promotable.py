@@ -1,0 +1,91 @@
+"""Whether the standby on the recovery host could serve: one that cannot tell is refused."""
+
+from blocks.errors import Refused
+from blocks.instance import OdooInstance, Place
+from tasks.build import build
+from tasks.host import files
+from tasks.install.units import UNITS
+from tasks.odoo import service
+from tasks.postgres.look import Seen, look
+from tasks.records import record
+from tasks.records.records import Failover, Identity
+from tasks.run.step import log, step
+from tasks.standby import limits
+
+
+@step("require that {instance.recovery} can take over")
+def require_ready_to_serve(instance: OdooInstance) -> None:
+    """Refuse a failover that could not end with customers at work. Changes nothing."""
+    require_ready(instance)
+
+
+def require_ready(instance: OdooInstance) -> None:
+    recovery = instance.recovery
+    shell, seen = recovery.host.shell(), look(recovery)
+    if seen.is_primary and record.read(recovery, instance, Failover) is None:
+        raise Refused(
+            f"the cluster of {instance.name} on {recovery} already accepts writes, and no "
+            "failover of Relevo made it so",
+            hint="find out who promoted it; if customers are served from there, failback is next",
+        )
+    if not seen.answers:
+        _require_limits(seen)
+        seen.require_asked()
+        raise Refused(
+            f"the standby of {instance.name} on {recovery} is {seen}",
+            hint=f"systemctl start {recovery.cluster.unit} there, and read its log",
+        )
+    if seen.is_standby:
+        require_replay(recovery)
+    _require_same_system(instance, seen)
+    _require_built(instance)
+    service.require_free_port(shell, instance)
+
+
+def require_replay(standby: Place) -> None:
+    """Refuse a standby whose replay is paused: it would not be promoted, or not with all it has."""
+    if limits.is_paused(standby):
+        _require_limits(look(standby))
+        raise Refused(
+            f"replay is paused on {standby}",
+            hint="find out who paused it, and SELECT pg_wal_replay_resume() there when they agree",
+        )
+
+
+def _require_limits(seen: Seen) -> None:
+    """Refuse a standby that lower limits than the other server's keep down, or paused.
+
+    Resumed, it would stop.
+    """
+    if why := limits.why(seen):
+        raise Refused(why, hint=limits.HINT)
+
+
+def _require_same_system(instance: OdooInstance, seen: Seen) -> None:
+    """Refuse a cluster that is not the copy of the origin's that basebackup made."""
+    known = record.read(instance.recovery, instance, Identity)
+    control = seen.control
+    if known is None or control is None:
+        raise Refused(
+            f"{instance.name} has not been replicated by Relevo on {instance.recovery}",
+            hint="run replicate for this instance",
+        )
+    if known.system_identifier != control.system_identifier:
+        raise Refused(
+            f"the cluster on {instance.recovery} is {control.system_identifier}, not the copy "
+            f"{known.system_identifier} of the origin",
+            hint="find out what was put there; replicate makes a new copy beside it",
+        )
+
+
+def _require_built(instance: OdooInstance) -> None:
+    shell, recovery = instance.recovery.host.shell(), instance.recovery
+    python = build.venv(instance) / "bin" / "python"
+    needed = (recovery.odoo.config, UNITS / recovery.odoo.unit, recovery.odoo.data_dir, python)
+    if missing := files.missing(shell, *needed):
+        raise Refused(
+            f"{missing[0]} is missing on {recovery}: Odoo of {instance.name} was never built there",
+            hint="run build-service for this instance (and rsync-filestore for its files)",
+        )
+    for difference in build.differences(instance):  # a failover mends them: it needs no origin
+        log().warning("%s", difference)

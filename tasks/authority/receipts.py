@@ -1,0 +1,407 @@
+"""Receipts on both hosts: who has the write right, since when, and what it cost.
+
+They are signed by the runner, numbered by epoch, never changed, and all kept. The newest stands
+once more in right.json, which the origin's guard asks for.
+"""
+
+import base64
+import contextlib
+import secrets
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+
+from blocks import signing
+from blocks.answers import understood
+from blocks.errors import Refused, Unreachable
+from blocks.instance import OdooInstance, Place
+from blocks.shell import Shell
+from tasks.authority import receipt as reading
+from tasks.authority import signers as reading_signers
+from tasks.authority.receipt import NAMESPACE, Kind, Receipt, Stand
+from tasks.authority.signers import Signers
+from tasks.host import files
+from tasks.host.files import STATE
+from tasks.install.units import GUARDS
+from tasks.postgres.look import look, received, try_look
+from tasks.records import record
+from tasks.records.loss import Exposure
+from tasks.run.step import log, step
+
+# What was set aside under a receipt's name as well: it is evidence.
+ALL = """
+cd "$1" 2>/dev/null || exit 0
+for path in receipts/* right.json; do
+    if [ -f "$path" ]; then echo "$path $(base64 -w 0 <"$path")"; fi
+done
+"""
+READ = """
+exec 2>/dev/null
+if cd "$1"; then cat receipts/*.json; echo; echo right; cat right.json; else echo right; fi
+echo
+echo signers
+cat "$2" || true
+"""
+
+
+def folder(instance: OdooInstance) -> PurePosixPath:
+    return STATE / instance.name / "receipts"
+
+
+def right_path(instance: OdooInstance) -> PurePosixPath:
+    return STATE / instance.name / "right.json"
+
+
+def asked_path(instance: OdooInstance) -> PurePosixPath:
+    """Touched whenever the origin asks because its PostgreSQL is about to write."""
+    return STATE / instance.name / "asked"
+
+
+def signers_path(instance: OdooInstance, place: Place) -> PurePosixPath:
+    """Root's note of whose signature counts: at the origin, the guard's own."""
+    if place.kind == "origin":
+        return GUARDS / instance.name / "signer"
+    return STATE / instance.name / "signers"
+
+
+def believed(instance: OdooInstance) -> Signers:
+    """Whose signature this run believes: only what secrets.yaml says, never what a host says."""
+    keys = [instance.signing_key, *filter(None, [instance.next_signing_key])]
+    current = dict.fromkeys(signing.public_key(key) for key in keys)
+    retired = {k: epoch for k, epoch in instance.retired_keys.items() if k not in current}
+    return Signers(tuple(current), retired)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a host keeps: genuine receipts by their epochs, its right.json, and what is false.
+
+    `signed` says who signed each of them, believed or not; `signers` whom the host believes.
+    """
+
+    files: dict[int, Receipt]
+    right: Receipt | None
+    false: int
+    lines: dict[int, str] = field(default_factory=dict)
+    signed: dict[int, str] = field(default_factory=dict)
+    signers: Signers = field(default_factory=Signers)
+
+    @property
+    def all(self) -> dict[int, Receipt]:
+        """The guard may know a receipt of which there is no file yet."""
+        return {**({self.right.epoch: self.right} if self.right else {}), **self.files}
+
+
+def history(instance: OdooInstance, place: Place) -> list[Receipt]:
+    """The receipts that a host keeps, oldest first; refuse those that we never signed."""
+    kept = kept_on(instance, place)
+    if kept.false:
+        raise Refused(
+            f"{place} keeps {kept.false} receipts of {instance.name} that Relevo never signed",
+            hint=f"compare {folder(instance)} with that of the other host, move what is false away "
+            "and find out who wrote it",
+        )
+    return [kept.all[epoch] for epoch in sorted(kept.all)]
+
+
+def kept_on(instance: OdooInstance, place: Place) -> Kept:
+    """Read what a host keeps, and judge whose it is."""
+    paths = (str(STATE / instance.name), str(signers_path(instance, place)))
+    said = place.host.shell().run(("sh", "-c", READ, "receipts", *paths), check=False).stdout
+    text, _, rest = said.partition("right\n")
+    right, _, named = rest.partition("signers\n")
+    mine = believed(instance)
+    found = [_Line.judge(instance, mine, line) for line in text.splitlines() if line]
+    now = [_Line.judge(instance, mine, line) for line in right.splitlines() if line]
+    return Kept(
+        files={each.receipt.epoch: each.receipt for each in found if each.receipt},
+        right=next((each.receipt for each in now if each.receipt), None),
+        false=sum(each.receipt is None for each in (*found, *now)),
+        lines={each.receipt.epoch: each.text for each in (*now, *found) if each.receipt},
+        signed={each.epoch: each.key for each in (*now, *found) if each.key},
+        signers=reading_signers.parse(named),
+    )
+
+
+def texts(instance: OdooInstance, place: Place) -> dict[str, str]:
+    """All that a host keeps under the name of receipts, genuine or not, by its file."""
+    argv = ("sh", "-c", ALL, "all receipts", str(STATE / instance.name))
+    said = place.host.shell().run(argv).stdout
+    with understood(f"the receipts of {instance.name} on {place}"):
+        pairs = (line.split(" ") for line in said.splitlines())
+        return {
+            path: base64.b64decode(text, validate=True).decode(errors="backslashreplace")
+            for path, text in pairs
+        }
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line of a host's; the receipt in it if we believe its signature, and who signed."""
+
+    text: str
+    receipt: Receipt | None = None
+    key: str = ""
+    epoch: int = 0
+
+    @classmethod
+    def judge(cls, instance: OdooInstance, mine: Signers, line: str) -> "_Line":
+        try:
+            text, signature = reading.unseal(line)
+            receipt = reading.parse(text)
+            key = signing.signer(text, signature, namespace=NAMESPACE)
+        except (ValueError, TypeError):  # of a signature that cannot even be compared, too
+            return cls(line)
+        if receipt.instance != instance.name or not key:
+            return cls(line)
+        genuine = mine.believes(key, receipt.epoch)
+        return cls(line + "\n", receipt if genuine else None, key, receipt.epoch)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What those of the two hosts keep that could be asked, by the kind of place."""
+
+    kept: dict[str, Kept]
+
+    @property
+    def both(self) -> bool:
+        return len(self.kept) == 2  # noqa: PLR2004
+
+    @property
+    def all(self) -> dict[int, Receipt]:
+        return {epoch: each for kept in self.kept.values() for epoch, each in kept.all.items()}
+
+    @property
+    def lines(self) -> dict[int, str]:
+        """Each receipt as it was sealed: one that another key signed cannot be sealed again."""
+        return {epoch: each for kept in self.kept.values() for epoch, each in kept.lines.items()}
+
+    @property
+    def signed(self) -> dict[int, str]:
+        """Who signed each receipt that we believe."""
+        return {epoch: kept.signed[epoch] for kept in self.kept.values() for epoch in kept.lines}
+
+    @property
+    def newest(self) -> Receipt | None:
+        return self.all[max(self.all)] if self.all else None
+
+
+def ask(instance: OdooInstance, *, ask_origin: bool = True) -> Asked:
+    """Read what both hosts keep, or the recovery host alone.
+
+    What is not genuine is passed over, aloud: a spoiled file must not stop a failover.
+    """
+    kept: dict[str, Kept] = {instance.recovery.kind: kept_on(instance, instance.recovery)}
+    if ask_origin:
+        with contextlib.suppress(Unreachable):
+            kept[instance.origin.kind] = kept_on(instance, instance.origin)
+    for kind, each in kept.items():
+        if each.false:
+            log().warning("the %s keeps %d receipts that Relevo never signed", kind, each.false)
+    return Asked(kept)
+
+
+def newest(instance: OdooInstance) -> Receipt | None:
+    """The newest genuine receipt on either host."""
+    return ask(instance).newest
+
+
+def publish(instance: OdooInstance, receipt: Receipt, asked: Asked) -> None:
+    """Write a receipt down on the hosts that were asked, the recovery host first.
+
+    What one of them missed while it was away is brought to it, so that both keep the same.
+    """
+    wanted = {**asked.all, receipt.epoch: receipt}
+    lines = {epoch: _line(instance, wanted[epoch], asked) for epoch in wanted}
+    for place in (instance.recovery, instance.origin):
+        if place.kind in asked.kept:
+            _complete(instance, place, wanted, lines, asked.kept[place.kind])
+    log().info("%s", receipt)
+
+
+def _complete(
+    instance: OdooInstance,
+    place: Place,
+    wanted: dict[int, Receipt],
+    lines: dict[int, str],
+    kept: Kept,
+) -> None:
+    """Write what a host lacks; the newest last, under the name by which the guard asks."""
+    shell = place.host.shell()
+    for epoch in sorted(wanted):
+        path, line = folder(instance) / f"{epoch:06d}.json", lines[epoch]
+        if epoch not in kept.all and kept.signers.believes(kept.signed.get(epoch, ""), epoch):
+            raise Refused(
+                f"{path} on {place} is a receipt of a signing key that the guard of "
+                f"{instance.origin} believes, and secrets.yaml does not name that key",
+                hint=f"restore the newest secrets.yaml, or run `relevo rotate-key {instance.name}`",
+            )
+        if kept.files.get(epoch) not in {None, wanted[epoch]}:
+            raise Refused(
+                f"{path} on {place} is another receipt of the same epoch",
+                hint="two procedures wrote at once: look at both hosts, then move one away",
+            )
+        if epoch not in kept.files:
+            _set_aside(shell, path)
+        if epoch not in kept.files or epoch == max(wanted):
+            files.install(shell, path, line, mode="444")
+    files.install(shell, right_path(instance), line, mode="644")
+
+
+def _set_aside(shell: Shell, path: PurePosixPath) -> None:
+    """Keep what stands under a receipt's name and is none: it is evidence."""
+    if files.exists(shell, path):
+        log().warning("%s on %s was no receipt of ours", path, shell.host)
+        files.move(shell, path, path.with_suffix(f".{secrets.token_hex(4)}.false"))
+
+
+def _line(instance: OdooInstance, receipt: Receipt, asked: Asked) -> str:
+    """Seal a receipt; one that another key of ours has signed stays as that key signed it."""
+    signer = asked.signed.get(receipt.epoch, "")
+    if receipt.epoch in asked.lines and signer != signing.public_key(instance.signing_key):
+        return asked.lines[receipt.epoch]
+    return _seal(instance, receipt)
+
+
+def _seal(instance: OdooInstance, receipt: Receipt) -> str:
+    text = receipt.text()
+    mark = signing.sign(text, instance.signing_key, namespace=NAMESPACE)
+    return reading.sealed(text, mark)
+
+
+def write(
+    instance: OdooInstance,
+    *,
+    kind: Kind,
+    taker: Place,
+    reason: str = "",
+    loss: str = "",
+    asked: Asked | None = None,
+) -> None:
+    """Write a new receipt, numbered after the newest that is known."""
+    asked = asked or ask(instance)
+    receipt = _make(instance, kind=kind, taker=taker, reason=reason, loss=loss)
+    epoch = reading.next_epoch(asked.newest, both_asked=asked.both)
+    publish(instance, replace(receipt, epoch=epoch), asked)
+
+
+def _make(instance: OdooInstance, *, kind: Kind, taker: Place, reason: str, loss: str) -> Receipt:
+    """Say what the control file says: the giver's, if it was demoted, else the taker's."""
+    giver = instance.opposite(taker)
+    seen = try_look(giver) if kind == "demotion" else look(taker)
+    control = seen.control if seen else None
+    if control is None:
+        raise Refused(f"there is no control file to write a receipt of {instance.name} from")
+    return Receipt(
+        instance=instance.name,
+        epoch=1,
+        kind=kind,
+        giver=giver.kind,
+        taker=taker.kind,
+        system_identifier=control.system_identifier,
+        timeline=control.last_timeline,
+        checkpoint=str(control.checkpoint) if kind == "demotion" else "",
+        time=record.now(taker.host.shell()),
+        reason=reason,
+        loss=loss,
+    )
+
+
+def objection(instance: OdooInstance, giver: Place, taker: Place, receipt: Receipt | None) -> str:
+    """Why a receipt does not entitle the taker to write now; nothing when it does."""
+    control = look(giver).control
+    if control is None or not control.shut_down:
+        return f"{giver} was not shut down cleanly"
+    stand = Stand(
+        instance=instance.name,
+        giver=giver.kind,
+        taker=taker.kind,
+        system_identifier=control.system_identifier,
+        timeline=control.timeline,
+        checkpoint=control.checkpoint,
+        received=received(taker),
+    )
+    return reading.objection(receipt, stand)
+
+
+def record_demotion(instance: OdooInstance, giver: Place, taker: Place) -> None:
+    """Write the receipt of a demotion that was proven, unless it stands there already."""
+    asked = ask(instance)
+    known = asked.newest
+    if known and not objection(instance, giver, taker, known):
+        publish(instance, known, asked)
+    else:
+        write(instance, kind="demotion", taker=taker, asked=asked)
+
+
+@step("require that the receipts of {instance.name} are genuine")
+def require_genuine(instance: OdooInstance) -> None:
+    """Refuse, before anything stops, when a host keeps a receipt that we never signed."""
+    for place in (instance.recovery, instance.origin):
+        history(instance, place)
+
+
+@step("require the receipt by which {taker} may write")
+def require(instance: OdooInstance, giver: Place, taker: Place) -> None:
+    """Refuse to promote without a genuine receipt, the newest, that fits what the hosts say."""
+    if look(taker).is_primary:
+        return
+    kept = {str(place): history(instance, place) for place in (giver, taker)}
+    known = max((each for held in kept.values() for each in held), key=_epoch, default=None)
+    for place, held in kept.items():
+        if (held[-1] if held else None) != known:
+            raise Refused(
+                f"the newest receipt of {instance.name} is not on {place}",
+                hint=f"compare {folder(instance)} on both hosts, then run this again",
+            )
+    if why := objection(instance, giver, taker, known):
+        raise Refused(
+            f"the receipt of {instance.name} does not let {taker} write: {why}",
+            hint="run this again, which demotes anew; or accept the loss and give a reason",
+        )
+
+
+def _epoch(receipt: Receipt) -> int:
+    return receipt.epoch
+
+
+@step("write down that {instance.recovery} has the write right of {instance.name}")
+def award(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
+    """Before a promotion: a receipt that the origin's guard will find, whenever it comes back.
+
+    An origin that may be dead is not asked for anything: customers are waiting.
+    """
+    origin, recovery = instance.origin, instance.recovery
+    asked = ask(instance, ask_origin=exposure.lossless)
+    known = asked.newest
+    if look(recovery).is_primary and known and known.taker == recovery.kind:
+        return
+    if exposure.lossless:
+        record_demotion(instance, origin, recovery)
+    else:
+        write(
+            instance, kind="forced", taker=recovery, reason=reason, loss=str(exposure),
+            asked=asked,
+        )  # fmt: skip
+
+
+@step("look up what the move of {instance.name} to {place} has cost")
+def cost(instance: OdooInstance, place: Place) -> str:
+    """Say what was lost, as the newest receipt has it, whichever run wrote it."""
+    known = newest(instance)
+    if known is None or known.taker != place.kind or known.kind not in {"demotion", "forced"}:
+        return f"not known: no receipt says how {place} came to have the write right"
+    if known.kind == "forced":
+        return f"accepted: {known.loss} ({known.reason})"
+    return f"nothing: {place} held the shutdown checkpoint before it was promoted"
+
+
+@step("write the first receipt of {instance.name}")
+def begin(instance: OdooInstance) -> None:
+    """Say on both hosts that the origin, which the other one follows, has the write right."""
+    asked = ask(instance)
+    known = asked.newest
+    if known is None or known.taker != instance.origin.kind:
+        write(instance, kind="first", taker=instance.origin, asked=asked)
+    else:
+        publish(instance, known, asked)

@@ -1,0 +1,137 @@
+"""The Python environment of the recovery host's Odoo, changed beside the one that is there.
+
+An Odoo with an environment of its own gets exactly that one's packages. One that runs with the
+system's Python gets what it turns out to lack: most of what is installed there is not Odoo's.
+"""
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from blocks.errors import Refused
+from blocks.instance import OdooInstance
+from blocks.plain import plain
+from tasks.build import freeze
+from tasks.build.trial import Tried
+from tasks.host import files
+from tasks.run.step import log
+
+ROUNDS = 10
+PIP_SECONDS = 1800
+SHOWN = 20  # of what is left out, by name
+# Arguments: names as they are imported. Prints which packages the origin has them from.
+PACKAGES_OF = """
+import re, sys
+from importlib import metadata
+wanted = {re.split("[^A-Za-z0-9._-]", name)[0].lower().replace("-", "_") for name in sys.argv[1:]}
+for found in metadata.distributions():
+    name = found.metadata["Name"] or ""
+    tops = set((found.read_text("top_level.txt") or "").split()) | {name}
+    tops |= {path.parts[0].split(".")[0] for path in found.files or () if path.suffix == ".py"}
+    if wanted & {top.lower().replace("-", "_") for top in tops}:
+        print("%s==%s" % (name, found.version))
+"""
+
+
+def _venv(instance: OdooInstance) -> PurePosixPath:
+    return instance.directory / "venv"
+
+
+def _fresh(instance: OdooInstance) -> PurePosixPath:
+    return instance.directory / "venv.new"
+
+
+def _python(environment: PurePosixPath) -> PurePosixPath:
+    return environment / "bin" / "python"
+
+
+def prepare(instance: OdooInstance) -> PurePosixPath:
+    """Give the interpreter with all that can be known to be needed; made new where that differs."""
+    shell, recovery = instance.recovery.host.shell(), instance.recovery
+    files.remove_tree(shell, _fresh(instance))  # of a run that died
+    own = _in_venv(instance)
+    if not files.exists(shell, _python(_venv(instance))):
+        _make(instance, system=not own)
+    said = files.read(shell, instance.directory / "requirements.txt")
+    if others := freeze.left_out(said):
+        log().warning(
+            "%d packages of %s come from no index, and are not installed here: %s",
+            len(others), instance.origin, "; ".join(map(plain, others[:SHOWN])),
+        )  # fmt: skip
+    python = _newest(instance)
+    if not own:
+        return python
+    argv = (str(python), "-m", "pip", "freeze", "--all")
+    has = shell.run(argv, user=recovery.odoo.user, timeout_seconds=120).stdout
+    missing = freeze.missing(said, has, exact=True)
+    return add(instance, missing) if missing else python
+
+
+def _newest(instance: OdooInstance) -> PurePosixPath:
+    shell, fresh = instance.recovery.host.shell(), _python(_fresh(instance))
+    return fresh if files.exists(shell, fresh) else _python(_venv(instance))
+
+
+def _make(instance: OdooInstance, *, system: bool) -> None:
+    shell, user, fresh = instance.recovery.host.shell(), _user(instance), _fresh(instance)
+    options = ("--system-site-packages",) if system else ()
+    files.make_directory(shell, fresh, owner=files.owner(shell, user), mode="750")
+    shell.run(("python3", "-m", "venv", *options, str(fresh)), user=user, timeout_seconds=300)
+
+
+def _user(instance: OdooInstance) -> str:
+    return instance.recovery.odoo.user
+
+
+def _in_venv(instance: OdooInstance) -> bool:
+    """Ask the origin's interpreter whether it lives in a venv of its own."""
+    odoo = instance.origin.odoo
+    question = "import sys; print(sys.prefix != sys.base_prefix)"
+    argv = (str(odoo.python), "-c", question)
+    said = instance.origin.host.shell().run(argv, user=odoo.user).stdout
+    return said.strip() == "True"
+
+
+def lacking(instance: OdooInstance, tried: Tried) -> list[str]:
+    """Which packages of the origin would help an Odoo that was tried; it may have none."""
+    names = sorted({*tried.lacking, *tried.asked})
+    if not names:
+        return []
+    odoo, shell = instance.origin.odoo, instance.origin.host.shell()
+    said = shell.run((str(odoo.python), "-c", PACKAGES_OF, *names), user=odoo.user).stdout
+    python = str(_newest(instance))
+    has = instance.recovery.host.shell().run(
+        (python, "-m", "pip", "freeze", "--all"), user=_user(instance), timeout_seconds=120
+    )
+    return freeze.missing(said, has.stdout, exact=False)
+
+
+def add(instance: OdooInstance, packages: Sequence[str]) -> PurePosixPath:
+    """Install packages in a copy of the environment that is there."""
+    shell, user, fresh = instance.recovery.host.shell(), _user(instance), _fresh(instance)
+    if not files.exists(shell, _python(fresh)):
+        files.make_directory(shell, fresh, owner=files.owner(shell, user), mode="750")
+        copy = ("cp", "-a", f"{_venv(instance)}/.", f"{fresh}/")
+        shell.run(copy, user=user, timeout_seconds=PIP_SECONDS)
+    argv = (
+        str(_python(fresh)), "-m", "pip", "install", "--no-input", "--disable-pip-version-check",
+        "--", *packages,
+    )  # fmt: skip
+    done = shell.run(argv, user=user, check=False, timeout_seconds=PIP_SECONDS)
+    if done.status != 0:
+        raise Refused(
+            f"{len(packages)} Python packages of {instance.origin} cannot be installed on "
+            f"{instance.recovery}: {', '.join(packages[:10])}\n{done.tail}",
+            hint="install them there as Debian packages or let the host reach a package index, "
+            "then run build-service again",
+        )
+    return _python(fresh)
+
+
+def put_in_place(instance: OdooInstance) -> None:
+    """Exchange the environment for the one that was tried, if that is another."""
+    shell, fresh, venv = instance.recovery.host.shell(), _fresh(instance), _venv(instance)
+    if not files.exists(shell, _python(fresh)):
+        return
+    aside = venv.with_name("venv.former")
+    files.remove_tree(shell, aside)
+    files.swap(shell, fresh, venv, aside)

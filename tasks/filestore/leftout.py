@@ -1,0 +1,35 @@
+"""What a copy of an origin's folders leaves out for good, kept for check, plan and report."""
+
+from collections.abc import Sequence
+
+from blocks.instance import OdooInstance
+from blocks.plain import plain
+from tasks.records import record
+from tasks.records.records import LeftOut, LeftOutFilestore, LeftOutSources
+from tasks.run.step import log
+
+NAMED = 5
+KINDS = {"sources": "sources", "filestore": "data_dir"}
+RECORDS: dict[str, type[LeftOut]] = {"sources": LeftOutSources, "filestore": LeftOutFilestore}
+
+
+def note(instance: OdooInstance, kind: str, special: Sequence[str]) -> None:
+    """Keep the names of what is neither file nor folder nor link, and cannot be copied."""
+    recovery, left_out = instance.recovery, RECORDS[kind]
+    if special:
+        log().warning("devices in the %s of %s are not copied", KINDS[kind], instance.name)
+        named = tuple(plain(each) for each in special[:NAMED])
+        record.write(recovery, instance, left_out(count=len(special), named=named))
+    elif record.read(recovery, instance, left_out) is not None:
+        record.forget(recovery, instance, left_out)
+
+
+def remarks(instance: OdooInstance) -> list[str]:
+    """Say what the last copies have left out."""
+    said = []
+    for kind, folder in KINDS.items():
+        if kept := record.read(instance.recovery, instance, RECORDS[kind]):
+            devices = ", ".join(kept.named)
+            what = f"{kept.count} devices in the {folder} of {instance.name}"
+            said.append(f"{what} are not copied: {devices}")
+    return said

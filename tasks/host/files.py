@@ -1,0 +1,175 @@
+"""Files on a host: read, installed whole, moved aside. Never edited in place.
+
+An owner is said as chown wants it: `user:group`, or `user:` for the user's first group. All of it
+goes through tasks/programs/files, by which root does nothing in another user's folder but as that
+user.
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import TypeAlias
+
+from blocks.errors import CommandFailed
+from blocks.shell import Completed, Shell
+from tasks.host import source
+
+STATE = PurePosixPath("/var/lib/relevo")
+PROGRAM = source.source("files", "rights", "way", "content", "tree", "gift", "__main__")
+BEGIN = ("python3", "-I", "-S", "-c", source.begin(PROGRAM), "files")
+ABSENT, REFUSED = 1, 3
+EDITS = 20
+Change: TypeAlias = "Callable[[str], str]"
+GIVE_SECONDS = 6 * 3600
+SURROGATES = "surrogateescape"
+
+
+def _ask(
+    shell: Shell, verb: str, *words: object, stdin: str = "", timeout_seconds: float = 60
+) -> Completed:
+    """Let the program do one thing; what it refuses it says in a sentence."""
+    said = (verb, *map(str, words))
+    done = shell.run(
+        (*BEGIN, *said), stdin=PROGRAM + stdin, check=False, timeout_seconds=timeout_seconds
+    )
+    if done.status == REFUSED:
+        why, _, hint = done.stderr.partition("HINT:")
+        raise CommandFailed(f"{shell.host} {why.strip()}", hint=hint.strip())
+    if done.status and not (verb == "exists" and done.status == ABSENT and not done.stderr):
+        raise shell.complaint(replace(done, argv=("files", *said)))
+    return done
+
+
+def install(
+    shell: Shell, path: PurePosixPath, text: str, *, owner: str = "root:root", mode: str = "644"
+) -> bool:
+    """Give a file this content, owner and mode; tell whether anything changed."""
+    return _install(shell, path, text, owner=owner, mode=mode) == "installed"
+
+
+def edit(
+    shell: Shell,
+    path: PurePosixPath,
+    change: Change,
+    *,
+    owner: str,
+    mode: str,
+) -> bool:
+    """Change a file that others edit too; tell whether anything changed.
+
+    Two procedures may edit one file (.pgpass, ~/.ssh/config) at the same moment, and neither must
+    undo the other: what has changed meanwhile is read again.
+    """
+    for _ in range(EDITS):
+        text = read(shell, path)
+        former = hashlib.sha256(_bytes(text)).hexdigest()
+        said = _install(shell, path, change(text), owner=owner, mode=mode, former=former)
+        if said != "stale":
+            return said == "installed"
+    raise CommandFailed(
+        f"{path} on {shell.host} was another one at each of {EDITS} tries to edit it",
+        hint="find out what writes it all the time (lsof, auditctl), stop that, and run this again",
+    )
+
+
+def _install(
+    shell: Shell, path: PurePosixPath, text: str, *, owner: str, mode: str, former: str = ""
+) -> str:
+    """Write by standard input, so that a secret is in no argv and in no log."""
+    packed = base64.b64encode(_bytes(text)).decode() + "\n"
+    return _ask(shell, "install", path, owner, mode, former, stdin=packed).stdout.strip()
+
+
+def _bytes(text: str) -> bytes:
+    """What a text is on a host; bytes that are no UTF-8 come back as they were."""
+    return text.encode(errors=SURROGATES)
+
+
+def read(shell: Shell, path: PurePosixPath, *, at_most: int | None = None) -> str:
+    """The content of a file; the empty string if there is none.
+
+    Bytes that are no UTF-8 stand in it as Python's surrogates, and are written back as they were.
+    """
+    said = _ask(shell, "read", path, *(() if at_most is None else (at_most,))).stdout
+    try:
+        return base64.b64decode("".join(said.split()), validate=True).decode(errors=SURROGATES)
+    except ValueError as error:
+        raise CommandFailed(
+            f"{shell.host} answered something else than what is in {path}: {said[:60]!r}",
+            hint=f"see that nothing but the command itself prints in a shell on {shell.host}",
+        ) from error
+
+
+def exists(shell: Shell, path: PurePosixPath) -> bool:
+    return _ask(shell, "exists", path).status == 0
+
+
+def missing(shell: Shell, *paths: PurePosixPath) -> list[str]:
+    """Those of some paths that are not there."""
+    return _ask(shell, "missing", *paths).stdout.splitlines()
+
+
+def make_directory(shell: Shell, path: PurePosixPath, *, owner: str, mode: str = "755") -> None:
+    """Make a directory, or see that the one that is there has this owner."""
+    _ask(shell, "make_directory", path, owner, mode)
+
+
+def take(shell: Shell, path: PurePosixPath, *, group: str, mode: str) -> None:
+    """Make a folder, or one that is there, root's; the group may be let in by the mode."""
+    _ask(shell, "take", path, group, mode)
+
+
+def give_tree(shell: Shell, path: PurePosixPath, *, former: str, user: str) -> list[str]:
+    """Give a user all that a former one owns in a tree, links themselves and not what they name.
+
+    Name what was left as it is: files that have other names outside of the tree.
+    """
+    said = _ask(shell, "give_tree", path, f"{former}:", f"{user}:", timeout_seconds=GIVE_SECONDS)
+    return said.stdout.splitlines()
+
+
+def remove(shell: Shell, *paths: PurePosixPath) -> None:
+    """Remove files; those that are not there need no removing."""
+    _ask(shell, "remove", *paths)
+
+
+def remove_tree(shell: Shell, path: PurePosixPath) -> None:
+    """Delete a directory that has been replaced by a proven one."""
+    _ask(shell, "remove_tree", path, timeout_seconds=1800)
+
+
+def move(shell: Shell, path: PurePosixPath, to: PurePosixPath) -> None:
+    """Rename, never into an existing directory and never over an existing file."""
+    _ask(shell, "move", path, to)
+
+
+def swap(shell: Shell, fresh: PurePosixPath, path: PurePosixPath, aside: PurePosixPath) -> None:
+    """Put what is fresh in the place of what is there, which is kept aside.
+
+    In one command: a caller that dies leaves the one or the other, and never nothing.
+    """
+    _ask(shell, "swap", fresh, path, aside)
+
+
+def home(shell: Shell, user: str) -> PurePosixPath:
+    """The home that sshd and PostgreSQL use: asked of the system, never assumed."""
+    return PurePosixPath(shell.run(("getent", "passwd", user)).stdout.split(":")[5])
+
+
+def owner(shell: Shell, user: str) -> str:
+    """A user and its first group, as chown wants them."""
+    return f"{user}:" + shell.run(("id", "-gn", user)).stdout.strip()
+
+
+def free_bytes(shell: Shell, path: PurePosixPath) -> int:
+    found = shell.run(("df", "--output=avail", "-B1", str(path))).stdout.split()
+    return int(found[1])
+
+
+def used_bytes(shell: Shell, path: PurePosixPath, *, user: str) -> int:
+    """What a directory takes, with what its links name, asked as the user that it belongs to."""
+    argv = ("du", "-sLB1", str(path))
+    found = shell.run(argv, user=user, timeout_seconds=600).stdout.split()
+    return int(found[0])

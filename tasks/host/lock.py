@@ -1,0 +1,200 @@
+"""One procedure at a time on an instance.
+
+The lock is a flock on the recovery host, held by a process at the end of an ssh channel. A killed
+worker closes the channel; a worker whose machine died stops sending heartbeats. Either way the
+lock is free within LEASE_SECONDS. Who takes it gets a turn, higher than all before: a worker that
+comes back from the dead finds that no host executes its commands (blocks/turn.py).
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from blocks import session
+from blocks.errors import Busy, Unreachable
+from blocks.instance import OdooInstance
+from blocks.lease import HELD, Lease, boot_seconds, regardless
+from blocks.shell import Shell, turn_stuck
+from blocks.ssh_channel import read_line
+from blocks.turn import PROGRAM, Turn
+from tasks.host.job import stop_job
+from tasks.run.step import log
+
+if TYPE_CHECKING:
+    import paramiko
+
+LEASE_SECONDS = 30
+BEAT_SECONDS = 5
+YIELD_SECONDS = 60
+# What gives way to a procedure: copies of files, and what is built ahead.
+YIELDING = ("rsync-filestore", "reconcile-filestore", "restore-filestore", "build-service")
+
+# What gives way ($4) is ended at once; whoever holds the lock then takes the next turn, and what is
+# left of the run before is ended before the lock is said to be held. A beat is answered.
+HOLD = """
+test -d /run/relevo || install -d -m 755 /run/relevo
+exec 9>>"/run/relevo/$1.lock"
+patience=10 ended=
+read -r pid procedure 2>/dev/null <"/run/relevo/$1.holder"
+flock --nonblock 9 || case " $4 " in
+    *" ${procedure:-nobody} "*)
+        kill "$pid"
+        flock --wait 5 9 || { echo "busy $pid $procedure"; exit 0; }
+        patience=0.5 ended=$procedure ;;
+    *) echo "busy $(cat "/run/relevo/$1.holder")"; exit 0 ;;
+esac
+echo "$$ $2" >"/run/relevo/$1.holder"
+turn=$(python3 -I -S -c "$5" take "$1" "$patience" 9>&-) || { echo "${turn:-no turn}"; exit 0; }
+echo "held $turn $ended"
+while read -r -t "$3" beat && [ "$beat" != bye ]; do echo "$beat"; done
+"""
+
+HOLDER = """
+test -e "$1.lock" || exit 0
+flock --nonblock "$1.lock" true || cut -d' ' -f2- "$1.holder" 2>/dev/null || echo somebody
+"""
+
+
+def holder(instance: OdooInstance) -> str:
+    """Name the procedure that holds an instance now; nothing where none does."""
+    argv = ("sh", "-c", HOLDER, "holder", f"/run/relevo/{instance.name}")
+    return instance.recovery.host.shell().run(argv, check=False).stdout.strip()
+
+
+def taken_over(instance: OdooInstance) -> bool:
+    """Tell whether this run has lost its lock, and another holds it now.
+
+    Where the recovery host does not answer nobody can have taken it: it is kept there.
+    """
+    if not ((lease := HELD.get()) and lease.lost):
+        return False
+    with regardless():
+        try:
+            return bool(holder(instance))
+        except Unreachable:
+            return False
+
+
+@contextlib.contextmanager
+def held(
+    instance: OdooInstance, procedure: str, *, preempt: bool = False, beside: bool = False
+) -> Iterator[None]:
+    """Hold the instance while a procedure runs; raise Busy when another one does.
+
+    What gives way is waited for, or ended with `preempt`. `beside` is for what
+    touches nothing of the instance's own: it excludes only itself.
+    """
+    shell = instance.recovery.host.shell()
+    name = f"{instance.name}.{procedure}" if beside else instance.name
+    channel, said = _acquire(shell, instance, procedure, name, preempt=preempt)
+    number, _, ended = said.partition(" ")
+    lease, done = Lease(instance.name, turn=Turn(name, number)), threading.Event()
+    lease.broken = lambda: channel.closed or channel.exit_status_ready()
+    lease.ends = _first(shell, channel)
+    beats = threading.Thread(target=_beat, args=(channel, lease, done), daemon=True)
+    token = HELD.set(lease)
+    beats.start()
+    try:
+        if ended:
+            _end(shell, instance, ended)
+        yield
+    finally:
+        done.set()
+        HELD.reset(token)
+        session.end_turn(Turn(name, number))
+        beats.join(timeout=BEAT_SECONDS)
+        _release(channel)
+
+
+def _acquire(
+    shell: Shell, instance: OdooInstance, procedure: str, name: str, *, preempt: bool
+) -> "tuple[paramiko.Channel, str]":
+    """Take the lock; give what holds it, and the number of the turn with what had to be ended."""
+    deadline = time.monotonic() + YIELD_SECONDS
+    ending = " ".join(YIELDING) if preempt else ""
+    while True:
+        argv = ("bash", "-c", HOLD, "hold", name, procedure, str(LEASE_SECONDS), ending, PROGRAM)
+        channel = shell.hold(argv)
+        what, _, said = _answer(shell, channel).partition(" ")
+        if what == "held":
+            return channel, said.strip()
+        _hang_up(channel)
+        if what == "stuck":
+            raise turn_stuck(instance.name, shell.host, f"{what} {said}")
+        holder = said.strip() or "nobody known"
+        yields = holder.endswith(YIELDING)
+        if not yields or time.monotonic() > deadline:
+            raise Busy(
+                f"{instance.name} is busy on {shell.host}: {holder} (process and procedure)",
+                hint="wait for it to end, or cancel that run and press this again; a dead worker's "
+                f"lock is free after {LEASE_SECONDS} s",
+            )
+        time.sleep(0.5)
+
+
+def _first(shell: Shell, channel: "paramiko.Channel") -> float:
+    try:
+        return _say(channel)
+    except (OSError, ValueError) as error:
+        _hang_up(channel)
+        raise Unreachable(
+            f"{shell.host} gave the lock and lost it again: {error}", hint="retry this run"
+        ) from error
+
+
+def _answer(shell: Shell, channel: "paramiko.Channel") -> str:
+    try:
+        return read_line(channel)
+    except OSError as error:
+        _hang_up(channel)
+        raise Unreachable(
+            f"{shell.host} does not say whether the lock is free: {error}",
+            hint="retry this run",
+        ) from error
+
+
+def _end(shell: Shell, instance: OdooInstance, procedure: str) -> None:
+    """End the long commands of a procedure that gave way."""
+    log().info("ending %s of %s, which is under way", procedure, instance.name)
+    for kind in ("filestore", "sources", "requirements"):
+        stop_job(shell, f"{instance.name}-{kind}")
+    for verb in ("pass", "reconcile", "restore"):
+        stop_job(shell, f"{instance.name}-engine-{verb}")
+
+
+def _beat(channel: "paramiko.Channel", lease: Lease, done: threading.Event) -> None:
+    """Say every few seconds that this run is alive: the lease goes on from what is answered."""
+    while not done.wait(BEAT_SECONDS):
+        try:
+            lease.ends = _say(channel)
+        except (OSError, ValueError):
+            lease.lost = True
+            return
+
+
+def _say(channel: "paramiko.Channel") -> float:
+    """Say that this run is alive; give the time at which its lease ends.
+
+    What is said is the time at which it is said, and comes back: an answer that is late brings
+    nothing new.
+    """
+    channel.settimeout(LEASE_SECONDS)  # a beat that nobody takes is no beat
+    channel.sendall(f"{boot_seconds()}\n".encode())
+    beat = float(read_line(channel, timeout_seconds=LEASE_SECONDS))
+    return min(beat, boot_seconds()) + LEASE_SECONDS
+
+
+def _release(channel: "paramiko.Channel") -> None:
+    with contextlib.suppress(OSError):  # a broken channel has released the lock by itself
+        channel.sendall(b"bye\n")
+        deadline = time.monotonic() + BEAT_SECONDS
+        while not channel.exit_status_ready() and time.monotonic() < deadline:
+            time.sleep(0.02)
+    _hang_up(channel)
+
+
+def _hang_up(channel: "paramiko.Channel") -> None:
+    channel.close()
+    channel.get_transport().close()

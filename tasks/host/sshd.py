@@ -1,0 +1,43 @@
+"""Where sshd of a host looks for the keys of a user: asked of sshd itself."""
+
+from pathlib import PurePosixPath
+
+from blocks.errors import Refused
+from blocks.shell import Shell
+from tasks.host import files
+from tasks.host import sshd_settings as reading
+from tasks.run.step import log
+
+
+def keys_file(shell: Shell, user: str, *, peer: str) -> PurePosixPath:
+    """The file in which a key of this user counts, when that peer logs in."""
+    home = files.home(shell, user)
+    argv = ("/usr/sbin/sshd", "-T", "-C", f"user={user},host={peer},addr={peer}")
+    done = shell.run(argv, check=False)
+    if done.status != 0:
+        log().warning("sshd on %s does not say where it looks for keys: %s", shell.host, done.tail)
+        return home / ".ssh" / "authorized_keys"
+    found = reading.keys_file(done.stdout, user=user, home=home)
+    if found is None:
+        raise Refused(
+            f"sshd on {shell.host} reads keys of {user} from no file (AuthorizedKeysFile)",
+            hint=f"let AuthorizedKeysFile in sshd_config there name one for {user}, for example "
+            ".ssh/authorized_keys",
+        )
+    return found
+
+
+def admit(shell: Shell, user: str, *, peer: str, change: files.Change) -> None:
+    """Change the file in which a user's keys count; one that is there keeps its owner and mode."""
+    path, owner = keys_file(shell, user, peer=peer), files.owner(shell, user)
+    home = files.home(shell, user)
+    if path.is_relative_to(home):
+        if not files.exists(shell, path.parent):
+            files.make_directory(shell, path.parent, owner=owner, mode="700")
+        files.edit(shell, path, change, owner=owner, mode="600")
+        return
+    said = shell.run(("stat", "-Lc", "%U:%G %a", str(path)), check=False).stdout.split()
+    kept = said if len(said) == 2 else ["root:root", "644"]  # noqa: PLR2004  # an owner and a mode
+    if not files.exists(shell, path.parent):
+        files.make_directory(shell, path.parent, owner="root:root", mode="755")
+    files.edit(shell, path, change, owner=kept[0], mode=kept[1])

@@ -1,0 +1,67 @@
+"""What happened, as events of Prefect: automations turn them into notifications.
+
+A run without a server tells nobody; the next board sees what it did, and tells.
+"""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from blocks.instance import OdooInstance, Place
+from tasks.notices.telling import tell
+from tasks.records import record
+from tasks.records.records import Synced, Told
+from tasks.run.desk import desk
+from tasks.run.step import step
+
+SYNCED, RESTING, AWAITED = "relevo.sync.succeeded", "relevo.sync.resting", "relevo.sync.awaited"
+BOARD, EVERYBODY = "relevo.board.published", "all-instances"
+SERVED = "served-elsewhere"
+FACES = {
+    SERVED: "another place serves the customers",
+    "two-writers": "BOTH servers accept writes",
+    "not-served": "nobody can work",
+    "lag": "the standby lags behind",
+    "slot-lost": "the replication slot is lost",
+    "not-synchronous": "commits do not wait for the recovery host",
+    "filestore-refused": "a copy of files was refused",
+    "origin-returned": "the origin answers again after a failover",
+}
+
+FAULTS = ("lag", "slot-lost", "filestore-refused")
+
+
+@step("tell that {place} serves {instance.name}")
+def tell_served(instance: OdooInstance, place: Place) -> None:
+    """Tell of a change of place, once."""
+    kept = record.read(instance.recovery, instance, Told) or Told()
+    if not desk().emits:
+        return
+    if kept.served != place.kind:
+        tell(instance.name, SERVED, f"{instance.name} is served from {place} now")
+    if place.kind == "recovery":
+        tell(instance.name, RESTING, "the recovery host serves")
+    # What was seen before the change was otherwise.
+    after = replace(kept, served=place.kind, at=time.time(), seen=())
+    record.write(instance.recovery, instance, after)
+
+
+@step("note the copy of the {kind} of {instance.name}")
+def tell_synced(instance: OdooInstance, kind: str) -> None:
+    """Note a good copy, and reset the dead-man's switch."""
+    if kind == "filestore":
+        record.stamp(instance.recovery, instance, Synced)
+        tell(instance.name, SYNCED, f"the files of {instance.name} are copied")
+
+
+@step("note that a board was published")
+def tell_board() -> None:
+    """Reset the dead-man's switch of the boards themselves."""
+    tell(EVERYBODY, BOARD, "the readiness of all instances was measured")
+
+
+def tell_refused(flow: Any, flow_run: Any, state: Any) -> None:
+    """Tell, once, of a copy that refused to go on; Prefect calls this when a run has failed."""
+    from tasks.orchestrator import hooks  # noqa: PLC0415  # Prefect, which a shell never loads
+
+    hooks.tell_refused(flow, flow_run, state)

@@ -1,0 +1,147 @@
+"""Odoo at either place: is it there, does it run, does it answer?"""
+
+import time
+from dataclasses import dataclass
+
+from blocks.errors import CommandFailed, Refused
+from blocks.instance import OdooInstance, Place
+from blocks.shell import Shell
+from tasks.odoo import customers, http
+from tasks.postgres.look import look
+from tasks.run.outcome import Outcome
+from tasks.run.step import step
+from tasks.run.wait import until
+
+SERVE_SECONDS = 180
+STRAGGLER_SECONDS = 60  # how long one more database is waited for, once others answer
+FIND_SECONDS = 10  # for the catalog of one database, while customers wait
+
+# Arguments: a port and a unit. Names whoever listens at the port and does not belong to the unit.
+STRANGERS = """
+for pid in $(ss -Hltnp "sport = :$1" | grep -o 'pid=[0-9]*' | cut -d= -f2 | sort -u); do
+    grep -qE "/$2(/|$)" "/proc/$pid/cgroup" || tail -n 1 "/proc/$pid/cgroup" | sed 's,.*/,,'
+done
+"""
+
+
+@dataclass(frozen=True)
+class Served:
+    """Which databases of a place answer a customer, and why the others do not."""
+
+    names: list[str]
+    silent: list[str]
+
+    def __str__(self) -> str:
+        return ", ".join(self.names)
+
+    @property
+    def outcome(self) -> Outcome:
+        """Whether Odoo answers for all of them."""
+        if self.silent:
+            return Outcome(
+                done=False, sentence=f"Odoo does not answer for {'; '.join(self.silent)}"
+            )
+        return Outcome(done=True, sentence="Odoo answers for every database")
+
+
+def require_free_port(shell: Shell, instance: OdooInstance) -> None:
+    """Refuse a port that something else on the recovery host listens on."""
+    odoo = instance.recovery.odoo
+    listening = shell.run(("ss", "-Hltn", f"sport = :{odoo.http_port}")).stdout.strip()
+    if listening and not is_active(shell, odoo.unit):
+        raise Refused(
+            f"port {odoo.http_port} on {instance.recovery} is taken by something else",
+            hint=f"give {instance.name} another recovery.http_port in the inventory, apply it and "
+            "run build-service again",
+        )
+
+
+def is_active(shell: Shell, unit: str) -> bool:
+    return shell.run(("systemctl", "is-active", unit), check=False).stdout.strip() == "active"
+
+
+def starts_at_boot(shell: Shell, unit: str) -> bool:
+    """Tell whether systemd starts a unit at boot, by whatever way that was arranged."""
+    said = shell.run(("systemctl", "is-enabled", unit), check=False).stdout.strip()
+    return said not in {"disabled", "masked"}
+
+
+@step("start Odoo on {place}")
+def start(place: Place) -> None:
+    """Start Odoo by its unit, now and at the next boot."""
+    if not look(place).is_primary:
+        raise Refused(
+            f"PostgreSQL on {place} does not accept writes, so Odoo is not started there",
+            hint="run the procedure again: it promotes first",
+        )
+    shell, unit = place.host.shell(), place.odoo.unit
+    shell.run(("systemctl", "reset-failed", unit), check=False)
+    shell.run(("systemctl", "start", unit), timeout_seconds=120)
+    # Enabling makes systemd read all its units again; by now Odoo starts meanwhile.
+    shell.run(("systemctl", "enable", unit), timeout_seconds=120)
+
+
+@step("wait until Odoo on {place} answers for every database")
+def wait_until_serving(place: Place) -> Served:
+    """Wait until every database of the cluster answers a customer's request over HTTP.
+
+    One that does not keeps nobody else from working: once some answer, the next one has a minute.
+    One that cannot even be asked whether it is Odoo's is named, and waited for by nobody.
+    """
+    asked = customers.odoo(place, timeout_seconds=FIND_SECONDS)
+    waiting = dict.fromkeys(asked.names, "")
+    served: list[str] = []
+    begun = moved = time.monotonic()
+
+    def settled() -> bool:
+        nonlocal moved
+        answered = _ask_all(place, waiting)
+        if answered:
+            served.extend(answered)
+            moved = time.monotonic()
+        patience = STRAGGLER_SECONDS if served else SERVE_SECONDS
+        return not waiting or time.monotonic() > max(moved, begun) + patience
+
+    until(settled, what="Odoo answers", timeout_seconds=2 * SERVE_SECONDS + 60 * len(waiting))
+    barred = [f"{name!r}: {why}" for name, why in asked.barred.items()]
+    found = Served(sorted(served), sorted([*waiting.values(), *barred]))
+    if served:
+        _require_own_listener(place)
+    if waiting and not served:
+        raise CommandFailed(
+            f"{found.outcome.sentence} on {place}",
+            hint=f"journalctl -u {place.odoo.unit} there",
+        )
+    return found
+
+
+def _require_own_listener(place: Place) -> None:
+    """Require that it is this Odoo that answered: on one host, another could sit at its port."""
+    shell, odoo = place.host.shell(), place.odoo
+    argv = ("sh", "-c", STRANGERS, "strangers", str(odoo.http_port), odoo.unit)
+    if stranger := shell.run(argv).stdout.strip():
+        raise CommandFailed(
+            f"port {odoo.http_port} on {place} is answered by {stranger}, and not by {odoo.unit}",
+            hint=f"stop what listens there (ss -ltnp), then systemctl restart {odoo.unit}",
+        )
+
+
+def _ask_all(place: Place, waiting: dict[str, str]) -> list[str]:
+    """Ask the databases that have not answered yet; give those that do, note why of the others."""
+    said = http.answers(place, list(waiting))
+    waiting.update({name: f"{name}: {why}" if why else "" for name, why in said.items()})
+    answered = [name for name, why in said.items() if not why]
+    for name in answered:
+        del waiting[name]
+    return answered
+
+
+@step("require that nothing is left to do for {instance.name} on {place}")
+def require_whole(instance: OdooInstance, place: Place, *outcomes: Outcome) -> None:
+    """End red when something is left to do, after everything else has been done."""
+    if left := [each.sentence for each in outcomes if not each.done]:
+        raise CommandFailed(
+            f"{instance.name} is served from {place}, but {'; '.join(left)}",
+            hint=f"mend this (journalctl -u {place.odoo.unit} there says more of Odoo), by hand or "
+            "in the inventory, then retry this run: it does the rest again",
+        )

@@ -1,0 +1,53 @@
+"""What a cancelled run leaves: said on its own page, by the worker that has ended it.
+
+Prefect calls these hooks in the worker's process, by keyword, once the run's own process is gone:
+its lock is free by then, and what it was about to do it does no more.
+"""
+
+from typing import Any
+
+from blocks.errors import RelevoError, ShutOut, Unreachable
+from blocks.instance import OdooInstance, Place
+from tasks.authority.situation import SILENT
+from tasks.odoo import service
+from tasks.plan.aftermath_read import End, Standing
+from tasks.postgres.look import Seen, look
+from tasks.recovery import users
+
+LONG = "systemctl list-units --plain --no-legend --state=running \"$1\" | awk '{print $1}'"
+
+
+def say(flow: Any, flow_run: Any, state: Any) -> None:
+    """Say in the log of a cancelled run how things are, and what to press next."""
+    from tasks.orchestrator import hooks  # noqa: PLC0415  # Prefect, which a shell never loads
+
+    hooks.say_standing(flow, flow_run, state)
+
+
+def measure(instance: OdooInstance, procedure: str) -> Standing:
+    """Ask both ends; of one that cannot be asked, say why."""
+    instance = users.as_found(instance)
+    origin, recovery = instance.origin, instance.recovery
+    ends, going_on = [], []
+    for place in (origin, recovery):
+        try:
+            ends.append(_end(place, look(place)))
+            going_on += [f"{unit} on {place}" for unit in _long(instance, place)]
+        except Unreachable as error:
+            said = f"not known: {error.message}" if isinstance(error, ShutOut) else SILENT
+            ends.append(End(str(place), said, place.odoo.unit))
+        except RelevoError as error:
+            ends.append(End(str(place), f"not known: {error.message}", place.odoo.unit))
+    return Standing(instance.name, procedure, ends[0], ends[1], tuple(going_on))
+
+
+def _end(place: Place, seen: Seen) -> End:
+    runs = service.is_active(place.host.shell(), place.odoo.unit)
+    return End(str(place), str(seen), place.odoo.unit, odoo_runs=runs)
+
+
+def _long(instance: OdooInstance, place: Place) -> list[str]:
+    """The long commands of this instance that outlive the run which began them."""
+    pattern = f"relevo-{instance.name}-*"
+    said = place.host.shell().run(("sh", "-c", LONG, "long", pattern), check=False).stdout
+    return said.split()

@@ -1,0 +1,81 @@
+"""How things are after a run was cancelled, in sentences: who serves, and what to press next."""
+
+from dataclasses import dataclass
+
+from tasks.authority.situation import SILENT
+
+
+@dataclass(frozen=True)
+class End:
+    """One end of an instance: its server, the role of its cluster, and its Odoo."""
+
+    place: str
+    role: str
+    unit: str
+    odoo_runs: bool = False
+
+    @property
+    def writes(self) -> bool:
+        return self.role == "primary"
+
+    def __str__(self) -> str:
+        """
+        >>> print(End("uno", "silent", "odoo.service"))
+        uno does not answer
+        >>> print(End("uno", "standby", "odoo.service"))
+        uno is standby, without Odoo
+        """
+        if self.role == SILENT:
+            return f"{self.place} does not answer"
+        return f"{self.place} is {self.role}, {'with' if self.odoo_runs else 'without'} Odoo"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Both ends of an instance, once the run that was cancelled is gone."""
+
+    instance: str
+    procedure: str
+    origin: End
+    recovery: End
+    going_on: tuple[str, ...] = ()
+
+    def said(self) -> str:
+        """Who serves, and how both ends are."""
+        ends = f"{self.origin}; {self.recovery}"
+        said = f"{self.procedure} of {self.instance} was cancelled: {self._served()} ({ends})"
+        if self.going_on:
+            said += f"; a long command goes on by itself: {', '.join(self.going_on)}"
+        return said
+
+    def hint(self) -> str:
+        """What to press next, and how to stay where customers can be served already."""
+        again = f"press {self.procedure} again"
+        if len(self._writers) > 1:
+            return (
+                f"power one of them off now: relevo check {self.instance} names who has the write "
+                f"right; then {again}"
+            )
+        if not self._writers:
+            return f"{again}: it goes on from here, and nothing is lost by it"
+        writer = self._writers[0]
+        if not writer.odoo_runs:
+            return (
+                f"{again}, which goes on from here; or, to stay on {writer.place}: "
+                f"systemctl enable --now {writer.unit} there"
+            )
+        return f"{again} when it is wanted: what is done is found done"
+
+    @property
+    def _writers(self) -> list[End]:
+        return [end for end in (self.origin, self.recovery) if end.writes]
+
+    def _served(self) -> str:
+        if len(self._writers) > 1:
+            return "BOTH SERVERS ACCEPT WRITES"
+        if not self._writers:
+            return "nobody accepts writes, customers cannot work"
+        writer = self._writers[0]
+        if not writer.odoo_runs:
+            return f"{writer.place} accepts writes and its Odoo is off, customers cannot work"
+        return f"customers are served from {writer.place}"

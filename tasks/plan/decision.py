@@ -1,0 +1,164 @@
+"""Whether to go on: a yes typed on the page of the run, or one that came with the call.
+
+While somebody reads, nothing is held and nothing is paused: no lock, no schedule. What was
+measured may have changed when the yes comes, so the guards of the procedure measure again.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field
+
+from blocks.errors import Refused
+from blocks.instance import OdooInstance
+from tasks.authority.situation import Plan, Procedure
+from tasks.plan import measure, words
+from tasks.records import record
+from tasks.records.records import Approval, Decided
+from tasks.run import approval
+from tasks.run.approval import Question
+from tasks.run.desk import desk
+from tasks.run.report import Report, publish_text
+from tasks.run.step import log, step
+from tasks.run.tags import OWNER
+from tasks.run.timing import Stopwatch
+
+Decide: TypeAlias = Literal["ask", "plan only", "unattended"]
+Minutes: TypeAlias = Annotated[float, Field(gt=0, le=24 * 60)]
+WAIT_MINUTES = 60
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided, by whom and why; the clock of the outage runs from here."""
+
+    go: bool
+    origin_is_down: bool
+    reason: str
+    approved_by: str
+    watch: Stopwatch
+    report: Report
+
+    @property
+    def facts(self) -> dict[str, str]:
+        return {
+            "reason given": self.reason or "none was needed: nothing is lost",
+            "approved by": self.approved_by or "nobody was asked",
+        }
+
+
+def reach(
+    instance: OdooInstance,
+    procedure: Procedure,
+    decide: Decide,
+    *,
+    origin_is_down: bool = False,
+    reason: str = "",
+    approved_by: str = "",
+    at_a_loss: bool = False,
+    wait_minutes: Minutes = WAIT_MINUTES,
+) -> Decision:
+    """Show what would be done, and find out whether somebody wants it.
+
+    A run that was not started from a page has no page to ask on: who called it has decided.
+    """
+    require_own_button(instance)
+    given = Decision(
+        go=True, origin_is_down=origin_is_down, reason=reason, approved_by=approved_by,
+        watch=Stopwatch(), report=Report("", {}),
+    )  # fmt: skip
+    if decide == "unattended" or (decide == "ask" and not desk().asks):
+        return given
+    if (kept := said_before(instance, procedure)) is not None:
+        return _decided(given, kept)
+    drawn = measure.draw(instance, procedure, at_a_loss=at_a_loss)
+    refused, lacking = (
+        "; ".join(each) for each in (drawn.situation.refusals, drawn.situation.lacking)
+    )
+    report = Report(
+        f"plan: {procedure} of {instance.name}",
+        {
+            **words.facts(drawn),
+            **({"lacking": lacking} if lacking else {}),
+            **({"refused as things are": refused} if refused else {}),
+        },
+    )
+    publish_text(words.summary(drawn), key=f"plan-{procedure}-{instance.name}", title=report.title)
+    if decide == "plan only":
+        return replace(given, go=False, report=report)
+    if refused:
+        raise Refused(
+            f"{procedure} of {instance.name} is refused: {refused}",
+            hint="nothing was changed; mend this (check says more), then press the button again",
+        )
+    log().info(
+        "waiting for a yes: open the menu at the top right of this page, choose Resume, and type "
+        "the name %s; after %g minutes without an answer this run ends, with nothing changed",
+        instance.name,
+        wait_minutes,
+    )
+    yes = approval.obtain(question(drawn), minutes=wait_minutes)
+    said = Approval(
+        origin_is_down=origin_is_down or yes.origin_is_down, reason=yes.reason,
+        approved_by=yes.approved_by, watch=Stopwatch(from_now=True).begun,
+    )  # fmt: skip
+    note(instance, procedure, said)
+    return replace(_decided(given, said), report=report)
+
+
+def _decided(given: Decision, said: Approval) -> Decision:
+    return replace(
+        given, origin_is_down=said.origin_is_down, reason=said.reason,
+        approved_by=said.approved_by,
+        watch=Stopwatch(begun=said.watch.isoformat() if said.watch else ""),
+    )  # fmt: skip
+
+
+@step("note the yes to the {procedure} of {instance.name}")
+def note(instance: OdooInstance, procedure: Procedure, said: Approval) -> None:
+    """Write down on the recovery host what was said to this run, so that a retry goes on."""
+    noted = Decided(run=_run_id(), procedure=procedure, said=said)
+    record.write(instance.recovery, instance, noted)
+
+
+@step("find out whether the {procedure} of {instance.name} was decided before")
+def said_before(instance: OdooInstance, procedure: Procedure) -> Approval | None:
+    """The yes that was said to this very run before it was retried.
+
+    The guards of the procedure judge the facts anew: a loss that was not accepted is refused.
+    """
+    kept = record.read(instance.recovery, instance, Decided)
+    if kept is None or (kept.run, kept.procedure) != (_run_id(), procedure):
+        return None
+    return kept.said
+
+
+def _run_id() -> str:
+    run = desk().run()
+    return run.id if run else ""
+
+
+def require_own_button(instance: OdooInstance) -> None:
+    """Refuse to act on one instance by the button of another."""
+    run = desk().run()
+    tags = run.tags if run else ()
+    owners = {tag.removeprefix(OWNER) for tag in tags if tag.startswith(OWNER)}
+    if owners and owners != {instance.name}:
+        raise Refused(
+            f"this button is that of {', '.join(sorted(owners))}, and {instance.name} was chosen",
+            hint="nothing was changed; press the button of the instance that you mean",
+        )
+
+
+def question(drawn: Plan, *, reason: str = "", approved_by: str = "") -> Question:
+    """Say what somebody has to be asked about a plan."""
+    return Question(
+        procedure=drawn.procedure,
+        instance=drawn.instance,
+        origin=drawn.names["origin"],
+        asks_whether_down=drawn.asks_whether_down,
+        shut_out=drawn.situation.shut_out,
+        summary=words.summary(drawn),
+        reason=reason,
+        approved_by=approved_by,
+    )

@@ -1,0 +1,368 @@
+"""What a change of place would do now, measured without changing anything."""
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import PurePosixPath
+
+from blocks.errors import RelevoError
+from blocks.instance import OdooInstance, Place
+from tasks.authority import exposure, fence, handover, keys, move, promotable
+from tasks.authority.situation import SILENT, Plan, Procedure, Situation
+from tasks.filestore import documents, trust
+from tasks.host import files, layout
+from tasks.postgres import commands
+from tasks.postgres.look import Seen, look, look_or_why, received, try_look, unheard
+from tasks.postgres.lsn import Lsn
+from tasks.readiness import at_home
+from tasks.readiness.probes import Ends, Found
+from tasks.records import record
+from tasks.records.commits import Word
+from tasks.records.loss import Exposure
+from tasks.records.records import Failover
+from tasks.recovery import door, users
+from tasks.run.step import log, step
+from tasks.serving import dns
+from tasks.standby import clone, limits, rejoin, replication
+from tasks.synchronous import synchronous
+
+
+@step("draw up the {procedure} of {instance.name}")
+def draw(instance: OdooInstance, procedure: Procedure, *, at_a_loss: bool = False) -> Plan:
+    """Measure both ends and say what would be done, and what would be refused.
+
+    `at_a_loss`: a failback that takes the write right from a recovery host which cannot hand over.
+    """
+    instance = users.as_found(instance)
+    if procedure == "recovery is gone":
+        return _recovery_is_gone(instance)
+    (origin, why), recovery = look_or_why(instance.origin), look(instance.recovery)
+    if at_a_loss and procedure == "failback":
+        seen = _failback(instance, origin, recovery, at_a_loss=True)
+    else:
+        seen = MEASURES[procedure](instance, origin, recovery)
+    seen = replace(
+        seen, lacking=_lacking(instance, procedure, Ends(origin, recovery), seen.refusals)
+    )
+    seen = _with_documents(instance, recovery, seen)
+    if unknown := keys.objections(instance, origin_answers=origin is not None):
+        seen = replace(seen, refusals=(*unknown, *seen.refusals))
+    if why:
+        seen = replace(seen, shut_out=f"not known: {unheard(instance.origin, why)}")
+    if procedure == "failover" and (alive := fence.objection(instance.origin, why)):
+        seen = replace(seen, refusals=(*seen.refusals, f"{alive.message}: {alive.hint}"))
+    return Plan(procedure, seen, names(instance, origin, recovery))
+
+
+def _lacking(
+    instance: OdooInstance, procedure: Procedure, ends: Ends, refusals: Sequence[str]
+) -> tuple[str, ...]:
+    """What this move needs and does not find, but for what it is refused for already.
+
+    The move goes on without it: whoever says yes has to know.
+    """
+    if ends.recovery.is_primary or procedure not in ("failover", "switchover"):
+        return ()
+    found = Found()
+    for need in at_home.NEEDS:
+        answers = need.hosts == "recovery" or ends.origin is not None
+        if procedure in need.moves and answers and not need.acts and need.when(ends):
+            found.take(need.name, partial(need.ask, instance))
+    said = " ".join(refusals)
+    return tuple(f"{name}: {why}" for name, why in found.failed.items() if why not in said)
+
+
+def _failover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Situation:
+    refusals: list[str] = []
+    streaming = bool(origin and origin.is_primary and _streams(instance))
+    down = move.leader_is_down(instance)
+    try:
+        if not down:
+            promotable.require_ready(instance)
+    except RelevoError as error:
+        # A forced failover raises the limits of a standby that lower ones hold up.
+        if origin is not None or not limits.lower(recovery):
+            refusals.append(error.message)
+    if origin is not None and origin.is_primary and not streaming:
+        refusals.append(
+            f"{instance.origin} accepts writes and {instance.recovery} does not follow it"
+        )
+    lossless = streaming or _handed_over(instance, origin, recovery)
+    lag_bytes, lag_seconds = _lag(instance, recovery, leads=streaming)
+    return Situation(
+        at=record.now(instance.recovery.host.shell()),
+        origin=str(origin or SILENT),
+        recovery=str(recovery),
+        streaming=streaming,
+        exposure=Exposure.none() if lossless else _exposure(instance, recovery),
+        lag_bytes=lag_bytes,
+        lag_seconds=lag_seconds,
+        last_drill=last_drill(instance),
+        predicted_seconds=predicted_seconds(instance),
+        word=_word(instance, recovery),
+        leader_is_down=down,
+        refusals=tuple(refusals),
+    )
+
+
+def _failback(
+    instance: OdooInstance, origin: Seen | None, recovery: Seen, *, at_a_loss: bool = False
+) -> Situation:
+    refusals: list[str] = []
+    way, why = "", ""
+    try:
+        stage = move.how_far(instance, at_a_loss=at_a_loss)
+        if stage == "away" and origin is not None and recovery.is_primary:
+            way, why = _way(instance, origin)
+        if at_a_loss:
+            way, why = "at a loss", fence.given_up(instance.recovery, instance.origin)
+    except RelevoError as error:
+        refusals.append(error.message)
+    return Situation(
+        at=record.now(instance.recovery.host.shell()),
+        origin=str(origin or SILENT),
+        recovery=str(recovery),
+        streaming=False,
+        exposure=Exposure.none(),
+        way=way,
+        why=why,
+        leader_is_down=move.leader_is_down(instance),
+        last_drill=last_drill(instance),
+        refusals=tuple(refusals),
+    )
+
+
+def _switchover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Situation:
+    giver, taker = instance.origin, instance.recovery
+    refusals = _objections(instance, giver, taker)
+    leads = bool(origin and origin.is_primary)
+    lag_bytes, lag_seconds = _lag(instance, recovery, leads=leads)
+    return Situation(
+        at=record.now(instance.recovery.host.shell()),
+        origin=str(origin or SILENT),
+        recovery=str(recovery),
+        streaming=not refusals,
+        exposure=Exposure.none(),
+        lag_bytes=lag_bytes,
+        lag_seconds=lag_seconds,
+        last_drill=last_drill(instance),
+        predicted_seconds=predicted_seconds(instance),
+        refusals=refusals,
+    )
+
+
+def _switchover_home(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Situation:
+    refusals = _objections(instance, instance.recovery, instance.origin)
+    return Situation(
+        at=record.now(instance.recovery.host.shell()),
+        origin=str(origin or SILENT),
+        recovery=str(recovery),
+        streaming=not refusals,
+        exposure=Exposure.none(),
+        last_drill=last_drill(instance),
+        refusals=refusals,
+    )
+
+
+def _recovery_is_gone(instance: OdooInstance) -> Plan:
+    """The way home without the recovery host, which is asked nothing: it may be gone now."""
+    origin = try_look(instance.origin)
+    unknown = Exposure(lossless=False, seconds=None, about_bytes=None, last_commit="")
+    seen = Situation(
+        at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        origin=str(origin or SILENT),
+        recovery=SILENT,
+        streaming=False,
+        exposure=unknown,
+    )
+    return Plan("recovery is gone", seen, _places(instance, origin, None))
+
+
+def _objections(instance: OdooInstance, giver: Place, taker: Place) -> tuple[str, ...]:
+    """What a planned move would be refused for; it is never forced."""
+    try:
+        return tuple(each.message for each in handover.objections(instance, giver, taker))
+    except RelevoError as error:
+        return (error.message,)
+
+
+MEASURES: dict[Procedure, Callable[[OdooInstance, Seen | None, Seen], Situation]] = {
+    "failover": _failover,
+    "failback": _failback,
+    "switchover": _switchover,
+    "switchover home": _switchover_home,
+}
+
+
+def _handed_over(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> bool:
+    """Tell whether an earlier run got as far as to stop the origin, with nothing left to lose."""
+    if origin is None or origin.gone or origin.answers or not recovery.is_standby:
+        return False
+    return fence.stopped_whole(instance.origin, instance.recovery)
+
+
+def _way(instance: OdooInstance, origin: Seen) -> tuple[str, str]:
+    if origin.is_standby and _streams(instance, back=True):
+        return "follow", f"{instance.origin} follows {instance.recovery} already"
+    way = rejoin.choose(instance, instance.origin, instance.recovery)
+    if way.kind == "reclone" and clone.keeps_wal_elsewhere(instance.origin):
+        return way.kind, f"{way.why}; {instance.origin} {clone.WAL_LINK}"
+    return way.kind, way.why
+
+
+def _streams(instance: OdooInstance, *, back: bool = False) -> bool:
+    ends = (instance.origin, instance.recovery) if back else (instance.recovery, instance.origin)
+    try:
+        return replication.is_streaming(instance, *ends)
+    except RelevoError as error:
+        log().warning("the stream of %s cannot be seen: %s", instance.name, error.message)
+        return False
+
+
+def _word(instance: OdooInstance, recovery: Seen) -> Word | None:
+    """What the origin last said of its commits; it needs not be asked."""
+    if instance.replication.synchronous == "off" or not recovery.is_standby:
+        return None
+    return synchronous.heard(instance).word
+
+
+def _exposure(instance: OdooInstance, recovery: Seen) -> Exposure:
+    begun = record.read(instance.recovery, instance, Failover)
+    if begun is not None and move.leader_is_down(instance):
+        return begun.exposure
+    if not recovery.answers:
+        return Exposure(lossless=False, seconds=None, about_bytes=None, last_commit="")
+    return exposure.measure(instance, lossless=False)
+
+
+def _lag(instance: OdooInstance, recovery: Seen, *, leads: bool) -> tuple[int | None, float | None]:
+    """How far the standby is behind: bytes not replayed, and seconds since it last replayed."""
+    if not recovery.is_standby:
+        return None, None
+    shell, cluster = instance.recovery.host.shell(), instance.recovery.cluster
+    row = cluster.query(
+        shell,
+        "SELECT pg_last_wal_replay_lsn() AS replayed, "
+        "extract(epoch FROM now() - pg_last_xact_replay_timestamp()) AS seconds",
+    )[0]
+    replayed = Lsn.parse(str(row["replayed"]))
+    if leads:
+        origin = instance.origin
+        sql = "SELECT pg_current_wal_lsn()"
+        ahead = Lsn.parse(origin.cluster.value(origin.host.shell(), sql)) - replayed
+    else:
+        ahead = received(instance.recovery) - replayed
+    if ahead <= 0:
+        return 0, 0.0
+    return ahead, float(row["seconds"]) if row["seconds"] is not None else None
+
+
+def _with_documents(instance: OdooInstance, recovery: Seen, seen: Situation) -> Situation:
+    """Count the documents whose file is missing; name what is not compared, or not copied."""
+    if not recovery.answers:
+        return seen
+    found = documents.find_missing(instance, instance.recovery)
+    unread = any(each.kind == "unread" for each in found)
+    return replace(
+        seen,
+        documents=None if unread else sum(each.is_known for each in found),
+        not_copied=tuple(str(each) for each in found if not each.is_known),
+    )
+
+
+def last_drill(instance: OdooInstance) -> str:
+    """When the recovery host last served this instance, or its clone did in a drill."""
+    kept = record.proof(instance)
+    return f"{datetime.fromtimestamp(kept.at, UTC):%Y-%m-%d %H:%MZ}" if kept else ""
+
+
+def predicted_seconds(instance: OdooInstance) -> float | None:
+    """How long the last move to the recovery host, or drill, took: the best guess."""
+    kept = record.proof(instance)
+    return kept.seconds if kept else None
+
+
+def names(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> dict[str, str]:
+    """Everything that a person would have to look up to do it by hand; no secrets."""
+    directory = _directory(instance.origin, origin)
+    beside = clone.beside(directory)
+    # At the origin it stands in the home of Debian's postgres, which is the same on every host.
+    passfile = files.home(instance.recovery.host.shell(), "postgres") / ".pgpass"
+    own_passfile = layout.passfile(instance, instance.recovery)
+    to_recovery = _conninfo(instance.recovery, instance.replication.user, passfile)
+    source = (
+        _conninfo(instance.recovery, instance.replication.rewind_user, passfile)
+        + f" dbname={replication.REWIND_DATABASE}"
+    )
+    cluster = instance.origin.cluster
+    as_owner = ("runuser", "-u", cluster.owner, "--")
+    backup = commands.base_backup(
+        cluster, directory=beside, conninfo=to_recovery, slot=instance.name
+    )
+    return {
+        **_places(instance, origin, recovery),
+        "to_recovery": to_recovery,
+        "to_origin": _conninfo(instance.origin, instance.replication.user, own_passfile),
+        "rewind": shlex.join(
+            (*as_owner, *commands.rewind(cluster, directory=directory, source=source))
+        ),
+        "recover_offline": shlex.join((*as_owner, *commands.recover_offline(cluster, directory))),
+        "base_backup": shlex.join((*as_owner, *backup)),
+    }
+
+
+def _places(instance: OdooInstance, origin: Seen | None, recovery: Seen | None) -> dict[str, str]:
+    """What both ends are called; that much is known without asking the recovery host."""
+    ends = {
+        f"{end.kind}{suffix}": value
+        for end, seen in ((instance.origin, origin), (instance.recovery, recovery))
+        for suffix, value in _end(instance, end, seen).items()
+    }
+    return {
+        "instance": instance.name,
+        "writable": str(trust.until_path(instance)),
+        "recovery_rsh": shlex.join(trust.rsh(instance)),
+        "open_door": door.by_hand(instance, opened=True),
+        "close_door": door.by_hand(instance, opened=False),
+        "domains": ", ".join(instance.domains),
+        **ends,
+    }
+
+
+def _directory(place: Place, seen: Seen | None) -> PurePosixPath:
+    if seen is not None:
+        return seen.directory
+    return PurePosixPath("/var/lib/postgresql", str(place.cluster.version), place.cluster.name)
+
+
+def _end(instance: OdooInstance, place: Place, seen: Seen | None) -> dict[str, str]:
+    return {
+        "": str(place),
+        "_address": place.host.peer_address,
+        "_shown": dns.addresses(instance, place),
+        "_unit": place.odoo.unit,
+        "_user": place.odoo.user,
+        "_data_dir": str(place.odoo.data_dir),
+        "_http_port": str(place.odoo.http_port),
+        "_cluster": str(place.cluster),
+        "_cluster_unit": place.cluster.unit,
+        "_cluster_words": f"{place.cluster.version} {place.cluster.name}",
+        "_config": str(place.cluster.config_dir),
+        "_owner": place.cluster.owner,
+        "_ctl": f"runuser -u {place.cluster.owner} -- pg_ctlcluster --skip-systemctl-redirect "
+        f"{place.cluster.version} {place.cluster.name}",
+        # Whose the configuration is: the cluster's own user's, or root's where it is confined.
+        "_configured": "" if place.cluster.confined else f"runuser -u {place.cluster.owner} -- ",
+        "_bin": str(place.cluster.bin_dir),
+        "_directory": shlex.quote(str(_directory(place, seen))),
+    }
+
+
+def _conninfo(leader: Place, user: str, passfile: PurePosixPath) -> str:
+    """How to reach a leader; the password stands in the password file of either host."""
+    return (
+        f"host={leader.host.peer_address} port={leader.cluster.port} user={user} sslmode=require "
+        f"passfile={passfile}"
+    )

@@ -1,0 +1,201 @@
+"""Clusters: created, started, stopped, promoted."""
+
+from pathlib import PurePosixPath
+
+from blocks.cluster import Cluster
+from blocks.errors import CommandFailed, Refused, Unreachable
+from blocks.instance import Place
+from blocks.shell import Shell
+from tasks.host import files
+from tasks.postgres import commands
+from tasks.postgres.look import Seen, find, look, try_look
+from tasks.run.step import log, step
+from tasks.run.wait import until
+
+START_SECONDS = 120
+STOP_SECONDS = 600
+PROMOTE_SECONDS = 120
+# Debian's generator names here what systemd starts and stops with all clusters.
+WITH_THE_OTHERS = PurePosixPath("/run/systemd/generator/postgresql.service.wants")
+
+
+@step("create cluster {place.cluster} on {place}")
+def create(place: Place) -> None:
+    """Make an empty cluster of Debian's layout; one that is there is left alone."""
+    shell, cluster = place.host.shell(), place.cluster
+    require_binaries(shell, place)
+    listed = find(shell, place)
+    if listed is None:
+        shell.run(commands.create_cluster(cluster))
+        shell.run(("systemctl", "daemon-reload"))
+    if listed is None or listed.owner == cluster.owner:
+        look(place)
+
+
+def require_binaries(shell: Shell, place: Place) -> None:
+    if not files.exists(shell, place.cluster.bin_dir / "postgres"):
+        version = place.cluster.version
+        raise Refused(
+            f"PostgreSQL {version} is not installed on {place}",
+            hint=f"apt install postgresql-{version} there (from PostgreSQL's own repository if "
+            "the distribution has another version)",
+        )
+
+
+def restart(place: Place) -> Seen:
+    """Stop a cluster that runs and start it again; wait until it answers SQL."""
+    unit = place.cluster.unit
+    place.host.shell().run(("systemctl", "restart", unit), timeout_seconds=STOP_SECONDS)
+    return wait_until_answering(place)
+
+
+def wait_until_answering(place: Place) -> Seen:
+    """Wait until a cluster answers SQL, whatever its role."""
+
+    def answering() -> Seen | None:
+        seen = look(place)
+        seen.require_asked()
+        return seen if seen.answers else None
+
+    try:
+        return until(
+            answering,
+            what=f"PostgreSQL {place.cluster} on {place} answers",
+            timeout_seconds=START_SECONDS,
+        )
+    except CommandFailed as error:
+        raise CommandFailed(f"{error.message}\n{_last_words(place)}", hint=_log(place)) from error
+
+
+def _log(place: Place) -> str:
+    version, name = place.cluster.version, place.cluster.name
+    return f"read /var/log/postgresql/postgresql-{version}-{name}.log on {place}"
+
+
+def _last_words(place: Place) -> str:
+    version, name = place.cluster.version, place.cluster.name
+    path = f"/var/log/postgresql/postgresql-{version}-{name}.log"
+    argv = ("tail", "-n", "10", path)
+    return place.host.shell().run(argv, user=place.cluster.owner, check=False).stdout
+
+
+def start(place: Place) -> Seen:
+    """Start a cluster and wait until it answers SQL; systemd's exit code proves nothing here."""
+    shell = place.host.shell()
+    if not look(place).online:
+        shell.run(("systemctl", "reset-failed", place.cluster.unit), check=False)
+        argv = ("systemctl", "start", place.cluster.unit)
+        done = shell.run(argv, check=False, timeout_seconds=START_SECONDS)
+        if done.status and not look(place).online:
+            said = f"{done.tail}\n{_last_words(place)}"
+            raise CommandFailed(
+                f"PostgreSQL {place.cluster} on {place} did not start: {said}", hint=_log(place)
+            )
+    return wait_until_answering(place)
+
+
+def stop(place: Place) -> Seen:
+    """Stop a cluster cleanly, and prove by its control file that it did.
+
+    The origin's guard may stop it at the same moment: pg_ctl then finds nothing to do and
+    complains. What counts is what is found afterwards.
+    """
+    said = ""
+    if (seen := look(place)).online:
+        said = _stop(place, seen.directory)
+        seen = look(place)
+    if seen.online or seen.control is None:
+        raise CommandFailed(
+            f"PostgreSQL {place.cluster} on {place} did not stop{said}", hint=_log(place)
+        )
+    return seen
+
+
+def _stop(place: Place, directory: PurePosixPath) -> str:
+    patience = ("-m", "fast", "-t", str(STOP_SECONDS))
+    argv = commands.control(place.cluster, directory, "stop", *patience)
+    shell, owner = place.host.shell(), place.cluster.owner
+    try:
+        done = shell.run(argv, user=owner, check=False, timeout_seconds=STOP_SECONDS)
+    except Unreachable as error:
+        if not (seen := try_look(place)) or seen.answers or not seen.online:
+            raise
+        raise CommandFailed(
+            f"PostgreSQL {place.cluster} on {place} is still shutting down after {STOP_SECONDS} s: "
+            "it waits until every standby, backup and the archiver have what was written",
+            hint=f"nothing is lost. On {place} see ps -u postgres, end the walsender that hangs, "
+            "and press this again when the cluster is down",
+        ) from error
+    return f": {done.tail}" if done.status else ""
+
+
+def stop_any(place: Place) -> None:
+    """Stop a cluster, or leave it as a crash left it; prove only that it is down."""
+    if look(place).online:
+        stop(place)
+
+
+def start_at_boot(place: Place, how: str) -> None:
+    """Choose whether Debian starts this cluster at boot: auto or manual.
+
+    A boot reads the file anew. Until then systemd would still start a cluster with the others, so
+    it is told at once of one that must stay down; of the other kind it need not hear in a hurry.
+    """
+    path = place.cluster.config_dir / "start.conf"
+    shell = place.host.shell()
+    files.install(shell, path, f"{how}\n", owner=config_owner(shell, place.cluster))
+    if how == "manual" and files.exists(shell, WITH_THE_OTHERS / place.cluster.unit):
+        shell.run(("systemctl", "daemon-reload"))
+
+
+def config_owner(shell: Shell, cluster: Cluster, *, group: bool = False) -> str:
+    """Who owns a cluster's configuration: its own user as Debian has it, or root where confined.
+
+    `group` is for files that the cluster's user must read and nobody else may.
+    """
+    if not cluster.confined:
+        return f"{cluster.owner}:"
+    return f"root:{files.owner(shell, cluster.owner).split(':')[1]}" if group else "root:root"
+
+
+@step("promote {place}", retries=0)
+def promote(place: Place) -> None:
+    """Let the standby accept writes; a cluster that already does is left alone.
+
+    Whether it does is asked by SQL: the exit code has been wrong both ways.
+    """
+    shell = place.host.shell()
+    if (seen := look(place)).is_primary:
+        log().info("%s already accepts writes", place)
+    else:
+        promoted = shell.run(
+            commands.control(place.cluster, seen.directory, "promote"),
+            user=place.cluster.owner,
+            check=False,
+            timeout_seconds=PROMOTE_SECONDS,
+        )
+        if promoted.status != 0:
+            log().warning("promoting %s ended with %d: %s", place, promoted.status, promoted.tail)
+        until(
+            lambda: place.cluster.value(shell, "SELECT NOT pg_is_in_recovery()") == "t",
+            what=f"{place} accepts writes",
+            timeout_seconds=PROMOTE_SECONDS,
+            hint=f"{_log(place)}; a walreceiver that hangs can hold a promotion up",
+        )
+    start_at_boot(place, "auto")
+
+
+@step("checkpoint {place}")
+def checkpoint(place: Place) -> None:
+    """Write the new timeline into the control file, which a later pg_rewind reads."""
+    checkpoint_now(place)
+
+
+def checkpoint_now(place: Place) -> None:
+    place.cluster.execute(place.host.shell(), "CHECKPOINT", timeout_seconds=600)
+
+
+@step("let {place} follow after a boot")
+def follow_at_boot(place: Place) -> None:
+    """Start this standby at boot: it has a leader to follow."""
+    start_at_boot(place, "auto")

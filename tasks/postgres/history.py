@@ -1,0 +1,42 @@
+"""Timelines, and where they forked (PostgreSQL manual, "Timelines")."""
+
+from dataclasses import dataclass
+
+from tasks.postgres.lsn import Lsn
+
+
+@dataclass(frozen=True)
+class Leader:
+    """Whom to follow: its system, its timeline and where it left the former ones."""
+
+    system_identifier: str
+    timeline: int
+    forks: dict[int, Lsn]
+    position: Lsn
+
+
+def forks(text: str) -> dict[int, Lsn]:
+    r"""Read a .history file: for each former timeline, the position at which it was left.
+
+    >>> forks("1\t0/5000098\tno recovery target specified\n\n2\t0/6000000\tx\n")[1]
+    Lsn(offset=83886232)
+    """
+    fields = (line.split("\t") for line in text.splitlines() if line.strip())
+    return {int(timeline): Lsn.parse(switch) for timeline, switch, *_ in fields}
+
+
+def file_name(timeline: int) -> str:
+    """
+    >>> file_name(18)
+    '00000012.history'
+    """
+    return f"{timeline:08X}.history"
+
+
+def of_segment(segment: str) -> int:
+    """The timeline of a WAL segment's name.
+
+    >>> of_segment("0000000A0000000000000003")
+    10
+    """
+    return int(segment[:8], 16)

@@ -1,0 +1,273 @@
+"""What check measures, place by place."""
+
+from functools import partial
+
+from blocks.errors import RelevoError
+from blocks.instance import OdooInstance
+from tasks.authority import guard, keys, move, promotable, receipts
+from tasks.build import build, modules
+from tasks.build import programs_of_odoo as programs
+from tasks.filestore import follower
+from tasks.odoo import odoo_settings
+from tasks.postgres.look import look, unheard
+from tasks.postgres.lsn import Lsn
+from tasks.readiness import failed_over, parity, writable
+from tasks.readiness import parity_rules as judge
+from tasks.readiness import probes as need
+from tasks.readiness.probes import (
+    COMMITS,
+    NOT_MEASURED,
+    ODOO,
+    ROLES,
+    STREAM,
+    Ends,
+    Found,
+    Need,
+    disk,
+    odoo,
+)
+from tasks.recovery import door, users
+from tasks.serving import dns, https, site
+from tasks.standby import limits, replication
+from tasks.synchronous import synchronous
+
+# wal_status came with release 13.
+SLOT = """
+SELECT active, coalesce(to_jsonb(s) ->> 'wal_status', 'unknown') AS status,
+    pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) AS kept
+FROM pg_replication_slots s WHERE slot_name = $1
+"""
+
+
+def probe(instance: OdooInstance, ends: Ends) -> Found:
+    """Ask all that makes sense: what a cluster that is down cannot say is no finding."""
+    found, is_away = Found(), ends.recovery.is_primary
+    found.take(ROLES, partial(failed_over.roles if is_away else _roles, instance, ends))
+    for each in failed_over.NEEDS if is_away else NEEDS:
+        if each.when(ends):
+            found.take(each.name, partial(each.ask, instance), remedy=each.remedy)
+        else:
+            found.facts[each.name] = NOT_MEASURED
+    return found
+
+
+def _roles(instance: OdooInstance, ends: Ends) -> str:
+    origin, recovery = ends.origin, ends.recovery
+    if not recovery.answers and move.leader_is_down(instance):
+        raise RelevoError(
+            f"customers were moved to {instance.recovery}, and its PostgreSQL is {recovery}: run "
+            "failover, which starts it"
+        )
+    if origin is None:
+        raise RelevoError(unheard(instance.origin, ends.why))
+    if sentence := limits.why(recovery):
+        raise RelevoError(sentence)
+    if not need.both(ends):
+        raise RelevoError(
+            f"{instance.origin} is {origin} and {instance.recovery} is {recovery}, where primary "
+            "and standby are usual"
+        )
+    return f"{instance.origin} is primary, {instance.recovery} is standby"
+
+
+def _moves(instance: OdooInstance) -> str:
+    if said := move.half_done(instance):
+        raise RelevoError(f"{said}: run failback, which goes on from there")
+    return "none under way"
+
+
+def _stream(instance: OdooInstance) -> str:
+    origin, recovery = instance.origin, instance.recovery
+    replication.require_no_fork(recovery, origin)
+    if not replication.is_streaming(instance, recovery, origin):
+        raise RelevoError(f"{recovery} does not stream from {origin}")
+    promotable.require_replay(recovery)
+    sql = "SELECT pg_last_wal_replay_lsn()"
+    replayed = Lsn.parse(recovery.cluster.value(recovery.host.shell(), sql))
+    now = Lsn.parse(origin.cluster.value(origin.host.shell(), "SELECT pg_current_wal_lsn()"))
+    return f"streaming, {max(0, now - replayed)} bytes behind"
+
+
+def _slot(instance: OdooInstance) -> str:
+    origin = instance.origin
+    rows = origin.cluster.query(origin.host.shell(), SLOT, instance.name)
+    if not rows or rows[0]["status"] == "lost":
+        raise RelevoError(f"the slot {instance.name} on {origin} is lost")
+    strangers = recovery_slots(instance)
+    if strangers:
+        raise RelevoError(f"{instance.recovery} keeps WAL for slots of nobody: {strangers}")
+    return f"{'active' if rows[0]['active'] else 'inactive'}, keeps {rows[0]['kept']} bytes of WAL"
+
+
+def _commits(instance: OdooInstance) -> str:
+    """What the origin says of its commits; the other end's part where its PostgreSQL answers."""
+    if look(instance.recovery).answers:
+        return synchronous.measure(instance)
+    return synchronous.at_origin(instance)
+
+
+def _guard(instance: OdooInstance) -> str:
+    if sentence := guard.held(instance):
+        raise RelevoError(sentence)
+    known = guard.require_answered(instance)
+    return f"{instance.origin} asks {instance.recovery}: epoch {known['epoch']}, {known['taker']}"
+
+
+def _receipts(instance: OdooInstance) -> str:
+    kept = [receipts.history(instance, place) for place in (instance.origin, instance.recovery)]
+    if kept[0] != kept[1]:
+        raise RelevoError(
+            f"{instance.origin} and {instance.recovery} keep different receipts of {instance.name}"
+        )
+    return str(kept[0][-1]) if kept[0] else "none yet"
+
+
+def recovery_slots(instance: OdooInstance) -> str:
+    """Slots on a standby that nobody reads from."""
+    recovery = instance.recovery
+    sql = "SELECT slot_name FROM pg_replication_slots WHERE NOT active"
+    rows = recovery.cluster.query(recovery.host.shell(), sql)
+    return ", ".join(str(row["slot_name"]) for row in rows)
+
+
+def _built(instance: OdooInstance) -> list[str]:
+    promotable.require_ready(instance)
+    remarks = build.require_current(instance)
+    return ["odoo.conf, unit and files are there, as the inventory says", *remarks]
+
+
+def _parity(instance: OdooInstance) -> list[str]:
+    pair = parity.measure(instance)
+    if wrong := judge.wrong(pair):
+        raise RelevoError("; ".join(wrong))
+    return [str(pair), *judge.remarks(pair)]
+
+
+# What a failover, and the way home after it, will need; docs/reference/needs.md is made of it.
+NEEDS: tuple[Need, ...] = (
+    Need(
+        "moves", _moves, tried="the records of both hosts are read",
+        remedy="run failback, which goes on from there", moves=need.EVERY_MOVE,
+    ),
+    Need(
+        "users", users.judge, tried="the users of this instance are asked of the host",
+        remedy="run replicate", by=("preflight", "check"), hosts="recovery",
+    ),
+    Need(
+        "door", door.judge, tried="the origin logs in through it at each build; check sees it shut",
+        remedy="run replicate", moves=("failback", "rejoin"), by=("build", "check"),
+        when=need.both,
+    ),
+    Need(
+        "signing key", keys.measure, tried="the key of this runner is held against both hosts",
+        remedy="restore secrets.yaml from its backup, or run relevo rotate-key",
+        moves=need.EVERY_MOVE, by=("preflight", "check"),
+    ),
+    Need(
+        STREAM, _stream, tried="both clusters are asked how far they have written and replayed",
+        remedy="read PostgreSQL's log on the recovery host", when=need.both,
+    ),
+    Need(
+        "slot", _slot, tried="the origin is asked what its slot keeps",
+        remedy="run replicate, which makes the copy anew beside the old one", when=need.both,
+    ),
+    Need(
+        COMMITS, _commits, tried="the origin is asked whether commits wait",
+        remedy="run replicate", when=need.primary,
+    ),
+    Need(
+        "guard", _guard, tried="the guard at the origin has asked, and had its answer",
+        remedy="run replicate, which installs the guard", moves=need.EVERY_MOVE,
+        by=("build", "check"), when=need.origin_host,
+    ),
+    Need(
+        "receipts", _receipts, tried="each receipt is read at both hosts, its signature verified",
+        remedy="compare them in /var/lib/relevo", moves=need.EVERY_MOVE, when=need.origin_host,
+    ),
+    Need(
+        "parity", _parity,
+        tried="versions (those of Relevo's programs too), sorting, extensions, clocks and disks "
+        "are compared",
+        remedy="run replicate", moves=need.EVERY_MOVE, by=("preflight", "check"), when=need.both,
+    ),
+    Need(
+        ODOO["origin"], odoo(lambda instance: instance.origin),
+        tried="systemd is asked whether the unit runs, and would after a boot",
+        remedy="start it there", moves=("failback",), when=need.primary,
+    ),
+    Need(
+        "HTTP at the origin", need.http(lambda instance: instance.origin),
+        tried="Odoo is asked for a page as a browser asks, past nginx",
+        remedy="read the journal of its unit there", moves=("failback",), when=need.primary,
+    ),
+    Need(
+        "service", _built,
+        tried="odoo.conf, unit and site are rendered after the inventory, and compared with what "
+        "is there; files and a free port are looked for",
+        remedy="run build-service", by=("build", "check", "drill"), when=need.standby,
+        hosts="recovery",
+    ),
+    Need(
+        "site", partial(site.judge, form="standby"),
+        tried="nginx there is asked, by each name, for a page that this site alone has",
+        remedy="run build-service", by=("build", "check"), when=need.standby,
+    ),
+    Need(
+        "certificates", partial(https.judge, form="standby"),
+        tried="what nginx shows is judged as a browser does: names, days left, who signed it",
+        remedy="run build-service", when=need.standby,
+    ),
+    Need(
+        "names", lambda instance: dns.judge(instance, instance.origin),
+        tried="the zone's name servers are asked; the provider is written to, once a day",
+        remedy="correct dns in the inventory",
+        moves=("failover", "switchover", "failback"), when=need.primary, acts=True,
+    ),
+    Need(
+        "settings of Odoo", odoo_settings.measure,
+        tried="what the origin's Odoo is started with is compared with the inventory: its command "
+        "line, its environment, odoo.conf",
+        remedy="say it in odoo.conf, or correct the inventory", by=("preflight", "build", "check"),
+        when=need.primary,
+    ),
+    Need(
+        "modules", modules.measure,
+        tried="each module that a database has installed is looked for on the recovery host",
+        remedy="run rsync-filestore with kind sources, then build-service", by=("build", "check"),
+        when=need.standby,
+    ),
+    Need(
+        "programs of Odoo", programs.measure,
+        tried="what the origin's Odoo finds to print with is compared: wkhtmltopdf, fonts, rtlcss",
+        remedy="install on the recovery host what the origin has", when=need.both,
+    ),
+    Need(
+        "files", need.files, tried="the engine looks for the file of each attachment",
+        remedy="run rsync-filestore", by=("check", "drill"), when=need.standby,
+    ),
+    Need(
+        "follower", follower.judge, tried="the follower is asked when it last looked",
+        remedy="run follow-filestore", when=need.both,
+    ),
+    Need(
+        "folders at the origin", writable.judge(lambda instance: instance.origin),
+        tried="a file is made and removed in each folder that a move changes",
+        remedy="make room there, or mount it writable again", moves=need.EVERY_MOVE,
+        when=need.origin_host, acts=True,
+    ),
+    Need(
+        "folders at the recovery", writable.judge(lambda instance: instance.recovery),
+        tried="a file is made and removed in each folder that a move changes",
+        remedy="make room there or mount it writable again; build-service makes a missing one",
+        moves=need.EVERY_MOVE, when=need.standby, acts=True,
+    ),
+    Need(
+        "disk at the origin", disk(lambda instance: instance.origin),
+        tried="the free space is measured", remedy="free space there",
+        moves=("failback", "rejoin"), when=need.origin_host,
+    ),
+    Need(
+        "disk at the recovery", disk(lambda instance: instance.recovery),
+        tried="the free space is measured", remedy="free space there", hosts="recovery",
+    ),
+)  # fmt: skip

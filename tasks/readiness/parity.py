@@ -1,0 +1,137 @@
+"""Whether both servers fit each other: versions, sorting, extensions, clocks, disks and doors.
+
+The versions of our own programs there are among them.
+"""
+
+import time
+
+from blocks.answers import understood
+from blocks.errors import Refused
+from blocks.instance import OdooInstance, Place
+from tasks.host import files
+from tasks.install import units
+from tasks.install.release import VERSIONS
+from tasks.odoo import customers, odoo_conf
+from tasks.odoo.customers import Database
+from tasks.postgres.look import look
+from tasks.readiness import parity_rules
+from tasks.readiness.parity_rules import Pair, Side
+from tasks.run.step import log, step
+from tasks.standby import clone
+
+SIDE = """
+bin=$1 directory=$2 peer=$3 port=$4 reach=$5 versions=$6
+shift 6
+"$bin/postgres" --version | cut -d' ' -f3
+getconf GNU_LIBC_VERSION | cut -d' ' -f2
+date +%s.%N
+df --output=avail -B1 "$directory" | tail -n 1
+sh -c "$versions" versions "$@"
+python3 -I -S -c "$reach" "$peer" "$port"
+"""
+# Nothing may listen there now (the door of the recovery host is shut while it follows); a host that
+# says so is reached, and one behind a firewall says nothing.
+REACH = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), 5).close()
+    print("open")
+except ConnectionRefusedError:
+    print("shut")
+except OSError:
+    print("silent")
+"""
+ABILITIES = """
+SELECT 'on' IN (current_setting('wal_log_hints'), current_setting('data_checksums')) AS rewindable,
+    current_setting('archive_mode') <> 'off' AS archives
+"""
+SIZE = "SELECT sum(pg_database_size(oid))::bigint FROM pg_database"
+# What a database asks of its server.
+LACKING = """
+SELECT extname AS name FROM pg_extension
+WHERE extname NOT IN (SELECT name FROM pg_available_extensions)
+"""
+EXTENSIONS = "SELECT extname AS name FROM pg_extension"
+# Indexes whose order is glibc's: of the database's own collation, or of one that names glibc.
+SORTED = """
+SELECT DISTINCT i.indexrelid::regclass::text AS name
+FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid,
+    LATERAL unnest(i.indcollation::oid[]) AS used(oid)
+    JOIN pg_collation k ON k.oid = used.oid
+    JOIN pg_database d ON d.datname = current_database()
+WHERE r.relnamespace <> 'pg_catalog'::regnamespace AND (
+    (k.collprovider = 'd' AND d.datcollate NOT IN ('C', 'POSIX'))
+    OR (k.collprovider = 'c' AND k.collcollate NOT IN ('C', 'POSIX')))
+"""
+
+
+@step("require that {instance.origin} and {instance.recovery} fit each other")
+def require(instance: OdooInstance) -> None:
+    """Refuse a pair of servers between which a move would fail; say what should be mended."""
+    pair = measure(instance)
+    log().info("%s", pair)
+    for remark in parity_rules.remarks(pair):
+        log().warning("%s", remark)
+    if found := parity_rules.wrong(pair):
+        raise Refused(
+            "; ".join(found),
+            hint="the replica is there and follows; mend this and run replicate again",
+        )
+
+
+def measure(instance: OdooInstance) -> Pair:
+    """Ask both servers; the standby answers for the databases."""
+    origin, recovery = instance.origin, instance.recovery
+    sides = _side(instance, origin), _side(instance, recovery)
+    all_of_them, odoos = customers.databases(recovery), customers.odoo(recovery)
+    same = sides[0].glibc == sides[1].glibc
+    wishes = instance.replication
+    return Pair(
+        *sides,
+        data_bytes=int(recovery.cluster.value(recovery.host.shell(), SIZE)),
+        kept_bytes=max(wishes.wal_keep_mb, wishes.slot_cap_mb) << 20,
+        lacking=_names(all_of_them, LACKING),
+        sorted_by_glibc={} if same else _names(all_of_them, SORTED),
+        role=_role(instance),
+        owners={each.name: [each.owner] for each in odoos.databases},
+    )
+
+
+def _role(instance: OdooInstance) -> str:
+    """The role of Odoo, whose databases it serves; nothing where it is not built yet."""
+    text = files.read(instance.recovery.host.shell(), instance.recovery.odoo.config)
+    return odoo_conf.database_role(text, default="")
+
+
+def _names(asked: list[Database], sql: str) -> dict[str, list[str]]:
+    said = customers.each(asked, sql).rows
+    return {name: [str(row["name"]) for row in said[name]] for name in sorted(said)}
+
+
+def _side(instance: OdooInstance, place: Place) -> Side:
+    peer = instance.opposite(place)
+    argv = (
+        "sh", "-c", SIDE, "side", str(place.cluster.bin_dir), str(look(place).directory),
+        peer.host.peer_address, str(peer.cluster.port), REACH, VERSIONS,
+        *map(str, units.installed(instance, place)),
+    )  # fmt: skip
+    shell, asked = place.host.shell(), time.time()
+    said = shell.run(argv).stdout.split()
+    answered = time.time()
+    with understood(f"what {place} says of itself"):
+        postgres, glibc, clock, free, *programs, ready = said
+        clock_there, free_bytes = float(clock), int(free)
+    able = place.cluster.query(shell, ABILITIES)[0]
+    return Side(
+        name=str(place),
+        postgres=postgres,
+        glibc=glibc,
+        # The way comes last and may wait: what is read before it is nearer to the question.
+        clock_ahead=clock_there - (asked if answered - asked > 1 else (asked + answered) / 2),
+        free_bytes=free_bytes,
+        reaches=ready == "open" or (ready == "shut" and peer.cluster.confined),
+        rewindable=bool(able["rewindable"]),
+        archives=bool(able["archives"]),
+        wal_elsewhere=clone.keeps_wal_elsewhere(place),
+        programs=tuple(programs),
+    )

@@ -1,0 +1,51 @@
+"""What a flow is: a procedure on an instance, with the users that it has now."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from blocks.instance import OdooInstance
+from blocks.runtime import Flow
+from tasks.recovery import users
+from tasks.run.desk import desk
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Procedure(Flow[P, R]):
+    """A flow, which whoever watches runs as one of Prefect's or as a plain function."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]  # Prefect's has more
+        return desk().begin(self, *args, **kwargs)
+
+
+def flow(*, as_found: bool = True, **options: Any) -> Callable[[Callable[P, R]], Flow[P, R]]:
+    """Make a function a flow.
+
+    Its instance is taken as it is found on the recovery host: between an upgrade of the runner and
+    the next replicate it still runs as the users of Relevo 0.1. Only replicate itself takes it as
+    the inventory wants it.
+    """
+
+    def make(function: Callable[P, R]) -> Flow[P, R]:
+        return Procedure(_finding(function) if as_found else function, **options)
+
+    return make
+
+
+def _finding(function: Callable[P, R]) -> Callable[P, R]:
+    signature = inspect.signature(function)
+    if "instance" not in signature.parameters:
+        return function
+
+    @functools.wraps(function)
+    def found(*args: P.args, **kwargs: P.kwargs) -> R:
+        bound = signature.bind(*args, **kwargs)
+        instance = bound.arguments["instance"]
+        assert isinstance(instance, OdooInstance), "whoever calls a flow names an instance"
+        bound.arguments["instance"] = users.as_found(instance)
+        return function(*bound.args, **bound.kwargs)
+
+    return found

@@ -1,0 +1,74 @@
+"""The yes to a plan, wherever somebody says it: the instance's name, a reason and who says so."""
+
+from dataclasses import dataclass
+
+from blocks.errors import Refused
+from tasks.run.desk import desk
+from tasks.run.step import log
+
+
+@dataclass(frozen=True)
+class Question:
+    """What somebody is asked about a plan; what the call has said already is not asked again."""
+
+    procedure: str
+    instance: str
+    origin: str = ""
+    asks_whether_down: bool = False
+    shut_out: str = ""
+    summary: str = ""
+    reason: str = ""
+    approved_by: str = ""
+
+    @property
+    def doubt(self) -> str:
+        """Say what speaks against a yes: the origin may be alive."""
+        return f"The state of {self.origin} is {self.shut_out}." if self.shut_out else ""
+
+
+@dataclass(frozen=True)
+class Yes:
+    """A yes that nobody says by mistake."""
+
+    instance_name: str
+    reason: str
+    approved_by: str
+    origin_is_down: bool = False
+
+
+def obtain(question: Question, *, minutes: float = 0) -> Yes:
+    """Wait for a yes; one that does not fit is told why, and may be said again on a page."""
+    at, wrong = desk(), ""
+    for attempt in range(1, at.tries + 1):
+        yes = at.ask(question, attempt=attempt, wrong=wrong, minutes=minutes)
+        if not (wrong := objection(question, yes)):
+            log().info("%s said yes: %s", yes.approved_by, yes.reason)
+            return yes
+        if attempt < at.tries:
+            log().warning("%s; nothing was changed", wrong)
+    raise Refused(f"{wrong}; nothing was changed", hint=at.again)
+
+
+def objection(question: Question, yes: Yes) -> str:
+    """Say what is wrong with a yes; the empty string when it holds.
+
+    >>> asked = Question("failover", "vps_1", origin="uno", asks_whether_down=True)
+    >>> objection(asked, Yes("vps_2", "fire", "Ana", origin_is_down=True))
+    "'vps_2' was typed, and this plan is about vps_1"
+    >>> objection(asked, Yes("vps_1", "fire", " ", origin_is_down=True))
+    'a reason and a name are needed'
+    >>> objection(asked, Yes("vps_1", "fire", "Ana"))[:46]
+    'nobody has said that uno is down and stays dow'
+    >>> objection(asked, Yes("vps_1", "fire", "Ana", origin_is_down=True))
+    ''
+    """
+    if yes.instance_name != question.instance:
+        return f"{yes.instance_name!r} was typed, and this plan is about {question.instance}"
+    if not yes.reason.strip() or not yes.approved_by.strip():
+        return "a reason and a name are needed"
+    if question.asks_whether_down and not yes.origin_is_down:
+        return (
+            f"nobody has said that {question.origin} is down and stays down, and without that "
+            "customers could write to both"
+        )
+    return ""

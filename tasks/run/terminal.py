@@ -1,0 +1,125 @@
+"""Break glass: the same steps with no Prefect server, each told to the terminal as it is taken."""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+from blocks.errors import Refused, RelevoError, ShutOut, Unreachable
+from blocks.instance import OdooInstance
+from blocks.plain import PLAINLY, plain
+from blocks.runtime import Flow
+from tasks.run.approval import Question, Yes
+from tasks.run.desk import DESK, Desk, Logger, Run, desk
+from tasks.run.step import Step
+
+P = ParamSpec("P")
+R = TypeVar("R")
+RETRY_SECONDS = 5
+NESTED: ContextVar[int] = ContextVar("nested", default=0)
+LOG = logging.getLogger("relevo")
+LOG.addFilter(PLAINLY)
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """A desk without a server; one that stands in a run of Prefect's speaks in that run's log."""
+
+    journal: str = ""
+    within: Desk | None = None
+    asks: bool = False  # whoever calls a flow here has decided
+    tries: int = 1
+    again: str = "run it again when you are sure"
+    emits: bool = False
+
+    def run(self) -> Run | None:
+        return self.within.run() if self.within else None
+
+    def begin(self, flow: Flow[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        return flow.fn(*args, **kwargs)
+
+    def take(self, step: Step[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        title = step.named(*args, **kwargs)
+        return take(title, lambda: step.fn(*args, **kwargs), retries=step.retries)
+
+    def log(self) -> Logger:
+        return self.within.log() if self.within else LOG
+
+    def show(self, text: str, *, key: str, title: str) -> None:
+        """Show nothing: what is to be read here stands in the log."""
+
+    def progress(self, what: str) -> Callable[[float], None]:  # noqa: ARG002  # the desk's
+        return lambda _: None
+
+    def emit(self, event: str, resource: dict[str, str], payload: dict[str, str]) -> None:
+        """Tell nobody: the next board sees what was done here, and tells."""
+
+    def copies(self, instance: OdooInstance, *, on: bool) -> bool:  # noqa: ARG002  # the desk's
+        return False
+
+    def idle(self, instances: Sequence[OdooInstance]) -> set[str]:  # noqa: ARG002  # the desk's
+        return set()
+
+    def links(self) -> dict[str, str]:
+        return {}
+
+    def ask(self, question: Question, *, attempt: int, wrong: str, minutes: float) -> Yes:  # noqa: ARG002  # a terminal asks once, and waits as long as somebody sits there
+        if question.asks_whether_down:
+            _require_down(question)
+        name = input(f"\nType the name of the instance to begin the {question.procedure}: ").strip()
+        if name != question.instance:
+            return Yes(name, "", "")
+        return Yes(
+            instance_name=name,
+            reason=question.reason or input("Why (the report keeps it): "),
+            approved_by=question.approved_by or input("Who says so: "),
+            origin_is_down=question.asks_whether_down,
+        )
+
+
+def _require_down(question: Question) -> None:
+    """Ask what nobody can measure; what is not a yes ends it."""
+    doubt = f"\n{plain(question.doubt)}\n" if question.doubt else ""
+    answer = input(
+        f"{doubt}\nHave you seen by other means that {question.origin} is down and stays down, and "
+        "do you accept the loss stated above? (yes/no) "
+    )
+    if answer.strip().lower() != "yes":
+        raise Refused("that was no yes; nothing was changed", hint="power it off first")
+
+
+@contextlib.contextmanager
+def without_server(journal: str = "") -> Iterator[None]:
+    """Let every step in this block run as a plain function; the report names the journal."""
+    token = DESK.set(Terminal(journal, within=desk()))
+    try:
+        yield
+    finally:
+        DESK.reset(token)
+
+
+def take(title: str, act: Callable[[], R], *, retries: int) -> R:
+    """Take one step and say so; try again only when a host did not answer."""
+    indent, depth = "  " * NESTED.get(), NESTED.set(NESTED.get() + 1)
+    begun = time.monotonic()
+    LOG.info("%s%s", indent, title)
+    try:
+        for _ in range(retries):
+            try:
+                return act()
+            except Unreachable as error:
+                if isinstance(error, ShutOut):
+                    raise
+                LOG.warning("%s  %s; once more in %d s", indent, error.message, RETRY_SECONDS)
+                threading.Event().wait(RETRY_SECONDS)
+        return act()
+    except RelevoError:
+        LOG.error("%s  failed after %.1f s: %s", indent, time.monotonic() - begun, title)  # noqa: TRY400
+        raise
+    finally:
+        NESTED.reset(depth)
+        LOG.debug("%s  %.1f s", indent, time.monotonic() - begun)

@@ -1,0 +1,152 @@
+"""The names of the customers, pointed at the place that serves."""
+
+import hashlib
+import hmac
+import time
+
+from blocks.errors import CommandFailed, Refused
+from blocks.instance import Dns, OdooInstance, Place
+from blocks.lease import require_lease
+from tasks.records import record
+from tasks.records.records import Names, Provider
+from tasks.run.outcome import Outcome
+from tasks.run.step import log, step
+from tasks.run.wait import until
+from tasks.serving import provider, resolver
+
+PROVE_SECONDS = 60  # from a provider's word to its own name servers
+TRY_SECONDS = 86400  # a provider lets nobody write all the time
+
+
+@step("point the domains of {instance.name} at {place}")
+def point(instance: OdooInstance, place: Place) -> Outcome:
+    """Change the records, and prove it by asking; say what is left to do by hand.
+
+    Customers are served already, so a provider that fails does not undo anything. Without one in
+    the inventory the names are a person's to point: the report says so, and the run ends green.
+    """
+    names, target = ", ".join(instance.domains), addresses(instance, place)
+    if not instance.domains:
+        return Outcome(done=True, sentence="no domains in the inventory: nothing to point")
+    if instance.dns is None:
+        return Outcome(
+            done=True,
+            sentence=f"by hand: point {names} at {target} (no DNS provider in the inventory)",
+        )
+    gone = list[str]()
+    try:
+        if place.kind == "recovery":
+            _note(instance, instance.dns)
+        wanted = {domain: _wanted(instance, place, domain) for domain in instance.domains}
+        for domain, mine in wanted.items():
+            require_lease()  # a provider does not judge whose turn it is
+            removed = provider.change(instance.dns, domain, mine)
+            gone += [f"{each} of {domain}" for each in removed if each.split()[0] not in mine]
+        for domain, mine in wanted.items():
+            _prove(instance.dns, domain, place, mine)
+        if place.kind == "origin":
+            record.forget(instance.recovery, instance, Names)
+    except CommandFailed as error:
+        log().error("%s", error)
+        return Outcome(
+            done=False,
+            sentence=f"not done: {error.message}. By hand: point {names} at {target}",
+        )
+    lost = f"; removed: {', '.join(gone)}" if gone else ""
+    return Outcome(done=True, sentence=f"{names}: {target}{lost}")
+
+
+def addresses(instance: OdooInstance, place: Place) -> str:
+    """Say where names are pointed, with the kind of address that they lose, if any."""
+    mine, others = place.host.shown_addresses, instance.opposite(place).host.shown_addresses
+    said = [mine[kind] for kind in provider.KINDS if kind in mine]
+    return ", ".join([*said, *(f"no {kind}" for kind in others if kind not in mine)])
+
+
+def _note(instance: OdooInstance, known: Dns) -> None:
+    """Write down the addresses of the origin that the inventory lacks, before they are removed."""
+    noted = _noted(instance)
+    mine = instance.origin.host.shown_addresses
+    ours = instance.recovery.host.shown_addresses
+    for domain in instance.domains:
+        for kind, found in provider.addresses(known, domain).items():
+            strange = [each for each in found if each != ours.get(kind)]
+            if kind not in mine and strange:
+                noted.setdefault(domain, {})[kind] = strange[0]
+    if noted:
+        record.write(instance.recovery, instance, Names(addresses=noted))
+
+
+def _noted(instance: OdooInstance) -> dict[str, dict[str, str]]:
+    known = record.read(instance.recovery, instance, Names)
+    return known.addresses if known else {}
+
+
+def _wanted(instance: OdooInstance, place: Place, domain: str) -> dict[str, str]:
+    """Where a name is to lead: at home to what it had before as well."""
+    noted: dict[str, str] = {}
+    if place.kind == "origin":
+        noted = _noted(instance).get(domain, {})
+    return {**noted, **place.host.shown_addresses}
+
+
+def _prove(known: Dns, domain: str, place: Place, wanted: dict[str, str]) -> None:
+    """Require that the name servers of the zone say it too, which may take them a moment."""
+    said: list[str] = []
+
+    def shown() -> bool:
+        said.append(resolver.astray(known, domain, wanted))
+        return not said[-1]
+
+    try:
+        until(shown, what=f"{domain} leads to {place}", timeout_seconds=PROVE_SECONDS, every=1)
+    except CommandFailed as error:
+        raise CommandFailed(said[-1] if said else error.message, hint=error.hint) from error
+
+
+def judge(instance: OdooInstance, place: Place) -> list[str]:
+    """Require that customers are led to a place, and that the provider lets us lead them away."""
+    if not instance.domains:
+        return ["no domains in the inventory"]
+    if instance.dns is None:
+        return ["no DNS provider in the inventory: a person points the names"]
+    host = place.host
+    for domain in instance.domains:
+        if said := resolver.astray(instance.dns, domain, host.shown_addresses):
+            raise Refused(
+                f"{said}, and in the inventory {place} is {addresses(instance, place)}",
+                hint="correct public_address and public_address6 of that server in the inventory, "
+                "or the records of the zone",
+            )
+    return [f"{len(instance.domains)} names lead to {place}", *_try(instance, place)]
+
+
+def _try(instance: OdooInstance, place: Place) -> list[str]:
+    """Let the provider show that we may write: once a day, and when the inventory has another."""
+    assert instance.dns is not None, "who has none is not asked"
+    mark = _mark(instance, instance.dns)
+    noted = record.read(instance.recovery, instance, Provider)
+    if noted and noted.mark == mark and time.time() - noted.at < TRY_SECONDS:
+        return list(noted.remarks)
+    try:
+        said = [
+            provider.rehearse(instance.dns, domain, place.host.shown_addresses)
+            for domain in instance.domains
+        ]
+    except CommandFailed as error:
+        raise Refused(
+            error.message,
+            hint=f"correct dns of {instance.name} in the inventory and its options in secrets.yaml",
+        ) from error
+    remarks = [each for each in said if each]
+    tried = Provider(at=time.time(), mark=mark, remarks=tuple(remarks))
+    record.write(instance.recovery, instance, tried)
+    return remarks
+
+
+def _mark(instance: OdooInstance, known: Dns) -> str:
+    """Tell one way to the provider from another, and nobody its secrets."""
+    options = {name: value.get_secret_value() for name, value in sorted(known.options.items())}
+    said = repr((known.provider, known.zone, options, instance.domains)).encode()
+    key = instance.signing_key.get_secret_value().encode()
+    return hmac.new(key, said, hashlib.sha256).hexdigest()

@@ -1,0 +1,326 @@
+"""The site of an instance on nginx of the recovery host.
+
+It is there all the time, and stands by: it answers customers' paths with 503, for nobody is sent
+there. A failover changes the one line in shown.conf that says in which form nginx has it.
+"""
+
+from pathlib import PurePosixPath
+
+from blocks.errors import CommandFailed, Refused, RelevoError
+from blocks.instance import Certificate, OdooInstance
+from blocks.shell import Shell
+from tasks.host import files
+from tasks.install import traces
+from tasks.odoo import http, odoo_conf, service
+from tasks.postgres.look import look
+from tasks.run.outcome import Outcome
+from tasks.run.step import log, step
+from tasks.run.wait import until
+from tasks.serving import nginx
+from tasks.serving.nginx import Form, Names
+
+NGINX_SECONDS = 20
+NGINX = PurePosixPath("/etc/nginx")
+SITES = NGINX / "relevo"
+INCLUDE = f"include {SITES}/*/shown.conf;"
+# Folders of which a distribution's nginx reads all files; where it does, ours goes there.
+ENTRIES = NGINX / "conf.d/relevo.conf", NGINX / "sites-enabled/relevo.conf"
+READS = """
+said=$(nginx -T 2>&1) || { printf '%s\\n' "$said" >&2; exit 1; }
+printf '%s\\n' "$said" | grep '^# configuration file '
+"""
+
+
+def folder(instance: OdooInstance) -> PurePosixPath:
+    """Where nginx has the forms of a site, and its certificates."""
+    return SITES / instance.name
+
+
+def chain(instance: OdooInstance, domain: str, home: PurePosixPath | None = None) -> PurePosixPath:
+    """Where the chain of a domain stands on the recovery host, with its key beside it."""
+    own = f"certificates/{domain}" if domain in instance.certificates else ""
+    return (home or folder(instance)) / own / "fullchain.pem"
+
+
+def chains(
+    instance: OdooInstance, home: PurePosixPath | None = None
+) -> dict[PurePosixPath, Certificate]:
+    """Each certificate of an instance by its path on the recovery host."""
+    found = ((chain(instance, d, home), instance.certificate_of(d)) for d in instance.domains)
+    return {path: source for path, source in found if source is not None}
+
+
+# A page, and where the live chat keeps its connections: an Odoo with workers has a port for those.
+PATHS = ("/web/login", "/longpolling/poll", "/websocket")
+
+
+@step("prepare the nginx site of {instance.name}")
+def install(instance: OdooInstance) -> None:
+    """Bring the certificates, render the site, and prove that nginx shows it standing by."""
+    if not instance.domains:
+        log().info("%s has no domains in the inventory: no nginx site", instance.name)
+        _take_away(instance)
+        return
+    shell, shown = instance.recovery.host.shell(), folder(instance) / "shown.conf"
+    trial = folder(instance) / "trial"
+    try:
+        _write(instance, trial, certificates=True)
+        _try(instance, trial)
+    finally:
+        files.remove_tree(shell, trial)
+    _write(instance, folder(instance), certificates=True)
+    former = files.read(shell, shown)
+    try:
+        _show(instance, "standby" if look(instance.recovery).is_standby else "serving")
+    except RelevoError:
+        if former:
+            files.install(shell, shown, former, mode="600")
+        else:
+            files.remove(shell, shown)
+        raise
+    _forget_former(instance)
+
+
+def rendered(instance: OdooInstance, home: PurePosixPath | None = None) -> dict[PurePosixPath, str]:
+    """Both forms of a site, as the inventory and the recovery host's odoo.conf want them."""
+    shell, odoo = instance.recovery.host.shell(), instance.recovery.odoo
+    workers = odoo_conf.workers(files.read(shell, odoo.config))
+    # With no workers Odoo opens no second port: anybody else on this host could sit there, and
+    # would be sent this customer's visitors.
+    longpolling = odoo.longpolling_port if workers else odoo.http_port
+    ipv6 = files.exists(shell, PurePosixPath("/proc/net/if_inet6"))
+    forms: tuple[Form, ...] = ("standby", "serving")
+    return {
+        (home or folder(instance)) / f"{form}.conf": nginx.render(
+            instance=instance.name, names=_names(instance, home), http_port=odoo.http_port,
+            longpolling_port=longpolling, form=form, ipv6=ipv6,
+        )
+        for form in forms
+    }  # fmt: skip
+
+
+def _names(instance: OdooInstance, home: PurePosixPath | None) -> list[Names]:
+    """The domains by the certificate that they are shown with."""
+    found: dict[tuple[str, str] | None, list[str]] = {}
+    for domain in instance.domains:
+        path = chain(instance, domain, home)
+        pair = (str(path), str(path.with_name("privkey.pem")))
+        found.setdefault(pair if instance.certificate_of(domain) else None, []).append(domain)
+    return [Names(tuple(domains), pair) for pair, domains in found.items()]
+
+
+def _write(instance: OdooInstance, home: PurePosixPath, *, certificates: bool = False) -> None:
+    """Write both forms, with the certificates that the origin has now if that is wanted."""
+    shell = instance.recovery.host.shell()
+    for path, certificate in chains(instance, home).items() if certificates else ():
+        for source, target in (
+            (certificate.chain, path), (certificate.key, path.with_name("privkey.pem")),
+        ):  # fmt: skip
+            files.install(shell, target, _from_origin(instance, source), mode="600")
+    for path, text in rendered(instance, home).items():
+        files.install(shell, path, text, mode="600")
+
+
+def _from_origin(instance: OdooInstance, source: PurePosixPath) -> str:
+    text = files.read(instance.origin.host.shell(), source)
+    if not text:
+        raise Refused(
+            f"there is no {source} on {instance.origin}",
+            hint=f"correct certificate of {instance.name} in the inventory and apply it",
+        )
+    return text
+
+
+def _try(instance: OdooInstance, trial: PurePosixPath) -> None:
+    """Let nginx read the site alone, with its certificates, before any of it replaces the old."""
+    shell, alone = instance.recovery.host.shell(), trial / "alone.conf"
+    files.install(shell, alone, nginx.alone(trial / "serving.conf"), mode="600")
+    done = shell.run(("nginx", "-t", "-c", str(alone)), check=False)
+    if done.status != 0:
+        raise Refused(
+            f"nginx on {instance.recovery} cannot show {instance.name}: {done.tail}",
+            hint="mend what it says there, or domains and certificate in the inventory, then run "
+            "build-service again",
+        )
+
+
+def _forget_former(instance: OdooInstance) -> None:
+    """Remove the site of Relevo 0.1, which had the same names."""
+    places = (NGINX / place / instance.name for place in ("sites-enabled", "sites-available"))
+    files.remove(instance.recovery.host.shell(), *places)
+
+
+def read_by_nginx(shell: Shell) -> set[str]:
+    """Which files nginx has in its configuration, as it would read it now."""
+    done = shell.run(("sh", "-c", READS, "reads-of-nginx"), check=False)
+    if done.status != 0:
+        raise CommandFailed(
+            f"nginx on {shell.host} does not accept its configuration: {done.tail}",
+            hint="mend what it names there (nginx -t tells whether it is mended)",
+        )
+    return {line.split(maxsplit=3)[3].rstrip(":") for line in done.stdout.splitlines()}
+
+
+def _enter(shell: Shell, shown: PurePosixPath) -> None:
+    """Have nginx read our sites: by a file in the folder that it reads, or by its owner's line."""
+    if str(shown) in read_by_nginx(shell):
+        return
+    for entry in ENTRIES:
+        if not files.exists(shell, entry.parent) or files.exists(shell, entry):
+            continue
+        files.install(shell, entry, f"# Written by Relevo.\n{INCLUDE}\n")
+        try:
+            if str(shown) in read_by_nginx(shell):
+                return
+        except RelevoError:
+            files.remove(shell, entry)
+            raise
+        files.remove(shell, entry)
+    raise Refused(
+        f"nginx on {shell.host} reads no folder of sites, so none of ours would be shown",
+        hint=f"write {INCLUDE} into the block http of {NGINX}/nginx.conf there, then run "
+        "build-service again",
+    )
+
+
+def _show(instance: OdooInstance, form: Form) -> None:
+    """Let nginx have the site in a form, and prove that customers would see it."""
+    shell, shown = instance.recovery.host.shell(), folder(instance) / "shown.conf"
+    files.install(shell, shown, f"include {folder(instance)}/{form}.conf;\n", mode="600")
+    _enter(shell, shown)
+    shell.run(("systemctl", "reload-or-restart", "nginx"))
+    _wait_until_shown(instance, form)
+
+
+def urls(instance: OdooInstance) -> dict[str, str]:
+    """Where a browser goes for each domain."""
+    return {
+        domain: f"https://{domain}:443"
+        if instance.certificate_of(domain)
+        else f"http://{domain}:80"
+        for domain in instance.domains
+    }
+
+
+def astray(instance: OdooInstance, form: Form) -> str:
+    """Say which domain nginx does not show in this form; nothing when it shows all of them."""
+    where = urls(instance)
+    path, wanted = nginx.path(instance.name), nginx.answer(instance.name, form)
+    pages = http.pages(instance.recovery, list(where.values()), path=path)
+    for domain, url in where.items():
+        if (page := pages[url]).said != wanted:
+            said = page.error or f"{page.status} {page.said[:60]!r}"
+            return f"nginx on {instance.recovery} answers for {domain} with {said}, not {wanted!r}"
+    return ""
+
+
+def _silent(instance: OdooInstance) -> str:
+    """Say for which domain nginx does not bring a customer's requests to Odoo."""
+    where = urls(instance)
+    for path in PATHS:
+        pages = http.pages(instance.recovery, list(where.values()), path=path)
+        for domain, url in where.items():
+            if not pages[url].works:
+                return f"nginx on {instance.recovery} answers {pages[url]} for {domain}{path}"
+    return ""
+
+
+def _wait_until_shown(instance: OdooInstance, form: Form) -> None:
+    """Wait for nginx, whose old processes answer for a moment after it was told."""
+    said: list[str] = []
+
+    def shown() -> bool:
+        said.append(astray(instance, form) or (_silent(instance) if form == "serving" else ""))
+        return not said[-1]
+
+    try:
+        until(shown, what=f"nginx shows {instance.name}", timeout_seconds=NGINX_SECONDS)
+    except CommandFailed as error:
+        raise CommandFailed(
+            said[-1],
+            hint=f"see on {instance.recovery} what else listens at ports 80 and 443 (ss -ltnp) or "
+            f"has these names (nginx -T)",
+        ) from error
+
+
+@step("show {instance.name} on nginx of {instance.recovery}")
+def enable(instance: OdooInstance) -> Outcome:
+    """Let the site serve, and prove that nginx brings a customer's request to Odoo.
+
+    Another site that nginx stumbles over raises nothing: it must not keep DNS waiting.
+    """
+    return _turn(instance, "serving")
+
+
+@step("take {instance.name} off nginx of {instance.recovery}")
+def disable(instance: OdooInstance) -> Outcome:
+    """Let the site stand by for the next failover."""
+    return _turn(instance, "standby")
+
+
+def _turn(instance: OdooInstance, form: Form) -> Outcome:
+    try:
+        if not instance.domains:
+            _take_away(instance)
+            return Outcome(done=True, sentence="no domains in the inventory: nothing to show")
+        _write(instance, folder(instance))
+        _forget_former(instance)
+        _show(instance, form)
+    except (CommandFailed, Refused) as error:
+        log().error("%s", error)
+        return Outcome(done=False, sentence=error.message)
+    return Outcome(
+        done=True, sentence=f"nginx on {instance.recovery} shows {instance.name} ({form})"
+    )
+
+
+def _take_away(instance: OdooInstance) -> None:
+    """Let nginx forget a site whose domains are no more in the inventory."""
+    shell, shown = instance.recovery.host.shell(), folder(instance) / "shown.conf"
+    if files.exists(shell, shown):
+        files.remove(shell, shown)
+        read_by_nginx(shell)
+        shell.run(("systemctl", "reload-or-restart", "nginx"))
+
+
+def forget(instance: OdooInstance) -> Outcome:
+    """Take the site away, with its certificates; tell whether nginx has forgotten it.
+
+    The line by which nginx reads our sites goes with the last of them.
+    """
+    shell = instance.recovery.host.shell()
+    forgotten = Outcome(
+        done=True, sentence=f"nginx on {instance.recovery} shows {instance.name} no more"
+    )
+    try:
+        _take_away(instance)
+    except CommandFailed as error:
+        log().error("%s", error)
+        forgotten = Outcome(done=False, sentence=error.message)
+    _forget_former(instance)
+    files.remove_tree(shell, folder(instance))
+    traces.forget_empty(shell, (SITES,))
+    if not files.exists(shell, SITES):
+        files.remove(shell, *ENTRIES)
+    return forgotten
+
+
+def judge(instance: OdooInstance, form: Form) -> str:
+    """Require that nginx shows a site in a form, and would after a reload or a boot."""
+    if not instance.domains:
+        return "no domains in the inventory"
+    shell, shown = instance.recovery.host.shell(), folder(instance) / "shown.conf"
+    for path, text in rendered(instance).items():
+        if files.read(shell, path) != text:
+            raise Refused(f"{path} on {instance.recovery} is not what the inventory wants")
+    read = read_by_nginx(shell)
+    if lacking := [p for p in (shown, folder(instance) / f"{form}.conf") if str(p) not in read]:
+        raise Refused(f"nginx on {instance.recovery} does not read {lacking[0]}")
+    if said := astray(instance, form):
+        raise Refused(said)
+    if not service.starts_at_boot(shell, "nginx.service"):
+        raise Refused(
+            f"nginx on {instance.recovery} would not start at its next boot",
+            hint="systemctl enable nginx there",
+        )
+    return f"nginx shows {len(instance.domains)} domains ({form})"

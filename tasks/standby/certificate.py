@@ -1,0 +1,45 @@
+"""TLS between the two clusters: each is told the other's certificate by the ssh that is trusted.
+
+A server certificate that is its own root, as Debian's is, becomes the only root that the other
+side believes: whoever sits in the middle of port 5432 has another key. One that an authority
+signed cannot be pinned like this by libpq; then the way is encrypted, and said to be no more.
+"""
+
+from pathlib import PurePosixPath
+
+from blocks.instance import OdooInstance, Place
+from tasks.host import files, layout
+from tasks.postgres.look import look
+from tasks.run.step import log
+
+
+def path(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPath:
+    name = f"relevo_{instance.name}_{leader.kind}.pem"
+    if node.cluster.confined:
+        return layout.postgres(instance) / name
+    return files.home(node.host.shell(), node.cluster.owner) / ".postgresql" / name
+
+
+def pin(instance: OdooInstance, node: Place, leader: Place) -> None:
+    """Tell a node by which certificate it knows its leader."""
+    there, here = leader.host.shell(), node.host.shell()
+    named = PurePosixPath(leader.cluster.value(there, "SHOW ssl_cert_file"))
+    source = named if named.is_absolute() else look(leader).directory / named
+    target = path(instance, node, leader)
+    argv = ("openssl", "verify", "-CAfile", str(source), str(source))
+    own_root = there.run(argv, user=leader.cluster.owner, check=False)
+    if own_root.status == 0:
+        # As its owner: which file that is, the customer's superuser says.
+        text = there.run(("cat", str(source)), user=leader.cluster.owner).stdout
+        files.install(here, target, text, owner=f"{node.cluster.owner}:", mode="600")
+    else:
+        log().warning("the certificate of PostgreSQL on %s cannot be pinned on %s", leader, node)
+        files.remove(here, target)
+
+
+def options(instance: OdooInstance, node: Place, leader: Place) -> dict[str, str]:
+    """What a connection of this node demands of its leader's certificate."""
+    pinned = path(instance, node, leader)
+    if files.exists(node.host.shell(), pinned):
+        return {"sslmode": "verify-ca", "sslrootcert": str(pinned)}
+    return {"sslmode": "require"}

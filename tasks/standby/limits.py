@@ -1,0 +1,121 @@
+"""Limits that a standby needs: those of the server that wrote its WAL.
+
+With lower ones a standby of release 13 stops, and a later one pauses its replay: it is not promoted
+then, and it stops as soon as somebody resumes it (PostgreSQL manual, "Hot Standby", Administrator's
+Overview). What its WAL asks for stands in its own pg_control, so the other side is asked nothing.
+"""
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+from blocks.answers import understood
+from blocks.errors import Refused
+from blocks.instance import OdooInstance, Place
+from tasks.host import files
+from tasks.postgres import auto_conf, cluster, cluster_settings, postgresql_conf
+from tasks.postgres.look import Seen, look
+from tasks.postgres.postgresql_conf import HOT_STANDBY
+from tasks.run.step import log, step
+
+# Arguments: the server's program, where its configuration is, and names of settings. Says with what
+# it would be started.
+CONFIGURED = 'p=$1 d=$2; shift 2; for n in "$@"; do "$p" -C "$n" -D "$d" || exit; done'
+HINT = (
+    "run replicate, which raises them and starts the standby anew; where the other server is dead, "
+    "run failover with origin_is_down and a reason, which raises them too"
+)
+
+
+def in_force(seen: Seen) -> dict[str, int]:
+    """The limits of a cluster: in force where it answers, else those that it would start with."""
+    if not seen.answers:
+        return configured(seen.place)
+    said = cluster_settings.in_force(seen.place, HOT_STANDBY)
+    return {name: int(value) for name, value in said.items()}
+
+
+def configured(place: Place) -> dict[str, int]:
+    """The limits with which a cluster would be started."""
+    server = str(place.cluster.bin_dir / "postgres")
+    words = (server, str(place.cluster.config_dir), *HOT_STANDBY)
+    argv = ("sh", "-c", CONFIGURED, "configured", *words)
+    said = place.host.shell().run(argv, user=place.cluster.owner).stdout.split()
+    with understood(f"the limits of PostgreSQL {place.cluster} on {place}"):
+        return dict(zip(HOT_STANDBY, map(int, said), strict=True))
+
+
+def is_paused(standby: Place) -> bool:
+    """Tell whether a standby that answers replays nothing, whoever or whatever has paused it."""
+    sql = "SELECT pg_is_wal_replay_paused()"
+    return standby.cluster.value(standby.host.shell(), sql) == "t"
+
+
+def lower(seen: Seen) -> dict[str, tuple[int, int]]:
+    """The limits that keep a cluster from going on with its WAL: what each is, and must be."""
+    if seen.control is None or seen.is_primary or not seen.control.was_standby:
+        return {}
+    if seen.answers and not is_paused(seen.place):
+        return {}
+    return postgresql_conf.lower(in_force(seen), seen.control.limits)
+
+
+def needed(node: Seen, leader: Place) -> dict[str, int]:
+    """The limits with which a node can follow: its leader's, and those of its own WAL."""
+    theirs = cluster_settings.in_force(leader, HOT_STANDBY)
+    mine = node.control.limits if node.control else {}
+    return {name: max(int(value), mine.get(name, 0)) for name, value in theirs.items()}
+
+
+def why(seen: Seen) -> str:
+    """Say which limits keep a standby down, or its replay paused; nothing where none does."""
+    found = lower(seen)
+    if not found:
+        return ""
+    each = ", ".join(f"{name} is {has} there and must be {needs}" for name, (has, needs)
+                     in found.items())  # fmt: skip
+    return (
+        f"PostgreSQL {seen.place.cluster} on {seen.place} cannot go on with what the other server "
+        f"wrote: {each}; run replicate, which raises it"
+    )
+
+
+@step("give {instance.recovery} the limits that its WAL asks for")
+def raise_standby(instance: OdooInstance) -> None:
+    """Start a standby that its limits keep down or paused, with those of its own pg_control.
+
+    Nobody else has to be asked: the server that wrote the WAL may be dead.
+    """
+    recovery = instance.recovery
+    seen = look(recovery)
+    if (sentence := why(seen)) and seen.control:
+        log().warning("%s; they are raised", sentence)
+        fit(recovery, seen.directory, seen.control.limits)
+        restart(recovery)
+
+
+def fit(place: Place, directory: PurePosixPath, needs: Mapping[str, int]) -> None:
+    """Write limits that are no lower than these where the cluster will read them at its start."""
+    shell, path = place.host.shell(), cluster_settings.path(place.cluster)
+    if not postgresql_conf.lower(configured(place), needs):
+        return
+    text = postgresql_conf.raised(files.read(shell, path), needs)
+    cluster_settings.install_text(shell, place.cluster, text)
+    if beaten := postgresql_conf.lower(configured(place), needs):
+        files.edit(
+            shell, directory / auto_conf.FILE, lambda own: auto_conf.without(own, beaten),
+            owner=files.owner(shell, place.cluster.owner), mode="600",
+        )  # fmt: skip
+    if beaten := postgresql_conf.lower(configured(place), needs):
+        raise Refused(
+            f"on {place}, a file that is read after {path} sets {', '.join(beaten)} lower than "
+            "what the other server wrote asks for",
+            hint=f"take these lines out of the other files in {path.parent}, then run this again",
+        )
+
+
+def restart(place: Place) -> None:
+    """Start a cluster anew, or for the first time since it stopped."""
+    if look(place).online:
+        cluster.restart(place)
+    else:
+        cluster.start(place)

@@ -1,0 +1,334 @@
+"""Roles, slots and the stream between two clusters."""
+
+from pathlib import PurePosixPath
+
+from blocks.errors import CommandFailed, Refused
+from blocks.instance import OdooInstance, Place
+from blocks.shell import Shell
+from blocks.sql import Identifier, compose
+from tasks.host import files, layout
+from tasks.postgres import conninfo
+from tasks.postgres.look import leader as look_leader
+from tasks.postgres.look import look, received, replayed
+from tasks.postgres.lsn import Lsn
+from tasks.run.step import step
+from tasks.run.wait import until
+from tasks.standby import certificate, pgpass, roles
+
+STREAM_SECONDS = 120
+RECEIVE_SECONDS, REPLAY_SECONDS = 20, 60
+# A record that is flushed at once, for it is committed.
+MARK = "SELECT pg_create_restore_point('relevo') FROM txid_current()"
+# What pg_rewind may call on a running source (PostgreSQL manual, pg_rewind, Notes). The grants
+# hold in the database in which they are given, and only there: in postgres, like all of ours.
+REWIND_FUNCTIONS = {
+    "pg_catalog.pg_ls_dir(text, boolean, boolean)": (
+        "GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text, boolean, boolean) TO {role}"
+    ),
+    "pg_catalog.pg_stat_file(text, boolean)": (
+        "GRANT EXECUTE ON FUNCTION pg_catalog.pg_stat_file(text, boolean) TO {role}"
+    ),
+    "pg_catalog.pg_read_binary_file(text)": (
+        "GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_binary_file(text) TO {role}"
+    ),
+    "pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)": (
+        "GRANT EXECUTE ON FUNCTION "
+        "pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean) TO {role}"
+    ),
+}
+REWIND_DATABASE = "postgres"
+MAY = "SELECT has_function_privilege($1, $2, 'EXECUTE')"
+# What the role of pg_rewind asks of itself, over the network.
+MAY_I = """
+SELECT pg_catalog.has_function_privilege('pg_catalog.pg_ls_dir(text, boolean, boolean)', 'EXECUTE')
+AND pg_catalog.has_function_privilege('pg_catalog.pg_stat_file(text, boolean)', 'EXECUTE')
+AND pg_catalog.has_function_privilege('pg_catalog.pg_read_binary_file(text)', 'EXECUTE')
+AND pg_catalog.has_function_privilege(
+    'pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)', 'EXECUTE')
+"""
+SLOT = """
+SELECT restart_lsn IS NOT NULL AS reserved, active FROM pg_replication_slots WHERE slot_name = $1
+"""
+# Both ends of one stream.
+SENDS = """
+SELECT FROM pg_stat_replication WHERE application_name = $1 AND state = 'streaming'
+"""
+RECEIVES = """
+SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming' AND slot_name = $1
+    AND sender_host = $2 AND sender_port = $3
+"""
+OUT_OF_REACH = """
+SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), $1::pg_lsn) >= 0 AND NOT EXISTS (
+    SELECT FROM pg_ls_waldir() WHERE name = pg_walfile_name($1::pg_lsn))
+"""
+REPLAYED = "SELECT coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn, false)"
+
+
+@step("create the replication roles on {place}")
+def create_roles(instance: OdooInstance, place: Place) -> None:
+    """Create the two roles with exactly what they need; mend what differs, if they are ours."""
+    there = [(role, roles.find(place, role)) for role in roles.wanted(instance)]
+    for role, found in there:
+        roles.require_ours(instance, place, role, found)
+    for role, found in there:
+        roles.put(place, role, found)
+    _grant_rewind(place, instance.replication.rewind_user)
+
+
+def _grant_rewind(place: Place, role: str) -> None:
+    shell, cluster = place.host.shell(), place.cluster
+    for function, grant in REWIND_FUNCTIONS.items():
+        if cluster.value(shell, MAY, role, function) != "t":
+            cluster.execute(shell, compose(grant, role=Identifier(role)))
+
+
+@step("write the password file of PostgreSQL on {place}")
+def write_pgpass(instance: OdooInstance, place: Place, peer: Place) -> None:
+    """Let postgres on one host log in to the other's cluster with the two roles."""
+    shell = place.host.shell()
+    host, port = peer.host.peer_address, peer.cluster.port
+    streams, rewinds = roles.wanted(instance)
+    entries = (
+        pgpass.Entry(host, port, "replication", streams.name, streams.password),
+        pgpass.Entry(host, port, REWIND_DATABASE, rewinds.name, rewinds.password),
+    )
+    files.edit(
+        shell,
+        layout.passfile(instance, place),
+        lambda text: pgpass.merge(text, entries),
+        owner=files.owner(shell, place.cluster.owner),
+        mode="600",
+    )
+
+
+def forget_passwords(instance: OdooInstance, path: PurePosixPath, user: str) -> None:
+    """Take the passwords for an origin out of a password file on the recovery host."""
+    shell, origin = instance.recovery.host.shell(), instance.origin
+    starts = f"{pgpass.escape(origin.host.peer_address)}:{origin.cluster.port}:"
+    forget_lines(shell, path, starts, user=user)
+
+
+def forget_lines(shell: Shell, path: PurePosixPath, starts: str, *, user: str) -> None:
+    """Take the lines that begin so out of a user's password file."""
+    if files.exists(shell, path):
+        files.edit(
+            shell,
+            path,
+            lambda text: pgpass.without(text, starts),
+            owner=files.owner(shell, user),
+            mode="600",
+        )
+
+
+def stream_conninfo(instance: OdooInstance, node: Place, leader: Place, *, name: str = "") -> str:
+    """How a node reaches its leader to stream; the password stands in .pgpass.
+
+    Under the instance's own name commits may wait for it: only a standby may bear it.
+    """
+    return conninfo.primary(
+        host=leader.host.peer_address,
+        port=leader.cluster.port,
+        user=instance.replication.user,
+        passfile=str(layout.passfile(instance, node)),
+        name=name or instance.name,
+        tls=certificate.options(instance, node, leader),
+    )
+
+
+def rewind_conninfo(instance: OdooInstance, node: Place, leader: Place) -> str:
+    """How pg_rewind reaches its source; without a dbname libpq would take the user's name."""
+    return conninfo.render(
+        host=leader.host.peer_address,
+        port=leader.cluster.port,
+        user=instance.replication.rewind_user,
+        dbname=REWIND_DATABASE,
+        passfile=str(layout.passfile(instance, node)),
+        **certificate.options(instance, node, leader),
+        connect_timeout=10,
+        options="-c statement_timeout=0",
+    )
+
+
+@step("try the login of {node} at {leader}")
+def prove_login(instance: OdooInstance, node: Place, leader: Place) -> None:
+    """Log in over the real way, with the real roles: network, TLS, pg_hba, password, grants.
+
+    The leader's certificate is pinned first, by way of ssh.
+    """
+    shell = node.host.shell()
+    certificate.pin(instance, node, leader)
+    psql = str(node.cluster.bin_dir / "psql")
+    rewind = rewind_conninfo(instance, node, leader)
+    stream = stream_conninfo(instance, node, leader) + " dbname='replication' replication='true'"
+    for string, question in ((stream, "IDENTIFY_SYSTEM"), (rewind, MAY_I)):
+        argv = (psql, "--no-password", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", string)
+        done = shell.run(argv, user=node.cluster.owner, stdin=question, check=False)
+        if done.status != 0 or done.stdout.strip() == "f":
+            raise Refused(
+                f"{node} cannot log in to PostgreSQL of {leader} "
+                f"({leader.host.peer_address} port {leader.cluster.port}): {done.tail}",
+                hint=f"open this port on {leader} for {node.host.peer_address} in every firewall "
+                "between them, then run setup-primary again",
+            )
+
+
+def ensure_slot(shell: Shell, leader: Place, name: str) -> None:
+    rows = leader.cluster.query(shell, SLOT, name)
+    if rows and not rows[0]["reserved"] and not rows[0]["active"]:
+        leader.cluster.execute(shell, "SELECT pg_drop_replication_slot($1)", name)
+        rows = []
+    if not rows:
+        leader.cluster.execute(shell, "SELECT pg_create_physical_replication_slot($1, true)", name)
+
+
+def is_out_of_reach(standby: Place, leader: Place) -> bool:
+    """Tell whether the leader has thrown away WAL that a standby still needs."""
+    if not look(standby).is_standby:
+        return False
+    needs = str(received(standby))
+    return leader.cluster.value(leader.host.shell(), OUT_OF_REACH, needs) == "t"
+
+
+@step("drop slot {instance.name} on {place}")
+def drop_slot(instance: OdooInstance, place: Place) -> None:
+    """Let go of the WAL that nobody will fetch: a standby's own slots serve no one."""
+    shell, cluster = place.host.shell(), place.cluster
+    if cluster.query(shell, SLOT, instance.name):
+        cluster.execute(shell, "SELECT pg_drop_replication_slot($1)", instance.name)
+
+
+def is_streaming(instance: OdooInstance, standby: Place, leader: Place) -> bool:
+    """Tell whether the leader sends to this standby, and the standby receives from this leader."""
+    source = (instance.name, leader.host.peer_address, leader.cluster.port)
+    return bool(
+        leader.cluster.query(leader.host.shell(), SENDS, instance.name)
+        and standby.cluster.query(standby.host.shell(), RECEIVES, *source)
+    )
+
+
+MOST_BEHIND_BYTES = 64 << 20
+MOST_UNARCHIVED = 16
+# One that takes a base backup has sent no position, and is ended by a stop.
+OTHERS = """
+SELECT application_name || ' (' || coalesce(host(client_addr), 'local') || ')' AS who
+FROM pg_stat_replication WHERE application_name <> ALL($1::text[])
+AND pg_wal_lsn_diff(pg_current_wal_lsn(), sent_lsn) > $2::bigint
+"""
+UNARCHIVED = """
+SELECT count(*) FROM pg_ls_archive_statusdir()
+WHERE name LIKE '%.ready' AND current_setting('archive_mode') <> 'off'
+"""
+
+
+@step("wait until {standby} streams from {leader}")
+def wait_until_streaming(instance: OdooInstance, standby: Place, leader: Place) -> None:
+    """Wait for the stream, and until the standby has replayed what the leader has now."""
+    until(
+        lambda: is_streaming(instance, standby, leader),
+        what=f"{standby} streams from {leader}",
+        timeout_seconds=STREAM_SECONDS,
+        hint=f"read the end of PostgreSQL's log on {standby}",
+    )
+    require_no_fork(standby, leader)
+    wait_until_replayed(standby, str(look_leader(leader).position))
+
+
+@step("require that {standby} receives what {leader} writes")
+def require_receiving(standby: Place, leader: Place) -> None:
+    """Refuse a standby that only seems to stream: one that hangs is believed for a minute.
+
+    A leader that was stopped for a hand-over already has proven it otherwise.
+    """
+    if not look(leader).is_primary:
+        return
+    mark = Lsn.parse(leader.cluster.execute(leader.host.shell(), MARK))
+    try:
+        until(
+            lambda: received(standby) >= mark,
+            what=f"{standby} receives what {leader} writes now", timeout_seconds=RECEIVE_SECONDS,
+        )  # fmt: skip
+    except CommandFailed as error:
+        raise Refused(
+            f"{error.message}: {leader} is at {mark}, it has {received(standby)}",
+            hint=f"nothing was stopped. See that {standby} reaches {leader.host.peer_address} port "
+            f"{leader.cluster.port}; if it does, restart {standby.cluster.unit} there. Run this "
+            "again when check is green",
+        ) from error
+
+
+@step("require that {standby} has replayed what {leader} has written")
+def require_replayed(standby: Place, leader: Place) -> None:
+    """Refuse a standby that streams and stands still, as one does that has forked.
+
+    A leader that was stopped for a hand-over already has proven it otherwise.
+    """
+    if not look(leader).is_primary:
+        return
+    require_no_fork(standby, leader)
+    position = str(look_leader(leader).position)
+    try:
+        wait_until_replayed(standby, position, timeout_seconds=REPLAY_SECONDS)
+    except CommandFailed as error:
+        raise Refused(
+            f"{error.message}: it has {replayed(standby)}",
+            hint="nothing was stopped. Run this again if it moves; if it stands still, it has "
+            f"forked: read PostgreSQL's log on {standby}, and run failback with reclone",
+        ) from error
+
+
+def require_quick(instance: OdooInstance, giver: Place, taker: Place) -> int:
+    """Refuse to stop a giver for which customers would wait long; give the bytes to be replayed.
+
+    A promotion replays what was received before it ends. A clean stop waits until the archiver has
+    its backlog, and every other standby and backup has what was written (PostgreSQL manual,
+    "Shutting Down the Server").
+    """
+    position = look_leader(giver).position
+    behind = max(0, position - replayed(taker))
+    if behind > MOST_BEHIND_BYTES:
+        raise Refused(
+            f"{taker} is {behind >> 20} MB behind {giver}: customers would wait for it",
+            hint="wait until it has caught up (check shows the lag)",
+        )
+    shell, cluster = giver.host.shell(), giver.cluster
+    ours = [instance.name, f"{instance.name}_clone"]
+    slow = cluster.query(shell, OTHERS, ours, MOST_BEHIND_BYTES)
+    if slow:
+        raise Refused(
+            f"{giver} could not stop: {slow[0]['who']}, which streams from it too, is far behind",
+            hint="let it catch up, or end it (pg_terminate_backend) if it may miss what is written",
+        )
+    if (waiting := int(cluster.value(shell, UNARCHIVED))) > MOST_UNARCHIVED:
+        raise Refused(
+            f"{giver} could not stop: {waiting} segments of WAL wait to be archived",
+            hint="see that its archive_command works, and let it catch up",
+        )
+    return int(behind)
+
+
+def require_no_fork(standby: Place, leader: Place) -> None:
+    """Refuse a standby that is ahead of its own leader: both wrote on one timeline."""
+    has = received(standby)
+    at = look_leader(leader).position
+    if has > at:
+        raise Refused(
+            f"{standby} holds WAL up to {has}, which {leader} (at {at}) never wrote: "
+            "both have written on the same timeline",
+            hint="keep both data directories; run failback with reclone to make the standby anew",
+        )
+
+
+def wait_until_replayed(standby: Place, position: str, timeout_seconds: float = 600) -> None:
+    """Wait until a standby has replayed up to a position."""
+    shell = standby.host.shell()
+    until(
+        lambda: standby.cluster.value(shell, REPLAYED, position) == "t",
+        what=f"{standby} has replayed up to {position}",
+        timeout_seconds=timeout_seconds,
+        hint=f"see whether replay is paused on {standby}: SELECT pg_is_wal_replay_paused()",
+    )
+
+
+def is_following(instance: OdooInstance, node: Place, leader: Place) -> bool:
+    """Tell whether a node already is the leader's standby."""
+    return look(node).is_standby and is_streaming(instance, node, leader)
