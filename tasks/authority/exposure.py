@@ -3,7 +3,7 @@
 from blocks.errors import CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance
 from tasks.postgres.look import look
-from tasks.postgres.lsn import Lsn
+from tasks.postgres.wal import Lsn
 from tasks.records import record
 from tasks.records.loss import Exposure, Sample, kept
 from tasks.records.records import Failover, Link

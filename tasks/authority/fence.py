@@ -15,7 +15,7 @@ from tasks.host import lock
 from tasks.odoo import service
 from tasks.postgres import cluster
 from tasks.postgres.look import Seen, look, look_if_there, received
-from tasks.postgres.lsn import Lsn
+from tasks.postgres.wal import Lsn
 from tasks.run.step import log, step
 from tasks.run.wait import until
 from tasks.standby import replication

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeAlias
 
-from tasks.postgres.lsn import Lsn
+from tasks.postgres.wal import Lsn
 
 Side: TypeAlias = Literal["origin", "recovery"]
 Kind: TypeAlias = Literal["first", "demotion", "forced", "returned"]

@@ -24,7 +24,7 @@ from tasks.notices import events, journal, schedules, telling
 from tasks.plan import measure as plan
 from tasks.plan import words as pages
 from tasks.postgres.look import Seen
-from tasks.postgres.lsn import Lsn
+from tasks.postgres.wal import Lsn
 from tasks.readiness import at_home
 from tasks.readiness.probes import COMMITS, ODOO, ROLES, STREAM, Ends, Found, look_at_both
 from tasks.records import record, records

@@ -9,9 +9,7 @@ from blocks.errors import Busy, CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance
 from blocks.plain import plain
 from tasks.build import links
-from tasks.filestore import engine, leftout, trust, verdict
-from tasks.filestore import rsync as argv
-from tasks.filestore import rsync_said as read
+from tasks.filestore import engine, leftout, rsync, trust, verdict
 from tasks.filestore.verdict import Verdict
 from tasks.host import durable, files
 from tasks.host.job import run_job
@@ -32,7 +30,7 @@ NAMED = 5
 # What Odoo's own collector does to sessions (odoo/http.py, session_gc).
 SESSION_DAYS = 7
 FEW = 10
-APART = (argv.NO_FILESTORE, argv.NO_SESSIONS)
+APART = (rsync.NO_FILESTORE, rsync.NO_SESSIONS)
 
 
 @step("copy the {kind} of {instance.name}")
@@ -117,7 +115,7 @@ def _pull_sessions(instance: OdooInstance, source: str, target: PurePosixPath) -
     if not instance.filestore.sessions:
         return
     only = ("--include=/sessions/", "--include=/sessions/**", "--exclude=*")
-    _rsync(instance, "filestore", argv.copy(source, f"{target}/", options=only))
+    _rsync(instance, "filestore", rsync.copy(source, f"{target}/", options=only))
     shell, folder = instance.recovery.host.shell(), target / "sessions"
     if files.exists(shell, folder):
         old = ("find", str(folder), "-type", "f", "-mtime", f"+{SESSION_DAYS}", "-delete")
@@ -150,9 +148,9 @@ def _bring(
     unreadable, special, whole = list[str](), list[str](), list[tuple[str, str, PurePosixPath]]()
     for source, target in trees.items():
         aside = _aside(instance, kind, target)
-        kept = (*argv.keep(aside), *options)
-        said = _rsync(instance, kind, argv.copy(source, f"{target}/", options=kept), partial=True)
-        left = read.left_out(said)
+        kept = (*rsync.keep(aside), *options)
+        said = _rsync(instance, kind, rsync.copy(source, f"{target}/", options=kept), partial=True)
+        left = rsync.left_out(said)
         unreadable += left.unreadable
         special += left.special
         if not left.unreadable:
@@ -209,7 +207,7 @@ def _rsync(
         if error.status in CUT_OFF and not _is_refused(error):
             raise Unreachable(error.message, hint=error.hint) from error
         raise
-    if read.is_partial(said) and not read.left_out(said).unreadable:
+    if rsync.is_partial(said) and not rsync.left_out(said).unreadable:
         tail = plain("\n".join(said.strip().splitlines()[-10:]), lines=True)
         raise CommandFailed(
             f"the copy of the {kind} of {instance.name} is not whole:\n{tail}",
@@ -233,9 +231,9 @@ def _trash_deleted(
     options: tuple[str, ...],
 ) -> None:
     """Move what the origin deleted to the trash, unless it is suspiciously much."""
-    dry = argv.deletions(source, target, trash=aside, options=options, dry=True)
+    dry = rsync.deletions(source, target, trash=aside, options=options, dry=True)
     stats = _rsync(instance, kind, dry)
-    deleted, total = read.count(stats, "deleted files"), read.count(stats, "files")
+    deleted, total = rsync.count(stats, "deleted files"), rsync.count(stats, "files")
     if not deleted:
         return
     share = deleted / (total + deleted)
@@ -247,7 +245,7 @@ def _trash_deleted(
             hint=f"see that the folder is mounted and full at {instance.origin}; if the deletion "
             "is right, raise filestore.max_deleted_share for one pass",
         )
-    _rsync(instance, kind, argv.deletions(source, target, trash=aside, options=options, dry=False))
+    _rsync(instance, kind, rsync.deletions(source, target, trash=aside, options=options, dry=False))
     log().info("%d deleted files of %s went to %s", deleted, instance.name, aside)
 
 
@@ -272,7 +270,7 @@ def push(instance: OdooInstance, *, when: str) -> None:
     recovery, origin = instance.recovery.odoo, instance.origin.odoo
     # Each push has a folder of its own: a second one would overwrite what the first has kept.
     stamp = instance.origin.host.shell().run(("date", "+%F/data-%H%M%S")).stdout.strip()
-    command = argv.give_back(
+    command = rsync.give_back(
         f"{recovery.data_dir}/",
         f"{instance.name}:{origin.data_dir}/",
         quarantine=trust.file_quarantine(instance) / stamp,

@@ -15,7 +15,7 @@ from tasks.filestore import documents, trust
 from tasks.host import files, layout
 from tasks.postgres import commands
 from tasks.postgres.look import Seen, look, look_or_why, received, try_look, unheard
-from tasks.postgres.lsn import Lsn
+from tasks.postgres.wal import Lsn
 from tasks.readiness import at_home
 from tasks.readiness.probes import Ends, Found
 from tasks.records import record

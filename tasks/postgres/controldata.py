@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tasks.postgres.lsn import Lsn
+from tasks.postgres.wal import Lsn
 
 # What a user makes is numbered from here (PostgreSQL, access/transam.h, FirstNormalObjectId).
 FIRST_NORMAL_OID = 16384

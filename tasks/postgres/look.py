@@ -9,10 +9,9 @@ from blocks.errors import Refused, ShutOut, Unreachable
 from blocks.instance import Place
 from blocks.plain import plain
 from blocks.shell import Shell
-from tasks.postgres import commands, controldata, history, lsclusters
+from tasks.postgres import commands, controldata, lsclusters, wal
 from tasks.postgres.controldata import ControlData
-from tasks.postgres.history import Leader
-from tasks.postgres.lsn import Lsn
+from tasks.postgres.wal import Leader, Lsn
 
 LET_US_ASK = "let its pg_hba.conf have the line: local all postgres peer"
 
@@ -240,13 +239,13 @@ def leader(place: Place) -> Leader:
         "SELECT pg_current_wal_lsn() AS position, pg_walfile_name(pg_current_wal_lsn()) AS segment,"
         " system_identifier::text FROM pg_control_system()",
     )[0]
-    timeline = history.of_segment(str(row["segment"]))
-    name = history.file_name(timeline)
+    timeline = wal.of_segment(str(row["segment"]))
+    name = wal.file_name(timeline)
     text = cluster.value(shell, HISTORY, f"pg_wal/{name}")
     return Leader(
         system_identifier=str(row["system_identifier"]),
         timeline=timeline,
-        forks=history.forks(text),
+        forks=wal.forks(text),
         position=Lsn.parse(str(row["position"])),
     )
 

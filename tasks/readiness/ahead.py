@@ -7,13 +7,14 @@ from pathlib import PurePosixPath
 from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
 from tasks.host import files
+from tasks.logins import roles
 from tasks.odoo import customers, service
 from tasks.postgres import cluster_settings
 from tasks.postgres.look import listening
 from tasks.readiness.parity import EXTENSIONS
 from tasks.recovery import users
 from tasks.run.step import step
-from tasks.standby import clone, replica, roles
+from tasks.standby import clone, replica
 
 # What of our settings a reload does not bring into force.
 RESTARTED = (

@@ -10,7 +10,7 @@ from tasks.build import programs_of_odoo as programs
 from tasks.filestore import follower
 from tasks.odoo import odoo_settings
 from tasks.postgres.look import look, unheard
-from tasks.postgres.lsn import Lsn
+from tasks.postgres.wal import Lsn
 from tasks.readiness import failed_over, parity, writable
 from tasks.readiness import parity_rules as judge
 from tasks.readiness import probes as need

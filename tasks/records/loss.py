@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from tasks.postgres.lsn import Lsn
+from tasks.postgres.wal import Lsn
 from tasks.records.commits import Word
 
 LEAST_SPAN_SECONDS = 10.0

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
 
-from tasks.postgres.lsn import Lsn
+from tasks.postgres.wal import Lsn
 from tasks.records.loss import Exposure, Sample
 from tasks.records.schema import Record
 

@@ -17,11 +17,12 @@ from tasks.host.files import STATE
 from tasks.host.job import LOGS
 from tasks.install import traces
 from tasks.install.units import LIBRARY, UNITS
+from tasks.logins import certificate, pgpass, roles
+from tasks.logins.roles import Found, Role
 from tasks.postgres import cluster_settings, hba
 from tasks.run.step import log, step
 from tasks.run.wait import until
-from tasks.standby import certificate, clone, pgpass, replication, roles
-from tasks.standby.roles import Found, Role
+from tasks.standby import clone, replication
 
 END_SECONDS = 30
 SLOTS = """

@@ -7,13 +7,12 @@ from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from blocks.sql import Identifier, compose
 from tasks.host import files, layout
-from tasks.postgres import conninfo
+from tasks.logins import certificate, conninfo, pgpass, roles
 from tasks.postgres.look import leader as look_leader
 from tasks.postgres.look import look, received, replayed
-from tasks.postgres.lsn import Lsn
+from tasks.postgres.wal import Lsn
 from tasks.run.step import step
 from tasks.run.wait import until
-from tasks.standby import certificate, pgpass, roles
 
 STREAM_SECONDS = 120
 RECEIVE_SECONDS, REPLAY_SECONDS = 20, 60

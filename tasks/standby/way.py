@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tasks.postgres.controldata import ControlData
-from tasks.postgres.history import Leader
-from tasks.postgres.lsn import Lsn
+from tasks.postgres.wal import Leader, Lsn
 
 
 @dataclass(frozen=True)

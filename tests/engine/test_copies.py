@@ -7,8 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tasks.filestore import rsync as argv
-from tasks.filestore import rsync_said as read
+from tasks.filestore import rsync
 
 
 def test_what_rsync_leaves_out_is_read_from_what_it_says() -> None:
@@ -27,13 +26,13 @@ def test_what_rsync_leaves_out_is_read_from_what_it_says() -> None:
         shutil.chown(copy, "nobody")
 
         done = subprocess.run(
-            ["runuser", "-u", "nobody", "--", *argv.copy(f"{sources}/", f"{copy}/")],
+            ["runuser", "-u", "nobody", "--", *rsync.copy(f"{sources}/", f"{copy}/")],
             capture_output=True, text=True, check=False, cwd="/",
         )  # fmt: skip
 
         said = done.stdout + done.stderr
-        left = read.left_out(said)
-        assert (done.returncode, read.is_partial(said)) == (23, True), said
+        left = rsync.left_out(said)
+        assert (done.returncode, rsync.is_partial(said)) == (23, True), said
         assert left.special == ("null",)
         assert sorted(each.partition(":")[0] for each in left.unreadable) == [
             str(sources / "folder"), str(sources / "shut"),

@@ -8,10 +8,10 @@ from blocks.errors import CommandFailed, Refused, StatementFailed, Unreachable
 from blocks.instance import OdooInstance
 from tasks.filestore import trust
 from tasks.host import sshd
+from tasks.logins import roles
 from tasks.odoo import customers, service
 from tasks.readiness import ahead
 from tasks.run import terminal
-from tasks.standby import roles
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, control
 

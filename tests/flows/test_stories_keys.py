@@ -55,7 +55,7 @@ class Disk(FakeHost):
 
 
 class DiskShell(FakeShell):
-    """The scripts of tasks.files and tasks.receipts over those files."""
+    """The scripts of tasks.host.files and tasks.authority.receipts over those files."""
 
     fake: Disk
 

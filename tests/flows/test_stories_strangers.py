@@ -7,9 +7,10 @@ import pytest
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
+from tasks.logins import scram
 from tasks.postgres import cluster_settings
 from tasks.run import terminal
-from tasks.standby import replication, scram
+from tasks.standby import replication
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import SECRETS, Hosts, control
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 
-from tasks.postgres.conninfo import primary, render
+from tasks.logins.conninfo import primary, render
 
 VALUES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
 

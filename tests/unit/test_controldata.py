@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.postgres.controldata import ControlData, parse
-from tasks.postgres.lsn import Lsn
+from tasks.postgres.wal import Lsn
 
 DATA = Path(__file__).parent / "data"
 VERSIONS = (13, 17)

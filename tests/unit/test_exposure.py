@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from tasks.postgres.lsn import Lsn
+from tasks.postgres.wal import Lsn
 from tasks.records.commits import Word
 from tasks.records.loss import Exposure, Sample, rate
 from tasks.records.records import Failover

@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[2]
 ORDER = ("blocks", "tasks", "flows", "deployments")
 # Each floor of tasks imports those below it, and none above: what Prefect needs stands on top.
 FLOORS = (
-    "programs", "run", "host", "install", "postgres", "records", "notices", "odoo", "build",
-    "standby", "synchronous", "filestore", "serving", "recovery", "authority", "readiness",
+    "programs", "run", "host", "install", "postgres", "records", "notices", "logins", "odoo",
+    "build", "standby", "synchronous", "filestore", "serving", "recovery", "authority", "readiness",
     "byhand", "plan", "board", "removal", "orchestrator",
 )  # fmt: skip
 MOST_FILES = 12
@@ -22,18 +22,19 @@ PURE = {
     "board": "alarms words",
     "build": "freeze programs_compared",
     "byhand": "by_hand by_hand_gone by_hand_home by_hand_out by_hand_step",
-    "filestore": "following rsync rsync_gate rsync_said ssh verdict",
+    "filestore": "following rsync rsync_gate ssh verdict",
     "host": "confine lines managed_block source sshd_settings systemd_unit",
     "install": "program_config release zipapp",
+    "logins": "conninfo pgpass scram",
     "odoo": "odoo_conf odoo_options odoo_start started",
     "plan": "aftermath_read words",
-    "postgres": "auto_conf commands conninfo controldata history lsclusters lsn pg_hba postgresql_conf",
+    "postgres": "auto_conf commands controldata lsclusters pg_hba postgresql_conf wal",
     "readiness": "parity_rules rehearsal_commands",
     "records": "commits loss",
     "removal": "words",
     "run": "outcome tags",
     "serving": "nginx x509",
-    "standby": "divergence pgpass scram way",
+    "standby": "divergence way",
     "synchronous": "files",
 }
 OURS = {*ORDER, "tests"}

@@ -7,9 +7,9 @@ import pytest
 from blocks.plain import plain
 from tasks.host import managed_block
 from tasks.host.files import SURROGATES
+from tasks.logins import pgpass
 from tasks.odoo import odoo_conf
 from tasks.postgres import auto_conf
-from tasks.standby import pgpass
 
 # Latin-1, a carriage return, a form feed, and what Unicode takes for an end of a line.
 ODD = b"# conexi\xf3n\r\n# a\x0cb\x85c\xc2\x85d\xe2\x80\xa8e \xff\n"

@@ -22,8 +22,9 @@ RUN = """
 import sys
 import deployments
 import importlib
-from tasks.text import rsync_gate, zipapp
-from tasks import http, units
+from tasks.filestore import rsync_gate
+from tasks.install import units, zipapp
+from tasks.odoo import http
 from deployments.cli import FLOWS
 assert deployments.__file__.startswith(sys.prefix), deployments.__file__
 for name in ("filestore", "guard", "synchronous", "divergence"):

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import pq
 
-from tasks.postgres.conninfo import render
-from tasks.standby.pgpass import Entry, merge
+from tasks.logins.conninfo import render
+from tasks.logins.pgpass import Entry, merge
 
 PRINTABLE = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=12)
 HOST = "127.0.0.1"

@@ -25,7 +25,7 @@ from tasks.authority.receipt import (
 )
 from tasks.authority.receipts import _Line
 from tasks.authority.signers import Signers
-from tasks.postgres.lsn import Lsn
+from tasks.postgres.wal import Lsn
 
 KEY = SecretStr("a signing key of a drill")
 MINE = Signers((signing.public_key(KEY),))

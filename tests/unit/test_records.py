@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from blocks.errors import Refused
-from tasks.postgres.lsn import Lsn
+from tasks.postgres.wal import Lsn
 from tasks.records import records
 from tasks.records.loss import Exposure, Sample
 from tasks.records.records import Approval, Owners

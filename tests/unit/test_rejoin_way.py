@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from tasks.postgres.controldata import ControlData
-from tasks.postgres.history import Leader
-from tasks.postgres.lsn import Lsn
+from tasks.postgres.wal import Leader, Lsn
 from tasks.standby.way import way
 
 SYSTEM = "7711701281883249531"

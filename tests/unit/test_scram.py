@@ -7,7 +7,7 @@ import hmac
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.standby.scram import VERIFIER, matches, verifier
+from tasks.logins.scram import VERIFIER, matches, verifier
 
 SALT = base64.b64decode("W22ZaJ0SNY7soEsUEjb6gQ==")
 NONCE = "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"

@@ -7,8 +7,8 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from blocks.sql import Identifier, Literal, compose
 from tasks.host import files, managed_block
+from tasks.logins import scram
 from tasks.run.step import log
-from tasks.standby import scram
 
 # By whether there is one, and whether it is to stream.
 PUT = {
