@@ -178,10 +178,11 @@ def disk(place_of: PlaceOf) -> Callable[[OdooInstance], str]:
         if free < LEAST_FREE * size:
             raise RelevoError(f"{place} has only {free >> 20} MB free for PostgreSQL")
         folders, taken = aside.size(place)
-        kept = f"{folders} data directories kept aside on {place} take {taken >> 20} MB"
+        noun = "directory" if folders == 1 else "directories"
+        kept = f"{folders} data {noun} kept aside on {place}, {taken >> 20} MB"
         if taken > free:
             raise RelevoError(
-                f"{kept}, and {free >> 20} MB are free: a clone may find no room",
+                f"{kept}, and only {free >> 20} MB are free: a clone may find no room",
                 hint=f"read summary.json beside each *.quarantine-* on {place}, and delete those "
                 "that nobody misses",
             )

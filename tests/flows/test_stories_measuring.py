@@ -255,3 +255,22 @@ def test_each_server_is_asked_for_the_versions_of_its_programs_with_everything_e
     asked = [" ".join(a for a in host.ran if a.startswith("side ")) for host in (uno, due)]
     assert asked[0].endswith(f"\n {kept}/fresh-start {kept}/guard {kept}/vps_1-gate")
     assert asked[1].endswith(f"\n {kept}/fresh-start {kept}/right {kept}/filestore.pyz")
+
+
+def test_what_was_kept_aside_is_said_with_its_size(instance: OdooInstance, hosts: Hosts) -> None:
+    aside = "/var/lib/postgresql/13/vps_1.quarantine-1-0-30"
+    answers: dict[str, Answer] = {
+        **serving(), "find *": f"{aside}\0{aside}.only-here\0", "du *": f"5 {aside}\n500 total\n",
+        "df *": ["Avail 1B-blocks\n900 1000\n", "Avail 1B-blocks\n400 1000\n"],
+    }  # fmt: skip
+    due = FakeHost("due", answers)
+    hosts(dead(), due)
+    ask = need(at_home.NEEDS, "disk at the recovery").ask
+
+    assert ask(instance) == "0 GB free; 1 data directory kept aside on due, 0 MB"
+    with pytest.raises(
+        RelevoError, match="kept aside on due, 0 MB, and only 0 MB are free"
+    ) as said:
+        ask(instance)
+    assert "delete those that nobody misses" in said.value.hint
+    assert f"du --summarize --total --block-size=1 -- {aside}" in due.ran
