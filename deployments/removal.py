@@ -24,9 +24,9 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from deployments import signers
 from deployments.secrets import Secrets, write
-from tasks.authority import receipts
 from tasks.host import lock
 from tasks.readiness import aside
+from tasks.receipts import receipt_files
 from tasks.removal import leave_origin, leave_recovery, removal
 from tasks.removal.removal import Survey, Wishes
 from tasks.removal.words import Removal
@@ -136,8 +136,8 @@ def keep_receipts(instance: OdooInstance, secrets: Secrets, wishes: Wishes, *, w
     places = (each for each in (instance.origin, instance.recovery) if not wishes.is_gone(each))
     for place in places:
         lines = kept.setdefault("receipts", {}).setdefault(str(place), {})
-        lines |= receipts.texts(instance, place)
-    believed = receipts.believed(instance)
+        lines |= receipt_files.texts(instance, place)
+    believed = receipt_files.believed(instance)
     kept |= {
         "instance": instance.name,
         "keys": {"current": list(believed.current), "retired": believed.retired},

@@ -2,7 +2,7 @@
 
 from blocks.instance import OdooInstance
 from flows.pg_rewind import bring_back
-from tasks.authority import exposure, fence, keys, move, receipts
+from tasks.authority import demotion, exposure, fence, keys, move
 from tasks.filestore import copies, documents
 from tasks.host import durable, lock
 from tasks.notices import events, schedules
@@ -10,6 +10,7 @@ from tasks.odoo import service
 from tasks.plan import aftermath, decision
 from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
 from tasks.postgres import cluster
+from tasks.receipts import receipts
 from tasks.records import record
 from tasks.recovery import door
 from tasks.recovery.procedure import flow
@@ -120,9 +121,9 @@ def hand_over(instance: OdooInstance, *, accept_loss: bool = False, reason: str 
     with fence.closed(instance, recovery):
         copies.push(instance, when="the last difference")
         if accept_loss:
-            fence.abandon(instance, recovery, origin, reason=reason)
+            demotion.abandon(instance, recovery, origin, reason=reason)
         else:
-            fence.demote(instance, recovery, origin)
+            demotion.demote(instance, recovery, origin)
             receipts.require(instance, recovery, origin)
     cluster.promote(origin)
 

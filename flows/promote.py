@@ -1,12 +1,13 @@
 """Runbook: "Failover de Postgresql"."""
 
 from blocks.instance import OdooInstance
-from tasks.authority import exposure, fence, keys, move, promotable, receipts
+from tasks.authority import exposure, fence, keys, move, promotable
 from tasks.build import build
 from tasks.host import lock
 from tasks.notices import schedules
 from tasks.plan import aftermath
 from tasks.postgres import cluster
+from tasks.receipts import receipts
 from tasks.records.loss import Exposure
 from tasks.recovery import users
 from tasks.recovery.procedure import flow

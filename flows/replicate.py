@@ -2,12 +2,13 @@
 
 from blocks.instance import OdooInstance
 from flows import basebackup, build_service, configure_ssh, rsync_filestore, setup_primary
-from tasks.authority import exposure, guard, keys, move, receipts
+from tasks.authority import exposure, guard, keys, move
 from tasks.filestore import follower
 from tasks.host import durable, lock
 from tasks.notices import schedules
 from tasks.plan import aftermath
 from tasks.readiness import ahead, parity, preflight
+from tasks.receipts import receipts
 from tasks.recovery import users
 from tasks.recovery.procedure import flow
 from tasks.synchronous import synchronous

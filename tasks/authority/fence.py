@@ -9,18 +9,17 @@ from blocks.errors import CommandFailed, LoginRefused, Refused, ShutOut, Unreach
 from blocks.instance import OdooInstance, Place
 from blocks.odoo import Odoo
 from blocks.shell import Shell
-from tasks.authority import keys, receipts
+from tasks.authority import demotion, keys
 from tasks.filestore import copies
 from tasks.host import lock
 from tasks.odoo import service
 from tasks.postgres import cluster
-from tasks.postgres.look import Seen, look, look_if_there, received
-from tasks.postgres.wal import Lsn
+from tasks.postgres.look import look, look_if_there
+from tasks.receipts import receipt_files
 from tasks.run.step import log, step
 from tasks.run.wait import until
 from tasks.standby import replication
 
-RECEIVE_SECONDS = 120
 SHOW_SECONDS = 30
 STOP_SECONDS = 120
 # How long the question of an origin that is about to write is fresh, and by when its guard, which
@@ -87,85 +86,6 @@ def why_unheard(place: Place) -> Unreachable | None:
     return None
 
 
-@step("demote {giver}, in favour of {taker}", retries=0)
-def demote(instance: OdooInstance, giver: Place, taker: Place) -> None:
-    """Hand the write right over: stop the giver cleanly and prove that the taker has it all.
-
-    The receipt is written on both hosts, and only after the proof. A giver that was demoted
-    before is proven again and left as it is.
-    """
-    seen = look(giver)
-    if seen.is_primary:
-        require_streaming_standby(giver, taker)
-    if not seen.is_standby:
-        cluster.start_at_boot(giver, "manual")  # also where somebody else has stopped it
-        cluster.stop_any(giver)
-    require_received(giver, taker)
-    if not look(taker).is_primary:
-        receipts.record_demotion(instance, giver, taker)
-
-
-@step("take the write right from {giver} without its receipt", retries=0)
-def abandon(instance: OdooInstance, giver: Place, taker: Place, *, reason: str) -> None:
-    """Hand over although nobody can prove that the taker has it all; the reason is kept."""
-    if not reason.strip():
-        raise Refused(
-            f"nobody said why {giver} may lose what {taker} has not received",
-            hint="give a reason; it is kept in the receipt",
-        )
-    if look(taker).is_primary:
-        return
-    cluster.start_at_boot(giver, "manual")
-    cluster.stop_any(giver)
-    loss = given_up(giver, taker)
-    receipts.write(instance, kind="forced", taker=taker, reason=reason, loss=loss)
-
-
-def given_up(giver: Place, taker: Place) -> str:
-    """What is lost where nobody can prove that the taker has it all."""
-    return f"what {giver} wrote after {received(taker)}, if anything"
-
-
-def require_streaming_standby(giver: Place, taker: Place) -> None:
-    if not look(taker).is_standby:
-        raise Refused(
-            f"{taker} is no standby of {giver}: {giver} will not be stopped",
-            hint="run check for this instance and mend what it names",
-        )
-
-
-def require_received(giver: Place, taker: Place) -> Lsn:
-    """Require that the taker holds the giver's shutdown checkpoint: then nothing is lost."""
-    control = look(giver).control
-    if control is None or not control.shut_down:
-        raise Refused(
-            f"the control file on {giver} does not say that it was shut down cleanly",
-            hint=f"start PostgreSQL on {giver} again and rerun, or accept the loss",
-        )
-    if (seen := look(taker)).is_primary:
-        return control.checkpoint
-    checkpoint = control.checkpoint
-    try:
-        until(
-            lambda: seen.answers and received(taker) > checkpoint,
-            what=f"{taker} has received the shutdown checkpoint of {giver} at {checkpoint}",
-            timeout_seconds=RECEIVE_SECONDS,
-        )
-    except CommandFailed as error:
-        raise Refused(
-            f"{error.message}; it has {received(taker)}",
-            hint=f"nothing is lost yet: start PostgreSQL on {giver} again, let {taker} catch up, "
-            "and rerun",
-        ) from error
-    if not control.ends_at(received(taker)):
-        raise Refused(
-            f"what {taker} has at {checkpoint} is not the shutdown checkpoint of {giver}: they "
-            "have written different histories",
-            hint="keep both data directories, and find out which of them customers have seen",
-        )
-    return checkpoint
-
-
 @step("fence the origin of {instance.name}", retries=0)
 def fence_origin(instance: OdooInstance, *, loss_accepted: bool) -> bool:
     """Keep the origin from serving, if it answers; tell whether the move is lossless.
@@ -188,11 +108,11 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool) -> bool:
     if seen.is_primary and not look(recovery).is_primary:
         _require_streaming(instance, loss_accepted=loss_accepted)
         with closed(instance, origin):
-            _show_rows(instance, within_seconds=RECEIVE_SECONDS)
+            _show_rows(instance, within_seconds=demotion.RECEIVE_SECONDS)
             _fetch_last_files(instance, loss_accepted=loss_accepted)
-            demote(instance, origin, recovery)
+            demotion.demote(instance, origin, recovery)
         return True
-    lossless = _stopped_whole(seen, recovery)
+    lossless = demotion.holds_all_of(seen, recovery)
     if lossless or loss_accepted or look(recovery).is_primary:
         with _said_of_a_broken_disk(origin):
             hold_former(instance, origin)
@@ -291,18 +211,6 @@ def _fetch_last_files(instance: OdooInstance, *, loss_accepted: bool) -> None:
         log().warning("the last files could not be fetched: %s", error.message)
 
 
-def stopped_whole(giver: Place, taker: Place) -> bool:
-    """Tell whether the giver was stopped cleanly, and the taker has all that it wrote."""
-    return _stopped_whole(look(giver), taker)
-
-
-def _stopped_whole(giver: Seen, taker: Place) -> bool:
-    control, there = giver.control, look(taker).control
-    if control is None or there is None or there.system_identifier != control.system_identifier:
-        return False
-    return control.ends_at(received(taker))
-
-
 @step("hold {former}, which has come back")
 def hold_former(instance: OdooInstance, former: Place) -> None:
     """Keep a returned primary from serving; one that follows the leader already may go on."""
@@ -329,7 +237,7 @@ def hold_returned(instance: OdooInstance, *, lossless: bool) -> None:
     if lossless or look(recovery).is_primary:
         return
     shell, receipt_there = recovery.host.shell(), time.monotonic()
-    argv = ("sh", "-c", SINCE, "since", str(receipts.asked_path(instance)))
+    argv = ("sh", "-c", SINCE, "since", str(receipt_files.asked_path(instance)))
     if (ago := int(shell.run(argv).stdout)) > ASKED_SECONDS:
         return
     log().warning("%s asked %d s ago who may write: it has come back, and is held", origin, ago)

@@ -8,15 +8,15 @@ from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks.authority import guard_files as text
-from tasks.authority import receipts
-from tasks.authority.receipt import NAMESPACE
-from tasks.authority.signers import Signers
 from tasks.filestore import ssh
 from tasks.host import files, managed_block, sshd
 from tasks.host.files import STATE
 from tasks.install import program_config, units
 from tasks.install.units import GUARDS, LIBRARY, UNITS
 from tasks.postgres.look import look
+from tasks.receipts import receipt_files
+from tasks.receipts.receipt import NAMESPACE
+from tasks.receipts.signers import Signers
 from tasks.run.step import log, step
 
 PROVE_SECONDS = 30
@@ -55,10 +55,10 @@ def admit(instance: OdooInstance) -> None:
     files.install(here, folder(instance) / "known_hosts", known, mode="600")
     right = LIBRARY / "right"
     units.install_script(there, right, "right.sh")
-    command = f"{right} {receipts.right_path(instance)}"
+    command = f"{right} {receipt_files.right_path(instance)}"
     line = f'restrict,from="{origin.host.peer_address}",command="{command}" {public}\n'
     user = recovery.host.user
-    files.install(there, receipts.asked_path(instance), "", owner=files.owner(there, user))
+    files.install(there, receipt_files.asked_path(instance), "", owner=files.owner(there, user))
     sshd.admit(
         there, user, peer=origin.host.peer_address,
         change=lambda old: managed_block.put(old, name=f"guard {instance.name}", lines=line),
@@ -72,7 +72,7 @@ def install(instance: OdooInstance) -> None:
     program, config = LIBRARY / "guard", config_path(instance)
     units.install_program(shell, program, "guard")
     for place in (instance.recovery, origin):
-        remember_signers(instance, place, receipts.believed(instance))
+        remember_signers(instance, place, receipt_files.believed(instance))
     files.install(shell, config, program_config.render(_facts(instance)), mode="600")
     drop_ins = {
         f"{origin.cluster.unit}.d/relevo.conf": "cluster",
@@ -92,7 +92,7 @@ def install(instance: OdooInstance) -> None:
 def remember_signers(instance: OdooInstance, place: Place, signers: Signers) -> None:
     """Write down whose signature counts: for the guard at the origin, for the next run here."""
     written = text.allowed_signers(signers, namespace=NAMESPACE)
-    files.install(place.host.shell(), receipts.signers_path(instance, place), written)
+    files.install(place.host.shell(), receipt_files.signers_path(instance, place), written)
 
 
 def _facts(instance: OdooInstance) -> dict[str, object]:
@@ -119,8 +119,8 @@ def _facts(instance: OdooInstance) -> dict[str, object]:
         "wait_seconds": instance.guard.wait_seconds,
         "ssh": question,
         "psql": psql,
-        "signer": str(receipts.signers_path(instance, origin)),
-        "right": str(receipts.right_path(instance)),
+        "signer": str(receipt_files.signers_path(instance, origin)),
+        "right": str(receipt_files.right_path(instance)),
         "held": str(held_path(instance)),
         "waiting": f"/run/relevo/{instance.name}.waiting",
         "cluster": (str(origin.cluster.version), origin.cluster.name),

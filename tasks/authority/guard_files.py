@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath
 
-from tasks.authority.signers import NOW, UNTIL, Signers
+from tasks.receipts.signers import NOW, UNTIL, Signers
 
 
 def drop_in(*, instance: str, guard: PurePosixPath, config: PurePosixPath, what: str) -> str:

@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance, Place
-from tasks.authority import guard, promotable, receipts
+from tasks.authority import guard, promotable
 from tasks.authority.situation import Procedure
 from tasks.host import files
 from tasks.odoo.customers import odoo_databases
 from tasks.postgres.look import look
+from tasks.receipts import receipt_files, receipts
 from tasks.records import record
 from tasks.records.records import Failover
 from tasks.run.step import log, step
@@ -103,7 +104,7 @@ def _service(instance: OdooInstance, giver: Place, taker: Place) -> str:
 
 
 def _receipts(instance: OdooInstance, giver: Place, taker: Place) -> str:
-    kept = [receipts.history(instance, place) for place in (giver, taker)]
+    kept = [receipt_files.history(instance, place) for place in (giver, taker)]
     if not kept[0] or kept[0][-1:] != kept[1][-1:] or kept[0][-1].taker != giver.kind:
         raise Refused(
             f"{giver} and {taker} do not agree that {giver} has the write right",

@@ -14,11 +14,12 @@ from pydantic import SecretStr
 from blocks import signing
 from blocks.errors import Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance, Place
-from tasks.authority import guard, receipts
-from tasks.authority import signers as reading
-from tasks.authority.receipts import Kept
-from tasks.authority.signers import Signers
+from tasks.authority import guard
 from tasks.host import files
+from tasks.receipts import receipt_files, receipts
+from tasks.receipts import signers as reading
+from tasks.receipts.receipt_files import Kept
+from tasks.receipts.signers import Signers
 from tasks.run.step import log, step
 
 
@@ -36,7 +37,7 @@ def _who(instance: OdooInstance, place: Place) -> str:
 
 def objection(instance: OdooInstance, place: Place) -> str:
     """Why what this run signs would not be believed, as a host says; nothing when it would."""
-    kept = receipts.kept_on(instance, place)
+    kept = receipt_files.kept_on(instance, place)
     return reading.objection(
         signing.public_key(instance.signing_key), kept.signers,
         signed=kept.signed, known=kept.all.keys(), who=_who(instance, place),
@@ -89,7 +90,7 @@ def measure(instance: OdooInstance) -> str:
 
 def traces(instance: OdooInstance, place: Place) -> str:
     """Say what a host keeps of an instance that was replicated before; nothing of a new one."""
-    kept = receipts.kept_on(instance, place)
+    kept = receipt_files.kept_on(instance, place)
     if kept.signed or kept.false:
         return f"{place} keeps its receipts"
     return f"{place} knows its signing key" if kept.signers.current else ""
@@ -103,7 +104,7 @@ def survey(instance: OdooInstance, new: SecretStr | None) -> dict[str, int]:
     hosts say that it was the guard's.
     """
     recovery, origin = (
-        receipts.kept_on(instance, place) for place in (instance.recovery, instance.origin)
+        receipt_files.kept_on(instance, place) for place in (instance.recovery, instance.origin)
     )
     fresh = {signing.public_key(new)} if new else set()
     ours = {signing.public_key(instance.signing_key), *instance.retired_keys, *fresh}
@@ -113,7 +114,7 @@ def survey(instance: OdooInstance, new: SecretStr | None) -> dict[str, int]:
             f"{instance.recovery} and {instance.origin} believe different signing keys of "
             f"{instance.name}, and secrets.yaml does not say which is right",
             hint="restore secrets.yaml; or find out who wrote "
-            f"{receipts.signers_path(instance, instance.origin)} there",
+            f"{receipt_files.signers_path(instance, instance.origin)} there",
         )
     if files.exists(instance.origin.host.shell(), guard.config_path(instance)):
         guard.require_answered(instance)
@@ -137,7 +138,9 @@ def _history(recovery: Kept, origin: Kept, ours: set[str]) -> Iterator[tuple[str
 def is_known(instance: OdooInstance, key: SecretStr) -> bool:
     """Tell whether a host believes a key already."""
     places = (instance.recovery, instance.origin)
-    return any(signing.public_key(key) in _named(receipts.kept_on(instance, p)) for p in places)
+    return any(
+        signing.public_key(key) in _named(receipt_files.kept_on(instance, p)) for p in places
+    )
 
 
 def _named(kept: Kept) -> set[str]:
@@ -151,7 +154,7 @@ def introduce(instance: OdooInstance, new: SecretStr) -> None:
     """Let both hosts believe the new key beside those that they believe already."""
     key = signing.public_key(new)
     for place in (instance.origin, instance.recovery):
-        kept = receipts.kept_on(instance, place)
+        kept = receipt_files.kept_on(instance, place)
         if key not in kept.signers.current:
             current = tuple(sorted(_named(kept) - kept.signers.retired.keys()))
             guard.remember_signers(instance, place, Signers((*current, key), kept.signers.retired))
@@ -195,4 +198,4 @@ def require_heard(instance: OdooInstance, epoch: int) -> None:
 def retire(instance: OdooInstance) -> None:
     """Leave the retired keys no more than the epochs that they signed."""
     for place in (instance.origin, instance.recovery):
-        guard.remember_signers(instance, place, receipts.believed(instance))
+        guard.remember_signers(instance, place, receipt_files.believed(instance))

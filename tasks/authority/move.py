@@ -5,9 +5,9 @@ from typing import Literal
 
 from blocks.errors import Refused, Unreachable
 from blocks.instance import OdooInstance
-from tasks.authority import receipts
 from tasks.postgres import cluster
 from tasks.postgres.look import look, look_or_why, try_look, unheard
+from tasks.receipts import receipts
 from tasks.records import record
 from tasks.records.loss import Exposure
 from tasks.records.records import Failover

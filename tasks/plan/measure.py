@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
-from tasks.authority import exposure, fence, handover, keys, move, promotable
+from tasks.authority import demotion, exposure, fence, handover, keys, move, promotable
 from tasks.authority.situation import SILENT, Plan, Procedure, Situation
 from tasks.filestore import documents, trust
 from tasks.host import files, layout
@@ -117,7 +117,7 @@ def _failback(
         if stage == "away" and origin is not None and recovery.is_primary:
             way, why = _way(instance, origin)
         if at_a_loss:
-            way, why = "at a loss", fence.given_up(instance.recovery, instance.origin)
+            way, why = "at a loss", demotion.given_up(instance.recovery, instance.origin)
     except RelevoError as error:
         refusals.append(error.message)
     return Situation(
@@ -200,7 +200,7 @@ def _handed_over(instance: OdooInstance, origin: Seen | None, recovery: Seen) ->
     """Tell whether an earlier run got as far as to stop the origin, with nothing left to lose."""
     if origin is None or origin.gone or origin.answers or not recovery.is_standby:
         return False
-    return fence.stopped_whole(instance.origin, instance.recovery)
+    return demotion.stopped_whole(instance.origin, instance.recovery)
 
 
 def _way(instance: OdooInstance, origin: Seen) -> tuple[str, str]:

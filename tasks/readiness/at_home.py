@@ -4,7 +4,7 @@ from functools import partial
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
-from tasks.authority import guard, keys, move, promotable, receipts
+from tasks.authority import guard, keys, move, promotable
 from tasks.build import build, modules
 from tasks.build import programs_of_odoo as programs
 from tasks.filestore import follower
@@ -26,6 +26,7 @@ from tasks.readiness.probes import (
     disk,
     odoo,
 )
+from tasks.receipts import receipt_files
 from tasks.recovery import door, users
 from tasks.serving import dns, https, site
 from tasks.standby import limits, replication
@@ -114,7 +115,9 @@ def _guard(instance: OdooInstance) -> str:
 
 
 def _receipts(instance: OdooInstance) -> str:
-    kept = [receipts.history(instance, place) for place in (instance.origin, instance.recovery)]
+    kept = [
+        receipt_files.history(instance, place) for place in (instance.origin, instance.recovery)
+    ]
     if kept[0] != kept[1]:
         raise RelevoError(
             f"{instance.origin} and {instance.recovery} keep different receipts of {instance.name}"

@@ -5,9 +5,10 @@ from functools import partial
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
-from tasks.authority import keys, receipts
+from tasks.authority import keys
 from tasks.postgres.look import look_or_why, unheard
 from tasks.readiness.probes import ODOO, Ends, Need, disk, files, http, odoo
+from tasks.receipts import receipt_files, receipts
 from tasks.recovery import users
 from tasks.serving import dns, https, site
 from tasks.standby import replication
@@ -41,7 +42,7 @@ def _right(entitled: Place | None) -> str:
 
 def _receipt(instance: OdooInstance) -> str:
     """The recovery host's own receipts are genuine, and the newest is its own."""
-    kept = receipts.history(instance, instance.recovery)
+    kept = receipt_files.history(instance, instance.recovery)
     if not kept or kept[-1].taker != instance.recovery.kind:
         raise RelevoError(
             f"no receipt gives the write right of {instance.name} to {instance.recovery}, which "

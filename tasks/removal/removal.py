@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 from blocks.errors import Refused, Unreachable
 from blocks.instance import OdooInstance, Place
-from tasks.authority import fence, receipts
+from tasks.authority import fence
 from tasks.host import files
 from tasks.odoo import service
 from tasks.postgres import cluster_settings
 from tasks.postgres.look import look
 from tasks.readiness import aside
 from tasks.readiness.aside import Kept
+from tasks.receipts import receipt_files, receipts
 from tasks.records import record
 from tasks.records.records import Failover
 from tasks.recovery import users
@@ -129,7 +130,7 @@ def _require_served(instance: OdooInstance, wishes: Wishes) -> None:
             f"{instance.recovery} still follows {origin}, so it is not gone",
             hint="leave --recovery-is-gone out, or power it off for good",
         )
-    history = receipts.kept_on(instance, origin).all
+    history = receipt_files.kept_on(instance, origin).all
     if history and history[max(history)].taker == instance.recovery.kind:
         raise Refused(
             f"the newest receipt of {instance.name} gives the write right to {instance.recovery}",

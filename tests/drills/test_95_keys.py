@@ -22,9 +22,10 @@ from flows.check import check
 from flows.failback import failback
 from flows.failover import failover
 from flows.switchover import switchover
-from tasks.authority import keys, receipts
-from tasks.authority import receipt as reading
-from tasks.authority.receipt import NAMESPACE
+from tasks.authority import keys
+from tasks.receipts import receipt as reading
+from tasks.receipts import receipt_files, receipts
+from tasks.receipts.receipt import NAMESPACE
 from tasks.run import terminal
 from tests.lab.machine import wait_until
 from tests.oracles import Pair, no_strangers, one_writer, ready
@@ -108,7 +109,7 @@ class Killed(BaseException):
 def test_a_rotation_that_is_killed_is_run_again_and_every_move_works_after_it(
     uno: Pair, blocks: Blocks, stack: Stack, inventory_path: Path, secrets_path: Path
 ) -> None:
-    old, before = blocks[NAME], receipts.history(blocks[NAME], blocks[NAME].recovery)
+    old, before = blocks[NAME], receipt_files.history(blocks[NAME], blocks[NAME].recovery)
     for name in ("introduce", "renew", "require_heard", "retire"):
         with pytest.MonkeyPatch.context() as killing:
             killing.setattr(keys, name, _killed)
@@ -122,7 +123,7 @@ def test_a_rotation_that_is_killed_is_run_again_and_every_move_works_after_it(
     assert now.next_signing_key is None
     assert [*now.retired_keys] == [signing.public_key(old.signing_key)]
     for place in (now.origin, now.recovery):
-        kept = receipts.history(now, place)
+        kept = receipt_files.history(now, place)
         assert kept[: len(before)] == before, "what the old key signed is history"
     ready(check(now))
 

@@ -14,7 +14,7 @@ from flows.check import check
 from flows.failback import failback
 from flows.failover import failover
 from flows.replicate import replicate
-from tasks.authority import receipts
+from tasks.receipts import receipts
 from tasks.run import terminal
 from tests.lab.trouble import LabError
 from tests.oracles import Pair

@@ -17,12 +17,13 @@ from blocks.shell import Completed
 from deployments import rotation, signers
 from deployments.secrets import Secrets
 from flows.failover import failover
-from tasks.authority import guard, keys, receipts
-from tasks.authority import receipt as reading
+from tasks.authority import guard, keys
 from tasks.authority.guard_files import allowed_signers
-from tasks.authority.receipt import NAMESPACE, Receipt
-from tasks.authority.signers import Signers
 from tasks.host import files
+from tasks.receipts import receipt as reading
+from tasks.receipts import receipt_files, receipts
+from tasks.receipts.receipt import NAMESPACE, Receipt
+from tasks.receipts.signers import Signers
 from tasks.run import terminal
 from tests.fakes import FakeHost, FakeShell, is_about_files
 from tests.flows.conftest import SECRETS, Hosts, dead, standby
@@ -55,7 +56,7 @@ class Disk(FakeHost):
 
 
 class DiskShell(FakeShell):
-    """The scripts of tasks.host.files and tasks.authority.receipts over those files."""
+    """The scripts of tasks.host.files and tasks.receipts over those files."""
 
     fake: Disk
 
@@ -93,7 +94,7 @@ def replicated(instance: OdooInstance, *disks: Disk, key: SecretStr = OLD) -> No
             disk.files[str(RECEIPTS / f"{receipt.epoch:06d}.json")] = line(receipt, key)
         disk.files["/var/lib/relevo/vps_1/right.json"] = line(AWAY, key)
         text = allowed_signers(Signers((public(key),)), namespace=NAMESPACE)
-        disk.files[str(receipts.signers_path(instance, place))] = text
+        disk.files[str(receipt_files.signers_path(instance, place))] = text
 
 
 def with_key(instance: OdooInstance, key: SecretStr, **more: object) -> OdooInstance:
@@ -134,7 +135,7 @@ def test_a_retired_key_and_a_rotation_that_never_ended_are_told_apart(
     new = replace(AWAY, epoch=3)
     named = allowed_signers(Signers((public(OLD), public(OTHER))), namespace=NAMESPACE)
     disks[1].files[str(RECEIPTS / "000003.json")] = line(new, OTHER)
-    disks[1].files[str(receipts.signers_path(instance, instance.recovery))] = named
+    disks[1].files[str(receipt_files.signers_path(instance, instance.recovery))] = named
     assert "never ended" in keys.objections(instance, origin_answers=False)[0]
     assert (
         keys.objections(with_key(instance, OLD, next_signing_key=OTHER), origin_answers=True) == []
@@ -142,7 +143,7 @@ def test_a_retired_key_and_a_rotation_that_never_ended_are_told_apart(
 
     retired = Signers((public(OTHER),), {public(OLD): 2})
     text = allowed_signers(retired, namespace=NAMESPACE)
-    disks[1].files[str(receipts.signers_path(instance, instance.recovery))] = text
+    disks[1].files[str(receipt_files.signers_path(instance, instance.recovery))] = text
     assert "was retired" in keys.objections(instance, origin_answers=False)[0]
 
 
@@ -156,7 +157,7 @@ def test_what_a_retired_key_has_signed_is_history_and_is_brought_where_it_lacks(
     before = dict(due.files)
 
     with terminal.without_server():
-        assert [each.epoch for each in receipts.history(rotated, rotated.recovery)] == [1, 2]
+        assert [each.epoch for each in receipt_files.history(rotated, rotated.recovery)] == [1, 2]
         asked = receipts.ask(rotated)
         receipts.publish(rotated, replace(AWAY, epoch=3), asked)
 
@@ -178,7 +179,7 @@ def test_a_retired_key_signs_no_newer_epoch(
     assert newest is not None
     assert newest.epoch == 2
     with pytest.raises(Refused, match="1 receipts of vps_1 that Relevo never signed"):
-        receipts.history(rotated, rotated.recovery)
+        receipt_files.history(rotated, rotated.recovery)
 
 
 class Killed(BaseException):
@@ -220,7 +221,7 @@ def require_rotated(
     assert signers.read(secrets) == {"vps_1": public(mine.signing)}
     now = read(instance, again)
     for place, disk in zip((now.origin, now.recovery), disks, strict=True):
-        kept = receipts.kept_on(now, place)
+        kept = receipt_files.kept_on(now, place)
         assert kept.signers == Signers((public(mine.signing),), {public(OLD): last})
         assert kept.false == 0
         assert kept.right is not None
@@ -294,7 +295,7 @@ def test_a_rotation_that_is_killed_anywhere_leaves_a_valid_key_and_is_run_again(
             newer = replace(AWAY, epoch=asked.newest.epoch + 1)
             receipts.publish(now, newer, asked)
             for place in (now.origin, now.recovery):
-                host = receipts.kept_on(now, place)
+                host = receipt_files.kept_on(now, place)
                 assert host.signers.believes(host.signed[newer.epoch], newer.epoch)
         last = newer.epoch if public(now.signing_key) == public(OLD) else 2
 
@@ -356,7 +357,7 @@ def test_what_older_keys_signed_stays_history_when_all_of_them_are_lost(
     now = runner[1]()
     assert now.retired_keys == {public(OLD): 2, second: 3}
     for place in (now.recovery, now.origin):
-        assert [each.epoch for each in receipts.history(now, place)] == [1, 2, 3, 4]
+        assert [each.epoch for each in receipt_files.history(now, place)] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("kill_at", range(1, WRITES + 1))
@@ -381,7 +382,7 @@ def test_a_key_that_only_one_host_names_is_nobody_s(
 ) -> None:
     """Root at an origin may write there what it likes."""
     replicated(instance, *disks)
-    path = str(receipts.signers_path(instance, instance.origin))
+    path = str(receipt_files.signers_path(instance, instance.origin))
     disks[0].files[path] += allowed_signers(Signers((public(OTHER),)), namespace=NAMESPACE)
     before = runner[0].path.read_text()
 
@@ -398,7 +399,7 @@ def test_receipts_of_a_key_from_before_retired_ones_were_kept_become_history(
     replicated(instance, *disks)
     for disk in disks:
         disk.files[str(RECEIPTS / "000001.json")] = line(FIRST, OTHER)
-    del disks[1].files[str(receipts.signers_path(instance, instance.recovery))]
+    del disks[1].files[str(receipt_files.signers_path(instance, instance.recovery))]
     with terminal.without_server(), pytest.raises(Refused, match="never signed"):
         receipts.require_genuine(runner[1]())
 
@@ -407,7 +408,7 @@ def test_receipts_of_a_key_from_before_retired_ones_were_kept_become_history(
     now = runner[1]()
     assert now.retired_keys == {public(OTHER): 1, public(OLD): 2}
     for place in (now.recovery, now.origin):
-        assert [each.epoch for each in receipts.history(now, place)] == [1, 2, 3]
+        assert [each.epoch for each in receipt_files.history(now, place)] == [1, 2, 3]
 
 
 def test_a_key_that_no_host_knows_yet_is_simply_made_anew(

@@ -16,13 +16,13 @@ from blocks.errors import Busy, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from deployments.automations import SILENCE
 from flows.rsync_filestore import rsync_filestore
-from tasks.authority import receipts
-from tasks.authority.receipt import Receipt
 from tasks.board import board
 from tasks.board.alarms import Measured
 from tasks.notices import events, schedules, telling
 from tasks.readiness import at_home, failed_over, parity
 from tasks.readiness.probes import NOT_MEASURED, look_at_both
+from tasks.receipts import receipts
+from tasks.receipts.receipt import Receipt
 from tasks.records import record
 from tasks.records.schema import Record
 from tasks.run import terminal

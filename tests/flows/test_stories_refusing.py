@@ -8,10 +8,11 @@ from blocks.lease import HELD, Lease, require_lease
 from flows.failover import failover
 from flows.replicate import replicate
 from flows.rsync_filestore import rsync_filestore
-from tasks.authority import fence, move, receipts
+from tasks.authority import fence, move
 from tasks.authority.promotable import require_ready
-from tasks.authority.receipt import Receipt
 from tasks.filestore.copies import Kind
+from tasks.receipts import receipts
+from tasks.receipts.receipt import Receipt
 from tasks.run import terminal
 from tasks.serving import dns, provider
 from tests.fakes import Answer, FakeHost

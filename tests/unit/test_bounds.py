@@ -154,7 +154,7 @@ def test_what_hosts_say_in_json_is_read_at_one_door() -> None:
     }
     # The three that are pure have a sentence or a ValueError of their own for what is senseless.
     pure = {
-        "tasks/standby/divergence.py", "tasks/authority/receipt.py", "tasks/records/commits.py",
+        "tasks/standby/divergence.py", "tasks/receipts/receipt.py", "tasks/records/commits.py",
     }  # fmt: skip
     assert users == {"blocks/answers.py", *pure}
 

@@ -15,13 +15,13 @@ from pydantic import SecretStr
 
 from blocks import signing
 from tasks.authority.guard_files import allowed_signers
-from tasks.authority.receipt import NAMESPACE, Receipt, sealed
-from tasks.authority.signers import Signers
 from tasks.install import zipapp
 from tasks.programs.guard.guard import Guard
 from tasks.programs.guard.receipts import newest, verdict
 from tasks.programs.guard.record import Record
 from tasks.programs.guard.watch import Watch
+from tasks.receipts.receipt import NAMESPACE, Receipt, sealed
+from tasks.receipts.signers import Signers
 
 KEY = SecretStr("a signing key of a drill")
 HOME = {"epoch": 4, "taker": "origin"}

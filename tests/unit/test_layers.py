@@ -12,13 +12,13 @@ ORDER = ("blocks", "tasks", "flows", "deployments")
 # Each floor of tasks imports those below it, and none above: what Prefect needs stands on top.
 FLOORS = (
     "programs", "run", "host", "install", "postgres", "records", "notices", "logins", "odoo",
-    "build", "standby", "synchronous", "filestore", "serving", "recovery", "authority", "readiness",
-    "byhand", "plan", "board", "removal", "orchestrator",
+    "build", "standby", "synchronous", "filestore", "serving", "recovery", "receipts", "authority",
+    "readiness", "byhand", "plan", "board", "removal", "orchestrator",
 )  # fmt: skip
 MOST_FILES = 12
 # Values, texts and decisions: nothing in them asks a host, so a test needs no double.
 PURE = {
-    "authority": "guard_files receipt signers situation",
+    "authority": "guard_files situation",
     "board": "alarms words",
     "build": "freeze programs_compared",
     "byhand": "by_hand by_hand_gone by_hand_home by_hand_out by_hand_step",
@@ -30,6 +30,7 @@ PURE = {
     "plan": "aftermath_read words",
     "postgres": "auto_conf commands controldata lsclusters pg_hba postgresql_conf wal",
     "readiness": "parity_rules rehearsal_commands",
+    "receipts": "receipt signers",
     "records": "commits loss",
     "removal": "words",
     "run": "outcome tags",

@@ -13,7 +13,8 @@ from pydantic import SecretStr
 from blocks import signing
 from blocks.instance import OdooInstance
 from tasks.authority import guard_files
-from tasks.authority.receipt import (
+from tasks.postgres.wal import Lsn
+from tasks.receipts.receipt import (
     NAMESPACE,
     Receipt,
     Stand,
@@ -23,9 +24,8 @@ from tasks.authority.receipt import (
     sealed,
     unseal,
 )
-from tasks.authority.receipts import _Line
-from tasks.authority.signers import Signers
-from tasks.postgres.wal import Lsn
+from tasks.receipts.receipt_files import _Line
+from tasks.receipts.signers import Signers
 
 KEY = SecretStr("a signing key of a drill")
 MINE = Signers((signing.public_key(KEY),))
