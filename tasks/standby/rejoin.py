@@ -1,74 +1,37 @@
 """Rejoin: make a node the standby of the other, by the cheapest safe way."""
 
-import re
 from pathlib import PurePosixPath
 
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks.host import files
-from tasks.host.files import STATE
-from tasks.host.job import await_job, is_running, run_job
-from tasks.postgres import auto_conf, cluster, commands
+from tasks.host.job import await_job, is_running
+from tasks.postgres import auto_conf, cluster
 from tasks.postgres.controldata import ControlData
 from tasks.postgres.look import leader as look_leader
 from tasks.postgres.look import look
 from tasks.records import record
 from tasks.records.records import AutoConf
-from tasks.run import progress
 from tasks.run.step import log, step
-from tasks.standby import clone, forensics, limits, replication
+from tasks.standby import clone, forensics, limits, replication, rewind
 from tasks.standby import way as decision
 from tasks.standby.way import Way
 
-REWIND_SECONDS = 6 * 3600
-AUTO_CONF = auto_conf.FILE
 ASKED = "the operator asked for it"
-
-
-# pg_rewind must never run twice on a node that was not started in between: the second run does a
-# crash recovery that forks the node silently. So the host itself remembers, whoever died.
-REWIND = """
-set -e
-marker=$1
-shift
-mkdir -p "$(dirname "$marker")"
-note() {
-    echo "$1" >"$marker.new"
-    sync "$marker.new"
-    mv "$marker.new" "$marker"
-    sync "$(dirname "$marker")"
-}
-note started
-"$@"
-note done
-"""
-
-
-def marker_path(instance: OdooInstance) -> PurePosixPath:
-    return STATE / instance.name / "rewind"
-
-
-def rewind_job(instance: OdooInstance) -> str:
-    return f"{instance.name}-rewind"
-
-
-def marker(instance: OdooInstance, node: Place) -> str:
-    """What the node's host remembers of pg_rewind: nothing, "started" or "done"."""
-    return files.read(node.host.shell(), marker_path(instance)).strip()
 
 
 def choose(instance: OdooInstance, node: Place, leader: Place) -> Way:
     """Decide how a stopped node rejoins."""
     seen = look(node)
-    if is_running(node.host.shell(), rewind_job(instance)):
+    if is_running(node.host.shell(), rewind.job(instance)):
         return Way("rewind", "its pg_rewind is under way, and is waited for")
     if seen.control is None:
         return Way("reclone", "its data directory is missing or unreadable")
     # A primary has no signal file, and a standby that was started has no label any more.
     signs = (seen.directory / "backup_label", seen.directory / "standby.signal")
     way = decision.way(
-        seen.control, look_leader(leader), rewind=marker(instance, node),
+        seen.control, look_leader(leader), rewind=rewind.marker(instance, node),
         unstarted=not files.missing(node.host.shell(), *signs),
     )  # fmt: skip
     if way.kind == "refuse":
@@ -126,14 +89,14 @@ def _by_a_way(
 
     A pg_rewind that its caller has left alone is not dead: it is waited for.
     """
-    await_job(node.host.shell(), rewind_job(instance), timeout_seconds=REWIND_SECONDS)
+    await_job(node.host.shell(), rewind.job(instance), timeout_seconds=rewind.REWIND_SECONDS)
     chosen = Way("reclone", meant) if meant else _chosen(instance, node, leader)
     log().info("%s goes by the way %r: %s", node, chosen.kind, chosen.why)
     if chosen.kind != "reclone":
         clone.drop(instance, node)
     if chosen.kind == "rewind":
         try:
-            rewind(instance, node, leader)
+            rewind.rewind(instance, node, leader)
         except CommandFailed as error:
             log().warning("pg_rewind cannot do it, so a new clone is made: %s", error.message)
             chosen = Way("reclone", "pg_rewind failed")
@@ -145,89 +108,10 @@ def _chosen(instance: OdooInstance, node: Place, leader: Place) -> Way:
     way = choose(instance, node, leader)
     control = look(node).control
     if way.kind == "rewind" and control and not control.shut_down:
-        _keep(node)
-        recover_offline(node)
+        rewind.keep(node)
+        rewind.recover_offline(node)
         way = choose(instance, node, leader)
     return way
-
-
-def recover_offline(node: Place) -> None:
-    """Let a crashed cluster recover and stop, without serving anybody."""
-    shell, seen = node.host.shell(), look(node)
-    files.remove(shell, seen.directory / "postmaster.pid")
-    argv = commands.recover_offline(node.cluster, seen.directory)
-    shell.run(argv, user=node.cluster.owner, timeout_seconds=REWIND_SECONDS)
-
-
-def rewind(instance: OdooInstance, node: Place, leader: Place) -> None:
-    """Take back what only the node wrote. Never twice: the host remembers."""
-    shell, seen = node.host.shell(), look(node)
-    if remembered := marker(instance, node):
-        raise Refused(
-            f"pg_rewind was already {remembered} on {node} and it has not been started since; a "
-            "second run would fork it silently",
-            hint="run failback: it follows after a finished rewind and re-clones after a dead one",
-        )
-    assert seen.control is not None, "a node without a control file is re-cloned"
-    forensics.examine(instance, node, leader, _keep(node), seen.control.last_timeline)
-    own = files.read(shell, seen.directory / AUTO_CONF)
-    record.write(node, instance, AutoConf(text=own))
-    source = replication.rewind_conninfo(instance, node, leader)
-    command = commands.rewind(node.cluster, directory=seen.directory, source=source)
-    run_job(
-        shell, rewind_job(instance),
-        ("sh", "-c", REWIND, "rewind", str(marker_path(instance)),
-         "runuser", "-u", node.cluster.owner, "--", *command),
-        user="root", timeout_seconds=REWIND_SECONDS,
-        on_progress=progress.reporter(f"pg_rewind of {node}"),
-    )  # fmt: skip
-
-
-def _keep(node: Place) -> PurePosixPath:
-    """Copy the data directory aside before anything in it is taken back; say where to."""
-    shell, seen = node.host.shell(), look(node)
-    assert seen.control is not None, "a node without a control file is re-cloned"
-    target = quarantine(seen.directory, seen.control)
-    if files.exists(shell, target):
-        return target
-    if kept := _kept(node, seen.directory, seen.control):
-        return kept
-    need = files.used_bytes(shell, seen.directory, user=node.cluster.owner)
-    free = files.free_bytes(shell, seen.directory)
-    if need * 1.1 > free:
-        raise Refused(
-            f"{node} has {free >> 20} MB free, and {need >> 20} MB are needed to keep what only "
-            "it has before it is rewound",
-            hint=f"make room beside {seen.directory} on {node}, then run this again",
-        )
-    partial, owner = target.with_name(target.name + ".partial"), node.cluster.owner
-    if not is_running(shell, f"{node.cluster.name}-quarantine"):
-        files.remove_tree(shell, partial)
-        files.make_directory(shell, partial, owner=f"{owner}:", mode="700")
-    run_job(
-        shell, f"{node.cluster.name}-quarantine",
-        # What a link names is copied too: a pg_wal on another disk is about to change.
-        ("cp", "-aL", "--reflink=auto", f"{seen.directory}/.", str(partial)),
-        user=owner, timeout_seconds=clone.CLONE_SECONDS,
-    )  # fmt: skip
-    files.move(shell, partial, target)
-    return target
-
-
-def quarantine(directory: PurePosixPath, control: ControlData) -> PurePosixPath:
-    """The name under which a diverged data directory is kept: by the point where it stood."""
-    at = str(control.checkpoint).replace("/", "-")
-    return directory.with_name(f"{directory.name}.quarantine-{control.timeline}-{at}")
-
-
-def _kept(node: Place, directory: PurePosixPath, control: ControlData) -> PurePosixPath | None:
-    """Find a copy that was made already, before the crash recovery moved the checkpoint."""
-    pattern = f"{directory.name}.quarantine-{control.timeline}-*"
-    argv = ("find", str(directory.parent), "-maxdepth", "1", "-name", pattern, "-cmin", "-60")
-    ours = re.compile(re.escape(str(directory)) + r"\.quarantine-[A-Za-z0-9_-]+")
-    said = node.host.shell().run(argv, user=node.cluster.owner).stdout
-    found = said.split("\n")  # of a name with a line feed, no half is ours
-    return next((PurePosixPath(path) for path in found if ours.fullmatch(path)), None)
 
 
 def _replace(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPath:
@@ -246,7 +130,7 @@ def _replace(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPat
     if seen.control and _went_on(leader, seen.control):
         forensics.examine(instance, node, leader, aside, seen.control.last_timeline)
     record.forget(node, instance, AutoConf)
-    files.remove(shell, marker_path(instance))
+    files.remove(shell, rewind.marker_path(instance))
     return kept
 
 
@@ -259,7 +143,7 @@ def _alter_system(instance: OdooInstance, node: Place, leader: Place, fresh: Pur
     own = _own(instance, node, leader)
     if own and node.kind == "origin":
         return own
-    return auto_conf.settle(files.read(node.host.shell(), fresh / AUTO_CONF), own=own)
+    return auto_conf.settle(files.read(node.host.shell(), fresh / auto_conf.FILE), own=own)
 
 
 def _own(instance: OdooInstance, node: Place, leader: Place) -> str:
@@ -269,13 +153,13 @@ def _own(instance: OdooInstance, node: Place, leader: Place) -> str:
     seen = look(node)
     if not _same_system(seen.control, leader):
         return ""
-    return files.read(node.host.shell(), seen.directory / AUTO_CONF)
+    return files.read(node.host.shell(), seen.directory / auto_conf.FILE)
 
 
 def _aside(directory: PurePosixPath, control: ControlData | None) -> PurePosixPath:
     if control is None:
         return directory.with_name(f"{directory.name}.quarantine-broken")
-    return quarantine(directory, control)
+    return rewind.quarantine(directory, control)
 
 
 def _unused(shell: Shell, path: PurePosixPath) -> PurePosixPath:
@@ -324,7 +208,7 @@ def write_signals(
     own: str | None = None,
 ) -> None:
     """Let what starts from this directory follow; `own` is what ALTER SYSTEM shall have set."""
-    shell, path = node.host.shell(), directory / AUTO_CONF
+    shell, path = node.host.shell(), directory / auto_conf.FILE
     conninfo = replication.stream_conninfo(instance, node, leader)
     waits = node.kind == "origin"
     text = files.read(shell, path) if own is None else own
@@ -336,6 +220,6 @@ def write_signals(
 
 def clear(instance: OdooInstance, node: Place, leader: Place) -> None:
     """Take away what was kept for a rejoin that has now ended, be it that of a run that died."""
-    files.remove(node.host.shell(), marker_path(instance))
+    files.remove(node.host.shell(), rewind.marker_path(instance))
     record.forget(node, instance, AutoConf)
     clone.abandon(instance, node, leader)

@@ -1,0 +1,128 @@
+"""pg_rewind: once and never twice, and only after what the node has was kept aside."""
+
+import re
+from pathlib import PurePosixPath
+
+from blocks.errors import Refused
+from blocks.instance import OdooInstance, Place
+from tasks.host import files
+from tasks.host.files import STATE
+from tasks.host.job import is_running, run_job
+from tasks.postgres import auto_conf, commands
+from tasks.postgres.controldata import ControlData
+from tasks.postgres.look import look
+from tasks.records import record
+from tasks.records.records import AutoConf
+from tasks.run import progress
+from tasks.standby import clone, forensics, replication
+
+REWIND_SECONDS = 6 * 3600
+# pg_rewind must never run twice on a node that was not started in between: the second run does a
+# crash recovery that forks the node silently. So the host itself remembers, whoever died.
+REWIND = """
+set -e
+marker=$1
+shift
+mkdir -p "$(dirname "$marker")"
+note() {
+    echo "$1" >"$marker.new"
+    sync "$marker.new"
+    mv "$marker.new" "$marker"
+    sync "$(dirname "$marker")"
+}
+note started
+"$@"
+note done
+"""
+
+
+def marker_path(instance: OdooInstance) -> PurePosixPath:
+    return STATE / instance.name / "rewind"
+
+
+def job(instance: OdooInstance) -> str:
+    return f"{instance.name}-rewind"
+
+
+def marker(instance: OdooInstance, node: Place) -> str:
+    """What the node's host remembers of pg_rewind: nothing, "started" or "done"."""
+    return files.read(node.host.shell(), marker_path(instance)).strip()
+
+
+def recover_offline(node: Place) -> None:
+    """Let a crashed cluster recover and stop, without serving anybody."""
+    shell, seen = node.host.shell(), look(node)
+    files.remove(shell, seen.directory / "postmaster.pid")
+    argv = commands.recover_offline(node.cluster, seen.directory)
+    shell.run(argv, user=node.cluster.owner, timeout_seconds=REWIND_SECONDS)
+
+
+def rewind(instance: OdooInstance, node: Place, leader: Place) -> None:
+    """Take back what only the node wrote. Never twice: the host remembers."""
+    shell, seen = node.host.shell(), look(node)
+    if remembered := marker(instance, node):
+        raise Refused(
+            f"pg_rewind was already {remembered} on {node} and it has not been started since; a "
+            "second run would fork it silently",
+            hint="run failback: it follows after a finished rewind and re-clones after a dead one",
+        )
+    assert seen.control is not None, "a node without a control file is re-cloned"
+    forensics.examine(instance, node, leader, keep(node), seen.control.last_timeline)
+    own = files.read(shell, seen.directory / auto_conf.FILE)
+    record.write(node, instance, AutoConf(text=own))
+    source = replication.rewind_conninfo(instance, node, leader)
+    command = commands.rewind(node.cluster, directory=seen.directory, source=source)
+    run_job(
+        shell, job(instance),
+        ("sh", "-c", REWIND, "rewind", str(marker_path(instance)),
+         "runuser", "-u", node.cluster.owner, "--", *command),
+        user="root", timeout_seconds=REWIND_SECONDS,
+        on_progress=progress.reporter(f"pg_rewind of {node}"),
+    )  # fmt: skip
+
+
+def keep(node: Place) -> PurePosixPath:
+    """Copy the data directory aside before anything in it is taken back; say where to."""
+    shell, seen = node.host.shell(), look(node)
+    assert seen.control is not None, "a node without a control file is re-cloned"
+    target = quarantine(seen.directory, seen.control)
+    if files.exists(shell, target):
+        return target
+    if kept := _kept(node, seen.directory, seen.control):
+        return kept
+    need = files.used_bytes(shell, seen.directory, user=node.cluster.owner)
+    free = files.free_bytes(shell, seen.directory)
+    if need * 1.1 > free:
+        raise Refused(
+            f"{node} has {free >> 20} MB free, and {need >> 20} MB are needed to keep what only "
+            "it has before it is rewound",
+            hint=f"make room beside {seen.directory} on {node}, then run this again",
+        )
+    partial, owner = target.with_name(target.name + ".partial"), node.cluster.owner
+    if not is_running(shell, f"{node.cluster.name}-quarantine"):
+        files.remove_tree(shell, partial)
+        files.make_directory(shell, partial, owner=f"{owner}:", mode="700")
+    run_job(
+        shell, f"{node.cluster.name}-quarantine",
+        # What a link names is copied too: a pg_wal on another disk is about to change.
+        ("cp", "-aL", "--reflink=auto", f"{seen.directory}/.", str(partial)),
+        user=owner, timeout_seconds=clone.CLONE_SECONDS,
+    )  # fmt: skip
+    files.move(shell, partial, target)
+    return target
+
+
+def quarantine(directory: PurePosixPath, control: ControlData) -> PurePosixPath:
+    """The name under which a diverged data directory is kept: by the point where it stood."""
+    at = str(control.checkpoint).replace("/", "-")
+    return directory.with_name(f"{directory.name}.quarantine-{control.timeline}-{at}")
+
+
+def _kept(node: Place, directory: PurePosixPath, control: ControlData) -> PurePosixPath | None:
+    """Find a copy that was made already, before the crash recovery moved the checkpoint."""
+    pattern = f"{directory.name}.quarantine-{control.timeline}-*"
+    argv = ("find", str(directory.parent), "-maxdepth", "1", "-name", pattern, "-cmin", "-60")
+    ours = re.compile(re.escape(str(directory)) + r"\.quarantine-[A-Za-z0-9_-]+")
+    said = node.host.shell().run(argv, user=node.cluster.owner).stdout
+    found = said.split("\n")  # of a name with a line feed, no half is ours
+    return next((PurePosixPath(path) for path in found if ours.fullmatch(path)), None)
