@@ -3,10 +3,11 @@
 from blocks.instance import OdooInstance
 from tasks.authority import exposure
 from tasks.host import durable, lock
+from tasks.logins import login
 from tasks.postgres import boot, cluster, hba
 from tasks.recovery import door, users
 from tasks.recovery.procedure import flow
-from tasks.standby import replica, replication
+from tasks.standby import replica
 
 
 @flow(name="basebackup", flow_run_name="clone {instance.name} to {instance.recovery}")
@@ -26,7 +27,7 @@ def build(instance: OdooInstance, *, reclone: bool) -> None:
 
     replica.require_primary(origin)
     replica.require_locales(instance)
-    replication.prove_login(instance, recovery, origin)
+    login.prove_login(instance, recovery, origin)
 
     cluster.create(recovery)
     users.move_cluster(instance)
@@ -38,4 +39,4 @@ def build(instance: OdooInstance, *, reclone: bool) -> None:
     durable.settle(recovery)
     replica.note_identity(instance)
     with door.opened(instance):
-        replication.prove_login(instance, origin, recovery)
+        login.prove_login(instance, origin, recovery)

@@ -3,12 +3,12 @@
 from blocks.instance import OdooInstance
 from tasks.build import build as odoo
 from tasks.host import durable, lock
+from tasks.logins import login
 from tasks.records import record
 from tasks.records.records import Verified
 from tasks.recovery import door
 from tasks.recovery.procedure import flow
 from tasks.serving import site
-from tasks.standby import replication
 
 
 @flow(name="build-service", flow_run_name="build Odoo of {instance.name} on {instance.recovery}")
@@ -31,6 +31,6 @@ def build(instance: OdooInstance) -> None:
     site.install(instance)
 
     with door.opened(instance):
-        replication.prove_login(instance, instance.origin, instance.recovery)
+        login.prove_login(instance, instance.origin, instance.recovery)
     durable.settle(instance.recovery)
     record.stamp(instance.recovery, instance, Verified)

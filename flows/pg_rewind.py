@@ -3,10 +3,11 @@
 from blocks.instance import OdooInstance
 from tasks.authority import fence, guard, keys
 from tasks.host import lock
+from tasks.logins import login
 from tasks.plan import aftermath
 from tasks.recovery import door
 from tasks.recovery.procedure import flow
-from tasks.standby import former, rejoin, replication
+from tasks.standby import former, rejoin
 from tasks.synchronous import synchronous
 
 
@@ -33,8 +34,8 @@ def bring_back(instance: OdooInstance, *, reclone: bool) -> None:
     fence.hold_former(instance, origin)
     former.refurnish(instance)
     synchronous.rest_while_following(instance)
-    replication.write_pgpass(instance, origin, recovery)
+    login.write_pgpass(instance, origin, recovery)
     door.admit(instance)
-    replication.prove_login(instance, origin, recovery)
+    login.prove_login(instance, origin, recovery)
 
     rejoin.rejoin(instance, origin, recovery, reclone=reclone)

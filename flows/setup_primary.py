@@ -2,10 +2,10 @@
 
 from blocks.instance import OdooInstance
 from tasks.host import lock
+from tasks.logins import login
 from tasks.postgres import boot, cluster_settings, hba
 from tasks.recovery import users
 from tasks.recovery.procedure import flow
-from tasks.standby import replication
 
 
 @flow(name="setup-primary", flow_run_name="set up {instance.origin} as primary of {instance.name}")
@@ -26,9 +26,9 @@ def prepare(instance: OdooInstance, *, allow_restart: bool) -> None:
     users.settle(instance)
     cluster_settings.configure(instance, origin, allow_restart=allow_restart)
     boot.start_afresh(origin)
-    replication.create_roles(instance, origin)
+    login.create_roles(instance, origin)
     hba.admit(instance, origin, recovery)
-    replication.write_pgpass(instance, recovery, origin)
-    replication.write_pgpass(instance, origin, recovery)
+    login.write_pgpass(instance, recovery, origin)
+    login.write_pgpass(instance, origin, recovery)
 
-    replication.prove_login(instance, recovery, origin)
+    login.prove_login(instance, recovery, origin)

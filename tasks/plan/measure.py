@@ -13,6 +13,7 @@ from tasks.authority import demotion, exposure, fence, handover, keys, move, pro
 from tasks.authority.situation import SILENT, Plan, Procedure, Situation
 from tasks.filestore import documents, trust
 from tasks.host import files, layout
+from tasks.logins import login
 from tasks.postgres import commands
 from tasks.postgres.look import Seen, look, look_or_why, received, try_look, unheard
 from tasks.postgres.wal import Lsn
@@ -294,7 +295,7 @@ def names(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> dict[s
     to_recovery = _conninfo(instance.recovery, instance.replication.user, passfile)
     source = (
         _conninfo(instance.recovery, instance.replication.rewind_user, passfile)
-        + f" dbname={replication.REWIND_DATABASE}"
+        + f" dbname={login.REWIND_DATABASE}"
     )
     cluster = instance.origin.cluster
     as_owner = ("runuser", "-u", cluster.owner, "--")

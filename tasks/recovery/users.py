@@ -15,6 +15,7 @@ from blocks.instance import OdooInstance
 from tasks.build import build
 from tasks.host import files, layout, lock, managed_block
 from tasks.host.job import stop_job
+from tasks.logins import login
 from tasks.odoo import odoo_conf, service
 from tasks.postgres import hba
 from tasks.postgres.look import find, look
@@ -22,7 +23,6 @@ from tasks.records import record
 from tasks.records.records import Failover, Identity, Owners, Users
 from tasks.recovery import confinement
 from tasks.run.step import log, step
-from tasks.standby import replication
 
 AT_ONCE = 16
 # Arguments: the record, what tells an instance of Relevo 0.1, and the folders that its Odoo owned.
@@ -293,7 +293,7 @@ def forget_former(instance: OdooInstance) -> None:
         home = files.home(shell, former.postgres)
         pem = home / ".postgresql" / f"relevo_{instance.name}_origin.pem"
         files.remove(shell, pem)
-        replication.forget_passwords(instance, home / ".pgpass", former.postgres)
+        login.forget_passwords(instance, home / ".pgpass", former.postgres)
     record.write(recovery, instance, _settled(instance))
 
 

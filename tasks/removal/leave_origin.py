@@ -17,12 +17,12 @@ from tasks.host.files import STATE
 from tasks.host.job import LOGS
 from tasks.install import traces
 from tasks.install.units import LIBRARY, UNITS
-from tasks.logins import certificate, pgpass, roles
+from tasks.logins import certificate, login, pgpass, roles
 from tasks.logins.roles import Found, Role
 from tasks.postgres import cluster_settings, hba
 from tasks.run.step import log, step
 from tasks.run.wait import until
-from tasks.standby import clone, replication
+from tasks.standby import clone
 
 END_SECONDS = 30
 SLOTS = """
@@ -169,7 +169,7 @@ def _forget_passwords(instance: OdooInstance) -> None:
     starts = f"{pgpass.escape(recovery.host.peer_address)}:{recovery.cluster.port}:"
     if text := files.read(shell, path):
         if pgpass.without(text, starts):
-            replication.forget_lines(shell, path, starts, user=owner)
+            login.forget_lines(shell, path, starts, user=owner)
         else:
             files.remove(shell, path)
     pinned = certificate.path(instance, origin, recovery)

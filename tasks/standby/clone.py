@@ -6,6 +6,7 @@ from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from tasks.host import files
 from tasks.host.job import is_running, run_job, stop_job
+from tasks.logins import login
 from tasks.postgres import commands
 from tasks.postgres.look import leader as look_leader
 from tasks.postgres.look import look, read_control
@@ -45,7 +46,7 @@ def make(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPath:
         files.make_directory(shell, target, owner=owner, mode="700")
         replication.ensure_slot(leader.host.shell(), leader, slot(instance))
     # A base backup that bore the standby's name would confirm commits, and keep none if it failed.
-    conninfo = replication.stream_conninfo(instance, node, leader, name=slot(instance))
+    conninfo = login.stream_conninfo(instance, node, leader, name=slot(instance))
     command = commands.base_backup(
         node.cluster, directory=target, conninfo=conninfo, slot=slot(instance)
     )

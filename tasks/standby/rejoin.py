@@ -7,6 +7,7 @@ from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks.host import files
 from tasks.host.job import await_job, is_running
+from tasks.logins import login
 from tasks.postgres import auto_conf, cluster
 from tasks.postgres.controldata import ControlData
 from tasks.postgres.look import leader as look_leader
@@ -209,7 +210,7 @@ def write_signals(
 ) -> None:
     """Let what starts from this directory follow; `own` is what ALTER SYSTEM shall have set."""
     shell, path = node.host.shell(), directory / auto_conf.FILE
-    conninfo = replication.stream_conninfo(instance, node, leader)
+    conninfo = login.stream_conninfo(instance, node, leader)
     waits = node.kind == "origin"
     text = files.read(shell, path) if own is None else own
     text = auto_conf.follow(text, conninfo=conninfo, slot=instance.name, waits=waits)

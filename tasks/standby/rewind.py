@@ -8,13 +8,14 @@ from blocks.instance import OdooInstance, Place
 from tasks.host import files
 from tasks.host.files import STATE
 from tasks.host.job import is_running, run_job
+from tasks.logins import login
 from tasks.postgres import auto_conf, commands
 from tasks.postgres.controldata import ControlData
 from tasks.postgres.look import look
 from tasks.records import record
 from tasks.records.records import AutoConf
 from tasks.run import progress
-from tasks.standby import clone, forensics, replication
+from tasks.standby import clone, forensics
 
 REWIND_SECONDS = 6 * 3600
 # pg_rewind must never run twice on a node that was not started in between: the second run does a
@@ -70,7 +71,7 @@ def rewind(instance: OdooInstance, node: Place, leader: Place) -> None:
     forensics.examine(instance, node, leader, keep(node), seen.control.last_timeline)
     own = files.read(shell, seen.directory / auto_conf.FILE)
     record.write(node, instance, AutoConf(text=own))
-    source = replication.rewind_conninfo(instance, node, leader)
+    source = login.rewind_conninfo(instance, node, leader)
     command = commands.rewind(node.cluster, directory=seen.directory, source=source)
     run_job(
         shell, job(instance),

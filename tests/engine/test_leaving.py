@@ -15,6 +15,7 @@ from blocks.host import Host
 from blocks.instance import OdooInstance, Place, Replication
 from blocks.odoo import Odoo
 from blocks.shell import Shell
+from tasks.logins import login
 from tasks.removal import leave_origin
 from tasks.run import terminal
 from tasks.standby import clone, replication
@@ -77,7 +78,7 @@ def test_slots_roles_and_rights_go_and_those_of_others_stay(
     server.sql("SELECT pg_create_physical_replication_slot('theirs', true)", "postgres")
     before = server.sql(RIGHTS, "postgres")
     with terminal.without_server():
-        replication.create_roles(instance, place)
+        login.create_roles(instance, place)
         for name in (instance.name, clone.slot(instance)):
             replication.ensure_slot(shell, place, name)
         assert len(server.sql(SLOTS, "postgres")) == 3
@@ -96,7 +97,7 @@ def test_a_role_that_owns_something_is_named_and_its_things_stay(
     instance: OdooInstance, server: Server
 ) -> None:
     with terminal.without_server():
-        replication.create_roles(instance, instance.origin)
+        login.create_roles(instance, instance.origin)
         server.sql("CREATE DATABASE theirs OWNER replica_rewind", "postgres")
 
         with pytest.raises(Refused, match=r"replica_rewind .* owns .*, in theirs\n") as refused:

@@ -7,10 +7,9 @@ import pytest
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
-from tasks.logins import scram
+from tasks.logins import login, scram
 from tasks.postgres import cluster_settings
 from tasks.run import terminal
-from tasks.standby import replication
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import SECRETS, Hosts, control
 
@@ -113,7 +112,7 @@ def with_role(password: str, *, login: bool = True, hba: str = "") -> Mapping[st
 
 def create_roles(instance: OdooInstance) -> None:
     with terminal.without_server():
-        replication.create_roles(instance, instance.origin)
+        login.create_roles(instance, instance.origin)
 
 
 def test_a_role_that_an_older_runbook_made_keeps_its_password(

@@ -19,7 +19,7 @@ SEAM = ("query", "value", "execute", "ask", "each")
 # Each runs one constant text, with settings of ours, where the relay cannot: in one go with another
 # program, over the network as the other host does it, or without us.
 PSQL = {
-    "tasks/postgres/look.py", "tasks/filestore/documents.py", "tasks/standby/replication.py",
+    "tasks/postgres/look.py", "tasks/filestore/documents.py", "tasks/logins/login.py",
     "tasks/authority/guard.py",
     "tasks/synchronous/synchronous.py", "tasks/programs/divergence/cluster.py",
 }  # fmt: skip
@@ -100,7 +100,7 @@ def _constant(text: ast.expr, given: dict[str, list[ast.expr]]) -> bool:
     return good
 
 
-LOOPS = {"grant"}  # of a table of constants: replication.REWIND_FUNCTIONS
+LOOPS = {"grant"}  # of a table of constants: login.REWIND_FUNCTIONS
 
 
 @pytest.mark.parametrize("layer", ORDER)
@@ -177,9 +177,7 @@ def test_psql_is_started_where_a_reason_stands_and_with_settings_of_ours() -> No
     assert set(users) == PSQL | GIVEN
     for name in PSQL:
         text = users[name]
-        pinned = (
-            "PGOPTIONS" in text or name == "tasks/standby/replication.py"
-        )  # that one proves a login
+        pinned = "PGOPTIONS" in text or name == "tasks/logins/login.py"  # that one proves a login
         assert pinned, f"{name} leaves its settings to others"
         assert "-X" in text, f"{name} reads a ~/.psqlrc"
 
