@@ -1,7 +1,7 @@
 """A rehearsal, on the days on which nothing burns."""
 
 from blocks.instance import OdooInstance
-from tasks.filestore import copies
+from tasks.filestore import judgement
 from tasks.host import lock
 from tasks.plan import aftermath
 from tasks.readiness import rehearsal
@@ -33,7 +33,7 @@ def drill(instance: OdooInstance) -> Report:
             rehearsal.start_odoo(stage)
             served = rehearsal.wait_until_serving(stage)
             seconds = stage.watch.read()
-        agreed = copies.judge(instance)
+        agreed = judgement.judge(instance)
         record.note_drilled(instance, seconds=seconds)
 
     return publish(

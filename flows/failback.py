@@ -3,7 +3,7 @@
 from blocks.instance import OdooInstance
 from flows.pg_rewind import bring_back
 from tasks.authority import demotion, exposure, fence, keys, move
-from tasks.filestore import copies, documents
+from tasks.filestore import copies, documents, judgement
 from tasks.host import durable, lock
 from tasks.notices import events, schedules
 from tasks.odoo import service
@@ -74,7 +74,7 @@ def failback(
             move.wake(instance)
             move.note_by_hand(instance)
             bring_back(instance, reclone=reclone)
-            copies.heal(instance)
+            judgement.heal(instance)
             copies.push(instance, when="while customers work")
 
         down = Stopwatch(from_now=True)

@@ -4,7 +4,7 @@ from blocks.instance import OdooInstance
 from flows.promote import take_over
 from tasks.authority import keys
 from tasks.build import modules
-from tasks.filestore import copies, documents
+from tasks.filestore import documents, judgement
 from tasks.host import durable, lock
 from tasks.notices import events, schedules
 from tasks.odoo import service
@@ -75,7 +75,7 @@ def failover(
         shown = site.enable(instance)
         pointed = dns.point(instance, recovery)
         cluster.checkpoint(recovery)  # it takes as long as the disk does, and customers work
-        agreed = copies.judge(instance)
+        agreed = judgement.judge(instance)
         missing = documents.find_missing(instance, recovery)
         absent = modules.missing(instance)
         record.note_served(instance, seconds=served_after, watch=decided.watch)

@@ -1,7 +1,7 @@
 """The slow, whole comparison beside the passes that follow what changed."""
 
 from blocks.instance import OdooInstance
-from tasks.filestore import copies, documents
+from tasks.filestore import copies, documents, judgement
 from tasks.host import lock
 from tasks.notices import events
 from tasks.recovery.procedure import flow
@@ -22,16 +22,16 @@ def reconcile_filestore(
     """
     with lock.held(instance, "reconcile-filestore"):
         copies.require_standby(instance)
-        facts = copies.reconcile(
+        facts = judgement.reconcile(
             instance, repair_origin=repair_origin, accept_deletions=accept_deletions
         )
-        agreed = copies.judge(instance)
+        agreed = judgement.judge(instance)
         missing = documents.find_missing(instance, instance.recovery)
 
     return publish(
         Report(
             title=f"the filestore of {instance.name} was compared as a whole",
-            facts=copies.reconciled(facts) | {"database and files": agreed},
+            facts=judgement.reconciled(facts) | {"database and files": agreed},
             documents=missing,
         ),
         key=f"reconcile-{instance.name}",

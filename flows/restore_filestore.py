@@ -1,7 +1,7 @@
 """Back from the trash."""
 
 from blocks.instance import OdooInstance
-from tasks.filestore import copies
+from tasks.filestore import judgement
 from tasks.host import lock
 from tasks.recovery.procedure import flow
 
@@ -14,4 +14,4 @@ def restore_filestore(instance: OdooInstance, day: str, database: str = "") -> i
     document names goes to the trash again after the grace time.
     """
     with lock.held(instance, "restore-filestore"):
-        return copies.restore(instance, day=day, database=database)
+        return judgement.restore(instance, day=day, database=database)

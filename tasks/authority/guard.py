@@ -8,11 +8,11 @@ from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks.authority import guard_files as text
-from tasks.filestore import ssh
 from tasks.host import files, managed_block, sshd
 from tasks.host.files import STATE
 from tasks.install import program_config, units
 from tasks.install.units import GUARDS, LIBRARY, UNITS
+from tasks.logins import ssh
 from tasks.postgres.look import look
 from tasks.receipts import receipt_files
 from tasks.receipts.receipt import NAMESPACE

@@ -1,6 +1,5 @@
-"""The files: pulled to the recovery host, judged there, pushed back at a failback."""
+"""The files: pulled to the recovery host, and pushed back at a failback."""
 
-import contextlib
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Literal
@@ -9,8 +8,7 @@ from blocks.errors import Busy, CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance
 from blocks.plain import plain
 from tasks.build import links
-from tasks.filestore import engine, leftout, rsync, trust, verdict
-from tasks.filestore.verdict import Verdict
+from tasks.filestore import engine, leftout, rsync, trust
 from tasks.host import durable, files
 from tasks.host.job import run_job
 from tasks.postgres.look import look
@@ -249,14 +247,6 @@ def _trash_deleted(
     log().info("%d deleted files of %s went to %s", deleted, instance.name, aside)
 
 
-@step("fetch files that only {instance.origin} has")
-def heal(instance: OdooInstance) -> None:
-    """Fetch what the serving database knows and the recovery host lacks, while customers work."""
-    engine.settle(instance)
-    facts = engine.run(instance, "heal")
-    log().info("%d files of %s came from %s", facts["fetched"], instance.name, instance.origin)
-
-
 @step("copy the files of {instance.name} back to {instance.origin} ({when})")
 def push(instance: OdooInstance, *, when: str) -> None:
     """Make the origin's files the recovery host's; what only the origin had goes to quarantine.
@@ -286,73 +276,8 @@ def push(instance: OdooInstance, *, when: str) -> None:
     if facts["refused"]:
         path, why = next(iter(facts["refused"].items()))
         raise CommandFailed(
-            f"{_count(facts, 'refused')} files of {instance.name} could not be given to "
+            f"{engine.count(facts, 'refused')} files of {instance.name} could not be given to "
             f"{instance.origin}, {path} among them: {why}",
             hint="mend what it says, then run failback again",
         )
     _require_read(instance, facts)
-
-
-@step("compare all files of {instance.name} with all its documents")
-def reconcile(
-    instance: OdooInstance, *, repair_origin: bool, accept_deletions: bool
-) -> engine.Facts:
-    """Compare the database, the files here and the origin's; fetch, scrub, repair, and tidy up.
-
-    What no document names goes to the trash after the grace time, unless it is suspiciously much.
-    """
-    engine.settle(instance)
-    options = ("--accept-deletions",) if accept_deletions else ()
-    with trust.writable(instance, "repair") if repair_origin else contextlib.nullcontext():
-        return engine.run(
-            instance, "reconcile", *(("--repair",) if repair_origin else ()), *options
-        )
-
-
-@step("restore files of {instance.name} from the trash of {day}")
-def restore(instance: OdooInstance, *, day: str, database: str) -> int:
-    """Put files of the trash back in their place, where none is."""
-    options = (f"--day={day}", f"--database={database}")
-    return int(engine.run(instance, "restore", *options)["restored"])
-
-
-def verdicts(instance: OdooInstance) -> list[Verdict]:
-    """Ask whether database and files agree, database by database."""
-    facts = engine.run(instance, "verdict")
-    return [verdict.read(each) for each in facts["databases"]]
-
-
-@step("judge whether the files of {instance.name} are whole")
-def judge(instance: OdooInstance) -> str:
-    """Say up to which point database and files agree; a verdict that is not to be had says why."""
-    try:
-        found = verdicts(instance)
-        left = [*verdict.remarks(found), *leftout.remarks(instance)]
-        return "; ".join([verdict.sentence(found), *left])
-    except (CommandFailed, Refused, Unreachable) as error:
-        log().warning("the files were not judged: %s", error)
-        return f"not known: {error.message}"
-
-
-def _count(facts: engine.Facts, name: str) -> int:
-    """How many there are, of which the engine names no more than some."""
-    counts: dict[str, int] = facts.get("counts", {})
-    return counts.get(name, len(facts[name]))
-
-
-def reconciled(facts: engine.Facts) -> dict[str, str]:
-    """What a comparison of everything did, for the report."""
-    unrepaired = facts["unrepaired"]
-    return {
-        "documents": str(facts["rows"]),
-        "files here": str(facts["files"]),
-        "fetched": str(facts["fetched"]),
-        "read again": f"{facts['scrubbed']}, spoiled: {facts['spoiled']}",
-        "went to the trash": str(facts["trashed"]),
-        "missing at the origin": str(_count(facts, "origin_lacks")),
-        "spoiled at the origin": str(_count(facts, "origin_wrong")),
-        "given back to the origin": str(facts["repaired"]),
-        "not read": "; ".join(facts["unread"]) or "nothing",
-        "not followed": "; ".join(facts.get("foreign", ())) or "nothing",
-        "not given back": "; ".join(f"{path}: {why}" for path, why in unrepaired.items()) or "0",
-    }

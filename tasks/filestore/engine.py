@@ -231,3 +231,9 @@ def written(instance: OdooInstance) -> Facts:
 
 def following(instance: OdooInstance) -> bool:
     return show(instance.recovery.host.shell(), f"{follower(instance)}.service").running
+
+
+def count(facts: Facts, name: str) -> int:
+    """How many there are, of which the engine names no more than some."""
+    counts: dict[str, int] = facts.get("counts", {})
+    return counts.get(name, len(facts[name]))

@@ -10,10 +10,10 @@ from blocks.answers import understood
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from tasks.filestore import rsync_gate
-from tasks.filestore import ssh as ssh_config
 from tasks.host import files, layout, managed_block, sshd
 from tasks.host import sshd_settings as reading
 from tasks.install import units
+from tasks.logins import ssh as ssh_config
 from tasks.run.step import log, step
 
 Purpose: TypeAlias = Literal["repair", "failback"]

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from blocks.answers import understood
 from blocks.errors import RelevoError, ShutOut
 from blocks.instance import OdooInstance, Place
-from tasks.filestore import copies, leftout
+from tasks.filestore import judgement, leftout
 from tasks.filestore.verdict import remarks, sentence
 from tasks.odoo import http as asking
 from tasks.odoo import service
@@ -193,7 +193,7 @@ def disk(place_of: PlaceOf) -> Callable[[OdooInstance], str]:
 
 def files(instance: OdooInstance) -> list[str]:
     """Require that every database was read, and seen whole no longer ago than two passes."""
-    verdicts = copies.verdicts(instance)
+    verdicts = judgement.verdicts(instance)
     patience = 2 * instance.schedules.filestore_seconds
     origin = try_look(instance.origin)
     followed = origin is not None and origin.is_primary

@@ -9,7 +9,7 @@ import pytest
 from blocks.errors import CommandFailed, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from flows.rsync_filestore import rsync_filestore
-from tasks.filestore import copies
+from tasks.filestore import copies, judgement
 from tasks.readiness import at_home, probes
 from tasks.run import terminal
 from tests.fakes import Answer, FakeHost
@@ -124,7 +124,7 @@ def test_check_board_and_report_say_what_is_not_copied(
     assert (found.failed, found.remarks) == ({}, [said])
 
     with terminal.without_server():
-        assert said in copies.judge(instance)
+        assert said in judgement.judge(instance)
 
 
 RUNS = "ActiveState=active\nSubState=running\nResult=success\nExecMainStatus=0\n"

@@ -16,7 +16,7 @@ from blocks.shell import Completed
 from tasks.board import words
 from tasks.board.alarms import Measured
 from tasks.build.freeze import left_out, missing, parse
-from tasks.filestore import ssh
+from tasks.logins import ssh
 from tasks.odoo import odoo_conf
 from tasks.postgres.auto_conf import settle
 from tasks.programs.divergence.spreadsheet import tame
