@@ -6,7 +6,7 @@ from blocks.errors import LoginRefused, Refused, RelevoError, ShutOut
 from blocks.instance import OdooInstance
 from flows.failover import failover
 from tasks.authority import fence
-from tasks.plan import measure, words
+from tasks.plan import measure, placeholders, words
 from tasks.postgres import cluster
 from tasks.postgres.look import NoCluster, look, look_if_there, try_look
 from tasks.readiness import at_home, probes
@@ -78,7 +78,7 @@ def test_check_and_board_say_what_is_not_right(
 def test_a_plan_shows_the_sentence_in_the_place_of_silence(
     instance: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measure, "names", lambda *_: {"origin": "uno", "recovery": "due"})
+    monkeypatch.setattr(placeholders, "names", lambda *_: {"origin": "uno", "recovery": "due"})
     monkeypatch.setattr(measure, "_with_documents", lambda *given: given[-1])
     answers: dict[str, Answer] = {
         "SELECT pg_last_wal_replay_lsn()*": '[{"replayed": "0/3000000", "seconds": 0}]'
