@@ -25,7 +25,7 @@ from tasks.board import board
 from tasks.board import words as board_words
 from tasks.byhand.by_hand_step import Language
 from tasks.notices import journal
-from tasks.plan import decision, measure, words
+from tasks.plan import decision, measure, pages, words
 from tasks.postgres.look import look, look_or_why, unheard
 from tasks.recovery import users
 from tasks.run import approval, terminal
@@ -183,13 +183,16 @@ def _status(instance: OdooInstance) -> str:
 def check(instances: list[OdooInstance], textfile: Path | None) -> int:
     """Measure all, say it as Nagios wants it, and leave a file for Prometheus."""
     with terminal.without_server():
-        rows = board.measure(users.each_as_found(instances))
+        found = users.each_as_found(instances)
+        rows = board.measure(found)
     code, line = board_words.nagios(rows)
     say(line)
     for seen, colour, why in rows:
         say(f"{colour:<6} {seen.instance:<24} {'; '.join(why)}")
     if textfile is not None:
         _leave(textfile, board_words.metrics(rows))
+    with terminal.without_server():
+        pages.refresh(board.at_rest(found, rows))
     return code
 
 

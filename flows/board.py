@@ -1,8 +1,10 @@
 """The readiness of every instance, on one page."""
 
+from tasks.board import announce
 from tasks.board import board as desk
 from tasks.notices import events, schedules
 from tasks.orchestrator import fleet, sweep
+from tasks.plan import pages
 from tasks.recovery.procedure import flow
 
 
@@ -18,8 +20,9 @@ def board() -> None:
     instances = fleet.known()
     rows = desk.measure(instances, idle=schedules.idle(instances))
 
-    desk.tell(instances, rows)
+    announce.tell(instances, rows)
     desk.publish(rows)
     events.tell_board()
+    pages.refresh(desk.at_rest(instances, rows))
     desk.catch_up(instances, rows)
     sweep.mark_dead()

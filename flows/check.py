@@ -4,6 +4,7 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from tasks.board import board
 from tasks.notices import schedules
+from tasks.plan import pages
 from tasks.recovery.procedure import flow
 from tasks.run.report import Report, publish
 
@@ -19,7 +20,7 @@ def check(instance: OdooInstance) -> Report:
     pages by which a failover and a failback can be done by hand, in English and Spanish.
     """
     board.require_idle(instance)
-    board.write_pages(instance)
+    pages.write(instance)
     idle = schedules.idle([instance])
     seen, colour, why = board.measure_one(instance, idle=instance.name in idle)
 

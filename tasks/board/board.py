@@ -7,41 +7,32 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 
 from blocks.answers import understood
 from blocks.errors import Busy, CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
 from tasks.authority import exposure
-from tasks.authority.situation import SILENT, Procedure
 from tasks.board import words
-from tasks.board.alarms import Limits, Measured, Told, alarms, verdict
+from tasks.board.alarms import Limits, Measured, verdict
 from tasks.board.words import Judged
-from tasks.byhand.by_hand_step import Language
-from tasks.host import files, lock
-from tasks.notices import events, journal, schedules, telling
-from tasks.plan import measure as plan
-from tasks.plan import words as pages
+from tasks.host import lock
+from tasks.notices import journal, schedules
 from tasks.postgres.look import Seen
 from tasks.postgres.wal import Lsn
 from tasks.readiness import at_home
 from tasks.readiness.probes import COMMITS, ODOO, ROLES, STREAM, Ends, Found, look_at_both
-from tasks.records import record, records
-from tasks.records.records import Failover, Lags, Runs, Schedules, Synced, ToldAway, Verified
+from tasks.records import record
+from tasks.records.records import Failover, Lags, Runs, Schedules, Synced, Verified
 from tasks.records.schema import Record
 from tasks.run import terminal
 from tasks.run.desk import desk
-from tasks.run.report import slug
 from tasks.run.step import log, step
 from tasks.serving import https
 from tasks.synchronous import synchronous  # fmt: skip
 
 AT_ONCE = 16
 HISTORY = 96
-PAGES_MINUTES = 60
-PROCEDURES: tuple[Procedure, ...] = ("failover", "failback")
-LANGUAGES: tuple[Language, ...] = ("en", "es")
 LEFT_WORD: tuple[type[Record], ...] = (Schedules, Runs)
 # wal_status came with release 13.
 SLOT = """
@@ -104,7 +95,7 @@ def _now() -> float:
 
 def _measure(instance: OdooInstance) -> Measured:
     shell, began = instance.recovery.host.shell(), _now()
-    busy = _busy(instance)
+    busy = lock.under_way(instance)
     ends = look_at_both(instance)
     leads, recovery = ends.leads, ends.recovery
     if leads:
@@ -112,9 +103,8 @@ def _measure(instance: OdooInstance) -> Measured:
     status, kept_bytes, position = _slot(instance) if leads else ("", None, None)
     behind, seconds = _lag(instance, position) if recovery.is_standby else (None, None)
     found, proof = at_home.probe(instance, ends), record.proof(instance)
-    if not busy:
-        _refresh_pages(shell, instance)
-        busy = _busy(instance)  # one that has begun meanwhile: half of this is of before
+    # One that has begun meanwhile: half of this is of before.
+    busy = busy or lock.under_way(instance)
     return Measured(
         instance=instance.name,
         at=began,
@@ -167,17 +157,11 @@ def _synchronous(instance: OdooInstance, found: Found) -> bool | None:
 @step("require that {instance.name} is not being moved")
 def require_idle(instance: OdooInstance) -> None:
     """Refuse to judge an instance that is being moved: half of it would be of before."""
-    if procedure := _busy(instance):
+    if procedure := lock.under_way(instance):
         raise Busy(
             f"{instance.name} is in the middle of {procedure}",
             hint="check it again when that has ended",
         )
-
-
-def _busy(instance: OdooInstance) -> str:
-    """Which procedure is under way; what gives way to one does not count."""
-    holder = lock.holder(instance)
-    return "" if holder in lock.YIELDING else holder
 
 
 def _slot(instance: OdooInstance) -> tuple[str, int | None, Lsn]:
@@ -215,69 +199,10 @@ def _history(instance: OdooInstance, behind: int | None) -> tuple[int, ...]:
     return kept
 
 
-@step("tell what has changed")
-def tell(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> None:
-    """Emit an event for each alarm that was not there before, and for each change of place."""
-    for instance, (seen, _, _) in zip(instances, rows, strict=True):
-        if seen.busy:
-            if seen.served == "recovery":
-                telling.tell(instance.name, events.RESTING, "the recovery host serves")
-            continue
-        try:
-            if seen.roles:
-                _tell(instance, seen)
-            elif seen.synchronous is not None:
-                _tell_away(instance, seen)
-        except (Unreachable, CommandFailed, Refused) as error:
-            log().warning("%s", error.message)
-
-
-def _tell(instance: OdooInstance, seen: Measured) -> None:
-    kept = record.read(instance.recovery, instance, records.Told) or records.Told()
-    if (kept.at or 0) > seen.at:
-        return  # somebody has moved it and told so since it was measured
-    told = Told(kept.alarms, kept.seen)
-    if seen.synchronous is not None:
-        told = replace(told, alarms=(*told.alarms, *_take_over(instance)))
-    told = _tell_new(instance, seen, told)
-    served = kept.served or ""
-    place = served if seen.two_writers else seen.served or served
-    if kept.served not in {None, place}:
-        named = instance.recovery if place == "recovery" else instance.origin
-        telling.tell(instance.name, events.SERVED, f"{instance.name} is served from {named} now")
-    if place == "recovery":
-        telling.tell(instance.name, events.RESTING, "the recovery host serves")
-    after = replace(kept, alarms=told.alarms, seen=told.seen, served=place)
-    if after != kept:
-        record.write(instance.recovery, instance, after)
-
-
-def _tell_new(instance: OdooInstance, seen: Measured, told: Told) -> Told:
-    """Tell what has not been told yet; give what is to be kept of it."""
-    now = alarms(seen, limits(instance))
-    told, due = told.after(now)
-    for name in due:
-        telling.tell(instance.name, name, now[name])
-    return told
-
-
-def _tell_away(instance: OdooInstance, seen: Measured) -> None:
-    """Tell what only the origin knows, which keeps the note of it meanwhile."""
-    kept = record.read(instance.origin, instance, ToldAway) or ToldAway()
-    told = Told(kept.alarms, kept.seen)
-    after = _tell_new(instance, seen, told)
-    if after != told:
-        noted = ToldAway(alarms=after.alarms, seen=after.seen)
-        record.write(instance.origin, instance, noted)
-
-
-def _take_over(instance: OdooInstance) -> tuple[str, ...]:
-    """What was told while the recovery host was away; from now on that one keeps it."""
-    kept = record.read(instance.origin, instance, ToldAway)
-    if kept is None:
-        return ()
-    record.forget(instance.origin, instance, ToldAway)
-    return kept.alarms
+def at_rest(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> list[OdooInstance]:
+    """Name those that were measured, and are not being moved."""
+    pairs = zip(instances, rows, strict=True)
+    return [instance for instance, (seen, _, _) in pairs if seen.roles and not seen.busy]
 
 
 @step("publish the board")
@@ -295,50 +220,3 @@ def catch_up(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> None:
         if seen.left_word and not seen.busy:
             schedules.catch_up(instance)
             journal.bring(instance)
-
-
-@step("write the pages to be followed by hand of {instance.name}")
-def write_pages(instance: OdooInstance) -> None:
-    """Keep the procedures, in both languages, where they are when nothing else is."""
-    shell = instance.recovery.host.shell()
-    for procedure in PROCEDURES:
-        drawn = plan.draw(instance, procedure)
-        for language in LANGUAGES:
-            text = pages.page(drawn, language)
-            path = by_hand(instance) / f"{procedure}.{language}.md"
-            files.install(shell, path, text)
-            key = slug(f"by-hand-{procedure}-{language}-{instance.name}")
-            desk().show(text, key=key, title=f"kept as {path}")
-    _write_at_origin(instance)
-
-
-def by_hand(instance: OdooInstance) -> PurePosixPath:
-    return files.STATE / instance.name / "by-hand"
-
-
-def _write_at_origin(instance: OdooInstance) -> None:
-    """Keep the page for a night without the recovery host at the origin, if that one answers."""
-    drawn = plan.draw(instance, "recovery is gone")
-    for language in LANGUAGES:
-        text = pages.page(drawn, language)
-        path = by_hand(instance) / f"recovery-is-gone.{language}.md"
-        if drawn.situation.origin != SILENT:
-            try:
-                files.install(instance.origin.host.shell(), path, text)
-            except (Unreachable, CommandFailed) as error:
-                log().warning("%s is not kept at %s: %s", path, instance.origin, error.message)
-        key = slug(f"by-hand-recovery-is-gone-{language}-{instance.name}")
-        desk().show(text, key=key, title=f"kept at the origin as {path}")
-
-
-def _refresh_pages(shell: Shell, instance: OdooInstance) -> None:
-    """Draw the pages anew when they are old; it looks for the file of every document.
-
-    Pages that cannot be drawn take nothing away from what was measured.
-    """
-    argv = ("find", str(by_hand(instance)), "-name", "*.md", "-mmin", f"-{PAGES_MINUTES}")
-    if not shell.run(argv, check=False).stdout.strip():
-        try:
-            write_pages(instance)
-        except RelevoError as error:
-            log().warning("the pages of %s were not drawn: %s", instance.name, error.message)

@@ -63,6 +63,12 @@ def holder(instance: OdooInstance) -> str:
     return instance.recovery.host.shell().run(argv, check=False).stdout.strip()
 
 
+def under_way(instance: OdooInstance) -> str:
+    """Name the procedure that is under way; what gives way to one does not count."""
+    found = holder(instance)
+    return "" if found in YIELDING else found
+
+
 def taken_over(instance: OdooInstance) -> bool:
     """Tell whether this run has lost its lock, and another holds it now.
 

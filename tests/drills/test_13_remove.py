@@ -17,7 +17,7 @@ from deployments.secrets import Secrets
 from flows.check import check
 from flows.failback import failback
 from flows.failover import failover
-from tasks.board import board
+from tasks.plan import pages
 from tasks.removal.removal import Wishes
 from tasks.run import terminal
 from tasks.synchronous import synchronous
@@ -126,7 +126,7 @@ def test_an_instance_that_is_taken_out_leaves_nothing_though_it_is_killed_at_eac
     """It has been there and back, so that its origin has followed; a boot in between serves."""
     dos, at_origin, on_recovery = before
     with terminal.without_server():
-        board.write_pages(blocks[uno.name])
+        pages.write(blocks[uno.name])
     failover(blocks[uno.name], reason="drill")
     failback(blocks[uno.name])
     assert asked(uno)[0] == uno.name

@@ -10,6 +10,9 @@ from blocks.instance import OdooInstance
 from deployments import break_glass
 from flows.failover import failover
 from tasks.board import board
+from tasks.board.alarms import Measured
+from tasks.board.words import Judged
+from tasks.plan import pages
 from tasks.run import terminal
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, control, dead, standby
@@ -81,7 +84,7 @@ def test_that_page_is_kept_at_the_origin_and_an_origin_that_is_away_stops_nothin
     uno = FakeHost("uno", {"look 13 main *": FOLLOWS, "install *": "installed"})
     hosts(uno, FakeHost("due"))
     with terminal.without_server():
-        board._write_at_origin(instance)
+        pages._write_at_origin(instance)
     assert uno.changes == [f"install {page} root:root 644 " for page in PAGES]
 
     full: dict[str, Answer] = {
@@ -91,7 +94,60 @@ def test_that_page_is_kept_at_the_origin_and_an_origin_that_is_away_stops_nothin
     for away in (dead(), FakeHost("uno", full)):
         hosts(away, FakeHost("due"))
         with terminal.without_server():
-            board._write_at_origin(instance)
+            pages._write_at_origin(instance)
+
+
+@pytest.mark.parametrize(
+    ("found", "holder", "written"),
+    [("", "", ["vps_1"]), ("failover.en.md\n", "", []), ("", "failover\n", []),
+     ("", "rsync-filestore\n", ["vps_1"])],
+)  # fmt: skip
+def test_pages_are_drawn_anew_when_they_are_old_and_the_instance_is_at_rest(
+    instance: OdooInstance,
+    hosts: Hosts,
+    monkeypatch: pytest.MonkeyPatch,
+    found: str,
+    holder: str,
+    written: list[str],
+) -> None:
+    due = {
+        "find /var/lib/relevo/vps_1/by-hand *": found,
+        "holder /run/relevo/vps_1": holder,
+    }
+    hosts(FakeHost("uno", {}), FakeHost("due", due))
+    drawn: list[str] = []
+    monkeypatch.setattr(pages, "write", lambda each: drawn.append(each.name))
+
+    with terminal.without_server():
+        pages.refresh([instance])
+
+    assert drawn == written
+
+
+def test_pages_that_cannot_be_drawn_stop_neither_the_others_nor_the_board(
+    instance: OdooInstance, hosts: Hosts, caplog: pytest.LogCaptureFixture
+) -> None:
+    hosts(dead(), FakeHost("due", {"*": Unreachable("due did not answer")}))
+
+    with terminal.without_server():
+        pages.refresh([instance, instance.model_copy(update={"name": "vps_2"})])
+
+    for name in ("vps_1", "vps_2"):
+        assert f"the pages of {name} were not drawn: due did not answer" in caplog.text
+
+
+def test_the_pages_of_what_could_not_be_measured_or_moves_are_left_alone(
+    instance: OdooInstance,
+) -> None:
+    seen = [
+        Measured("vps_1", 1, roles="primary/standby"),
+        Measured("vps_1", 1, roles="primary/standby", busy="failover"),
+        Measured("vps_1", 1, wrong=("due did not answer",)),
+    ]
+    rows: list[Judged] = [(each, "red", []) for each in seen]
+    named = [instance.model_copy(update={"name": name}) for name in ("rests", "moves", "silent")]
+
+    assert [each.name for each in board.at_rest(named, rows)] == ["rests"]
 
 
 def test_asking_where_there_is_no_terminal_refuses_and_names_the_option(

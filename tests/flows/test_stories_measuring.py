@@ -16,7 +16,7 @@ from blocks.errors import Busy, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from deployments.automations import SILENCE
 from flows.rsync_filestore import rsync_filestore
-from tasks.board import board
+from tasks.board import announce, board
 from tasks.board.alarms import Measured
 from tasks.notices import events, schedules, telling
 from tasks.readiness import at_home, failed_over, parity
@@ -113,7 +113,7 @@ def test_that_commits_go_on_without_a_dead_recovery_host_is_told_once_and_noted_
     for _ in range(2):
         with terminal.without_server():
             rows = board.measure([synchronous])
-            board.tell([synchronous], rows)
+            announce.tell([synchronous], rows)
         assert rows[0][0].synchronous is False
 
     assert told == ["not-synchronous"]
@@ -131,7 +131,7 @@ def test_a_recovery_host_that_is_back_takes_over_what_was_told_without_it(
     seen = Measured("vps_1", 1, roles="primary/standby", served="origin", synchronous=False)
 
     with terminal.without_server():
-        board.tell([instance], [(seen, "red", [])])
+        announce.tell([instance], [(seen, "red", [])])
 
     assert told == []
     assert uno.changes == ["rm -f /var/lib/relevo/vps_1/told.json"]
@@ -154,7 +154,7 @@ def test_a_note_of_a_newer_relevo_keeps_nobody_else_from_being_told(
     ]
 
     with terminal.without_server():
-        board.tell([newer, instance], [(each, "red", []) for each in seen])
+        announce.tell([newer, instance], [(each, "red", []) for each in seen])
 
     assert told == ["two-writers"]
     assert due.changes == ["install /var/lib/relevo/vps_1/notes/told.json root:root 600 "]
@@ -168,7 +168,7 @@ def test_where_nobody_can_be_asked_nothing_is_said_of_commits(
 
     with terminal.without_server():
         rows = board.measure([synchronous])
-        board.tell([synchronous], rows)
+        announce.tell([synchronous], rows)
 
     assert rows[0][0].synchronous is None
     assert told == []
@@ -185,7 +185,7 @@ def test_that_nobody_can_work_is_told_at_the_second_board_in_a_row_and_not_again
 
     with terminal.without_server():
         for seen in (up, down, up, down, down, down):
-            board.tell([instance], [(seen, "red", [])])
+            announce.tell([instance], [(seen, "red", [])])
 
     assert told == ["not-served"]
 

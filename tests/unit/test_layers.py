@@ -13,7 +13,7 @@ ORDER = ("blocks", "tasks", "flows", "deployments")
 FLOORS = (
     "programs", "run", "host", "install", "postgres", "records", "notices", "logins", "odoo",
     "build", "standby", "synchronous", "filestore", "serving", "recovery", "receipts", "authority",
-    "readiness", "byhand", "plan", "board", "removal", "orchestrator",
+    "readiness", "board", "byhand", "plan", "removal", "orchestrator",
 )  # fmt: skip
 MOST_FILES = 12
 # Values, texts and decisions: nothing in them asks a host, so a test needs no double.

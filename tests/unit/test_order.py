@@ -22,6 +22,12 @@ def test_customers_see_it_before_the_checkpoint() -> None:
         assert max(shown) < steps.index(later), later
 
 
+def test_alarms_leave_before_the_pages_to_be_followed_by_hand_are_drawn() -> None:
+    steps = _steps("board")
+    for before in ("desk.measure", "announce.tell", "desk.publish"):
+        assert steps.index(before) < steps.index("pages.refresh"), before
+
+
 def test_a_set_up_changes_nothing_before_it_has_asked_for_all() -> None:
     steps = _steps("replicate")
     assert steps.index("ahead.require") < steps.index("setup_primary.prepare")

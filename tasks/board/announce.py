@@ -1,0 +1,79 @@
+"""What the board tells as events: each alarm once, and each change of place."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from blocks.errors import CommandFailed, Refused, Unreachable
+from blocks.instance import OdooInstance
+from tasks.board.alarms import Measured, Told, alarms
+from tasks.board.board import limits
+from tasks.board.words import Judged
+from tasks.notices import events, telling
+from tasks.records import record, records
+from tasks.records.records import ToldAway
+from tasks.run.step import log, step
+
+
+@step("tell what has changed")
+def tell(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> None:
+    """Emit an event for each alarm that was not there before, and for each change of place."""
+    for instance, (seen, _, _) in zip(instances, rows, strict=True):
+        if seen.busy:
+            if seen.served == "recovery":
+                telling.tell(instance.name, events.RESTING, "the recovery host serves")
+            continue
+        try:
+            if seen.roles:
+                _tell(instance, seen)
+            elif seen.synchronous is not None:
+                _tell_away(instance, seen)
+        except (Unreachable, CommandFailed, Refused) as error:
+            log().warning("%s", error.message)
+
+
+def _tell(instance: OdooInstance, seen: Measured) -> None:
+    kept = record.read(instance.recovery, instance, records.Told) or records.Told()
+    if (kept.at or 0) > seen.at:
+        return  # somebody has moved it and told so since it was measured
+    told = Told(kept.alarms, kept.seen)
+    if seen.synchronous is not None:
+        told = replace(told, alarms=(*told.alarms, *_take_over(instance)))
+    told = _tell_new(instance, seen, told)
+    served = kept.served or ""
+    place = served if seen.two_writers else seen.served or served
+    if kept.served not in {None, place}:
+        named = instance.recovery if place == "recovery" else instance.origin
+        telling.tell(instance.name, events.SERVED, f"{instance.name} is served from {named} now")
+    if place == "recovery":
+        telling.tell(instance.name, events.RESTING, "the recovery host serves")
+    after = replace(kept, alarms=told.alarms, seen=told.seen, served=place)
+    if after != kept:
+        record.write(instance.recovery, instance, after)
+
+
+def _tell_new(instance: OdooInstance, seen: Measured, told: Told) -> Told:
+    """Tell what has not been told yet; give what is to be kept of it."""
+    now = alarms(seen, limits(instance))
+    told, due = told.after(now)
+    for name in due:
+        telling.tell(instance.name, name, now[name])
+    return told
+
+
+def _tell_away(instance: OdooInstance, seen: Measured) -> None:
+    """Tell what only the origin knows, which keeps the note of it meanwhile."""
+    kept = record.read(instance.origin, instance, ToldAway) or ToldAway()
+    told = Told(kept.alarms, kept.seen)
+    after = _tell_new(instance, seen, told)
+    if after != told:
+        noted = ToldAway(alarms=after.alarms, seen=after.seen)
+        record.write(instance.origin, instance, noted)
+
+
+def _take_over(instance: OdooInstance) -> tuple[str, ...]:
+    """What was told while the recovery host was away; from now on that one keeps it."""
+    kept = record.read(instance.origin, instance, ToldAway)
+    if kept is None:
+        return ()
+    record.forget(instance.origin, instance, ToldAway)
+    return kept.alarms
