@@ -29,6 +29,7 @@ from tasks.run import terminal
 from tasks.run.desk import desk
 from tasks.run.step import log, step
 from tasks.serving import https
+from tasks.standby import replication
 from tasks.synchronous import synchronous  # fmt: skip
 
 AT_ONCE = 16
@@ -172,16 +173,8 @@ def _slot(instance: OdooInstance) -> tuple[str, int | None, Lsn]:
 
 
 def _lag(instance: OdooInstance, position: Lsn | None) -> tuple[int | None, float | None]:
-    recovery = instance.recovery
-    row = recovery.cluster.query(
-        recovery.host.shell(),
-        "SELECT pg_last_wal_replay_lsn() AS replayed, "
-        "extract(epoch FROM now() - pg_last_xact_replay_timestamp()) AS seconds",
-    )[0]
-    seconds = float(row["seconds"]) if row["seconds"] is not None else None
-    if position is None:
-        return None, seconds
-    return max(0, position - Lsn.parse(str(row["replayed"]))), seconds
+    replayed, seconds = replication.replay(instance.recovery)
+    return None if position is None else max(0, position - replayed), seconds
 
 
 def _free_share(shell: Shell, recovery: Seen) -> float:

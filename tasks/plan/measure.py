@@ -237,13 +237,7 @@ def _lag(instance: OdooInstance, recovery: Seen, *, leads: bool) -> tuple[int | 
     """How far the standby is behind: bytes not replayed, and seconds since it last replayed."""
     if not recovery.is_standby:
         return None, None
-    shell, cluster = instance.recovery.host.shell(), instance.recovery.cluster
-    row = cluster.query(
-        shell,
-        "SELECT pg_last_wal_replay_lsn() AS replayed, "
-        "extract(epoch FROM now() - pg_last_xact_replay_timestamp()) AS seconds",
-    )[0]
-    replayed = Lsn.parse(str(row["replayed"]))
+    replayed, seconds = replication.replay(instance.recovery)
     if leads:
         origin = instance.origin
         sql = "SELECT pg_current_wal_lsn()"
@@ -252,7 +246,7 @@ def _lag(instance: OdooInstance, recovery: Seen, *, leads: bool) -> tuple[int | 
         ahead = received(instance.recovery) - replayed
     if ahead <= 0:
         return 0, 0.0
-    return ahead, float(row["seconds"]) if row["seconds"] is not None else None
+    return ahead, seconds
 
 
 def _with_documents(instance: OdooInstance, recovery: Seen, seen: Situation) -> Situation:

@@ -28,6 +28,10 @@ OUT_OF_REACH = """
 SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), $1::pg_lsn) >= 0 AND NOT EXISTS (
     SELECT FROM pg_ls_waldir() WHERE name = pg_walfile_name($1::pg_lsn))
 """
+REPLAY = """
+SELECT pg_last_wal_replay_lsn() AS replayed,
+    extract(epoch FROM now() - pg_last_xact_replay_timestamp()) AS seconds
+"""
 REPLAYED = "SELECT coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn, false)"
 
 
@@ -186,6 +190,13 @@ def wait_until_replayed(standby: Place, position: str, timeout_seconds: float = 
         timeout_seconds=timeout_seconds,
         hint=f"see whether replay is paused on {standby}: SELECT pg_is_wal_replay_paused()",
     )
+
+
+def replay(standby: Place) -> tuple[Lsn, float | None]:
+    """How far a standby has replayed, and how long ago the last commit of it was made."""
+    row = standby.cluster.query(standby.host.shell(), REPLAY)[0]
+    seconds = float(row["seconds"]) if row["seconds"] is not None else None
+    return Lsn.parse(str(row["replayed"])), seconds
 
 
 def is_following(instance: OdooInstance, node: Place, leader: Place) -> bool:
