@@ -7,7 +7,7 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from tasks.host.files import STATE
 from tasks.install.units import UNITS
-from tasks.serving import site
+from tasks.serving import site_files
 
 # Arguments: folders of root's.
 WRITE = """
@@ -35,5 +35,5 @@ def wanted(instance: OdooInstance, place: Place) -> list[PurePosixPath]:
     """The folders of root's in which a move changes something."""
     found = [UNITS, STATE / instance.name]
     if place.kind == "recovery" and instance.domains:
-        found.append(site.folder(instance))
+        found.append(site_files.folder(instance))
     return found

@@ -12,7 +12,7 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from tasks.host import files
 from tasks.odoo import http
-from tasks.serving import nginx, site
+from tasks.serving import nginx, site, site_files
 from tasks.serving.nginx import Form
 from tasks.serving.x509 import Chain, today
 
@@ -25,7 +25,7 @@ RENEW = {
 
 def days_left(instance: OdooInstance) -> int | None:
     """Days until the first certificate on the recovery host ends; none where there is none."""
-    found = [_read(instance, path) for path in site.chains(instance)]
+    found = [_read(instance, path) for path in site_files.chains(instance)]
     return min((each.days_left(today()) for each in found if each), default=None)
 
 
@@ -65,7 +65,7 @@ def judge(instance: OdooInstance, form: Form) -> list[str]:
 
 
 def _chain(instance: OdooInstance, domain: str) -> Chain:
-    path = site.chain(instance, domain)
+    path = site_files.chain(instance, domain)
     if (found := _read(instance, path)) is None:
         raise Refused(f"there is no {path} on {instance.recovery}", hint="run build-service")
     return found
@@ -79,7 +79,7 @@ def _require_shown(instance: OdooInstance, form: Form, known: dict[str, Chain]) 
         if not chain.is_shown(pages[urls[domain]].leaf):
             raise Refused(
                 f"nginx on {instance.recovery} shows {domain} with another certificate than "
-                f"{site.chain(instance, domain)}",
+                f"{site_files.chain(instance, domain)}",
                 hint="systemctl reload nginx there" if form == "serving" else "run build-service",
             )
 

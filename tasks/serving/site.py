@@ -7,21 +7,20 @@ there. A failover changes the one line in shown.conf that says in which form ngi
 from pathlib import PurePosixPath
 
 from blocks.errors import CommandFailed, Refused, RelevoError
-from blocks.instance import Certificate, OdooInstance
+from blocks.instance import OdooInstance
 from blocks.shell import Shell
 from tasks.host import files
 from tasks.install import traces
-from tasks.odoo import http, odoo_conf, service
+from tasks.odoo import http, service
 from tasks.postgres.look import look
 from tasks.run.outcome import Outcome
 from tasks.run.step import log, step
 from tasks.run.wait import until
-from tasks.serving import nginx
-from tasks.serving.nginx import Form, Names
+from tasks.serving import nginx, site_files
+from tasks.serving.nginx import Form
+from tasks.serving.site_files import NGINX, SITES, folder
 
 NGINX_SECONDS = 20
-NGINX = PurePosixPath("/etc/nginx")
-SITES = NGINX / "relevo"
 INCLUDE = f"include {SITES}/*/shown.conf;"
 # Folders of which a distribution's nginx reads all files; where it does, ours goes there.
 ENTRIES = NGINX / "conf.d/relevo.conf", NGINX / "sites-enabled/relevo.conf"
@@ -29,25 +28,6 @@ READS = """
 said=$(nginx -T 2>&1) || { printf '%s\\n' "$said" >&2; exit 1; }
 printf '%s\\n' "$said" | grep '^# configuration file '
 """
-
-
-def folder(instance: OdooInstance) -> PurePosixPath:
-    """Where nginx has the forms of a site, and its certificates."""
-    return SITES / instance.name
-
-
-def chain(instance: OdooInstance, domain: str, home: PurePosixPath | None = None) -> PurePosixPath:
-    """Where the chain of a domain stands on the recovery host, with its key beside it."""
-    own = f"certificates/{domain}" if domain in instance.certificates else ""
-    return (home or folder(instance)) / own / "fullchain.pem"
-
-
-def chains(
-    instance: OdooInstance, home: PurePosixPath | None = None
-) -> dict[PurePosixPath, Certificate]:
-    """Each certificate of an instance by its path on the recovery host."""
-    found = ((chain(instance, d, home), instance.certificate_of(d)) for d in instance.domains)
-    return {path: source for path, source in found if source is not None}
 
 
 # A page, and where the live chat keeps its connections: an Odoo with workers has a port for those.
@@ -64,11 +44,11 @@ def install(instance: OdooInstance) -> None:
     shell, shown = instance.recovery.host.shell(), folder(instance) / "shown.conf"
     trial = folder(instance) / "trial"
     try:
-        _write(instance, trial, certificates=True)
-        _try(instance, trial)
+        site_files.write(instance, trial, certificates=True)
+        site_files.try_alone(instance, trial)
     finally:
         files.remove_tree(shell, trial)
-    _write(instance, folder(instance), certificates=True)
+    site_files.write(instance, folder(instance), certificates=True)
     former = files.read(shell, shown)
     try:
         _show(instance, "standby" if look(instance.recovery).is_standby else "serving")
@@ -78,76 +58,7 @@ def install(instance: OdooInstance) -> None:
         else:
             files.remove(shell, shown)
         raise
-    _forget_former(instance)
-
-
-def rendered(instance: OdooInstance, home: PurePosixPath | None = None) -> dict[PurePosixPath, str]:
-    """Both forms of a site, as the inventory and the recovery host's odoo.conf want them."""
-    shell, odoo = instance.recovery.host.shell(), instance.recovery.odoo
-    workers = odoo_conf.workers(files.read(shell, odoo.config))
-    # With no workers Odoo opens no second port: anybody else on this host could sit there, and
-    # would be sent this customer's visitors.
-    longpolling = odoo.longpolling_port if workers else odoo.http_port
-    ipv6 = files.exists(shell, PurePosixPath("/proc/net/if_inet6"))
-    forms: tuple[Form, ...] = ("standby", "serving")
-    return {
-        (home or folder(instance)) / f"{form}.conf": nginx.render(
-            instance=instance.name, names=_names(instance, home), http_port=odoo.http_port,
-            longpolling_port=longpolling, form=form, ipv6=ipv6,
-        )
-        for form in forms
-    }  # fmt: skip
-
-
-def _names(instance: OdooInstance, home: PurePosixPath | None) -> list[Names]:
-    """The domains by the certificate that they are shown with."""
-    found: dict[tuple[str, str] | None, list[str]] = {}
-    for domain in instance.domains:
-        path = chain(instance, domain, home)
-        pair = (str(path), str(path.with_name("privkey.pem")))
-        found.setdefault(pair if instance.certificate_of(domain) else None, []).append(domain)
-    return [Names(tuple(domains), pair) for pair, domains in found.items()]
-
-
-def _write(instance: OdooInstance, home: PurePosixPath, *, certificates: bool = False) -> None:
-    """Write both forms, with the certificates that the origin has now if that is wanted."""
-    shell = instance.recovery.host.shell()
-    for path, certificate in chains(instance, home).items() if certificates else ():
-        for source, target in (
-            (certificate.chain, path), (certificate.key, path.with_name("privkey.pem")),
-        ):  # fmt: skip
-            files.install(shell, target, _from_origin(instance, source), mode="600")
-    for path, text in rendered(instance, home).items():
-        files.install(shell, path, text, mode="600")
-
-
-def _from_origin(instance: OdooInstance, source: PurePosixPath) -> str:
-    text = files.read(instance.origin.host.shell(), source)
-    if not text:
-        raise Refused(
-            f"there is no {source} on {instance.origin}",
-            hint=f"correct certificate of {instance.name} in the inventory and apply it",
-        )
-    return text
-
-
-def _try(instance: OdooInstance, trial: PurePosixPath) -> None:
-    """Let nginx read the site alone, with its certificates, before any of it replaces the old."""
-    shell, alone = instance.recovery.host.shell(), trial / "alone.conf"
-    files.install(shell, alone, nginx.alone(trial / "serving.conf"), mode="600")
-    done = shell.run(("nginx", "-t", "-c", str(alone)), check=False)
-    if done.status != 0:
-        raise Refused(
-            f"nginx on {instance.recovery} cannot show {instance.name}: {done.tail}",
-            hint="mend what it says there, or domains and certificate in the inventory, then run "
-            "build-service again",
-        )
-
-
-def _forget_former(instance: OdooInstance) -> None:
-    """Remove the site of Relevo 0.1, which had the same names."""
-    places = (NGINX / place / instance.name for place in ("sites-enabled", "sites-available"))
-    files.remove(instance.recovery.host.shell(), *places)
+    site_files.forget_former(instance)
 
 
 def read_by_nginx(shell: Shell) -> set[str]:
@@ -263,8 +174,8 @@ def _turn(instance: OdooInstance, form: Form) -> Outcome:
         if not instance.domains:
             _take_away(instance)
             return Outcome(done=True, sentence="no domains in the inventory: nothing to show")
-        _write(instance, folder(instance))
-        _forget_former(instance)
+        site_files.write(instance, folder(instance))
+        site_files.forget_former(instance)
         _show(instance, form)
     except (CommandFailed, Refused) as error:
         log().error("%s", error)
@@ -297,7 +208,7 @@ def forget(instance: OdooInstance) -> Outcome:
     except CommandFailed as error:
         log().error("%s", error)
         forgotten = Outcome(done=False, sentence=error.message)
-    _forget_former(instance)
+    site_files.forget_former(instance)
     files.remove_tree(shell, folder(instance))
     traces.forget_empty(shell, (SITES,))
     if not files.exists(shell, SITES):
@@ -310,7 +221,7 @@ def judge(instance: OdooInstance, form: Form) -> str:
     if not instance.domains:
         return "no domains in the inventory"
     shell, shown = instance.recovery.host.shell(), folder(instance) / "shown.conf"
-    for path, text in rendered(instance).items():
+    for path, text in site_files.rendered(instance).items():
         if files.read(shell, path) != text:
             raise Refused(f"{path} on {instance.recovery} is not what the inventory wants")
     read = read_by_nginx(shell)

@@ -18,7 +18,7 @@ from tasks.records.loss import Exposure
 from tasks.records.records import Failover
 from tasks.recovery import door
 from tasks.run import terminal
-from tasks.serving import site
+from tasks.serving import site_files
 from tests.lab import names
 from tests.lab.machine import Machine, wait_until
 from tests.oracles import Pair, no_strangers
@@ -173,14 +173,14 @@ def _service(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
 @contextmanager
 def _site(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
     """A package's upgrade has brought its own nginx.conf, and was reloaded."""
-    with _away(pair.recovery, site.folder(block) / "shown.conf"):
+    with _away(pair.recovery, site_files.folder(block) / "shown.conf"):
         yield block
 
 
 @contextmanager
 def _certificates(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
     """A certificate was renewed by hand, and nginx has not been told."""
-    chain = site.chain(block, block.domains[0])
+    chain = site_files.chain(block, block.domains[0])
     pair.recovery.run("cp", "-a", str(chain), f"{chain}.before")
     again = (
         "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "/dev/null",
@@ -219,7 +219,7 @@ def _folders_at_the_origin(pair: Pair, block: OdooInstance) -> Iterator[OdooInst
 
 @contextmanager
 def _folders_at_the_recovery(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
-    with _read_only(pair.recovery, str(site.folder(block))):
+    with _read_only(pair.recovery, str(site_files.folder(block))):
         yield block
 
 

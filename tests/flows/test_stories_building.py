@@ -9,7 +9,7 @@ from blocks.instance import OdooInstance, Place
 from tasks.build import build
 from tasks.odoo import http
 from tasks.run import terminal
-from tasks.serving import site
+from tasks.serving import site, site_files
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, standby
 
@@ -106,7 +106,7 @@ def test_the_live_chat_goes_to_a_port_that_odoo_opens_and_is_asked_for(
 
     with terminal.without_server():
         (serving,) = (
-            text for path, text in site.rendered(instance).items() if path.stem == "serving"
+            text for path, text in site_files.rendered(instance).items() if path.stem == "serving"
         )
         said = site._silent(instance)
 
