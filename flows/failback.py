@@ -18,7 +18,7 @@ from tasks.run.report import Report, publish
 from tasks.run.timing import Stopwatch
 from tasks.serving import dns, site
 from tasks.standby import forensics, rejoin, replication
-from tasks.synchronous import synchronous
+from tasks.synchronous import synchronous_state
 
 
 @flow(name="failback", flow_run_name="bring {instance.name} back to {instance.origin}",
@@ -135,7 +135,7 @@ def settle(instance: OdooInstance) -> None:
     door.shut(instance)
     cluster.follow_at_boot(recovery)
     replication.drop_slot(instance, recovery)
-    synchronous.prove_again(instance)
+    synchronous_state.prove_again(instance)
     forensics.purge(instance, origin)
     exposure.sample_link(instance)
     schedules.resume(instance)

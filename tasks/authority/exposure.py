@@ -8,7 +8,7 @@ from tasks.records import record
 from tasks.records.loss import Exposure, Sample, kept
 from tasks.records.records import Failover, Link
 from tasks.run.step import log, step
-from tasks.synchronous import synchronous
+from tasks.synchronous import synchronous_state
 
 # Which transaction is the next: whether one has begun and ended since is seen by no clock.
 RECEIVED = """
@@ -43,7 +43,7 @@ def measure(instance: OdooInstance, *, lossless: bool) -> Exposure:
         known_lag=max(0, told - has),
         samples=_samples(instance),
         next_xid=int(row["next_xid"] or 0),
-        word=synchronous.holding(instance) if asked else None,
+        word=synchronous_state.holding(instance) if asked else None,
     )
 
 

@@ -30,7 +30,7 @@ from tasks.run.desk import desk
 from tasks.run.step import log, step
 from tasks.serving import https
 from tasks.standby import replication
-from tasks.synchronous import synchronous  # fmt: skip
+from tasks.synchronous import synchronous_state  # fmt: skip
 
 AT_ONCE = 16
 HISTORY = 96
@@ -81,11 +81,11 @@ def _away(instance: OdooInstance, why: str) -> Measured:
     if instance.replication.synchronous == "off":
         return seen
     try:
-        synchronous.at_origin(instance)
+        synchronous_state.at_origin(instance)
     except (Unreachable, CommandFailed, Refused) as error:
         return replace(seen, wrong=(why, error.message))
     except RelevoError as error:
-        known = None if synchronous.follows(instance) else False
+        known = None if synchronous_state.follows(instance) else False
         return replace(seen, wrong=(why, error.message), synchronous=known)
     return replace(seen, synchronous=True)
 

@@ -22,7 +22,7 @@ from tasks.records.records import Failover
 from tasks.recovery import users
 from tasks.run.step import log, step
 from tasks.standby import clone, limits, rejoin, replication
-from tasks.synchronous import synchronous
+from tasks.synchronous import synchronous_state
 
 
 @step("draw up the {procedure} of {instance.name}")
@@ -221,7 +221,7 @@ def _word(instance: OdooInstance, recovery: Seen) -> Word | None:
     """What the origin last said of its commits; it needs not be asked."""
     if instance.replication.synchronous == "off" or not recovery.is_standby:
         return None
-    return synchronous.heard(instance).word
+    return synchronous_state.heard(instance).word
 
 
 def _exposure(instance: OdooInstance, recovery: Seen) -> Exposure:

@@ -30,7 +30,7 @@ from tasks.receipts import receipt_files
 from tasks.recovery import door, users
 from tasks.serving import dns, https, site
 from tasks.standby import limits, replication
-from tasks.synchronous import synchronous
+from tasks.synchronous import synchronous_state
 
 # wal_status came with release 13.
 SLOT = """
@@ -103,8 +103,8 @@ def _slot(instance: OdooInstance) -> str:
 def _commits(instance: OdooInstance) -> str:
     """What the origin says of its commits; the other end's part where its PostgreSQL answers."""
     if look(instance.recovery).answers:
-        return synchronous.measure(instance)
-    return synchronous.at_origin(instance)
+        return synchronous_state.measure(instance)
+    return synchronous_state.at_origin(instance)
 
 
 def _guard(instance: OdooInstance) -> str:

@@ -5,56 +5,21 @@ asked and taken away. What it says about itself stands in a comment on the role 
 the recovery host reads from its own copy: see tasks/programs/synchronous.
 """
 
-import contextlib
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from blocks import answers, pinned
-from blocks.errors import CommandFailed, Refused, RelevoError
-from blocks.instance import OdooInstance, Place
+from blocks.errors import Refused
+from blocks.instance import OdooInstance
 from blocks.sql import Identifier, compose
 from tasks.host import files
-from tasks.host.files import STATE
 from tasks.install import program_config, units
 from tasks.install.units import LIBRARY, UNITS
-from tasks.postgres import cluster, cluster_settings
+from tasks.postgres import cluster_settings
 from tasks.postgres.look import look
-from tasks.records import commits as reading
-from tasks.records.commits import Word
 from tasks.run.step import log, step
-from tasks.run.wait import until
 from tasks.standby import replication
 from tasks.synchronous import files as text
-
-BEGIN_SECONDS = 20
-CHECKPOINT_SECONDS = 120
-REPLAY_SECONDS = 10
-# The newest timeline that a standby has ever followed: it keeps a file of each one's history.
-HEARD = """
-SELECT coalesce(shobj_description(r.oid, 'pg_authid'), '') AS word,
-    coalesce(pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn(), false) AS replayed,
-    coalesce(pg_last_wal_replay_lsn() < pg_last_wal_receive_lsn(), false) AS behind,
-    (SELECT coalesce(max(('x' || left(name, 8))::bit(32)::int), 1) FROM pg_ls_waldir()
-        WHERE name ~ '^[0-9A-F]{8}[.]history$') AS timeline
-FROM pg_roles AS r WHERE r.rolname = $1
-"""
-WEAKER = (
-    "if it stays so: a setting of a role, a database or ALTER SYSTEM may have made "
-    "synchronous_commit weaker than on"
-)
-
-
-@dataclass(frozen=True)
-class Heard:
-    """What a standby has been told: the last word of this timeline, and whether it holds."""
-
-    word: Word | None = None
-    holds: Word | None = None
-    behind: bool = False
-
-
-def unit(instance: OdooInstance) -> str:
-    return f"relevo-synchronous-{instance.name}.service"
+from tasks.synchronous.synchronous_state import prove, state_path, unit
 
 
 def folder(instance: OdooInstance) -> PurePosixPath:
@@ -63,10 +28,6 @@ def folder(instance: OdooInstance) -> PurePosixPath:
 
 def settings_path(instance: OdooInstance) -> PurePosixPath:
     return instance.origin.cluster.config_dir / "conf.d" / "relevo-synchronous.conf"
-
-
-def state_path(instance: OdooInstance) -> PurePosixPath:
-    return STATE / instance.name / "synchronous.json"
 
 
 @step("let commits of {instance.name} wait for {instance.recovery}, or not")
@@ -198,115 +159,3 @@ def rest(instance: OdooInstance) -> None:
 def rest_while_following(instance: OdooInstance) -> None:
     """Switch the waiting off before the origin becomes a standby."""
     rest(instance)
-
-
-@step("see that commits of {instance.name} wait for {instance.recovery} again")
-def prove_again(instance: OdooInstance) -> None:
-    """After a failback, see that the origin has switched the waiting on by itself."""
-    if instance.replication.synchronous != "off":
-        prove(instance)
-
-
-def prove(instance: OdooInstance) -> None:
-    """Wait until the recovery host has read, in its own copy, that commits wait for it."""
-    origin, what = instance.origin, f"commits at {instance.origin} wait for {instance.recovery}"
-    found: list[str] = []
-
-    def proven() -> bool:
-        try:
-            measure(instance)
-        except RelevoError as error:
-            found[:] = [error.message]
-            return False
-        return heard(instance).holds is not None
-
-    try:
-        until(proven, what=what, timeout_seconds=BEGIN_SECONDS, every=0.5)
-    except CommandFailed:
-        # One that is spread over minutes may keep PostgreSQL from reading its settings.
-        cluster.checkpoint_now(origin)
-        hint = f"journalctl -u {unit(instance)} on {origin}. Last seen: {found}"
-        until(proven, what=what, timeout_seconds=CHECKPOINT_SECONDS, every=0.5, hint=hint)
-
-
-def heard(instance: OdooInstance) -> Heard:
-    """Ask the standby what the origin said of itself in the WAL that is here."""
-    recovery = instance.recovery
-    rows = recovery.cluster.query(recovery.host.shell(), HEARD, instance.replication.user)
-    if not rows:
-        return Heard()
-    said, timeline = str(rows[0]["word"]), int(rows[0]["timeline"] or 1)
-    word = reading.parse(said)
-    if word is not None and word.timeline < timeline:
-        word = None
-    replayed = bool(rows[0]["replayed"])
-    holds = reading.holding(said, timeline=timeline, replayed=replayed)
-    return Heard(word, holds, behind=bool(rows[0]["behind"]))
-
-
-def holding(instance: OdooInstance) -> Word | None:
-    """What holds of the commits that are not here, once all that is here has been replayed.
-
-    A promotion waits for that as well.
-    """
-    with contextlib.suppress(CommandFailed):
-        until(
-            lambda: not heard(instance).behind,
-            what="the rest is replayed",
-            timeout_seconds=REPLAY_SECONDS,
-        )
-    return heard(instance).holds
-
-
-def measure(instance: OdooInstance) -> str:
-    """Say how both ends stand; raise when commits do not wait, or stand still."""
-    said = at_origin(instance)
-    _require_no_names(instance, instance.recovery)
-    wanted = instance.replication.synchronous
-    word = None if wanted == "off" else heard(instance).word
-    if wanted != "off" and (word is None or (word.waits, word.policy) != (True, wanted)):
-        raise RelevoError(f"{instance.recovery} has not been told that commits wait for it")
-    return said
-
-
-def at_origin(instance: OdooInstance) -> str:
-    """What the origin itself says, also while the recovery host is away."""
-    if instance.replication.synchronous == "off":
-        return "off"
-    shell, origin = instance.origin.host.shell(), instance.origin
-    state = _state(instance)
-    said = reading.sentence(state, origin=str(origin), recovery=str(instance.recovery))
-    policy = _said_policy(instance)
-    if state.get("state") != "synchronous":
-        raise RelevoError(f"{said}; the policy is: {policy}", hint=WEAKER)
-    if shell.run(("systemctl", "is-active", unit(instance)), check=False).stdout != "active\n":
-        raise RelevoError(f"{unit(instance)} does not run on {origin}, and nobody keeps the policy")
-    return f"{policy}; {said}"
-
-
-def follows(instance: OdooInstance) -> bool:
-    """Tell whether the origin says of itself that it is a standby, where nobody commits."""
-    return _state(instance).get("state") == "standby"
-
-
-def _state(instance: OdooInstance) -> dict[str, str]:
-    said = files.read(instance.origin.host.shell(), state_path(instance))
-    return answers.facts(said or "{}", f"{state_path(instance)} on {instance.origin}")
-
-
-def _said_policy(instance: OdooInstance) -> str:
-    roles = instance.replication
-    if roles.synchronous == "wait":
-        return f"commits always wait for {instance.recovery}"
-    return f"commits go on after {roles.go_on_seconds} s without {instance.recovery}"
-
-
-def _require_no_names(instance: OdooInstance, place: Place) -> None:
-    """Refuse a standby that would wait for somebody once it is promoted: nobody follows it then."""
-    found = cluster_settings.in_force(place, ("synchronous_standby_names",))
-    if names := found.get("synchronous_standby_names", ""):
-        raise RelevoError(
-            f"{place} has synchronous_standby_names = {names}: after a failover of {instance.name} "
-            "every write there would wait for nobody",
-            hint="ALTER SYSTEM RESET synchronous_standby_names there, and reload",
-        )

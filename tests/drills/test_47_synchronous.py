@@ -13,7 +13,7 @@ from flows.failback import failback
 from flows.failover import failover
 from tasks.board import board
 from tasks.run import terminal
-from tasks.synchronous import synchronous
+from tasks.synchronous import synchronous, synchronous_state
 from tests.lab.client import Client, audit, longest_outage_seconds
 from tests.lab.inventory import GO_ON_SECONDS
 from tests.lab.machine import wait_until
@@ -109,7 +109,9 @@ def test_where_commits_may_go_on_they_do_after_the_seconds_that_were_stated_and_
     assert f"commits go on after {GO_ON_SECONDS} s without respaldo" in str(refused.value)
     uno.recovery.run("systemctl", "start", unit)
     wait_until(uno.is_home, "the recovery host follows again", 60)
-    wait_until(lambda: synchronous.heard(instance).holds, "commits wait again by themselves", 60)
+    wait_until(
+        lambda: synchronous_state.heard(instance).holds, "commits wait again by themselves", 60
+    )
     client.wait_until_acknowledged(5)
     time.sleep(2)
     with terminal.without_server():
