@@ -5,7 +5,7 @@ from tasks.authority import exposure
 from tasks.host import durable, lock
 from tasks.logins import login
 from tasks.postgres import boot, cluster, hba
-from tasks.recovery import door, users
+from tasks.recovery import door, settling
 from tasks.recovery.procedure import flow
 from tasks.standby import replica
 
@@ -30,7 +30,7 @@ def build(instance: OdooInstance, *, reclone: bool) -> None:
     login.prove_login(instance, recovery, origin)
 
     cluster.create(recovery)
-    users.move_cluster(instance)
+    settling.move_cluster(instance)
     boot.start_afresh(recovery)
     replica.configure(instance)
     hba.admit(instance, recovery, origin, odoo_role=replica.odoo_role(instance))

@@ -3,7 +3,7 @@
 from blocks.instance import OdooInstance
 from tasks.filestore import trust
 from tasks.host import lock
-from tasks.recovery import users
+from tasks.recovery import settling
 from tasks.recovery.procedure import flow
 
 
@@ -19,7 +19,7 @@ def configure_ssh(instance: OdooInstance) -> None:
 
 
 def open_way(instance: OdooInstance) -> None:
-    users.settle(instance)
+    settling.settle(instance)
     public_key = trust.make_key(instance)
     trust.authorise_key(instance, public_key)
     trust.pin_host_key(instance)

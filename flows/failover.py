@@ -12,7 +12,7 @@ from tasks.plan import aftermath, decision
 from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
 from tasks.postgres import cluster
 from tasks.records import record
-from tasks.recovery import users
+from tasks.recovery import settling
 from tasks.recovery.procedure import flow
 from tasks.run.report import Report, publish
 from tasks.serving import dns, site
@@ -53,7 +53,7 @@ def failover(
         wait_minutes: How long the plan waits for a yes. Then the run ends, with nothing changed.
     """
     if decide != "plan only":
-        instance = users.finish(instance)
+        instance = settling.finish(instance)
     recovery = instance.recovery
     decided = decision.reach(
         instance, "failover", decide,

@@ -9,7 +9,7 @@ from tasks.plan import aftermath
 from tasks.postgres import cluster
 from tasks.receipts import receipts
 from tasks.records.loss import Exposure
-from tasks.recovery import users
+from tasks.recovery import settling
 from tasks.recovery.procedure import flow
 from tasks.standby import limits
 
@@ -22,7 +22,7 @@ def promote(instance: OdooInstance, *, origin_is_down: bool = False, reason: str
     Before: the origin answers (it is then stopped cleanly, and nothing is lost), or you know that
     it is down and stays down, say so with origin_is_down, and give a reason.
     """
-    instance = users.finish(instance)
+    instance = settling.finish(instance)
     with lock.held(instance, "promote", preempt=True):
         keys.require_known(instance, ask_origin=False)
         exposed = take_over(instance, origin_is_down=origin_is_down, reason=reason)

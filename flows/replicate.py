@@ -9,7 +9,7 @@ from tasks.notices import schedules
 from tasks.plan import aftermath
 from tasks.readiness import ahead, parity, preflight
 from tasks.receipts import receipts
-from tasks.recovery import users
+from tasks.recovery import settling, users
 from tasks.recovery.procedure import flow
 from tasks.synchronous import synchronous
 
@@ -43,7 +43,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
         exposure.sample_link(instance)
         for place in (instance.origin, instance.recovery):
             durable.settle(place)
-        users.forget_former(instance)
+        settling.forget_former(instance)
         parity.require(instance)
 
 

@@ -4,7 +4,7 @@ from blocks.instance import OdooInstance
 from tasks.host import lock
 from tasks.logins import login
 from tasks.postgres import boot, cluster_settings, hba
-from tasks.recovery import users
+from tasks.recovery import settling
 from tasks.recovery.procedure import flow
 
 
@@ -23,7 +23,7 @@ def setup_primary(instance: OdooInstance, *, allow_restart: bool = True) -> None
 def prepare(instance: OdooInstance, *, allow_restart: bool) -> None:
     origin, recovery = instance.origin, instance.recovery
 
-    users.settle(instance)
+    settling.settle(instance)
     cluster_settings.configure(instance, origin, allow_restart=allow_restart)
     boot.start_afresh(origin)
     login.create_roles(instance, origin)

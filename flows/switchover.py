@@ -15,7 +15,7 @@ from tasks.odoo import service
 from tasks.plan import aftermath, decision
 from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
 from tasks.records import record
-from tasks.recovery import users
+from tasks.recovery import settling
 from tasks.recovery.procedure import flow
 from tasks.run.outcome import Outcome
 from tasks.run.report import Report, publish
@@ -52,7 +52,7 @@ def switchover(
         wait_minutes: How long the plan waits for a yes. Then the run ends, with nothing changed.
     """
     if decide != "plan only":
-        instance = users.finish(instance)
+        instance = settling.finish(instance)
     taker = instance.recovery if to == "recovery" else instance.origin
     giver = instance.opposite(taker)
     decided = decision.reach(

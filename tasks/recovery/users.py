@@ -1,28 +1,17 @@
-"""The system users of an instance on the recovery host: made, found, and moved to.
+"""The system users of an instance on the recovery host, as they are now.
 
-A customer's superuser or module can do there what these users can, and no more. An instance that
-Relevo 0.1 replicated runs as users that all instances share; replicate moves it.
+A customer's superuser or module can do there what these users can, and no more.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple, replace
-from pathlib import PurePosixPath
 
 from blocks import users
-from blocks.errors import Refused, RelevoError, Unreachable
+from blocks.errors import RelevoError, Unreachable
 from blocks.instance import OdooInstance
-from tasks.build import build
-from tasks.host import files, layout, lock, managed_block
-from tasks.host.job import stop_job
-from tasks.logins import login
-from tasks.odoo import odoo_conf, service
-from tasks.postgres import hba
-from tasks.postgres.look import find, look
+from tasks.postgres.look import find
 from tasks.records import record
-from tasks.records.records import Failover, Identity, Owners, Users
-from tasks.recovery import confinement
-from tasks.run.step import log, step
+from tasks.records.records import Identity, Owners, Users
 
 AT_ONCE = 16
 # Arguments: the record, what tells an instance of Relevo 0.1, and the folders that its Odoo owned.
@@ -30,12 +19,6 @@ FOUND = """
 cat "$1" 2>/dev/null && exit 0
 [ ! -e "$2" ] || stat -c 'shared %U' "$3" 2>/dev/null || stat -c 'shared %U' "$4"
 exit 0
-"""
-MAKE = """
-known=$(getent passwd "$1" | cut -d: -f6)
-[ -z "$known" ] || [ "$known" = "$2" ] || { echo "its home is $known, and not $2" >&2; exit 1; }
-[ -n "$known" ] || exec useradd --system --user-group --no-create-home \\
-    --home-dir "$2" --shell /usr/sbin/nologin "$1"
 """
 
 
@@ -55,18 +38,18 @@ def as_found(instance: OdooInstance) -> OdooInstance:
     if said.startswith("shared "):
         owner = said.split()[1]
         user = instance.recovery.odoo.user if owner == "root" else owner
-        return _with(instance, Owners(user, users.SHARED_CLUSTER_USER), settled="shared")
+        return with_owners(instance, Owners(user, users.SHARED_CLUSTER_USER), settled="shared")
     if not said:
         return instance
     known = record.understood(instance.recovery, instance, Users, said)
     if known.whole:
-        return _with(instance, known.owners, settled="own")
+        return with_owners(instance, known.owners, settled="own")
     assert known.wanted is not None, "no record is of a move to nobody"
     # A run that died may have given the cluster away, and not written so: its folder tells.
-    moving, wanted = _with(instance, known.owners, settled="moving"), known.wanted.postgres
+    moving, wanted = with_owners(instance, known.owners, settled="moving"), known.wanted.postgres
     listed = find(instance.recovery.host.shell(), moving.recovery)
     given = listed is not None and listed.owner == wanted
-    return _with(moving, Owners(known.odoo, wanted), settled="moving") if given else moving
+    return with_owners(moving, Owners(known.odoo, wanted), settled="moving") if given else moving
 
 
 def each_as_found(instances: Sequence[OdooInstance]) -> list[OdooInstance]:
@@ -75,7 +58,7 @@ def each_as_found(instances: Sequence[OdooInstance]) -> list[OdooInstance]:
         return list(pool.map(as_found, instances))
 
 
-def _with(instance: OdooInstance, known: Owners, *, settled: str) -> OdooInstance:
+def with_owners(instance: OdooInstance, known: Owners, *, settled: str) -> OdooInstance:
     recovery, owner = instance.recovery, known.postgres
     sockets = users.sockets(instance.name, owner)
     place = recovery.model_copy(
@@ -85,104 +68,6 @@ def _with(instance: OdooInstance, known: Owners, *, settled: str) -> OdooInstanc
         }
     )
     return instance.model_copy(update={"recovery": place, "settled": settled})
-
-
-@step("give {instance.name} its own users on {instance.recovery}")
-def settle(instance: OdooInstance) -> None:
-    """Make the users and the folders of an instance; move what an earlier Relevo left elsewhere.
-
-    A move that was cut off is taken up again. The cluster follows later (`move_cluster`): it needs
-    the new user's passwords to stream. Until then it runs, and can be promoted, as it was.
-    """
-    if instance.settled == "shared":
-        return  # replicate alone moves it
-    recovery, wanted = instance.recovery, _owners(instance)
-    known = record.read(recovery, instance, Users)
-    if known and known.whole and known.owners == wanted:
-        return
-    former = _former(instance, known)
-    if former:
-        _require_movable(as_found(instance))
-    _make(instance)
-    layout.require_way(instance)
-    if not former:
-        layout.make(instance)
-        record.write(recovery, instance, _settled(instance))
-        return
-    log().info("moving %s on %s to %s, %s", instance.name, recovery, wanted.odoo, wanted.postgres)
-    # Written down first: whoever finds the move cut off goes by these names.
-    moving = Users(
-        odoo=wanted.odoo, postgres=former.postgres, wanted=wanted, former=former, whole=False
-    )
-    record.write(recovery, instance, moving)
-    layout.make(instance)
-    _move(as_found(instance), former)
-
-
-def finish(instance: OdooInstance) -> OdooInstance:
-    """End a move to its own users that was cut off; give the instance as it is then.
-
-    A replicate that died may have left the standby down, with its files half given away. Replicate
-    needs the origin to go on; a failover must not.
-    """
-    if instance.settled != "moving":
-        return instance
-    with lock.held(instance, "replicate", preempt=True):
-        _finish(instance)
-    return as_found(instance)
-
-
-@step("finish the move of {instance.name} to its own users, which was cut off")
-def _finish(instance: OdooInstance) -> None:
-    recovery = instance.recovery
-    known = record.read(recovery, instance, Users)
-    assert known is not None, "it was found in the middle of a move"
-    assert known.former is not None, "no record is of a move from nobody"
-    assert known.wanted is not None, "no record is of a move to nobody"
-    layout.make(instance)
-    _move(instance, known.former)
-    listed = find(recovery.host.shell(), recovery)
-    if listed and not (listed.online and listed.owner == known.former.postgres):
-        _move_cluster(_with(instance, known.wanted, settled="moving"))
-
-
-@step("let the cluster of {instance.name} run as its own user")
-def move_cluster(instance: OdooInstance) -> None:
-    """Confine the cluster; one that belongs to the former user is started anew, once."""
-    _move_cluster(instance)
-
-
-def _move_cluster(instance: OdooInstance) -> None:
-    recovery = instance.recovery
-    known, owners = record.read(recovery, instance, Users), _owners(instance)
-    if known is None or known.whole:
-        confinement.settle(instance, former=recovery.cluster.owner)
-        return
-    assert known.former is not None, "no record is of a move from nobody"
-    confinement.settle(instance, former=known.former.postgres)
-    build.take_over(instance)
-    moved = replace(known, odoo=owners.odoo, postgres=owners.postgres, whole=True)
-    record.write(recovery, instance, moved)
-
-
-def _require_movable(found: OdooInstance) -> None:
-    """Refuse, before anything is touched, to move an instance that serves, or one in two places."""
-    recovery, shell = found.recovery, found.recovery.host.shell()
-    moved = record.read(recovery, found, Failover) is not None
-    if moved or look(recovery).is_primary:
-        raise Refused(
-            f"{found.name} keeps the users {recovery.odoo.user} and {recovery.cluster.owner} while "
-            f"its customers are served from {recovery}",
-            hint="run failback first, then replicate",
-        )
-    wal = look(recovery).directory / "pg_wal"
-    elsewhere = shell.run(("test", "-L", str(wal)), user=recovery.cluster.owner, check=False)
-    if elsewhere.status == 0:
-        raise Refused(
-            f"{wal} on {recovery} is a link to another disk, which the new user could not enter",
-            hint=f"stop {recovery.cluster.unit} there, move the folder back in the place of the "
-            "link, start it, and run this again",
-        )
 
 
 def judge(instance: OdooInstance) -> list[str]:
@@ -209,101 +94,5 @@ def judge(instance: OdooInstance) -> list[str]:
     return [said]
 
 
-def _owners(instance: OdooInstance) -> Owners:
+def owners_of(instance: OdooInstance) -> Owners:
     return Owners(instance.recovery.odoo.user, instance.recovery.cluster.owner)
-
-
-def _settled(instance: OdooInstance) -> Users:
-    owners = _owners(instance)
-    return Users(odoo=owners.odoo, postgres=owners.postgres, whole=True)
-
-
-def _make(instance: OdooInstance) -> None:
-    """Make the users that are this instance's alone; shared ones are an operator's to make."""
-    shell = instance.recovery.host.shell()
-    homes: dict[str, PurePosixPath] = {
-        users.odoo_user(instance.name): layout.home(instance),
-        users.cluster_user(instance.name): layout.postgres(instance),
-    }
-    for user in astuple(_owners(instance)):
-        if user in homes:
-            shell.run(("sh", "-c", MAKE, "make user", user, str(homes[user])))
-
-
-def _former(instance: OdooInstance, known: Users | None) -> Owners | None:
-    """The users that have what is there; none where nothing is."""
-    if known:
-        return known.owners if known.whole else known.former
-    found = as_found(instance)
-    return _owners(found) if found.settled == "shared" else None
-
-
-def _move(instance: OdooInstance, former: Owners) -> None:
-    """Give Odoo's new user all that the former one has of this instance."""
-    shell = instance.recovery.host.shell()
-    _stop_copies(instance)
-    role = odoo_conf.database_role(
-        files.read(shell, instance.recovery.odoo.config), default=former.odoo
-    )
-    hba.admit(instance, instance.recovery, instance.origin, odoo_role=role)
-    _give_folders(instance, former.odoo)
-    follower = f"relevo-follow-{former.odoo}.service"
-    if service.is_active(shell, follower):
-        # It follows other instances too; of this one it has no right to know any more.
-        shell.run(("systemctl", "restart", follower))
-        _give_folders(instance, former.odoo)  # what it has fetched meanwhile
-    build.take_over(instance)
-
-
-def _give_folders(instance: OdooInstance, former: str) -> None:
-    shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
-    for folder in layout.of_odoo(instance):
-        if left := files.give_tree(shell, folder, former=former, user=user):
-            log().warning(
-                "%d files below %s still belong to %s, for they have other names elsewhere: %s",
-                len(left), folder, former, ", ".join(left[:5]),
-            )  # fmt: skip
-
-
-def _stop_copies(instance: OdooInstance) -> None:
-    """End what writes as the former user; a pass that is ended begins again by itself."""
-    shell, name = instance.recovery.host.shell(), instance.name
-    for kind in ("filestore", "sources", "requirements"):
-        stop_job(shell, f"{name}-{kind}")
-    for verb in ("pass", "reconcile", "restore", "verdict", "heal", "push"):
-        stop_job(shell, f"{name}-engine-{verb}")
-
-
-@step("forget what the former users of {instance.name} could read")
-def forget_former(instance: OdooInstance) -> None:
-    """Remove keys and passwords that stood where other instances' users could read them.
-
-    Last in a set-up: by then the new ones have been proven.
-    """
-    recovery, shell = instance.recovery, instance.recovery.host.shell()
-    known = record.read(recovery, instance, Users)
-    if known is None or (former := known.former) is None:
-        return
-    if former.odoo != recovery.odoo.user:
-        home = files.home(shell, former.odoo) / ".ssh"
-        names = (f"relevo_{instance.name}{suffix}" for suffix in ("", ".pub", ".known"))
-        files.remove(shell, *(home / name for name in names))
-        _change(instance, home / "config", former.odoo, _without_block(instance))
-    if former.postgres != recovery.cluster.owner:
-        home = files.home(shell, former.postgres)
-        pem = home / ".postgresql" / f"relevo_{instance.name}_origin.pem"
-        files.remove(shell, pem)
-        login.forget_passwords(instance, home / ".pgpass", former.postgres)
-    record.write(recovery, instance, _settled(instance))
-
-
-def _without_block(instance: OdooInstance) -> Callable[[str], str]:
-    return lambda text: managed_block.without(text, name=instance.name)
-
-
-def _change(
-    instance: OdooInstance, path: PurePosixPath, user: str, change: Callable[[str], str]
-) -> None:
-    shell = instance.recovery.host.shell()
-    if files.exists(shell, path):
-        files.edit(shell, path, change, owner=files.owner(shell, user), mode="600")

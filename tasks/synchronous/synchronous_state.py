@@ -1,4 +1,4 @@
-"""Whether commits wait: what the origin says of itself, and what the recovery host has read of it."""
+"""Do commits wait: what the origin says of itself, and what the recovery host has read of it."""
 
 import contextlib
 from dataclasses import dataclass
