@@ -98,23 +98,20 @@ def test_that_page_is_kept_at_the_origin_and_an_origin_that_is_away_stops_nothin
 
 
 @pytest.mark.parametrize(
-    ("found", "holder", "written"),
-    [("", "", ["vps_1"]), ("failover.en.md\n", "", []), ("", "failover\n", []),
-     ("", "rsync-filestore\n", ["vps_1"])],
+    ("said", "written"),
+    [(("", ""), ["vps_1"]), (("", "rsync-filestore\n"), ["vps_1"]),
+     (("", "failover\n"), []), (("failover.en.md\n", ""), [])],
 )  # fmt: skip
 def test_pages_are_drawn_anew_when_they_are_old_and_the_instance_is_at_rest(
     instance: OdooInstance,
     hosts: Hosts,
     monkeypatch: pytest.MonkeyPatch,
-    found: str,
-    holder: str,
+    said: tuple[str, str],
     written: list[str],
 ) -> None:
-    due = {
-        "find /var/lib/relevo/vps_1/by-hand *": found,
-        "holder /run/relevo/vps_1": holder,
-    }
-    hosts(FakeHost("uno", {}), FakeHost("due", due))
+    fresh, holder = said
+    found = {"find /var/lib/relevo/vps_1/by-hand *": fresh, "holder /run/relevo/vps_1": holder}
+    hosts(FakeHost("uno", {}), FakeHost("due", found))
     drawn: list[str] = []
     monkeypatch.setattr(pages, "write", lambda each: drawn.append(each.name))
 
@@ -148,6 +145,20 @@ def test_the_pages_of_what_could_not_be_measured_or_moves_are_left_alone(
     named = [instance.model_copy(update={"name": name}) for name in ("rests", "moves", "silent")]
 
     assert [each.name for each in board.at_rest(named, rows)] == ["rests"]
+
+
+def test_a_check_from_a_shell_keeps_the_pages_fresh(
+    instance: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts(FakeHost("uno", {}), FakeHost("due", {}))
+    drawn: list[OdooInstance] = []
+    rows: list[Judged] = [(Measured("vps_1", 1, roles="primary/standby"), "green", [])]
+    monkeypatch.setattr(board, "measure", lambda _: rows)
+    monkeypatch.setattr(pages, "refresh", drawn.extend)
+
+    assert break_glass.check([instance], None) == 0
+
+    assert [each.name for each in drawn] == ["vps_1"]
 
 
 def test_asking_where_there_is_no_terminal_refuses_and_names_the_option(
