@@ -30,6 +30,7 @@ from tasks.readiness.probes import COMMITS, ODOO, ROLES, STREAM, Ends, Found, lo
 from tasks.records import record, records
 from tasks.records.records import Failover, Lags, Runs, Schedules, Synced, ToldAway, Verified
 from tasks.records.schema import Record
+from tasks.recovery import users
 from tasks.run import terminal
 from tasks.run.desk import desk
 from tasks.run.report import slug
@@ -77,7 +78,7 @@ def _judge(instance: OdooInstance, *, idle: bool) -> Judged:
     with terminal.without_server():
         try:
             with understood(f"a host's answer about {instance.name}"):
-                seen = replace(_measure(instance), idle=idle)
+                seen = replace(_measure(users.as_found(instance)), idle=idle)
         except RelevoError as error:
             seen = _away(instance, error.message)
     return (seen, *verdict(seen, limits(instance)))

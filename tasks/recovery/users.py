@@ -4,8 +4,7 @@ A customer's superuser or module can do there what these users can, and no more.
 Relevo 0.1 replicated runs as users that all instances share; replicate moves it.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import astuple, replace
 from pathlib import PurePosixPath
 
@@ -24,7 +23,6 @@ from tasks.recovery import confinement
 from tasks.run.step import log, step
 from tasks.standby import replication
 
-AT_ONCE = 16
 # Arguments: the record, what tells an instance of Relevo 0.1, and the folders that its Odoo owned.
 FOUND = """
 cat "$1" 2>/dev/null && exit 0
@@ -67,12 +65,6 @@ def as_found(instance: OdooInstance) -> OdooInstance:
     listed = find(instance.recovery.host.shell(), moving.recovery)
     given = listed is not None and listed.owner == wanted
     return _with(moving, Owners(known.odoo, wanted), settled="moving") if given else moving
-
-
-def each_as_found(instances: Sequence[OdooInstance]) -> list[OdooInstance]:
-    """Give instances with the users that they have now, asked side by side."""
-    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        return list(pool.map(as_found, instances))
 
 
 def _with(instance: OdooInstance, known: Owners, *, settled: str) -> OdooInstance:

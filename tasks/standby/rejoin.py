@@ -141,14 +141,18 @@ def _by_a_way(
 
 
 def _chosen(instance: OdooInstance, node: Place, leader: Place) -> Way:
-    """Choose the way; a crashed node is first recovered, with no door open."""
+    """Choose the way; a primary that crashed is first recovered, with no door open."""
     way = choose(instance, node, leader)
     control = look(node).control
-    if way.kind == "rewind" and control and not control.shut_down:
-        _keep(node)
+    if way.kind != "rewind" or control is None or control.shut_down or control.was_standby:
+        return way
+    _keep(node)
+    try:
         recover_offline(node)
-        way = choose(instance, node, leader)
-    return way
+    except CommandFailed as error:
+        log().warning("%s does not recover, so a new clone is made: %s", node, error.message)
+        return Way("reclone", "it crashed, and does not recover")
+    return choose(instance, node, leader)
 
 
 def recover_offline(node: Place) -> None:
