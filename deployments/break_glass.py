@@ -159,8 +159,9 @@ def status(instances: list[OdooInstance]) -> Iterator[str]:
 
 
 def _status(instance: OdooInstance) -> str:
-    nobody, instance = "nobody", users.as_found(instance)
+    nobody = "nobody"
     try:
+        instance = users.as_found(instance)
         origin, why = look_or_why(instance.origin)
         seen = str(origin or ("not known" if why else "silent"))
         if origin is None:
@@ -183,8 +184,7 @@ def _status(instance: OdooInstance) -> str:
 def check(instances: list[OdooInstance], textfile: Path | None) -> int:
     """Measure all, say it as Nagios wants it, and leave a file for Prometheus."""
     with terminal.without_server():
-        found = users.each_as_found(instances)
-        rows = board.measure(found)
+        rows = board.measure(instances)
     code, line = board_words.nagios(rows)
     say(line)
     for seen, colour, why in rows:
@@ -192,7 +192,7 @@ def check(instances: list[OdooInstance], textfile: Path | None) -> int:
     if textfile is not None:
         _leave(textfile, board_words.metrics(rows))
     with terminal.without_server():
-        pages.refresh(board.at_rest(found, rows))
+        pages.refresh(board.at_rest(instances, rows))
     return code
 
 

@@ -25,6 +25,7 @@ from tasks.readiness.probes import COMMITS, ODOO, ROLES, STREAM, Ends, Found, lo
 from tasks.records import record
 from tasks.records.records import Failover, Lags, Runs, Schedules, Synced, Verified
 from tasks.records.schema import Record
+from tasks.recovery import users
 from tasks.run import terminal
 from tasks.run.desk import desk
 from tasks.run.step import log, step
@@ -69,7 +70,7 @@ def _judge(instance: OdooInstance, *, idle: bool) -> Judged:
     with terminal.without_server():
         try:
             with understood(f"a host's answer about {instance.name}"):
-                seen = replace(_measure(instance), idle=idle)
+                seen = replace(_measure(users.as_found(instance)), idle=idle)
         except RelevoError as error:
             seen = _away(instance, error.message)
     return (seen, *verdict(seen, limits(instance)))

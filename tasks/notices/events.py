@@ -34,9 +34,9 @@ FAULTS = ("lag", "slot-lost", "filestore-refused")
 @step("tell that {place} serves {instance.name}")
 def tell_served(instance: OdooInstance, place: Place) -> None:
     """Tell of a change of place, once."""
-    kept = record.read(instance.recovery, instance, Told) or Told()
     if not desk().emits:
         return
+    kept = record.read(instance.recovery, instance, Told) or Told()
     if kept.served != place.kind:
         tell(instance.name, SERVED, f"{instance.name} is served from {place} now")
     if place.kind == "recovery":

@@ -20,22 +20,28 @@ def pause(instance: OdooInstance) -> None:
     A server that does not answer must not hold up a failover: the copies refuse by themselves.
     """
     telling.tell(instance.name, events.RESTING, f"the copies of {instance.name} are paused")
-    if not desk().copies(instance, on=False):
-        _later(instance, on=False)
+    _switch(instance, on=False)
 
 
 @step("resume the schedules of {instance.name}")
 def resume(instance: OdooInstance) -> None:
     """Copy this instance's files by schedule again."""
     telling.tell(instance.name, events.AWAITED, f"the copies of {instance.name} run by schedule")
-    if not desk().copies(instance, on=True):
-        _later(instance, on=True)
+    _switch(instance, on=True)
 
 
 @step("find out whose schedules are off")
 def idle(instances: Sequence[OdooInstance]) -> set[str]:
     """Name the instances whose copies no schedule runs, as far as a server knows."""
     return desk().idle(instances)
+
+
+def _switch(instance: OdooInstance, *, on: bool) -> None:
+    """Switch them, and forget what a run without a server had left to be done."""
+    if desk().copies(instance, on=on):
+        record.forget(instance.recovery, instance, Schedules)
+    else:
+        _later(instance, on=on)
 
 
 def _later(instance: OdooInstance, *, on: bool) -> None:

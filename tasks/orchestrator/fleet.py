@@ -5,7 +5,6 @@ from typing import cast
 from prefect.client.orchestration import get_client
 
 from blocks.instance import OdooInstance
-from tasks.recovery import users
 from tasks.run.step import step
 
 
@@ -16,4 +15,4 @@ def known() -> list[OdooInstance]:
         documents = client.read_block_documents_by_type(OdooInstance.get_block_type_slug())
     names = sorted(document.name for document in documents if document.name)
     # Prefect's types promise a coroutine as well, which it returns to asynchronous callers only.
-    return users.each_as_found([cast("OdooInstance", OdooInstance.load(name)) for name in names])
+    return [cast("OdooInstance", OdooInstance.load(name)) for name in names]

@@ -1,7 +1,7 @@
 """What pg_controldata says of a data directory, running or not."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tasks.postgres.wal import Lsn
 
@@ -61,6 +61,13 @@ class ControlData:
         """
         followed = self.state in {"shut down in recovery", "in archive recovery"}
         return followed and self.minimum_recovery_end > Lsn(0)
+
+    def as_primary(self) -> "ControlData":
+        """Give what this says of a node without a standby's signal file.
+
+        Between its promotion and its first checkpoint a primary has a minimum recovery end, too.
+        """
+        return replace(self, minimum_recovery_end=Lsn(0))
 
     @property
     def crashed_standby(self) -> bool:

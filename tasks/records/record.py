@@ -7,13 +7,14 @@ Roles are never read from here. A record tells a later run what an earlier one h
 import time
 from pathlib import PurePosixPath
 
+from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks.host import files
 from tasks.host.files import STATE
 from tasks.records.records import Drilled, Failover, Proof, Served, Stamp
 from tasks.records.schema import R, Record, parse
-from tasks.run.step import step
+from tasks.run.step import log, step
 from tasks.run.timing import Stopwatch
 
 
@@ -30,10 +31,21 @@ def write(place: Place, instance: OdooInstance, noted: Record) -> None:
 def read(place: Place, instance: OdooInstance, kind: type[R]) -> R | None:
     """Read a record; none if there is none.
 
-    :raises Refused: for one that is spoiled, and for one of a newer Relevo.
+    A note that cannot be read is none either: it keeps no customer from being served, and the next
+    one is written over it.
+
+    :raises Refused: for a record that decides, and is spoiled or of a newer Relevo.
     """
     text = files.read(place.host.shell(), path(instance, kind))
-    return understood(place, instance, kind, text) if text else None
+    if not text:
+        return None
+    try:
+        return understood(place, instance, kind, text)
+    except Refused as error:
+        if kind.decides:
+            raise
+        log().warning("%s; it is taken for none", error.message)
+        return None
 
 
 def understood(place: Place, instance: OdooInstance, kind: type[R], text: str) -> R:

@@ -40,6 +40,7 @@ class Failover(Record):
     """A move that was begun and is not ended; at the recovery host."""
 
     name = "failover"
+    decides = True
     exposure: Exposure
     reason: str
     time: Moment
@@ -50,6 +51,7 @@ class Identity(Record):
     """Which cluster the copy is of; at the recovery host."""
 
     name = "identity"
+    decides = True
     system_identifier: str
 
 
@@ -66,6 +68,7 @@ class AutoConf(Record):
     """What ALTER SYSTEM had set before a rewind; at the host that is rewound, either one."""
 
     name = "auto_conf"
+    decides = True
     text: str
 
 
@@ -89,6 +92,7 @@ class Users(Record):
     """
 
     name = "users"
+    decides = True
     odoo: str
     postgres: str
     former: Annotated[

@@ -23,6 +23,8 @@ class Record:
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
+    # A procedure is decided by it; without what is no more than a note, each goes on.
+    decides: ClassVar[bool] = False
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(allow_inf_nan=False)
 
     @classmethod

@@ -3,9 +3,6 @@
 A customer's superuser or module can do there what these users can, and no more.
 """
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-
 from blocks import users
 from blocks.errors import RelevoError, Unreachable
 from blocks.instance import OdooInstance
@@ -13,7 +10,6 @@ from tasks.postgres.look import find
 from tasks.records import record
 from tasks.records.records import Identity, Owners, Users
 
-AT_ONCE = 16
 # Arguments: the record, what tells an instance of Relevo 0.1, and the folders that its Odoo owned.
 FOUND = """
 cat "$1" 2>/dev/null && exit 0
@@ -50,12 +46,6 @@ def as_found(instance: OdooInstance) -> OdooInstance:
     listed = find(instance.recovery.host.shell(), moving.recovery)
     given = listed is not None and listed.owner == wanted
     return with_owners(moving, Owners(known.odoo, wanted), settled="moving") if given else moving
-
-
-def each_as_found(instances: Sequence[OdooInstance]) -> list[OdooInstance]:
-    """Give instances with the users that they have now, asked side by side."""
-    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        return list(pool.map(as_found, instances))
 
 
 def with_owners(instance: OdooInstance, known: Owners, *, settled: str) -> OdooInstance:

@@ -75,10 +75,17 @@ class Terminal:
             return Yes(name, "", "")
         return Yes(
             instance_name=name,
-            reason=question.reason or input("Why (the report keeps it): "),
-            approved_by=question.approved_by or input("Who says so: "),
+            reason=question.reason or _said("Why (the report keeps it): "),
+            approved_by=question.approved_by or _said("Who says so: "),
             origin_is_down=question.asks_whether_down,
         )
+
+
+def _said(what: str) -> str:
+    """Ask until something is said: Enter alone is no answer."""
+    while not (said := input(what).strip()):
+        pass
+    return said
 
 
 def _require_down(question: Question) -> None:

@@ -30,11 +30,11 @@ def choose(instance: OdooInstance, node: Place, leader: Place) -> Way:
     if seen.control is None:
         return Way("reclone", "its data directory is missing or unreadable")
     # A primary has no signal file, and a standby that was started has no label any more.
-    signs = (seen.directory / "backup_label", seen.directory / "standby.signal")
+    lacking = _lacking(node, seen.directory, "backup_label", "standby.signal")
+    control = seen.control.as_primary() if "standby.signal" in lacking else seen.control
     way = decision.way(
-        seen.control, look_leader(leader), rewind=rewind.marker(instance, node),
-        unstarted=not files.missing(node.host.shell(), *signs),
-    )  # fmt: skip
+        control, look_leader(leader), rewind=rewind.marker(instance, node), unstarted=not lacking
+    )
     if way.kind == "refuse":
         raise Refused(
             f"{node} cannot follow {leader}: {way.why}",
@@ -42,6 +42,12 @@ def choose(instance: OdooInstance, node: Place, leader: Place) -> Way:
             "directory is kept beside the new one",
         )
     return way
+
+
+def _lacking(node: Place, directory: PurePosixPath, *names: str) -> set[str]:
+    """Those of some files of a data directory that are not there."""
+    paths = (directory / name for name in names)
+    return {PurePosixPath(path).name for path in files.missing(node.host.shell(), *paths)}
 
 
 @step("make {node} the standby of {leader}", retries=0)
@@ -105,14 +111,19 @@ def _by_a_way(
 
 
 def _chosen(instance: OdooInstance, node: Place, leader: Place) -> Way:
-    """Choose the way; a crashed node is first recovered, with no door open."""
-    way = choose(instance, node, leader)
-    control = look(node).control
-    if way.kind == "rewind" and control and not control.shut_down:
-        rewind.keep(node)
+    """Choose the way; a primary that crashed is first recovered, with no door open."""
+    way, seen = choose(instance, node, leader), look(node)
+    if way.kind != "rewind" or seen.control is None or seen.control.shut_down:
+        return way
+    if not _lacking(node, seen.directory, "standby.signal"):
+        return way  # a standby that stopped cleanly, which pg_rewind takes as it is
+    rewind.keep(node)
+    try:
         rewind.recover_offline(node)
-        way = choose(instance, node, leader)
-    return way
+    except CommandFailed as error:
+        log().warning("%s does not recover, so a new clone is made: %s", node, error.message)
+        return Way("reclone", "it crashed, and does not recover")
+    return choose(instance, node, leader)
 
 
 def _replace(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPath:

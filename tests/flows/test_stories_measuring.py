@@ -25,6 +25,7 @@ from tasks.receipts import receipts
 from tasks.receipts.receipt import Receipt
 from tasks.records import record
 from tasks.records.schema import Record
+from tasks.recovery import users
 from tasks.run import terminal
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, control, dead, need, serving
@@ -138,7 +139,7 @@ def test_a_recovery_host_that_is_back_takes_over_what_was_told_without_it(
     assert due.changes == ["install /var/lib/relevo/vps_1/notes/told.json root:root 600 "]
 
 
-def test_a_note_of_a_newer_relevo_keeps_nobody_else_from_being_told(
+def test_a_note_that_cannot_be_read_keeps_nobody_from_being_told(
     instance: OdooInstance, hosts: Hosts, told: list[str]
 ) -> None:
     newer = instance.model_copy(update={"name": "vps_2"})
@@ -156,8 +157,30 @@ def test_a_note_of_a_newer_relevo_keeps_nobody_else_from_being_told(
     with terminal.without_server():
         announce.tell([newer, instance], [(each, "red", []) for each in seen])
 
-    assert told == ["two-writers"]
-    assert due.changes == ["install /var/lib/relevo/vps_1/notes/told.json root:root 600 "]
+    assert told == ["two-writers", "two-writers"]
+    assert due.changes == [
+        f"install /var/lib/relevo/{name}/notes/told.json root:root 600 "
+        for name in ("vps_2", "vps_1")
+    ]
+
+
+def test_an_instance_whose_users_cannot_be_read_is_red_and_blinds_no_other(
+    instance: OdooInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = instance.model_copy(update={"name": "vps_2"})
+
+    def as_found(each: OdooInstance) -> OdooInstance:
+        if each.name == "vps_2":
+            raise Refused("the record users.json was written by a newer Relevo")
+        return each
+
+    monkeypatch.setattr(users, "as_found", as_found)
+    monkeypatch.setattr(board, "_measure", lambda each: Measured(each.name, 1, roles="primary"))
+
+    rows = {seen.instance: (colour, why) for seen, colour, why in board.measure([other, instance])}
+
+    assert rows["vps_2"] == ("red", ["the record users.json was written by a newer Relevo"])
+    assert "users.json" not in str(rows["vps_1"])
 
 
 def test_where_nobody_can_be_asked_nothing_is_said_of_commits(

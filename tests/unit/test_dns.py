@@ -25,6 +25,7 @@ from tasks.run import terminal
 from tasks.run.outcome import Outcome
 from tasks.serving import dns as names
 from tasks.serving import provider, resolver
+from tests.fakes import FakeHost, FakeShell
 
 SHOP = "shop.example.com"
 KNOWN = Dns(provider="cloudflare", zone="example.com")
@@ -228,6 +229,24 @@ def test_names_that_a_provider_does_not_change_are_left_to_do(
     assert not pointed.done
     assert pointed.sentence.startswith("not done: cloudflare did not change the records of shop")
     assert pointed.sentence.endswith(f"By hand: point {SHOP} at 192.0.2.1")
+
+
+def test_a_spoiled_note_of_names_does_not_keep_them_from_being_pointed(
+    plain: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts = {
+        name: FakeHost(name, {"read *": "{", "install *": "installed"})
+        for name in ("origin", "recovery")
+    }
+    monkeypatch.setattr(Host, "shell", lambda self: FakeShell(hosts[self.name]))
+    monkeypatch.setattr(names, "_prove", lambda *_: None)
+    block = _instance()
+
+    with terminal.without_server():
+        pointed = names.point(block, block.recovery)
+
+    assert pointed.done, pointed.sentence
+    assert plain.records == [("A", SHOP, "192.0.2.2")]
 
 
 @pytest.mark.parametrize(

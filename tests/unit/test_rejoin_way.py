@@ -107,6 +107,13 @@ CASES = [
         replace(FORMER_STANDBY, minimum_recovery_end=AFTER), "rewind", "wrote after the fork",
     ),
     Case(
+        "a primary that was stopped in crash recovery before its first checkpoint is no standby",
+        replace(
+            FORMER_STANDBY, minimum_recovery_end=FORK, minimum_recovery_timeline=1
+        ).as_primary(),
+        "rewind", "wrote after the fork",
+    ),
+    Case(
         "a standby that crashed beyond the fork is cloned: nothing but its primary recovers it",
         replace(FORMER_STANDBY, state="in archive recovery", minimum_recovery_end=AFTER),
         "reclone", "crashed as a standby",

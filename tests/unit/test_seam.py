@@ -10,7 +10,7 @@ import pytest
 
 from blocks.errors import Refused
 from deployments import cli
-from deployments.__main__ import WITH_PREFECT
+from deployments.__main__ import WITH_PREFECT, command
 from deployments.secrets import Secrets
 from tasks.orchestrator.page import Page
 from tasks.run import approval
@@ -172,7 +172,6 @@ def test_a_terminal_asks_what_the_page_asks(monkeypatch: pytest.MonkeyPatch) -> 
     [
         (("no",), "that was no yes; nothing was changed"),
         (("yes", "vps_2"), "'vps_2' was typed, and this plan is about vps_1; nothing was changed"),
-        (("yes", "vps_1", " ", "Ana"), "a reason and a name are needed; nothing was changed"),
     ],
 )
 def test_a_terminal_takes_nothing_else_for_a_yes_and_asks_once(
@@ -184,6 +183,30 @@ def test_a_terminal_takes_nothing_else_for_a_yes_and_asks_once(
         approval.obtain(ASKED)
 
     assert len(asked) == len(answers)
+
+
+def test_a_terminal_asks_again_after_an_enter_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = _typing(monkeypatch, "yes", "vps_1", "", " ", "fire", "", "Ana")
+
+    with without_server():
+        yes = approval.obtain(ASKED)
+
+    assert (yes.reason, yes.approved_by) == ("fire", "Ana")
+    assert len(asked) == 7, "and the plan is not measured again"
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("failover apply --yes --reason remove", "failover"),
+        ("--inventory remove status", "status"),
+        ("--inv=apply --inv apply plan failover remove", "plan"),
+        ("--inventory i.yaml apply --prune", "apply"),
+        ("--version", ""),
+    ],
+)
+def test_a_command_is_no_word_of_its_options(line: str, meant: str) -> None:
+    assert command(line.split()) == meant
 
 
 def test_what_the_command_line_says_already_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
