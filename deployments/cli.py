@@ -12,7 +12,7 @@ from blocks.errors import Busy, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.plain import plain
 from blocks.version import VERSION
-from deployments import break_glass, inventory, removal, rotation, signers
+from deployments import break_glass, inventory, inventory_file, removal, rotation, signers
 from deployments.secrets import Secrets
 from deployments.settings import Settings
 from tasks.authority.situation import Procedure
@@ -73,7 +73,7 @@ def _run_command(given: argparse.Namespace) -> int:
     if given.inventory:
         settings.inventory = Path(given.inventory)
     try:
-        document = inventory.read(settings.inventory_path())
+        document = inventory_file.read(settings.inventory_path())
         secrets = Secrets(settings.secrets_path())
         instances = inventory.instances(document, secrets)
     except RelevoError as error:
@@ -212,7 +212,7 @@ def _rotate_key(
     from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
 
     require_known(given.instance, instances)
-    document = inventory.read(settings.inventory_path())
+    document = inventory_file.read(settings.inventory_path())
 
     def read() -> OdooInstance:
         return next(
