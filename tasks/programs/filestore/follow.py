@@ -23,7 +23,7 @@ from . import decide, questions
 from .engine import Engine
 from .origin import wait_before
 from .settings import Settings, read
-from .state import is_spoiled
+from .state_file import is_spoiled
 from .trouble import OF_ALL, ClusterAway, OriginAway, Promoted, sentence
 
 LOOK_SECONDS = 0.05
@@ -157,7 +157,7 @@ class Follower:
 
     def _with_attachments(self) -> list[str]:
         found = []
-        for database in self.engine.databases():
+        for database in self.engine.databases.read(self.engine.cluster):
             mark = self.engine.state.watermark(database)
             if mark is not None and mark.guard.table_oid != "0":
                 found.append(database)
