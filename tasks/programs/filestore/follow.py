@@ -126,7 +126,8 @@ class Follower:
     def _look(self) -> None:
         """Fetch the newest files as soon as they are known."""
         cluster, last, listed, quiet = self.engine.cluster, "", 0.0, 0.0
-        databases, unread = list[str](), dict[str, str]()
+        databases: list[str] = []
+        unread: dict[str, str] = {}
         while not self.ended.is_set():
             lsn, recovering = cluster.ask("postgres", questions.POSITION)[0]
             if recovering != "t":
