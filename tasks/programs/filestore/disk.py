@@ -12,6 +12,8 @@ import shutil
 import threading
 from typing import Iterable  # Python 3.8
 
+from ..durable import sync
+
 BUFFER = 1 << 20
 PART = ".relevo-part"
 BUFFERS = threading.local()
@@ -86,20 +88,12 @@ def copy(path: str, target: str) -> None:
     """Copy a file under a name beside, and give it its own when the disk has it and it is right."""
     beside = target + PART
     shutil.copy2(path, beside)
-    fsync(beside)
+    sync(beside)
     if sha1_of(beside) != sha1_of(path):
         unlink(beside)
         raise OSError(errno.EIO, "the copy on the other file system is not what was read", target)
     os.rename(beside, target)
-    fsync(os.path.dirname(target))
-
-
-def fsync(path: str) -> None:
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+    sync(os.path.dirname(target))
 
 
 def inode(path: str) -> int:

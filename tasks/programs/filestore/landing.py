@@ -12,8 +12,9 @@ import os
 import shutil
 from typing import Iterable  # Python 3.8
 
+from ..durable import sync
 from .answer import Answer
-from .disk import buffer, fsync, link, sha1_of, sync_disk, unlink
+from .disk import buffer, link, sha1_of, sync_disk, unlink
 from .names import Key
 from .store import Store
 
@@ -77,7 +78,7 @@ class Landing:
                 sync_disk(self.opened)
             else:
                 for beside, _ in waiting:
-                    fsync(beside)
+                    sync(beside)
             for beside, key in waiting:
                 self.store.place(beside, key)
         finally:
