@@ -22,8 +22,8 @@ from pydantic import BaseModel, HttpUrl, SecretStr, ValidationError
 
 from blocks.host import Host
 from blocks.instance import OdooInstance
-from deployments import automations, plan
-from deployments.plan import BOARDS, PROCEDURES, SYNC, Wanted
+from deployments import automations
+from deployments.wanted import BOARDS, PROCEDURES, SYNC, Wanted, everything
 from tasks.orchestrator.schedules import read_deployments
 from tasks.orchestrator.sweep import HEARTBEAT_SECONDS
 from tasks.run.outcome import Outcome
@@ -63,7 +63,7 @@ def _changes(
         yield from _block(instance)
         document = str(_load(instance.name)._block_document_id)  # noqa: SLF001  # no other way
         documents[instance.name] = {"instance": {"$ref": document}}
-    for wanted in plan.everything(instances):
+    for wanted in everything(instances):
         yield from _deployment(client, wanted, documents.get(wanted.instance, {}), pool)
     yield from automations.notify(client, instances, receivers)
 
@@ -240,7 +240,7 @@ def _strangers(
     client: SyncPrefectClient, instances: list[OdooInstance], *, prune: bool
 ) -> Iterator[str]:
     """Report what belongs to instances that the inventory does not know; remove it if told to."""
-    known = {(wanted.name, wanted.instance) for wanted in plan.everything(instances)}
+    known = {(wanted.name, wanted.instance) for wanted in everything(instances)}
     for deployment in read_deployments(client, DeploymentFilterTags(all_=[MANAGED])):
         owner = next((t.removeprefix(OWNER) for t in deployment.tags if t.startswith(OWNER)), "")
         if (deployment.name, owner) in known:

@@ -21,7 +21,7 @@ from prefect.types import SecretDict
 from pydantic import SecretStr
 
 from blocks.instance import OdooInstance
-from deployments import plan
+from deployments.wanted import board_seconds
 from tasks.notices import events, telling
 from tasks.run.report import slug
 
@@ -142,7 +142,7 @@ def _silence(instances: Sequence[OdooInstance], blocks: list[str]) -> Automation
         expect={events.BOARD},
         posture=Posture.Proactive,
         threshold=1,
-        within=timedelta(seconds=BOARDS_MISSED * plan.board_seconds(instances)),
+        within=timedelta(seconds=BOARDS_MISSED * board_seconds(instances)),
     )
     return _automation("no board", trigger, _notifications("no board", blocks, body=NO_BOARD))
 

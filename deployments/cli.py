@@ -11,8 +11,16 @@ from blocks.answers import understood
 from blocks.errors import Busy, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.plain import plain
-from blocks.version import VERSION
-from deployments import break_glass, inventory, removal, rotation, signers
+from deployments import (
+    break_glass,
+    inventory,
+    inventory_file,
+    parser,
+    removal,
+    rotation,
+    signers,
+)
+from deployments.parser import GONE, PROCEDURES
 from deployments.secrets import Secrets
 from deployments.settings import Settings
 from tasks.authority.situation import Procedure
@@ -20,46 +28,14 @@ from tasks.removal import words as removal_words
 from tasks.removal.removal import Wishes, survey
 from tasks.run import terminal
 
-FLOWS = (
-    "setup_primary", "configure_ssh", "basebackup", "rsync_filestore", "build_service", "promote",
-    "pg_rewind", "replicate", "failover", "failback", "switchover", "check", "drill",
-    "reconcile_filestore", "restore_filestore", "follow_filestore",
-)  # fmt: skip
-EPILOG = """\
-examples, on the night itself (none of them needs a server):
-  relevo status                                 who serves each instance now
-  relevo plan failover vps_1                    what would be done and lost, with every command
-  relevo plan failback vps_1 --language es      the same page in Spanish
-  relevo plan recovery-is-gone vps_1            the page for when the recovery host dies serving
-  relevo failover vps_1                         shows the plan, and asks for the name
-  relevo failover vps_1 --yes --origin-is-down --reason "hoster confirms fire"
-  relevo failback vps_1
-  relevo switchover vps_1                       a planned move; --to origin brings it home
-  relevo check                                  of all instances; Nagios reads its exit code
-  relevo check vps_1 --textfile /var/lib/prometheus/node-exporter/relevo.prom
-
-and on other days:
-  relevo apply                                  tell Prefect what the inventory says
-  relevo list                                   the instances of the inventory
-  relevo run replicate vps_1                    any other procedure, without a server
-  relevo rotate-key vps_1                       a new key for its receipts; the old one is retired
-  relevo remove vps_1                           take it out; customers at home notice nothing
-
-exit codes: 0 done, 1 failed, 2 bad input, 3 refused, 4 busy, 5 a host did not answer
-            check: 0 all green, 1 a warning, 2 critical, 3 not known
-What happens is told here and kept in /var/log/relevo/runs (or RELEVO_LOG_DIR).
-"""
-PROCEDURES = ("failover", "failback", "switchover")
-GONE = "recovery-is-gone"
 OWN = {"failover": "origin_is_down", "failback": "reclone", "switchover": "to"}
-NAMED = "its name in the inventory"
 NOT_KNOWN = 3  # as Nagios takes it
 CODES = ((Busy, 4), (Refused, 3), (Unreachable, 5))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors are a sentence and a HINT."""
-    given = _parser().parse_args(argv)
+    given = parser.build().parse_args(argv)
     if given.command != "check":
         return _run_command(given)
     try:
@@ -73,7 +49,7 @@ def _run_command(given: argparse.Namespace) -> int:
     if given.inventory:
         settings.inventory = Path(given.inventory)
     try:
-        document = inventory.read(settings.inventory_path())
+        document = inventory_file.read(settings.inventory_path())
         secrets = Secrets(settings.secrets_path())
         instances = inventory.instances(document, secrets)
     except RelevoError as error:
@@ -89,81 +65,6 @@ def _run_command(given: argparse.Namespace) -> int:
 def _say(error: RelevoError | str, code: int) -> int:
     print(plain(f"relevo: {error}", lines=True), file=sys.stderr)  # noqa: T201
     return code
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="relevo", description=__doc__, epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    parser.add_argument(
-        "--version", action="version", version=f"relevo {VERSION}",
-        help="show the version of this runner",
-    )  # fmt: skip
-    parser.add_argument("--inventory", help="default: ./inventory.yaml, /etc/relevo/inventory.yaml")
-    commands = parser.add_subparsers(dest="command", required=True)
-    apply = commands.add_parser("apply", help="register instances, deployments and schedules")
-    apply.add_argument("--prune", action="store_true", help="remove what the inventory has not")
-    commands.add_parser("list", help="show the instances of the inventory")
-    commands.add_parser("status", help="show who serves each instance, asked of the clusters")
-    check = commands.add_parser(
-        "check", help="say what could be failed over now, as Nagios reads it"
-    )
-    check.add_argument("instance", nargs="?", help="default: all of the inventory")
-    check.add_argument("--textfile", type=Path, help="for node_exporter's textfile collector")
-    shown = commands.add_parser("plan", help="show what would be done, and change nothing")
-    shown.add_argument("procedure", choices=(*PROCEDURES, GONE), help="what would be done")
-    shown.add_argument("instance", help=NAMED)
-    shown.add_argument(
-        "--language", choices=("en", "es"), default="en", help="in which the page is written"
-    )
-    for procedure in PROCEDURES:
-        _procedure(commands.add_parser(procedure, help=f"{procedure} here, without a server"))
-    commands.choices["failover"].add_argument(
-        "--origin-is-down", action="store_true", help="seen by other means: it stays down"
-    )
-    commands.choices["failback"].add_argument(
-        "--reclone", action="store_true", help="copy the origin's database anew"
-    )
-    for moves in (shown, commands.choices["switchover"]):
-        moves.add_argument(
-            "--to", choices=("recovery", "origin"), default="recovery",
-            help="where a switchover moves the customers",
-        )  # fmt: skip
-    rotate = commands.add_parser(
-        "rotate-key", help="make a new key that signs receipts; both servers must answer"
-    )
-    rotate.add_argument("instance", help=NAMED)
-    remove = commands.add_parser(
-        "remove", help="take an instance out of both servers and of Prefect"
-    )
-    _procedure(remove)
-    remove.add_argument("--plan-only", action="store_true", help="say what would be taken away")
-    for place in ("origin", "recovery"):
-        remove.add_argument(
-            f"--{place}-is-gone", action="store_true", help="it does not answer, and never will"
-        )
-    remove.add_argument(
-        "--delete-kept", action="store_true",
-        help="also delete what was kept aside, or is the last copy",
-    )  # fmt: skip
-    run = commands.add_parser("run", help="run any procedure here, without a server")
-    run.add_argument(
-        "flow", type=lambda text: text.replace("-", "_"), choices=FLOWS, help="which one"
-    )
-    run.add_argument("instance", help=NAMED)
-    run.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", dest="values",
-        help="a parameter of the flow; may be said several times",
-    )  # fmt: skip
-    return parser
-
-
-def _procedure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("instance", help=NAMED)
-    parser.add_argument("--yes", action="store_true", help="do not ask; for scripts")
-    parser.add_argument("--reason", default="", help="why; the report keeps it")
-    parser.add_argument("--approved-by", default="", help="who says so; the report keeps it")
 
 
 def _apply(
@@ -212,7 +113,7 @@ def _rotate_key(
     from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
 
     require_known(given.instance, instances)
-    document = inventory.read(settings.inventory_path())
+    document = inventory_file.read(settings.inventory_path())
 
     def read() -> OdooInstance:
         return next(

@@ -1,17 +1,14 @@
-"""The inventory: one YAML file that names every instance, checked whole at the door."""
+"""The inventory: what its entries may say, and the instances that are made of them."""
 
 from collections import Counter
-from collections.abc import Iterator
 from ipaddress import ip_address
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from blocks import users
 from blocks.cluster import Cluster
-from blocks.errors import Refused
 from blocks.host import Host
 from blocks.instance import (
     Alarms,
@@ -44,11 +41,9 @@ from blocks.names import (
     UserName,
 )
 from blocks.odoo import Odoo
-from deployments import twins
 from deployments.secrets import Secrets
 
 OWN_USERS = "Shared by several instances; none means a user of its own for each."
-USER_FIELDS = {"odoo_user": "Odoo", "postgres_user": "PostgreSQL"}
 
 
 class Entry(BaseModel):
@@ -166,165 +161,6 @@ class Document(Entry):
     recovery: RecoveryEntry
     defaults: dict[str, Any] = Field(default_factory=dict)
     instances: dict[InstanceName, InstanceEntry]
-
-
-class StrictLoader(yaml.SafeLoader):
-    """YAML without its trap of taking the last of two equal keys."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """Look at the keys as they were written: what `<<` brings in is no second one."""
-        node: yaml.MappingNode = super().compose_mapping_node(anchor)
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(
-                    None, None, "a value that begins with { or [ wants quotes", key.start_mark
-                )
-        keys = Counter((key.tag, key.value) for key, _ in node.value)
-        if doubled := [name for (_, name), count in keys.items() if count > 1]:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"{', '.join(doubled)}: stands there twice", node.start_mark
-            )
-        return node
-
-
-def read(path: Path) -> Document:
-    """Read and check an inventory; raise Refused with every mistake in it."""
-    try:
-        raw = yaml.load(path.read_text(), Loader=StrictLoader)  # noqa: S506  # a SafeLoader
-    except FileNotFoundError:
-        raise Refused(
-            f"there is no inventory {path}",
-            hint="copy inventory.example.yaml, fill it in, and name it with RELEVO_INVENTORY",
-        ) from None
-    except OSError as error:
-        raise Refused(
-            f"the inventory {path} cannot be read: {error.strerror}",
-            hint="run this as the owner of that file, or as root",
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise _refused(path, [" ".join(str(error).split())]) from None
-    try:
-        document = Document.model_validate(_with_defaults(raw))
-    except ValidationError as error:
-        raise _refused(path, sorted(_sentences(error))) from None
-    if clashes := list(_clashes(document)):
-        raise _refused(path, clashes)
-    return document
-
-
-def _refused(path: Path, mistakes: list[str]) -> Refused:
-    return Refused(
-        "\n".join(f"{path}: {mistake}" for mistake in mistakes),
-        hint="mend the inventory; nothing was changed",
-    )
-
-
-def _with_defaults(raw: object) -> object:
-    """Give each instance what `defaults` says and it does not."""
-    if not isinstance(raw, dict) or not isinstance(raw.get("defaults"), dict):
-        return raw
-    instances = raw.get("instances")
-    if not isinstance(instances, dict):
-        return raw
-    merged = {name: _merge(raw["defaults"], entry) for name, entry in instances.items()}
-    return {**raw, "instances": merged}
-
-
-def _merge(under: object, over: object) -> object:
-    """
-    >>> _merge({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}})
-    {'a': {'x': 1, 'y': 3}}
-    """
-    if isinstance(under, dict) and isinstance(over, dict):
-        return {**under, **{key: _merge(under.get(key), over[key]) for key in over}}
-    return over
-
-
-def _sentences(error: ValidationError) -> Iterator[str]:
-    """Say each mistake with the entry and the field it is in."""
-    for each in error.errors(include_url=False):
-        parts = (str(part) for part in each["loc"] if part != "[key]")
-        place = ".".join(part if part.isprintable() else repr(part) for part in parts)
-        said = {
-            "extra_forbidden": "is no key that Relevo knows",
-            "missing": "is missing",
-            "string_pattern_mismatch": f"is not of the form {each.get('ctx', {}).get('pattern')}",
-        }.get(each["type"], each["msg"].removeprefix("Value error, "))
-        yield f"{place}: {said}"
-
-
-def _clashes(document: Document) -> Iterator[str]:
-    """Find instances that would stand on each other's feet."""
-    ports = {document.recovery.port: "recovery.port", 80: "nginx", 443: "nginx"}
-    for name, entry in document.instances.items():
-        for field, port in entry.recovery.model_dump(exclude=set(USER_FIELDS)).items():
-            place = f"instances.{name}.recovery.{field}"
-            if port in ports:
-                yield f"{place}: port {port} is {ports[port]}'s already"
-            ports.setdefault(port, place)
-        try:
-            entry.host.block(name)
-        except ValueError as error:
-            yield f"instances.{name}.host.{error}"
-        yield from _root_users(f"instances.{name}.recovery", entry.recovery)
-        yield from _overlaps(name, entry)
-        yield from _impatience(name, entry)
-        for domain in entry.certificates.keys() - {*entry.domains}:
-            yield f"instances.{name}.certificates.{domain}: is none of the instance's domains"
-    try:
-        document.recovery.block("recovery")
-    except ValueError as error:
-        yield f"recovery.{error}"
-    yield from _root_users("recovery", document.recovery)
-    yield from _namesakes(document)
-    yield from twins.find(document)
-
-
-def _root_users(place: str, entry: RecoveryEntry | RecoveryPorts) -> Iterator[str]:
-    for field, what in USER_FIELDS.items():
-        if getattr(entry, field) == "root":
-            yield f"{place}.{field}: {what} never runs as root"
-
-
-def _impatience(name: str, entry: InstanceEntry) -> Iterator[str]:
-    """Find an alarm of silence that would be told between two copies."""
-    apart = entry.schedules.filestore_seconds
-    if entry.alarms.sync_minutes * 60 < 2 * apart:
-        yield (
-            f"instances.{name}.alarms.sync_minutes: wants two copies at least, which are "
-            f"schedules.filestore_seconds ({apart}) apart"
-        )
-
-
-def _namesakes(document: Document) -> Iterator[str]:
-    """Find two servers of one name, and a customer's name that leads to two instances."""
-    hosts = {document.recovery.name or "recovery": document.recovery.address}
-    domains: dict[str, str] = {}
-    shown = list[tuple[str, HostEntry]]()
-    if any(entry.domains for entry in document.instances.values()):
-        shown.append(("recovery", document.recovery))
-    shown += [(f"instances.{n}.host", e.host) for n, e in document.instances.items() if e.domains]
-    for place, server in shown:
-        if server.public_address is None and server.peer_address not in {None, server.address}:
-            yield f"{place}.public_address: is needed, because domains are to point at this server"
-    for name, entry in document.instances.items():
-        host = entry.host.name or name
-        if hosts.setdefault(host, entry.host.address) != entry.host.address:
-            yield f"instances.{name}.host.name: {host} is the name of {hosts[host]} already"
-        for domain in entry.domains:
-            if domains.setdefault(domain, name) != name:
-                yield f"instances.{name}.domains: {domain} is {domains[domain]}'s already"
-
-
-def _overlaps(name: str, entry: InstanceEntry) -> Iterator[str]:
-    """Find roles that are one, and folders that would be copied twice."""
-    if entry.replication.user == entry.replication.rewind_user:
-        yield f"instances.{name}.replication.rewind_user: wants another role than user"
-    folders = [*entry.odoo.sources, entry.odoo.data_dir]
-    for index, folder in enumerate(folders):
-        others = folders[:index] + folders[index + 1 :]
-        if around := next((other for other in others if folder.is_relative_to(other)), None):
-            yield f"instances.{name}.odoo: {folder} lies in {around} and would be copied twice"
 
 
 def instances(document: Document, secrets: Secrets) -> list[OdooInstance]:

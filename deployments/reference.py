@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from blocks import cluster, host, instance, names
 from blocks.runtime import Flow
-from deployments import cli, inventory
+from deployments import inventory, parser
 from tasks.readiness import at_home, failed_over
 from tasks.readiness.probes import Need
 
@@ -28,7 +28,7 @@ remedy is shown.
 """
 CLI = f"""# The command `relevo`
 
-Made of `deployments/cli.py` {MADE}
+Made of `deployments/parser.py` {MADE}
 """
 INVENTORY = f"""# The inventory
 
@@ -90,10 +90,10 @@ def _needs(title: str, rows: Sequence[Need]) -> Iterator[str]:
 
 def command() -> str:
     """Render the page of the command, its subcommands and their options."""
-    parser = cli._parser()  # noqa: SLF001  # the one that main asks
-    lines = [CLI, str(parser.description), "", "```", str(parser.epilog).rstrip(), "```", ""]
-    lines += [*_options(parser), ""]
-    for found in parser._actions:  # noqa: SLF001  # argparse has no other way
+    words = parser.build()
+    lines = [CLI, str(words.description), "", "```", str(words.epilog).rstrip(), "```", ""]
+    lines += [*_options(words), ""]
+    for found in words._actions:  # noqa: SLF001  # argparse has no other way
         if isinstance(found, argparse._SubParsersAction):  # noqa: SLF001
             helps = {each.dest: each.help for each in found._choices_actions}  # noqa: SLF001
             for name, each in found.choices.items():
@@ -230,7 +230,7 @@ def _limits(hint: Any, field: FieldInfo) -> Iterator[str]:
 def flows() -> str:
     """Render the page of the flows: what each does, and what may be said to it."""
     lines = [FLOWS]
-    for name in (*cli.FLOWS, "board"):
+    for name in (*parser.FLOWS, "board"):
         lines += [*_flow(getattr(importlib.import_module(f"flows.{name}"), name)), ""]
     return "\n".join(lines).rstrip() + "\n"
 

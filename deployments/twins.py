@@ -3,13 +3,11 @@
 from collections.abc import Iterator
 from ipaddress import ip_address
 from itertools import combinations
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from deployments.inventory import Document, HostEntry, InstanceEntry
+from deployments.inventory import Document, HostEntry, InstanceEntry
 
 
-def find(document: "Document") -> Iterator[str]:
+def find(document: Document) -> Iterator[str]:
     """Say which instances of one server share what only one of them can have."""
     for (name, one), (other, two) in combinations(document.instances.items(), 2):
         if are_one(one.host, two.host):
@@ -21,7 +19,7 @@ def find(document: "Document") -> Iterator[str]:
             yield f"instances.{name}.host.address: {address} is the recovery server itself"
 
 
-def are_one(one: "HostEntry", other: "HostEntry") -> bool:
+def are_one(one: HostEntry, other: HostEntry) -> bool:
     """Tell whether two entries name one server, be it once by name and once by number.
 
     Behind one public address there may be several, whose sshd has other ports.
@@ -43,11 +41,11 @@ def _plain(address: str) -> str:
         return address.lower().removesuffix(".")
 
 
-def _cluster(entry: "InstanceEntry") -> str:
+def _cluster(entry: InstanceEntry) -> str:
     return f"cluster {entry.postgres.version}/{entry.postgres.name}"
 
 
-def _shared(one: "InstanceEntry", other: "InstanceEntry") -> Iterator[tuple[str, object]]:
+def _shared(one: InstanceEntry, other: InstanceEntry) -> Iterator[tuple[str, object]]:
     """Name the fields in which two instances of one server must differ, and do not."""
     mine, theirs = one.odoo, other.odoo
     pairs: dict[str, tuple[object, object]] = {

@@ -14,7 +14,8 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
 from deployments import removal
-from deployments.inventory import instances, read
+from deployments.inventory import instances
+from deployments.inventory_file import read
 from deployments.secrets import Secrets
 from flows.failback import failback
 from flows.failover import failover

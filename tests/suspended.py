@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath
 
 from blocks.errors import Busy
 from blocks.instance import OdooInstance
-from deployments.inventory import instances, read
+from deployments.inventory import instances
+from deployments.inventory_file import read
 from deployments.secrets import Secrets
 from tasks.host import files, lock
 from tasks.host.job import run_job

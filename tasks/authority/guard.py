@@ -8,7 +8,7 @@ from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks.authority import guard_files as text
-from tasks.host import files, managed_block, sshd
+from tasks.host import files, managed_block, sshd, systemd_unit
 from tasks.host.files import STATE
 from tasks.install import program_config, units
 from tasks.install.units import GUARDS, LIBRARY, UNITS
@@ -81,12 +81,11 @@ def install(instance: OdooInstance) -> None:
     for path, what in drop_ins.items():
         drop_in = text.drop_in(instance=instance.name, guard=program, config=config, what=what)
         files.install(shell, UNITS / path, drop_in)
-    watcher = text.watcher(instance=instance.name, guard=program, config=config)
-    files.install(shell, UNITS / watcher_unit(instance), watcher)
-    # In any case: what stands there may be the work of a run that died before it said so.
-    shell.run(("systemctl", "daemon-reload"))
-    shell.run(("systemctl", "enable", watcher_unit(instance)))
-    shell.run(("systemctl", "restart", watcher_unit(instance)))
+    watcher = systemd_unit.watcher(
+        what=f"stop {instance.name} here when another server has the write right",
+        name=f"relevo_guard_{instance.name}", program=program, config=config,
+    )  # fmt: skip
+    units.install_watcher(shell, watcher_unit(instance), watcher)
 
 
 def remember_signers(instance: OdooInstance, place: Place, signers: Signers) -> None:

@@ -29,37 +29,6 @@ ExecCondition=+{guard} {config} {what}
 """
 
 
-def watcher(*, instance: str, guard: PurePosixPath, config: PurePosixPath) -> str:
-    """
-    >>> print(watcher(instance="vps_1", guard=PurePosixPath("/g"),
-    ...     config=PurePosixPath("/c")), end="")
-    [Unit]
-    Description=Relevo: stop vps_1 here when another server has the write right
-    <BLANKLINE>
-    [Service]
-    ExecStart=/g /c watch
-    SyslogIdentifier=relevo_guard_vps_1
-    Restart=always
-    RestartSec=2
-    <BLANKLINE>
-    [Install]
-    WantedBy=multi-user.target
-    """
-    return f"""\
-[Unit]
-Description=Relevo: stop {instance} here when another server has the write right
-
-[Service]
-ExecStart={guard} {config} watch
-SyslogIdentifier=relevo_guard_{instance}
-Restart=always
-RestartSec=2
-
-[Install]
-WantedBy=multi-user.target
-"""
-
-
 def allowed_signers(signers: Signers, *, namespace: str) -> str:
     """Name the keys as ssh-keygen reads them; a retired one has a name that ends with its epoch.
 

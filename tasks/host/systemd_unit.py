@@ -1,4 +1,4 @@
-"""The unit that runs an instance on the recovery host."""
+"""The units that Relevo writes, for what runs on the hosts."""
 
 import re
 from collections.abc import Sequence
@@ -165,6 +165,37 @@ ExecStart={" ".join(command)}
 StandardInput=socket
 StandardError=journal
 {confine.section(properties)}"""
+
+
+def watcher(*, what: str, name: str, program: PurePosixPath, config: PurePosixPath) -> str:
+    """
+    >>> print(watcher(what="stop vps_1 here", name="relevo_guard_vps_1",
+    ...     program=PurePosixPath("/g"), config=PurePosixPath("/c")), end="")
+    [Unit]
+    Description=Relevo: stop vps_1 here
+    <BLANKLINE>
+    [Service]
+    ExecStart=/g /c watch
+    SyslogIdentifier=relevo_guard_vps_1
+    Restart=always
+    RestartSec=2
+    <BLANKLINE>
+    [Install]
+    WantedBy=multi-user.target
+    """
+    return f"""\
+[Unit]
+Description=Relevo: {what}
+
+[Service]
+ExecStart={program} {config} watch
+SyslogIdentifier={name}
+Restart=always
+RestartSec=2
+
+[Install]
+WantedBy=multi-user.target
+"""
 
 
 def follower(

@@ -34,6 +34,15 @@ def install_script(shell: Shell, path: PurePosixPath, name: str) -> None:
     files.install(shell, path, script(name), mode="755")
 
 
+def install_watcher(shell: Shell, unit: str, text: str) -> None:
+    """Put a unit on a host that runs there from now on, and start it anew."""
+    files.install(shell, UNITS / unit, text)
+    # In any case: what stands there may be the work of a run that died before it said so.
+    shell.run(("systemctl", "daemon-reload"))
+    shell.run(("systemctl", "enable", unit))
+    shell.run(("systemctl", "restart", unit))
+
+
 def script(name: str) -> str:
     """A program of one file, as it stands on a host."""
     return stamped((PROGRAMS / name).read_text())

@@ -1,7 +1,5 @@
 """The files by which commits at an origin wait for the recovery host."""
 
-from pathlib import PurePosixPath
-
 from tasks.postgres.postgresql_conf import quote
 
 HEADER = """\
@@ -27,34 +25,3 @@ def settings(instance: str) -> str:
     return HEADER.format(instance=instance) + (
         f"synchronous_commit = on\nsynchronous_standby_names = {quote(names(instance))}\n"
     )
-
-
-def unit(*, instance: str, program: PurePosixPath, config: PurePosixPath) -> str:
-    """
-    >>> print(unit(instance="vps_1", program=PurePosixPath("/s"), config=PurePosixPath("/c")),
-    ...     end="")
-    [Unit]
-    Description=Relevo: let commits of vps_1 wait for the recovery host, as its policy says
-    <BLANKLINE>
-    [Service]
-    ExecStart=/s /c watch
-    SyslogIdentifier=relevo_synchronous_vps_1
-    Restart=always
-    RestartSec=2
-    <BLANKLINE>
-    [Install]
-    WantedBy=multi-user.target
-    """
-    return f"""\
-[Unit]
-Description=Relevo: let commits of {instance} wait for the recovery host, as its policy says
-
-[Service]
-ExecStart={program} {config} watch
-SyslogIdentifier=relevo_synchronous_{instance}
-Restart=always
-RestartSec=2
-
-[Install]
-WantedBy=multi-user.target
-"""

@@ -11,7 +11,7 @@ from blocks import answers, pinned
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from blocks.sql import Identifier, compose
-from tasks.host import files
+from tasks.host import files, systemd_unit
 from tasks.install import program_config, units
 from tasks.install.units import LIBRARY, UNITS
 from tasks.postgres import cluster_settings
@@ -49,15 +49,13 @@ def _install(instance: OdooInstance) -> None:
         _facts(instance)
     ):
         _take_back(instance)
-    path = UNITS / unit(instance)
-    unit_text = text.unit(instance=instance.name, program=program, config=config)
+    watcher = systemd_unit.watcher(
+        what=f"let commits of {instance.name} wait for the recovery host, as its policy says",
+        name=f"relevo_synchronous_{instance.name}", program=program, config=config,
+    )  # fmt: skip
     units.install_program(shell, program, "synchronous")
     files.install(shell, config, facts)
-    files.install(shell, path, unit_text)
-    # In any case: what stands there may be the work of a run that died before it said so.
-    shell.run(("systemctl", "daemon-reload"))
-    shell.run(("systemctl", "enable", unit(instance)))
-    shell.run(("systemctl", "restart", unit(instance)))
+    units.install_watcher(shell, unit(instance), watcher)
 
 
 def _facts(instance: OdooInstance) -> dict[str, object]:

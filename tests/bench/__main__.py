@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 
 from tasks.programs.filestore import questions
+from tasks.programs.filestore.disk import sha1_of
 from tasks.programs.filestore.engine import Engine
-from tasks.programs.filestore.store import sha1_of
 from tests.bench import disk, follow
 from tests.bench.measure import Cost, Group, Meter, medians, run
 from tests.bench.world import ROOT, World, drop_caches, find_sshd
@@ -137,7 +137,7 @@ class Bench:
         """Compare all rows with all files, with no network; read all files again."""
         meter = self.meter("lan")
         engine = Engine(self.world.twins.settings(channel=("false",)))
-        engine.databases()
+        engine.databases.read(engine.cluster)
         keys = list(engine.store.names("shop"))
         size = sum(Path(engine.store.path(key)).stat().st_size for key in keys[:20000])
         paths = [engine.store.path(key) for key in keys[:20000]]

@@ -17,7 +17,8 @@ from prefect.settings import (
 )
 
 from blocks.instance import OdooInstance
-from deployments.inventory import instances, read
+from deployments.inventory import instances
+from deployments.inventory_file import read
 from deployments.secrets import Secrets
 from tests.attacks.oracle import Stage
 from tests.lab import inventory, names

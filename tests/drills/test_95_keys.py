@@ -16,7 +16,8 @@ from blocks import signing
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from deployments import rotation
-from deployments.inventory import instances, read
+from deployments.inventory import instances
+from deployments.inventory_file import read
 from deployments.secrets import Secrets
 from flows.check import check
 from flows.failback import failback

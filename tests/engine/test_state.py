@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tasks.programs.filestore.names import Key
-from tasks.programs.filestore.state import State, is_spoiled
+from tasks.programs.filestore.state import State
+from tasks.programs.filestore.state_file import is_spoiled
 
 KEY = Key("shop", f"ab/{20 * 'ab'}")
 

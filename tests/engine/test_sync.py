@@ -412,7 +412,7 @@ def test_a_second_odoo_s_database_which_ours_may_not_read_is_named_and_stops_not
     twins.catch_up()
     with twins.engine() as engine:
         assert engine.sweep() == []
-        (said,) = engine.foreign()
+        (said,) = engine.databases.foreign()
         assert re.search(f"^another: .*{why}$", said)
         assert [each.database for each in verdicts(engine) if each.foreign] == ["another"]
         cared = Care(engine).reconcile(repair=False, accept_deletions=False)

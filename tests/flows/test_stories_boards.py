@@ -10,8 +10,8 @@ from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLi
 from prefect.states import Pending
 
 from blocks.instance import OdooInstance
-from deployments import apply, plan
-from deployments.plan import Wanted
+from deployments import apply, wanted
+from deployments.wanted import Wanted
 from tasks.orchestrator import sweep
 from tasks.run import terminal
 
@@ -37,15 +37,15 @@ def test_a_board_that_died_while_it_was_pending_stops_no_later_board(
     instance: OdooInstance,
 ) -> None:
     with get_client(sync_client=True) as client:
-        board = _deploy(client, plan.board([instance]))
+        board = _deploy(client, wanted.board([instance]))
         assert [_begin(client, board)[1] for _ in range(2)] == ["PENDING", "PENDING"]
-        queue = client.read_work_queue_by_name(plan.BOARDS, work_pool_name=POOL)
+        queue = client.read_work_queue_by_name(wanted.BOARDS, work_pool_name=POOL)
         assert queue.concurrency_limit == 3, "a worker that was away starts no more at once"
 
 
 def test_a_board_of_an_older_relevo_loses_its_limit(instance: OdooInstance) -> None:
     with get_client(sync_client=True) as client:
-        board = _deploy(client, plan.board([instance]))
+        board = _deploy(client, wanted.board([instance]))
         limit = ConcurrencyLimitConfig(
             limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
         )
@@ -54,16 +54,18 @@ def test_a_board_of_an_older_relevo_loses_its_limit(instance: OdooInstance) -> N
             name="all-instances", concurrency_limit=limit, work_pool_name=POOL, version="older"
         ).apply(work_pool_name=POOL)
         assert client.read_deployment(board).global_concurrency_limit is not None
-        _deploy(client, plan.board([instance]))
+        _deploy(client, wanted.board([instance]))
         assert client.read_deployment(board).global_concurrency_limit is None
 
 
 def test_a_copy_that_died_while_it_was_pending_is_ended_and_the_next_one_begins(
     instance: OdooInstance,
 ) -> None:
-    wanted = next(each for each in plan.deployments(instance) if each.flow == "reconcile_filestore")
+    compare = next(
+        each for each in wanted.deployments(instance) if each.flow == "reconcile_filestore"
+    )
     with get_client(sync_client=True) as client:
-        copy = _deploy(client, wanted, instance={"$ref": str(instance.save("vps-1"))})
+        copy = _deploy(client, compare, instance={"$ref": str(instance.save("vps-1"))})
         dead, began = _begin(client, copy)
         assert (began, _begin(client, copy)[1]) == ("PENDING", "CANCELLED")
 

@@ -9,7 +9,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks.instance import OdooInstance
-from deployments import apply, cli, server
+from deployments import apply, cli, parser, server
 from deployments.secrets import Secrets
 from deployments.settings import Settings
 from tasks.authority.situation import Procedure
@@ -33,21 +33,21 @@ ROOT = Path(__file__).parents[2]
 def test_a_plan_is_of_the_direction_that_was_named(
     words: tuple[str, ...], procedure: Procedure
 ) -> None:
-    given = cli._parser().parse_args(words)
+    given = parser.build().parse_args(words)
 
     assert cli._meant(given.procedure, given) == procedure
 
 
-@pytest.mark.parametrize("command", cli.PROCEDURES)
+@pytest.mark.parametrize("command", parser.PROCEDURES)
 def test_each_change_of_place_has_a_command_that_asks_before_it_begins(command: str) -> None:
-    given = cli._parser().parse_args([command, "vps_1"])
+    given = parser.build().parse_args([command, "vps_1"])
 
     assert cli.COMMANDS[command] is cli._fail
     assert not given.yes
     assert hasattr(given, cli.OWN[command])
 
 
-@pytest.mark.parametrize("command", cli.PROCEDURES)
+@pytest.mark.parametrize("command", parser.PROCEDURES)
 def test_run_begins_no_change_of_place_without_being_told_that_nobody_is_asked(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,15 +19,15 @@ RENAMES = {"rename", "replace", "renames", "move"}
 WRITES = {"write_text", "write_bytes"}
 # Where a rename or a write needs no sync of its own, and why.
 EXCEPTIONS = {
-    "tasks/programs/filestore/state.py:State.put_aside": "what is spoiled, for evidence",
+    "tasks/programs/filestore/state_file.py:StateFile.put_aside": "what is spoiled, for evidence",
     "deployments/reference.py:": "a page of this repository",
     "tasks/programs/filestore/__main__.py:follow.tell": "under /run, which no power cut survives",
-    "tasks/programs/filestore/store.py:move": "a name for what the disk has: Landing syncs before",
+    "tasks/programs/filestore/disk.py:move": "a name for what the disk has: Landing syncs before",
     "tasks/programs/gate/disk.py:move": "a name for what the disk has: Files.settle syncs before",
     "tasks/programs/divergence/cluster.py:started": "of a throw-away cluster",
     "tasks/programs/divergence/cluster.py:save": "synced before the summary is written",
     "tasks/programs/divergence/spreadsheet.py:tame_file": "synced before the summary is written",
-    "tasks/programs/filestore/store.py:Landing.admit": "beside; synced by Landing.settle",
+    "tasks/programs/filestore/landing.py:Landing.admit": "beside; synced by Landing.settle",
     "tasks/programs/gate/disk.py:store": "beside; synced by Files.settle",
     "tasks/programs/gate/service.py:Service.__init__": "the client's pipe",
     "tasks/programs/guard/record.py:Record.signed_by": "a pipe to ssh-keygen",

@@ -16,13 +16,14 @@ from typing import Any
 
 import pytest
 
-from tasks.programs.filestore import follow, origin, wire
+from tasks.programs.filestore import answer, follow, origin, pipes, wire
+from tasks.programs.filestore.answer import Answer, Oversize
 from tasks.programs.filestore.decide import BAD
 from tasks.programs.filestore.engine import Engine
 from tasks.programs.filestore.fetch import Fetcher
 from tasks.programs.filestore.follow import Condition, Followers
 from tasks.programs.filestore.names import Key
-from tasks.programs.filestore.origin import Answer, Origin, Oversize
+from tasks.programs.filestore.origin import Origin
 from tasks.programs.filestore.settings import Settings
 from tasks.programs.filestore.store import Store
 from tasks.programs.filestore.trouble import Full, OriginAway, Promoted, Trouble
@@ -119,7 +120,7 @@ def test_a_list_that_is_none_is_a_sentence(packed: bytes) -> None:
 
 
 def test_a_list_has_no_more_files_than_anybody_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(origin, "NAMES", 1000)
+    monkeypatch.setattr(answer, "NAMES", 1000)
     there = says(
         "packed = zlib.compress(''.join(f'ab/{at:040x} 1\\n' for at in range(2000)).encode())\n"
         "head(b'+', len(packed)); out.write(packed); out.flush(); time.sleep(60)"
@@ -139,7 +140,7 @@ def test_a_list_has_no_more_files_than_anybody_has(monkeypatch: pytest.MonkeyPat
 )
 def test_an_origin_that_drips_is_away(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
     """One byte a minute keeps nobody waiting for longer than none at all."""
-    monkeypatch.setattr(origin, "SILENCE_SECONDS", 1.0)
+    monkeypatch.setattr(pipes, "SILENCE_SECONDS", 1.0)
     monkeypatch.setattr(origin, "GOODBYE_SECONDS", 0.2)
     there, begun = says(program), time.monotonic()
     with pytest.raises(OriginAway, match="uno does not answer: no answer for 1 s"):
@@ -150,7 +151,7 @@ def test_an_origin_that_drips_is_away(monkeypatch: pytest.MonkeyPatch, program: 
 def test_an_origin_that_does_not_read_is_away(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(origin, "SILENCE_SECONDS", 1.0)
+    monkeypatch.setattr(pipes, "SILENCE_SECONDS", 1.0)
     monkeypatch.setattr(origin, "GOODBYE_SECONDS", 0.2)
     (tmp_path / "document").write_bytes(bytes(5_000_000))
     there, begun = says("time.sleep(60)"), time.monotonic()

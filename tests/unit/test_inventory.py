@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from blocks.errors import Refused
-from deployments import inventory
+from deployments import inventory, inventory_file
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE: dict[str, Any] = yaml.safe_load((ROOT / "inventory.example.yaml").read_text())
@@ -22,7 +22,7 @@ def read(folder: Path, change: Callable[[dict[str, Any]], object]) -> inventory.
     change(document)
     path = folder / "inventory.yaml"
     path.write_text(yaml.safe_dump(document, allow_unicode=True))
-    return inventory.read(path)
+    return inventory_file.read(path)
 
 
 def refusal(folder: Path, change: Callable[[dict[str, Any]], object]) -> str:
@@ -189,7 +189,7 @@ def test_a_name_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
     path.write_text("recovery: {}\ninstances:\n  a: {}\n  a: {}\n")
 
     with pytest.raises(Refused, match="a: stands there twice"):
-        inventory.read(path)
+        inventory_file.read(path)
 
 
 def test_what_an_entry_shares_with_another_may_be_said_by_an_anchor(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ instances:
     recovery: {postgres_port: 5435, http_port: 8369, longpolling_port: 8372}
 """)
 
-    found = inventory.read(path).instances
+    found = inventory_file.read(path).instances
     assert [(each.host.address, each.host.user) for each in found.values()] == [
         ("192.0.2.1", "admin"), ("192.0.2.2", "admin"), ("192.0.2.3", "admin"),
     ]  # fmt: skip
@@ -222,7 +222,7 @@ def test_a_hole_that_nobody_has_filled_is_said_with_its_line(tmp_path: Path) -> 
     path.write_text("recovery:\n  address: {{ address }}\n")
 
     with pytest.raises(Refused, match=r"wants quotes.* line 2, column 13"):
-        inventory.read(path)
+        inventory_file.read(path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "x: [", "\x00", "- a\n- b"])
@@ -231,7 +231,7 @@ def test_a_file_that_is_no_inventory_is_refused(tmp_path: Path, text: str) -> No
     path.write_text(text)
 
     with pytest.raises(Refused):
-        inventory.read(path)
+        inventory_file.read(path)
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,6 @@ FLOORS = (
     "readiness", "board", "byhand", "plan", "removal", "orchestrator",
 )  # fmt: skip
 MOST_FILES, MOST_LINES = 12, 300
-# What still has more lines: not yet cut into files of one subject each.
-LONG = {
-    "deployments/cli.py", "deployments/inventory.py", "tasks/programs/filestore/engine.py",
-    "tasks/programs/filestore/origin.py", "tasks/programs/filestore/state.py",
-    "tasks/programs/filestore/store.py",
-}  # fmt: skip
 # Values, texts and decisions: nothing in them asks a host, so a test needs no double.
 PURE = {
     "authority": "guard_files situation",
@@ -100,9 +94,8 @@ def test_every_subject_has_a_floor_and_not_too_many_rooms() -> None:
 @pytest.mark.parametrize("layer", ORDER)
 def test_no_file_has_more_lines_than_one_subject_needs(layer: str) -> None:
     for path in modules(layer):
-        if (name := str(path.relative_to(ROOT))) not in LONG:
-            lines = len(path.read_text().splitlines())
-            assert lines <= MOST_LINES, f"{name} has {lines} lines"
+        lines = len(path.read_text().splitlines())
+        assert lines <= MOST_LINES, f"{path} has {lines} lines"
 
 
 @pytest.mark.parametrize("folder", PURE)

@@ -25,7 +25,7 @@ import importlib
 from tasks.filestore import rsync_gate
 from tasks.install import units, zipapp
 from tasks.odoo import http
-from deployments.cli import FLOWS
+from deployments.parser import FLOWS
 assert deployments.__file__.startswith(sys.prefix), deployments.__file__
 for name in ("filestore", "guard", "synchronous", "divergence"):
     zipapp.pack(name)

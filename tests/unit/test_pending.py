@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tasks.programs.filestore import decide
+from tasks.programs.filestore.comparison import digests
 from tasks.programs.filestore.decide import ABSENT, BAD, LOST, Guard
-from tasks.programs.filestore.engine import digests
 from tasks.programs.filestore.names import Key, is_file
 from tasks.programs.filestore.state import State
 

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from deployments import cli, reference
+from deployments import cli, parser, reference
 
 
 @pytest.mark.parametrize("name", sorted(reference.PAGES))
@@ -26,16 +26,16 @@ def test_each_argument_and_each_field_has_a_meaning(name: str) -> None:
 def test_every_command_and_every_flow_stands_on_its_page() -> None:
     commands, stories = reference.command(), reference.flows()
     assert [name for name in cli.COMMANDS if f"## relevo {name}\n" not in commands] == []
-    assert stories.count("\n## ") == len(cli.FLOWS) + 1
+    assert stories.count("\n## ") == len(parser.FLOWS) + 1
     assert "| `origin_is_down` | true or false | `false` | You have seen by" in stories
 
 
 def test_what_may_be_left_out_stands_in_brackets() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("instance", nargs="?", help="default: all | none")
-    parser.add_argument("--to", choices=("a", "b"), default="a", help="where")
-    assert list(reference._words(parser)) == ["[INSTANCE]", "[--to TO]"]
-    assert list(reference._options(parser))[2:] == [
+    words = argparse.ArgumentParser()
+    words.add_argument("instance", nargs="?", help="default: all | none")
+    words.add_argument("--to", choices=("a", "b"), default="a", help="where")
+    assert list(reference._words(words)) == ["[INSTANCE]", "[--to TO]"]
+    assert list(reference._options(words))[2:] == [
         r"| `INSTANCE` | Default: all \| none. |",
         "| `--to TO` | Where. One of `a`, `b`. Default: `a`. |",
     ]

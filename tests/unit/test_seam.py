@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from blocks.errors import Refused
-from deployments import cli
+from deployments import cli, parser
 from deployments.__main__ import WITH_PREFECT, command
 from deployments.secrets import Secrets
 from tasks.orchestrator.page import Page
@@ -22,7 +22,7 @@ from tests.broken import OF_PREFECT, broken
 ROOT = Path(__file__).parents[2]
 FLOWS = f"""
 import importlib, sys
-for flow in {cli.FLOWS}:
+for flow in {parser.FLOWS}:
     importlib.import_module(f"flows.{{flow}}")
     found = sorted(name for name in sys.modules if name.split(".")[0] in {OF_PREFECT})
     if found:

@@ -16,13 +16,13 @@ What it cannot see: values that were overwritten, and rows that were deleted. It
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 from ..bounded import read_text
+from ..durable import sync
 from .cluster import started
 from .rows import export
 from .wal import read_wal
@@ -60,15 +60,6 @@ def write_summary(output: Path, summary: dict[str, Any]) -> None:
         sync(path)
     beside.rename(output / "summary.json")
     sync(output)
-
-
-def sync(path: Path) -> None:
-    """Wait until the disk has a file, or a folder's names."""
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 if __name__ == "__main__":

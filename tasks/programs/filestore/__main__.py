@@ -21,7 +21,7 @@ from .engine import Engine
 from .fetch import Progress
 from .follow import Condition, Followers
 from .settings import read
-from .state import is_spoiled
+from .state_file import is_spoiled
 from .trouble import ClusterAway, OriginAway, Refusal, Trouble
 from .verdict import NAMED, verdicts
 
@@ -48,7 +48,7 @@ def one_pass(engine: Engine, _: argparse.Namespace) -> Facts:
     return {
         "fetched": engine.fetcher.fetched,
         "unread": unread,
-        "foreign": engine.foreign(),
+        "foreign": engine.databases.foreign(),
         "pending": engine.state.count(),
     }
 

@@ -14,9 +14,11 @@ from functools import partial
 from typing import Iterator
 
 from . import decide, questions
-from .engine import Engine, Found, digests
+from .comparison import Found, digests
+from .disk import sha1_of
+from .engine import Engine
+from .landing import Landing
 from .names import FOLDER, Key, is_database
-from .store import Landing, sha1_of
 from .trouble import Refusal
 
 SPOILED = "spoiled here too"
@@ -64,8 +66,8 @@ class Care:
             rows=sum(each.rows for each in found.values()),
             files=sum(each.here for each in found.values()),
             fetched=self.engine.fetcher.fetched,
-            unread=self.engine.never_read(),
-            foreign=self.engine.foreign(),
+            unread=self.engine.databases.never_read(),
+            foreign=self.engine.databases.foreign(),
         )
         self.scrub(cared)
         self.judge_origin(found, cared, repair=repair)
@@ -141,7 +143,7 @@ class Care:
             self.engine.fetcher.pending()
 
     def _scrub_prefix(self, prefix: str, cared: Cared) -> None:
-        for database in self.engine.known:
+        for database in self.engine.databases.known:
             begun, read = time.monotonic(), 0
             for key, found in self.store.sums(self._of_prefix(database, prefix)):
                 size = _size(self.store.path(key))
@@ -232,13 +234,14 @@ class Care:
         """
         refused: dict[str, str] = {}
         moved = Moved()
-        for database in self.engine.databases():
-            self.engine.twice(database, partial(self._push, database, refused, moved))
+        ours = self.engine.databases
+        for database in ours.read(self.engine.cluster):
+            ours.twice(database, partial(self._push, database, refused, moved))
         return {
             "given": moved.given - len(refused),
             "kept_aside": moved.kept_aside,
             "refused": refused,
-            "unread": self.engine.never_read(),
+            "unread": self.engine.databases.never_read(),
         }
 
     def _push(self, database: str, refused: dict[str, str], moved: Moved) -> None:

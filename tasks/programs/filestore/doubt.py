@@ -12,8 +12,9 @@ import os
 from typing import Iterable, Iterator  # Python 3.8
 
 from ..bounded import read_text
+from .disk import sha1_of
 from .names import Key, is_file
-from .store import Store, sha1_of
+from .store import Store
 from .wire import Row
 
 SLACK_SECONDS = 60.0  # of clocks, and of a sync that was noted a little later than it began

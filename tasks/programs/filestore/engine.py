@@ -13,46 +13,25 @@ anything. Files are looked at again after a boot (`doubt`).
 from __future__ import annotations
 
 import contextlib
-import re
 import time
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Callable, Iterable, Iterator, NamedTuple  # Python 3.8
+from typing import Callable, Iterable, Iterator  # Python 3.8
 
 from . import decide, doubt, questions
+from .comparison import Found, differences
+from .databases import Databases
 from .decide import ABSENT, BAD, LOST, Head
 from .fetch import Fetcher, Progress
-from .names import DIGEST, FOLDER, Key, is_database, is_file
+from .names import Key, is_file
 from .origin import Origin
 from .settings import Settings
 from .state import State
 from .store import Store
-from .trouble import OF_ALL, ClusterSaysNo, Promoted, sentence
+from .trouble import Promoted
 from .wire import Cluster, Connection, Row
 
 SOME = 512
 DAY = 86400.0
-
-
-class Barred(NamedTuple):
-    """Why a database is not read; one of another role's that keeps ours out has no files here."""
-
-    why: str
-    foreign: bool = False
-
-
-@dataclass
-class Found:
-    """What a reconcile found in one database."""
-
-    rows: int = 0
-    missing: int = 0
-    here: int = 0
-    orphans: set[Key] = field(default_factory=set)
-
-    def note(self, database: str, shard: str, strangers: set[str], *, here: int) -> None:
-        self.here += here
-        self.orphans |= {Key(database, f"{shard}/{n}") for n in strangers if DIGEST.match(n)}
 
 
 class Engine:
@@ -71,10 +50,7 @@ class Engine:
         self.store = Store(settings.filestore, settings.work, settings.trash)
         self.origin = Origin(settings.channel, settings.origin)
         self.fetcher = Fetcher(self.store, self.state, self.origin, report)
-        self.known: list[str] = []
-        self.barred: dict[str, Barred] = {}
-        self.owners: dict[str, str] = {}
-        self.oids: dict[str, str] = {}
+        self.databases = Databases(settings.role)
         self.seen: dict[str, set[str]] = {}
         self.tops: dict[str, int] = {}
 
@@ -87,78 +63,19 @@ class Engine:
         """Sessions for another thread."""
         return Cluster(self.settings.socket, self.settings.port, self.settings.role)
 
-    # ------------------------------------------------------------------ what the standby knows
-
-    def databases(self, cluster: Cluster | None = None) -> list[str]:
-        """The databases of the cluster that may have attachments.
-
-        Those that cannot be read are noted as barred, each with the reason.
-        """
-        rows = (cluster or self.cluster).ask("postgres", questions.DATABASES)
-        found = {}
-        for name, oid, owner, *let_in in rows:
-            self.oids[str(name)], self.owners[str(name)] = str(oid), str(owner)
-            found[str(name)] = self._objection(str(name), *(each == "t" for each in let_in))
-        self.barred = {name: barred for name, barred in found.items() if barred}
-        self.known = [name for name, barred in found.items() if not barred]
-        return self.known
-
-    def _objection(self, name: str, allows: bool, may: bool) -> Barred | None:  # noqa: FBT001
-        if not allows:
-            return Barred("it allows no connections")
-        if not may:
-            role = self.settings.role
-            return self._barred(name, f"role {role} may not connect to it", keeps_out=True)
-        return None if is_database(name) else Barred("its name can be no folder of the filestore")
-
-    def _barred(self, name: str, why: str, *, keeps_out: bool) -> Barred:
-        owner = self.owners.get(name, self.settings.role)
-        if keeps_out and owner != self.settings.role:
-            return Barred(f"{why}, and it belongs to {owner}", foreign=True)
-        return Barred(why)
-
-    def alone(self, database: str, work: Callable[[], object]) -> str:
-        """Work on one database; say what went wrong where that is the matter of it alone.
-
-        One of another role's that keeps ours out is no trouble, and noted as barred.
-        """
-        try:
-            work()
-            self.barred.pop(database, None)
-        except OF_ALL:
-            raise
-        except Exception as error:  # noqa: BLE001  # a customer's tables may say anything
-            keeps_out = isinstance(error, ClusterSaysNo) and error.keeps_out
-            barred = self._barred(database, sentence(error), keeps_out=keeps_out)
-            self.barred[database] = barred
-            return "" if barred.foreign else f"{database}: {barred.why}"
-        return ""
-
-    def twice(self, database: str, work: Callable[[], object]) -> None:
-        """Work on one database; one that cancelled us, or was made anew, gets a second chance."""
-        if self.alone(database, work):
-            self.alone(database, work)
-
     def sweep(self, cluster: Cluster | None = None) -> list[str]:
         """Scan every database; one that is being dropped or cancels us is for the next time.
 
         Give those that could not be read, each with the reason.
         """
-        known = self.databases(cluster)
-        self.state.seen({name: self.oids[name] for name in (*known, *self.barred)})
-        unread = self.never_read()
+        ours = self.databases
+        known = ours.read(cluster or self.cluster)
+        self.state.seen({name: ours.oids[name] for name in (*known, *ours.barred)})
+        unread = ours.never_read()
         for database in known:
-            unread.append(self.alone(database, partial(self._read, database, cluster)))
-        self.state.forget_databases({*known, *self.barred})
+            unread.append(ours.alone(database, partial(self._read, database, cluster)))
+        self.state.forget_databases({*known, *ours.barred})
         return [said for said in unread if said]
-
-    def never_read(self) -> list[str]:
-        """Name the databases that are not read, each with the reason."""
-        return [f"{name}: {each.why}" for name, each in self.barred.items() if not each.foreign]
-
-    def foreign(self) -> list[str]:
-        """Name those that are another role's and not ours to read."""
-        return [f"{name}: {each.why}" for name, each in self.barred.items() if each.foreign]
 
     def _read(self, database: str, cluster: Cluster | None) -> None:
         self.look_again(database, cluster)
@@ -195,8 +112,8 @@ class Engine:
         def look(database: str) -> None:
             spoiled.append(self.look_again(database, always=True))
 
-        for database in self.databases():
-            self.alone(database, partial(look, database))
+        for database in self.databases.read(self.cluster):
+            self.databases.alone(database, partial(look, database))
         if sum(spoiled):
             self.fetcher.pending()
         return sum(spoiled)
@@ -280,34 +197,12 @@ class Engine:
         self.tops[database] = newest
         return len(wanted)
 
-    # ------------------------------------------------------------------------------- comparing
-
     def _compare(self, cluster: Cluster, database: str, head: Head) -> Found:
         """Compare all rows with all files, names only; note what is wanted and move the mark."""
         found = Found()
-        wanted = self._differences(cluster, database, found)
+        wanted = differences(self.store, cluster, database, found)
         self.state.advance(head.guard, head.xmin, head.lsn, wanted, rows=lambda: found.rows)
         return found
-
-    def _differences(
-        self, cluster: Cluster, database: str, found: Found
-    ) -> Iterator[tuple[Key, int | None]]:
-        """Give what is named and not here; note in `found` what is here and not named."""
-        left = set(self.store.folders(database))
-        for row in cluster.session(database).stream(questions.EVERYTHING):
-            folder, joined, count = (str(value) for value in row)
-            shard = folder[:-1]
-            names, here = digests(folder, joined), self.store.listed(database, shard)
-            left.discard(shard)
-            found.rows += int(count)
-            found.note(database, shard, here - names, here=len(here))
-            for name in names - here:
-                found.missing += 1
-                yield Key(database, f"{folder}{name}"), None
-        for shard in left:
-            here = self.store.listed(database, shard)
-            found.note(database, shard, here, here=len(here))
-        self.store.sync(always=True)
 
     def reconcile(self) -> dict[str, Found]:
         """Compare every database as a whole, fetch what is missing, and find what nobody names.
@@ -315,9 +210,9 @@ class Engine:
         One that may not be read is barred: named, and in nobody's way.
         """
         result: dict[str, Found] = {}
-        for database in self.databases():
-            self.twice(database, partial(self._reconcile, database, result))
-        self.known = [name for name in self.known if name not in self.barred]
+        for database in self.databases.read(self.cluster):
+            self.databases.twice(database, partial(self._reconcile, database, result))
+        self.databases.drop_barred()
         return result
 
     def _reconcile(self, database: str, result: dict[str, Found]) -> None:
@@ -339,20 +234,3 @@ def _keys(database: str, rows: Iterable[Row]) -> list[tuple[Key, int | None]]:
         for name, size in rows
         if is_file(str(name))
     ]
-
-
-def digests(folder: str, joined: str) -> set[str]:
-    """Take apart what questions.EVERYTHING has joined.
-
-    >>> one, other = 20 * "0b", "0b" + 19 * "ff"
-    >>> digests("0b/", one + other) == {one, other}
-    True
-    >>> digests("0c/", one), digests("../", one)
-    (set(), set())
-    """
-    if not folder.endswith("/"):
-        return set()
-    names = {joined[at : at + 40] for at in range(0, len(joined), 40)}
-    if re.fullmatch(f"(?:{re.escape(folder[:-1])}[0-9a-f]{{{41 - len(folder)}}})*", joined):
-        return names if FOLDER.match(folder[:-1]) else set()
-    return {name for name in names if is_file(folder + name)}

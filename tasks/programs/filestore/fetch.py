@@ -13,12 +13,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Callable, Sequence  # Python 3.8
 
+from .answer import ABSENT as NOT_THERE
+from .answer import FILE_BYTES, OK, Answer, Oversize
 from .decide import ABSENT, BAD
+from .landing import Landing
 from .names import Key
-from .origin import ABSENT as NOT_THERE
-from .origin import FILE_BYTES, OK, Answer, Origin, Oversize
+from .origin import Origin
 from .state import State
-from .store import Landing, Store
+from .store import Store
 
 SAY = 512  # files between two words about the progress
 WHY = 300  # characters of what the origin complains of

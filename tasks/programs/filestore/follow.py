@@ -23,7 +23,7 @@ from . import decide, questions
 from .engine import Engine
 from .origin import wait_before
 from .settings import Settings, read
-from .state import is_spoiled
+from .state_file import is_spoiled
 from .trouble import OF_ALL, ClusterAway, OriginAway, Promoted, sentence
 
 LOOK_SECONDS = 0.05
@@ -126,7 +126,8 @@ class Follower:
     def _look(self) -> None:
         """Fetch the newest files as soon as they are known."""
         cluster, last, listed, quiet = self.engine.cluster, "", 0.0, 0.0
-        databases, unread = list[str](), dict[str, str]()
+        databases: list[str] = []
+        unread: dict[str, str] = {}
         while not self.ended.is_set():
             lsn, recovering = cluster.ask("postgres", questions.POSITION)[0]
             if recovering != "t":
@@ -157,7 +158,7 @@ class Follower:
 
     def _with_attachments(self) -> list[str]:
         found = []
-        for database in self.engine.databases():
+        for database in self.engine.databases.read(self.engine.cluster):
             mark = self.engine.state.watermark(database)
             if mark is not None and mark.guard.table_oid != "0":
                 found.append(database)

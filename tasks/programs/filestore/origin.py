@@ -13,150 +13,22 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import io
-import math
 import os
-import re
-import select
-import struct
 import subprocess
 import threading
-import time
 import zlib
 from collections import deque
-from typing import IO, Callable, Iterable, Iterator, Sequence  # Python 3.8
+from typing import IO, Callable, Iterable, Sequence  # Python 3.8
 
-from ..bounded import FEW, parts
+from .answer import ABSENT, ANSWER, LIST_BYTES, NO, OK, Answer, sizes
+from .pipes import CHUNK, Inward, Outward, Patience, Silence, last_words
 from .trouble import OriginAway, OriginStrange, Trouble
 
-ANSWER = struct.Struct(">cQ")
-OK, ABSENT, NO = b"+", b"0", b"!"
 AHEAD = 256
 PIPE = 1 << 20
 F_SETPIPE_SZ = 1031
-SILENCE_SECONDS = 60.0
-SLOWEST = 8192  # bytes a second: what is slower is as good as away
-CHUNK = 1 << 20
-FILE_BYTES = 1 << 31  # of a document: Odoo keeps its size in four bytes
-TEXT_BYTES = 4096  # of a sentence, a sum, a time
-LIST_BYTES, NAMES = 256 << 20, 5_000_000  # of one database's list, compressed; and of its files
-LISTED = re.compile(rb"([0-9a-f]{2,3}/[0-9a-f]{40}) ([0-9]{1,18})\Z")
 GOODBYE_SECONDS = 5
 READ_BY_HAND = "read its filestore by hand"
-
-
-class Silence(Exception):
-    """The far end says nothing, or next to nothing, and the connection does not break."""
-
-
-class Oversize(OriginStrange):
-    """The origin announces more than anybody honest would, and is not listened to."""
-
-
-class Patience:
-    """How long the far end may keep us waiting, in all; what it moves on buys it more time.
-
-    The time that we take ourselves is not the far end's.
-    """
-
-    def __init__(self) -> None:
-        self.left = SILENCE_SECONDS
-
-    def refresh(self) -> None:
-        self.left = SILENCE_SECONDS
-
-    def wait(self, reading: list[int], writing: list[int]) -> None:
-        begun = time.monotonic()
-        ready = select.select(reading, writing, [], max(self.left, 0))
-        self.left -= time.monotonic() - begun
-        if self.left <= 0 or not (ready[0] or ready[1]):
-            raise Silence(f"no answer for {SILENCE_SECONDS:.0f} s, or next to none")
-
-    def moved(self, size: int) -> int:
-        self.left = min(self.left + size / SLOWEST, SILENCE_SECONDS)
-        return size
-
-
-class Inward(io.RawIOBase):
-    """What comes out of a pipe that is not waited for for ever."""
-
-    def __init__(self, descriptor: int) -> None:
-        super().__init__()
-        self.descriptor, self.patience = descriptor, Patience()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: object) -> int:
-        self.patience.wait([self.descriptor], [])
-        return self.patience.moved(os.readv(self.descriptor, [buffer]))  # type: ignore[list-item]  # a memoryview
-
-
-class Outward:
-    """What goes into a pipe whose reader may stop to read."""
-
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor, self.patience = descriptor, Patience()
-        self.waiting = bytearray()
-        os.set_blocking(descriptor, False)
-
-    def write(self, said: bytes) -> None:
-        self.waiting += said
-        if len(self.waiting) >= CHUNK:
-            self.flush()
-
-    def flush(self) -> None:
-        while self.waiting:
-            self.patience.wait([], [self.descriptor])
-            with memoryview(self.waiting) as view:
-                sent = os.write(self.descriptor, view[:CHUNK])
-            del self.waiting[: self.patience.moved(sent)]
-
-
-class Answer:
-    """One answer: its kind, its length, and its content, which is read once."""
-
-    def __init__(self, kind: bytes, size: int, stream: IO[bytes], *, name: str = "origin") -> None:
-        self.kind, self.size, self.stream, self.name = kind, size, stream, name
-        self.left = size
-
-    def parts(self, buffer: memoryview) -> Iterator[memoryview]:
-        """Read the content into a buffer that is used again and again."""
-        while self.left:
-            got = self.stream.readinto(buffer[: min(self.left, len(buffer))])  # type: ignore[attr-defined]
-            if not got:
-                raise EOFError("the connection ended in the middle of a file")
-            self.left -= got
-            yield buffer[:got]
-
-    def require_size(self, limit: int, what: str) -> None:
-        if self.size > limit:
-            raise Oversize(
-                f"{self.name} announces {self.size} bytes for {what}, and no more than {limit} "
-                "are taken",
-                f"see what answers at {self.name}: Relevo's gate there never says this",
-            )
-
-    def text(self, limit: int = TEXT_BYTES) -> bytes:
-        self.require_size(limit, "a short answer")
-        said = self.stream.read(self.left)
-        if len(said) < self.left:
-            raise EOFError("the connection ended in the middle of an answer")
-        self.left = 0
-        return said
-
-    def sentence(self) -> str:
-        return self.text().decode("utf-8", "replace")
-
-    def moment(self) -> float:
-        """The time that the origin says."""
-        said = self.sentence()
-        try:
-            at = float(said)
-        except ValueError:
-            at = math.nan
-        if not math.isfinite(at):
-            raise OriginStrange(f"{self.name} says {said[:100]!r} where it should say a time")
-        return at
 
 
 class Origin:
@@ -200,7 +72,7 @@ class Origin:
                 return
             answer.require_size(LIST_BYTES, f"the list of {path}")
             try:
-                found.append(dict(_sizes(answer)))
+                found.append(dict(sizes(answer)))
             except (zlib.error, ValueError) as error:
                 raise OriginStrange(
                     f"{self.name} gives no list of {path} that can be read: {error}", READ_BY_HAND
@@ -300,7 +172,7 @@ class Origin:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=GOODBYE_SECONDS)
             self.process.kill()
-            said = _last_words(self.process.stderr.fileno())
+            said = last_words(self.process.stderr.fileno(), GOODBYE_SECONDS)
         self.close()
         last = said.splitlines()[-1][-500:] if said else why
         if "relevo: refused" in said:
@@ -330,44 +202,6 @@ def _send(path: str, to: Outward) -> None:
         with open(path, "rb") as file:
             while part := file.read(CHUNK):
                 to.write(part)
-
-
-def _last_words(descriptor: int) -> str:
-    """What was said to the pipe of complaints, as far as it is there and as much as is read."""
-    said = b""
-    with contextlib.suppress(OSError):  # somebody holds it open, and says no more
-        for part in parts(descriptor, GOODBYE_SECONDS):
-            said += part
-            if len(said) > FEW:
-                break
-    return said.decode("utf-8", "replace").strip()
-
-
-def _sizes(answer: Answer) -> Iterator[tuple[str, int]]:
-    """Read the list of a database's files, part by part: a small list may unpack to a huge one."""
-    unpacker, waiting, names = zlib.decompressobj(), b"", 0
-    for packed in answer.parts(memoryview(bytearray(CHUNK))):
-        rest, more = bytes(packed), True
-        while more:
-            unpacked = unpacker.decompress(rest, CHUNK)
-            rest = unpacker.unconsumed_tail
-            more = bool(rest) or len(unpacked) == CHUNK
-            *lines, waiting = (waiting + unpacked).split(b"\n")
-            names += len(lines)
-            if names > NAMES or len(waiting) > TEXT_BYTES:
-                raise ValueError(f"it has more than {NAMES} files, or a line without an end")
-            yield from map(_listed, lines)
-        if unpacker.unused_data:
-            raise ValueError("more follows where it should end")
-    if waiting or not unpacker.eof:
-        raise ValueError("it is cut off")
-
-
-def _listed(line: bytes) -> tuple[str, int]:
-    found = LISTED.match(line)
-    if not found:
-        raise ValueError(f"{line[:100]!r} is no file with a size")
-    return found[1].decode(), int(found[2])
 
 
 def wait_before(tries: int) -> float:

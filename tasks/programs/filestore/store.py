@@ -1,75 +1,21 @@
-"""The files here: written beside, judged, renamed; and the trash.
-
-Nothing takes its final name before the disk has its content, and that is what the name says: a file
-system may keep a name over a power cut and lose what was to be in the file. Nothing that is here
-and right is ever written again.
-"""
+"""The files here, and the trash. Nothing that is here and right is ever written again."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
-import hashlib
-import io
-import itertools
 import os
 import shutil
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Iterable, Iterator  # Python 3.8
 
+from .disk import inode, move, sha1_of, sha1s_of, sync_disk
 from .names import DIGEST, FOLDER, Key, is_database
-from .origin import Answer
 from .trouble import Full
 
-BUFFER = 1 << 20
-PART = ".relevo-part"
 READERS = 2  # more of them wait for each other (for the interpreter), and read less
 KEPT_BYTES, KEPT_SHARE = 1 << 30, 0.05  # of the disk, what is left free in any case
 TURN = 32  # files that a reader asks the disk for before it reads the first
-FEW = 8  # files whose syncs, one by one, cost less than that of the whole file system
-BUFFERS = threading.local()
-LANDINGS = itertools.count()
-
-
-def sha1_of(path: str) -> str:
-    """Say the sha1 of a file; the empty string when it cannot be read."""
-    return sha1s_of([path])[0]
-
-
-def sha1s_of(paths: Iterable[str]) -> list[str]:
-    """Say the sha1 of files, all of which are asked of the disk before the first is read."""
-    return [_sha1(file) if file else "" for file in [_ask_for(path) for path in paths]]
-
-
-def _ask_for(path: str) -> io.FileIO | None:
-    try:
-        file = io.FileIO(path)
-    except OSError:
-        return None
-    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
-    return file
-
-
-def _buffer() -> memoryview:
-    """This thread's own."""
-    if not hasattr(BUFFERS, "view"):
-        BUFFERS.view = memoryview(bytearray(BUFFER))
-    view: memoryview = BUFFERS.view
-    return view
-
-
-def _sha1(file: io.FileIO) -> str:
-    digest, view = hashlib.sha1(), _buffer()  # noqa: S324  # Odoo's own choice
-    try:
-        with file:
-            while got := file.readinto(view):
-                digest.update(view[:got])
-    except OSError:
-        return ""
-    return digest.hexdigest()
 
 
 class Store:
@@ -131,7 +77,7 @@ class Store:
 
     def sums(self, keys: Iterable[Key]) -> Iterator[tuple[Key, str]]:
         """Read files and give their sha1; in the order of the disk, several at a time."""
-        found = [key for _, key in sorted((_inode(self.path(key)), key) for key in keys)]
+        found = [key for _, key in sorted((inode(self.path(key)), key) for key in keys)]
         parts = [found[start : start + TURN] for start in range(0, len(found), TURN)]
         with ThreadPoolExecutor(READERS) as pool:
             for part in pool.map(self._sums, parts):
@@ -202,133 +148,3 @@ class Store:
         for folder, _, _ in os.walk(f"{self.root}/{database}", topdown=False):
             with contextlib.suppress(OSError):  # not empty
                 os.rmdir(folder)
-
-
-class Landing:
-    """Where contents come in, to get their final names together, once the disk has them.
-
-    Of one thread at a time: two writers in one folder are much slower.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.folder = f"{store.work}/stage/{os.getpid()}-{next(LANDINGS)}"
-        self.opened = -1
-        self.waiting: list[tuple[str, Key]] = []
-
-    def _beside(self) -> str:
-        """The next name; its folder is opened before the first file, to hear of failed writes."""
-        if self.opened < 0:
-            os.mkdir(self.folder)
-            self.opened = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        return f"{self.folder}/{len(self.waiting)}"
-
-    def admit(self, key: Key, answer: Answer) -> bool:
-        """Write a content that is coming in, and keep it if it is what the name says."""
-        beside, digest = self._beside(), hashlib.sha1()  # noqa: S324
-        file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        try:
-            for part in answer.parts(_buffer()):
-                digest.update(part)
-                _write(file, part)
-        finally:
-            os.close(file)
-        good = digest.hexdigest() == key.digest
-        if good:
-            self.waiting.append((beside, key))
-        return good
-
-    def reuse(self, key: Key, folders: Iterable[str]) -> bool:
-        """Take a file from one of these folders, if its content is right."""
-        for folder in folders:
-            candidate = f"{folder}/{key.name}"
-            if os.path.isfile(candidate) and sha1_of(candidate) == key.digest:
-                beside = self._beside()
-                _unlink(beside)
-                link(candidate, beside)
-                self.waiting.append((beside, key))
-                return True
-        return False
-
-    def settle(self) -> list[Key]:
-        """Have the disk take what is here, then name it; say what has its name now."""
-        waiting, self.waiting = self.waiting, []
-        if self.opened < 0:
-            return []
-        try:
-            if len(waiting) > FEW:
-                sync_disk(self.opened)
-            else:
-                for beside, _ in waiting:
-                    _fsync(beside)
-            for beside, key in waiting:
-                self.store.place(beside, key)
-        finally:
-            os.close(self.opened)
-            self.opened = -1
-            shutil.rmtree(self.folder)
-        return [key for _, key in waiting]
-
-
-def sync_disk(folder: int) -> None:
-    """Wait until the disk has all of an open folder's file system."""
-    if ctypes.CDLL(None, use_errno=True).syncfs(folder) != 0:
-        raise OSError(ctypes.get_errno(), "syncfs failed")
-
-
-def move(path: str, target: str) -> None:
-    """Give a file another name, which may lie on another file system."""
-    try:
-        os.rename(path, target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        copy(path, target)
-        os.unlink(path)
-
-
-def link(path: str, target: str) -> None:
-    """Give a file a second name, or a copy where that lies on another file system."""
-    try:
-        os.link(path, target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        copy(path, target)
-
-
-def copy(path: str, target: str) -> None:
-    """Copy a file under a name beside, and give it its own when the disk has it and it is right."""
-    beside = target + PART
-    shutil.copy2(path, beside)
-    _fsync(beside)
-    if sha1_of(beside) != sha1_of(path):
-        _unlink(beside)
-        raise OSError(errno.EIO, "the copy on the other file system is not what was read", target)
-    os.rename(beside, target)
-    _fsync(os.path.dirname(target))
-
-
-def _fsync(path: str) -> None:
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
-
-
-def _inode(path: str) -> int:
-    try:
-        return os.lstat(path).st_ino
-    except OSError:
-        return 0
-
-
-def _write(file: int, part: memoryview) -> None:
-    while part:
-        part = part[os.write(file, part) :]
-
-
-def _unlink(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)

@@ -60,17 +60,18 @@ class Verdict:
 
 def verdicts(engine: Engine) -> list[Verdict]:
     """Judge every database by what the engine knows; nothing is read from the origin."""
-    known = engine.databases()
+    ours = engine.databases
+    known = ours.read(engine.cluster)
     for name in known:
-        engine.alone(name, partial(engine.look_again, name))
-    names = [*known, *(name for name in engine.barred if name not in known)]
-    since = engine.state.seen({name: engine.oids[name] for name in names})
+        ours.alone(name, partial(engine.look_again, name))
+    names = [*known, *(name for name in ours.barred if name not in known)]
+    since = engine.state.seen({name: ours.oids[name] for name in names})
     found, left, now = [_known(engine, name) for name in names], NAMED, time.time()
     for each in found:
         each.known_seconds = now - since[each.database]
         if each.database in known:
-            engine.twice(each.database, partial(_ask, engine, each))
-        if barred := engine.barred.get(each.database):
+            ours.twice(each.database, partial(_ask, engine, each))
+        if barred := ours.barred.get(each.database):
             each.unread, each.foreign = barred
         each.losses = each.losses[:left]
         left -= len(each.losses)
@@ -87,7 +88,7 @@ def _known(engine: Engine, database: str) -> Verdict:
         wrong=sum(each.state == BAD for each in pending),
         oldest_pending_seconds=max((now - each.first_seen for each in pending), default=0.0),
     )
-    if mark is not None and mark.guard.database_oid == engine.oids.get(database):
+    if mark is not None and mark.guard.database_oid == engine.databases.oids.get(database):
         verdict.read_lsn, verdict.agreed_lsn = mark.lsn, mark.agreed_lsn
         verdict.agreed_age_seconds = now - mark.agreed_at if mark.agreed_at else None
     return verdict

@@ -26,8 +26,8 @@ import json
 import sys
 
 from ..bounded import read_text
+from ..journal import say
 from .guard import Guard
-from .journal import say
 from .receipts import newest
 from .watch import Watch
 

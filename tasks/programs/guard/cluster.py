@@ -7,7 +7,7 @@ from typing import Any, Iterator  # Python 3.8
 
 from ..acting import acting_as, become
 from ..bounded import read_text, run
-from .journal import Journal, say
+from ..journal import Journal, say
 
 ASK_SECONDS = 5
 CLUSTER_SECONDS = 60

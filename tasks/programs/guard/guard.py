@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..bounded import TooLong, TooMuch, read_text, run
+from ..journal import Journal, say
 from .cluster import Cluster
-from .journal import Journal, say
 from .notes import keep
 from .receipts import LINE_BYTES, verdict
 from .record import Record

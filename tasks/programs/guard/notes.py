@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 
-from .journal import Journal
+from ..durable import install
+from ..journal import Journal
 
 
 def keep(journal: Journal, path: Path, text: str, mode: int) -> bool:
@@ -27,30 +26,3 @@ def forget(journal: Journal, path: Path) -> bool:
         journal.complain(f"{path} cannot be removed: {error}. HINT: see mount here")
         return False
     return True
-
-
-def install(path: Path, text: str, mode: int) -> None:
-    """Write a file whole and durable."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("w") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        sync(path.parent)
-    except OSError:
-        with contextlib.suppress(OSError):  # the first one says it
-            beside.unlink()
-        raise
-
-
-def sync(folder: Path) -> None:
-    """Have a folder's names survive a power cut."""
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

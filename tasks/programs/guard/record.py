@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..bounded import read_text, run
-from .journal import Journal, say
+from ..journal import Journal, say
 from .notes import keep
 from .receipts import LINE_BYTES, newest, signers, unseal
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from ..bounded import run
-from .journal import say
+from ..journal import say
 
 ODOO_SECONDS = 3
 STOP_SECONDS = 120

@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from ..bounded import TooLong, lines
+from ..journal import say
 from .guard import BEAT_SECONDS, Guard
-from .journal import say
 from .notes import forget
 from .receipts import LINE_BYTES, newest, verdict
 from .units import active, stop_odoo, systemctl

@@ -10,7 +10,8 @@ from typing import Any, Deque, Dict, Tuple
 
 from ..acting import acting_as
 from ..bounded import read_text
-from .journal import install, say, stamp
+from ..durable import install
+from ..journal import Journal, say
 from .policy import LATE_SECONDS, choose, state
 from .session import Session
 
@@ -54,7 +55,7 @@ class Keeper:
         self.config = config
         self.conf, self.file = Path(config["conf"]), Path(config["state"])
         self.owner = str(config.get("owner", OWNER))
-        self.complaint = ""
+        self.journal = Journal()
         self.session = Session(config["psql"])
         self.look = LOOK.format(instance=config["instance"], role=config["role"], strong=STRONG)
         self.go_on = float(config["seconds"]) if config["policy"] == "go_on" else None
@@ -69,14 +70,8 @@ class Keeper:
             try:
                 self.beat(self.seen(), now)
             except Exception as error:  # noqa: BLE001  # whatever it is, this has to go on
-                self.complain(f"a beat has failed: {error!r:.300}")
+                self.journal.complain(f"a beat has failed: {error!r:.300}")
             time.sleep(BEAT_SECONDS)
-
-    def complain(self, sentence: str) -> None:
-        """Say what is wrong, once and not at every beat."""
-        if sentence != self.complaint:
-            self.complaint = sentence
-            say(sentence)
 
     def seen(self) -> Facts | None:
         said = self.session.ask(self.look)
@@ -234,3 +229,11 @@ class Keeper:
             "follows again, and it does not know of this: its plan may say that nothing is lost"
         )
         return 0
+
+
+def stamp(at: float) -> str:
+    """
+    >>> stamp(0.0)
+    '1970-01-01T00:00:00Z'
+    """
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))

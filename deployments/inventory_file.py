@@ -1,0 +1,98 @@
+"""The file of the inventory: read, given its defaults, refused with every mistake in it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from blocks.errors import Refused
+from deployments.inventory import Document
+from deployments.inventory_rules import clashes
+
+
+class StrictLoader(yaml.SafeLoader):
+    """YAML without its trap of taking the last of two equal keys."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Look at the keys as they were written: what `<<` brings in is no second one."""
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a value that begins with { or [ wants quotes", key.start_mark
+                )
+        keys = Counter((key.tag, key.value) for key, _ in node.value)
+        if doubled := [name for (_, name), count in keys.items() if count > 1]:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{', '.join(doubled)}: stands there twice", node.start_mark
+            )
+        return node
+
+
+def read(path: Path) -> Document:
+    """Read and check an inventory; raise Refused with every mistake in it."""
+    try:
+        raw = yaml.load(path.read_text(), Loader=StrictLoader)  # noqa: S506  # a SafeLoader
+    except FileNotFoundError:
+        raise Refused(
+            f"there is no inventory {path}",
+            hint="copy inventory.example.yaml, fill it in, and name it with RELEVO_INVENTORY",
+        ) from None
+    except OSError as error:
+        raise Refused(
+            f"the inventory {path} cannot be read: {error.strerror}",
+            hint="run this as the owner of that file, or as root",
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _refused(path, [" ".join(str(error).split())]) from None
+    try:
+        document = Document.model_validate(_with_defaults(raw))
+    except ValidationError as error:
+        raise _refused(path, sorted(_sentences(error))) from None
+    if found := list(clashes(document)):
+        raise _refused(path, found)
+    return document
+
+
+def _refused(path: Path, mistakes: list[str]) -> Refused:
+    return Refused(
+        "\n".join(f"{path}: {mistake}" for mistake in mistakes),
+        hint="mend the inventory; nothing was changed",
+    )
+
+
+def _with_defaults(raw: object) -> object:
+    """Give each instance what `defaults` says and it does not."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("defaults"), dict):
+        return raw
+    instances = raw.get("instances")
+    if not isinstance(instances, dict):
+        return raw
+    merged = {name: _merge(raw["defaults"], entry) for name, entry in instances.items()}
+    return {**raw, "instances": merged}
+
+
+def _merge(under: object, over: object) -> object:
+    """
+    >>> _merge({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}})
+    {'a': {'x': 1, 'y': 3}}
+    """
+    if isinstance(under, dict) and isinstance(over, dict):
+        return {**under, **{key: _merge(under.get(key), over[key]) for key in over}}
+    return over
+
+
+def _sentences(error: ValidationError) -> Iterator[str]:
+    """Say each mistake with the entry and the field it is in."""
+    for each in error.errors(include_url=False):
+        parts = (str(part) for part in each["loc"] if part != "[key]")
+        place = ".".join(part if part.isprintable() else repr(part) for part in parts)
+        said = {
+            "extra_forbidden": "is no key that Relevo knows",
+            "missing": "is missing",
+            "string_pattern_mismatch": f"is not of the form {each.get('ctx', {}).get('pattern')}",
+        }.get(each["type"], each["msg"].removeprefix("Value error, "))
+        yield f"{place}: {said}"

@@ -1,0 +1,143 @@
+"""The words of the command `relevo`: its subcommands, their options, and what each means."""
+
+import argparse
+from pathlib import Path
+from typing import TypeAlias
+
+from blocks.version import VERSION
+
+DESCRIPTION = (
+    "relevo: apply an inventory, and run the procedures from a shell when no server is up."
+)
+FLOWS = (
+    "setup_primary", "configure_ssh", "basebackup", "rsync_filestore", "build_service", "promote",
+    "pg_rewind", "replicate", "failover", "failback", "switchover", "check", "drill",
+    "reconcile_filestore", "restore_filestore", "follow_filestore",
+)  # fmt: skip
+EPILOG = """\
+examples, on the night itself (none of them needs a server):
+  relevo status                                 who serves each instance now
+  relevo plan failover vps_1                    what would be done and lost, with every command
+  relevo plan failback vps_1 --language es      the same page in Spanish
+  relevo plan recovery-is-gone vps_1            the page for when the recovery host dies serving
+  relevo failover vps_1                         shows the plan, and asks for the name
+  relevo failover vps_1 --yes --origin-is-down --reason "hoster confirms fire"
+  relevo failback vps_1
+  relevo switchover vps_1                       a planned move; --to origin brings it home
+  relevo check                                  of all instances; Nagios reads its exit code
+  relevo check vps_1 --textfile /var/lib/prometheus/node-exporter/relevo.prom
+
+and on other days:
+  relevo apply                                  tell Prefect what the inventory says
+  relevo list                                   the instances of the inventory
+  relevo run replicate vps_1                    any other procedure, without a server
+  relevo rotate-key vps_1                       a new key for its receipts; the old one is retired
+  relevo remove vps_1                           take it out; customers at home notice nothing
+
+exit codes: 0 done, 1 failed, 2 bad input, 3 refused, 4 busy, 5 a host did not answer
+            check: 0 all green, 1 a warning, 2 critical, 3 not known
+What happens is told here and kept in /var/log/relevo/runs (or RELEVO_LOG_DIR).
+"""
+PROCEDURES = ("failover", "failback", "switchover")
+GONE = "recovery-is-gone"
+NAMED = "its name in the inventory"
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
+
+
+def build() -> argparse.ArgumentParser:
+    """Make the parser of the whole command line."""
+    made = argparse.ArgumentParser(
+        prog="relevo", description=DESCRIPTION, epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    made.add_argument(
+        "--version", action="version", version=f"relevo {VERSION}",
+        help="show the version of this runner",
+    )  # fmt: skip
+    made.add_argument("--inventory", help="default: ./inventory.yaml, /etc/relevo/inventory.yaml")
+    commands = made.add_subparsers(dest="command", required=True)
+    _add_quiet(commands)
+    _add_moves(commands)
+    rotate = commands.add_parser(
+        "rotate-key", help="make a new key that signs receipts; both servers must answer"
+    )
+    rotate.add_argument("instance", help=NAMED)
+    _add_remove(commands)
+    _add_run(commands)
+    return made
+
+
+def _add_quiet(commands: Commands) -> None:
+    """Add what changes nothing on the hosts."""
+    apply = commands.add_parser("apply", help="register instances, deployments and schedules")
+    apply.add_argument("--prune", action="store_true", help="remove what the inventory has not")
+    commands.add_parser("list", help="show the instances of the inventory")
+    commands.add_parser("status", help="show who serves each instance, asked of the clusters")
+    check = commands.add_parser(
+        "check", help="say what could be failed over now, as Nagios reads it"
+    )
+    check.add_argument("instance", nargs="?", help="default: all of the inventory")
+    check.add_argument("--textfile", type=Path, help="for node_exporter's textfile collector")
+    plan = commands.add_parser("plan", help="show what would be done, and change nothing")
+    plan.add_argument("procedure", choices=(*PROCEDURES, GONE), help="what would be done")
+    plan.add_argument("instance", help=NAMED)
+    plan.add_argument(
+        "--language", choices=("en", "es"), default="en", help="in which the page is written"
+    )
+    _add_direction(plan)
+
+
+def _add_moves(commands: Commands) -> None:
+    """Add what changes the place that serves, each with what it alone may be told."""
+    for procedure in PROCEDURES:
+        _add_yes(commands.add_parser(procedure, help=f"{procedure} here, without a server"))
+    commands.choices["failover"].add_argument(
+        "--origin-is-down", action="store_true", help="seen by other means: it stays down"
+    )
+    commands.choices["failback"].add_argument(
+        "--reclone", action="store_true", help="copy the origin's database anew"
+    )
+    _add_direction(commands.choices["switchover"])
+
+
+def _add_remove(commands: Commands) -> None:
+    remove = commands.add_parser(
+        "remove", help="take an instance out of both servers and of Prefect"
+    )
+    _add_yes(remove)
+    remove.add_argument("--plan-only", action="store_true", help="say what would be taken away")
+    for place in ("origin", "recovery"):
+        remove.add_argument(
+            f"--{place}-is-gone", action="store_true", help="it does not answer, and never will"
+        )
+    remove.add_argument(
+        "--delete-kept", action="store_true",
+        help="also delete what was kept aside, or is the last copy",
+    )  # fmt: skip
+
+
+def _add_run(commands: Commands) -> None:
+    run = commands.add_parser("run", help="run any procedure here, without a server")
+    run.add_argument(
+        "flow", type=lambda text: text.replace("-", "_"), choices=FLOWS, help="which one"
+    )
+    run.add_argument("instance", help=NAMED)
+    run.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="values",
+        help="a parameter of the flow; may be said several times",
+    )  # fmt: skip
+
+
+def _add_direction(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--to", choices=("recovery", "origin"), default="recovery",
+        help="where a switchover moves the customers",
+    )  # fmt: skip
+
+
+def _add_yes(command: argparse.ArgumentParser) -> None:
+    """Add the instance that is meant, and who says yes to it and why."""
+    command.add_argument("instance", help=NAMED)
+    command.add_argument("--yes", action="store_true", help="do not ask; for scripts")
+    command.add_argument("--reason", default="", help="why; the report keeps it")
+    command.add_argument("--approved-by", default="", help="who says so; the report keeps it")
