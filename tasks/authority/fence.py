@@ -131,9 +131,9 @@ def _require_silence(instance: OdooInstance, heard: str, *, deadline: float) -> 
     while last := last_heard(recovery):
         if last != heard:
             raise Refused(
-                f"{instance.origin} does not let us in, but it is alive: {recovery} has received "
-                f"WAL from it at {last}",
-                hint=f"let this runner log in to {instance.origin}, or power it off at the hoster; "
+                f"SSH login to {instance.origin} failed, but {instance.origin} is still running: "
+                f"{recovery} received WAL from it at {last}",
+                hint=f"restore the SSH login to {instance.origin}, or power it off at the hoster; "
                 "then run this again",
             )
         if time.monotonic() > deadline:
@@ -148,8 +148,8 @@ def _require_judged(origin: Place, why: Unreachable, *, loss_accepted: bool) -> 
     if isinstance(why, ShutOut) and not loss_accepted:
         raise Refused(
             f"whether {origin} is down is not known: {why.message}",
-            hint=f"{why.hint}; if you have seen by other means that {origin} is down and stays "
-            "down, run failover with origin_is_down and a reason",
+            hint=f"{why.hint}; if another source confirms that {origin} is down and stays down, "
+            "run failover with origin_is_down and a reason",
         )
 
 
@@ -158,7 +158,7 @@ def objection(origin: Place, why: Unreachable | None) -> Refused | None:
     if not isinstance(why, LoginRefused):
         return None
     return Refused(
-        f"{origin} is alive, and does not let us in: {why.message}",
+        f"{origin} is running, but the SSH login failed: {why.message}",
         hint=f"{why.hint}; or power {origin} off at the hoster, and see that it is off; then run "
         "this again",
     )
@@ -166,12 +166,12 @@ def objection(origin: Place, why: Unreachable | None) -> Refused | None:
 
 @contextmanager
 def _said_of_a_broken_disk(origin: Place) -> Iterator[None]:
-    """An origin that lets us in and cannot be read or written is neither dead nor held."""
+    """An origin that is reachable and cannot be read or written is neither dead nor fenced."""
     try:
         yield
     except (Unreachable, CommandFailed) as error:
         raise Refused(
-            f"{origin} lets us in, but cannot be held: {error.message.splitlines()[-1]}",
+            f"{origin} is reachable but could not be fenced: {error.message.splitlines()[-1]}",
             hint=f"power {origin} off at the hoster, see that it is down, then run this again with "
             "origin_is_down",
         ) from error

@@ -133,7 +133,7 @@ def _acquire(
         yields = holder.endswith(YIELDING)
         if not yields or time.monotonic() > deadline:
             raise Busy(
-                f"{instance.name} is busy on {shell.host}: {holder} (process and procedure)",
+                f"{instance.name} is locked by a running procedure on {shell.host}: {holder}",
                 hint="wait for it to end, or cancel that run and press this again; a dead worker's "
                 f"lock is free after {LEASE_SECONDS} s",
             )

@@ -64,7 +64,7 @@ def ask(question: Question, *, attempt: int, wrong: str, minutes: float) -> Yes:
     except FlowPauseTimeout as error:
         _stand_up(run.id)
         raise Refused(
-            f"nobody said yes to the {question.procedure} of {question.instance} within "
+            f"the {question.procedure} of {question.instance} was not approved within "
             f"{minutes:g} minutes; nothing was changed",
             hint="press the button again",
         ) from error

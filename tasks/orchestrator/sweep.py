@@ -30,11 +30,11 @@ from tasks.run.tags import ANY, MANAGED
 
 HEARTBEAT_SECONDS = 30
 SILENCE = timedelta(seconds=4 * HEARTBEAT_SECONDS)
-SAID = "its process died with its machine: no sign of life for {seconds:.0f} s. "
-STANDS = "What it had finished stands, and its lock is free. See check, then "
+SAID = "No heartbeat for {seconds:.0f} s: the process is presumed dead. "
+STANDS = "Completed steps are kept, and the lock is free. Run check, then "
 AT_WORK = SAID + STANDS + "Retry: finished steps find nothing left to do"
 CANCELLED = SAID + STANDS + "Retry to go on, or leave it"
-WAITING = SAID + "Its plan waited for a yes, and nothing was changed. Press Retry to see a new plan"
+WAITING = SAID + "Its plan was not approved, and nothing was changed. Press Retry to see a new plan"
 
 
 @step("find runs whose process has died")

@@ -145,7 +145,7 @@ def require_own_button(instance: OdooInstance) -> None:
     owners = {tag.removeprefix(OWNER) for tag in tags if tag.startswith(OWNER)}
     if owners and owners != {instance.name}:
         raise Refused(
-            f"this button is that of {', '.join(sorted(owners))}, and {instance.name} was chosen",
+            f"this deployment is for {', '.join(sorted(owners))}, but {instance.name} was selected",
             hint="nothing was changed; press the button of the instance that you mean",
         )
 

@@ -96,7 +96,10 @@ def _slot(instance: OdooInstance) -> str:
         raise RelevoError(f"the slot {instance.name} on {origin} is lost")
     strangers = recovery_slots(instance)
     if strangers:
-        raise RelevoError(f"{instance.recovery} keeps WAL for slots of nobody: {strangers}")
+        raise RelevoError(
+            f"{instance.recovery} has replication slots with no consumer, which retain WAL: "
+            f"{strangers}"
+        )
     return f"{'active' if rows[0]['active'] else 'inactive'}, keeps {rows[0]['kept']} bytes of WAL"
 
 

@@ -92,7 +92,7 @@ def _require_down(question: Question) -> None:
     """Ask what nobody can measure; what is not a yes ends it."""
     doubt = f"\n{plain(question.doubt)}\n" if question.doubt else ""
     answer = input(
-        f"{doubt}\nHave you seen by other means that {question.origin} is down and stays down, and "
+        f"{doubt}\nDoes another source confirm that {question.origin} is down and stays down, and "
         "do you accept the loss stated above? (yes/no) "
     )
     if answer.strip().lower() != "yes":

@@ -130,7 +130,9 @@ def at_origin(instance: OdooInstance) -> str:
     if state.get("state") != "synchronous":
         raise RelevoError(f"{said}; the policy is: {policy}", hint=WEAKER)
     if shell.run(("systemctl", "is-active", unit(instance)), check=False).stdout != "active\n":
-        raise RelevoError(f"{unit(instance)} does not run on {origin}, and nobody keeps the policy")
+        raise RelevoError(
+            f"{unit(instance)} does not run on {origin}: the commit policy is not enforced"
+        )
     return f"{policy}; {said}"
 
 

@@ -141,7 +141,7 @@ def test_an_origin_that_lets_us_in_and_cannot_be_written_to_has_to_be_powered_of
     machine.run("mount", "-o", "remount,bind,ro", folder)
     try:
         with pytest.raises(
-            Refused, match=r"uno lets us in, but cannot be held: .*Read-only"
+            Refused, match=r"uno is reachable but could not be fenced: .*Read-only"
         ) as said:
             failover(block, origin_is_down=True, reason="drill")
         assert "power uno off at the hoster" in str(said.value)

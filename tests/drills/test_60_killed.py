@@ -130,7 +130,7 @@ def _again(stack: Stack, deployment: str) -> str:
     for _ in range(4):
         run = stack.press(deployment)
         state = stack.wait(run)
-        if state["type"] == "COMPLETED" or "is busy on" not in state["message"]:
+        if state["type"] == "COMPLETED" or "is locked by a running" not in state["message"]:
             break
     assert state["type"] == "COMPLETED" or "already" in state["message"], (
         f"{state['message']}\n{stack.said(run)}"

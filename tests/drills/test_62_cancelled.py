@@ -99,7 +99,7 @@ def test_a_switchover_that_nobody_answers_changes_nothing_and_a_typed_yes_starts
     before, on = (uno.at_origin(ROLES), uno.at_recovery(ROLES)), stack.schedules("vps_uno")
 
     run = stack.press("switchover/vps_uno", decide="ask", wait_minutes=0.1)
-    said = "nobody said yes to the switchover of vps_uno within 0.1 minutes; nothing was changed"
+    said = "the switchover of vps_uno was not approved within 0.1 minutes; nothing was changed"
     # Prefect's own clock may end it first, in words of its own; ours have the last word.
     wait_until(lambda: said in str(stack.state(run)["message"]), said, 120)
     assert stack.state(run)["type"] == "FAILED"

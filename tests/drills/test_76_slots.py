@@ -44,7 +44,9 @@ def test_an_old_standby_can_be_promoted_while_its_new_clone_is_being_made(
     uno.origin.machine.kill()
     ordered = {"origin_is_down": True, "reason": "it burned down while it was copied"}
     state = stack.wait(stack.press("failover/vps_uno", **ordered))
-    assert re.search("vps_uno is busy on .*replicate.*HINT: .*cancel", state["message"], re.DOTALL)
+    assert re.search(
+        "vps_uno is locked by a running .*replicate.*HINT: .*cancel", state["message"], re.DOTALL
+    )
     stack.cancel(run)
     assert stack.wait(run)["type"] == "CANCELLED"
     stack.complete("failover/vps_uno", **ordered)

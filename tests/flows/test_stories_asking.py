@@ -67,11 +67,11 @@ def test_an_answer_that_does_not_fit_is_told_why_and_may_be_given_again() -> Non
 def test_a_plan_that_nobody_answers_ends_the_run_with_a_sentence_of_ours() -> None:
     RUNS.clear()
 
-    with pytest.raises(Refused, match=r"nobody said yes to the failover of vps_1 within 0\.05 min"):
+    with pytest.raises(Refused, match=r"the failover of vps_1 was not approved within 0\.05 min"):
         asking(minutes=0.05)
     with get_client(sync_client=True) as client:
         state = client.read_flow_run(RUNS[-1]).state
 
     assert state is not None
     assert state.is_failed()
-    assert "nobody said yes" in (state.message or "")
+    assert "was not approved" in (state.message or "")

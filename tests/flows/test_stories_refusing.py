@@ -157,7 +157,9 @@ def test_a_second_holder_of_the_lock_is_told_the_name_of_the_first(
     uno, due = FakeHost("uno"), FakeHost("due", {"hold vps_1 * 30": "busy 4711 failback"})
     hosts(uno, due)
 
-    with pytest.raises(Busy, match="vps_1 is busy on due: 4711 failback") as busy:
+    with pytest.raises(
+        Busy, match="vps_1 is locked by a running procedure on due: 4711 failback"
+    ) as busy:
         rsync_filestore(instance)
 
     assert "a dead worker's lock is free after 30 s" in busy.value.hint

@@ -55,7 +55,7 @@ def test_a_host_that_refuses_our_login_is_alive_whatever_is_said_of_it(
     due = FakeHost("due", standby() | LAST)
     hosts(shut(NO_LOGIN), due)
 
-    with pytest.raises(Refused, match="uno is alive, and does not let us in") as refused:
+    with pytest.raises(Refused, match="uno is running, but the SSH login failed") as refused:
         failover(instance, **said)  # type: ignore[call-overload]
 
     assert "power uno off" in refused.value.hint

@@ -226,7 +226,9 @@ def test_a_lock_that_is_let_go_is_free_for_the_next(hosts: tuple[Place, Place]) 
     for _ in range(2):
         with lock.held(instance, "failover"):
             assert lock.holder(instance) == "failover"
-            with pytest.raises(Busy, match=r"is busy on due: \d+ failover"):
+            with pytest.raises(
+                Busy, match=r"is locked by a running procedure on due: \d+ failover"
+            ):
                 _with_no_lease(instance)
     assert lock.holder(instance) == ""
 
