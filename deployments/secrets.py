@@ -72,7 +72,7 @@ class Secrets:
                 f"{self.path}: {where}: this is no YAML", hint="put passwords into quotes"
             ) from None
         if not isinstance(raw, dict) or not all(isinstance(each, dict) for each in raw.values()):
-            raise Refused(f"{self.path}: wants one entry per instance", hint="see README.md")
+            raise Refused(f"{self.path}: wants one entry per instance", hint="see docs/install.md")
         return raw
 
     def of(self, name: str) -> InstanceSecrets:
