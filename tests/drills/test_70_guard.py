@@ -16,7 +16,7 @@ from flows.failover import failover
 from tasks.authority import move
 from tests.lab.client import Client
 from tests.lab.machine import Machine, wait_until
-from tests.oracles import Pair, no_strangers, one_writer, ready
+from tests.oracles import Pair, forget_documents, no_strangers, one_writer, ready
 
 RIGHT = "/var/lib/relevo/vps_uno/right.json"
 CONFIG = "/etc/relevo/guard/vps_uno/config.json"
@@ -178,6 +178,8 @@ def test_a_recovery_host_that_is_dead_or_mistaken_holds_nobody(
     recovery.write(RIGHT, right)
     client.wait_until_acknowledged(5)
     wait_until(uno.is_home, "the recovery host follows again", 60)
+    client.stop()
+    forget_documents(uno.at_origin)
 
 
 def _signature_of_another(machine: Machine, text: str) -> str:
