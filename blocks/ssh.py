@@ -12,7 +12,7 @@ from blocks.lease import Lease, require_lease
 from blocks.relay import Pipe
 from blocks.shell import SAID_BYTES, Completed, command_line, own_words, turn_stuck
 from blocks.ssh_channel import begin, converse, skip_to_begin
-from blocks.ssh_login import BROKEN, CONNECT_SECONDS, Address, connect, connection, forget
+from blocks.ssh_login import BROKEN, CONNECT_SECONDS, Address, connect, forget, open_session
 from blocks.turn import Kind, Turn
 
 ENTER_SECONDS = 60
@@ -74,7 +74,7 @@ class SshShell:
         What a host knows of turns is gone after a boot, and every connection with it: so the lease
         is asked for once more when the connection is there.
         """
-        channel = connection(self.address).open_session(timeout=CONNECT_SECONDS)
+        channel = open_session(self.address)
         lease = require_lease()
         mine = lease.turn if lease else None
         begin(channel, command_line(argv, user=user, login=self.address.user, mine=mine, kind=kind))
@@ -92,7 +92,7 @@ class SshShell:
         return True
 
     def _enter(self, lease: Lease, mine: Turn) -> None:
-        channel = connection(self.address).open_session(timeout=CONNECT_SECONDS)
+        channel = open_session(self.address)
         require_lease()
         argv = mine.entering()
         begin(channel, command_line(argv, user="root", login=self.address.user))

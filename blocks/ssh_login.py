@@ -57,6 +57,25 @@ def connection(address: Address) -> paramiko.Transport:
         return transport
 
 
+def open_session(address: Address) -> paramiko.Channel:
+    """Open a channel for a command, on a new connection where the kept one turns out to be broken.
+
+    A firewall ends connections that are idle, and sshd those of before its restart. No command was
+    sent yet, so nothing happens twice. A host that keeps the connection and does not answer gets no
+    second chance, nor does one that refuses.
+    """
+    kept = _transports.get(address)
+    transport = connection(address)
+    try:
+        return transport.open_session(timeout=CONNECT_SECONDS)
+    except BROKEN as error:
+        ended = isinstance(error, EOFError) or not transport.is_active()
+        if transport is not kept or not ended:
+            raise
+        forget(address)
+        return connection(address).open_session(timeout=CONNECT_SECONDS)
+
+
 def forget(address: Address) -> None:
     if transport := _transports.pop(address, None):
         transport.close()

@@ -124,10 +124,16 @@ def no_strangers(pair: Pair) -> None:
     assert recovery.run("systemctl", "is-enabled", unit, check=False).stdout == "disabled\n"
     assert origin.run("systemctl", "is-enabled", pair.origin.unit).stdout == "enabled\n"
     transient = "systemctl list-units --all --plain --no-legend 'relevo-*' | awk '{print $1}'"
-    # A scheduled copy that is under way ends by itself.
+    left: list[str] = []
+
+    def none_is_left() -> bool:
+        left[:] = _of(pair, _lines(recovery, transient))
+        return not left
+
+    # A scheduled copy that is under way ends by itself; the next may begin a moment later.
     with suppress(TimeoutError):
-        wait_until(lambda: not _of(pair, _lines(recovery, transient)), "no long command is left")
-    assert not (left := _of(pair, _lines(recovery, transient))), f"long commands are left: {left}"
+        wait_until(none_is_left, "no long command is left")
+    assert not left, f"long commands are left: {left}"
     ours = ["guard", *(["synchronous"] if pair.synchronous else [])]
     assert _lines(origin, transient) == [f"relevo-{each}-{pair.name}.service" for each in ours]
 

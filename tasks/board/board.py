@@ -211,6 +211,8 @@ def publish(rows: Sequence[Judged]) -> None:
 def catch_up(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> None:
     """Switch the schedules, and show the runs, that a shell could only note."""
     for instance, (seen, _, _) in zip(instances, rows, strict=True):
-        if seen.left_word and not seen.busy:
-            schedules.catch_up(instance)
-            journal.bring(instance)
+        if not seen.left_word or seen.busy:
+            continue
+        if seen.served in {"origin", "recovery"}:
+            schedules.catch_up(instance, on=seen.served == "origin")
+        journal.bring(instance)

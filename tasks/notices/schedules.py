@@ -20,14 +20,16 @@ def pause(instance: OdooInstance) -> None:
     A server that does not answer must not hold up a failover: the copies refuse by themselves.
     """
     telling.tell(instance.name, events.RESTING, f"the copies of {instance.name} are paused")
-    _switch(instance, on=False)
+    if not desk().copies(instance, on=False):
+        _later(instance, on=False)
 
 
 @step("resume the schedules of {instance.name}")
 def resume(instance: OdooInstance) -> None:
     """Copy this instance's files by schedule again."""
     telling.tell(instance.name, events.AWAITED, f"the copies of {instance.name} run by schedule")
-    _switch(instance, on=True)
+    if not desk().copies(instance, on=True):
+        _later(instance, on=True)
 
 
 @step("find out whose schedules are off")
@@ -36,26 +38,21 @@ def idle(instances: Sequence[OdooInstance]) -> set[str]:
     return desk().idle(instances)
 
 
-def _switch(instance: OdooInstance, *, on: bool) -> None:
-    """Switch them, and forget what a run without a server had left to be done."""
-    if desk().copies(instance, on=on):
-        record.forget(instance.recovery, instance, Schedules)
-    else:
-        _later(instance, on=on)
-
-
 def _later(instance: OdooInstance, *, on: bool) -> None:
     """Leave word for the next check with a server; until then the copies judge for themselves."""
     record.write(instance.recovery, instance, Schedules(on=on))
     log().info("the schedules will be switched %s by the next check", "on" if on else "off")
 
 
-@step("switch the schedules of {instance.name} as a run without a server left word")
-def catch_up(instance: OdooInstance) -> None:
-    """Do what a run without a server could not."""
-    if (word := record.read(instance.recovery, instance, Schedules)) is None:
+@step("switch the schedules of {instance.name} that a run without a server could not switch")
+def catch_up(instance: OdooInstance, *, on: bool) -> None:
+    """Do what a run without a server could not.
+
+    `on` is what is right now: what that run left word of may have been undone by a later one.
+    """
+    if record.read(instance.recovery, instance, Schedules) is None:
         return
     from tasks.orchestrator import schedules  # noqa: PLC0415  # Prefect, which a shell never loads
 
-    schedules.turn(instance, on=word.on)
+    schedules.turn(instance, on=on)
     record.forget(instance.recovery, instance, Schedules)

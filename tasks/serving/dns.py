@@ -37,14 +37,17 @@ def point(instance: OdooInstance, place: Place) -> Outcome:
     try:
         if place.kind == "recovery":
             _note(instance, instance.dns)
-        wanted = {domain: _wanted(instance, place, domain) for domain in instance.domains}
+        # At home a name leads to what it had before as well.
+        before = _noted(instance) if place.kind == "origin" else {}
+        ours = place.host.shown_addresses
+        wanted = {domain: {**before.get(domain, {}), **ours} for domain in instance.domains}
         for domain, mine in wanted.items():
             require_lease()  # a provider does not judge whose turn it is
             removed = provider.change(instance.dns, domain, mine)
             gone += [f"{each} of {domain}" for each in removed if each.split()[0] not in mine]
         for domain, mine in wanted.items():
             _prove(instance.dns, domain, place, mine)
-        if place.kind == "origin":
+        if before:  # one that could not be read stays, and is warned of
             record.forget(instance.recovery, instance, Names)
     except CommandFailed as error:
         log().error("%s", error)
@@ -80,14 +83,6 @@ def _note(instance: OdooInstance, known: Dns) -> None:
 def _noted(instance: OdooInstance) -> dict[str, dict[str, str]]:
     known = record.read(instance.recovery, instance, Names)
     return known.addresses if known else {}
-
-
-def _wanted(instance: OdooInstance, place: Place, domain: str) -> dict[str, str]:
-    """Where a name is to lead: at home to what it had before as well."""
-    noted: dict[str, str] = {}
-    if place.kind == "origin":
-        noted = _noted(instance).get(domain, {})
-    return {**noted, **place.host.shown_addresses}
 
 
 def _prove(known: Dns, domain: str, place: Place, wanted: dict[str, str]) -> None:

@@ -59,7 +59,7 @@ def test_a_run_whose_worker_died_while_it_waited_or_was_cancelled_goes_on_when_r
         _require_plan(stack, run)
         _require_left_alone(stack, run)
         stack.kill_worker()
-        _require_ended(stack, run, "CRASHED", "Its plan waited for a yes, and nothing was changed")
+        _require_ended(stack, run, "CRASHED", "Its plan was not approved, and nothing was changed")
 
         stack.start_worker()
         stack.retry(run)

@@ -121,7 +121,7 @@ def test_an_origin_with_another_host_key_or_no_login_for_us_is_not_called_down(
             drawn = measure.draw(block, "failover")
         assert "another host key" in words.summary(drawn)
         # It streams, though nobody writes: it is alive whatever is said.
-        with pytest.raises(Refused, match="it is alive: respaldo has received WAL from it"):
+        with pytest.raises(Refused, match="is still running: respaldo received WAL from it"):
             failover(block, **forced)  # type: ignore[call-overload]
     keys = f"/home/{uno.origin.ssh_user}/.ssh/authorized_keys"
     with _another_file(machine, keys, "truncate", "-s", "0", keys):

@@ -19,6 +19,7 @@ from flows.rsync_filestore import rsync_filestore
 from tasks.board import announce, board
 from tasks.board.alarms import Measured
 from tasks.notices import events, schedules, telling
+from tasks.orchestrator import schedules as on_a_page
 from tasks.readiness import at_home, failed_over, parity
 from tasks.readiness.probes import NOT_MEASURED, look_at_both
 from tasks.receipts import receipts
@@ -297,3 +298,22 @@ def test_what_was_kept_aside_is_said_with_its_size(instance: OdooInstance, hosts
         ask(instance)
     assert "delete those that nobody misses" in said.value.hint
     assert f"du --summarize --total --block-size=1 -- {aside}" in due.ran
+
+
+@pytest.mark.parametrize(("served", "on"), [("origin", True), ("recovery", False), ("both", None)])
+def test_schedules_are_switched_as_is_right_now_whatever_a_shell_left_word_of(
+    instance: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch, served: str, on: object
+) -> None:
+    """A shell moved the customers away, and the button has brought them home since."""
+    word = f'{{"on": {json.dumps(not on)}}}'
+    due = FakeHost("due", {"read *schedules.json": word, "read *": "", "rm *": ""})
+    hosts(FakeHost("uno", {}), due)
+    turned: list[bool] = []
+    monkeypatch.setattr(on_a_page, "turn", lambda _, *, on: turned.append(on))
+    seen = Measured("vps_1", 1, served=served, left_word=True)
+
+    with terminal.without_server():
+        board.catch_up([instance], [(seen, "green", [])])
+
+    assert turned == ([] if on is None else [on])
+    assert bool(due.changes) == (on is not None)

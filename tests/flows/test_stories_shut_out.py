@@ -93,7 +93,7 @@ def test_a_plan_shows_the_sentence_in_the_place_of_silence(
 
         assert error.message in words.facts(drawn)["uno (origin)"]
         assert drawn.asks_whether_down
-        assert any("is alive" in each for each in drawn.situation.refusals) is refused
+        assert any("is running" in each for each in drawn.situation.refusals) is refused
 
 
 def test_an_origin_that_has_lost_its_cluster_is_down_and_a_forced_failover_goes_on(

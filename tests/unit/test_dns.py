@@ -243,6 +243,11 @@ def test_a_spoiled_note_of_names_does_not_keep_them_from_being_pointed(
     block = _instance()
 
     with terminal.without_server():
+        home = names.point(block, block.origin)
+    assert home.done, home.sentence
+    assert hosts["recovery"].changes == [], "what could not be read stays for somebody to read"
+
+    with terminal.without_server():
         pointed = names.point(block, block.recovery)
 
     assert pointed.done, pointed.sentence

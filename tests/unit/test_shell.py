@@ -12,10 +12,11 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from blocks import ssh_channel
+from blocks import ssh_channel, ssh_login
 from blocks.errors import CommandFailed, Unreachable
 from blocks.host import Host
 from blocks.shell import BEGINS, Completed
+from blocks.ssh import SshShell
 from blocks.ssh_channel import read_line
 
 KEY = paramiko.RSAKey.generate(2048)
@@ -118,6 +119,24 @@ def test_a_command_that_says_too_much_is_ended_with_a_sentence_about_it(tmp_path
         with pytest.raises(CommandFailed, match="says more than 1000000 bytes"):
             host.shell().run(("cat", "x"), limit_bytes=1_000_000, check=False)
     assert sent[0] < 50_000_000
+
+
+def test_a_connection_that_ended_while_it_was_kept_is_opened_once_more(tmp_path: Path) -> None:
+    """A firewall ends what is idle: the first command after that once failed the run."""
+
+    def well(channel: paramiko.Channel) -> None:
+        channel.recv(1)  # nothing, once the command was begun and fed
+        channel.send_exit_status(0)
+        channel.close()
+
+    with hostile(tmp_path, Hostile(well)) as host:
+        shell = host.shell()
+        assert isinstance(shell, SshShell)
+        shell.run(("true",))
+        kept = ssh_login.connection(shell.address)
+        kept.sock.shutdown(socket.SHUT_WR)
+        shell.run(("true",))
+        assert ssh_login.connection(shell.address) is not kept
 
 
 def test_complaints_count_as_well(tmp_path: Path) -> None:
