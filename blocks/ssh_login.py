@@ -60,9 +60,9 @@ def connection(address: Address) -> paramiko.Transport:
 def open_session(address: Address) -> paramiko.Channel:
     """Open a channel for a command, on a new connection where the kept one turns out to be broken.
 
-    A firewall ends connections that are idle, and sshd those of before its restart. No command was
-    sent yet, so nothing happens twice. A host that keeps the connection and does not answer gets no
-    second chance, nor does one that refuses.
+    sshd or a firewall may have ended it a moment ago. No command was sent yet, so nothing happens
+    twice. A host that keeps the connection and does not answer gets no second chance, nor does one
+    that refuses.
     """
     kept = _transports.get(address)
     transport = connection(address)
@@ -72,8 +72,15 @@ def open_session(address: Address) -> paramiko.Channel:
         ended = isinstance(error, EOFError) or not transport.is_active()
         if transport is not kept or not ended:
             raise
-        forget(address)
+        _drop(address, transport)
         return connection(address).open_session(timeout=CONNECT_SECONDS)
+
+
+def _drop(address: Address, transport: paramiko.Transport) -> None:
+    """Forget a broken connection, and not the new one that another thread has opened by now."""
+    with _dialling.setdefault(address, threading.Lock()):
+        if _transports.get(address) is transport:
+            forget(address)
 
 
 def forget(address: Address) -> None:

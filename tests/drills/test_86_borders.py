@@ -137,6 +137,15 @@ def test_an_origin_with_another_host_key_or_no_login_for_us_is_not_called_down(
     ready(check(block))
 
 
+def test_a_connection_that_the_origin_has_ended_fails_no_command(uno: Pair, blocks: Blocks) -> None:
+    """sshd was killed a moment ago, and this side may not have heard of it yet."""
+    shell, machine = blocks[uno.name].origin.host.shell(), uno.origin.machine
+    for _ in range(10):
+        assert shell.run(("hostname",)).stdout.strip() == "uno"
+        machine.run("pkill", "-KILL", "-x", "sshd", "-u", uno.origin.ssh_user)
+        assert shell.run(("hostname",)).stdout.strip() == "uno"
+
+
 def test_an_origin_whose_cluster_was_wiped_is_down_and_comes_back_by_a_clone(
     uno: Pair, blocks: Blocks
 ) -> None:

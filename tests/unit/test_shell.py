@@ -139,6 +139,46 @@ def test_a_connection_that_ended_while_it_was_kept_is_opened_once_more(tmp_path:
         assert ssh_login.connection(shell.address) is not kept
 
 
+def test_a_broken_connection_that_many_find_costs_none_of_them_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps ask side by side: who finds it last must not close what the first has opened anew."""
+
+    def well(channel: paramiko.Channel) -> None:
+        channel.recv(1)
+        time.sleep(0.2)
+        channel.send_exit_status(0)
+        channel.close()
+
+    at_once, tries = threading.Barrier(2), list[paramiko.Transport]()
+    real = paramiko.Transport.open_session
+
+    def together(transport: paramiko.Transport, timeout: float) -> paramiko.Channel:
+        """Let both find the kept connection broken, and the second one act on it late."""
+        if transport is kept:
+            at_once.wait(10)
+            tries.append(transport)
+            if threading.current_thread().name == "late":
+                time.sleep(0.5)
+            raise EOFError
+        return real(transport, timeout=timeout)
+
+    with hostile(tmp_path, Hostile(well)) as host:
+        shell = host.shell()
+        assert isinstance(shell, SshShell)
+        shell.run(("true",))
+        kept = ssh_login.connection(shell.address)
+        monkeypatch.setattr(paramiko.Transport, "open_session", together)
+        late = threading.Thread(target=shell.run, args=(("true",),), name="late")
+        late.start()
+        shell.run(("true",))
+        opened = ssh_login.connection(shell.address)
+        late.join(10)
+        assert ssh_login.connection(shell.address) is opened
+        assert opened.is_active()
+        assert tries == [kept, kept]
+
+
 def test_complaints_count_as_well(tmp_path: Path) -> None:
     def endless(channel: paramiko.Channel) -> None:
         while True:
