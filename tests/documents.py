@@ -15,7 +15,7 @@ def commands(page: str, heading: str) -> list[str]:
 def commands_in(text: str, heading: str) -> list[str]:
     r"""Read the blocks that are indented by four columns.
 
-    >>> commands_in("# A\n\n    no\n## B\nDo:\n\n    a\n    b\n\nThen:\n\n    c\n## C\n    d\n", "B")
+    >>> commands_in("# A\n    no\n## B\nDo:\n\n    a\n    b\n\nThen:\n\n    c\n## C\n    d", "B")
     ['a\nb', 'c']
     """
     lines = iter(text.splitlines())
