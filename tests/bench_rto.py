@@ -233,7 +233,7 @@ def _before() -> dict[str, dict[str, list[float]]]:
 def _steps(now: dict[str, list[float]], before: dict[str, list[float]]) -> str:
     """Where the seconds of the shell go: the median of each step, in the order of the runbook."""
     lines = [
-        "| step of `relevo failover` | median seconds, or as stated | before |",
+        "| step of `relevo failover` | median seconds | before |",
         "|---|---|---|",
     ]
     rest = 0.0
