@@ -2,9 +2,16 @@
 
 The origin is dead in each round. What is timed is asked on the recovery host itself, by one probe
 that is the same for all: the first answer over HTTP.
+
+Two releases are compared by two benches that take turns: both with `RELEVO_TURN` naming one file,
+each from its own checkout; then the figures of one are `RELEVO_BEFORE` for the page of the other.
 """
 
+import contextlib
+import fcntl
+import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -12,10 +19,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.bench_counted import MARK
 from tests.lab import inventory
 from tests.lab.lab import Lab
 from tests.lab.machine import Machine
@@ -36,6 +44,10 @@ BY_HAND = (
     "until curl -s -o /dev/null http://127.0.0.1:$2/web/login; do sleep 0.05; done"
 )
 REASON = "the bench cut its power"
+FIGURES = ROOT / "docs" / "benchmarks" / "rto.json"
+STEP = re.compile(r"^\| ([^|]+) \| (\d+\.\d) \|$", re.MULTILINE)
+COUNTED = re.compile(rf"^{MARK} (\w+) (\d+) ([\d.]+)$", re.MULTILINE)
+SHOWN_SECONDS = 0.05  # a step that takes less is counted with the others
 PAGE = """\
 # Seconds of an outage that are ours
 
@@ -47,6 +59,7 @@ the shell, to the first answer of Odoo over HTTP on the recovery host.
 |---|---|---|---|---|
 {table}
 
+{steps}
 From the button to the first step running: {first} s; wanted: under 5 s, {met}.
 The start of Python alone, with Relevo imported: {shell} s in the shell, which loads no Prefect, and
 {button} s in the process of a run, which does.
@@ -90,12 +103,24 @@ def main() -> int:
         stack.stop()
         lab.down()
         shutil.rmtree(folder, ignore_errors=True)
+    FIGURES.write_text(json.dumps({"seconds": measured.seconds, "steps": measured.steps}) + "\n")
     page = _page(measured, load)
     print(page)
-    kept = ROOT / "docs" / "benchmarks" / "rto.md"
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.write_text(page)
+    FIGURES.with_suffix(".md").write_text(page)
     return 0
+
+
+@contextlib.contextmanager
+def turn() -> Iterator[None]:
+    """Let no other bench measure meanwhile, and let it measure next."""
+    path = os.environ.get("RELEVO_TURN")
+    if not path:
+        yield
+        return
+    with Path(path).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    time.sleep(2)
 
 
 class Bench:
@@ -105,16 +130,20 @@ class Bench:
         self.lab, self.stack, self.path = lab, stack, path
         self.recovery: Machine = lab.respaldo
         self.first: list[float] = []
+        self.steps: dict[str, list[float]] = {}
+        self.seconds: dict[str, list[float]] = {}
 
-    def measure(self) -> dict[str, list[float]]:
+    def measure(self) -> "Bench":
         ways = {"by hand": self.by_hand, "relevo failover": self.shell, "the button": self.button}
-        seconds: dict[str, list[float]] = {way: [] for way in ways}
+        seconds = self.seconds = {way: [] for way in ways}
         for number in range(ROUNDS):
             for way, act in ways.items():
-                seconds[way].append(self._timed(act))
+                with turn():
+                    seconds[way].append(self._timed(act))
                 print(f"round {number + 1}, {way}: {seconds[way][-1]:.1f} s", flush=True)
         imports = {who: [_import(env) for _ in range(5)] for who, env in RUNTIMES.items()}
-        return {**seconds, "first step": self.first, **imports}
+        seconds |= {"first step": self.first, **imports}
+        return self
 
     def _timed(self, act: Callable[[], None]) -> float:
         """Cut the power, act, and say when the probe had its answer; then go home again."""
@@ -141,12 +170,21 @@ class Bench:
     def shell(self) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT")}
         kept.pop("PYTHONDONTWRITEBYTECODE", None)
-        subprocess.run(
-            [sys.executable, "-m", "deployments", "--inventory", str(self.path), "failover",
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.bench_counted", "--inventory", str(self.path), "failover",
              "vps_uno", "--yes", "--origin-is-down", "--reason", REASON],
-            env={**kept, "PYTHONPATH": str(ROOT), "RELEVO_LOG_DIR": str(self.stack.folder)},
-            check=True, capture_output=True,
+            env={
+                **kept, "PYTHONPATH": str(ROOT), "RELEVO_LOG_DIR": str(self.stack.folder),
+                "RELEVO_RUNTIME": "shell",
+            },
+            check=True, capture_output=True, text=True,
         )  # fmt: skip
+        for what, many, took in COUNTED.findall(done.stderr):
+            self.steps.setdefault(f"{what}: how many", []).append(float(many))
+            self.steps.setdefault(f"{what}: median milliseconds", []).append(float(took))
+        _, _, listed = (done.stdout + done.stderr).partition("## Steps")
+        for title, took in STEP.findall(listed):
+            self.steps.setdefault(title, []).append(float(took))
 
     def button(self) -> None:
         begun = time.time()
@@ -162,20 +200,54 @@ def _import(env: dict[str, str]) -> float:
     return time.monotonic() - begun
 
 
-def _page(measured: dict[str, list[float]], load: float) -> str:
-    first = measured.pop("first step")
-    imports = {who: _said(measured.pop(who)) for who in RUNTIMES}
-    least = statistics.median(measured["by hand"])
+def _page(measured: Bench, load: float) -> str:
+    all_seconds = dict(measured.seconds)
+    first = all_seconds.pop("first step")
+    imports = {who: _said(all_seconds.pop(who)) for who in RUNTIMES}
+    least = statistics.median(all_seconds["by hand"])
     rows = []
-    for way, seconds in measured.items():
+    for way, seconds in all_seconds.items():
         times = statistics.median(seconds) / least
         wanted = f"at most {WANTED[way]} | {_met(times <= WANTED[way])}" if way in WANTED else "|"
         rows.append(f"| {way} | {_said(seconds)} | {times:.1f} | {wanted} |")
+    before = _before()
+    for way, seconds in before["seconds"].items():
+        if way in all_seconds:
+            rows.append(f"| {way}, before | {_said(seconds)} | | | |")
     return PAGE.format(
         when=f"{datetime.now(UTC):%Y-%m-%d}", cores=os.cpu_count(), load=load, rounds=ROUNDS,
         table="\n".join(rows), first=_said(first), met=_met(statistics.median(first) < 5),
-        **imports,
+        steps=_steps(measured.steps, before["steps"]), **imports,
     )  # fmt: skip
+
+
+def _before() -> dict[str, dict[str, list[float]]]:
+    """Give the figures of the release that took turns with this one, if there was one."""
+    path = os.environ.get("RELEVO_BEFORE")
+    if not path:
+        return {"seconds": {}, "steps": {}}
+    read: dict[str, dict[str, list[float]]] = json.loads(Path(path).read_text())
+    return read
+
+
+def _steps(now: dict[str, list[float]], before: dict[str, list[float]]) -> str:
+    """Where the seconds of the shell go: the median of each step, in the order of the runbook."""
+    lines = [
+        "| step of `relevo failover` | median seconds | before |",
+        "|---|---|---|",
+    ]
+    rest = 0.0
+    for title in [*now, *(each for each in before if each not in now)]:
+        medians = [statistics.median(each.get(title, [0.0])) for each in (now, before)]
+        if max(medians) < SHOWN_SECONDS:
+            rest += medians[0]
+            continue
+        cells = [
+            f"{m:.1f}" if title in which else ""
+            for m, which in zip(medians, (now, before), strict=True)
+        ]
+        lines.append(f"| {title} | {cells[0]} | {cells[1]} |")
+    return "\n".join([*lines, f"| all others | {rest:.1f} | |", ""])
 
 
 def _met(yes: bool) -> str:

@@ -21,6 +21,7 @@ from tasks.plan import pages
 from tasks.removal.removal import Wishes
 from tasks.run import terminal
 from tasks.synchronous import synchronous
+from tests.documents import commands, filled
 from tests.killing import DONE, KILLED, killed_at
 from tests.lab import inventory
 from tests.lab.lab import Lab
@@ -165,6 +166,44 @@ def test_an_instance_that_is_taken_out_leaves_nothing_though_it_is_killed_at_eac
     assert len(receipts["uno"]) == len(receipts["respaldo"]) >= 4
 
     applied_anew(stack, uno.lab, inventory_path)
+    stack.complete(f"replicate/{uno.name}")
+    no_strangers(uno)
+
+
+def test_an_instance_is_taken_out_by_hand_as_the_page_says(
+    before: tuple[Pair, set[str], set[str]],
+    uno: Pair,
+    stack: Stack,
+    blocks: dict[str, OdooInstance],
+    inventory_path: Path,
+) -> None:
+    """Where no runner is left: each block of the page, in its order, as root in bash."""
+    dos, at_origin, on_recovery = before
+    block, started = blocks[uno.name], uno.at_origin(STARTED)
+    names = {
+        "/srv/relevo": str(block.directory.parent),
+        "NAME": uno.name,
+        "VERSION": str(uno.lab.generation.postgres),
+        "ADMIN": uno.origin.ssh_user,
+        "RECOVERY": block.recovery.host.peer_address,
+    }
+    first, second, third, last = (
+        filled(each, names) for each in commands("docs/take-out.md", "Where no runner is left")
+    )
+    for machine, script in (
+        (uno.recovery, first), (uno.origin.machine, second), (uno.recovery, third),
+        (uno.origin.machine, last),
+    ):  # fmt: skip
+        machine.run("bash", "-c", script)
+    uno.origin.machine.run("systemctl", "daemon-reload")
+
+    assert uno.at_origin(STARTED) == started, "PostgreSQL was restarted"
+    assert asked(uno) == ("", "", "0")
+    found = [*left(uno.recovery, on_recovery), *left(uno.origin.machine, at_origin)]
+    assert not found, "\n".join(found)
+    ready(check(blocks[dos.name]))
+    no_strangers(dos)
+    boot(uno)
     stack.complete(f"replicate/{uno.name}")
     no_strangers(uno)
 
