@@ -20,9 +20,9 @@ from urllib.parse import urlparse
 
 from blocks.version import VERSION
 from tests.lab import inventory
-from tests.lab.image import CACHE, KEYRING, MORTAL, PROXIES, require_tools
+from tests.lab.image import CACHE, MORTAL, PROXIES, require_tools
 from tests.lab.lab import Lab
-from tests.lab.mirror import mirror
+from tests.lab.mirror import KEYRING, mirror
 from tests.lab.trouble import LabError
 
 ROOT = Path(__file__).parents[1]
