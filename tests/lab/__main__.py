@@ -24,7 +24,7 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--name", default="", help="of the lab; else $RELEVO_LAB_NAME or relevo")
-    common.add_argument("--generation", default="", help="bullseye or trixie, for up")
+    common.add_argument("--generation", default="", help="bullseye, bookworm or trixie, for up")
     parser = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     for verb in ("up", "down", "status"):

@@ -1,9 +1,9 @@
 """Three hosts that differ wherever hosts can differ, so that nothing may be taken for granted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from tests.lab import names
+from tests.lab import checkout, names
 from tests.lab.image import DATABASES, Generation
 from tests.lab.machine import Machine
 from tests.lab.prepared import DATA_DIR
@@ -36,6 +36,8 @@ class Origin:
     sources: str = "/opt/odoo/sources"
     user: str = "odoo"
     databases: tuple[str, ...] = DATABASES
+    program: str = "/usr/bin/odoo"
+    python: str = "/usr/bin/python3"
 
     @property
     def address(self) -> str:
@@ -61,12 +63,19 @@ class Origin:
 
 def uno(machine: Machine, generation: Generation) -> Origin:
     """The one as Debian makes it."""
-    return Origin(machine, generation.postgres, "main", 5432, DATA_DIR, 8069)
+    return _of(generation, Origin(machine, generation.postgres, "main", 5432, DATA_DIR, 8069))
 
 
 def dos(machine: Machine, generation: Generation) -> Origin:
     """The one that somebody has made his own."""
-    return Origin(machine, generation.postgres, "clientes", 5544, "/srv/odoo/data", 8169)
+    made = Origin(machine, generation.postgres, "clientes", 5544, "/srv/odoo/data", 8169)
+    return _of(generation, made)
+
+
+def _of(generation: Generation, origin: Origin) -> Origin:
+    if not generation.is_checkout:
+        return origin
+    return replace(origin, program=checkout.PROGRAM, python=checkout.PYTHON)
 
 
 def furnish(machine: Machine, public_key: str, nameserver: str) -> None:

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab import prepared
+from tests.lab import checkout, prepared
 from tests.lab.mirror import KEYRING, mirror
 from tests.lab.trouble import LabError
 
@@ -44,14 +44,16 @@ class Generation:
     odoo: int
     extra_suite: str = ""
     checksums: bool = False
+    is_checkout: bool = False  # Odoo from its source, in a venv
 
     @property
     def packages(self) -> tuple[str, ...]:
-        return (*PACKAGES, f"odoo-{self.odoo}")
+        return (*PACKAGES, "git" if self.is_checkout else f"odoo-{self.odoo}")
 
 
 GENERATIONS = {
     "bullseye": Generation("bullseye", postgres=13, odoo=14),
+    "bookworm": Generation("bookworm", postgres=15, odoo=19, extra_suite="sid", is_checkout=True),
     "trixie": Generation("trixie", postgres=17, odoo=19, extra_suite="sid", checksums=True),
 }
 
@@ -86,7 +88,8 @@ def require_tools() -> None:
 
 
 def _recipe(generation: Generation) -> str:
-    parts = (generation, PACKAGES, prepared.RECIPE)
+    made = checkout.RECIPE if generation.is_checkout else ()
+    parts = (generation, PACKAGES, prepared.RECIPE, *made)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:10]
 
 
@@ -106,9 +109,13 @@ def _build(generation: Generation, root: Path) -> None:
     )  # fmt: skip
     if done.returncode != 0:
         raise LabError(f"mmdebstrap failed:\n{done.stderr[-3000:]}")
-    prepared.furnish(root)
+    if generation.is_checkout:
+        checkout.furnish(root)
+        chroot(root, *checkout.script(generation.odoo))
+    prepared.furnish(root, checkout.ADDONS if generation.is_checkout else prepared.ADDONS)
     initdb = "--data-checksums" if generation.checksums else ""
-    script = ("bash", "-ec", prepared.SCRIPT, "prepare", str(generation.postgres), initdb)
+    odoo = f"{checkout.PYTHON} {checkout.PROGRAM}" if generation.is_checkout else "odoo"
+    script = ("bash", "-ec", prepared.SCRIPT, "prepare", str(generation.postgres), initdb, odoo)
     chroot(root, *script, *DATABASES)
     # Every host makes its own at its first boot.
     (root / "etc/machine-id").write_text("")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.lab import names
+from tests.lab import checkout, names
 from tests.lab.hosts import CHAIN, KEY
 from tests.lab.lab import Lab, Origin
 
@@ -29,7 +29,7 @@ def write(
         },
         "defaults": {
             "postgres": {"version": lab.generation.postgres},
-            "odoo": {"sources": ["/opt/odoo/sources"]},
+            "odoo": {"sources": _sources(lab)},
             "replication": {
                 "wal_keep_mb": 64,
                 "synchronous": synchronous,
@@ -63,6 +63,11 @@ def write(
     return path
 
 
+def _sources(lab: Lab) -> list[str]:
+    own = [f"{checkout.HOME}/odoo"] if lab.generation.is_checkout else []
+    return [*own, "/opt/odoo/sources"]
+
+
 def dns(lab: Lab) -> dict[str, str]:
     """Give what the name server of a lab wants to know."""
     token = f"hmac-sha256:{names.KEY}:{names.SECRET}"
@@ -80,7 +85,12 @@ def _instance(lab: Lab, origin: Origin, postgres_port: int, http_port: int) -> d
             "host_key": lab.host_key(origin.machine),
         },
         "postgres": {"name": origin.cluster, "port": origin.port},
-        "odoo": {"data_dir": origin.data_dir, "http_port": origin.http_port},
+        "odoo": {
+            "data_dir": origin.data_dir,
+            "http_port": origin.http_port,
+            "program": origin.program,
+            "python": origin.python,
+        },
         "recovery": {
             "postgres_port": postgres_port,
             "http_port": http_port,
