@@ -5,6 +5,7 @@ from tasks.authority import exposure
 from tasks.host import durable, lock
 from tasks.logins import login
 from tasks.postgres import boot, cluster, hba
+from tasks.readiness import ahead
 from tasks.recovery import door, settling
 from tasks.recovery.procedure import flow
 from tasks.standby import replica
@@ -18,6 +19,7 @@ def basebackup(instance: OdooInstance, *, reclone: bool = False) -> None:
     A clone that already follows is left alone; `reclone` makes a new one beside it first.
     """
     with lock.held(instance, "basebackup"):
+        ahead.require_clone(instance, reclone=reclone)
         build(instance, reclone=reclone)
         exposure.sample_link(instance)
 

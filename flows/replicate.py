@@ -27,7 +27,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
         keys.require_known(instance)
         move.require_ended(users.as_found(instance))
         preflight.require_hosts(instance)
-        ahead.require(instance)
+        ahead.require(instance, allow_restart=allow_restart)
         setup_primary.prepare(instance, allow_restart=allow_restart)
         configure_ssh.open_way(instance)
         basebackup.build(instance, reclone=False)

@@ -4,6 +4,7 @@ from blocks.instance import OdooInstance
 from tasks.host import lock
 from tasks.logins import login
 from tasks.postgres import boot, cluster_settings, hba
+from tasks.readiness import ahead
 from tasks.recovery import settling
 from tasks.recovery.procedure import flow
 
@@ -17,6 +18,7 @@ def setup_primary(instance: OdooInstance, *, allow_restart: bool = True) -> None
     use them, over TLS. PostgreSQL is restarted only if a changed setting needs it.
     """
     with lock.held(instance, "setup-primary"):
+        ahead.require_origin(instance, allow_restart=allow_restart)
         prepare(instance, allow_restart=allow_restart)
 
 

@@ -33,10 +33,12 @@ def copy(source: str, target: str, *, options: Sequence[str] = ()) -> Argv:
 def keep(aside: PurePosixPath) -> Argv:
     """Options with which a copy keeps what it overwrites: what has changed may be spoiled.
 
+    A folder that is a link or a file now is kept as well; without `--force` rsync leaves it there.
+
     >>> keep(PurePosixPath("/trash/2026-01-01/sources-101500"))
-    ('--backup', '--backup-dir=/trash/2026-01-01/sources-101500')
+    ('--force', '--backup', '--backup-dir=/trash/2026-01-01/sources-101500')
     """
-    return ("--backup", f"--backup-dir={aside}")
+    return ("--force", "--backup", f"--backup-dir={aside}")
 
 
 def give_back(source: str, target: str, *, quarantine: PurePosixPath) -> Argv:

@@ -14,6 +14,15 @@ from tasks.postgres.postgresql_conf import Settings
 from tasks.run.step import log, step
 from tasks.run.wait import until
 
+# The files that PostgreSQL reads after ours. Parameters: names of settings, our file, its folder.
+LATER = """
+SELECT DISTINCT name FROM pg_file_settings
+WHERE name = ANY($1::text[]) AND error IS NULL AND sourcefile <> $2 AND (
+    sourcefile = current_setting('data_directory') || '/postgresql.auto.conf'
+    OR (left(sourcefile, length($3)) = $3 AND sourcefile COLLATE "C" > $2)
+    OR seqno > (SELECT max(seqno) FROM pg_file_settings WHERE sourcefile = $2))
+ORDER BY name
+"""
 UNREAD = """
 SELECT bool_or(change + interval '1 second' > pg_conf_load_time())
     OR EXISTS (SELECT FROM pg_settings WHERE name = ANY($2::text[]) AND NOT pending_restart
@@ -92,23 +101,24 @@ def _restart_if_needed(place: Place, needed: Settings, *, allow_restart: bool) -
         log().info("%s of PostgreSQL on %s waits for a restart, not for Relevo's", said, place)
     if not ours:
         return
-    if theirs:
-        raise refuse_restart(place, ours, theirs)
-    if not allow_restart:
-        raise Refused(
-            f"PostgreSQL on {place} must be restarted for {', '.join(ours)}",
-            hint="run this again with allow_restart, at a time when a short outage does no harm",
-        )
+    require_restart(place, ours, theirs, allowed=allow_restart)
     log().info("restarting PostgreSQL on %s for %s", place, ", ".join(ours))
     restart(place)
 
 
-def refuse_restart(place: Place, ours: list[str], theirs: list[str]) -> Refused:
-    return Refused(
-        f"PostgreSQL on {place} must be restarted for {', '.join(ours)}, and that would bring in "
-        f"{', '.join(theirs)} as well, which somebody else has changed",
-        hint="restart PostgreSQL there yourself when that is wanted, then run this again",
-    )
+def require_restart(place: Place, ours: list[str], theirs: list[str], *, allowed: bool) -> None:
+    """Refuse a restart for our settings that nobody has allowed, or that brings in others'."""
+    if ours and theirs:
+        raise Refused(
+            f"PostgreSQL on {place} must be restarted for {', '.join(ours)}, and that would bring "
+            f"in {', '.join(theirs)} as well, which somebody else has changed",
+            hint="restart PostgreSQL there yourself when that is wanted, then run this again",
+        )
+    if ours and not allowed:
+        raise Refused(
+            f"PostgreSQL on {place} must be restarted for {', '.join(ours)}",
+            hint="run this again with allow_restart, at a time when a short outage does no harm",
+        )
 
 
 def path(cluster: Cluster) -> PurePosixPath:
@@ -136,11 +146,24 @@ def _require_in_force(shell: Shell, place: Place, needed: Settings) -> None:
         )
     beaten = [str(row["name"]) for row in rows if not row["applied"] and row["error"] is None]
     if beaten := [name for name in beaten if name in needed]:
-        raise Refused(
-            f"on {place}, another file overrides what replication needs: {', '.join(beaten)}",
-            hint="take these settings out with ALTER SYSTEM RESET, or out of the file that "
-            "pg_file_settings names",
-        )
+        raise _overridden(place, beaten)
+
+
+def _overridden(place: Place, names: list[str]) -> Refused:
+    return Refused(
+        f"on {place}, another file overrides what replication needs: {', '.join(names)}",
+        hint="take these settings out with ALTER SYSTEM RESET, or out of the file that "
+        "pg_file_settings names",
+    )
+
+
+def require_the_last_word(instance: OdooInstance, place: Place) -> None:
+    """Refuse files that would override ours, whether it is there already or not."""
+    current = in_force(place, (*postgresql_conf.HOT_STANDBY, *CURRENT))
+    names, ours = sorted(wanted(instance, place, current)), path(place.cluster)
+    words = (names, str(ours), f"{ours.parent}/")
+    if rows := place.cluster.query(place.host.shell(), LATER, *words):
+        raise _overridden(place, [str(row["name"]) for row in rows])
 
 
 def require_included(place: Place) -> None:

@@ -1,8 +1,10 @@
 """What a set-up would be refused for later, asked before its first change."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import PurePosixPath
+from typing import TypeAlias
 
 from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
@@ -22,13 +24,32 @@ RESTARTED = (
     "max_replication_slots",
 )  # fmt: skip
 EXTENSION = re.compile(r"[A-Za-z0-9_-]{1,63}")
+Ask: TypeAlias = "Callable[[OdooInstance], None]"
 
 
 @step("require what {instance.name} would be refused for later")
-def require(instance: OdooInstance) -> None:
+def require(instance: OdooInstance, *, allow_restart: bool = True) -> None:
     """Refuse a set-up before it changes anything, and with all that speaks against it."""
+    restart = partial(_restart, allow_restart=allow_restart)
+    _require(instance, (restart, *OF_THE_ORIGIN, *OF_BOTH))
+
+
+@step("require what {instance.origin} would be refused for later as primary")
+def require_origin(instance: OdooInstance, *, allow_restart: bool) -> None:
+    """Refuse the set-up of a primary before it changes anything."""
+    restart = partial(_restart, allow_restart=allow_restart)
+    _require(instance, (restart, *OF_THE_ORIGIN))
+
+
+@step("require that {instance.recovery} may be cloned to")
+def require_clone(instance: OdooInstance, *, reclone: bool) -> None:
+    """Refuse a clone before anything is changed for it."""
+    _require(instance, (_locales, partial(_clone, reclone=reclone)))
+
+
+def _require(instance: OdooInstance, asked: Sequence[Ask]) -> None:
     replica.require_primary(instance.origin)
-    found = [error for ask in ASKED if (error := _refusal(ask, instance))]
+    found = [error for ask in asked if (error := _refusal(ask, instance))]
     if found:
         raise Refused(
             "; ".join(error.message for error in found),
@@ -37,7 +58,7 @@ def require(instance: OdooInstance) -> None:
         )
 
 
-def _refusal(ask: Callable[[OdooInstance], None], instance: OdooInstance) -> RelevoError | None:
+def _refusal(ask: Ask, instance: OdooInstance) -> RelevoError | None:
     try:
         ask(instance)
     except Refused as error:
@@ -81,10 +102,7 @@ def _tablespaces(instance: OdooInstance) -> None:
 
 def _room(instance: OdooInstance) -> None:
     """Ask for the room of a first clone, which lies in Debian's folder."""
-    recovery = instance.recovery
-    if _is_new(instance):
-        folder = PurePosixPath("/var/lib/postgresql")
-        clone.require_room(recovery, instance.origin, folder)
+    clone.require_room(instance.recovery, instance.origin, PurePosixPath("/var/lib/postgresql"))
 
 
 def _extensions(instance: OdooInstance) -> None:
@@ -121,18 +139,30 @@ def _postgres_port(instance: OdooInstance) -> None:
         )
 
 
-def _restart(instance: OdooInstance) -> None:
-    """Refuse a restart that would bring in what somebody else has prepared for another day."""
+def _restart(instance: OdooInstance, *, allow_restart: bool) -> None:
+    """Refuse a restart that nobody has allowed, or that brings in what somebody else prepared."""
     origin = instance.origin
     current = cluster_settings.in_force(origin, (*RESTARTED, *cluster_settings.CURRENT))
     wanted = cluster_settings.wanted(instance, origin, current)
     ours = [name for name in RESTARTED if str(wanted[name]) != current[name]]
     theirs = [name for name in cluster_settings.waiting_for_restart(origin) if name not in wanted]
-    if ours and theirs:
-        raise cluster_settings.refuse_restart(origin, ours, theirs)
+    cluster_settings.require_restart(origin, ours, theirs, allowed=allow_restart)
 
 
-ASKED = (
-    _included, _ssl, _restart, _name, _roles, _locales, _tablespaces, _room, _extensions,
-    _http_port, _postgres_port,
+def _overridden(instance: OdooInstance) -> None:
+    """Refuse settings that another file would override, before ours is there."""
+    cluster_settings.require_the_last_word(instance, instance.origin)
+
+
+def _clone(instance: OdooInstance, *, reclone: bool = False) -> None:
+    """Refuse a clone that has no room, or would replace what may be the last copy."""
+    if _is_new(instance):
+        _room(instance)
+    else:
+        replica.require_clonable(users.as_found(instance), reclone=reclone)
+
+
+OF_THE_ORIGIN: tuple[Ask, ...] = (_included, _ssl, _overridden, _name, _roles)
+OF_BOTH: tuple[Ask, ...] = (
+    _locales, _tablespaces, _clone, _extensions, _http_port, _postgres_port,
 )  # fmt: skip

@@ -7,10 +7,10 @@ from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
 from tasks.authority import keys
 from tasks.postgres.look import look_or_why, unheard
-from tasks.readiness.probes import ODOO, Ends, Need, disk, files, http, odoo
+from tasks.readiness.probes import ODOO, Ends, Need, disk, files, http, odoo, origin_host
 from tasks.receipts import receipt_files, receipts
 from tasks.recovery import users
-from tasks.serving import dns, https, site
+from tasks.serving import dns, https, renewal, site
 from tasks.standby import replication
 
 
@@ -82,6 +82,11 @@ NEEDS: tuple[Need, ...] = (
         "certificates", partial(https.judge, form="serving"),
         tried="what nginx shows is judged as a browser does: names, days left, who signed it",
         remedy="renew it on the recovery host (docs/server.md)", moves=("failover",),
+    ),
+    Need(
+        "certificates at the origin", renewal.at_origin,
+        tried="the days that are left are read from the files that its nginx shows",
+        remedy="renew it there (docs/server.md)", moves=("failback",), when=origin_host,
     ),
     Need(
         "names", lambda instance: dns.judge(instance, instance.recovery),

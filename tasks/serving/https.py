@@ -12,11 +12,11 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from tasks.host import files
 from tasks.odoo import http
-from tasks.serving import nginx, site, site_files
+from tasks.serving import nginx, renewal, site, site_files
 from tasks.serving.nginx import Form
+from tasks.serving.renewal import LEAST_DAYS, WARN_DAYS
 from tasks.serving.x509 import Chain, today
 
-WARN_DAYS, LEAST_DAYS = 21, 3
 RENEW = {
     "standby": "renew it on the origin, then run build-service, which brings it",
     "serving": "run failback first, or renew it on the recovery host (docs/server.md)",
@@ -61,6 +61,8 @@ def judge(instance: OdooInstance, form: Form) -> list[str]:
         raise Refused(f"{left}: {RENEW[form]}")
     _require_shown(instance, form, known)
     remarks = [f"{left}: {RENEW[form]}"] if days[first] < WARN_DAYS else []
+    if form == "standby":
+        remarks += renewal.remarks(instance)
     return [left, *remarks, *_unknown(instance, known)]
 
 

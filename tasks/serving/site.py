@@ -16,7 +16,7 @@ from tasks.postgres.look import look
 from tasks.run.outcome import Outcome
 from tasks.run.step import log, step
 from tasks.run.wait import until
-from tasks.serving import nginx, site_files
+from tasks.serving import nginx, renewal, site_files
 from tasks.serving.nginx import Form
 from tasks.serving.site_files import NGINX, SITES, folder
 
@@ -44,11 +44,13 @@ def install(instance: OdooInstance) -> None:
     shell, shown = instance.recovery.host.shell(), folder(instance) / "shown.conf"
     trial = folder(instance) / "trial"
     try:
-        site_files.write(instance, trial, certificates=True)
+        renewal.bring(instance, trial)
+        site_files.write(instance, trial)
         site_files.try_alone(instance, trial)
     finally:
         files.remove_tree(shell, trial)
-    site_files.write(instance, folder(instance), certificates=True)
+    renewal.bring(instance, folder(instance))
+    site_files.write(instance, folder(instance))
     former = files.read(shell, shown)
     try:
         _show(instance, "standby" if look(instance.recovery).is_standby else "serving")

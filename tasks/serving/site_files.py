@@ -60,26 +60,11 @@ def _names(instance: OdooInstance, home: PurePosixPath | None) -> list[Names]:
     return [Names(tuple(domains), pair) for pair, domains in found.items()]
 
 
-def write(instance: OdooInstance, home: PurePosixPath, *, certificates: bool = False) -> None:
-    """Write both forms, with the certificates that the origin has now if that is wanted."""
+def write(instance: OdooInstance, home: PurePosixPath) -> None:
+    """Write both forms."""
     shell = instance.recovery.host.shell()
-    for path, certificate in chains(instance, home).items() if certificates else ():
-        for source, target in (
-            (certificate.chain, path), (certificate.key, path.with_name("privkey.pem")),
-        ):  # fmt: skip
-            files.install(shell, target, _from_origin(instance, source), mode="600")
     for path, text in rendered(instance, home).items():
         files.install(shell, path, text, mode="600")
-
-
-def _from_origin(instance: OdooInstance, source: PurePosixPath) -> str:
-    text = files.read(instance.origin.host.shell(), source)
-    if not text:
-        raise Refused(
-            f"there is no {source} on {instance.origin}",
-            hint=f"correct certificate of {instance.name} in the inventory and apply it",
-        )
-    return text
 
 
 def try_alone(instance: OdooInstance, trial: PurePosixPath) -> None:

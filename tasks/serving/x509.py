@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtensionOID
 
@@ -48,6 +54,19 @@ class Chain:
         end = min(each.not_valid_after_utc for each in (self.leaf, *self.others))
         return (end - now).days
 
+    @property
+    def issued(self) -> datetime:
+        """From when on it is good, which tells the later of two."""
+        return self.leaf.not_valid_before_utc
+
+    def fits(self, key: str) -> bool:
+        """Tell whether a private key (PEM, without a passphrase) is this certificate's."""
+        try:
+            found = load_pem_private_key(key.encode(), password=None).public_key()
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            return False
+        return _spki(found) == _spki(self.leaf.public_key())
+
     def is_shown(self, leaf: str) -> bool:
         """Tell whether this is the certificate that a server has shown (as PEM)."""
         try:
@@ -64,6 +83,10 @@ class Chain:
         except (verification.VerificationError, ValueError):
             return False
         return True
+
+
+def _spki(key: PublicKeyTypes) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def matches(name: str, domain: str) -> bool:

@@ -11,6 +11,7 @@ from tasks.postgres.look import look, read_control
 from tasks.records import record
 from tasks.records.records import Identity
 from tasks.run.step import log, step
+from tasks.standby import clone as clones
 from tasks.standby import limits, rejoin, replication
 
 
@@ -112,16 +113,7 @@ def clone(instance: OdooInstance, *, reclone: bool) -> None:
         log().info("%s already follows %s", recovery, origin)
         rejoin.clear(instance, recovery, origin)
         return
-    seen = look(recovery)
-    if seen.is_primary and not (seen.control and seen.control.never_used):
-        raise Refused(
-            f"{recovery.cluster} on {recovery} accepts writes: a new clone would throw away what "
-            f"customers of {instance.name} write there",
-            hint="if they are served from there (somebody may have promoted it by hand), run "
-            f"failback; if nobody is, stop {recovery.cluster.unit} there and run this again",
-        )
-    if not reclone:
-        _require_same_origin(instance)
+    _require_replaceable(instance, reclone=reclone)
     if gone := replication.is_out_of_reach(recovery, origin):
         log().warning("%s no longer has the WAL that %s needs: it is cloned anew", origin, recovery)
     anew = reclone or gone or not _is_copy(instance)
@@ -136,6 +128,31 @@ def clone(instance: OdooInstance, *, reclone: bool) -> None:
     cluster.start_at_boot(recovery, "auto")
     if aside:
         _delete_if_never_used(recovery, aside)
+
+
+def require_clonable(instance: OdooInstance, *, reclone: bool) -> None:
+    """Refuse, before anything is changed for it, a clone that would be refused when it is made."""
+    origin, recovery = instance.origin, instance.recovery
+    if not reclone and replication.is_following(instance, recovery, origin):
+        return
+    _require_replaceable(instance, reclone=reclone)
+    if reclone or not _is_copy(instance):
+        clones.require_no_tablespaces(origin)
+        clones.require_room(recovery, origin, look(recovery).directory.parent)
+
+
+def _require_replaceable(instance: OdooInstance, *, reclone: bool) -> None:
+    """Refuse to put a clone in the place of a cluster that serves, or that may be the last copy."""
+    recovery, seen = instance.recovery, look(instance.recovery)
+    if seen.is_primary and not (seen.control and seen.control.never_used):
+        raise Refused(
+            f"{recovery.cluster} on {recovery} accepts writes: a new clone would throw away what "
+            f"customers of {instance.name} write there",
+            hint="if they are served from there (somebody may have promoted it by hand), run "
+            f"failback; if nobody is, stop {recovery.cluster.unit} there and run this again",
+        )
+    if not reclone:
+        _require_same_origin(instance)
 
 
 def _require_same_origin(instance: OdooInstance) -> None:

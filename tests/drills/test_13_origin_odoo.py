@@ -228,6 +228,35 @@ def test_links_between_folders_of_modules_lead_to_the_copies(uno: Pair, blocks: 
     ready(check(block))
 
 
+def test_a_folder_that_became_a_link_and_a_link_that_became_a_folder_are_carried_over(
+    uno: Pair, blocks: Blocks
+) -> None:
+    block, machine, sources = blocks[uno.name], uno.origin.machine, uno.origin.sources
+    copy = f"{block.directory}/sources{sources}"
+    machine.run("cp", "-a", f"{sources}/lab_notes", f"{sources}/moved")
+    machine.run("mkdir", f"{sources}/vendor")
+    try:
+        with terminal.without_server():
+            pull(block, "sources")
+            machine.run("mv", f"{sources}/moved", f"{sources}/vendor/moved")
+            machine.run("ln", "-s", "vendor/moved", f"{sources}/moved")
+            pull(block, "sources")
+        assert uno.recovery.run("readlink", f"{copy}/moved").stdout.strip() == "vendor/moved"
+        uno.recovery.run("test", "-e", f"{copy}/moved/__manifest__.py")
+
+        machine.run("rm", f"{sources}/moved")
+        machine.run("mv", f"{sources}/vendor/moved", f"{sources}/moved")
+        with terminal.without_server():
+            pull(block, "sources")
+        kind = uno.recovery.run("stat", "-c", "%F", f"{copy}/moved").stdout.strip()
+        assert kind == "directory"
+    finally:
+        machine.run("rm", "-rf", f"{sources}/moved", f"{sources}/vendor")
+        uno.recovery.run("rm", "-rf", f"{copy}/moved", f"{copy}/vendor")
+    build_service(block)
+    ready(check(block))
+
+
 SCRIPT = """\
 #!/bin/sh
 ### BEGIN INIT INFO

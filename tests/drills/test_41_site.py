@@ -15,7 +15,7 @@ from flows.failover import failover
 from tasks.readiness import at_home
 from tasks.readiness.probes import Found, look_at_both
 from tasks.run import terminal
-from tasks.serving import dns, https, site
+from tasks.serving import dns, https, site, site_files
 from tests.lab import names
 from tests.lab.machine import Machine
 from tests.oracles import Pair, no_strangers
@@ -150,6 +150,32 @@ def test_each_domain_wants_a_certificate_that_names_it_and_may_have_its_own(
     build_service(both)
     assert "renew it on the origin" in measured(both).failed["certificates"]
     build_service(block)
+    assert not {"certificates", "site"} & set(measured(block).failed)
+    no_strangers(dos)
+
+
+def test_a_certificate_that_was_renewed_here_outlives_the_next_build(
+    dos: Pair, blocks: Blocks
+) -> None:
+    block, machine = blocks[dos.name], dos.recovery
+    live = site_files.chain(block, block.domains[0])
+    shown = ",".join(f"DNS:{each}" for each in block.domains)
+    make = (
+        f"openssl req -x509 -newkey rsa:2048 -nodes -days 80 -subj /CN=x "
+        f"-addext subjectAltName={shown} -keyout {live.parent}/privkey.pem -out {live}"
+    )
+    machine.run("sh", "-c", make)
+    renewed = machine.read(str(live))
+    try:
+        build_service(block)
+        assert machine.read(str(live)) == renewed
+        found = measured(block)
+        assert "certificates" not in found.failed
+        assert "was renewed on respaldo" in "; ".join(found.remarks)
+    finally:
+        machine.run("rm", "-f", str(live))
+        build_service(block)
+    assert machine.read(str(live)) != renewed
     assert not {"certificates", "site"} & set(measured(block).failed)
     no_strangers(dos)
 

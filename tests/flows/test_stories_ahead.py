@@ -6,6 +6,7 @@ import pytest
 
 from blocks.errors import CommandFailed, Refused, StatementFailed, Unreachable
 from blocks.instance import OdooInstance
+from flows.setup_primary import setup_primary
 from tasks.filestore import trust
 from tasks.host import sshd
 from tasks.logins import roles
@@ -13,7 +14,7 @@ from tasks.odoo import customers, service
 from tasks.readiness import ahead
 from tasks.run import terminal
 from tests.fakes import Answer, FakeHost
-from tests.flows.conftest import Hosts, control
+from tests.flows.conftest import Hosts, control, identity, standby
 
 PRIMARY = "5432 online f /var/lib/postgresql/13/main postgres\n" + control("in_production")
 SETTINGS = [
@@ -29,6 +30,7 @@ ORIGIN: dict[str, Answer] = {
     "grep *": 0,
     "SELECT name, setting *": json.dumps(SETTINGS),
     "SELECT name FROM pg_settings WHERE pending_restart": "[]",
+    "SELECT DISTINCT name FROM pg_file_settings*": "[]",
     "SELECT coalesce(rolpassword*": "[]",
     "read /etc/postgresql/13/main/pg_hba.conf": "local all all peer\n",
     "SELECT DISTINCT l AS locale*": '[{"locale": "es_ES.UTF-8"}]',
@@ -86,6 +88,75 @@ def test_all_that_speaks_against_a_set_up_is_said_at_once_and_before_any_change(
     ):  # fmt: skip
         assert said in refused.value.message
     assert refused.value.hint.endswith("nothing was changed, so run this again")
+    assert uno.changes == due.changes == []
+
+
+def test_a_restart_that_nobody_has_allowed_is_refused_before_anything_is_written(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """The settings once stood in conf.d by then, and the next boot would have used them."""
+    uno, due = FakeHost("uno", ORIGIN), FakeHost("due", {**RECOVERY, "hold *": "held 1"})
+    hosts(uno, due)
+
+    with (
+        terminal.without_server(),
+        pytest.raises(Refused, match="must be restarted for wal_log_hints") as refused,
+    ):
+        setup_primary(instance, allow_restart=False)
+
+    assert refused.value.hint.startswith("run this again with allow_restart")
+    assert uno.changes == []
+    assert [each for each in due.changes if not each.startswith("hold ")] == []
+
+    with terminal.without_server(), pytest.raises(Refused, match="must be restarted"):
+        ahead.require(instance, allow_restart=False)
+
+
+def test_a_file_that_would_override_ours_is_refused_before_ours_is_written(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    beats = {"SELECT DISTINCT name FROM pg_file_settings*": '[{"name": "max_wal_senders"}]'}
+    uno = FakeHost("uno", {**ORIGIN, **beats})
+    hosts(uno, FakeHost("due", RECOVERY))
+
+    with pytest.raises(Refused, match="overrides what replication needs: max_wal_senders"):
+        ahead.require_origin(instance, allow_restart=True)
+
+    assert uno.changes == []
+
+
+def test_a_clone_without_room_is_refused_before_the_standby_is_touched(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """Its settings were written first, for which the standby may have been restarted."""
+    due = FakeHost("due", {**standby(), "locale -a": "es_ES.utf8\n", "df *": "Avail\n1000\n"})
+    hosts(FakeHost("uno", ORIGIN), due)
+
+    with pytest.raises(Refused, match="due has 0 MB free, and a clone of uno needs"):
+        ahead.require_clone(instance, reclone=True)
+
+    assert due.changes == []
+
+
+def test_a_copy_that_may_be_the_last_is_not_replaced_and_nothing_was_changed_for_it(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    other = control("in_production").replace(
+        json.loads(identity("in_production"))["system_identifier"], "42"
+    )
+    uno = FakeHost("uno", {
+        **ORIGIN, "look 13 main *": "5432 online f /pg/main\n" + other,
+        "SELECT FROM pg_stat_*": "[]",
+    })  # fmt: skip
+    due = FakeHost("due", {
+        **standby(), **RECOVERY, "test -e /etc/postgresql/13/vps_1/postgresql.conf": 0,
+        "grep *": 0,
+    })  # fmt: skip
+    hosts(uno, due)
+
+    with pytest.raises(Refused, match="uno is the cluster 42"):
+        ahead.require(instance)
+
     assert uno.changes == due.changes == []
 
 

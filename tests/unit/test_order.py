@@ -31,3 +31,10 @@ def test_alarms_leave_before_the_pages_to_be_followed_by_hand_are_drawn() -> Non
 def test_a_set_up_changes_nothing_before_it_has_asked_for_all() -> None:
     steps = _steps("replicate")
     assert steps.index("ahead.require") < steps.index("setup_primary.prepare")
+
+
+def test_the_set_up_of_a_primary_and_a_clone_are_refused_before_their_first_change() -> None:
+    steps = _steps("setup_primary")
+    assert steps.index("ahead.require_origin") < steps.index("prepare")
+    steps = _steps("basebackup")
+    assert steps.index("ahead.require_clone") < steps.index("build")

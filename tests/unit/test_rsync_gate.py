@@ -6,6 +6,7 @@ argument; the pulls and pushes are those of the real rsync on this machine.
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -724,3 +725,48 @@ def test_what_is_overwritten_by_a_copy_is_kept_and_a_second_copy_leaves_it_as_it
         "2026-01-01/sources-2/module/views.xml": "good",
         "2026-01-01/sources-3/module/views.xml": "spoiled",
     }
+
+
+@pytest.mark.parametrize("was", ["folder", "link", "file"])
+@pytest.mark.parametrize("is_now", ["folder", "link", "file"])
+def test_what_became_a_folder_a_link_or_a_file_is_copied_as_what_it_is_now(
+    gate: Gate, was: str, is_now: str
+) -> None:
+    """A folder of modules that was moved away and linked once ended each later copy with 23."""
+    copy, trash = gate.root / "copy", gate.root / "trash"
+    copy.mkdir()
+    module = gate.sources / "module"
+    for moment, what in (("1", was), ("22", is_now)):
+        if module.is_dir() and not module.is_symlink():
+            shutil.rmtree(module)
+        else:
+            module.unlink(missing_ok=True)
+        _make(module, what, content=moment)
+        kept = argv.keep(PurePosixPath(trash) / moment)
+        _, *words = argv.copy(f"x:{gate.sources}/", f"{copy}/", options=kept)
+        done = gate.rsync(*words)
+        assert done.returncode == 0, done.stderr
+
+    assert _content(copy / "module") == _content(module)
+    if was != is_now:
+        assert _content(trash / "22" / "module") == _content_of(was, "1")
+
+
+def _make(path: Path, what: str, *, content: str) -> None:
+    if what == "folder":
+        (path / "views").mkdir(parents=True)
+        (path / "views" / "a.xml").write_text(content)
+    elif what == "link":
+        path.symlink_to(f"/elsewhere/{content}")
+    else:
+        path.write_text(content)
+
+
+def _content_of(what: str, content: str) -> str:
+    return f"-> /elsewhere/{content}" if what == "link" else content
+
+
+def _content(path: Path) -> str:
+    if path.is_symlink():
+        return f"-> {path.readlink()}"
+    return (path / "views" / "a.xml" if path.is_dir() else path).read_text()
