@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.exceptions import FlowPauseTimeout
 from prefect.flow_runs import pause_flow_run
-from prefect.input import RunInput
+from prefect.input import RunInput, read_flow_run_input
 from prefect.input.run_input import Keyset, keyset_from_base_key
 from prefect.states import Running
 from pydantic import Field, create_model
@@ -40,14 +40,17 @@ class FormAtALoss(Form):
 
 
 class Shown:
-    """A form that stands on the page already.
+    """A form that was saved before the pause.
 
     Prefect saves it only after the run has paused: for a moment Resume would show no plan.
+    A server of 3.9 or later removes with the pause what was saved before; then that moment stays.
     """
 
     @classmethod
     def save(cls, keyset: Keyset, flow_run_id: UUID | None = None) -> None:
-        """Leave what was saved before the pause."""
+        """Save the form again where the pause has removed it; a form is never saved twice."""
+        if read_flow_run_input(keyset["schema"], flow_run_id=flow_run_id) is None:
+            super().save(keyset, flow_run_id)  # type: ignore[misc]  # the form's, which comes next
 
 
 def ask(question: Question, *, attempt: int, wrong: str, minutes: float) -> Yes:
@@ -56,10 +59,12 @@ def ask(question: Question, *, attempt: int, wrong: str, minutes: float) -> Yes:
     key = f"yes-{run.run_count}-{attempt}"
     made = form(question, wrong=wrong)
     made.save(keyset_from_base_key(f"paused-{key}"))
-    shown = cast("type[Form]", type("Yes", (Shown, made), {}))
     try:
         said = pause_flow_run(
-            wait_for_input=shown, timeout=ceil(60 * minutes), poll_interval=POLL_SECONDS, key=key
+            wait_for_input=shown(made),
+            timeout=ceil(60 * minutes),
+            poll_interval=POLL_SECONDS,
+            key=key,
         )
     except FlowPauseTimeout as error:
         _stand_up(run.id)
@@ -74,6 +79,11 @@ def ask(question: Question, *, attempt: int, wrong: str, minutes: float) -> Yes:
         approved_by=said.approved_by,
         origin_is_down=isinstance(said, FormAtALoss) and said.origin_is_down,
     )
+
+
+def shown(made: type[Form]) -> type[Form]:
+    """The same form, for a pause: it is there already, or saved again."""
+    return cast("type[Form]", type("Yes", (Shown, made), {}))
 
 
 def _run() -> FlowRun:

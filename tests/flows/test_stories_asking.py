@@ -8,8 +8,11 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.input import delete_flow_run_input, read_flow_run_input
+from prefect.input.run_input import keyset_from_base_key
 
 from blocks.errors import Refused
+from tasks.orchestrator.approval import form, shown
 from tasks.recovery.procedure import flow
 from tasks.run import approval
 from tasks.run.approval import Question, Yes
@@ -48,6 +51,22 @@ def _resume(*answers: dict[str, object]) -> None:
             assert said.status.value == "ACCEPT", said.details
 
 
+@flow(name="saving")
+def saving(*, removed: bool) -> tuple[str, str]:
+    """Save a form before the pause and again in it, as Prefect 3.9's server has removed it."""
+    keyset = keyset_from_base_key("paused-again")
+    made = form(ASKED)
+    made.save(keyset)
+    if removed:
+        for each in ("schema", "description"):
+            delete_flow_run_input(keyset[each])
+    shown(made).save(keyset)
+    schema = read_flow_run_input(keyset["schema"])
+    return schema["properties"]["instance_name"]["pattern"], read_flow_run_input(
+        keyset["description"]
+    )
+
+
 @contextmanager
 def _answering(*answers: dict[str, object]) -> Iterator[None]:
     RUNS.clear()
@@ -62,6 +81,11 @@ def test_an_answer_that_does_not_fit_is_told_why_and_may_be_given_again() -> Non
         yes = asking(minutes=1)
 
     assert yes == Yes("vps_1", "fire", "Ana", origin_is_down=True)
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_form_is_on_the_page_whether_or_not_the_pause_removes_it(removed: bool) -> None:
+    assert saving(removed=removed) == ("^vps_1$", "# A plan")
 
 
 def test_a_plan_that_nobody_answers_ends_the_run_with_a_sentence_of_ours() -> None:
