@@ -23,6 +23,7 @@ from tasks.standby.divergence import Divergence, parse
 
 EXAMINE_SECONDS = 6 * 3600
 DAY = 86400
+FAILURE = "failure.txt"  # why nothing was written down; the next try begins with an empty folder
 
 
 def output(quarantine: PurePosixPath) -> PurePosixPath:
@@ -67,6 +68,8 @@ def examine(
         )  # fmt: skip
     except CommandFailed as error:
         log().error("what only %s has was not written down: %s", node, error.message)
+        why = error.message + "\n"
+        files.install(shell, output(quarantine) / FAILURE, why, owner=owner, mode="600")
         return None
     finally:
         files.remove(shell, config)
@@ -118,9 +121,12 @@ def _aside(instance: OdooInstance, place: Place) -> dict[PurePosixPath, float]:
 
 
 def only_there(shell: Shell, aside: PurePosixPath) -> str:
-    """Say how many rows only a directory has that was kept aside."""
-    text = files.read(shell, output(aside) / "summary.json")
-    return str(parse(text)) if text else "a data directory whose own rows were not written down"
+    """Say how many rows only a directory has that was kept aside, or why nobody knows."""
+    if text := files.read(shell, output(aside) / "summary.json"):
+        return str(parse(text))
+    why = files.read(shell, output(aside) / FAILURE).strip().splitlines()
+    unknown = "a data directory whose own rows were not written down"
+    return f"{unknown}, because {' '.join(why[:1] + why[1:][-1:])}" if why else unknown
 
 
 def _has_reason(shell: Shell, aside: PurePosixPath) -> bool:

@@ -93,6 +93,18 @@ def test_where_nothing_was_committed_after_the_fork_nothing_is_kept(
     assert gone == [f"rm -rf --one-file-system {path}" for path in there[:2]]
 
 
+def test_why_nothing_was_written_down_of_it_is_said(instance: OdooInstance, hosts: Hosts) -> None:
+    uno = _origin(NEW)
+    failure = "divergence failed on uno:\nmore\nno room\n"
+    uno.answers = {f"read {NEW}.only-here/failure.txt*": failure, **uno.answers}
+    hosts(uno, _recovery())
+
+    with terminal.without_server():
+        said = forensics.kept(instance, instance.origin)
+
+    assert "were not written down, because divergence failed on uno: no room" in said
+
+
 def test_what_could_not_be_read_through_is_kept(instance: OdooInstance, hosts: Hosts) -> None:
     uno = _origin(
         OLD, NEW, old=_summary(unread=["cliente1: why"]), new=_summary(reaches_back=False)
