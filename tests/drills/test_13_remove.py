@@ -186,13 +186,14 @@ def test_an_instance_is_taken_out_by_hand_as_the_page_says(
         "VERSION": str(uno.lab.generation.postgres),
         "ADMIN": uno.origin.ssh_user,
         "RECOVERY": block.recovery.host.peer_address,
+        "DATA": str(block.origin.odoo.data_dir),
     }
-    first, second, third, last = (
+    first, second, third, aside, last = (
         filled(each, names) for each in commands("docs/take-out.md", "Where no runner is left")
     )
     for machine, script in (
         (uno.recovery, first), (uno.origin.machine, second), (uno.recovery, third),
-        (uno.origin.machine, last),
+        (uno.origin.machine, aside), (uno.origin.machine, last),
     ):  # fmt: skip
         machine.run("bash", "-c", script)
     uno.origin.machine.run("systemctl", "daemon-reload")

@@ -4,6 +4,7 @@ import contextvars
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -61,10 +62,9 @@ def saving(*, removed: bool) -> tuple[str, str]:
         for each in ("schema", "description"):
             delete_flow_run_input(keyset[each])
     shown(made).save(keyset)
-    schema = read_flow_run_input(keyset["schema"])
-    return schema["properties"]["instance_name"]["pattern"], read_flow_run_input(
-        keyset["description"]
-    )
+    schema: Any = read_flow_run_input(keyset["schema"])
+    description: Any = read_flow_run_input(keyset["description"])
+    return schema["properties"]["instance_name"]["pattern"], description
 
 
 @contextmanager
