@@ -224,6 +224,7 @@ def hold_former(instance: OdooInstance, former: Place) -> None:
         log().warning("%s had come back as a second primary of %s", former, instance.name)
     if not seen.is_standby:
         cluster.stop_any(former)
+        cluster.give_up_start(former)
 
 
 @step("see whether {instance.origin} has come back meanwhile", retries=0)

@@ -135,6 +135,15 @@ def stop_any(place: Place) -> None:
         stop(place)
 
 
+def give_up_start(place: Place) -> None:
+    """End a start that a boot has begun; of a cluster stopped meanwhile systemd may await its file.
+
+    What runs is stopped with it.
+    """
+    argv = ("systemctl", "stop", place.cluster.unit)
+    place.host.shell().run(argv, check=False, timeout_seconds=STOP_SECONDS)
+
+
 def start_at_boot(place: Place, how: str) -> None:
     """Choose whether Debian starts this cluster at boot: auto or manual.
 

@@ -48,6 +48,7 @@ shopt -s nullglob
 for file in /etc/environment /etc/postgresql-common/environment /etc/postgresql/*/*/environment; do
     sed -i '/^LD_PRELOAD=/d; /FAKE/d' "$file"
 done
+systemctl daemon-reload
 """
 
 
