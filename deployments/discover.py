@@ -100,12 +100,11 @@ def _recovery(
     try:
         with understood(f"what {host.name} says"):
             taken = server.taken_ports(host.shell())
-            peer = server.peer_address(host) if named else host.peer_address
+            host = server.introduced(host) if named else host
     except RelevoError as error:
         if named:
             raise
         return Recovery(host, why=error.message)
-    host = host.model_copy(update={"peer_address": peer})
     return Recovery(host, frozenset({*taken, host.port}), is_new=is_new)
 
 

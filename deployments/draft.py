@@ -13,6 +13,7 @@ from deployments.inventory import Document
 from deployments.secrets import Secrets
 from deployments.targets import UNKNOWN
 from tasks.discovery import ports
+from tasks.discovery.addresses import is_ip
 from tasks.discovery.entry import Entry, render, scalar
 
 NO_SECRETS = Path("/nowhere/secrets.yaml")  # passwords that are made for a question, and not kept
@@ -38,11 +39,12 @@ def blank(path: Path, recovery: Recovery) -> Book:
     if host is None:
         text = f"recovery: {{address: {UNKNOWN}}}\n"
         return Book(path, f"{text}\ninstances:\n", is_new=True)
+    is_other = host.peer_address != host.address
+    public = host.address if is_ip(host.address) else host.peer_address
     said = {
         "name": host.name, "address": host.address,
-        "peer_address": host.peer_address if host.peer_address != host.address else None,
-        "public_address": host.peer_address if host.peer_address != host.address else None,
-        "port": host.port, "user": host.user,
+        "peer_address": host.peer_address if is_other else None,
+        "public_address": public if is_other else None, "port": host.port, "user": host.user,
         "key_file": str(host.key_file) if host.key_file else None, "host_key": host.host_key,
     }  # fmt: skip
     lines = [f"  {name}: {scalar(value)}\n" for name, value in said.items() if value]

@@ -29,7 +29,6 @@ class Target:
     host: Host | None = None
     way: Way | None = None
     key: ShownKey | None = None
-    known: tuple[str, ...] = ()
     entries: list[Entry] = field(default_factory=list)
     drift: list[str] = field(default_factory=list)
     error: RelevoError | None = None
@@ -69,9 +68,14 @@ def admit(
     """Find the way in to each server; have its key shown, and accepted by who sits here."""
     targets = [Target(each) for each in dict.fromkeys(named)]
     side_by_side(targets, lambda each: _find_way(each, document, defaults))
-    side_by_side(targets, _ask_key)
-    for each in targets:  # one question after the other
-        _tried(each, lambda target: _accept(target, accepted))
+    firsts = {(each.way.address, each.way.port): each for each in targets[::-1] if each.way}
+    side_by_side(firsts.values(), _ask_key)
+    known = {*accepted}
+    for each in (target for target in targets if target.way):
+        assert each.way is not None, "they were chosen by it"
+        first = firsts[each.way.address, each.way.port]
+        each.key, each.error = first.key, each.error or first.error
+        _tried(each, lambda target: _accept(target, known))
     return targets
 
 
@@ -97,13 +101,17 @@ def _ask_key(target: Target) -> None:
         target.key = host_key.ask(target.way.address, target.way.port)
 
 
-def _accept(target: Target, accepted: Collection[str]) -> None:
-    """Require that somebody knows a key: known_hosts, the command line, or who sits here."""
+def _accept(target: Target, accepted: set[str]) -> None:
+    """Require that somebody knows a key: known_hosts, the command line, or who sits here.
+
+    One question after the other, and none twice.
+    """
     way, key = target.way, target.key
     if way is None or key is None:
         return
     if not (key.known or key.fingerprint in accepted):
         _have_accepted(way, key)
+        accepted.add(key.fingerprint)
     target.host = _host(way, key)
 
 

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 PROGRAM = re.compile(r"(odoo|openerp)([-_.]?(bin|server|gevent|py))*\d{0,2}(\.py)?")
 PIDS = re.compile(r"pid=(\d+)")
+LIVE_CHAT = {"gevent", "evented"}  # the command of its process; the second up to release 15
 FIRST_WORDS = 6  # python and its options, then the program
 
 
@@ -118,7 +119,7 @@ def odoos(found: Sequence[Listener], running: Sequence[Process]) -> list[Running
 def _odoo(name: str, found: Sequence[Listener], running: Sequence[Process]) -> Running:
     mine = [each for each in running if (each.unit or each.group) == name]
     pids = {each.pid for each in mine}
-    gevent = {each.pid for each in mine if each.is_odoo and "gevent" in each.words}
+    gevent = {each.pid for each in mine if each.is_odoo and LIVE_CHAT & {*each.words}}
     return Running(
         unit=mine[0].unit, group=mine[0].group,
         ports=_ports(found, pids - gevent), gevent_ports=_ports(found, gevent),

@@ -181,7 +181,8 @@ def _package(
 def folders(shell: Shell, found: Program) -> list[PurePosixPath]:
     """Name the folders that have to be copied, less what packages own."""
     every = sources.candidates(found.addons, found.package.folder, found.package.editable)
-    every = [each for each in every if str(each) not in files.missing(shell, *every)]
+    lacking = files.missing(shell, *every) if every else []
+    every = [each for each in every if str(each) not in lacking]
     if not every:
         return []
     done = shell.run(

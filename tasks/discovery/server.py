@@ -102,10 +102,13 @@ def clusters(shell: Shell) -> list[lsclusters.Listed]:
         return lsclusters.parse(said)
 
 
-def peer_address(host: Host) -> str:
-    """The address of a server that others see: the one by which it is known, if it has that."""
-    mine = facts(host.shell(), "").addresses
-    return host.address if mine.has(host.address) else mine.to_peer or host.peer_address
+def introduced(host: Host) -> Host:
+    """Give a server the name and the address by which others know it."""
+    said = facts(host.shell(), "")
+    known = said.addresses.has(host.address)
+    peer = host.address if known else said.addresses.to_peer or host.peer_address
+    name = said.hostname if addresses.is_ip(host.address) else host.name
+    return Host.model_validate({**dict(host), "name": name, "peer_address": peer})
 
 
 def taken_ports(shell: Shell) -> set[int]:

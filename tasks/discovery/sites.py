@@ -111,7 +111,8 @@ def _site(
     names = tuple(w for each in server.block if each.name == "server_name" for w in each.words)
     leads = any(_leads(target, upstreams, ports, own) for target in targets)
     varies = next((target for target in targets if "$" in target), "")
-    pair, unclear = (_pair(server.block) or above) if _speaks_tls(server) else None, ""
+    pair: Pair | None = (_pair(server.block) or above) if _speaks_tls(server) else None
+    unclear = ""
     if varies and not leads:
         unclear = f"nginx chooses at each request where it leads (proxy_pass {varies})"
     if pair and any("$" in path for path in pair):

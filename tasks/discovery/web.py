@@ -133,6 +133,10 @@ def _names(entry: Entry, mine: Addresses, domains: Sequence[str]) -> None:
     public, odd = addresses.public(named.addresses, mine)
     if odd:
         entry.remark(odd)
+    host = entry.values["host"]
+    if not public and (peer := host.get("peer_address")):
+        public = host["address"] if addresses.is_ip(host["address"]) else peer
+        entry.remark(f"public_address is taken to be {public}: where the domains lead is not known")
     if public:
         entry.put("host.public_address", public)
     if six := next((each for each in named.addresses6 if mine.has(each)), ""):

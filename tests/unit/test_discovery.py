@@ -82,7 +82,7 @@ def facts(hostname: str = "uno", address: str = "10.0.0.1") -> str:
 
 
 def listeners(
-    *words: str, port: int = 8069, unit: str = "odoo.service", gevent: int = 0, python: str = ""
+    *words: str, port: int = 8069, unit: str = "odoo.service", gevent: int = 0, chat: str = "gevent"
 ) -> str:
     """What `ss` and /proc say of an Odoo, beside a PostgreSQL and an nginx."""
     lines = [
@@ -100,7 +100,7 @@ def listeners(
     ]
     if gevent:
         lines.append(f'LISTEN 0 5 0.0.0.0:{gevent} 0.0.0.0:* users:(("python3",pid=702,fd=8))')
-        said.append(_process(702, unit, python or words[0], words[1], "gevent", *words[2:]))
+        said.append(_process(702, unit, words[0], words[1], chat, *words[2:]))
     return "\n".join(lines) + "\n" + "".join(said)
 
 
@@ -378,26 +378,31 @@ def test_each_site_of_nginx_has_its_certificate_and_sites_of_others_are_left_out
     assert "nginx leads *.clientes.example.com to Odoo, which is a pattern" in said
     assert "nginx sends who asks for viejo.example.com to cliente1.example.com: add it to" in said
     assert "blog.example.com" not in said
-    assert "cliente1.example.com/fullchain.pem has 1 days left" in said
+    assert "cliente1.example.com/fullchain.pem has 0 days left" in said
     assert (
         f"{live}/cliente1.example.com/fullchain.pem is for cliente1.example.com, not for " in said
     )
     assert_only_asked(fake)
 
 
-def test_an_odoo_with_workers_has_its_live_chat_at_the_port_of_its_release(look: Servers) -> None:
+@pytest.mark.parametrize(
+    ("release", "chat", "port"), [("14.0", "evented", 8072), ("16.0", "gevent", 8075)]
+)
+def test_an_odoo_with_workers_has_its_live_chat_at_the_port_of_its_release(
+    look: Servers, release: str, chat: str, port: int
+) -> None:
     words = ("/usr/bin/python3", "/usr/bin/odoo", "-c", "/etc/odoo/odoo.conf")
     more = "workers = 4\ngevent_port = 8075\nlongpolling_port = 8072\n"
     answers = debian() | {
-        "listeners": listeners(*words, gevent=8075),
-        "/usr/bin/python3 -B -c *": package(PACKAGED, "16.0"),
+        "listeners": listeners(*words, gevent=port, chat=chat),
+        "/usr/bin/python3 -B -c *": package(PACKAGED, release),
         "read /etc/odoo/odoo.conf": CONF.format("/opt/odoo/sources", DATA, more),
     }
 
     entry, _ = look(answers)
 
     assert entry.remarks == []
-    assert loaded(entry)["odoo"]["longpolling_port"] == 8075
+    assert loaded(entry)["odoo"]["longpolling_port"] == port
 
 
 @pytest.mark.parametrize(("release", "port"), [("14.0", 8073), ("15.0", 8073), ("17.0", 8075)])
