@@ -20,20 +20,21 @@ FILL_IN = "FILL IN"
 class Entry:
     """What a server says of one Odoo, in the words of the inventory.
 
-    `missing` has a reason for each field (group.field) that was not found or cannot be mapped.
-    `barred` says why the entry as a whole would not load.
+    `missing` has a reason for each field (group.field) that was not found or cannot be mapped, and
+    `proposed` what it might be. `barred` says why the entry as a whole would not load.
     """
 
     name: str
     values: dict[str, Any] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    proposed: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     barred: list[str] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
-        """Nothing is left to do before it can be replicated."""
-        return not (self.missing or self.remarks or self.barred)
+        """Nothing is left to do before it can be replicated, for which a proposal may wait."""
+        return not (self.missing.keys() - self.proposed or self.remarks or self.barred)
 
     def put(self, place: str, value: object) -> None:
         """Write a value down by its place (group.field)."""
@@ -58,6 +59,11 @@ class Entry:
     def lack(self, place: str, why: str) -> None:
         """Leave a field to be filled in, and say why."""
         self.missing[place] = plain(why, longest=LONGEST)
+
+    def propose(self, place: str, value: object, why: str) -> None:
+        """Leave a value to be taken by whoever has done what it takes."""
+        self.proposed[place] = scalar(value)
+        self.lack(place, why)
 
     def remark(self, said: str) -> None:
         """Say what somebody should know before replicate is run."""
@@ -90,7 +96,7 @@ def _group(entry: Entry, group: str, step: str) -> Iterator[str]:
     value = entry.values.get(group)
     lacking = _lacking(entry.missing, group)
     if whole := lacking.pop("", ""):
-        yield f"# {group}:  # {FILL_IN}: {whole}"
+        yield f"# {group}: {entry.proposed.get(group, '')} # {FILL_IN}: {whole}"
         return
     if isinstance(value, Mapping) or lacking:
         filled = [line for name, each in (value or {}).items() for line in _field(name, each, step)]

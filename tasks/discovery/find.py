@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from blocks.cluster import Cluster
 from blocks.errors import RelevoError
@@ -162,7 +163,7 @@ def _odoo(entry: Entry, asked: Server, found: Program) -> None:
         entry.lack("odoo.config", f"there is no {found.config}, which Odoo would read")
     entry.offer(Odoo, "odoo.data_dir", str(found.data_dir))
     folders = program.folders(shell, found)
-    entry.offer(Odoo, "odoo.sources", [str(each) for each in folders])
+    _sources(entry, folders)
     if around := next((each for each in folders if found.data_dir.is_relative_to(each)), None):
         entry.values["odoo"].pop("sources", None)
         entry.lack("odoo.sources", f"{around} holds data_dir too, and would be copied twice: move "
@@ -177,6 +178,17 @@ def _odoo(entry: Entry, asked: Server, found: Program) -> None:
     entry.offer(Odoo, "odoo.longpolling_port", found.gevent_port)
     for said in _odd(asked, found):
         entry.remark(said)
+
+
+def _sources(entry: Entry, folders: Sequence[PurePosixPath]) -> None:
+    """Take the folders that an inventory can name, and say which it cannot."""
+    fit = []
+    for folder in folders:
+        if entry.offer(Odoo, "odoo.sources", [str(folder)]):
+            fit.append(str(folder))
+        elif why := entry.missing.pop("odoo.sources", ""):
+            entry.remark(f"a folder that Odoo needs cannot be in odoo.sources: {why}")
+    entry.put("odoo.sources", fit)
 
 
 def _odd(asked: Server, found: Program) -> Iterator[str]:

@@ -348,14 +348,18 @@ def test_a_host_shows_its_key_to_who_does_not_log_in(
 # -------------------------------------------------------------------------- what is refused later
 
 
-def test_what_replicate_would_refuse_is_asked_by_its_own_checks(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def instance() -> OdooInstance:
+    """An entry that was found, as an instance."""
     entry = Entry("vps1", {"host": {"address": "10.0.0.1"}, "postgres": {"version": 13}})
-    base = draft.blank(Path("new"), Recovery(Host(name="respaldo", address="10.0.0.9",
-                       peer_address="10.0.0.9"), is_new=True))  # fmt: skip
-    made = draft.instances(draft.settle([entry], base, Recovery()), [entry])
-    instance: OdooInstance = made["vps1"]
+    respaldo = Host(name="respaldo", address="10.0.0.9", peer_address="10.0.0.9")
+    base = draft.blank(Path("new"), Recovery(respaldo, is_new=True))
+    return draft.instances(draft.settle([entry], base, Recovery()), [entry])["vps1"]
+
+
+def test_what_replicate_would_refuse_is_asked_by_its_own_checks(
+    monkeypatch: pytest.MonkeyPatch, instance: OdooInstance
+) -> None:
     uno = FakeHost("vps1", {"lacking *": "the command rsync\n"})
     due = FakeHost("respaldo", {"lacking *": ""})
     by_name = {"vps1": uno, "respaldo": due}
@@ -365,3 +369,25 @@ def test_what_replicate_would_refuse_is_asked_by_its_own_checks(
         "replicate would refuse: vps1 cannot be replicated yet: vps1 lacks the command rsync"
     ]
     assert uno.changes == due.changes == []
+
+
+def test_without_a_recovery_server_the_origin_alone_is_asked_and_left_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, instance: OdooInstance
+) -> None:
+    words = ("/usr/bin/python3", "/usr/bin/odoo", "-c", "/etc/odoo/odoo.conf")
+    uno = FakeHost("vps1", {
+        "read /etc/odoo/odoo.conf": CONF.format("/usr/lib/a", DATA, ""),
+        "started odoo.service 8069": started(*words),
+        "getent passwd odoo": "odoo:x:105:112::/var/lib/odoo:/bin/false\n",
+        "look 13 main 5432 *": "5432 online f /var/lib/postgresql/13/main postgres\n",
+        "grep *": "",
+        "SELECT name, setting FROM pg_settings*": '[{"name": "ssl", "setting": "off"}]',
+        "SELECT spcname FROM pg_tablespace*": '[{"spcname": "fast"}]',
+    })  # fmt: skip
+    monkeypatch.setattr(Host, "shell", lambda _: uno.shell())
+
+    assert list(objections.at_origin(instance)) == [
+        "replicate would refuse: PostgreSQL on vps1 does not speak TLS",
+        "replicate would refuse: vps1 keeps data in tablespaces: fast",
+    ]
+    assert uno.changes == []

@@ -1,6 +1,7 @@
 """Eight layouts of a server, as their own programs describe them, and the entries made of them."""
 
 import base64
+import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -8,19 +9,24 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import dns.exception
+import dns.name
+import dns.resolver
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
+from hypothesis import given
+from hypothesis import strategies as st
 
 from blocks.errors import CommandFailed, RelevoError
 from blocks.host import Host
 from deployments import inventory_file
-from tasks.discovery import find, web
+from tasks.discovery import find, sites, web
 from tasks.discovery.entry import Entry, render
-from tasks.serving import zones
+from tasks.serving import nginx_read, zones
 from tests.fakes import Answer, FakeHost
 
 ROOT = Path(__file__).parents[2]
@@ -332,7 +338,9 @@ def test_another_user_and_port_are_found_and_paths_with_spaces_are_left_to_fill_
 
     found = loaded(entry)["odoo"]
     assert (found["unit"], found["user"], found["http_port"]) == ("erp.service", "erp", 8169)
-    assert set(entry.missing) == {"odoo.config", "odoo.data_dir", "odoo.sources", "domains"}
+    assert set(entry.missing) == {"odoo.config", "odoo.data_dir", "domains"}
+    assert found["sources"] == ["/opt/extra"]
+    assert entry.remarks[0].startswith("a folder that Odoo needs cannot be in odoo.sources: it is ")
     said = render(entry)
     assert (
         "      # config:  # FILL IN: it is /srv/mi odoo/odoo.conf there, and the inventory wants "
@@ -345,7 +353,7 @@ def test_another_user_and_port_are_found_and_paths_with_spaces_are_left_to_fill_
 def test_each_site_of_nginx_has_its_certificate_and_sites_of_others_are_left_out(
     look: Servers,
 ) -> None:
-    sites = (
+    served = (
         site("cliente1", "cliente1.example.com www.cliente1.example.com")
         + site("cliente2", "cliente2.example.com", "http://127.0.0.1:8069")
         + site("blog", "blog.example.com", "http://127.0.0.1:3000")
@@ -356,7 +364,7 @@ def test_each_site_of_nginx_has_its_certificate_and_sites_of_others_are_left_out
     )
     live = "/etc/letsencrypt/live"
     answers = debian() | {
-        "nginx -T": NGINX + sites,
+        "nginx -T": NGINX + served,
         f"read {live}/cliente1.example.com/fullchain.pem": chain("cliente1.example.com", days=1),
         f"read {live}/cliente2.example.com/fullchain.pem": chain("cliente2.example.com"),
     }
@@ -503,7 +511,7 @@ def test_a_server_behind_nat_is_said_and_the_peer_is_the_address_that_it_calls_w
     found = loaded(entry)["host"]
     assert (found["peer_address"], found["public_address"]) == ("10.0.0.1", "198.51.100.7")
     assert "198.51.100.7, where the domains lead, is on no interface" in entry.remarks[0]
-    assert entry.missing["dns"].startswith("{provider: cloudflare, zone: example.com} once its")
+    assert "    # dns: {provider: cloudflare, zone: example.com} # FILL IN: write" in render(entry)
 
 
 def test_without_a_recovery_server_the_way_to_it_is_not_known(look: Servers) -> None:
@@ -528,6 +536,36 @@ def test_a_server_that_answers_nonsense_is_an_error_of_its_own(
 
     with pytest.raises(RelevoError, match="is not understood"):
         look(debian() | {"facts *": said})
+
+
+@given(st.text(alphabet="ab ;{}#'\"\\$\n", max_size=200))
+def test_whatever_stands_for_a_configuration_of_nginx_is_read_or_refused(text: str) -> None:
+    with contextlib.suppress(ValueError):
+        sites.find(nginx_read.read(f"# configuration file /etc/nginx/nginx.conf:\n{text}"), {1}, ())
+
+
+def test_a_name_that_is_nobody_s_leads_nowhere_and_a_silent_resolver_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def resolve(name: object, kind: str, lifetime: float) -> list[str]:
+        assert lifetime <= 5
+        if kind == "AAAA":
+            raise dns.resolver.NXDOMAIN
+        return ["ns1.cloudflare.com."] if kind == "NS" else ["192.0.2.11"]
+
+    zone = dns.name.from_text("example.com")
+    monkeypatch.setattr(dns.resolver, "resolve", resolve)
+    monkeypatch.setattr(dns.resolver, "zone_for_name", lambda *_, **__: zone)
+    assert zones.look(["a.example.com"]) == zones.Names(
+        ("192.0.2.11",), (), "example.com", ("ns1.cloudflare.com.",)
+    )
+
+    monkeypatch.setattr(dns.resolver, "zone_for_name", _silent)
+    assert "DNS does not answer this machine (Timeout)" in zones.look(["a.example.com"]).remark
+
+
+def _silent(*_: object, **__: object) -> None:
+    raise dns.exception.Timeout
 
 
 def test_a_configuration_that_includes_itself_has_an_end() -> None:
