@@ -11,6 +11,7 @@ from blocks.answers import understood
 from blocks.errors import Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.plain import plain
+from blocks.shell import Shell
 from blocks.version import VERSION
 from deployments import draft, drift, targets
 from deployments.book import Book
@@ -24,6 +25,7 @@ from tasks.discovery.entry import Entry, render
 
 DONE, LEFT, SILENT = 0, 1, 5
 NEW = Path("the new inventory")
+AS_IT_WAS = "as it was"
 
 
 def run(given: argparse.Namespace, settings: Settings) -> int:
@@ -43,10 +45,8 @@ def _run(given: argparse.Namespace, settings: Settings) -> int:
     asked = _targets(given.hosts, document, told, accepted)
     recovery = _recovery(given.recovery, document, told, accepted)
     if given.write and not (book or recovery.host):
-        raise Refused(
-            f"{given.write} would be an inventory without a recovery server",
-            hint="add --recovery HOST",
-        )
+        what = f"{given.write} would be an inventory without a recovery server"
+        raise Refused(what, hint="add --recovery HOST")
     targets.side_by_side(asked, lambda each: _find(each, document, recovery))
     base = book or draft.blank(Path(given.write or NEW), recovery)
     new = [entry for each in asked for entry in each.entries]
@@ -92,9 +92,9 @@ def _recovery(
         found = targets.admit([named], None, told, accepted)[0]
         if found.error:
             raise found.error
-        host, is_new = found.reached(), document is None
+        host = found.reached()
     elif document:
-        host, is_new = document.recovery.block("recovery"), False
+        host = document.recovery.block("recovery")
     else:
         return Recovery()
     try:
@@ -105,7 +105,7 @@ def _recovery(
         if named:
             raise
         return Recovery(host, why=error.message)
-    return Recovery(host, frozenset({*taken, host.port}), is_new=is_new)
+    return Recovery(host, frozenset({*taken, host.port}))
 
 
 def _find(target: Target, document: Document | None, recovery: Recovery) -> None:
@@ -116,13 +116,18 @@ def _find(target: Target, document: Document | None, recovery: Recovery) -> None
     known = _known(document, target) if document else {}
     for entry in found:
         if name := _match(entry, known):
-            entry.name = name
-            shell, user = host.shell(), known[name]["odoo"]["user"]
-            differs = drift.really(shell, user, drift.find(entry, known.pop(name)))
-            target.drift += [f"{name}: {each}" for each in differs] or [f"{name}: as it was"]
+            target.drift += _compared(entry, name, known.pop(name), host.shell())
         else:
             target.entries.append(entry)
     target.drift += [f"{name}: its Odoo was not found on {target.called}" for name in known]
+
+
+def _compared(entry: Entry, name: str, inventory: Mapping[str, Any], shell: Shell) -> list[str]:
+    """Say in which fields a server contradicts the inventory, and which it does not show."""
+    differs = drift.really(shell, inventory["odoo"]["user"], drift.find(entry, inventory))
+    lines = [f"{name}: {each}" for each in differs]
+    lines += [f"{name}: {each}" for each in drift.unseen(entry)]
+    return lines or [f"{name}: {AS_IT_WAS}"]
 
 
 def _known(document: Document, target: Target) -> dict[str, dict[str, Any]]:
@@ -205,7 +210,7 @@ def _head(base: Book, recovery: Recovery) -> Iterator[str]:
 def _code(asked: Sequence[Target]) -> int:
     if any(isinstance(each.error, Unreachable) for each in asked):
         return SILENT
-    as_it_was = all(line.endswith(": as it was") for each in asked for line in each.drift)
+    as_it_was = all(line.endswith(AS_IT_WAS) for each in asked for line in each.drift)
     complete = all(entry.complete for each in asked for entry in each.entries)
     failed = any(each.error for each in asked)
     return DONE if as_it_was and complete and not failed else LEFT

@@ -26,7 +26,6 @@ class Recovery:
     host: Host | None = None
     taken: frozenset[int] = frozenset()
     why: str = ""
-    is_new: bool = False
 
     @property
     def asked(self) -> bool:

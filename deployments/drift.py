@@ -52,6 +52,18 @@ def find(entry: Entry, inventory: Mapping[str, Any]) -> Iterator[Drift]:
             yield Drift(group, theirs, ours)
 
 
+def unseen(entry: Entry) -> Iterator[str]:
+    """Name what the server does not show of the cluster and of Odoo.
+
+    >>> found = Entry("a", missing={"odoo.config": "there is none", "domains": "there is no nginx"})
+    >>> list(unseen(found))
+    ['odoo.config: not found: there is none']
+    """
+    for place, why in entry.missing.items():
+        if place.startswith(("odoo.", "postgres.")):
+            yield f"{place}: not found: {why}"
+
+
 def really(shell: Shell, user: str, found: Iterable[Drift]) -> Iterator[Drift]:
     """Leave out paths that are two names of one file, seen as the user of Odoo."""
     for each in found:

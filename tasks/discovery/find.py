@@ -154,7 +154,6 @@ def _cluster(entry: Entry, listed: Listed) -> None:
 
 
 def _odoo(entry: Entry, asked: Server, found: Program) -> None:
-    shell = asked.shell
     entry.offer(Odoo, "odoo.unit", found.unit)
     entry.offer(Odoo, "odoo.user", found.user)
     if found.there:
@@ -162,12 +161,7 @@ def _odoo(entry: Entry, asked: Server, found: Program) -> None:
     else:
         entry.lack("odoo.config", f"there is no {found.config}, which Odoo would read")
     entry.offer(Odoo, "odoo.data_dir", str(found.data_dir))
-    folders = program.folders(shell, found)
-    _sources(entry, folders)
-    if around := next((each for each in folders if found.data_dir.is_relative_to(each)), None):
-        entry.values["odoo"].pop("sources", None)
-        entry.lack("odoo.sources", f"{around} holds data_dir too, and would be copied twice: move "
-                   f"{found.data_dir} out of it")  # fmt: skip
+    _sources(entry, program.folders(asked.shell, found), found.data_dir)
     for field, path in (("program", found.program), ("python", found.python)):
         if path:
             entry.offer(Odoo, f"odoo.{field}", str(path))
@@ -180,8 +174,12 @@ def _odoo(entry: Entry, asked: Server, found: Program) -> None:
         entry.remark(said)
 
 
-def _sources(entry: Entry, folders: Sequence[PurePosixPath]) -> None:
+def _sources(entry: Entry, folders: Sequence[PurePosixPath], data_dir: PurePosixPath) -> None:
     """Take the folders that an inventory can name, and say which it cannot."""
+    if around := next((each for each in folders if data_dir.is_relative_to(each)), None):
+        why = f"{around} holds data_dir too, and would be copied twice: move {data_dir} out of it"
+        entry.lack("odoo.sources", why)
+        return
     fit = []
     for folder in folders:
         if entry.offer(Odoo, "odoo.sources", [str(folder)]):

@@ -353,7 +353,7 @@ def instance() -> OdooInstance:
     """An entry that was found, as an instance."""
     entry = Entry("vps1", {"host": {"address": "10.0.0.1"}, "postgres": {"version": 13}})
     respaldo = Host(name="respaldo", address="10.0.0.9", peer_address="10.0.0.9")
-    base = draft.blank(Path("new"), Recovery(respaldo, is_new=True))
+    base = draft.blank(Path("new"), Recovery(respaldo))
     return draft.instances(draft.settle([entry], base, Recovery()), [entry])["vps1"]
 
 
