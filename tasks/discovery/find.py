@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from blocks.cluster import Cluster
-from blocks.errors import RelevoError
+from blocks.errors import CommandFailed, Refused
 from blocks.host import Host
 from blocks.odoo import Odoo
 from blocks.shell import Shell
@@ -79,7 +79,7 @@ def _entry(asked: Server, running: Running | None, name: str, peer: str) -> Entr
     for part in (_postgres, _odoo, _web):
         try:
             part(entry, asked, found)
-        except RelevoError as error:
+        except (CommandFailed, Refused) as error:
             entry.remark(error.message)
     return entry
 
@@ -117,7 +117,7 @@ def _program(entry: Entry, asked: Server, running: Running) -> Program | None:
         return None
     try:
         return program.look(asked.shell, running)
-    except RelevoError as error:
+    except (CommandFailed, Refused) as error:
         _lack_odoo(entry, error.message)
         return None
 
@@ -166,8 +166,8 @@ def _odoo(entry: Entry, asked: Server, found: Program) -> None:
         if path:
             entry.offer(Odoo, f"odoo.{field}", str(path))
         else:
-            entry.lack(f"odoo.{field}", f"not to be seen in what {found.unit} runs: "
-                       f"{' '.join(found.started.words[:3])}")  # fmt: skip
+            runs = found.started.words[0] if found.started.words else "nothing"
+            entry.lack(f"odoo.{field}", f"{found.unit} runs {runs}, which does not tell it")
     entry.offer(Odoo, "odoo.http_port", found.http_port)
     entry.offer(Odoo, "odoo.longpolling_port", found.gevent_port)
     for said in _odd(asked, found):
@@ -202,7 +202,8 @@ def _odd(asked: Server, found: Program) -> Iterator[str]:
             "it again if it was just changed"
         )
     if found.started.unclear:
-        yield f"{found.unit} is down, and {found.started.unclear} does not tell all of its options"
+        setting = found.started.unclear.partition("=")[0]  # a password may stand behind it
+        yield f"{found.unit} is down, and its {setting} does not tell all of its options"
 
 
 def _web(entry: Entry, asked: Server, found: Program) -> None:

@@ -116,7 +116,8 @@ def _site(
     if varies and not leads:
         unclear = f"nginx chooses at each request where it leads (proxy_pass {varies})"
     if pair and any("$" in path for path in pair):
-        pair, unclear = None, f"nginx chooses its certificate at each request ({pair[0]})"
+        unclear = f"nginx chooses its certificate at each request ({pair[0]})"
+        pair = None
     sends_to = " ".join(w for d in inside if d.name in {"return", "rewrite"} for w in d.words)
     return Site(names, pair, leads, "" if targets else sends_to, unclear)
 

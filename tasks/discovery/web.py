@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from pydantic import TypeAdapter, ValidationError
 
 from blocks.answers import understood
-from blocks.errors import RelevoError
+from blocks.errors import CommandFailed, Refused
 from blocks.instance import Certificate
 from blocks.names import DomainName
 from blocks.shell import Shell
@@ -113,7 +113,7 @@ def _judge(shell: Shell, entry: Entry, chain: PurePosixPath, domains: Sequence[s
         text = files.read(shell, chain)
         with understood(f"the certificate {chain} on {shell.host}"):
             found = x509.Chain.parse(text)
-    except RelevoError as error:
+    except (CommandFailed, Refused) as error:
         entry.remark(error.message)
         return
     if others := [each for each in domains if not found.is_for(each)]:

@@ -19,7 +19,7 @@ from deployments.book import Book
 from deployments.draft import Recovery
 from deployments.way_in import Defaults, Way
 from tasks.discovery import objections
-from tasks.discovery.entry import Entry
+from tasks.discovery.entry import Entry, render
 from tasks.serving import zones
 from tests.fakes import FakeHost
 from tests.unit.test_discovery import CLUSTER, CONF, DATA, debian, facts, listeners, started
@@ -155,7 +155,7 @@ def test_an_entry_is_added_behind_the_others_in_their_own_layout(tmp_path: Path)
     draft.settle([entry], book, Recovery(why="it is far away"))
 
     assert entry.barred == []
-    whole = book.with_entries([draft.render(entry, indent=book.indent)])
+    whole = book.with_entries([render(entry, indent=book.indent)])
     whole.save(book)
     text = path.read_text()
     head, tail = INVENTORY.split("# of another day")
@@ -262,7 +262,12 @@ def test_a_server_under_several_names_shows_its_key_once_and_is_asked_for_once(
 ) -> None:
     asked: list[tuple[str, int]] = []
     unknown = ShownKey(KEY.line, KEY.fingerprint, known=False)
-    monkeypatch.setattr(host_key, "ask", lambda *place: asked.append(place) or unknown)
+
+    def ask(host: str, port: int) -> ShownKey:
+        asked.append((host, port))
+        return unknown
+
+    monkeypatch.setattr(host_key, "ask", ask)
     monkeypatch.setattr(way_in, "_ask_ssh", lambda _: "hostname 10.0.0.1\n")
     stdin = io.StringIO("yes\n")
     monkeypatch.setattr(stdin, "isatty", lambda: True)

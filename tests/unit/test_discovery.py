@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks.errors import CommandFailed, RelevoError
+from blocks.errors import CommandFailed, RelevoError, Unreachable
 from blocks.host import Host
 from deployments import inventory_file
 from tasks.discovery import find, sites, web
@@ -473,6 +473,30 @@ def test_what_cannot_be_found_is_left_to_fill_in_with_the_reason(
 
     assert said in entry.missing["odoo.program"]
     loaded(entry)
+
+
+@pytest.mark.parametrize("program", ["/usr/bin/odoo", "/opt/start.sh"])
+def test_no_password_of_odoo_is_told(look: Servers, program: str) -> None:
+    words = ("/usr/bin/python3", program, "-w", "hunter2", "-c", "/etc/odoo/odoo.conf")
+    conf = CONF.format("/opt/odoo/sources", DATA, "admin_passwd = hunter2\n")
+    answers = debian() | {
+        "listeners": listeners("/usr/bin/python3", "/usr/bin/odoo"),
+        "started odoo.service *": started(*words, environ=("PGPASSWORD=hunter2",)),
+        "read /etc/odoo/odoo.conf": conf,
+        "read /var/lib/odoo/.odoorc": conf,
+    }
+
+    entry, _ = look(answers)
+
+    assert "hunter2" not in render(entry)
+
+
+def test_a_server_that_falls_silent_in_the_middle_is_silent(look: Servers) -> None:
+    gone = Unreachable("uno did not answer", hint="see it")
+
+    for asked in ("started odoo.service *", "missing *", "read /etc/letsencrypt/*"):
+        with pytest.raises(Unreachable):
+            look({asked: gone} | {k: v for k, v in debian().items() if k != asked})
 
 
 def test_a_source_that_holds_data_dir_is_left_to_fill_in(look: Servers) -> None:
