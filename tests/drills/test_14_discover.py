@@ -14,18 +14,16 @@ from blocks.instance import OdooInstance
 from deployments import cli, inventory_file, way_in
 from deployments.inventory import instances
 from deployments.secrets import Secrets
-from flows.check import check
-from flows.replicate import replicate
 from tests.lab import names
 from tests.lab.hosts import CHAIN, KEY, SITE, Origin
 from tests.lab.lab import Lab
 from tests.lab.machine import Machine, wait_until
-from tests.oracles import ready
 
+ROOT = Path(__file__).parents[2]
 FINGERPRINT = ("ssh-keygen", "-lf", "/etc/ssh/ssh_host_ed25519_key.pub")
 # What somebody has installed or written; Odoo itself compiles modules when it loads them.
 NEWER = """
-find /etc /opt /usr /srv /root /home -xdev -type f -newer /run/before \
+find /etc /opt /usr /root /home -xdev -type f -newer /run/before \
     -not -name '*.lock' -not -path '*/__pycache__/*'
 """
 DROP_IN = "/etc/systemd/system/odoo.service.d/clientes.conf"
@@ -48,7 +46,7 @@ def new(lab: Lab) -> Iterator[Lab]:
         yield made
 
 
-def way(lab: Lab, machine: Machine) -> str:
+def way(machine: Machine) -> str:
     return f"{machine.ssh_user}@{machine.address}:{machine.ssh_port}"
 
 
@@ -57,15 +55,17 @@ def words(lab: Lab, *origins: Origin) -> list[str]:
     machines = [*(each.machine for each in origins), lab.respaldo]
     prints = [each.run(*FINGERPRINT).stdout.split()[1] for each in machines]
     accepted = [word for each in prints for word in ("--accept-host-key", each)]
-    ways = [way(lab, each) for each in machines]
+    ways = [way(each) for each in machines]
     return [*ways[:-1], "--recovery", ways[-1], "--key-file", str(lab.key), *accepted]
 
 
-def discover(folder: Path, *arguments: str, code: int) -> subprocess.CompletedProcess[str]:
+def relevo(folder: Path, *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
+    """The command of somebody who has no server of Prefect's yet."""
+    env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "RELEVO_LOG_DIR": str(folder / "runs"),
+           "PYTHONPATH": str(ROOT)}  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "deployments", *arguments], cwd=folder,
-        capture_output=True, text=True, check=False, timeout=300,
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": str(Path(__file__).parents[2])},
+        [sys.executable, "-m", "deployments", *arguments], cwd=folder, env=env,
+        capture_output=True, text=True, check=False, timeout=1200, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == code, (done.stdout, done.stderr)
     return done
@@ -76,6 +76,12 @@ def blocks(path: Path) -> dict[str, OdooInstance]:
     found = instances(inventory_file.read(path), secrets)
     secrets.save()
     return {each.name: each for each in found}
+
+
+def replicated(folder: Path, name: str) -> None:
+    """Replicate what was found, and see that nothing about it is red."""
+    relevo(folder, "run", "replicate", name)
+    relevo(folder, "run", "check", name)
 
 
 def entries(said: str) -> dict[str, Any]:
@@ -100,9 +106,8 @@ def test_what_discover_writes_replicates_unedited_and_nothing_is_changed_before(
         machine.run("touch", "/run/before")
         machine.run("sleep", "1")
 
-    done = discover(
-        tmp_path, "discover", *words(new, new.uno, new.dos), "--write", str(path), code=1
-    )
+    both = words(new, new.uno, new.dos)
+    done = relevo(tmp_path, "discover", *both, "--write", str(path), code=1)
 
     assert "added to" in done.stderr, done.stderr
     for machine in machines:
@@ -115,20 +120,19 @@ def test_what_discover_writes_replicates_unedited_and_nothing_is_changed_before(
     assert str(dos.odoo.data_dir) == "/srv/odoo/data"
     assert found["dos"].domains == (f"cliente2.{names.ZONE}",)
     assert found["dos"].certificate is not None
-    for instance in found.values():
-        replicate(instance)
-        ready(check(instance))
+    for name in found:
+        replicated(tmp_path, name)
 
-    again = discover(tmp_path, "--inventory", str(path), "discover", code=0)
+    again = relevo(tmp_path, "discover")
     assert again.stdout.splitlines() == ["# uno: as it was", "# dos: as it was"]
     new.dos.machine.run(
         "sed", "-i", f"s/server_name [^;]*/& otro.{names.ZONE}/", "/etc/nginx/conf.d/odoo.conf"
     )
-    drifted = discover(tmp_path, "--inventory", str(path), "discover", code=1)
-    both = f"[cliente2.{names.ZONE}, otro.{names.ZONE}]"
+    drifted = relevo(tmp_path, "discover", code=1)
+    now = f"[cliente2.{names.ZONE}, otro.{names.ZONE}]"
     assert drifted.stdout.splitlines() == [
         "# uno: as it was",
-        f"# dos: domains: the inventory says [cliente2.{names.ZONE}], the server {both}",
+        f"# dos: domains: the inventory says [cliente2.{names.ZONE}], the server {now}",
     ]
 
 
@@ -148,7 +152,7 @@ def test_a_unit_with_options_two_clusters_and_several_sites_replicates_unedited(
     machine.write("/etc/nginx/conf.d/clientes.conf", text, mode=0o644)
     machine.run("systemctl", "start", "nginx")
 
-    discover(tmp_path, "discover", *words(new, origin), "--write", str(path), code=1)
+    relevo(tmp_path, "discover", *words(new, origin), "--write", str(path), code=1)
 
     found = blocks(path)["uno"]
     assert "replicate would refuse" not in path.read_text()
@@ -157,8 +161,7 @@ def test_a_unit_with_options_two_clusters_and_several_sites_replicates_unedited(
     assert found.certificate is not None
     assert str(found.certificate.chain) == CHAIN
     assert found.origin.odoo.longpolling_port == 8072
-    replicate(found)
-    ready(check(found))
+    replicated(tmp_path, "uno")
 
 
 def _certificate(machine: Machine, domains: list[str]) -> None:
@@ -189,7 +192,7 @@ def test_a_checkout_with_a_venv_is_described_by_its_own_python_and_sources(
     )
     restarted(origin)
 
-    done = discover(tmp_path, "discover", *words(new, origin), code=1)
+    done = relevo(tmp_path, "discover", *words(new, origin), code=1)
 
     odoo = entries(done.stdout)["uno"]["odoo"]
     assert odoo["program"] == "/opt/odoo/server/odoo-bin"
@@ -208,7 +211,7 @@ def test_what_no_inventory_can_say_is_left_to_fill_in_with_the_reason(
     machine.write(DROP_IN, text, mode=0o644)
     restarted(origin)
 
-    done = discover(tmp_path, "discover", *words(new, origin), code=1)
+    done = relevo(tmp_path, "discover", *words(new, origin), code=1)
 
     assert "# config:  # FILL IN: it is /etc/mi odoo/odoo.conf there" in done.stdout
     assert "config" not in entries(done.stdout)["uno"]["odoo"]
