@@ -61,7 +61,10 @@ def find(named: str, defaults: Defaults) -> Way:
         called=host,
         address=told.get("hostname", [host])[0],
         port=int(found["port"] or _other(told, "port", str(PORT)) or defaults.port),
-        user=found["user"] or _other(told, "user", getpass.getuser()) or defaults.user or "root",
+        user=found["user"]
+        or _other(told, "user", getpass.getuser())
+        or defaults.user
+        or getpass.getuser(),
         key_file=defaults.key_file or key_file(told.get("identityfile", [])),
     )
 

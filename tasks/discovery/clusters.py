@@ -62,13 +62,15 @@ def decide(asked: Sequence[Asked], port: int) -> Chosen:
     """
     usual = next((each for each in asked if each.listed.port == port), None)
     having = [each for each in asked if each.databases]
-    remarks = [f"cluster {each}: {each.why}" for each in asked if each.why]
     if not asked:
         return Chosen(None, why="pg_lsclusters lists no cluster")
     if not (having or usual or len(asked) == 1):
-        return Chosen(None, remarks=tuple(remarks), why=f"no cluster has Odoo's port {port}")
+        listed = ", ".join(f"{each} at {each.listed.port}" for each in asked)
+        return Chosen(None, why=f"no cluster has Odoo's port {port}: there are {listed}")
     best = usual if usual in having or not having else having[0]
     best = best or asked[0]
+    unsure = [each for each in asked if each.why and (each is best or not having)]
+    remarks = [f"cluster {each} {each.why}" for each in unsure]
     if not best.databases and not best.why:
         remarks.append(f"no database of {best} has Odoo's tables yet")
     if best.listed.port != port:
@@ -89,7 +91,7 @@ def _ask(host: Host, listed: Listed, found: Program) -> Asked:
     try:
         return Asked(listed, tuple(_databases(_place(host, listed, found.user), found)))
     except RelevoError as error:
-        return Asked(listed, why=error.message)
+        return Asked(listed, why=f"cannot be asked: {error.message}")
     except ValidationError as error:
         said = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
         return Asked(listed, why=f"cannot be in an inventory: {said}")

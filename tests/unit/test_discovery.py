@@ -429,6 +429,53 @@ def test_an_odoo_without_workers_has_the_port_that_its_settings_say(
     assert loaded(entry)["odoo"]["longpolling_port"] == port
 
 
+def test_two_odoos_of_one_server_are_two_entries_each_with_its_own_cluster(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = ("/usr/bin/python3", "/usr/bin/odoo", "-c")
+    one, two = (*words, "/etc/odoo/odoo.conf"), (*words, "/etc/odoo/dos.conf")
+    second = listeners(*two, port=8079, unit="dos.service").replace("pid=70", "pid=90")
+    second = second.replace("process=70", "process=90")
+    sockets, said = listeners(*one).split("process=", 1)
+    more, also = second.split("process=", 1)
+    fake = FakeHost("uno", {
+        "SELECT EXISTS*@cliente9": '[{"has": true}]',
+        **debian(),
+        "listeners": f"{sockets}{more}process={said}process={also}",
+        "started odoo.service *": started(*one),
+        "started dos.service *": started(*two),
+        "read /etc/odoo/dos.conf": CONF.format("/opt/dos", "/srv/dos", "http_port = 8079\n"
+                                               "db_port = 5544\n"),
+        "pg_lsclusters --no-header": TWO,
+        "dpkg-query -S *": "",
+        "SELECT d.datname AS name*": databases("cliente9"),
+    })  # fmt: skip
+    monkeypatch.setattr(Host, "shell", lambda _: fake.shell())
+    monkeypatch.setattr(zones, "look", lambda _: NAMES)
+    host = Host(name="uno", address="10.0.0.1", peer_address="10.0.0.1")
+
+    found = find.find(host, called="vps1", peer="10.0.0.9")
+
+    assert [each.name for each in found] == ["vps1", "vps1_2"]
+    assert [each.values["odoo"]["unit"] for each in found] == ["odoo.service", "dos.service"]
+    assert [each.values["postgres"]["port"] for each in found] == [5432, 5544]
+    assert [each.values["odoo"]["http_port"] for each in found] == [8069, 8079]
+
+
+@pytest.mark.parametrize("line", ["12 viejo 5433 down p /x /y\n", "11 viejo 5433 online p /x /y\n"])
+def test_a_cluster_that_is_not_odoo_s_is_passed_over(look: Servers, line: str) -> None:
+    entry, _ = look(debian() | {"pg_lsclusters --no-header": CLUSTER + line})
+
+    assert entry.remarks == []
+
+
+def test_a_cluster_that_cannot_be_asked_is_taken_by_its_port_and_said(look: Servers) -> None:
+    entry, _ = look(debian() | {"SELECT d.datname AS name*": 1})
+
+    assert loaded(entry)["postgres"]["port"] == 5432
+    assert "cluster 13/main cannot be asked: " in entry.remarks[0]
+
+
 def test_an_odoo_that_is_down_is_read_from_its_unit(look: Servers) -> None:
     line = "/usr/bin/odoo -c /etc/odoo/odoo.conf"
     show = f"Id=odoo.service\nExecStart={{ path=/usr/bin/odoo ; argv[]={line} ; pid=0 }}\n"
