@@ -13,6 +13,7 @@ from blocks.instance import OdooInstance
 from blocks.plain import plain
 from deployments import (
     break_glass,
+    discover,
     inventory,
     inventory_file,
     parser,
@@ -49,6 +50,8 @@ def _run_command(given: argparse.Namespace) -> int:
     if given.inventory:
         settings.inventory = Path(given.inventory)
     try:
+        if given.command == "discover":  # of servers that no inventory has to know yet
+            return discover.run(given, settings)
         document = inventory_file.read(settings.inventory_path())
         secrets = Secrets(settings.secrets_path())
         instances = inventory.instances(document, secrets)

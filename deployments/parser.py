@@ -28,6 +28,8 @@ examples, on the night itself (none of them needs a server):
   relevo check vps_1 --textfile /var/lib/prometheus/node-exporter/relevo.prom
 
 and on other days:
+  relevo discover vps1 vps2 --recovery respaldo entries of the inventory, from live servers
+  relevo discover                               what of the inventory's servers has changed
   relevo apply                                  tell Prefect what the inventory says
   relevo list                                   the instances of the inventory
   relevo run replicate vps_1                    any other procedure, without a server
@@ -36,6 +38,7 @@ and on other days:
 
 exit codes: 0 done, 1 failed, 2 bad input, 3 refused, 4 busy, 5 a host did not answer
             check: 0 all green, 1 a warning, 2 critical, 3 not known
+            discover: 0 nothing is left to do, 1 something is, 5 a server did not answer
 What happens is told here and kept in /var/log/relevo/runs (or RELEVO_LOG_DIR).
 """
 PROCEDURES = ("failover", "failback", "switchover")
@@ -71,6 +74,7 @@ def _add_quiet(commands: Commands) -> None:
     """Add what changes nothing on the hosts."""
     apply = commands.add_parser("apply", help="register instances, deployments and schedules")
     apply.add_argument("--prune", action="store_true", help="remove what the inventory has not")
+    _add_discover(commands)
     commands.add_parser("list", help="show the instances of the inventory")
     commands.add_parser("status", help="show who serves each instance, asked of the clusters")
     check = commands.add_parser(
@@ -85,6 +89,35 @@ def _add_quiet(commands: Commands) -> None:
         "--language", choices=("en", "es"), default="en", help="in which the page is written"
     )
     _add_direction(plan)
+
+
+def _add_discover(commands: Commands) -> None:
+    discover = commands.add_parser(
+        "discover", help="write entries of the inventory from live servers, which are only asked"
+    )
+    discover.add_argument(
+        "hosts", nargs="*", metavar="HOST",
+        help="[USER@]HOST[:PORT], a name of ssh's or of the inventory; default: all of the "
+        "inventory, to see what has changed",
+    )  # fmt: skip
+    discover.add_argument(
+        "--recovery", metavar="HOST", help="the recovery server; default: that of the inventory"
+    )
+    discover.add_argument(
+        "--inventory",
+        default=argparse.SUPPRESS,
+        help="what is known already, as before the command",
+    )
+    discover.add_argument(
+        "--write", metavar="FILE", help="append to this inventory, or begin it; default: print"
+    )
+    discover.add_argument(
+        "--accept-host-key", action="append", default=[], metavar="FINGERPRINT",
+        help="of a server's host key, as ssh-keygen -l shows it there; may be said several times",
+    )  # fmt: skip
+    discover.add_argument(
+        "--key-file", type=Path, help="the private key to log in with; default: as ssh would"
+    )
 
 
 def _add_moves(commands: Commands) -> None:
