@@ -28,6 +28,7 @@ examples, on the night itself (none of them needs a server):
   relevo check vps_1 --textfile /var/lib/prometheus/node-exporter/relevo.prom
 
 and on other days:
+  relevo doctor                                 what to mend, before a replica and after; no change
   relevo apply                                  tell Prefect what the inventory says
   relevo list                                   the instances of the inventory
   relevo run replicate vps_1                    any other procedure, without a server
@@ -36,6 +37,7 @@ and on other days:
 
 exit codes: 0 done, 1 failed, 2 bad input, 3 refused, 4 busy, 5 a host did not answer
             check: 0 all green, 1 a warning, 2 critical, 3 not known
+            doctor: 0 all well, 1 something to mend, 2 not all could be asked
 What happens is told here and kept in /var/log/relevo/runs (or RELEVO_LOG_DIR).
 """
 PROCEDURES = ("failover", "failback", "switchover")
@@ -78,6 +80,7 @@ def _add_quiet(commands: Commands) -> None:
     )
     check.add_argument("instance", nargs="?", help="default: all of the inventory")
     check.add_argument("--textfile", type=Path, help="for node_exporter's textfile collector")
+    _add_doctor(commands)
     plan = commands.add_parser("plan", help="show what would be done, and change nothing")
     plan.add_argument("procedure", choices=(*PROCEDURES, GONE), help="what would be done")
     plan.add_argument("instance", help=NAMED)
@@ -85,6 +88,17 @@ def _add_quiet(commands: Commands) -> None:
         "--language", choices=("en", "es"), default="en", help="in which the page is written"
     )
     _add_direction(plan)
+
+
+def _add_doctor(commands: Commands) -> None:
+    doctor = commands.add_parser(
+        "doctor", help="say what to mend, in which order; change nothing, replicated or not"
+    )
+    doctor.add_argument("instance", nargs="?", help="default: all of the inventory")
+    doctor.add_argument("--all", action="store_true", help="all of the inventory")
+    doctor.add_argument(
+        "--well", action="store_true", help="name also the checks of several that are well"
+    )
 
 
 def _add_moves(commands: Commands) -> None:

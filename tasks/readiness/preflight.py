@@ -186,8 +186,8 @@ SETTINGS = Need(
     moves=("replicate", "failover", "switchover"), when=probes.primary, before=True,
 )  # fmt: skip
 MEND = "mend it on the origin, or in the inventory, and run this again"
-# What a set-up will need of both servers, before it asks for more (`ahead`).
-NEEDS: tuple[Need, ...] = (
+# Without these most questions cannot even be asked.
+THERE: tuple[Need, ...] = (
     SetUp(
         "what the origin must have", _there(lambda instance: instance.origin),
         tried="users, commands, paths and units are looked for", remedy=PACKAGES,
@@ -197,6 +197,10 @@ NEEDS: tuple[Need, ...] = (
         tried="commands and PostgreSQL's programs are looked for", remedy=PACKAGES,
         hosts="recovery",
     ),
+)  # fmt: skip
+# What a set-up will need of both servers, before it asks for more (`ahead`).
+NEEDS: tuple[Need, ...] = (
+    *THERE,
     SetUp(
         "cluster of the origin", _cluster, tried="Debian's list of clusters is read", remedy=MEND,
     ),
