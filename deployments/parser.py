@@ -31,6 +31,7 @@ and on other days:
   relevo doctor                                 what to mend, before a replica and after; no change
   relevo apply                                  tell Prefect what the inventory says
   relevo list                                   the instances of the inventory
+  relevo replicate --all --at-most 2            all that have no replica yet
   relevo run replicate vps_1                    any other procedure, without a server
   relevo rotate-key vps_1                       a new key for its receipts; the old one is retired
   relevo remove vps_1                           take it out; customers at home notice nothing
@@ -59,6 +60,7 @@ def build() -> argparse.ArgumentParser:
     made.add_argument("--inventory", help="default: ./inventory.yaml, /etc/relevo/inventory.yaml")
     commands = made.add_subparsers(dest="command", required=True)
     _add_quiet(commands)
+    _add_replicate(commands)
     _add_moves(commands)
     rotate = commands.add_parser(
         "rotate-key", help="make a new key that signs receipts; both servers must answer"
@@ -99,6 +101,13 @@ def _add_doctor(commands: Commands) -> None:
     doctor.add_argument(
         "--well", action="store_true", help="name also the checks of several that are well"
     )
+
+
+def _add_replicate(commands: Commands) -> None:
+    replicate = commands.add_parser("replicate", help="replicate several here, some at a time")
+    replicate.add_argument("instance", nargs="*", help=NAMED)
+    replicate.add_argument("--all", action="store_true", help="all that have no replica yet")
+    replicate.add_argument("--at-most", type=int, default=2, help="how many at a time; default: 2")
 
 
 def _add_moves(commands: Commands) -> None:

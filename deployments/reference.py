@@ -107,7 +107,7 @@ def command() -> str:
 
 def _words(parser: argparse.ArgumentParser) -> Iterator[str]:
     for each in _arguments(parser):
-        optional = each.option_strings or each.nargs == "?"
+        optional = each.option_strings or each.nargs in {"?", "*"}
         yield f"[{_spelled(each)}]" if optional else _spelled(each)
 
 
