@@ -13,9 +13,12 @@ from blocks.instance import OdooInstance
 from blocks.plain import plain
 from deployments import (
     break_glass,
+    chosen,
     discover,
+    doctor,
     inventory,
     inventory_file,
+    many,
     parser,
     removal,
     rotation,
@@ -30,19 +33,19 @@ from tasks.removal.removal import Wishes, survey
 from tasks.run import terminal
 
 OWN = {"failover": "origin_is_down", "failback": "reclone", "switchover": "to"}
-NOT_KNOWN = 3  # as Nagios takes it
+NOT_KNOWN = {"check": 3, "doctor": 2}  # where nothing can be said; 3 as Nagios takes it
 CODES = ((Busy, 4), (Refused, 3), (Unreachable, 5))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors are a sentence and a HINT."""
     given = parser.build().parse_args(argv)
-    if given.command != "check":
+    if given.command not in NOT_KNOWN:
         return _run_command(given)
     try:
         return _run_command(given)
-    except Exception as error:  # noqa: BLE001  # Nagios would take a traceback's 1 for a warning
-        return _say(f"{type(error).__name__}: {error}", NOT_KNOWN)
+    except Exception as error:  # noqa: BLE001  # a traceback's 1 would be taken for a warning
+        return _say(f"{type(error).__name__}: {error}", NOT_KNOWN[given.command])
 
 
 def _run_command(given: argparse.Namespace) -> int:
@@ -56,13 +59,13 @@ def _run_command(given: argparse.Namespace) -> int:
         secrets = Secrets(settings.secrets_path())
         instances = inventory.instances(document, secrets)
     except RelevoError as error:
-        return _say(error, NOT_KNOWN if given.command == "check" else 2)
+        return _say(error, NOT_KNOWN.get(given.command, 2))
     try:
         with understood(f"a host's answer to relevo {given.command}"):
             return COMMANDS[given.command](given, instances, secrets, settings)
     except RelevoError as error:
         code = next((code for kind, code in CODES if isinstance(error, kind)), 1)
-        return _say(error, NOT_KNOWN if given.command == "check" else code)
+        return _say(error, NOT_KNOWN.get(given.command, code))
 
 
 def _say(error: RelevoError | str, code: int) -> int:
@@ -115,7 +118,7 @@ def _rotate_key(
     """Make a new signing key, and tell Prefect of it if there is one."""
     from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
 
-    require_known(given.instance, instances)
+    chosen.require_known(given.instance, instances)
     document = inventory_file.read(settings.inventory_path())
 
     def read() -> OdooInstance:
@@ -144,14 +147,14 @@ def _remove(
     """Take an instance out, after a typed yes unless --yes."""
     from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
 
-    require_known(given.instance, instances)
+    chosen.require_known(given.instance, instances)
     if secrets.lacks_key(given.instance) and given.instance not in signers.read(secrets):
         raise Refused(
             f"{secrets.path} and {signers.FILE} know nothing of {given.instance}: it was taken out "
             "already, or never applied",
             hint="delete its entry from the inventory, then run relevo apply",
         )
-    instance = _chosen(given, instances, secrets)
+    instance = chosen.one(given.instance, instances, secrets)
     wishes = Wishes(given.origin_is_gone, given.recovery_is_gone, given.delete_kept)
     if given.yes and not given.reason.strip():
         raise Refused(
@@ -185,7 +188,7 @@ def _list(
 def _run(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
 ) -> int:
-    instance = _chosen(given, instances, secrets)
+    instance = chosen.one(given.instance, instances, secrets)
     values = dict(_value(text) for text in given.values)
     if given.flow in PROCEDURES and "decide" not in values:
         raise Refused(
@@ -200,7 +203,7 @@ def _fail(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
 ) -> int:
     """Change the place that serves, after a typed yes unless --yes."""
-    instance = _chosen(given, instances, secrets)
+    instance = chosen.one(given.instance, instances, secrets)
     values = {"reason": given.reason, "approved_by": given.approved_by, "decide": "unattended"}
     own = OWN[given.command]
     values[own] = getattr(given, own)
@@ -215,7 +218,7 @@ def _plan(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
 ) -> int:
     del settings
-    instance = _chosen(given, instances, secrets)
+    instance = chosen.one(given.instance, instances, secrets)
     procedure = _meant(given.procedure, given)
     return break_glass.say_plan(instance, procedure, language=given.language)
 
@@ -241,27 +244,8 @@ def _check(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
 ) -> int:
     del settings
-    chosen = [_chosen(given, instances, secrets)] if given.instance else instances
-    return break_glass.check(chosen, given.textfile)
-
-
-def require_known(name: str, instances: list[OdooInstance]) -> None:
-    """Refuse a name that the inventory has not."""
-    if name not in {each.name for each in instances}:
-        raise Refused(f"there is no instance {name} in the inventory", hint="see relevo list")
-
-
-def _chosen(
-    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets
-) -> OdooInstance:
-    """The instance that was named, if this machine has all that is needed to act on it."""
-    require_known(given.instance, instances)
-    if any(name.startswith(f"{given.instance}.") for name in secrets.invented):
-        raise Refused(
-            f"{secrets.path} has no passwords for {given.instance}",
-            hint="bring secrets.yaml here; or run relevo apply, if the instance is new",
-        )
-    return next(each for each in instances if each.name == given.instance)
+    one = given.instance and [chosen.one(given.instance, instances, secrets)]
+    return break_glass.check(one or instances, given.textfile)
 
 
 def _value(text: str) -> tuple[str, bool | str]:
@@ -288,6 +272,8 @@ COMMANDS = {
     "status": _status,
     "plan": _plan,
     "check": _check,
+    "doctor": doctor.command,
+    "replicate": many.command,
     "failover": _fail,
     "failback": _fail,
     "switchover": _fail,

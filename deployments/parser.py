@@ -30,8 +30,10 @@ examples, on the night itself (none of them needs a server):
 and on other days:
   relevo discover vps1 vps2 --recovery respaldo entries of the inventory, from live servers
   relevo discover                               what of the inventory's servers has changed
+  relevo doctor                                 what to mend, before a replica and after; no change
   relevo apply                                  tell Prefect what the inventory says
   relevo list                                   the instances of the inventory
+  relevo replicate --all --at-most 2            all that have no replica yet
   relevo run replicate vps_1                    any other procedure, without a server
   relevo rotate-key vps_1                       a new key for its receipts; the old one is retired
   relevo remove vps_1                           take it out; customers at home notice nothing
@@ -39,6 +41,7 @@ and on other days:
 exit codes: 0 done, 1 failed, 2 bad input, 3 refused, 4 busy, 5 a host did not answer
             check: 0 all green, 1 a warning, 2 critical, 3 not known
             discover: 0 nothing is left to do, 1 something is, 5 a server did not answer
+            doctor: 0 all well, 1 something to mend, 2 not all could be asked
 What happens is told here and kept in /var/log/relevo/runs (or RELEVO_LOG_DIR).
 """
 PROCEDURES = ("failover", "failback", "switchover")
@@ -60,6 +63,7 @@ def build() -> argparse.ArgumentParser:
     made.add_argument("--inventory", help="default: ./inventory.yaml, /etc/relevo/inventory.yaml")
     commands = made.add_subparsers(dest="command", required=True)
     _add_quiet(commands)
+    _add_replicate(commands)
     _add_moves(commands)
     rotate = commands.add_parser(
         "rotate-key", help="make a new key that signs receipts; both servers must answer"
@@ -82,6 +86,7 @@ def _add_quiet(commands: Commands) -> None:
     )
     check.add_argument("instance", nargs="?", help="default: all of the inventory")
     check.add_argument("--textfile", type=Path, help="for node_exporter's textfile collector")
+    _add_doctor(commands)
     plan = commands.add_parser("plan", help="show what would be done, and change nothing")
     plan.add_argument("procedure", choices=(*PROCEDURES, GONE), help="what would be done")
     plan.add_argument("instance", help=NAMED)
@@ -118,6 +123,24 @@ def _add_discover(commands: Commands) -> None:
     discover.add_argument(
         "--key-file", type=Path, help="the private key to log in with; default: as ssh would"
     )
+
+
+def _add_doctor(commands: Commands) -> None:
+    doctor = commands.add_parser(
+        "doctor", help="say what to mend, in which order; change nothing, replicated or not"
+    )
+    doctor.add_argument("instance", nargs="?", help="default: all of the inventory")
+    doctor.add_argument("--all", action="store_true", help="all of the inventory")
+    doctor.add_argument(
+        "--well", action="store_true", help="name also the checks of several that are well"
+    )
+
+
+def _add_replicate(commands: Commands) -> None:
+    replicate = commands.add_parser("replicate", help="replicate several here, some at a time")
+    replicate.add_argument("instance", nargs="*", help=NAMED)
+    replicate.add_argument("--all", action="store_true", help="all that have no replica yet")
+    replicate.add_argument("--at-most", type=int, default=2, help="how many at a time; default: 2")
 
 
 def _add_moves(commands: Commands) -> None:

@@ -14,17 +14,17 @@ from pydantic.fields import FieldInfo
 from blocks import cluster, host, instance, names
 from blocks.runtime import Flow
 from deployments import inventory, parser
-from tasks.readiness import at_home, failed_over
+from tasks.readiness import ahead, at_home, failed_over, preflight
 from tasks.readiness.probes import Need
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 MADE = "by `python -m deployments.reference`. Do not edit."
 NEEDS = f"""# What a move needs, and how it is tried by day
 
-Made of `tasks/readiness/at_home.py` and `tasks/readiness/failed_over.py` {MADE}
+Made of `preflight.py`, `ahead.py`, `at_home.py` and `failed_over.py` in `tasks/readiness` {MADE}
 
 `relevo check` and the board read the same list. What is lacking turns an instance red, and its
-remedy is shown.
+remedy is shown. `relevo doctor` reads all of it, and leaves out what tries by a change.
 """
 CLI = f"""# The command `relevo`
 
@@ -73,10 +73,12 @@ LIMITS = {"ge": "at least", "gt": "more than", "le": "at most"}
 
 def needs() -> str:
     """Render the page of what moves need."""
-    home = _needs("While the origin serves", at_home.NEEDS)
-    return "\n".join(
-        [NEEDS, *home, "", *_needs("While the recovery host serves", failed_over.NEEDS), ""]
-    )
+    parts = {
+        "Before it is replicated": (*preflight.NEEDS, *ahead.NEEDS),
+        "While the origin serves": at_home.NEEDS,
+        "While the recovery host serves": failed_over.NEEDS,
+    }
+    return "\n".join([NEEDS, *(line for part in parts.items() for line in (*_needs(*part), ""))])
 
 
 def _needs(title: str, rows: Sequence[Need]) -> Iterator[str]:
@@ -105,7 +107,7 @@ def command() -> str:
 
 def _words(parser: argparse.ArgumentParser) -> Iterator[str]:
     for each in _arguments(parser):
-        optional = each.option_strings or each.nargs == "?"
+        optional = each.option_strings or each.nargs in {"?", "*"}
         yield f"[{_spelled(each)}]" if optional else _spelled(each)
 
 

@@ -1,17 +1,18 @@
 """What a set-up would be refused for later, asked before its first change."""
 
 import re
-from collections.abc import Callable
 from pathlib import PurePosixPath
 
-from blocks.errors import Refused, RelevoError
+from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from tasks.host import files
 from tasks.logins import roles
 from tasks.odoo import customers, service
 from tasks.postgres import cluster_settings
 from tasks.postgres.look import listening
+from tasks.readiness import probes
 from tasks.readiness.parity import EXTENSIONS
+from tasks.readiness.probes import Need, SetUp
 from tasks.recovery import users
 from tasks.run.step import step
 from tasks.standby import clone, replica
@@ -27,9 +28,8 @@ EXTENSION = re.compile(r"[A-Za-z0-9_-]{1,63}")
 @step("require what {instance.name} would be refused for later")
 def require(instance: OdooInstance) -> None:
     """Refuse a set-up before it changes anything, and with all that speaks against it."""
-    replica.require_primary(instance.origin)
-    found = [error for ask in ASKED if (error := _refusal(ask, instance))]
-    if found:
+    _leads(instance)
+    if found := probes.refusals(NEEDS[1:], instance):
         raise Refused(
             "; ".join(error.message for error in found),
             hint="; ".join(dict.fromkeys(error.hint for error in found if error.hint))
@@ -37,57 +37,61 @@ def require(instance: OdooInstance) -> None:
         )
 
 
-def _refusal(ask: Callable[[OdooInstance], None], instance: OdooInstance) -> RelevoError | None:
-    try:
-        ask(instance)
-    except Refused as error:
-        return error
-    return None
-
-
-def _is_new(instance: OdooInstance) -> bool:
+def is_new(instance: OdooInstance) -> bool:
     """Tell whether the recovery host has no cluster of this instance, and maybe no user either."""
     recovery = instance.recovery
     conf = recovery.cluster.config_dir / "postgresql.conf"
     return not files.exists(recovery.host.shell(), conf)
 
 
-def _included(instance: OdooInstance) -> None:
+def _leads(instance: OdooInstance) -> str:
+    replica.require_primary(instance.origin)
+    return f"PostgreSQL on {instance.origin} accepts writes"
+
+
+def _included(instance: OdooInstance) -> str:
     cluster_settings.require_included(instance.origin)
-    if not _is_new(instance):
+    if not is_new(instance):
         cluster_settings.require_included(users.as_found(instance).recovery)
+    return "it reads conf.d"
 
 
-def _ssl(instance: OdooInstance) -> None:
+def _ssl(instance: OdooInstance) -> str:
     cluster_settings.require_ssl(instance.origin)
+    return f"{instance.origin} speaks TLS"
 
 
-def _name(instance: OdooInstance) -> None:
+def _name(instance: OdooInstance) -> str:
     roles.require_one_name(instance, instance.origin)
+    return f"no other instance is made of {instance.origin.cluster}"
 
 
-def _roles(instance: OdooInstance) -> None:
+def _roles(instance: OdooInstance) -> str:
     for role in roles.wanted(instance):
         roles.require_ours(instance, instance.origin, role, roles.find(instance.origin, role))
+    return "their names are free, or ours"
 
 
-def _locales(instance: OdooInstance) -> None:
+def _locales(instance: OdooInstance) -> str:
     replica.refuse_lacking_locales(instance)
+    return f"{instance.recovery} has those of the databases"
 
 
-def _tablespaces(instance: OdooInstance) -> None:
+def _tablespaces(instance: OdooInstance) -> str:
     clone.require_no_tablespaces(instance.origin)
+    return "none"
 
 
-def _room(instance: OdooInstance) -> None:
+def _room(instance: OdooInstance) -> str:
     """Ask for the room of a first clone, which lies in Debian's folder."""
     recovery = instance.recovery
-    if _is_new(instance):
+    if is_new(instance):
         folder = PurePosixPath("/var/lib/postgresql")
         clone.require_room(recovery, instance.origin, folder)
+    return "there is room for a clone"
 
 
-def _extensions(instance: OdooInstance) -> None:
+def _extensions(instance: OdooInstance) -> str:
     """Refuse databases whose extensions the recovery host has not installed."""
     recovery, shell = instance.recovery, instance.recovery.host.shell()
     said = customers.each(customers.databases(instance.origin), EXTENSIONS).rows
@@ -104,24 +108,27 @@ def _extensions(instance: OdooInstance) -> None:
             f"{recovery} has not installed what databases of {instance.origin} use: {each}",
             hint=f"install the packages of these extensions on {recovery}",
         )
+    return f"{recovery} has those of the databases"
 
 
-def _http_port(instance: OdooInstance) -> None:
+def _http_port(instance: OdooInstance) -> str:
     service.require_free_port(instance.recovery.host.shell(), instance)
+    return f"{instance.recovery.odoo.http_port} is free, or ours"
 
 
-def _postgres_port(instance: OdooInstance) -> None:
+def _postgres_port(instance: OdooInstance) -> str:
     """Refuse a port of the recovery host that somebody else listens on."""
     recovery, shell = instance.recovery, instance.recovery.host.shell()
-    if _is_new(instance) and listening(shell, recovery.cluster.port):
+    if is_new(instance) and listening(shell, recovery.cluster.port):
         raise Refused(
             f"port {recovery.cluster.port} on {recovery} is taken by something else",
             hint=f"give {instance.name} another recovery.postgres_port in the inventory, and "
             "apply it",
         )
+    return f"{recovery.cluster.port} is free, or ours"
 
 
-def _restart(instance: OdooInstance) -> None:
+def _restart(instance: OdooInstance) -> str:
     """Refuse a restart that would bring in what somebody else has prepared for another day."""
     origin = instance.origin
     current = cluster_settings.in_force(origin, (*RESTARTED, *cluster_settings.CURRENT))
@@ -130,9 +137,61 @@ def _restart(instance: OdooInstance) -> None:
     theirs = [name for name in cluster_settings.waiting_for_restart(origin) if name not in wanted]
     if ours and theirs:
         raise cluster_settings.refuse_restart(origin, ours, theirs)
+    return f"set-up restarts it for {', '.join(ours)}" if ours else "none is needed"
 
 
-ASKED = (
-    _included, _ssl, _restart, _name, _roles, _locales, _tablespaces, _room, _extensions,
-    _http_port, _postgres_port,
+# What a set-up will be refused for; the first is asked alone, since the others ask that cluster.
+NEEDS: tuple[Need, ...] = (
+    SetUp(
+        "PostgreSQL of the origin", _leads,
+        tried="its PostgreSQL is asked whether it accepts writes",
+        remedy="start it there, or run failback",
+    ),
+    SetUp(
+        "included settings", _included,
+        tried="postgresql.conf is searched for the line that includes conf.d",
+        remedy="add that line there", when=probes.primary,
+    ),
+    SetUp(
+        "TLS at the origin", _ssl, tried="PostgreSQL is asked whether it speaks TLS",
+        remedy="switch ssl on there", when=probes.primary,
+    ),
+    SetUp(
+        "restart of the origin", _restart, tried="settings that wait for a restart are asked for",
+        remedy="bring them into force, or take them back", when=probes.primary,
+    ),
+    SetUp(
+        "name of the instance", _name,
+        tried="pg_hba.conf is searched for another instance of this cluster",
+        remedy="name it in the inventory as before", when=probes.primary,
+    ),
+    SetUp(
+        "roles of the origin", _roles, tried="the names of Relevo's roles are looked for",
+        remedy="name others under replication", when=probes.primary,
+    ),
+    SetUp(
+        "locales", _locales, tried="each locale of a database is looked for on the recovery host",
+        remedy="generate it there", when=probes.primary,
+    ),
+    SetUp(
+        "tablespaces", _tablespaces, tried="the origin is asked for tablespaces",
+        remedy="move their tables into the data directory", when=probes.primary,
+    ),
+    SetUp(
+        "room for a clone", _room, tried="the databases are measured, and the free space",
+        remedy="free space on the recovery host", when=probes.primary,
+    ),
+    SetUp(
+        "extensions", _extensions,
+        tried="each extension of a database is looked for on the recovery host",
+        remedy="install its package there", when=probes.primary,
+    ),
+    SetUp(
+        "HTTP port at the recovery", _http_port, tried="it is asked what listens there",
+        remedy="give the instance another recovery.http_port", hosts="recovery",
+    ),
+    SetUp(
+        "PostgreSQL port at the recovery", _postgres_port, tried="it is asked what listens there",
+        remedy="give the instance another recovery.postgres_port", hosts="recovery",
+    ),
 )  # fmt: skip

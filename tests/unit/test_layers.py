@@ -13,7 +13,7 @@ ORDER = ("blocks", "tasks", "flows", "deployments")
 FLOORS = (
     "programs", "run", "host", "install", "postgres", "records", "notices", "logins", "odoo",
     "build", "standby", "synchronous", "filestore", "serving", "recovery", "receipts", "authority",
-    "readiness", "discovery", "board", "byhand", "plan", "removal", "orchestrator",
+    "readiness", "discovery", "doctor", "board", "byhand", "plan", "removal", "orchestrator",
 )  # fmt: skip
 MOST_FILES, MOST_LINES = 12, 300
 # Values, texts and decisions: nothing in them asks a host, so a test needs no double.
@@ -22,6 +22,7 @@ PURE = {
     "board": "alarms words",
     "build": "freeze programs_compared",
     "byhand": "by_hand by_hand_gone by_hand_home by_hand_out by_hand_step",
+    "doctor": "findings",
     "filestore": "following rsync rsync_gate verdict",
     "discovery": "addresses entry listening ports sites sources",
     "host": "confine lines managed_block source sshd_settings systemd_unit",
