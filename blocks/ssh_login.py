@@ -76,6 +76,11 @@ def open_session(address: Address) -> paramiko.Channel:
         return connection(address).open_session(timeout=CONNECT_SECONDS)
 
 
+def is_connected(address: Address) -> bool:
+    transport = _transports.get(address)
+    return transport is not None and transport.is_active()
+
+
 def forget(address: Address) -> None:
     if transport := _transports.pop(address, None):
         transport.close()

@@ -15,15 +15,20 @@ from deployments import (
     break_glass,
     inventory,
     inventory_file,
+    machine,
     parser,
+    quiet,
     removal,
     rotation,
     signers,
 )
+from deployments.chosen import chosen as _chosen
+from deployments.chosen import require_known
 from deployments.parser import GONE, PROCEDURES
 from deployments.secrets import Secrets
 from deployments.settings import Settings
 from tasks.authority.situation import Procedure
+from tasks.notices import audit
 from tasks.removal import words as removal_words
 from tasks.removal.removal import Wishes, survey
 from tasks.run import terminal
@@ -36,10 +41,14 @@ CODES = ((Busy, 4), (Refused, 3), (Unreachable, 5))
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors are a sentence and a HINT."""
     given = parser.build().parse_args(argv)
+    if given.command == "completion":
+        return quiet.complete(given)
     if given.command != "check":
         return _run_command(given)
     try:
         return _run_command(given)
+    except BrokenPipeError:
+        raise
     except Exception as error:  # noqa: BLE001  # Nagios would take a traceback's 1 for a warning
         return _say(f"{type(error).__name__}: {error}", NOT_KNOWN)
 
@@ -160,22 +169,13 @@ def _remove(
     _print(removal_words.page(plan))
     if given.plan_only:
         return 0
-    why = f"{given.reason} ({given.approved_by})" if given.approved_by else given.reason
+    why = f"{given.reason} ({given.approved_by or audit.login()})"
     if not given.yes:
         yes = break_glass.confirm(instance, "removal", reason=given.reason, by=given.approved_by)
         why = f"{yes.reason} ({yes.approved_by})"
     with break_glass.journalled(settings.logs(), f"remove-{instance.name}") as path:
         left = removal.remove(instance, secrets, wishes, why=why)
     _print(removal_words.ended(plan, [*left, f"all that happened is in {path}"]))
-    return 0
-
-
-def _list(
-    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
-) -> int:
-    del given, secrets, settings
-    for each in instances:
-        _print(f"{each.name}: {each.origin} -> {each.recovery} (cluster {each.recovery.cluster})")
     return 0
 
 
@@ -214,6 +214,10 @@ def _plan(
     del settings
     instance = _chosen(given, instances, secrets)
     procedure = _meant(given.procedure, given)
+    if given.json:
+        made = break_glass.drawn(instance, procedure)
+        machine.say(quiet.plan_document(made))
+        return break_glass.code_of(made)
     return break_glass.say_plan(instance, procedure, language=given.language)
 
 
@@ -223,42 +227,6 @@ def _meant(procedure: Procedure, given: argparse.Namespace) -> Procedure:
         return "recovery is gone"
     home = procedure == "switchover" and given.to == "origin"
     return "switchover home" if home else procedure
-
-
-def _status(
-    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
-) -> int:
-    del given, secrets, settings
-    for line in break_glass.status(instances):
-        _print(line)
-    return 0
-
-
-def _check(
-    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
-) -> int:
-    del settings
-    chosen = [_chosen(given, instances, secrets)] if given.instance else instances
-    return break_glass.check(chosen, given.textfile)
-
-
-def require_known(name: str, instances: list[OdooInstance]) -> None:
-    """Refuse a name that the inventory has not."""
-    if name not in {each.name for each in instances}:
-        raise Refused(f"there is no instance {name} in the inventory", hint="see relevo list")
-
-
-def _chosen(
-    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets
-) -> OdooInstance:
-    """The instance that was named, if this machine has all that is needed to act on it."""
-    require_known(given.instance, instances)
-    if any(name.startswith(f"{given.instance}.") for name in secrets.invented):
-        raise Refused(
-            f"{secrets.path} has no passwords for {given.instance}",
-            hint="bring secrets.yaml here; or run relevo apply, if the instance is new",
-        )
-    return next(each for each in instances if each.name == given.instance)
 
 
 def _value(text: str) -> tuple[str, bool | str]:
@@ -280,11 +248,12 @@ def _print(sentence: str) -> None:
 
 COMMANDS = {
     "apply": _apply,
-    "list": _list,
+    "list": quiet.listed,
     "run": _run,
-    "status": _status,
+    "status": quiet.status_of_all,
+    "history": quiet.past,
     "plan": _plan,
-    "check": _check,
+    "check": quiet.checked,
     "failover": _fail,
     "failback": _fail,
     "switchover": _fail,

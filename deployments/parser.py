@@ -30,12 +30,15 @@ examples, on the night itself (none of them needs a server):
 and on other days:
   relevo apply                                  tell Prefect what the inventory says
   relevo list                                   the instances of the inventory
+  relevo history vps_1                          who did what to it, when and why
   relevo run replicate vps_1                    any other procedure, without a server
   relevo rotate-key vps_1                       a new key for its receipts; the old one is retired
   relevo remove vps_1                           take it out; customers at home notice nothing
 
 exit codes: 0 done, 1 failed, 2 bad input, 3 refused, 4 busy, 5 a host did not answer
             check: 0 all green, 1 a warning, 2 critical, 3 not known
+            status: 0 all known, 1 two servers accept writes, 5 who serves is not known
+            141: whoever read the output has gone
 What happens is told here and kept in /var/log/relevo/runs (or RELEVO_LOG_DIR).
 """
 PROCEDURES = ("failover", "failback", "switchover")
@@ -71,13 +74,16 @@ def _add_quiet(commands: Commands) -> None:
     """Add what changes nothing on the hosts."""
     apply = commands.add_parser("apply", help="register instances, deployments and schedules")
     apply.add_argument("--prune", action="store_true", help="remove what the inventory has not")
-    commands.add_parser("list", help="show the instances of the inventory")
-    commands.add_parser("status", help="show who serves each instance, asked of the clusters")
+    add_json(commands.add_parser("list", help="show the instances of the inventory"))
+    add_json(
+        commands.add_parser("status", help="show who serves each instance, asked of the clusters")
+    )
     check = commands.add_parser(
         "check", help="say what could be failed over now, as Nagios reads it"
     )
     check.add_argument("instance", nargs="?", help="default: all of the inventory")
     check.add_argument("--textfile", type=Path, help="for node_exporter's textfile collector")
+    add_json(check)
     plan = commands.add_parser("plan", help="show what would be done, and change nothing")
     plan.add_argument("procedure", choices=(*PROCEDURES, GONE), help="what would be done")
     plan.add_argument("instance", help=NAMED)
@@ -85,6 +91,29 @@ def _add_quiet(commands: Commands) -> None:
         "--language", choices=("en", "es"), default="en", help="in which the page is written"
     )
     _add_direction(plan)
+    add_json(plan)
+    past = commands.add_parser("history", help="show who did what to an instance, when and why")
+    past.add_argument("instance", help=NAMED)
+    add_json(past)
+    shell = commands.add_parser("completion", help="print the completion for a shell")
+    shell.add_argument("shell", choices=("bash", "zsh"), help="which one")
+
+
+def add_json(command: argparse.ArgumentParser) -> None:
+    """Let a command answer programs, with a document of deployments/machine.py."""
+    command.add_argument(
+        "--json", action="store_true", help="for programs: see docs/reference/json.md"
+    )
+
+
+def commands(made: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Give the parser of each command."""
+    (found,) = (
+        each
+        for each in made._actions  # noqa: SLF001  # argparse has no other way
+        if isinstance(each, argparse._SubParsersAction)  # noqa: SLF001
+    )
+    return dict(found.choices)
 
 
 def _add_moves(commands: Commands) -> None:

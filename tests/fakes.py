@@ -107,6 +107,7 @@ class FakeHost:
     name: str
     answers: Mapping[str, Answer] = field(default_factory=dict)
     ran: list[str] = field(default_factory=list)
+    history: str = ""
 
     @property
     def changes(self) -> list[str]:
@@ -117,6 +118,8 @@ class FakeHost:
         return FakeShell(self)
 
     def answer(self, asked: str) -> str | int | RelevoError:
+        if asked.startswith("note-history "):  # told by every flow; see `history`
+            return self.answers.get("note-history *", "")  # type: ignore[return-value]
         if asked.startswith("users "):  # asked by every flow; these instances have users of theirs
             return ""
         self.ran.append(asked)
@@ -144,7 +147,7 @@ class FakeShell:
         argv: Sequence[str],
         *,
         user: str = "root",  # noqa: ARG002  # the protocol's
-        stdin: str = "",  # noqa: ARG002  # the protocol's
+        stdin: str = "",
         check: bool = True,
         timeout_seconds: float = 60,  # noqa: ARG002  # the protocol's
         limit_bytes: int = 0,  # noqa: ARG002  # the protocol's
@@ -154,6 +157,8 @@ class FakeShell:
             raise answer
         status = answer if isinstance(answer, int) else 0
         said = answer if isinstance(answer, str) else ""
+        if question(argv).startswith("note-history "):
+            self.fake.history += stdin
         if is_about_files(argv) and argv[len(files.BEGIN)] == "read":
             said = base64.b64encode(said.encode()).decode()
         done = Completed(tuple(argv), status, said, "")
@@ -176,6 +181,9 @@ class FakeShell:
         if isinstance(answer, int):
             raise StatementFailed(f"PostgreSQL {login.cluster} on {self.host} refused a statement")
         return rows(login, answer)
+
+    def is_open(self) -> bool:
+        return not isinstance(self.fake.answers.get("*"), RelevoError)
 
     def hold(self, argv: Sequence[str]) -> paramiko.Channel:
         answer = self.fake.answer(question(argv))

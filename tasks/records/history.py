@@ -1,0 +1,120 @@
+"""The history of an instance: who did what, when and why; a line for each, only ever added.
+
+It stands on both hosts. A line that cannot be read is left out aloud, and stops nothing.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from blocks.errors import Refused
+from blocks.instance import OdooInstance, Place
+from blocks.plain import plain
+from tasks.host.files import STATE
+from tasks.records.records import Moment
+from tasks.records.schema import Record, parse
+from tasks.run.step import log
+
+LONGEST = 500  # characters of what a person has typed
+KEPT_BYTES = 512 << 10  # of each of the two files that a host keeps
+READ_BYTES = 4 * KEPT_BYTES
+APPEND_SECONDS = 10
+# An instance that has no folder yet was never replicated: nothing is made for it. A line that a
+# power cut has torn is ended first. The file of before stays beside the one of now.
+APPEND = """
+cd "$1" 2>/dev/null || exit 0
+umask 077
+size=$(stat -c %s history.jsonl 2>/dev/null || echo 0)
+if [ "$size" -gt "$2" ]; then
+    sync history.jsonl
+    mv -f history.jsonl history.1.jsonl
+fi
+if [ -n "$(tail -c 1 history.jsonl 2>/dev/null)" ]; then echo >>history.jsonl; fi
+cat >>history.jsonl || exit 1
+sync history.jsonl || exit 1
+logger -t relevo -- "$3" || echo unheard
+"""
+READ = """
+cd "$1" 2>/dev/null || exit 0
+for file in history.1.jsonl history.jsonl; do
+    if [ -f "$file" ]; then cat "$file"; echo; fi
+done
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry(Record):
+    """One procedure: who had it done, and how it ended; a line without an end is of its begin."""
+
+    run: str
+    procedure: str
+    person: str
+    reason: str
+    runner: str
+    begun: Moment
+    ended: Moment | None = None
+    outcome: Literal["done", "failed"] | None = None
+    said: str = ""
+
+    def as_text(self) -> str:
+        """Give the line, which is short whatever somebody has typed."""
+        whole = {**self.to_keys(), "version": self.version}
+        short = {
+            key: plain(value, longest=LONGEST) if isinstance(value, str) else value
+            for key, value in whole.items()
+        }
+        return json.dumps(short, sort_keys=True) + "\n"
+
+    def sentence(self, instance: str) -> str:
+        """Say it for the journal of a host."""
+        what = f"{self.procedure} of {instance} by {self.person or 'nobody known'}"
+        how = f"{self.outcome} at {self.ended:%FT%TZ}" if self.ended else "begins"
+        said = f"{what} {how} (run {self.run} on {self.runner}; reason: {self.reason or 'none'})"
+        return plain(f"{said}: {self.said}" if self.said else said, longest=2 * LONGEST)
+
+
+def append(place: Place, instance: OdooInstance, entry: Entry) -> None:
+    """Add a line on one host, and say it in the journal there.
+
+    :raises RelevoError: where the host does not answer, or cannot write it.
+    """
+    argv = (
+        "sh", "-c", APPEND, "note-history",
+        str(STATE / instance.name), str(KEPT_BYTES), entry.sentence(instance.name),
+    )  # fmt: skip
+    done = place.host.shell().run(argv, stdin=entry.as_text(), timeout_seconds=APPEND_SECONDS)
+    if "unheard" in done.stdout:
+        log().warning("the journal of %s did not take a line of the history", place)
+
+
+def texts(instance: OdooInstance, place: Place) -> str:
+    """All lines that a host keeps, as they stand there."""
+    argv = ("sh", "-c", READ, "read-history", str(STATE / instance.name))
+    return place.host.shell().run(argv, limit_bytes=READ_BYTES).stdout
+
+
+def read(place: Place, instance: OdooInstance) -> list[Entry]:
+    """Read what a host keeps, oldest first."""
+    return list(understood(texts(instance, place), f"the history of {instance.name} on {place}"))
+
+
+def understood(text: str, where: str) -> Iterator[Entry]:
+    """Read each line; leave out, with a warning, what is no entry."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            yield parse(Entry, line, f"line {number} of {where}")
+        except Refused as error:
+            log().warning("%s; it is left out", error.message)
+
+
+def merged(entries: Iterable[Entry]) -> list[Entry]:
+    """Put the lines of both hosts together, oldest first; an end takes the place of its begin."""
+    found: dict[tuple[str, str, str], Entry] = {}
+    for each in entries:
+        key = (each.run, each.procedure, each.begun.isoformat())
+        if key not in found or each.ended:
+            found[key] = each
+    return sorted(found.values(), key=lambda entry: entry.begun)
