@@ -167,16 +167,16 @@ def past(
     del secrets, settings
     require_known(given.instance, instances)
     instance = next(each for each in instances if each.name == given.instance)
-    found = dict(_histories(instance))
+    found = list(_histories(instance))
     if not found:
         raise Unreachable(
             f"neither {instance.origin} nor {instance.recovery} gave the history of "
             f"{instance.name}",
             hint="see that one of them is up and lets this runner log in, then run this again",
         )
-    entries = history.merged(entry for each in found.values() for entry in each)
+    entries = history.merged(entry for _, each in found for entry in each)
     if given.json:
-        asked = tuple(place.kind for place in found)
+        asked = tuple(place.kind for place, _ in found)
         done = tuple(map(_done, entries))
         machine.say(machine.HistoryDocument(instance=instance.name, asked=asked, entries=done))
         return 0
