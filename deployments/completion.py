@@ -25,7 +25,7 @@ def script(shell: Literal["bash", "zsh"]) -> str:
     for command in parser.commands(words).values():
         for argument in command._actions:  # noqa: SLF001  # argparse has no other way
             _offer(argument)
-    return shtab.complete(words, shell, preamble=PREAMBLE)
+    return shtab.complete(words, shell, preamble=PREAMBLE[shell])
 
 
 def _offer(argument: argparse.Action) -> None:

@@ -9,7 +9,7 @@ from blocks.version import VERSION
 from deployments import parser
 from deployments.reference import arguments, helps, meaning, sentence, spelled, usage
 
-PATH = Path(__file__).parents[1] / "docs" / "man" / "relevo.1"
+PATH: Path = Path(__file__).parents[1] / "docs" / "man" / "relevo.1"
 FILES = (
     ("./inventory.yaml, /etc/relevo/inventory.yaml", "The inventory: the first that is there."),
     ("secrets.yaml", "Passwords and keys, beside the inventory."),

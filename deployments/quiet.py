@@ -13,7 +13,7 @@ from deployments.secrets import Secrets
 from deployments.settings import Settings
 from tasks.authority.situation import Plan
 from tasks.board import words as board_words
-from tasks.board.alarms import Measured
+from tasks.board.alarms import Colour, Measured
 from tasks.board.words import Judged
 from tasks.plan import words
 from tasks.records import history
@@ -97,7 +97,7 @@ def check_document(rows: Sequence[Judged]) -> machine.CheckDocument:
     )
 
 
-def _checked(seen: Measured, colour: board_words.Colour, why: Iterable[str]) -> machine.Checked:
+def _checked(seen: Measured, colour: Colour, why: Iterable[str]) -> machine.Checked:
     both = "both" if seen.served == "both" else None
     place = "origin" if seen.served == "origin" else "recovery" if seen.served else None
     return machine.Checked(

@@ -109,6 +109,7 @@ def held(
         act.begun(lost=lambda: lease.lost)
         yield
     finally:
+        lease.lost = lease.over
         done.set()
         HELD.reset(token)
         session.end_turn(Turn(name, number))

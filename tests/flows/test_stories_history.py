@@ -11,6 +11,7 @@ import pytest
 
 from blocks.errors import Busy, CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance
+from blocks.lease import HELD
 from deployments import quiet
 from deployments.secrets import Secrets
 from deployments.settings import Settings
@@ -28,7 +29,7 @@ from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, dead, standby
 
 NOON, LATER = datetime(2026, 11, 28, 12, tzinfo=UTC), datetime(2026, 11, 28, 12, 1, tzinfo=UTC)
-HOLD = {"hold vps_1 * 30": "held 1"}
+LOCK = {"hold vps_1 * 30": "held 1"}
 
 
 def story(fail: Callable[[], None] = lambda: None, *, held: bool = True):  # type: ignore[no-untyped-def]  # a flow
@@ -55,7 +56,7 @@ def uno() -> FakeHost:
 
 @pytest.fixture
 def due() -> FakeHost:
-    return FakeHost("due", dict[str, Answer](HOLD))
+    return FakeHost("due", dict[str, Answer](LOCK))
 
 
 def test_both_hosts_keep_who_did_what_when_and_why(
@@ -131,7 +132,7 @@ def test_a_history_that_cannot_be_written_stops_nothing(
 ) -> None:
     done: list[str] = []
     full = CommandFailed("sh failed on due: no space left on device")
-    due = FakeHost("due", {**HOLD, "note-history *": full})
+    due = FakeHost("due", {**LOCK, "note-history *": full})
     hosts(uno, due)
 
     with caplog.at_level("WARNING"):
@@ -146,7 +147,7 @@ def test_a_run_that_lost_its_lock_writes_nothing_more(
     instance: OdooInstance, hosts: Hosts, uno: FakeHost, due: FakeHost
 ) -> None:
     def lose() -> None:
-        lease = lock.HELD.get()
+        lease = HELD.get()
         assert lease is not None
         raise lease.refused_by("due")
 
@@ -183,7 +184,7 @@ def test_a_yes_of_before_a_retry_counts_for_the_retry(
 ) -> None:
     said = {"origin_is_down": False, "reason": "a fire", "approved_by": "Ana"}
     decided = json.dumps({"run": "", "procedure": "failback", "said": said})
-    due = FakeHost("due", {**HOLD, "read /var/lib/relevo/vps_1/notes/decided.json": decided})
+    due = FakeHost("due", {**LOCK, "read /var/lib/relevo/vps_1/notes/decided.json": decided})
 
     @flow(name="failback")
     def retried(instance: OdooInstance) -> None:
@@ -201,7 +202,7 @@ def test_a_yes_of_before_a_retry_counts_for_the_retry(
 def test_a_copy_by_schedule_is_nobodys_act_and_a_drill_is_the_schedules(
     instance: OdooInstance, hosts: Hosts, procedure: str, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    uno, due = FakeHost("uno"), FakeHost("due", dict[str, Answer](HOLD))
+    uno, due = FakeHost("uno"), FakeHost("due", dict[str, Answer](LOCK))
     run = Run("5f0c", None, 1, (), is_deployed=True, by_schedule=True)
     monkeypatch.setattr(terminal.Terminal, "run", lambda _: run)
     hosts(uno, due)
@@ -245,12 +246,12 @@ def entry(**more: object) -> Entry:
 
 
 def append(folder: Path, line: str, *, most: int = 1000) -> None:
-    argv = ["sh", "-c", history.APPEND, "note-history", folder, str(most), "said"]
+    argv = ("sh", "-c", history.APPEND, "note-history", str(folder), str(most), "said")
     subprocess.run(argv, input=line, text=True, check=True, capture_output=True)
 
 
 def kept(folder: Path) -> str:
-    argv = ["sh", "-c", history.READ, "read-history", folder]
+    argv = ("sh", "-c", history.READ, "read-history", str(folder))
     return subprocess.run(argv, text=True, check=True, capture_output=True).stdout
 
 

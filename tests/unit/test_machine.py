@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from blocks.instance import OdooInstance
-from deployments import inventory, inventory_file, machine, parser, quiet, reference_json
+from deployments import (
+    break_glass,
+    cli,
+    inventory,
+    inventory_file,
+    machine,
+    parser,
+    quiet,
+    reference_json,
+)
 from deployments.secrets import Secrets
 from deployments.settings import Settings
 from tasks.authority.situation import SILENT, Plan, Situation
@@ -112,6 +121,30 @@ def test_a_plan_says_the_loss_as_figures() -> None:
     }  # fmt: skip
     assert said["origin"] == {"server": "uno", "role": "silent"}
     assert all(step["text"] for step in said["steps"])
+
+
+@pytest.mark.parametrize(("refusals", "code"), [((), 0), (("nobody streams",), 3)])
+def test_a_plan_for_programs_ends_as_the_page_does(
+    refusals: tuple[str, ...], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    seen = Situation(
+        "2026-11-28T12:18:46Z", "primary", "standby", streaming=True, exposure=Exposure.none(),
+        refusals=refusals,
+    )  # fmt: skip
+    made = Plan("failover", seen, {**NAMES, "instance": "vps_clientes_1"})
+    monkeypatch.setattr(break_glass, "drawn", lambda *_: made)
+    path, secrets = tmp_path / "inventory.yaml", Secrets(tmp_path / "secrets.yaml")
+    path.write_text((ROOT / "inventory.example.yaml").read_text())
+    secrets.of("vps_clientes_1")
+    secrets.save()
+
+    given = ["--inventory", str(path), "plan", "failover", "vps_clientes_1", "--json"]
+
+    assert cli.main(given) == code
+    said = json.loads(capsys.readouterr().out)
+    assert said["refusals"] == list(refusals)
+    assert said["loss"]["after"] is None
 
 
 def test_a_document_moves_no_cursor() -> None:

@@ -1,5 +1,6 @@
 """The file for Prometheus: a check of one instance leaves the figures of all others."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,17 @@ def test_a_check_of_all_keeps_nothing_of_before(given: list[str], tmp_path: Path
     assert cli.main(given) == 0
 
     assert file.read_text() == words.metrics(rows(ONE, TWO))
+
+
+def test_a_check_for_programs_prints_one_document(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*given, "--json"]) == 0
+
+    said = json.loads(capsys.readouterr().out)
+    assert (said["command"], said["colour"]) == ("check", "green")
+    assert [each["instance"] for each in said["instances"]] == [ONE, TWO]
+    assert (tmp_path / "relevo.prom").read_text() == words.metrics(rows(ONE, TWO))
 
 
 @pytest.mark.parametrize("former", ["", "nonsense\n\x00", "# HELP relevo_ready x\n"])
