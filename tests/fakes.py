@@ -132,6 +132,8 @@ class FakeHost:
                 return answer
         if re.fullmatch(r"find \S+ -maxdepth 1 -name '\S+\.\*' -print0", asked):
             return ""  # nothing was kept aside
+        if asked.startswith("read-history "):
+            return ""  # nothing was done yet
         pytest.fail(f"{self.name} was asked what its table does not hold: {asked}")
 
 

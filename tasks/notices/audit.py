@@ -58,7 +58,12 @@ def login() -> str:
     """The login of whoever sits at this shell; on a page of Prefect's nobody is known."""
     if desk().run():
         return ""
-    return os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+    if found := os.environ.get("SUDO_USER"):
+        return found
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"  # of a container, for which nobody has named it
 
 
 def _end(instance: OdooInstance, procedure: str, act: Act, error: Exception | None = None) -> None:

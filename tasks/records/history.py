@@ -21,7 +21,8 @@ KEPT_BYTES = 512 << 10  # of each of the two files that a host keeps
 READ_BYTES = 4 * KEPT_BYTES
 APPEND_SECONDS = 10
 # An instance that has no folder yet was never replicated: nothing is made for it. A line that a
-# power cut has torn is ended first. The file of before stays beside the one of now.
+# power cut has torn is ended first. The file of before stays beside the one of now. Nothing waits
+# for the disk at the begin of a procedure, which may be a failover.
 APPEND = """
 cd "$1" 2>/dev/null || exit 0
 umask 077
@@ -32,7 +33,7 @@ if [ "$size" -gt "$2" ]; then
 fi
 if [ -n "$(tail -c 1 history.jsonl 2>/dev/null)" ]; then echo >>history.jsonl; fi
 cat >>history.jsonl || exit 1
-sync history.jsonl || exit 1
+[ "$4" = begins ] || sync history.jsonl || exit 1
 logger -t relevo -- "$3" || echo unheard
 """
 READ = """
@@ -80,8 +81,8 @@ def append(place: Place, instance: OdooInstance, entry: Entry) -> None:
     :raises RelevoError: where the host does not answer, or cannot write it.
     """
     argv = (
-        "sh", "-c", APPEND, "note-history",
-        str(STATE / instance.name), str(KEPT_BYTES), entry.sentence(instance.name),
+        "sh", "-c", APPEND, "note-history", str(STATE / instance.name), str(KEPT_BYTES),
+        entry.sentence(instance.name), "ends" if entry.ended else "begins",
     )  # fmt: skip
     done = place.host.shell().run(argv, stdin=entry.as_text(), timeout_seconds=APPEND_SECONDS)
     if "unheard" in done.stdout:

@@ -246,7 +246,7 @@ def entry(**more: object) -> Entry:
 
 
 def append(folder: Path, line: str, *, most: int = 1000) -> None:
-    argv = ("sh", "-c", history.APPEND, "note-history", str(folder), str(most), "said")
+    argv = ("sh", "-c", history.APPEND, "note-history", str(folder), str(most), "said", "ends")
     subprocess.run(argv, input=line, text=True, check=True, capture_output=True)
 
 
