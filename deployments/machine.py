@@ -197,6 +197,9 @@ class Done(Fields):
     ended: Moment | None = Field(description="Null while it runs, or where it was cut off.")
     outcome: Literal["done", "failed"] | None = Field(description="How it ended.")
     said: str | None = Field(description="Why it failed.")
+    kept_on: tuple[Literal["origin", "recovery"], ...] = Field(
+        description="The servers that say so; whoever owns an origin can write there what he likes."
+    )
 
 
 class HistoryDocument(Document):

@@ -17,7 +17,7 @@ from tasks.board.alarms import Colour, Measured
 from tasks.board.words import Judged
 from tasks.plan import words
 from tasks.records import history
-from tasks.records.history import Entry
+from tasks.records.history import Entry, Kept
 from tasks.records.loss import Exposure
 from tasks.run import terminal
 
@@ -174,14 +174,14 @@ def past(
             f"{instance.name}",
             hint="see that one of them is up and lets this runner log in, then run this again",
         )
-    entries = history.merged(entry for _, each in found for entry in each)
+    entries = history.merged((place.kind, each) for place, each in found)
     if given.json:
         asked = tuple(place.kind for place, _ in found)
         done = tuple(map(_done, entries))
         machine.say(machine.HistoryDocument(instance=instance.name, asked=asked, entries=done))
         return 0
-    for entry in entries:
-        break_glass.say(_line(entry))
+    for each in entries:
+        break_glass.say(_line(each))
     return 0
 
 
@@ -195,18 +195,21 @@ def _histories(instance: OdooInstance) -> Iterator[tuple[Place, list[Entry]]]:
                 terminal.LOG.warning("the history on %s is not read: %s", place, error.message)
 
 
-def _line(entry: Entry) -> str:
+def _line(kept: Kept) -> str:
+    entry = kept.entry
     begun = f"{entry.begun.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
     took = f"after {(entry.ended - entry.begun).total_seconds():.0f} s" if entry.ended else ""
     ended = f"{entry.outcome} {took}" if entry.ended else "no end is known"
     said = f"{begun}  {entry.procedure:<18} {ended:<18} {entry.person or 'nobody known'}"
-    why = "; ".join(filter(None, (entry.reason, entry.said)))
+    doubt = "" if "recovery" in kept.places else "the origin alone says so"
+    why = "; ".join(filter(None, (entry.reason, entry.said, doubt)))
     return f"{said}: {why}" if why else said
 
 
-def _done(entry: Entry) -> machine.Done:
+def _done(kept: Kept) -> machine.Done:
+    entry = kept.entry
     return machine.Done(
         run=entry.run, procedure=entry.procedure, person=entry.person or None,
         reason=entry.reason or None, runner=entry.runner, begun=entry.begun, ended=entry.ended,
-        outcome=entry.outcome, said=entry.said or None,
+        outcome=entry.outcome, said=entry.said or None, kept_on=kept.places,
     )  # fmt: skip

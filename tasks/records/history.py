@@ -6,7 +6,7 @@ It stands on both hosts. A line that cannot be read is left out aloud, and stops
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
@@ -16,10 +16,13 @@ from tasks.records.records import Moment
 from tasks.records.schema import Record, parse
 from tasks.run.step import log
 
+Side: TypeAlias = Literal["origin", "recovery"]
 LONGEST = 500  # characters of what a person has typed
 KEPT_BYTES = 512 << 10  # of each of the two files that a host keeps
 READ_BYTES = 4 * KEPT_BYTES
 APPEND_SECONDS = 10
+COMPLAINTS = 5  # of lines that cannot be read; of more their number is said
+FIRST_YEAR, LAST_YEAR = 2000, 9000
 # An instance that has no folder yet was never replicated: nothing is made for it. A line that a
 # power cut has torn is ended first. The file of before stays beside the one of now. Nothing waits
 # for the disk at the begin of a procedure, which may be a failover.
@@ -57,6 +60,11 @@ class Entry(Record):
     ended: Moment | None = None
     outcome: Literal["done", "failed"] | None = None
     said: str = ""
+
+    def __post_init__(self) -> None:
+        for moment in filter(None, (self.begun, self.ended)):
+            if moment.tzinfo is None or not FIRST_YEAR <= moment.year <= LAST_YEAR:
+                raise ValueError(f"{moment} is no time at which anything was done")
 
     def as_text(self) -> str:
         """Give the line, which is short whatever somebody has typed."""
@@ -102,20 +110,40 @@ def read(place: Place, instance: OdooInstance) -> list[Entry]:
 
 def understood(text: str, where: str) -> Iterator[Entry]:
     """Read each line; leave out, with a warning, what is no entry."""
+    spoiled = 0
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         try:
             yield parse(Entry, line, f"line {number} of {where}")
         except Refused as error:
-            log().warning("%s; it is left out", error.message)
+            spoiled += 1
+            if spoiled <= COMPLAINTS:
+                log().warning("%s; it is left out", error.message)
+    if spoiled > COMPLAINTS:
+        log().warning("%d more lines of %s are left out", spoiled - COMPLAINTS, where)
 
 
-def merged(entries: Iterable[Entry]) -> list[Entry]:
-    """Put the lines of both hosts together, oldest first; an end takes the place of its begin."""
-    found: dict[tuple[str, str, str], Entry] = {}
-    for each in entries:
-        key = (each.run, each.procedure, each.begun.isoformat())
-        if key not in found or each.ended:
-            found[key] = each
-    return sorted(found.values(), key=lambda entry: entry.begun)
+@dataclass
+class Kept:
+    """An entry, and the servers that keep it: `origin`, `recovery` or both."""
+
+    entry: Entry
+    places: tuple[Side, ...]
+
+
+def merged(found: Iterable[tuple[Side, Iterable[Entry]]]) -> list[Kept]:
+    """Put what both servers keep together, oldest first; an end takes the place of its begin.
+
+    Of a procedure that both know the recovery host's line counts: whoever owns an origin can write
+    there what he likes.
+    """
+    whole: dict[tuple[str, str, str], Kept] = {}
+    for place, entries in sorted(found, key=lambda pair: pair[0] == "recovery"):
+        for each in entries:
+            key = (each.run, each.procedure, each.begun.isoformat())
+            kept = whole.setdefault(key, Kept(each, ()))
+            kept.places = tuple(dict.fromkeys((*kept.places, place)))
+            if each.ended:
+                kept.entry = each
+    return sorted(whole.values(), key=lambda kept: kept.entry.begun)

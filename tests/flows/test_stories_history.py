@@ -307,7 +307,37 @@ def test_an_end_takes_the_place_of_its_begin_from_whichever_host() -> None:
     ended = entry(ended=LATER, outcome="done")
     other = entry(run="other", begun=LATER)
 
-    assert history.merged([other, entry(), ended, entry()]) == [ended, other]
+    found = history.merged([("recovery", [other, entry()]), ("origin", [ended, entry()])])
+
+    assert [(each.entry, each.places) for each in found] == [
+        (ended, ("origin", "recovery")), (other, ("recovery",)),
+    ]  # fmt: skip
+
+
+def test_an_origin_cannot_rewrite_what_the_recovery_host_keeps() -> None:
+    true = entry(ended=LATER, outcome="failed", said="refused")
+    forged = entry(ended=LATER, outcome="done", person="Eva")
+
+    (kept,) = history.merged([("recovery", [entry(), true]), ("origin", [forged])])
+
+    assert kept.entry == true
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["[" * 100_000, "{}", '"x"', "\x00"],
+)
+def test_what_an_origin_makes_up_is_left_out_and_said_in_few_words(
+    line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    naive = entry().as_text().replace("+00:00", "")
+    text = "\n".join([line, naive, *["x"] * 1000, entry().as_text()])
+
+    with caplog.at_level("WARNING"):
+        assert list(history.understood(text, "it")) == [entry()]
+
+    assert len(caplog.records) == 6
+    assert "997 more lines of it are left out" in caplog.text
 
 
 # ------------------------------------------------------------------------------ relevo history
@@ -333,7 +363,10 @@ def test_the_history_of_both_hosts_is_read_as_one(
     assert first == (
         "2026-11-28 12:00:00Z  failover           failed after 60 s  Ana: a fire; the disk is full"
     )
-    assert second == "2026-11-28 12:01:00Z  drill              no end is known    nobody known"
+    assert second == (
+        "2026-11-28 12:01:00Z  drill              no end is known    nobody known: "
+        "the origin alone says so"
+    )
 
     assert past(instance, as_json=True) == 0
     said = json.loads(capsys.readouterr().out)
@@ -341,6 +374,7 @@ def test_the_history_of_both_hosts_is_read_as_one(
     assert [each["outcome"] for each in said["entries"]] == ["failed", None]
     assert said["entries"][0]["ended"] == "2026-11-28T12:01:00Z"
     assert said["entries"][1]["person"] is None
+    assert [each["kept_on"] for each in said["entries"]] == [["origin", "recovery"], ["origin"]]
 
 
 def test_a_host_that_is_silent_keeps_nobody_from_the_other_s_history(
