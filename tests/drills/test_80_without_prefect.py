@@ -82,7 +82,7 @@ def _history_names_who_did_it(
     assert moved["reason"] == "the drill cut its power"
     assert said["entries"][-1]["procedure"] == "failback"
     assert said["entries"][-1]["outcome"] == "done"
-    recovery, origin = uno.recovery.machine, uno.origin.machine
+    recovery, origin = uno.recovery, uno.origin.machine
     journal = recovery.run("journalctl", "-t", "relevo", "--no-pager").stdout
     assert "failover of vps_uno by Ana begins" in journal
     assert '"failback"' in origin.read("/var/lib/relevo/vps_uno/history.jsonl")
