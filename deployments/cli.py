@@ -13,6 +13,7 @@ from blocks.instance import OdooInstance
 from blocks.plain import plain
 from deployments import (
     break_glass,
+    chosen,
     inventory,
     inventory_file,
     machine,
@@ -22,8 +23,6 @@ from deployments import (
     rotation,
     signers,
 )
-from deployments.chosen import chosen as _chosen
-from deployments.chosen import require_known
 from deployments.parser import GONE, PROCEDURES
 from deployments.secrets import Secrets
 from deployments.settings import Settings
@@ -121,7 +120,7 @@ def _rotate_key(
     """Make a new signing key, and tell Prefect of it if there is one."""
     from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
 
-    require_known(given.instance, instances)
+    chosen.require_known(given.instance, instances)
     document = inventory_file.read(settings.inventory_path())
 
     def read() -> OdooInstance:
@@ -150,14 +149,14 @@ def _remove(
     """Take an instance out, after a typed yes unless --yes."""
     from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
 
-    require_known(given.instance, instances)
+    chosen.require_known(given.instance, instances)
     if secrets.lacks_key(given.instance) and given.instance not in signers.read(secrets):
         raise Refused(
             f"{secrets.path} and {signers.FILE} know nothing of {given.instance}: it was taken out "
             "already, or never applied",
             hint="delete its entry from the inventory, then run relevo apply",
         )
-    instance = _chosen(given, instances, secrets)
+    instance = chosen.one(given.instance, instances, secrets)
     wishes = Wishes(given.origin_is_gone, given.recovery_is_gone, given.delete_kept)
     if given.yes and not given.reason.strip():
         raise Refused(
@@ -182,7 +181,7 @@ def _remove(
 def _run(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
 ) -> int:
-    instance = _chosen(given, instances, secrets)
+    instance = chosen.one(given.instance, instances, secrets)
     values = dict(_value(text) for text in given.values)
     if given.flow in PROCEDURES and "decide" not in values:
         raise Refused(
@@ -197,7 +196,7 @@ def _fail(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
 ) -> int:
     """Change the place that serves, after a typed yes unless --yes."""
-    instance = _chosen(given, instances, secrets)
+    instance = chosen.one(given.instance, instances, secrets)
     values = {"reason": given.reason, "approved_by": given.approved_by, "decide": "unattended"}
     own = OWN[given.command]
     values[own] = getattr(given, own)
@@ -212,7 +211,7 @@ def _plan(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
 ) -> int:
     del settings
-    instance = _chosen(given, instances, secrets)
+    instance = chosen.one(given.instance, instances, secrets)
     procedure = _meant(given.procedure, given)
     if given.json:
         made = break_glass.drawn(instance, procedure)

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from blocks.errors import RelevoError, Unreachable
 from blocks.instance import OdooInstance, Place
 from blocks.plain import plain
-from deployments import break_glass, machine, status, textfile
-from deployments.chosen import chosen, require_known
+from deployments import break_glass, chosen, machine, status, textfile
 from deployments.secrets import Secrets
 from deployments.settings import Settings
 from tasks.authority.situation import Plan
@@ -74,7 +73,7 @@ def checked(
 ) -> int:
     """Measure all, or one; leave a file for Prometheus where one is named."""
     del settings
-    asked = [chosen(given, instances, secrets)] if given.instance else instances
+    asked = [chosen.one(given.instance, instances, secrets)] if given.instance else instances
     rows = break_glass.measured(asked)
     code, line = board_words.nagios(rows)
     if given.json:
@@ -165,8 +164,7 @@ def past(
 ) -> int:
     """Show who did what to an instance, from the history of both servers."""
     del secrets, settings
-    require_known(given.instance, instances)
-    instance = next(each for each in instances if each.name == given.instance)
+    instance = chosen.named(given.instance, instances)
     found = list(_histories(instance))
     if not found:
         raise Unreachable(
