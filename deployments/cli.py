@@ -18,8 +18,10 @@ from deployments import (
     doctor,
     inventory,
     inventory_file,
+    machine,
     many,
     parser,
+    quiet,
     removal,
     rotation,
     signers,
@@ -28,6 +30,7 @@ from deployments.parser import GONE, PROCEDURES
 from deployments.secrets import Secrets
 from deployments.settings import Settings
 from tasks.authority.situation import Procedure
+from tasks.notices import audit
 from tasks.removal import words as removal_words
 from tasks.removal.removal import Wishes, survey
 from tasks.run import terminal
@@ -40,10 +43,14 @@ CODES = ((Busy, 4), (Refused, 3), (Unreachable, 5))
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors are a sentence and a HINT."""
     given = parser.build().parse_args(argv)
+    if given.command == "completion":
+        return quiet.complete(given)
     if given.command not in NOT_KNOWN:
         return _run_command(given)
     try:
         return _run_command(given)
+    except BrokenPipeError:
+        raise
     except Exception as error:  # noqa: BLE001  # a traceback's 1 would be taken for a warning
         return _say(f"{type(error).__name__}: {error}", NOT_KNOWN[given.command])
 
@@ -166,22 +173,13 @@ def _remove(
     _print(removal_words.page(plan))
     if given.plan_only:
         return 0
-    why = f"{given.reason} ({given.approved_by})" if given.approved_by else given.reason
+    why = f"{given.reason} ({given.approved_by or audit.login()})"
     if not given.yes:
         yes = break_glass.confirm(instance, "removal", reason=given.reason, by=given.approved_by)
         why = f"{yes.reason} ({yes.approved_by})"
     with break_glass.journalled(settings.logs(), f"remove-{instance.name}") as path:
         left = removal.remove(instance, secrets, wishes, why=why)
     _print(removal_words.ended(plan, [*left, f"all that happened is in {path}"]))
-    return 0
-
-
-def _list(
-    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
-) -> int:
-    del given, secrets, settings
-    for each in instances:
-        _print(f"{each.name}: {each.origin} -> {each.recovery} (cluster {each.recovery.cluster})")
     return 0
 
 
@@ -220,6 +218,10 @@ def _plan(
     del settings
     instance = chosen.one(given.instance, instances, secrets)
     procedure = _meant(given.procedure, given)
+    if given.json:
+        made = break_glass.drawn(instance, procedure)
+        machine.say(quiet.plan_document(made))
+        return break_glass.code_of(made)
     return break_glass.say_plan(instance, procedure, language=given.language)
 
 
@@ -229,23 +231,6 @@ def _meant(procedure: Procedure, given: argparse.Namespace) -> Procedure:
         return "recovery is gone"
     home = procedure == "switchover" and given.to == "origin"
     return "switchover home" if home else procedure
-
-
-def _status(
-    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
-) -> int:
-    del given, secrets, settings
-    for line in break_glass.status(instances):
-        _print(line)
-    return 0
-
-
-def _check(
-    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
-) -> int:
-    del settings
-    one = given.instance and [chosen.one(given.instance, instances, secrets)]
-    return break_glass.check(one or instances, given.textfile)
 
 
 def _value(text: str) -> tuple[str, bool | str]:
@@ -267,11 +252,12 @@ def _print(sentence: str) -> None:
 
 COMMANDS = {
     "apply": _apply,
-    "list": _list,
+    "list": quiet.listed,
     "run": _run,
-    "status": _status,
+    "status": quiet.status_of_all,
+    "history": quiet.past,
     "plan": _plan,
-    "check": _check,
+    "check": quiet.checked,
     "doctor": doctor.command,
     "replicate": many.command,
     "failover": _fail,

@@ -33,6 +33,7 @@ and on other days:
   relevo doctor                                 what to mend, before a replica and after; no change
   relevo apply                                  tell Prefect what the inventory says
   relevo list                                   the instances of the inventory
+  relevo history vps_1                          who did what to it, when and why
   relevo replicate --all --at-most 2            all that have no replica yet
   relevo run replicate vps_1                    any other procedure, without a server
   relevo rotate-key vps_1                       a new key for its receipts; the old one is retired
@@ -42,6 +43,8 @@ exit codes: 0 done, 1 failed, 2 bad input, 3 refused, 4 busy, 5 a host did not a
             check: 0 all green, 1 a warning, 2 critical, 3 not known
             discover: 0 nothing is left to do, 1 something is, 5 a server did not answer
             doctor: 0 all well, 1 something to mend, 2 not all could be asked
+            status: 0 all known, 1 two servers accept writes, 5 who serves is not known
+            141: whoever read the output has gone
 What happens is told here and kept in /var/log/relevo/runs (or RELEVO_LOG_DIR).
 """
 PROCEDURES = ("failover", "failback", "switchover")
@@ -79,13 +82,16 @@ def _add_quiet(commands: Commands) -> None:
     apply = commands.add_parser("apply", help="register instances, deployments and schedules")
     apply.add_argument("--prune", action="store_true", help="remove what the inventory has not")
     _add_discover(commands)
-    commands.add_parser("list", help="show the instances of the inventory")
-    commands.add_parser("status", help="show who serves each instance, asked of the clusters")
+    add_json(commands.add_parser("list", help="show the instances of the inventory"))
+    add_json(
+        commands.add_parser("status", help="show who serves each instance, asked of the clusters")
+    )
     check = commands.add_parser(
         "check", help="say what could be failed over now, as Nagios reads it"
     )
     check.add_argument("instance", nargs="?", help="default: all of the inventory")
     check.add_argument("--textfile", type=Path, help="for node_exporter's textfile collector")
+    add_json(check)
     _add_doctor(commands)
     plan = commands.add_parser("plan", help="show what would be done, and change nothing")
     plan.add_argument("procedure", choices=(*PROCEDURES, GONE), help="what would be done")
@@ -94,6 +100,29 @@ def _add_quiet(commands: Commands) -> None:
         "--language", choices=("en", "es"), default="en", help="in which the page is written"
     )
     _add_direction(plan)
+    add_json(plan)
+    past = commands.add_parser("history", help="show who did what to an instance, when and why")
+    past.add_argument("instance", help=NAMED)
+    add_json(past)
+    shell = commands.add_parser("completion", help="print the completion for a shell")
+    shell.add_argument("shell", choices=("bash", "zsh"), help="which one")
+
+
+def add_json(command: argparse.ArgumentParser) -> None:
+    """Let a command answer programs, with a document of deployments/machine.py."""
+    command.add_argument(
+        "--json", action="store_true", help="for programs: see docs/reference/json.md"
+    )
+
+
+def commands(made: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Give the parser of each command."""
+    (found,) = (
+        each
+        for each in made._actions  # noqa: SLF001  # argparse has no other way
+        if isinstance(each, argparse._SubParsersAction)  # noqa: SLF001
+    )
+    return dict(found.choices)
 
 
 def _add_discover(commands: Commands) -> None:

@@ -42,6 +42,8 @@ MAY = {
     "tasks/readiness/preflight.py LAYOUT": "asks whether a path is a link, and changes nothing",
     "tasks/receipts/receipt_files.py READ": "/var/lib/relevo is root's",
     "tasks/receipts/receipt_files.py ALL": "/var/lib/relevo is root's",
+    "tasks/records/history.py APPEND": "/var/lib/relevo/NAME is root's",
+    "tasks/records/history.py READ": "/var/lib/relevo/NAME is root's",
     "tasks/standby/rewind.py REWIND": "/var/lib/relevo is root's; pg_rewind runs as the owner",
     "tasks/install/traces.py EMPTY": "takes empty folders of root's alone",
     "tasks/install/traces.py find": "/var/lib/relevo, /etc/relevo and both folders of logs: root's",

@@ -73,7 +73,8 @@ def _python(words: Sequence[str], folder: Path, **more: str) -> "subprocess.Comp
 
 FORCED = ("failover", "vps_1", "--yes", "--origin-is-down", "--reason", "fire")
 WITHOUT = [
-    (("--help",), 0), (("list",), 0), (("status",), 0), (("check",), 2),
+    (("--help",), 0), (("list",), 0), (("status",), 5), (("check",), 2),
+    (("history", "vps_1"), 5),
     (("plan", "recovery-is-gone", "vps_1"), 0), (FORCED, 5), (("failback", "vps_1", "--yes"), 5),
     (("switchover", "vps_1", "--yes"), 5), (("run", "build-service", "vps_1"), 5),
     (("discover",), 5), (("doctor",), 2), (("replicate", "vps_1"), 5),
