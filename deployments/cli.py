@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from blocks.answers import understood
-from blocks.errors import Busy, Refused, RelevoError, Unreachable
+from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
 from blocks.plain import plain
 from deployments import (
@@ -16,6 +16,7 @@ from deployments import (
     chosen,
     discover,
     doctor,
+    exit_codes,
     inventory,
     inventory_file,
     machine,
@@ -37,7 +38,6 @@ from tasks.run import terminal
 
 OWN = {"failover": "origin_is_down", "failback": "reclone", "switchover": "to"}
 NOT_KNOWN = {"check": 3, "doctor": 2}  # where nothing can be said; 3 as Nagios takes it
-CODES = ((Busy, 4), (Refused, 3), (Unreachable, 5))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,8 +71,7 @@ def _run_command(given: argparse.Namespace) -> int:
         with understood(f"a host's answer to relevo {given.command}"):
             return COMMANDS[given.command](given, instances, secrets, settings)
     except RelevoError as error:
-        code = next((code for kind, code in CODES if isinstance(error, kind)), 1)
-        return _say(error, NOT_KNOWN.get(given.command, code))
+        return _say(error, NOT_KNOWN.get(given.command, exit_codes.of(error)))
 
 
 def _say(error: RelevoError | str, code: int) -> int:

@@ -32,5 +32,5 @@ def _offer(argument: argparse.Action) -> None:
     """Say what shtab is to offer where the parser has no choices."""
     if argument.dest == "instance":
         argument.complete = INSTANCES  # type: ignore[attr-defined]
-    elif argument.dest in {"textfile", "inventory"}:
+    elif argument.dest in {"textfile", "inventory", "write", "key_file"}:
         argument.complete = shtab.FILE  # type: ignore[attr-defined]

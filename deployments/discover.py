@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from blocks.answers import understood
-from blocks.errors import Refused, RelevoError, Unreachable
+from blocks.errors import CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.plain import plain
 from blocks.shell import Shell
 from blocks.version import VERSION
-from deployments import draft, drift, targets
+from deployments import draft, drift, machine, targets
 from deployments.book import Book
 from deployments.draft import Recovery
 from deployments.inventory import Document
+from deployments.machine_setup import Asked, DiscoverDocument, Discovered, Missing
 from deployments.settings import Settings
 from deployments.targets import Target
 from deployments.way_in import Defaults
@@ -32,9 +33,9 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
     """Ask all servers; print their entries, or append them to a file; say what is left to do."""
     try:
         return _run(given, settings)
-    except Unreachable as error:
+    except (Unreachable, CommandFailed) as error:
         _say(f"relevo: {error}")
-        return SILENT
+        return SILENT if isinstance(error, Unreachable) else LEFT
 
 
 def _run(given: argparse.Namespace, settings: Settings) -> int:
@@ -52,7 +53,12 @@ def _run(given: argparse.Namespace, settings: Settings) -> int:
     new = [entry for each in asked for entry in each.entries]
     made = draft.instances(draft.settle(new, base, recovery), new)
     targets.side_by_side(asked, lambda each: _object(each, made, recovery))
-    _say_all(asked)
+    _say_errors(asked)
+    if given.json:
+        written = bool(given.write) and _write(given.write, base, new)
+        machine.say(_answer(asked, base, given.write if written else None))
+        return _code(asked)
+    _say_drift(asked)
     _put(given.write, base, new, recovery)
     return _code(asked)
 
@@ -163,31 +169,69 @@ def _object(target: Target, made: Mapping[str, OdooInstance], recovery: Recovery
                 entry.remark(f"not all that replicate asks could be asked: {error.message}")
 
 
-def _say_all(asked: Sequence[Target]) -> None:
-    """Say beside the entries what went wrong, and what has drifted."""
+def _say_errors(asked: Sequence[Target]) -> None:
+    """Say beside the entries what went wrong."""
     for each in asked:
         if each.error:
             _say(f"relevo: {each.called}: {each.error}")
+
+
+def _say_drift(asked: Sequence[Target]) -> None:
+    for each in asked:
         for line in each.drift:
             _print(f"# {line}")
 
 
 def _put(named: str | None, base: Book, new: Sequence[Entry], recovery: Recovery) -> None:
     """Print the entries, or add them to the file that was named."""
-    if not new:
-        return
-    texts = [_headed(entry, base.indent) for entry in new]
-    if named and all(entry.barred for entry in new):
-        _say(f"relevo: {named} was left as it is: no entry would load")
-    elif named:
-        whole = base.with_entries(texts)
-        whole.document()
-        whole.save(base)
-        _say(f"added to {named}: {', '.join(e.name for e in new if not e.barred)}")
+    if not new or (named and _write(named, base, new)):
         return
     for line in _head(base, recovery):
         _print(line)
-    _print("".join(texts).rstrip("\n"))
+    _print("".join(_headed(entry, base.indent) for entry in new).rstrip("\n"))
+
+
+def _write(named: str, base: Book, new: Sequence[Entry]) -> bool:
+    """Add the entries to a file, unless none of them would load."""
+    if not new:
+        return False
+    if all(entry.barred for entry in new):
+        _say(f"relevo: {named} was left as it is: no entry would load")
+        return False
+    whole = base.with_entries([_headed(entry, base.indent) for entry in new])
+    whole.document()
+    whole.save(base)
+    _say(f"added to {named}: {', '.join(e.name for e in new if not e.barred)}")
+    return True
+
+
+def _answer(asked: Sequence[Target], base: Book, written: str | None) -> DiscoverDocument:
+    """What was found, as fields."""
+    servers = (
+        Asked(
+            server=each.called,
+            error=each.error.message if each.error else None,
+            entries=tuple(_discovered(entry, base.indent) for entry in each.entries),
+            drift=tuple(line for line in each.drift if not line.endswith(AS_IT_WAS)),
+        )
+        for each in asked
+    )
+    return DiscoverDocument(servers=tuple(servers), written_to=written)
+
+
+def _discovered(entry: Entry, indent: int) -> Discovered:
+    proposed = entry.proposed
+    return Discovered(
+        instance=entry.name,
+        loads=not entry.barred,
+        complete=entry.complete,
+        missing=tuple(
+            Missing(field=field, why=why, proposed=proposed.get(field))
+            for field, why in entry.missing.items()
+        ),
+        remarks=(*entry.barred, *entry.remarks),
+        yaml=_headed(entry, indent),
+    )
 
 
 def _headed(entry: Entry, indent: int) -> str:

@@ -2,7 +2,8 @@
 
 A field is never taken away and never means something else within one VERSION; new ones may come.
 Sizes are bytes, times ISO 8601 in UTC, durations seconds; what is not known is null. A document is
-ASCII, so that nothing in it moves a cursor. `say` is the door for every command that has one.
+ASCII, so that nothing in it moves a cursor. `say` is the door for every command that has one;
+deployments/documents.py lists them.
 """
 
 import json
@@ -211,16 +212,6 @@ class HistoryDocument(Document):
         description="The servers whose history was read."
     )
     entries: tuple[Done, ...] = Field(description="Oldest first.")
-
-
-# A command that has a document of its own is added here, and is documented and held by that.
-DOCUMENTS: dict[str, type[Document]] = {
-    "status": StatusDocument,
-    "check": CheckDocument,
-    "plan": PlanDocument,
-    "list": ListDocument,
-    "history": HistoryDocument,
-}
 
 
 def text(document: Document) -> str:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
+from typing import TextIO
 
 from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
-from deployments import chosen
+from blocks.plain import plain
+from deployments import chosen, exit_codes, machine, machine_setup
 from deployments.break_glass import say
 from deployments.secrets import Secrets
 from deployments.settings import Settings
@@ -31,13 +33,15 @@ class Ended:
     instance: str
     code: int
     said: str = ""
+    ran: bool = True
 
 
 class Table:
     """What runs now, a line each: drawn anew in a terminal, said once elsewhere."""
 
-    def __init__(self, *, live: bool) -> None:
-        self.live, self.now, self.lock, self.drawn = live, dict[str, str](), Lock(), 0
+    def __init__(self, to: TextIO) -> None:
+        self.to, self.live = to, to.isatty()
+        self.now, self.lock, self.drawn = dict[str, str](), Lock(), 0
 
     def tell(self, instance: str, step: str) -> None:
         """Show the step that an instance is at."""
@@ -46,27 +50,30 @@ class Table:
             if self.live:
                 self._draw()
             else:
-                say(f"{instance}: {step}")
-            sys.stdout.flush()
+                self._say(f"{instance}: {step}")
+            self.to.flush()
 
     def end(self, instance: str, sentence: str) -> None:
         """Say how one ended; that line stays."""
         with self.lock:
             self.now.pop(instance, None)
             self._clear()
-            say(f"{instance}: {sentence}")
+            self._say(f"{instance}: {sentence}")
             self._draw()
+
+    def _say(self, text: str) -> None:
+        print(plain(text, lines=True), file=self.to)
 
     def _clear(self) -> None:
         if self.live:
-            sys.stdout.write(BACK * self.drawn)
+            self.to.write(BACK * self.drawn)
         self.drawn = 0
 
     def _draw(self) -> None:
         self._clear()
         if self.live:
             for instance, step in self.now.items():
-                say(f"  {instance:<24} {step}"[:78])
+                self._say(f"  {instance:<24} {step}"[:78])
             self.drawn = len(self.now)
 
 
@@ -81,14 +88,16 @@ def command(
         raise Refused("--at-most wants 1 or more", hint="leave it out: two at a time")
     asked = [chosen.named(each, instances) for each in dict.fromkeys(given.instance)] or instances
     inventory = str(settings.inventory_path())
-    table = Table(live=sys.stdout.isatty())
+    table = Table(sys.stderr if given.json else sys.stdout)
 
     def one(instance: OdooInstance) -> Ended:
         return _one(instance, table, inventory, only_new=given.all)
 
     with ThreadPoolExecutor(max_workers=given.at_most) as pool:
         ended = list(pool.map(one, asked))
-    for line in summary(ended):
+    if given.json:
+        machine.say(document(ended))
+    for line in () if given.json else summary(ended):
         say(line)
     codes = {each.code for each in ended if each.code}
     return codes.pop() if len(codes) == 1 else int(bool(codes))
@@ -102,10 +111,10 @@ def _one(instance: OdooInstance, table: Table, inventory: str, *, only_new: bool
                 there = examine.has_replica(instance)
         except RelevoError as error:
             table.end(name, "failed")
-            return Ended(name, 5, str(error))
+            return Ended(name, exit_codes.of(error), str(error))
         if there:
             table.end(name, "has its replica")
-            return Ended(name, 0)
+            return Ended(name, 0, ran=False)
     argv = (sys.executable, "-m", "deployments", "--inventory", inventory, "run", "replicate", name)
     found = follow(name, argv, table.tell)
     table.end(name, "failed" if found.code else "done")
@@ -127,6 +136,21 @@ def follow(name: str, argv: Sequence[str], tell: Callable[[str, str], None]) -> 
                 tell(name, text)
         code = child.wait()
     return Ended(name, code, "\n".join(said).removeprefix(OURS))
+
+
+def document(ended: Sequence[Ended]) -> machine_setup.ReplicateDocument:
+    """How each ended, as fields."""
+    return machine_setup.ReplicateDocument(
+        instances=tuple(
+            machine_setup.SetUp(
+                instance=each.instance,
+                outcome="failed" if each.code else "done" if each.ran else "there",
+                code=each.code,
+                said=each.said or None,
+            )
+            for each in ended
+        )
+    )
 
 
 def summary(ended: Sequence[Ended]) -> Iterator[str]:

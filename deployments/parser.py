@@ -109,7 +109,7 @@ def _add_quiet(commands: Commands) -> None:
 
 
 def add_json(command: argparse.ArgumentParser) -> None:
-    """Let a command answer programs, with a document of deployments/machine.py."""
+    """Let a command answer programs, with a document of deployments/documents.py."""
     command.add_argument(
         "--json", action="store_true", help="for programs: see docs/reference/json.md"
     )
@@ -152,6 +152,7 @@ def _add_discover(commands: Commands) -> None:
     discover.add_argument(
         "--key-file", type=Path, help="the private key to log in with; default: as ssh would"
     )
+    add_json(discover)
 
 
 def _add_doctor(commands: Commands) -> None:
@@ -163,6 +164,7 @@ def _add_doctor(commands: Commands) -> None:
     doctor.add_argument(
         "--well", action="store_true", help="name also the checks of several that are well"
     )
+    add_json(doctor)
 
 
 def _add_replicate(commands: Commands) -> None:
@@ -170,6 +172,7 @@ def _add_replicate(commands: Commands) -> None:
     replicate.add_argument("instance", nargs="*", help=NAMED)
     replicate.add_argument("--all", action="store_true", help="all that have no replica yet")
     replicate.add_argument("--at-most", type=int, default=2, help="how many at a time; default: 2")
+    add_json(replicate)
 
 
 def _add_moves(commands: Commands) -> None:

@@ -5,12 +5,13 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 
-from deployments.machine import DOCUMENTS, VERSION
+from deployments.documents import DOCUMENTS
+from deployments.machine import VERSION
 from deployments.reference_words import bare, kind, table
 
 PAGE = f"""# What `--json` prints
 
-Made of `deployments/machine.py` by `python -m deployments.reference`. Do not edit.
+Made of `deployments/documents.py` by `python -m deployments.reference`. Do not edit.
 
 With `--json` a command prints one JSON document on standard output, and nothing else. Errors are a
 sentence on standard error, as without it, and no document is printed then. The exit codes are the

@@ -3,6 +3,8 @@ replicated, in the order of what to mend first; and nothing is changed."""
 
 import base64
 import json
+from argparse import Namespace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,9 @@ from blocks.errors import LoginRefused, Unreachable
 from blocks.host import Host
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
+from deployments import doctor
+from deployments.secrets import Secrets
+from deployments.settings import Settings
 from tasks.doctor import examine
 from tasks.doctor.findings import SHOWN, Examined, Finding, State
 from tasks.readiness import ahead, at_home, preflight
@@ -227,3 +232,23 @@ def test_what_is_well_is_counted_or_named(instance: OdooInstance, hosts: Hosts) 
     assert short[0] == long[0] == "vps_1 (uno -> due): all well"
     assert short[-1].split() == ["well", str(len(good)), "checks"]
     assert len(long) == 1 + len(found.findings)
+
+
+def test_a_program_reads_all_findings_in_the_order_of_what_to_mend(
+    instance: OdooInstance, hosts: Hosts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hosts(FakeHost("uno", but(UNO, {"lacking *": "the command rsync\n"})), FakeHost("due", DUE))
+    given = Namespace(instance="vps_1", all=False, well=False, json=True)
+    secrets = Secrets(tmp_path / "secrets.yaml")
+
+    code = doctor.command(given, [instance], secrets, Settings())
+
+    answer = json.loads(capsys.readouterr().out)
+    assert (code, answer["version"], answer["command"]) == (1, 1, "doctor")
+    (one,) = answer["instances"]
+    assert (one["instance"], one["verdict"]) == ("vps_1", "to mend")
+    first, *_, last = one["findings"]
+    assert (first["check"], first["state"]) == ("what the origin must have", "replicate")
+    assert "rsync" in first["said"]
+    assert "rsync" in first["remedy"]
+    assert (last["state"], last["remedy"]) == ("well", None)

@@ -35,6 +35,10 @@ def script(tmp_path: Path) -> Path:
         (["plan", "fail"], ["failback", "failover"]),
         (["plan", "failover", "vps"], ["vps_1"]),
         (["check", "--j"], ["--json"]),
+        (["doctor", ""], ["vps_1"]),
+        (["doctor", "--j"], ["--json"]),
+        (["replicate", "vps"], ["vps_1"]),
+        (["discover", "--ac"], ["--accept-host-key"]),
     ],
 )
 def test_bash_is_offered_what_the_parser_takes(

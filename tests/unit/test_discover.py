@@ -1,6 +1,7 @@
 """The command `relevo discover`: what it prints, what it writes, and what stops what."""
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 from blocks import host_key
-from blocks.errors import Refused, ShutOut, Unreachable
+from blocks.errors import CommandFailed, Refused, ShutOut, Unreachable
 from blocks.host import Host
 from blocks.host_key import ShownKey
 from blocks.instance import OdooInstance
@@ -18,7 +19,7 @@ from deployments import cli, draft, inventory_file, targets, way_in
 from deployments.book import Book
 from deployments.draft import Recovery
 from deployments.way_in import Defaults, Way
-from tasks.discovery import objections
+from tasks.discovery import objections, server
 from tasks.discovery.entry import Entry, render
 from tasks.serving import zones
 from tests.fakes import FakeHost
@@ -93,6 +94,39 @@ def test_what_is_printed_is_an_inventory_that_loads(
     }  # fmt: skip
     assert (document.recovery.name, document.recovery.address) == ("respaldo", "10.0.0.9")
     assert found.host.user == "admin"
+
+
+def test_a_program_reads_one_document_of_all_servers(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "new.yaml"
+    asked = ("vps3", "vps1", "--recovery", "10.0.0.9", "--write", str(path), "--json")
+
+    assert run(*asked) == 5
+
+    said = json.loads(capsys.readouterr().out)
+    assert (said["version"], said["command"], said["written_to"]) == (1, "discover", str(path))
+    silent, found = said["servers"]
+    assert (silent["server"], silent["error"]) == ("vps3", "vps3 did not answer")
+    (entry,) = found["entries"]
+    assert (entry["instance"], entry["loads"], entry["complete"]) == ("vps1", True, True)
+    assert "vps1" in yaml.safe_load(entry["yaml"])
+    assert entry["yaml"] in path.read_text()
+
+    assert run("vps1", "--inventory", str(path), "--json") == 0
+    (known,) = json.loads(capsys.readouterr().out)["servers"]
+    assert (known["entries"], known["drift"]) == ([], [])
+
+
+def test_a_host_that_says_no_has_failed_and_is_no_bad_input(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise CommandFailed("ss failed on respaldo")
+
+    monkeypatch.setattr(server, "taken_ports", fail)
+
+    assert run("vps1", "--recovery", "10.0.0.9") == 1
 
 
 def test_one_server_that_fails_stops_only_itself(

@@ -18,6 +18,7 @@ from deployments import (
     quiet,
     reference_json,
 )
+from deployments.documents import DOCUMENTS
 from deployments.secrets import Secrets
 from deployments.settings import Settings
 from tasks.authority.situation import SILENT, Plan, Situation
@@ -36,20 +37,20 @@ def kept(command: str) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("command", machine.DOCUMENTS)
+@pytest.mark.parametrize("command", DOCUMENTS)
 def test_no_field_goes_and_none_changes_its_kind(command: str) -> None:
-    now = {path: kind for path, kind, _ in reference_json.rows(machine.DOCUMENTS[command])}
+    now = {path: kind for path, kind, _ in reference_json.rows(DOCUMENTS[command])}
 
     assert kept(command).items() <= {path.strip("`"): kind for path, kind in now.items()}.items()
 
 
 def test_each_document_is_kept_and_none_is_kept_that_is_gone() -> None:
-    assert {path.stem for path in GOLDEN.iterdir()} == {*machine.DOCUMENTS}
+    assert {path.stem for path in GOLDEN.iterdir()} == {*DOCUMENTS}
     assert machine.VERSION == 1, "a new version begins with golden files of its own"
 
 
 def test_each_field_has_a_meaning_and_begins_alike() -> None:
-    for command, document in machine.DOCUMENTS.items():
+    for command, document in DOCUMENTS.items():
         rows = list(reference_json.rows(document))
         assert [path for path, _, said in rows if not said] == [], command
         assert [path for path, *_ in rows][:3] == ["`version`", "`command`", "`at`"]
@@ -61,7 +62,7 @@ def test_each_document_belongs_to_a_command_that_offers_it() -> None:
         for name, command in parser.commands(parser.build()).items()
         if "--json" in command.format_help()
     }
-    assert offered == {*machine.DOCUMENTS}
+    assert offered == {*DOCUMENTS}
 
 
 def _instances(tmp_path: Path) -> list[OdooInstance]:

@@ -1,6 +1,8 @@
 """Several set-ups at a time: each is a process of its own, and its failure is its own."""
 
+import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,28 @@ def test_all_means_those_without_a_replica_and_one_failure_is_one_instances(
     said = capsys.readouterr().out
     assert "1 of 2 instances are well, 1 failed" in said
     assert f"{OTHER}: respaldo did not answer" in said
+
+
+def test_a_program_reads_how_each_ended_and_steps_go_elsewhere(
+    inventory: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def follow(name: str, _: tuple[str, ...], tell: Callable[[str, str], None]) -> Ended:
+        tell(name, "clone")
+        return Ended(name, 3, "no room")
+
+    monkeypatch.setattr(examine, "has_replica", lambda each: each.name == OTHER)
+    monkeypatch.setattr(many, "follow", follow)
+
+    assert cli.main(["--inventory", inventory, "replicate", "--all", "--json"]) == 3
+
+    heard = capsys.readouterr()
+    assert f"{ONE}: clone" in heard.err
+    said = json.loads(heard.out)
+    assert (said["version"], said["command"]) == (1, "replicate")
+    assert said["instances"] == [
+        {"instance": ONE, "outcome": "failed", "code": 3, "said": "no room"},
+        {"instance": OTHER, "outcome": "there", "code": 0, "said": None},
+    ]
 
 
 @pytest.mark.parametrize("words", [(), (ONE, "--all"), (ONE, "--at-most", "0"), ("nobody",)])
