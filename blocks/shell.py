@@ -57,6 +57,9 @@ class Shell(Protocol):
     def ask(self, login: sql.Login, question: sql.Question) -> list[sql.Row]:
         """Ask PostgreSQL on the host; raise StatementFailed when it says no (blocks/session.py)."""
 
+    def is_open(self) -> bool:
+        """Tell whether this process has a connection to the host already."""
+
     def hold(self, argv: Sequence[str]) -> "paramiko.Channel":
         """Start a command as root, over a connection of its own that lives until it is closed."""
 

@@ -12,7 +12,15 @@ from blocks.lease import Lease, require_lease
 from blocks.relay import Pipe
 from blocks.shell import SAID_BYTES, Completed, command_line, own_words, turn_stuck
 from blocks.ssh_channel import begin, converse, skip_to_begin
-from blocks.ssh_login import BROKEN, CONNECT_SECONDS, Address, connect, forget, open_session
+from blocks.ssh_login import (
+    BROKEN,
+    CONNECT_SECONDS,
+    Address,
+    connect,
+    forget,
+    is_connected,
+    open_session,
+)
 from blocks.turn import Kind, Turn
 
 ENTER_SECONDS = 60
@@ -115,6 +123,9 @@ class SshShell:
             argv=done.argv,
             last_lines=done.tail.splitlines(),
         )
+
+    def is_open(self) -> bool:
+        return is_connected(self.address)
 
     @property
     def key(self) -> Hashable:

@@ -83,6 +83,11 @@ def _drop(address: Address, transport: paramiko.Transport) -> None:
             forget(address)
 
 
+def is_connected(address: Address) -> bool:
+    transport = _transports.get(address)
+    return transport is not None and transport.is_active()
+
+
 def forget(address: Address) -> None:
     if transport := _transports.pop(address, None):
         transport.close()

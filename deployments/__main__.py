@@ -1,9 +1,13 @@
 """relevo: say who runs the procedures, before anything of theirs is imported."""
 
 import os
+import select
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import IO
 
+NOBODY_READS = 128 + signal.SIGPIPE  # as a shell says it
 WITH_PREFECT = {"apply", "rotate-key", "remove"}  # they tell a server what has changed
 
 
@@ -15,7 +19,30 @@ def main() -> int:
         os.environ["RELEVO_RUNTIME"] = "shell"
     from deployments import cli  # noqa: PLC0415  # what it imports is chosen by now
 
-    return cli.main()
+    try:
+        return flushed(cli.main)
+    except BrokenPipeError:
+        if not (gone := [each for each in (sys.stdout, sys.stderr) if nobody_reads(each)]):
+            raise
+        # `relevo list | head`: without this, Python would complain of it once more at its end.
+        for each in gone:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), each.fileno())
+        return NOBODY_READS
+
+
+def flushed(act: Callable[[], int]) -> int:
+    """Do something, and hand over all that it printed."""
+    try:
+        return act()
+    finally:
+        sys.stdout.flush()
+
+
+def nobody_reads(stream: IO[str]) -> bool:
+    """Tell whether the other end of a pipe is closed."""
+    asked = select.poll()
+    asked.register(stream.fileno(), 0)
+    return any(event & select.POLLERR for _, event in asked.poll(0))
 
 
 def command(words: Sequence[str]) -> str:

@@ -7,7 +7,6 @@ import importlib
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,15 +18,12 @@ from blocks.answers import understood
 from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
 from blocks.plain import plain
-from deployments import secrets
 from tasks.authority.situation import Plan, Procedure
 from tasks.board import board
-from tasks.board import words as board_words
+from tasks.board.words import Judged
 from tasks.byhand.by_hand_step import Language
 from tasks.notices import journal
 from tasks.plan import decision, measure, pages, words
-from tasks.postgres.look import look, look_or_why, unheard
-from tasks.recovery import users
 from tasks.run import approval, terminal
 from tasks.run.approval import Question, Yes
 
@@ -118,6 +114,11 @@ def say_plan(instance: OdooInstance, procedure: Procedure, *, language: Language
     """Print the whole page: what was measured, and every step with its commands."""
     made = drawn(instance, procedure)
     say(words.page(made, language).rstrip("\n"))
+    return code_of(made)
+
+
+def code_of(made: Plan) -> int:
+    """Give the exit code of a plan: refused, or not."""
     return 3 if made.situation.refusals else 0
 
 
@@ -151,57 +152,20 @@ def _require_somebody(instead: str) -> None:
         raise Refused("there is nobody to ask: this is no terminal", hint=f"give {instead}")
 
 
-def status(instances: list[OdooInstance]) -> Iterator[str]:
-    """Who serves each instance now, asked of the clusters."""
-    yield f"{'instance':<24} {'origin':<10} {'recovery':<10} served from"
-    with ThreadPoolExecutor(max_workers=16) as pool:
-        yield from pool.map(_status, instances)
-
-
-def _status(instance: OdooInstance) -> str:
-    nobody = "nobody"
-    try:
-        instance = users.as_found(instance)
-        origin, why = look_or_why(instance.origin)
-        seen = str(origin or ("not known" if why else "silent"))
-        if origin is None:
-            nobody = f"not known: {unheard(instance.origin, why)}"
-    except RelevoError as error:
-        origin, seen, nobody = None, "refused", f"not known: {error.message}"
-    try:
-        recovery = look(instance.recovery)
-    except RelevoError as error:
-        return f"{instance.name:<24} {seen:<10} {'?':<10} {error.message}"
-    serves = [
-        str(place)
-        for place, end in ((instance.origin, origin), (instance.recovery, recovery))
-        if end is not None and end.is_primary
-    ]
-    served = "BOTH: " + " and ".join(serves) if len(serves) > 1 else "".join(serves) or nobody
-    return f"{instance.name:<24} {seen:<10} {recovery!s:<10} {served}"
-
-
-def check(instances: list[OdooInstance], textfile: Path | None) -> int:
-    """Measure all, say it as Nagios wants it, and leave a file for Prometheus."""
+def measured(instances: list[OdooInstance]) -> list[Judged]:
+    """Measure all."""
     with terminal.without_server():
-        rows = board.measure(instances)
-    code, line = board_words.nagios(rows)
+        return board.measure(instances)
+
+
+def say_check(rows: list[Judged], line: str) -> None:
+    """Say what was measured, its first line as Nagios wants it."""
     say(line)
     for seen, colour, why in rows:
         say(f"{colour:<6} {seen.instance:<24} {'; '.join(why)}")
-    if textfile is not None:
-        _leave(textfile, board_words.metrics(rows))
+
+
+def keep_pages(instances: list[OdooInstance], rows: list[Judged]) -> None:
+    """Draw the pages by hand anew where they are old."""
     with terminal.without_server():
         pages.refresh(board.at_rest(instances, rows))
-    return code
-
-
-def _leave(textfile: Path, text: str) -> None:
-    """Write a file that is whole whenever somebody reads it."""
-    try:
-        secrets.write(textfile, text, mode=0o644)
-    except OSError as error:
-        raise Refused(
-            f"{textfile} cannot be written: {error.strerror}",
-            hint="let this user write in that folder, or name another with --textfile",
-        ) from None

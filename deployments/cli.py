@@ -8,14 +8,21 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from blocks.answers import understood
-from blocks.errors import Busy, Refused, RelevoError, Unreachable
+from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
 from blocks.plain import plain
 from deployments import (
     break_glass,
+    chosen,
+    discover,
+    doctor,
+    exit_codes,
     inventory,
     inventory_file,
+    machine,
+    many,
     parser,
+    quiet,
     removal,
     rotation,
     signers,
@@ -24,24 +31,28 @@ from deployments.parser import GONE, PROCEDURES
 from deployments.secrets import Secrets
 from deployments.settings import Settings
 from tasks.authority.situation import Procedure
+from tasks.notices import audit
 from tasks.removal import words as removal_words
 from tasks.removal.removal import Wishes, survey
 from tasks.run import terminal
 
 OWN = {"failover": "origin_is_down", "failback": "reclone", "switchover": "to"}
-NOT_KNOWN = 3  # as Nagios takes it
-CODES = ((Busy, 4), (Refused, 3), (Unreachable, 5))
+NOT_KNOWN = {"check": 3, "doctor": 2}  # where nothing can be said; 3 as Nagios takes it
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors are a sentence and a HINT."""
     given = parser.build().parse_args(argv)
-    if given.command != "check":
+    if given.command == "completion":
+        return quiet.complete(given)
+    if given.command not in NOT_KNOWN:
         return _run_command(given)
     try:
         return _run_command(given)
-    except Exception as error:  # noqa: BLE001  # Nagios would take a traceback's 1 for a warning
-        return _say(f"{type(error).__name__}: {error}", NOT_KNOWN)
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001  # a traceback's 1 would be taken for a warning
+        return _say(f"{type(error).__name__}: {error}", NOT_KNOWN[given.command])
 
 
 def _run_command(given: argparse.Namespace) -> int:
@@ -49,17 +60,18 @@ def _run_command(given: argparse.Namespace) -> int:
     if given.inventory:
         settings.inventory = Path(given.inventory)
     try:
+        if given.command == "discover":  # of servers that no inventory has to know yet
+            return discover.run(given, settings)
         document = inventory_file.read(settings.inventory_path())
         secrets = Secrets(settings.secrets_path())
         instances = inventory.instances(document, secrets)
     except RelevoError as error:
-        return _say(error, NOT_KNOWN if given.command == "check" else 2)
+        return _say(error, NOT_KNOWN.get(given.command, 2))
     try:
         with understood(f"a host's answer to relevo {given.command}"):
             return COMMANDS[given.command](given, instances, secrets, settings)
     except RelevoError as error:
-        code = next((code for kind, code in CODES if isinstance(error, kind)), 1)
-        return _say(error, NOT_KNOWN if given.command == "check" else code)
+        return _say(error, NOT_KNOWN.get(given.command, exit_codes.of(error)))
 
 
 def _say(error: RelevoError | str, code: int) -> int:
@@ -112,7 +124,7 @@ def _rotate_key(
     """Make a new signing key, and tell Prefect of it if there is one."""
     from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
 
-    require_known(given.instance, instances)
+    chosen.require_known(given.instance, instances)
     document = inventory_file.read(settings.inventory_path())
 
     def read() -> OdooInstance:
@@ -141,14 +153,14 @@ def _remove(
     """Take an instance out, after a typed yes unless --yes."""
     from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
 
-    require_known(given.instance, instances)
+    chosen.require_known(given.instance, instances)
     if secrets.lacks_key(given.instance) and given.instance not in signers.read(secrets):
         raise Refused(
             f"{secrets.path} and {signers.FILE} know nothing of {given.instance}: it was taken out "
             "already, or never applied",
             hint="delete its entry from the inventory, then run relevo apply",
         )
-    instance = _chosen(given, instances, secrets)
+    instance = chosen.one(given.instance, instances, secrets)
     wishes = Wishes(given.origin_is_gone, given.recovery_is_gone, given.delete_kept)
     if given.yes and not given.reason.strip():
         raise Refused(
@@ -160,7 +172,7 @@ def _remove(
     _print(removal_words.page(plan))
     if given.plan_only:
         return 0
-    why = f"{given.reason} ({given.approved_by})" if given.approved_by else given.reason
+    why = f"{given.reason} ({given.approved_by or audit.login()})"
     if not given.yes:
         yes = break_glass.confirm(instance, "removal", reason=given.reason, by=given.approved_by)
         why = f"{yes.reason} ({yes.approved_by})"
@@ -170,19 +182,10 @@ def _remove(
     return 0
 
 
-def _list(
-    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
-) -> int:
-    del given, secrets, settings
-    for each in instances:
-        _print(f"{each.name}: {each.origin} -> {each.recovery} (cluster {each.recovery.cluster})")
-    return 0
-
-
 def _run(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
 ) -> int:
-    instance = _chosen(given, instances, secrets)
+    instance = chosen.one(given.instance, instances, secrets)
     values = dict(_value(text) for text in given.values)
     if given.flow in PROCEDURES and "decide" not in values:
         raise Refused(
@@ -197,7 +200,7 @@ def _fail(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
 ) -> int:
     """Change the place that serves, after a typed yes unless --yes."""
-    instance = _chosen(given, instances, secrets)
+    instance = chosen.one(given.instance, instances, secrets)
     values = {"reason": given.reason, "approved_by": given.approved_by, "decide": "unattended"}
     own = OWN[given.command]
     values[own] = getattr(given, own)
@@ -212,8 +215,12 @@ def _plan(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
 ) -> int:
     del settings
-    instance = _chosen(given, instances, secrets)
+    instance = chosen.one(given.instance, instances, secrets)
     procedure = _meant(given.procedure, given)
+    if given.json:
+        made = break_glass.drawn(instance, procedure)
+        machine.say(quiet.plan_document(made))
+        return break_glass.code_of(made)
     return break_glass.say_plan(instance, procedure, language=given.language)
 
 
@@ -223,42 +230,6 @@ def _meant(procedure: Procedure, given: argparse.Namespace) -> Procedure:
         return "recovery is gone"
     home = procedure == "switchover" and given.to == "origin"
     return "switchover home" if home else procedure
-
-
-def _status(
-    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
-) -> int:
-    del given, secrets, settings
-    for line in break_glass.status(instances):
-        _print(line)
-    return 0
-
-
-def _check(
-    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
-) -> int:
-    del settings
-    chosen = [_chosen(given, instances, secrets)] if given.instance else instances
-    return break_glass.check(chosen, given.textfile)
-
-
-def require_known(name: str, instances: list[OdooInstance]) -> None:
-    """Refuse a name that the inventory has not."""
-    if name not in {each.name for each in instances}:
-        raise Refused(f"there is no instance {name} in the inventory", hint="see relevo list")
-
-
-def _chosen(
-    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets
-) -> OdooInstance:
-    """The instance that was named, if this machine has all that is needed to act on it."""
-    require_known(given.instance, instances)
-    if any(name.startswith(f"{given.instance}.") for name in secrets.invented):
-        raise Refused(
-            f"{secrets.path} has no passwords for {given.instance}",
-            hint="bring secrets.yaml here; or run relevo apply, if the instance is new",
-        )
-    return next(each for each in instances if each.name == given.instance)
 
 
 def _value(text: str) -> tuple[str, bool | str]:
@@ -280,11 +251,14 @@ def _print(sentence: str) -> None:
 
 COMMANDS = {
     "apply": _apply,
-    "list": _list,
+    "list": quiet.listed,
     "run": _run,
-    "status": _status,
+    "status": quiet.status_of_all,
+    "history": quiet.past,
     "plan": _plan,
-    "check": _check,
+    "check": quiet.checked,
+    "doctor": doctor.command,
+    "replicate": many.command,
     "failover": _fail,
     "failback": _fail,
     "switchover": _fail,

@@ -35,7 +35,7 @@ class StrictLoader(yaml.SafeLoader):
 def read(path: Path) -> Document:
     """Read and check an inventory; raise Refused with every mistake in it."""
     try:
-        raw = yaml.load(path.read_text(), Loader=StrictLoader)  # noqa: S506  # a SafeLoader
+        text = path.read_text()
     except FileNotFoundError:
         raise Refused(
             f"there is no inventory {path}",
@@ -46,7 +46,16 @@ def read(path: Path) -> Document:
             f"the inventory {path} cannot be read: {error.strerror}",
             hint="run this as the owner of that file, or as root",
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise _refused(path, [" ".join(str(error).split())]) from None
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Document:
+    """Check the text of an inventory; raise Refused with every mistake in it."""
+    try:
+        raw = yaml.load(text, Loader=StrictLoader)  # noqa: S506  # a SafeLoader
+    except yaml.YAMLError as error:
         raise _refused(path, [" ".join(str(error).split())]) from None
     try:
         document = Document.model_validate(_with_defaults(raw))

@@ -28,14 +28,24 @@ examples, on the night itself (none of them needs a server):
   relevo check vps_1 --textfile /var/lib/prometheus/node-exporter/relevo.prom
 
 and on other days:
+  relevo discover vps1 vps2 --recovery respaldo entries of the inventory, from live servers
+  relevo discover                               what of the inventory's servers has changed
+  relevo doctor                                 what to mend, before a replica and after; no change
   relevo apply                                  tell Prefect what the inventory says
   relevo list                                   the instances of the inventory
+  relevo history vps_1                          who did what to it, when and why
+  relevo replicate --all --at-most 2            all that have no replica yet
   relevo run replicate vps_1                    any other procedure, without a server
   relevo rotate-key vps_1                       a new key for its receipts; the old one is retired
   relevo remove vps_1                           take it out; customers at home notice nothing
 
 exit codes: 0 done, 1 failed, 2 bad input, 3 refused, 4 busy, 5 a host did not answer
             check: 0 all green, 1 a warning, 2 critical, 3 not known
+            discover: 0 nothing is left to do, 1 something is, 5 a server did not answer
+            doctor: 0 all well, 1 something to mend, 2 not all could be asked
+            replicate: 0 all done, else that of the set-ups that failed, 1 where these differ
+            status: 0 all known, 1 two servers accept writes, 5 who serves is not known
+            141: whoever read the output has gone
 What happens is told here and kept in /var/log/relevo/runs (or RELEVO_LOG_DIR).
 """
 PROCEDURES = ("failover", "failback", "switchover")
@@ -57,6 +67,7 @@ def build() -> argparse.ArgumentParser:
     made.add_argument("--inventory", help="default: ./inventory.yaml, /etc/relevo/inventory.yaml")
     commands = made.add_subparsers(dest="command", required=True)
     _add_quiet(commands)
+    _add_replicate(commands)
     _add_moves(commands)
     rotate = commands.add_parser(
         "rotate-key", help="make a new key that signs receipts; both servers must answer"
@@ -71,13 +82,18 @@ def _add_quiet(commands: Commands) -> None:
     """Add what changes nothing on the hosts."""
     apply = commands.add_parser("apply", help="register instances, deployments and schedules")
     apply.add_argument("--prune", action="store_true", help="remove what the inventory has not")
-    commands.add_parser("list", help="show the instances of the inventory")
-    commands.add_parser("status", help="show who serves each instance, asked of the clusters")
+    _add_discover(commands)
+    add_json(commands.add_parser("list", help="show the instances of the inventory"))
+    add_json(
+        commands.add_parser("status", help="show who serves each instance, asked of the clusters")
+    )
     check = commands.add_parser(
         "check", help="say what could be failed over now, as Nagios reads it"
     )
     check.add_argument("instance", nargs="?", help="default: all of the inventory")
     check.add_argument("--textfile", type=Path, help="for node_exporter's textfile collector")
+    add_json(check)
+    _add_doctor(commands)
     plan = commands.add_parser("plan", help="show what would be done, and change nothing")
     plan.add_argument("procedure", choices=(*PROCEDURES, GONE), help="what would be done")
     plan.add_argument("instance", help=NAMED)
@@ -85,6 +101,79 @@ def _add_quiet(commands: Commands) -> None:
         "--language", choices=("en", "es"), default="en", help="in which the page is written"
     )
     _add_direction(plan)
+    add_json(plan)
+    past = commands.add_parser("history", help="show who did what to an instance, when and why")
+    past.add_argument("instance", help=NAMED)
+    add_json(past)
+    shell = commands.add_parser("completion", help="print the completion for a shell")
+    shell.add_argument("shell", choices=("bash", "zsh"), help="which one")
+
+
+def add_json(command: argparse.ArgumentParser) -> None:
+    """Let a command answer programs, with a document of deployments/documents.py."""
+    command.add_argument(
+        "--json", action="store_true", help="for programs: see docs/reference/json.md"
+    )
+
+
+def commands(made: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Give the parser of each command."""
+    (found,) = (
+        each
+        for each in made._actions  # noqa: SLF001  # argparse has no other way
+        if isinstance(each, argparse._SubParsersAction)  # noqa: SLF001
+    )
+    return dict(found.choices)
+
+
+def _add_discover(commands: Commands) -> None:
+    discover = commands.add_parser(
+        "discover", help="write entries of the inventory from live servers, which are only asked"
+    )
+    discover.add_argument(
+        "hosts", nargs="*", metavar="HOST",
+        help="[USER@]HOST[:PORT], a name of ssh's or of the inventory; default: all of the "
+        "inventory, to see what has changed",
+    )  # fmt: skip
+    discover.add_argument(
+        "--recovery", metavar="HOST", help="the recovery server; default: that of the inventory"
+    )
+    discover.add_argument(
+        "--inventory",
+        default=argparse.SUPPRESS,
+        help="what is known already, as before the command",
+    )
+    discover.add_argument(
+        "--write", metavar="FILE", help="append to this inventory, or begin it; default: print"
+    )
+    discover.add_argument(
+        "--accept-host-key", action="append", default=[], metavar="FINGERPRINT",
+        help="of a server's host key, as ssh-keygen -l shows it there; may be said several times",
+    )  # fmt: skip
+    discover.add_argument(
+        "--key-file", type=Path, help="the private key to log in with; default: as ssh would"
+    )
+    add_json(discover)
+
+
+def _add_doctor(commands: Commands) -> None:
+    doctor = commands.add_parser(
+        "doctor", help="say what to mend, in which order; change nothing, replicated or not"
+    )
+    doctor.add_argument("instance", nargs="?", help="default: all of the inventory")
+    doctor.add_argument("--all", action="store_true", help="all of the inventory")
+    doctor.add_argument(
+        "--well", action="store_true", help="name also the checks of several that are well"
+    )
+    add_json(doctor)
+
+
+def _add_replicate(commands: Commands) -> None:
+    replicate = commands.add_parser("replicate", help="replicate several here, some at a time")
+    replicate.add_argument("instance", nargs="*", help=NAMED)
+    replicate.add_argument("--all", action="store_true", help="all that have no replica yet")
+    replicate.add_argument("--at-most", type=int, default=2, help="how many at a time; default: 2")
+    add_json(replicate)
 
 
 def _add_moves(commands: Commands) -> None:

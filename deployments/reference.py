@@ -3,28 +3,28 @@
 import argparse
 import importlib
 import inspect
-import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from blocks import cluster, host, instance, names
+from blocks import cluster, host, instance
 from blocks.runtime import Flow
-from deployments import inventory, parser
-from tasks.readiness import at_home, failed_over
+from deployments import inventory, parser, reference_json
+from deployments.reference_words import bare, kind, limits, table
+from tasks.readiness import ahead, at_home, failed_over, preflight
 from tasks.readiness.probes import Need
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 MADE = "by `python -m deployments.reference`. Do not edit."
 NEEDS = f"""# What a move needs, and how it is tried by day
 
-Made of `tasks/readiness/at_home.py` and `tasks/readiness/failed_over.py` {MADE}
+Made of `preflight.py`, `ahead.py`, `at_home.py` and `failed_over.py` in `tasks/readiness` {MADE}
 
 `relevo check` and the board read the same list. What is lacking turns an instance red, and its
-remedy is shown.
+remedy is shown. `relevo doctor` reads all of it, and leaves out what tries by a change.
 """
 CLI = f"""# The command `relevo`
 
@@ -53,36 +53,22 @@ SAME: dict[type[BaseModel], type[BaseModel]] = {
     inventory.DnsEntry: instance.Dns,
     inventory.InstanceEntry: instance.OdooInstance,
 }
-KINDS: tuple[tuple[Any, str], ...] = (
-    (names.HostAddress, "IP address or DNS name"),
-    (names.IpAddress, "IP address"),
-    (names.IpAddress6, "IPv6 address"),
-    (names.DomainName, "DNS name"),
-    (names.Port, "port"),
-    (names.HostKey, "public key"),
-    (names.LocalPath, "path on the runner"),
-    (PurePosixPath, "absolute path"),
-    (bool, "true or false"),
-    (int, "whole number"),
-    (float, "number"),
-    (str, "text"),
-    (Any, "anything"),
-)
-LIMITS = {"ge": "at least", "gt": "more than", "le": "at most"}
 
 
 def needs() -> str:
     """Render the page of what moves need."""
-    home = _needs("While the origin serves", at_home.NEEDS)
-    return "\n".join(
-        [NEEDS, *home, "", *_needs("While the recovery host serves", failed_over.NEEDS), ""]
-    )
+    parts = {
+        "Before it is replicated": (*preflight.NEEDS, *ahead.NEEDS),
+        "While the origin serves": at_home.NEEDS,
+        "While the recovery host serves": failed_over.NEEDS,
+    }
+    return "\n".join([NEEDS, *(line for part in parts.items() for line in (*_needs(*part), ""))])
 
 
 def _needs(title: str, rows: Sequence[Need]) -> Iterator[str]:
     yield f"## {title}\n"
     head = ("need", "used by", "how it is tried", "by whom", "remedy")
-    yield from _table(
+    yield from table(
         head,
         [(r.name, ", ".join(r.moves), r.tried, ", ".join(r.by), r.remedy) for r in rows],
     )
@@ -93,28 +79,39 @@ def command() -> str:
     words = parser.build()
     lines = [CLI, str(words.description), "", "```", str(words.epilog).rstrip(), "```", ""]
     lines += [*_options(words), ""]
-    for found in words._actions:  # noqa: SLF001  # argparse has no other way
-        if isinstance(found, argparse._SubParsersAction):  # noqa: SLF001
-            helps = {each.dest: each.help for each in found._choices_actions}  # noqa: SLF001
-            for name, each in found.choices.items():
-                usage = " ".join(("relevo", name, *_words(each)))
-                lines += [f"## relevo {name}\n", f"`{usage}`\n", f"{_sentence(helps[name])}\n"]
-                lines += [*_options(each), ""]
+    meanings = helps(words)
+    for name, each in parser.commands(words).items():
+        lines += [f"## relevo {name}\n", f"`{usage(name, each)}`\n"]
+        lines += [f"{sentence(meanings[name])}\n", *_options(each), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
+def helps(words: argparse.ArgumentParser) -> dict[str, str]:
+    """Give what each command says of itself."""
+    return {
+        each.dest: each.help or ""
+        for found in words._actions  # noqa: SLF001  # argparse has no other way
+        if isinstance(found, argparse._SubParsersAction)  # noqa: SLF001
+        for each in found._choices_actions  # noqa: SLF001
+    }
+
+
+def usage(name: str, command: argparse.ArgumentParser) -> str:
+    return " ".join(("relevo", name, *_words(command)))
+
+
 def _words(parser: argparse.ArgumentParser) -> Iterator[str]:
-    for each in _arguments(parser):
-        optional = each.option_strings or each.nargs == "?"
-        yield f"[{_spelled(each)}]" if optional else _spelled(each)
+    for each in arguments(parser):
+        optional = each.option_strings or each.nargs in {"?", "*"}
+        yield f"[{spelled(each)}]" if optional else spelled(each)
 
 
-def _arguments(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+def arguments(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     unsaid = (argparse._HelpAction, argparse._SubParsersAction)  # noqa: SLF001
     return [each for each in parser._actions if not isinstance(each, unsaid)]  # noqa: SLF001
 
 
-def _spelled(each: argparse.Action) -> str:
+def spelled(each: argparse.Action) -> str:
     if not each.option_strings:
         return each.dest.upper()
     value = "" if each.nargs == 0 else f" {each.metavar or each.dest.upper()}"
@@ -122,12 +119,12 @@ def _spelled(each: argparse.Action) -> str:
 
 
 def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
-    rows = [(f"`{_spelled(each)}`", _meaning(each)) for each in _arguments(parser)]
-    return _table(("argument", "meaning"), rows) if rows else iter(())
+    rows = [(f"`{spelled(each)}`", meaning(each)) for each in arguments(parser)]
+    return table(("argument", "meaning"), rows) if rows else iter(())
 
 
-def _meaning(each: argparse.Action) -> str:
-    said = [_sentence(each.help)] if each.help else []
+def meaning(each: argparse.Action) -> str:
+    said = [sentence(each.help)] if each.help else []
     if each.choices:
         said.append(f"One of {', '.join(f'`{choice}`' for choice in each.choices)}.")
     if isinstance(each.default, str) and each.default not in {"", argparse.SUPPRESS}:
@@ -135,9 +132,9 @@ def _meaning(each: argparse.Action) -> str:
     return " ".join(said)
 
 
-def _sentence(text: str | None) -> str:
+def sentence(text: str | None) -> str:
     """
-    >>> _sentence("show who serves"), _sentence(None)
+    >>> sentence("show who serves"), sentence(None)
     ('Show who serves.', '')
     """
     return f"{text[0].upper()}{text[1:].rstrip('.')}." if text else ""
@@ -149,7 +146,7 @@ def fields() -> str:
     for title, model in (
         ("recovery", inventory.RecoveryEntry), ("instances.NAME", inventory.InstanceEntry),
     ):  # fmt: skip
-        lines += [f"## {title}\n", *_table(("field", "kind", "default", "meaning"), _rows(model))]
+        lines += [f"## {title}\n", *table(("field", "kind", "default", "meaning"), _rows(model))]
         lines.append("")
     return "\n".join(lines)
 
@@ -158,13 +155,13 @@ def _rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, 
     hints = get_type_hints(model, include_extras=True)
     for name, field in model.model_fields.items():
         if inner := _model(hints[name]):
-            part = f"{name}.NAME" if get_origin(_bare(hints[name])) is dict else name
+            part = f"{name}.NAME" if get_origin(bare(hints[name])) is dict else name
             if said := _described(model, name):
                 yield f"`{prefix}{part}`", "group", "", said
             yield from _rows(inner, f"{prefix}{part}.")
             continue
-        kind = ", ".join((_kind(hints[name]), *_limits(hints[name], field)))
-        yield f"`{prefix}{name}`", kind, _default(field), _described(model, name)
+        said = ", ".join((kind(hints[name]), *limits(hints[name], field)))
+        yield f"`{prefix}{name}`", said, _default(field), _described(model, name)
 
 
 def _described(model: type[BaseModel], name: str) -> str:
@@ -183,48 +180,11 @@ def _default(field: FieldInfo) -> str:
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def _bare(hint: Any) -> Any:
-    """A type without its conditions, and without the None that it may be instead."""
-    if get_origin(hint) is Annotated:
-        return _bare(get_args(hint)[0])
-    if get_origin(hint) in {Union, types.UnionType}:
-        return _bare(next(each for each in get_args(hint) if each is not type(None)))
-    return hint
-
-
 def _model(hint: Any) -> type[BaseModel] | None:
-    found = _bare(hint)
+    found = bare(hint)
     if get_origin(found) is dict:
-        found = _bare(get_args(found)[1])
+        found = bare(get_args(found)[1])
     return found if isinstance(found, type) and issubclass(found, BaseModel) else None
-
-
-def _kind(hint: Any) -> str:
-    """
-    >>> _kind(bool), _kind(tuple[names.IpAddress, ...]), _kind(names.UserName | None)
-    ('true or false', 'list (IP address)', 'text')
-    >>> _kind(Literal["off", "wait"]), _kind(names.AbsolutePath)
-    ('`off` or `wait`', 'absolute path')
-    """
-    if said := next((word for kind, word in KINDS if kind == hint), ""):
-        return said
-    if get_origin(hint) in {Union, types.UnionType}:
-        return _kind(next(each for each in get_args(hint) if each is not type(None)))
-    found = _bare(hint)
-    if get_origin(found) is Literal:
-        return " or ".join(f"`{each}`" for each in get_args(found))
-    if get_origin(found) is tuple:
-        return f"list ({_kind(get_args(found)[0])})"
-    return _kind(found)
-
-
-def _limits(hint: Any, field: FieldInfo) -> Iterator[str]:
-    if hint == names.Port:
-        return
-    for each in field.metadata:
-        for limit, words in LIMITS.items():
-            if (value := getattr(each, limit, None)) is not None:
-                yield f"{words} {value}"
 
 
 def flows() -> str:
@@ -241,12 +201,12 @@ def _flow(flow: "Flow[Any, Any]") -> Iterator[str]:
     yield f"## {flow.name}\n"
     yield f"{what.strip()}\n"
     rows = [
-        (f"`{each.name}`", _kind(each.annotation), _value(each), meanings.get(each.name, ""))
+        (f"`{each.name}`", kind(each.annotation), _value(each), meanings.get(each.name, ""))
         for each in inspect.signature(flow.fn).parameters.values()
         if each.name != "instance"
     ]
     if rows:
-        yield from _table(("parameter", "kind", "default", "meaning"), rows)
+        yield from table(("parameter", "kind", "default", "meaning"), rows)
 
 
 def _value(each: inspect.Parameter) -> str:
@@ -273,22 +233,16 @@ def _arguments_of(text: str) -> dict[str, str]:
     return found
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield "|" + "---|" * len(head)
-    for row in rows:
-        yield f"| {' | '.join(_cell(each) for each in row)} |"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", r"\|")
-
-
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": command, "flows.md": flows, "inventory.md": fields, "needs.md": needs,
+    "json.md": reference_json.page,
 }  # fmt: skip
 
 if __name__ == "__main__":
     REFERENCE.mkdir(exist_ok=True)
     for name, page in PAGES.items():
         (REFERENCE / name).write_text(page())
+    from deployments import manpage  # it needs this module
+
+    manpage.PATH.parent.mkdir(exist_ok=True)
+    manpage.PATH.write_text(manpage.page())

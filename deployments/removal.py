@@ -1,7 +1,7 @@
 """An instance taken out of both servers, of Prefect and of secrets.yaml, in a safe order.
 
 1. Prefect loses its deployments, so that no schedule makes anything anew.
-2. The receipts of both hosts are kept in one file here: they are evidence.
+2. The receipts and the history of both hosts are kept in one file here: they are evidence.
 3. Commits at the origin wait for nobody any more.
 4. The recovery host loses the standby and its files: from here on nobody can be promoted there.
 5. The origin loses slots, roles, settings and keys, then the guard, then its receipts. Up to then
@@ -27,6 +27,7 @@ from deployments.secrets import Secrets, write
 from tasks.host import lock
 from tasks.readiness import aside
 from tasks.receipts import receipt_files
+from tasks.records import history
 from tasks.removal import leave_origin, leave_recovery, removal
 from tasks.removal.removal import Survey, Wishes
 from tasks.removal.words import Removal
@@ -137,6 +138,8 @@ def keep_receipts(instance: OdooInstance, secrets: Secrets, wishes: Wishes, *, w
     for place in places:
         lines = kept.setdefault("receipts", {}).setdefault(str(place), {})
         lines |= receipt_files.texts(instance, place)
+        if found := history.texts(instance, place):
+            kept.setdefault("history", {})[str(place)] = found.splitlines()
     believed = receipt_files.believed(instance)
     kept |= {
         "instance": instance.name,

@@ -22,6 +22,7 @@ from deployments import signers
 from deployments.secrets import Secrets, invent
 from tasks.authority import keys
 from tasks.host import lock
+from tasks.notices import audit
 
 Read = Callable[[], OdooInstance]
 
@@ -32,7 +33,7 @@ def rotate(read: Read, secrets: Secrets) -> str:
     Where the old key is lost, its public half is taken from the hosts, if both say the same.
     """
     instance = read()
-    with lock.held(instance, "rotate-key"):
+    with audit.noted(instance, "rotate-key"), lock.held(instance, "rotate-key"):
         retire = keys.survey(instance, instance.next_signing_key)
         new = instance.next_signing_key or SecretStr(invent())
         if not retire and not keys.is_known(instance, new):

@@ -30,11 +30,13 @@ LOOKS = (
     "pg_lsclusters --no-header", "look *", "SELECT *", "read /*", "test *", "true",
     "lacking *", "missing *", "configured *", "listens *", "receipts *", "outdated *",
     "systemctl is-active *", "systemctl is-enabled *", "started *",
+    "bound *", "elsewhere *", "layout *", "same *", "side *", "tools *",
     "locale -a", "grep *", "stat *", "/usr/sbin/sshd -T *",
     "systemctl show *", "ss -Hltn *", "df *", "du *", "date *", "getent *", "id -gn *",
 )  # fmt: skip
 # What the program for files is asked, in the words that one would type.
 TYPED = {"exists": "test -e", "remove": "rm -f", "remove_tree": "rm -rf --one-file-system"}
+ASIDE = re.compile(r"find \S+ -maxdepth 1 -name '\S+\.\*' -print0")
 SELECTS_THAT_ACT = re.compile(
     r"SELECT .*pg_(reload|promote|create|drop|terminate|cancel|switch|wal_replay_[pr])"
 )
@@ -107,6 +109,7 @@ class FakeHost:
     name: str
     answers: Mapping[str, Answer] = field(default_factory=dict)
     ran: list[str] = field(default_factory=list)
+    history: str = ""
 
     @property
     def changes(self) -> list[str]:
@@ -117,6 +120,8 @@ class FakeHost:
         return FakeShell(self)
 
     def answer(self, asked: str) -> str | int | RelevoError:
+        if asked.startswith("note-history "):  # told by every flow; see `history`
+            return self.answers.get("note-history *", "")  # type: ignore[return-value]
         if asked.startswith("users "):  # asked by every flow; these instances have users of theirs
             return ""
         self.ran.append(asked)
@@ -127,8 +132,8 @@ class FakeHost:
                 if isinstance(answer, list):
                     return answer.pop(0) if len(answer) > 1 else answer[0]
                 return answer
-        if re.fullmatch(r"find \S+ -maxdepth 1 -name '\S+\.\*' -print0", asked):
-            return ""  # nothing was kept aside
+        if asked.startswith("read-history ") or ASIDE.fullmatch(asked):
+            return ""  # nothing was done yet, and nothing was kept aside
         pytest.fail(f"{self.name} was asked what its table does not hold: {asked}")
 
 
@@ -144,7 +149,7 @@ class FakeShell:
         argv: Sequence[str],
         *,
         user: str = "root",  # noqa: ARG002  # the protocol's
-        stdin: str = "",  # noqa: ARG002  # the protocol's
+        stdin: str = "",
         check: bool = True,
         timeout_seconds: float = 60,  # noqa: ARG002  # the protocol's
         limit_bytes: int = 0,  # noqa: ARG002  # the protocol's
@@ -154,6 +159,8 @@ class FakeShell:
             raise answer
         status = answer if isinstance(answer, int) else 0
         said = answer if isinstance(answer, str) else ""
+        if question(argv).startswith("note-history "):
+            self.fake.history += stdin
         if is_about_files(argv) and argv[len(files.BEGIN)] == "read":
             said = base64.b64encode(said.encode()).decode()
         done = Completed(tuple(argv), status, said, "")
@@ -176,6 +183,9 @@ class FakeShell:
         if isinstance(answer, int):
             raise StatementFailed(f"PostgreSQL {login.cluster} on {self.host} refused a statement")
         return rows(login, answer)
+
+    def is_open(self) -> bool:
+        return not isinstance(self.fake.answers.get("*"), RelevoError)
 
     def hold(self, argv: Sequence[str]) -> paramiko.Channel:
         answer = self.fake.answer(question(argv))

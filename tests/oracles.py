@@ -102,11 +102,15 @@ def no_strangers(pair: Pair) -> None:
         "identity.json", "link.json", "notes", "by-hand", "asked", "users.json", "postgres",
         "signers", *receipts,
     }  # fmt: skip
-    assert set(_lines(recovery, f"ls /var/lib/relevo/{pair.name}")) <= records
+    history = {"history.jsonl", "history.1.jsonl"}
+    assert set(_lines(recovery, f"ls /var/lib/relevo/{pair.name}")) <= records | history
     at_origin = receipts | ({"synchronous.json"} if pair.synchronous else set())
     wait_until(
-        lambda: set(_lines(origin, f"ls /var/lib/relevo/{pair.name}")) - {"by-hand"} == at_origin,
-        "nothing but receipts, and a page, is kept at the origin",
+        lambda: (
+            set(_lines(origin, f"ls /var/lib/relevo/{pair.name}")) - {"by-hand"} - history
+            == at_origin
+        ),
+        "nothing but receipts, a page and the history is kept at the origin",
     )
     if pair.synchronous:
         state = f"grep -q '\"synchronous\"' /var/lib/relevo/{pair.name}/synchronous.json"

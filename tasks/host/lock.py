@@ -20,6 +20,7 @@ from blocks.shell import Shell, turn_stuck
 from blocks.ssh_channel import read_line
 from blocks.turn import PROGRAM, Turn
 from tasks.host.job import stop_job
+from tasks.run import act
 from tasks.run.step import log
 
 if TYPE_CHECKING:
@@ -105,8 +106,10 @@ def held(
     try:
         if ended:
             _end(shell, instance, ended)
+        act.begun(lost=lambda: lease.lost)
         yield
     finally:
+        lease.lost = lease.over
         done.set()
         HELD.reset(token)
         session.end_turn(Turn(name, number))

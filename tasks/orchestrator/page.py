@@ -52,8 +52,9 @@ class Page:
             return None
         run = context.flow_run
         return Run(
-            str(run.id), run.created, run.run_count, tuple(run.tags), bool(run.deployment_id)
-        )
+            str(run.id), run.created, run.run_count, tuple(run.tags), bool(run.deployment_id),
+            by_schedule=run.auto_scheduled,
+        )  # fmt: skip
 
     def begin(self, flow: Flow[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         return Flow.__call__(flow, *args, **kwargs)  # past our own __call__

@@ -15,7 +15,7 @@ from tasks.authority.situation import Plan, Procedure
 from tasks.plan import measure, words
 from tasks.records import record
 from tasks.records.records import Approval, Decided
-from tasks.run import approval
+from tasks.run import act, approval
 from tasks.run.approval import Question
 from tasks.run.desk import desk
 from tasks.run.report import Report, publish_text
@@ -130,6 +130,7 @@ def said_before(instance: OdooInstance, procedure: Procedure) -> Approval | None
     kept = record.read(instance.recovery, instance, Decided)
     if kept is None or (kept.run, kept.procedure) != (_run_id(), procedure):
         return None
+    act.decided(reason=kept.said.reason, person=kept.said.approved_by)
     return kept.said
 
 

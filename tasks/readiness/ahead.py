@@ -1,19 +1,21 @@
 """What a set-up would be refused for later, asked before its first change."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
-from typing import TypeAlias
 
-from blocks.errors import Refused, RelevoError
+from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from tasks.host import files
 from tasks.logins import roles
 from tasks.odoo import customers, service
 from tasks.postgres import cluster_settings
 from tasks.postgres.look import listening
+from tasks.readiness import probes
 from tasks.readiness.parity import EXTENSIONS
+from tasks.readiness.probes import Need, SetUp
 from tasks.recovery import users
 from tasks.run.step import step
 from tasks.standby import clone, replica
@@ -24,33 +26,33 @@ RESTARTED = (
     "max_replication_slots",
 )  # fmt: skip
 EXTENSION = re.compile(r"[A-Za-z0-9_-]{1,63}")
-Ask: TypeAlias = "Callable[[OdooInstance], None]"
 
 
 @step("require what {instance.name} would be refused for later")
 def require(instance: OdooInstance, *, allow_restart: bool = True) -> None:
     """Refuse a set-up before it changes anything, and with all that speaks against it."""
-    restart = partial(_restart, allow_restart=allow_restart)
-    _require(instance, (restart, *OF_THE_ORIGIN, *OF_BOTH))
+    _require(instance, (*_of_the_origin(allow_restart=allow_restart), *OF_BOTH))
 
 
 @step("require what {instance.origin} would be refused for later as primary")
 def require_origin(instance: OdooInstance, *, allow_restart: bool) -> None:
     """Refuse the set-up of a primary before it changes anything."""
-    restart = partial(_restart, allow_restart=allow_restart)
-    _require(instance, (restart, *OF_THE_ORIGIN))
+    _require(instance, _of_the_origin(allow_restart=allow_restart))
 
 
 @step("require that {instance.recovery} may be cloned to")
 def require_clone(instance: OdooInstance, *, reclone: bool) -> None:
     """Refuse a clone before anything is changed for it."""
-    _require(instance, (_locales, partial(_clone, reclone=reclone)))
+    _require(instance, (LOCALES, replace(CLONE, ask=partial(_clone, reclone=reclone))))
 
 
-def _require(instance: OdooInstance, asked: Sequence[Ask]) -> None:
-    replica.require_primary(instance.origin)
-    found = [error for ask in asked if (error := _refusal(ask, instance))]
-    if found:
+def _of_the_origin(*, allow_restart: bool) -> tuple[Need, ...]:
+    return (replace(RESTART, ask=partial(_restart, allow_restart=allow_restart)), *OF_THE_ORIGIN)
+
+
+def _require(instance: OdooInstance, needs: Sequence[Need]) -> None:
+    _leads(instance)
+    if found := probes.refusals(needs, instance):
         raise Refused(
             "; ".join(error.message for error in found),
             hint="; ".join(dict.fromkeys(error.hint for error in found if error.hint))
@@ -58,54 +60,58 @@ def _require(instance: OdooInstance, asked: Sequence[Ask]) -> None:
         )
 
 
-def _refusal(ask: Ask, instance: OdooInstance) -> RelevoError | None:
-    try:
-        ask(instance)
-    except Refused as error:
-        return error
-    return None
-
-
-def _is_new(instance: OdooInstance) -> bool:
+def is_new(instance: OdooInstance) -> bool:
     """Tell whether the recovery host has no cluster of this instance, and maybe no user either."""
     recovery = instance.recovery
     conf = recovery.cluster.config_dir / "postgresql.conf"
     return not files.exists(recovery.host.shell(), conf)
 
 
-def _included(instance: OdooInstance) -> None:
+def _leads(instance: OdooInstance) -> str:
+    replica.require_primary(instance.origin)
+    return f"PostgreSQL on {instance.origin} accepts writes"
+
+
+def _included(instance: OdooInstance) -> str:
     cluster_settings.require_included(instance.origin)
-    if not _is_new(instance):
+    if not is_new(instance):
         cluster_settings.require_included(users.as_found(instance).recovery)
+    return "it reads conf.d"
 
 
-def _ssl(instance: OdooInstance) -> None:
+def _ssl(instance: OdooInstance) -> str:
     cluster_settings.require_ssl(instance.origin)
+    return f"{instance.origin} speaks TLS"
 
 
-def _name(instance: OdooInstance) -> None:
+def _name(instance: OdooInstance) -> str:
     roles.require_one_name(instance, instance.origin)
+    return f"no other instance is made of {instance.origin.cluster}"
 
 
-def _roles(instance: OdooInstance) -> None:
+def _roles(instance: OdooInstance) -> str:
     for role in roles.wanted(instance):
         roles.require_ours(instance, instance.origin, role, roles.find(instance.origin, role))
+    return "their names are free, or ours"
 
 
-def _locales(instance: OdooInstance) -> None:
+def _locales(instance: OdooInstance) -> str:
     replica.refuse_lacking_locales(instance)
+    return f"{instance.recovery} has those of the databases"
 
 
-def _tablespaces(instance: OdooInstance) -> None:
+def _tablespaces(instance: OdooInstance) -> str:
     clone.require_no_tablespaces(instance.origin)
+    return "none"
 
 
-def _room(instance: OdooInstance) -> None:
+def _room(instance: OdooInstance) -> str:
     """Ask for the room of a first clone, which lies in Debian's folder."""
     clone.require_room(instance.recovery, instance.origin, PurePosixPath("/var/lib/postgresql"))
+    return "there is room for a clone"
 
 
-def _extensions(instance: OdooInstance) -> None:
+def _extensions(instance: OdooInstance) -> str:
     """Refuse databases whose extensions the recovery host has not installed."""
     recovery, shell = instance.recovery, instance.recovery.host.shell()
     said = customers.each(customers.databases(instance.origin), EXTENSIONS).rows
@@ -122,24 +128,27 @@ def _extensions(instance: OdooInstance) -> None:
             f"{recovery} has not installed what databases of {instance.origin} use: {each}",
             hint=f"install the packages of these extensions on {recovery}",
         )
+    return f"{recovery} has those of the databases"
 
 
-def _http_port(instance: OdooInstance) -> None:
+def _http_port(instance: OdooInstance) -> str:
     service.require_free_port(instance.recovery.host.shell(), instance)
+    return f"{instance.recovery.odoo.http_port} is free, or ours"
 
 
-def _postgres_port(instance: OdooInstance) -> None:
+def _postgres_port(instance: OdooInstance) -> str:
     """Refuse a port of the recovery host that somebody else listens on."""
     recovery, shell = instance.recovery, instance.recovery.host.shell()
-    if _is_new(instance) and listening(shell, recovery.cluster.port):
+    if is_new(instance) and listening(shell, recovery.cluster.port):
         raise Refused(
             f"port {recovery.cluster.port} on {recovery} is taken by something else",
             hint=f"give {instance.name} another recovery.postgres_port in the inventory, and "
             "apply it",
         )
+    return f"{recovery.cluster.port} is free, or ours"
 
 
-def _restart(instance: OdooInstance, *, allow_restart: bool) -> None:
+def _restart(instance: OdooInstance, *, allow_restart: bool = True) -> str:
     """Refuse a restart that nobody has allowed, or that brings in what somebody else prepared."""
     origin = instance.origin
     current = cluster_settings.in_force(origin, (*RESTARTED, *cluster_settings.CURRENT))
@@ -147,22 +156,88 @@ def _restart(instance: OdooInstance, *, allow_restart: bool) -> None:
     ours = [name for name in RESTARTED if str(wanted[name]) != current[name]]
     theirs = [name for name in cluster_settings.waiting_for_restart(origin) if name not in wanted]
     cluster_settings.require_restart(origin, ours, theirs, allowed=allow_restart)
+    return f"set-up restarts it for {', '.join(ours)}" if ours else "none is needed"
 
 
-def _overridden(instance: OdooInstance) -> None:
+def _overridden(instance: OdooInstance) -> str:
     """Refuse settings that another file would override, before ours is there."""
     cluster_settings.require_the_last_word(instance, instance.origin)
+    return "no other file overrides ours"
 
 
-def _clone(instance: OdooInstance, *, reclone: bool = False) -> None:
+def _clone(instance: OdooInstance, *, reclone: bool = False) -> str:
     """Refuse a clone that has no room, or would replace what may be the last copy."""
-    if _is_new(instance):
-        _room(instance)
-    else:
-        replica.require_clonable(users.as_found(instance), reclone=reclone)
+    if is_new(instance):
+        return _room(instance)
+    replica.require_clonable(users.as_found(instance), reclone=reclone)
+    return f"{instance.recovery} follows, or may be cloned to"
 
 
-OF_THE_ORIGIN: tuple[Ask, ...] = (_included, _ssl, _overridden, _name, _roles)
-OF_BOTH: tuple[Ask, ...] = (
-    _locales, _tablespaces, _clone, _extensions, _http_port, _postgres_port,
+RESTART = SetUp(
+    "restart of the origin", _restart, tried="settings that wait for a restart are asked for",
+    remedy="bring them into force, or take them back", when=probes.primary,
+)  # fmt: skip
+LOCALES = SetUp(
+    "locales", _locales, tried="each locale of a database is looked for on the recovery host",
+    remedy="generate it there", when=probes.primary,
+)  # fmt: skip
+CLONE = SetUp(
+    "clone", _clone, tried="the databases are measured, and the free space; the recovery host is "
+    "asked whether its cluster is a copy of the origin's",
+    remedy="free space on the recovery host", when=probes.primary,
+)  # fmt: skip
+OF_THE_ORIGIN: tuple[Need, ...] = (
+    SetUp(
+        "included settings", _included,
+        tried="postgresql.conf is searched for the line that includes conf.d",
+        remedy="add that line there", when=probes.primary,
+    ),
+    SetUp(
+        "TLS at the origin", _ssl, tried="PostgreSQL is asked whether it speaks TLS",
+        remedy="switch ssl on there", when=probes.primary,
+    ),
+    SetUp(
+        "settings of others", _overridden,
+        tried="PostgreSQL is asked which files set what replication needs",
+        remedy="take these settings out of that file", when=probes.primary,
+    ),
+    SetUp(
+        "name of the instance", _name,
+        tried="pg_hba.conf is searched for another instance of this cluster",
+        remedy="name it in the inventory as before", when=probes.primary,
+    ),
+    SetUp(
+        "roles of the origin", _roles, tried="the names of Relevo's roles are looked for",
+        remedy="name others under replication", when=probes.primary,
+    ),
+)  # fmt: skip
+OF_BOTH: tuple[Need, ...] = (
+    LOCALES,
+    SetUp(
+        "tablespaces", _tablespaces, tried="the origin is asked for tablespaces",
+        remedy="move their tables into the data directory", when=probes.primary,
+    ),
+    CLONE,
+    SetUp(
+        "extensions", _extensions,
+        tried="each extension of a database is looked for on the recovery host",
+        remedy="install its package there", when=probes.primary,
+    ),
+    SetUp(
+        "HTTP port at the recovery", _http_port, tried="it is asked what listens there",
+        remedy="give the instance another recovery.http_port", hosts="recovery",
+    ),
+    SetUp(
+        "PostgreSQL port at the recovery", _postgres_port, tried="it is asked what listens there",
+        remedy="give the instance another recovery.postgres_port", hosts="recovery",
+    ),
+)  # fmt: skip
+# What a set-up will be refused for; the first is asked alone, since the others ask that cluster.
+NEEDS: tuple[Need, ...] = (
+    SetUp(
+        "PostgreSQL of the origin", _leads,
+        tried="its PostgreSQL is asked whether it accepts writes",
+        remedy="start it there, or run failback",
+    ),
+    RESTART, *OF_THE_ORIGIN, *OF_BOTH,
 )  # fmt: skip

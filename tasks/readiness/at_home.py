@@ -8,10 +8,9 @@ from tasks.authority import guard, keys, move, promotable
 from tasks.build import build, modules
 from tasks.build import programs_of_odoo as programs
 from tasks.filestore import follower
-from tasks.odoo import odoo_settings
 from tasks.postgres.look import look, unheard
 from tasks.postgres.wal import Lsn
-from tasks.readiness import failed_over, parity, writable
+from tasks.readiness import failed_over, parity, preflight, writable
 from tasks.readiness import parity_rules as judge
 from tasks.readiness import probes as need
 from tasks.readiness.probes import (
@@ -43,7 +42,7 @@ FROM pg_replication_slots s WHERE slot_name = $1
 def probe(instance: OdooInstance, ends: Ends) -> Found:
     """Ask all that makes sense: what a cluster that is down cannot say is no finding."""
     found, is_away = Found(), ends.recovery.is_primary
-    found.take(ROLES, partial(failed_over.roles if is_away else _roles, instance, ends))
+    found.take(ROLES, partial(failed_over.roles if is_away else roles, instance, ends))
     for each in failed_over.NEEDS if is_away else NEEDS:
         if each.when(ends):
             found.take(each.name, partial(each.ask, instance), remedy=each.remedy)
@@ -52,7 +51,8 @@ def probe(instance: OdooInstance, ends: Ends) -> Found:
     return found
 
 
-def _roles(instance: OdooInstance, ends: Ends) -> str:
+def roles(instance: OdooInstance, ends: Ends) -> str:
+    """Say that the origin is the primary and the recovery host its standby, as usual."""
     origin, recovery = ends.origin, ends.recovery
     if not recovery.answers and move.leader_is_down(instance):
         raise RelevoError(
@@ -157,7 +157,7 @@ NEEDS: tuple[Need, ...] = (
     ),
     Need(
         "users", users.judge, tried="the users of this instance are asked of the host",
-        remedy="run replicate", by=("preflight", "check"), hosts="recovery",
+        remedy="run replicate", by=("preflight", "check"), hosts="recovery", before=True,
     ),
     Need(
         "door", door.judge, tried="the origin logs in through it at each build; check sees it shut",
@@ -167,7 +167,7 @@ NEEDS: tuple[Need, ...] = (
     Need(
         "signing key", keys.measure, tried="the key of this runner is held against both hosts",
         remedy="restore secrets.yaml from its backup, or run relevo rotate-key",
-        moves=need.EVERY_MOVE, by=("preflight", "check"),
+        moves=("replicate", *need.EVERY_MOVE), by=("preflight", "check"), before=True,
     ),
     Need(
         STREAM, _stream, tried="both clusters are asked how far they have written and replayed",
@@ -199,12 +199,13 @@ NEEDS: tuple[Need, ...] = (
     Need(
         ODOO["origin"], odoo(lambda instance: instance.origin),
         tried="systemd is asked whether the unit runs, and would after a boot",
-        remedy="start it there", moves=("failback",), when=need.primary,
+        remedy="start it there", moves=("failback",), when=need.primary, before=True,
     ),
     Need(
         "HTTP at the origin", need.http(lambda instance: instance.origin),
         tried="Odoo is asked for a page as a browser asks, past nginx",
         remedy="read the journal of its unit there", moves=("failback",), when=need.primary,
+        before=True,
     ),
     Need(
         "service", _built,
@@ -229,13 +230,7 @@ NEEDS: tuple[Need, ...] = (
         remedy="correct dns in the inventory",
         moves=("failover", "switchover", "failback"), when=need.primary, acts=True,
     ),
-    Need(
-        "settings of Odoo", odoo_settings.measure,
-        tried="what the origin's Odoo is started with is compared with the inventory: its command "
-        "line, its environment, odoo.conf",
-        remedy="say it in odoo.conf, or correct the inventory", by=("preflight", "build", "check"),
-        when=need.primary,
-    ),
+    preflight.SETTINGS,
     Need(
         "modules", modules.measure,
         tried="each module that a database has installed is looked for on the recovery host",
@@ -270,7 +265,7 @@ NEEDS: tuple[Need, ...] = (
     Need(
         "disk at the origin", disk(lambda instance: instance.origin),
         tried="the free space is measured", remedy="free space there",
-        moves=("failback", "rejoin"), when=need.origin_host,
+        moves=("failback", "rejoin"), when=need.origin_host, before=True,
     ),
     Need(
         "disk at the recovery", disk(lambda instance: instance.recovery),

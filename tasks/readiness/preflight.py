@@ -1,15 +1,17 @@
 """What both servers must have before anything is set up, all of it said at once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from blocks import users
-from blocks.errors import Refused
+from blocks.errors import CommandFailed, Refused, RelevoError
 from blocks.instance import OdooInstance, Place
 from blocks.names import TRIED
 from tasks.odoo import odoo_settings
 from tasks.postgres import cluster_settings
 from tasks.postgres.look import LET_US_ASK, find, look
-from tasks.readiness import parity_rules
+from tasks.postgres.lsclusters import Listed
+from tasks.readiness import parity_rules, probes
+from tasks.readiness.probes import Need, PlaceOf, SetUp
 from tasks.run.step import log, step
 
 # Arguments: users, commands, paths and units that must be there.
@@ -42,6 +44,7 @@ for pid in $(ss -Hltnp "sport = :$4" | grep -o 'pid=[0-9]*' | cut -d= -f2 | sort
 done
 """
 LISTEN = ("listen_addresses",)
+NOT_ASKED = "its PostgreSQL cannot be asked where it listens"
 EVERYWHERE = ("rsync", "python3", "systemd-run", "pg_lsclusters", "runuser")
 AT_RECOVERY = ("ssh", "ssh-keygen", "pg_createcluster", "openssl", "useradd", "systemd-tmpfiles")
 PACKAGES = (
@@ -56,30 +59,39 @@ def require_hosts(instance: OdooInstance) -> None:
     """Refuse to begin where a program, a user or a file is missing; name every one of them."""
     if (version := instance.origin.cluster.version) > TRIED[1]:
         log().warning("%s", parity_rules.untried(version))
-    lacking = [*_lacking(instance, instance.origin), *_lacking(instance, instance.recovery)]
-    if lacking:
+    if found := essential(probes.refusals(NEEDS, instance)):
         raise Refused(
-            f"{instance.name} cannot be replicated yet: {'; '.join(lacking)}", hint=PACKAGES
-        )
-    if unfit := list(_unfit(instance)):
-        raise Refused(
-            f"{instance.name} cannot be replicated as it is: {'; '.join(unfit)}",
-            hint=f"mend it on {instance.origin}, or in the inventory, and run this again",
+            f"{instance.name} cannot be replicated yet: "
+            + "; ".join(dict.fromkeys(error.message for error in found)),
+            hint="; ".join(dict.fromkeys(error.hint for error in found if error.hint)),
         )
 
 
-def _lacking(instance: OdooInstance, place: Place) -> list[str]:
-    commands, paths, units = wanted(instance, place)
-    argv = (
-        "sh",
-        "-c",
-        LACKING,
-        "lacking",
-        _user_to_be_there(instance, place),
-        *map(" ".join, (commands, paths, units)),
-    )
-    said = place.host.shell().run(argv).stdout
-    return [f"{place} lacks {line}" for line in said.splitlines()]
+def essential(found: list[RelevoError]) -> list[RelevoError]:
+    """Leave out what only stumbled over something that is missing."""
+    return [each for each in found if not isinstance(each, CommandFailed)] or found
+
+
+def _there(place_of: PlaceOf) -> Callable[[OdooInstance], str]:
+    """Require the users, commands, paths and units of a place."""
+
+    def ask(instance: OdooInstance) -> str:
+        place = place_of(instance)
+        commands, paths, units = wanted(instance, place)
+        argv = (
+            "sh", "-c", LACKING, "lacking", _user_to_be_there(instance, place),
+            *map(" ".join, (commands, paths, units)),
+        )  # fmt: skip
+        said = place.host.shell().run(argv).stdout
+        _require_none(f"{place} lacks {line}" for line in said.splitlines())
+        return f"{len(commands)} commands and {len(paths)} paths are there"
+
+    return ask
+
+
+def _require_none(found: Iterable[str]) -> None:
+    if said := "; ".join(found):
+        raise Refused(said)
 
 
 def _user_to_be_there(instance: OdooInstance, place: Place) -> str:
@@ -103,32 +115,109 @@ def wanted(
     return EVERYWHERE, (server, *map(str, paths)), (odoo.unit, place.cluster.unit)
 
 
-def _unbound(place: Place) -> Iterator[str]:
-    """Say when a place could not listen where the other will call."""
-    address = place.host.peer_address
-    script = 'ip -o addr show | grep -qF " $1/"'
-    if place.host.shell().run(("sh", "-c", script, "bound", address), check=False).status != 0:
-        yield f"no interface of {place} has its peer_address {address}: nothing can listen there"
+def _address(place_of: PlaceOf) -> Callable[[OdooInstance], str]:
+    """Require that a place can listen where the other will call."""
+
+    def ask(instance: OdooInstance) -> str:
+        place = place_of(instance)
+        address = place.host.peer_address
+        script = 'ip -o addr show | grep -qF " $1/"'
+        argv = ("sh", "-c", script, "bound", address)
+        if place.kind == "origin" and (why := _needless(place)):
+            return why
+        if place.host.shell().run(argv, check=False).status != 0:
+            raise Refused(
+                f"no interface of {place} has its peer_address {address}: nothing can listen there"
+            )
+        return f"{address} is on an interface of {place}"
+
+    return ask
 
 
-def _unfit(instance: OdooInstance) -> Iterator[str]:
-    """Name what is there, and otherwise than Relevo can work with."""
-    origin, shell = instance.origin, instance.origin.host.shell()
-    if (listed := find(shell, origin)) is None:
-        yield f"{origin} has no cluster {origin.cluster} (see pg_lsclusters there)"
-        return
+def _needless(place: Place) -> str:
+    """Say why a cluster at the origin needs no address of its own; nothing where it does."""
+    listed, at_all = find(place.host.shell(), place), f"{place} listens on all addresses"
+    if listed is None or not listed.online or listed.port != place.cluster.port:
+        return NOT_ASKED
+    if look(place).refuses:
+        return NOT_ASKED
+    return at_all if cluster_settings.in_force(place, LISTEN)["listen_addresses"] == "*" else ""
+
+
+def _listed(instance: OdooInstance) -> Listed:
+    origin = instance.origin
+    if (listed := find(origin.host.shell(), origin)) is None:
+        raise Refused(f"{origin} has no cluster {origin.cluster} (see pg_lsclusters there)")
+    return listed
+
+
+def _cluster(instance: OdooInstance) -> str:
+    """Require the cluster that the inventory names, as Debian has it, and that it lets us ask."""
+    _require_none(_of_the_cluster(instance.origin, listed := _listed(instance)))
+    return f"{instance.origin.cluster} has port {listed.port}"
+
+
+def _of_the_cluster(origin: Place, listed: Listed) -> Iterator[str]:
     if listed.owner != "postgres":
         yield f"{origin.cluster} on {origin} belongs to {listed.owner}, not to postgres"
     if listed.port != origin.cluster.port:
         yield f"{origin.cluster} on {origin} has port {listed.port} (postgres.port)"
     elif listed.online and (seen := look(origin)).refuses:
         yield f"PostgreSQL {origin.cluster} on {origin} is {seen}: {LET_US_ASK}"
-    elif listed.online and cluster_settings.in_force(origin, LISTEN)["listen_addresses"] != "*":
-        yield from _unbound(origin)
-    yield from _unbound(instance.recovery)
+
+
+def _layout(instance: OdooInstance) -> str:
+    """Require a quiet login, a data directory that can be moved, and Odoo's unit at its port."""
+    origin = instance.origin
     argv = (
-        "sh", "-c", LAYOUT, "layout", origin.host.user, str(listed.data_directory),
+        "sh", "-c", LAYOUT, "layout", origin.host.user, str(_listed(instance).data_directory),
         origin.odoo.unit, str(origin.odoo.http_port),
     )  # fmt: skip
-    yield from (f"on {origin}, {line}" for line in shell.run(argv).stdout.splitlines())
-    yield from odoo_settings.look(instance).wrong
+    said = origin.host.shell().run(argv).stdout
+    _require_none(f"on {origin}, {line}" for line in said.splitlines())
+    return "login, data directory and unit are as Relevo can work with"
+
+
+SETTINGS = Need(
+    "settings of Odoo", odoo_settings.measure,
+    tried="what the origin's Odoo is started with is compared with the inventory: its command "
+    "line, its environment, odoo.conf",
+    remedy="say it in odoo.conf, or correct the inventory", by=("preflight", "build", "check"),
+    moves=("replicate", "failover", "switchover"), when=probes.primary, before=True,
+)  # fmt: skip
+MEND = "mend it on the origin, or in the inventory, and run this again"
+# Without these most questions cannot even be asked.
+THERE: tuple[Need, ...] = (
+    SetUp(
+        "what the origin must have", _there(lambda instance: instance.origin),
+        tried="users, commands, paths and units are looked for", remedy=PACKAGES,
+    ),
+    SetUp(
+        "what the recovery must have", _there(lambda instance: instance.recovery),
+        tried="commands and PostgreSQL's programs are looked for", remedy=PACKAGES,
+        hosts="recovery",
+    ),
+)  # fmt: skip
+# What a set-up will need of both servers, before it asks for more (`ahead`).
+NEEDS: tuple[Need, ...] = (
+    *THERE,
+    SetUp(
+        "cluster of the origin", _cluster, tried="Debian's list of clusters is read", remedy=MEND,
+    ),
+    SetUp(
+        "address of the origin", _address(lambda instance: instance.origin),
+        tried="peer_address is looked for on the interfaces", remedy=MEND,
+    ),
+    SetUp(
+        "address of the recovery", _address(lambda instance: instance.recovery),
+        tried="peer_address is looked for on the interfaces",
+        remedy="correct recovery.peer_address in the inventory", hosts="recovery",
+    ),
+    SetUp(
+        "layout of the origin", _layout,
+        tried="a login prints nothing; the data directory is neither link nor mount point; the "
+        "port of Odoo is its own unit's",
+        remedy=MEND,
+    ),
+    SETTINGS,
+)  # fmt: skip

@@ -1,11 +1,12 @@
 """What a probe is, what comes of asking many, and those that are asked of either place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, TypeAlias
 
 from blocks.answers import understood
-from blocks.errors import RelevoError, ShutOut
+from blocks.errors import RelevoError, ShutOut, Unreachable
 from blocks.instance import OdooInstance, Place
 from tasks.filestore import judgement, leftout
 from tasks.filestore.verdict import remarks, sentence
@@ -80,7 +81,7 @@ def both(ends: Ends) -> bool:
     return ends.leads and ends.recovery.is_standby
 
 
-Move: TypeAlias = Literal["failover", "switchover", "failback", "rejoin"]
+Move: TypeAlias = Literal["replicate", "failover", "switchover", "failback", "rejoin"]
 Trier: TypeAlias = Literal["preflight", "build", "check", "drill"]
 EVERY_MOVE: tuple[Move, ...] = ("failover", "switchover", "failback", "rejoin")
 
@@ -92,6 +93,7 @@ class Need:
     `ask` raises RelevoError where it is lacking, and `remedy` is said where that has no hint of
     its own. `when` tells whether there is anything to ask. A plan leaves out what takes both hosts
     while the origin does not answer, and what tries by a change, if only for a moment (`acts`).
+    `before` tells whether it can be asked before there is a replica.
     """
 
     name: str
@@ -103,6 +105,29 @@ class Need:
     when: Needed = nothing
     hosts: Literal["recovery", "both"] = "both"
     acts: bool = False
+    before: bool = False
+
+
+# A need of a set-up, which has no replica yet.
+SetUp = partial(Need, moves=("replicate",), by=("preflight",), before=True)
+
+
+def refusals(needs: Sequence[Need], instance: OdooInstance) -> list[RelevoError]:
+    """Ask all, and give what each says that is not met; its remedy is the hint where it has none.
+
+    :raises Unreachable: where a host does not answer, which is no refusal.
+    """
+    found: list[RelevoError] = []
+    for need in needs:
+        try:
+            with understood(f"a host's answer ({need.name})"):
+                need.ask(instance)
+        except Unreachable:
+            raise
+        except RelevoError as error:
+            error.hint = error.hint or need.remedy
+            found.append(error)
+    return found
 
 
 @dataclass

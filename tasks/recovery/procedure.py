@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from blocks.instance import OdooInstance
 from blocks.runtime import Flow
+from tasks.notices import audit
 from tasks.recovery import users
 from tasks.run.desk import desk
 
@@ -26,13 +27,29 @@ def flow(*, as_found: bool = True, **options: Any) -> Callable[[Callable[P, R]],
 
     Its instance is taken as it is found on the recovery host: between an upgrade of the runner and
     the next replicate it still runs as the users of Relevo 0.1. Only replicate itself takes it as
-    the inventory wants it.
+    the inventory wants it. Who has it done, and why, is written down.
     """
 
     def make(function: Callable[P, R]) -> Flow[P, R]:
-        return Procedure(_finding(function) if as_found else function, **options)
+        found = _finding(function) if as_found else function
+        return Procedure(_noting(found, str(options["name"])), **options)
 
     return make
+
+
+def _noting(function: Callable[P, R], procedure: str) -> Callable[P, R]:
+    signature = inspect.signature(function)
+    if "instance" not in signature.parameters:
+        return function
+
+    @functools.wraps(function)
+    def noting(*args: P.args, **kwargs: P.kwargs) -> R:
+        given = signature.bind(*args, **kwargs).arguments
+        said = {"reason": given.get("reason", ""), "person": given.get("approved_by", "")}
+        with audit.noted(given["instance"], procedure, **said):
+            return function(*args, **kwargs)
+
+    return noting
 
 
 def _finding(function: Callable[P, R]) -> Callable[P, R]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from blocks.errors import Refused
+from tasks.run import act
 from tasks.run.desk import desk
 from tasks.run.step import log
 
@@ -43,6 +44,7 @@ def obtain(question: Question, *, minutes: float = 0) -> Yes:
         yes = at.ask(question, attempt=attempt, wrong=wrong, minutes=minutes)
         if not (wrong := objection(question, yes)):
             log().info("%s said yes: %s", yes.approved_by, yes.reason)
+            act.decided(reason=yes.reason, person=yes.approved_by)
             return yes
         if attempt < at.tries:
             log().warning("%s; nothing was changed", wrong)

@@ -32,6 +32,7 @@ class Run:
     times: int
     tags: tuple[str, ...]
     is_deployed: bool
+    by_schedule: bool = False
 
 
 class Desk(Protocol):

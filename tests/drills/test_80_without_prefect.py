@@ -1,5 +1,6 @@
 """Prefect is dead and broken as well: a shell does the same, and its history is shown later."""
 
+import json
 import os
 import subprocess
 import sys
@@ -64,4 +65,26 @@ def test_with_prefect_dead_a_shell_fails_over_and_prefect_agrees_when_it_is_back
     assert _active(stack, "rsync-filestore/vps_uno")
     lines = _relevo(stack, inventory_path, "status").stdout.splitlines()
     assert ["vps_uno", "primary", "standby", "uno"] in [line.split() for line in lines]
+    asked = _relevo(stack, inventory_path, "history", "vps_uno", "--json")
+    _history_names_who_did_it(uno, asked, log)
     no_strangers(uno)
+
+
+def _history_names_who_did_it(
+    uno: Pair, asked: "subprocess.CompletedProcess[str]", log: Path
+) -> None:
+    """Both hosts say who failed over, why and how it ended; so do a journal and a receipt."""
+    assert asked.returncode == 0, asked.stderr
+    said = json.loads(asked.stdout)
+    assert said["asked"] == ["origin", "recovery"]
+    moved = next(each for each in said["entries"] if each["run"] == log.name)
+    assert (moved["procedure"], moved["person"], moved["outcome"]) == ("failover", "Ana", "done")
+    assert moved["reason"] == "the drill cut its power"
+    assert said["entries"][-1]["procedure"] == "failback"
+    assert said["entries"][-1]["outcome"] == "done"
+    recovery, origin = uno.recovery, uno.origin.machine
+    journal = recovery.run("journalctl", "-t", "relevo", "--no-pager").stdout
+    assert "failover of vps_uno by Ana begins" in journal
+    assert '"failback"' in origin.read("/var/lib/relevo/vps_uno/history.jsonl")
+    receipts = recovery.run("sh", "-c", "cat /var/lib/relevo/vps_uno/receipts/*.json").stdout
+    assert "the drill cut its power (Ana)" in receipts

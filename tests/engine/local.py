@@ -60,6 +60,9 @@ class LocalShell:
         except (OSError, EOFError) as error:
             raise Unreachable(f"{self.host} did not answer: {error}") from error
 
+    def is_open(self) -> bool:
+        return True
+
     def pipe(self, argv: Sequence[str], *, user: str) -> Pipe:
         ours, theirs = socket.socketpair()
         with theirs:

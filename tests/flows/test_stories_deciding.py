@@ -1,13 +1,16 @@
 """A plan changes nothing, and a run from a shell takes the same steps with no server."""
 
 import logging
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
 from blocks.errors import Refused, Unreachable
 from blocks.instance import OdooInstance
-from deployments import break_glass
+from deployments import break_glass, quiet
+from deployments.secrets import Secrets
+from deployments.settings import Settings
 from flows.failover import failover
 from tasks.board import board
 from tasks.board.alarms import Measured
@@ -156,7 +159,10 @@ def test_a_check_from_a_shell_keeps_the_pages_fresh(
     monkeypatch.setattr(board, "measure", lambda _: rows)
     monkeypatch.setattr(pages, "refresh", drawn.extend)
 
-    assert break_glass.check([instance], None) == 0
+    given = Namespace(instance=None, json=False, textfile=None)
+    secrets = Secrets(Path("/nonexistent/secrets.yaml"))
+
+    assert quiet.checked(given, [instance], secrets, Settings()) == 0
 
     assert [each.name for each in drawn] == ["vps_1"]
 

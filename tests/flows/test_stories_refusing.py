@@ -201,10 +201,9 @@ def test_a_failover_does_not_end_another_failover(instance: OdooInstance, hosts:
 def test_replicate_names_everything_that_is_missing_before_it_changes_anything(
     instance: OdooInstance, hosts: Hosts
 ) -> None:
-    uno = FakeHost(
-        "uno", {"receipts *": "", "lacking odoo *": "/etc/odoo/odoo.conf\nthe unit odoo.service\n"}
-    )
-    due = FakeHost("due", standby() | {"lacking odoo *": "the command nginx\n"})
+    lacking = "/etc/odoo/odoo.conf\nthe unit odoo.service\n"
+    uno = FakeHost("uno", {"receipts *": "", "lacking odoo *": lacking, "*": ""})
+    due = FakeHost("due", standby() | {"lacking odoo *": "the command nginx\n", "bound *": 0})
     hosts(uno, due)
 
     with pytest.raises(Refused) as refused:

@@ -70,7 +70,7 @@ def test_check_and_board_say_what_is_not_right(
 
     with terminal.without_server():
         found, ends = Found(), probes.look_at_both(instance)
-        found.take("roles", lambda: at_home._roles(instance, ends))
+        found.take("roles", lambda: at_home.roles(instance, ends))
 
     assert found.wrong == [f"{error.message}; {error.hint}"]
 

@@ -13,7 +13,7 @@ ORDER = ("blocks", "tasks", "flows", "deployments")
 FLOORS = (
     "programs", "run", "host", "install", "postgres", "records", "notices", "logins", "odoo",
     "build", "standby", "synchronous", "filestore", "serving", "recovery", "receipts", "authority",
-    "readiness", "board", "byhand", "plan", "removal", "orchestrator",
+    "readiness", "discovery", "doctor", "board", "byhand", "plan", "removal", "orchestrator",
 )  # fmt: skip
 MOST_FILES, MOST_LINES = 12, 300
 # Values, texts and decisions: nothing in them asks a host, so a test needs no double.
@@ -22,7 +22,9 @@ PURE = {
     "board": "alarms words",
     "build": "freeze programs_compared",
     "byhand": "by_hand by_hand_gone by_hand_home by_hand_out by_hand_step",
+    "doctor": "findings",
     "filestore": "following rsync rsync_gate verdict",
+    "discovery": "addresses entry listening ports sites sources",
     "host": "confine lines managed_block source sshd_settings systemd_unit",
     "install": "program_config release zipapp",
     "logins": "conninfo pgpass scram ssh",
@@ -34,7 +36,7 @@ PURE = {
     "records": "commits loss",
     "removal": "words",
     "run": "outcome tags",
-    "serving": "nginx x509",
+    "serving": "nginx nginx_read x509",
     "standby": "divergence way",
     "synchronous": "files",
 }
@@ -126,7 +128,8 @@ def test_paramiko_speaks_in_one_place_only() -> None:
         for path in modules(layer)
         if any(name.split(".")[0] == "paramiko" for name in imports(path))
     }
-    seam = {f"blocks/{name}.py" for name in ("shell", "ssh", "ssh_channel", "ssh_login")}
+    names = ("host_key", "shell", "ssh", "ssh_channel", "ssh_login")
+    seam = {f"blocks/{name}.py" for name in names}
     assert users == {*seam, "tasks/host/lock.py"}
 
 

@@ -2,11 +2,13 @@
 
 import pytest
 
-from tasks.readiness import at_home, failed_over
+from tasks.readiness import ahead, at_home, failed_over, preflight
 from tasks.readiness.probes import EVERY_MOVE, Need
 
 
-@pytest.mark.parametrize("needs", [at_home.NEEDS, failed_over.NEEDS])
+@pytest.mark.parametrize(
+    "needs", [(*preflight.NEEDS, *ahead.NEEDS), at_home.NEEDS, failed_over.NEEDS]
+)
 def test_each_need_says_how_it_is_tried_for_which_move_and_what_mends_it(
     needs: tuple[Need, ...],
 ) -> None:
@@ -15,5 +17,5 @@ def test_each_need_says_how_it_is_tried_for_which_move_and_what_mends_it(
         assert each.tried, each.name
         assert each.remedy, each.name
         assert each.moves, each.name
-        assert set(each.moves) <= set(EVERY_MOVE), each.name
+        assert set(each.moves) <= {"replicate", *EVERY_MOVE}, each.name
         assert each.by, each.name

@@ -73,9 +73,11 @@ def _python(words: Sequence[str], folder: Path, **more: str) -> "subprocess.Comp
 
 FORCED = ("failover", "vps_1", "--yes", "--origin-is-down", "--reason", "fire")
 WITHOUT = [
-    (("--help",), 0), (("list",), 0), (("status",), 0), (("check",), 2),
+    (("--help",), 0), (("list",), 0), (("status",), 5), (("check",), 2),
+    (("history", "vps_1"), 5),
     (("plan", "recovery-is-gone", "vps_1"), 0), (FORCED, 5), (("failback", "vps_1", "--yes"), 5),
     (("switchover", "vps_1", "--yes"), 5), (("run", "build-service", "vps_1"), 5),
+    (("discover",), 5), (("doctor",), 2), (("replicate", "vps_1"), 5),
 ]  # fmt: skip
 NAMES = [words[0] for words, _ in WITHOUT]
 
@@ -118,7 +120,7 @@ def test_what_speaks_to_a_server_needs_prefect(inventory: Path) -> None:
 def test_every_command_is_one_of_the_two_kinds() -> None:
     tried = {words[0] for words, _ in WITHOUT} - {"--help"}
 
-    assert tried | WITH_PREFECT == set(cli.COMMANDS)
+    assert tried | WITH_PREFECT == {*cli.COMMANDS, "discover"}
 
 
 def test_each_flow_is_imported_without_prefect(tmp_path: Path) -> None:

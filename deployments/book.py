@@ -1,0 +1,89 @@
+"""The text of an inventory, with entries added to it: what is there stays as it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from blocks.errors import Refused
+from deployments import inventory_file
+from deployments.inventory import Document
+from deployments.secrets import write
+
+NEW_MODE = 0o640
+INSTANCES = "instances"
+
+
+@dataclass(frozen=True)
+class Book:
+    """An inventory as a text: a file's, or one that is to become a file."""
+
+    path: Path
+    text: str
+    is_new: bool = False
+
+    @classmethod
+    def open(cls, path: Path) -> "Book":
+        """Read an inventory that is there, and loads; raise Refused when it does not."""
+        inventory_file.read(path)
+        return cls(path, path.read_text())
+
+    def document(self) -> Document:
+        """Load the text; raise Refused with every mistake in it."""
+        return inventory_file.parse(self.text, self.path)
+
+    @property
+    def indent(self) -> int:
+        """How far the names of instances are indented."""
+        _, found = self._instances()
+        if isinstance(found, yaml.MappingNode) and found.value:
+            return int(found.value[0][0].start_mark.column)
+        return 2
+
+    def with_entries(self, entries: Sequence[str]) -> "Book":
+        """Add rendered entries behind the last instance; raise Refused where that is not clear."""
+        if not entries:
+            return self
+        key, found = self._instances()
+        lines = self.text.splitlines(keepends=True)
+        if lines and not lines[-1].endswith("\n"):
+            lines[-1] += "\n"
+        if key is None or found is None:
+            return replace(self, text="".join((*lines, f"\n{INSTANCES}:\n", *entries)))
+        if isinstance(found, yaml.CollectionNode) and found.flow_style:
+            raise Refused(
+                f"the instances of {self.path} stand between braces, where nothing can be added",
+                hint="write each instance on lines of its own, or run this without --write",
+            )
+        empty = not isinstance(found, yaml.MappingNode)
+        at = key.end_mark.line + 1 if empty else _end(lines, found.end_mark.line)
+        return replace(self, text="".join((*lines[:at], *entries, *lines[at:])))
+
+    def _instances(self) -> tuple[yaml.Node | None, yaml.Node | None]:
+        root = yaml.compose(self.text, Loader=yaml.SafeLoader)
+        pairs = root.value if isinstance(root, yaml.MappingNode) else []
+        return next(((k, v) for k, v in pairs if k.value == INSTANCES), (None, None))
+
+    def save(self, former: "Book") -> None:
+        """Write it down, whole or not at all, if its file is what was read of it before."""
+        path, there = self.path.resolve(), self.path.exists()
+        if there == former.is_new or (there and path.read_text() != former.text):
+            raise Refused(
+                f"{self.path} was changed meanwhile, and was left as it is", hint="run this again"
+            )
+        try:
+            write(path, self.text, mode=path.stat().st_mode & 0o777 if there else NEW_MODE)
+        except OSError as error:
+            raise Refused(
+                f"{self.path} cannot be written: {error.strerror}",
+                hint="name a file in a folder of yours, or run this without --write",
+            ) from error
+
+
+def _end(lines: Sequence[str], at: int) -> int:
+    """Where a block of lines ends: blanks and comments at the margin are the next one's."""
+    at = min(at, len(lines))
+    while at and (not lines[at - 1].strip() or lines[at - 1].startswith("#")):
+        at -= 1
+    return at

@@ -1,0 +1,68 @@
+"""relevo doctor: all that a set-up and a move need, one line a check; nothing is changed."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from blocks.errors import Refused
+from blocks.instance import OdooInstance
+from deployments import chosen, machine, machine_setup
+from deployments.break_glass import say
+from deployments.secrets import Secrets
+from deployments.settings import Settings
+from tasks.doctor import examine, findings
+from tasks.doctor.findings import NOT_ASKED, TO_MEND, WELL, Examined, Finding
+
+VERDICTS: dict[int, Literal["well", "to mend", "not all asked"]] = {
+    WELL: "well",
+    TO_MEND: "to mend",
+    NOT_ASKED: "not all asked",
+}
+
+
+def command(
+    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
+) -> int:
+    """Examine one instance or all, and say what to mend first."""
+    del settings
+    if given.instance and given.all:
+        raise Refused("an instance and --all were named", hint="name one of them")
+    asked = [chosen.named(given.instance, instances)] if given.instance else instances
+    known = {each.name: list(_known_here(each.name, secrets)) for each in asked}
+    examined = []
+    for each in examine.examine(asked, known):
+        for line in () if given.json else each.lines(well=given.well or len(asked) == 1):
+            say(line)
+        examined.append(each)
+    if given.json:
+        machine.say(document(examined))
+    elif len(asked) != 1:
+        say(findings.summary(examined))
+    return findings.code(examined)
+
+
+def document(examined: Sequence[Examined]) -> machine_setup.DoctorDocument:
+    """What was found, as fields."""
+    return machine_setup.DoctorDocument(instances=tuple(map(_patient, examined)))
+
+
+def _patient(examined: Examined) -> machine_setup.Patient:
+    return machine_setup.Patient(
+        instance=examined.instance,
+        verdict=VERDICTS[examined.code],
+        findings=tuple(
+            machine_setup.Found(
+                check=each.check, state=each.state, said=each.said, remedy=each.remedy or None
+            )
+            for each in examined.in_order
+        ),
+    )
+
+
+def _known_here(name: str, secrets: Secrets) -> Iterator[Finding]:
+    """What this machine lacks itself."""
+    if chosen.lacks_passwords(name, secrets):
+        yield Finding(
+            "passwords", "replicate", f"{secrets.path} has none for {name}",
+            "run relevo apply, if the instance is new; else bring secrets.yaml here",
+        )  # fmt: skip

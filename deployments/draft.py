@@ -1,0 +1,119 @@
+"""New entries beside an inventory: named, given ports, and held against all that is there."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from blocks.errors import Refused
+from blocks.host import Host
+from blocks.instance import OdooInstance
+from deployments import inventory
+from deployments.book import Book
+from deployments.inventory import Document
+from deployments.secrets import Secrets
+from deployments.targets import UNKNOWN
+from tasks.discovery import ports
+from tasks.discovery.addresses import is_ip
+from tasks.discovery.entry import Entry, render, scalar
+
+NO_SECRETS = Path("/nowhere/secrets.yaml")  # passwords that are made for a question, and not kept
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """The recovery server as far as it is known: its host, its ports, or why it was not asked."""
+
+    host: Host | None = None
+    taken: frozenset[int] = frozenset()
+    why: str = ""
+
+    @property
+    def asked(self) -> bool:
+        return self.host is not None and not self.why
+
+
+def blank(path: Path, recovery: Recovery) -> Book:
+    """Begin an inventory; without a recovery server its entry is left to be filled in."""
+    host = recovery.host
+    if host is None:
+        text = f"recovery: {{address: {UNKNOWN}}}\n"
+        return Book(path, f"{text}\ninstances:\n", is_new=True)
+    is_other = host.peer_address != host.address
+    public = host.address if is_ip(host.address) else host.peer_address
+    said = {
+        "name": host.name, "address": host.address,
+        "peer_address": host.peer_address if is_other else None,
+        "public_address": public if is_other else None, "port": host.port, "user": host.user,
+        "key_file": str(host.key_file) if host.key_file else None, "host_key": host.host_key,
+    }  # fmt: skip
+    lines = [f"  {name}: {scalar(value)}\n" for name, value in said.items() if value]
+    return Book(path, f"recovery:\n{''.join(lines)}\ninstances:\n", is_new=True)
+
+
+def settle(entries: Sequence[Entry], base: Book, recovery: Recovery) -> Book:
+    """Name each entry, give it ports, and bar the one that would not load beside the others."""
+    document = None if base.is_new else base.document()
+    names = set(document.instances) if document else set[str]()
+    taken = set(recovery.taken) | set(_ports(document))
+    draft = base
+    for entry in entries:
+        entry.name = _unused(entry.name, names)
+        names.add(entry.name)
+        _allot(entry, taken, recovery)
+        draft = _tried(entry, draft)
+    return draft
+
+
+def _unused(name: str, names: Collection[str]) -> str:
+    """
+    >>> _unused("uno", {"uno", "uno_2"}), _unused("due", {"uno"})
+    ('uno_3', 'due')
+    """
+    number = 2
+    found = name
+    while found in names:
+        found, number = f"{name}_{number}", number + 1
+    return found
+
+
+def _ports(document: Document | None) -> list[int]:
+    if document is None:
+        return []
+    every = [getattr(e.recovery, f) for e in document.instances.values() for f in ports.FIELDS]
+    return [document.recovery.port, *every]
+
+
+def _allot(entry: Entry, taken: set[int], recovery: Recovery) -> None:
+    """Give an entry the first free ports, and nobody else after it."""
+    try:
+        found = ports.first_free(taken)
+    except ports.NoPorts:
+        entry.lack("recovery", "no three ports are free together: choose them by hand")
+        return
+    entry.put("recovery", found)
+    taken |= {*found.values()}
+    if not recovery.asked:
+        entry.remark(
+            "the recovery server was not asked which of its ports are free: "
+            + (recovery.why or "name it with --recovery")
+        )
+
+
+def _tried(entry: Entry, draft: Book) -> Book:
+    candidate = draft.with_entries([render(entry, indent=draft.indent)])
+    try:
+        candidate.document()
+    except Refused as error:
+        prefix = f"{draft.path}: "
+        entry.barred = [line.removeprefix(prefix) for line in error.message.splitlines()]
+        return draft
+    return candidate
+
+
+def instances(draft: Book, entries: Sequence[Entry]) -> dict[str, OdooInstance]:
+    """Make the instances of entries that load, to be asked what `replicate` asks."""
+    names = {each.name for each in entries if not each.barred}
+    if not names:
+        return {}
+    made = inventory.instances(draft.document(), Secrets(NO_SECRETS))
+    return {each.name: each for each in made if each.name in names}

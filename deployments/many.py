@@ -1,0 +1,168 @@
+"""relevo replicate: several set-ups at a time, each a process of its own: `relevo run replicate`.
+
+A set-up that fails, hangs or is killed takes no other with it, and each keeps its own log.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Lock
+from typing import TextIO
+
+from blocks.errors import Refused, RelevoError
+from blocks.instance import OdooInstance
+from blocks.plain import plain
+from deployments import chosen, exit_codes, machine, machine_setup
+from deployments.break_glass import say
+from deployments.secrets import Secrets
+from deployments.settings import Settings
+from tasks.doctor import examine
+from tasks.run import terminal
+
+OURS = "relevo: "
+BACK = "\x1b[A\x1b[2K"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the set-up of an instance ended, and what it said of that."""
+
+    instance: str
+    code: int
+    said: str = ""
+    ran: bool = True
+
+
+class Table:
+    """What runs now, a line each: drawn anew in a terminal, said once elsewhere."""
+
+    def __init__(self, to: TextIO) -> None:
+        self.to, self.live = to, to.isatty()
+        self.now, self.lock, self.drawn = dict[str, str](), Lock(), 0
+
+    def tell(self, instance: str, step: str) -> None:
+        """Show the step that an instance is at."""
+        with self.lock:
+            self.now[instance] = step
+            if self.live:
+                self._draw()
+            else:
+                self._say(f"{instance}: {step}")
+            self.to.flush()
+
+    def end(self, instance: str, sentence: str) -> None:
+        """Say how one ended; that line stays."""
+        with self.lock:
+            self.now.pop(instance, None)
+            self._clear()
+            self._say(f"{instance}: {sentence}")
+            self._draw()
+
+    def _say(self, text: str) -> None:
+        print(plain(text, lines=True), file=self.to)
+
+    def _clear(self) -> None:
+        if self.live:
+            self.to.write(BACK * self.drawn)
+        self.drawn = 0
+
+    def _draw(self) -> None:
+        self._clear()
+        if self.live:
+            for instance, step in self.now.items():
+                self._say(f"  {instance:<24} {step}"[:78])
+            self.drawn = len(self.now)
+
+
+def command(
+    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
+) -> int:
+    """Replicate those that were named, or all that have no replica yet."""
+    del secrets
+    if bool(given.instance) == given.all:
+        raise Refused("it is not said what to replicate", hint="name instances, or say --all")
+    if given.at_most < 1:
+        raise Refused("--at-most wants 1 or more", hint="leave it out: two at a time")
+    asked = [chosen.named(each, instances) for each in dict.fromkeys(given.instance)] or instances
+    inventory = str(settings.inventory_path())
+    table = Table(sys.stderr if given.json else sys.stdout)
+
+    def one(instance: OdooInstance) -> Ended:
+        return _one(instance, table, inventory, only_new=given.all)
+
+    with ThreadPoolExecutor(max_workers=given.at_most) as pool:
+        ended = list(pool.map(one, asked))
+    if given.json:
+        machine.say(document(ended))
+    for line in () if given.json else summary(ended):
+        say(line)
+    codes = {each.code for each in ended if each.code}
+    return codes.pop() if len(codes) == 1 else int(bool(codes))
+
+
+def _one(instance: OdooInstance, table: Table, inventory: str, *, only_new: bool) -> Ended:
+    name = instance.name
+    if only_new:
+        try:
+            with terminal.without_server():
+                there = examine.has_replica(instance)
+        except RelevoError as error:
+            table.end(name, "failed")
+            return Ended(name, exit_codes.of(error), str(error))
+        if there:
+            table.end(name, "has its replica")
+            return Ended(name, 0, ran=False)
+    argv = (sys.executable, "-m", "deployments", "--inventory", inventory, "run", "replicate", name)
+    found = follow(name, argv, table.tell)
+    table.end(name, "failed" if found.code else "done")
+    return found
+
+
+def follow(name: str, argv: Sequence[str], tell: Callable[[str, str], None]) -> Ended:
+    """Run a command to its end; tell each line, and keep what it says of its failure."""
+    said: list[str] = []
+    with subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as child:
+        assert child.stdout is not None, "it is a pipe"
+        for line in child.stdout:
+            text = line.rstrip()
+            if said or text.startswith(OURS):
+                said.append(text)
+            else:
+                tell(name, text)
+        code = child.wait()
+    return Ended(name, code, "\n".join(said).removeprefix(OURS))
+
+
+def document(ended: Sequence[Ended]) -> machine_setup.ReplicateDocument:
+    """How each ended, as fields."""
+    return machine_setup.ReplicateDocument(
+        instances=tuple(
+            machine_setup.SetUp(
+                instance=each.instance,
+                outcome="failed" if each.code else "done" if each.ran else "there",
+                code=each.code,
+                said=each.said or None,
+            )
+            for each in ended
+        )
+    )
+
+
+def summary(ended: Sequence[Ended]) -> Iterator[str]:
+    """
+    >>> print(*summary([Ended("a", 0), Ended("b", 3, "b is new")]), sep="\\n")
+    1 of 2 instances are well, 1 failed
+    b: b is new
+    HINT: mend this (relevo doctor b), then run relevo replicate b
+    """
+    failed = [each for each in ended if each.code]
+    yield f"{len(ended) - len(failed)} of {len(ended)} instances are well, {len(failed)} failed"
+    for each in failed:
+        yield f"{each.instance}: {each.said or f'it ended with status {each.code}'}"
+        name = each.instance
+        yield f"HINT: mend this (relevo doctor {name}), then run relevo replicate {name}"

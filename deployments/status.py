@@ -1,0 +1,89 @@
+"""Who serves each instance now, asked of the clusters of both servers."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+
+from blocks.errors import RelevoError
+from blocks.instance import OdooInstance
+from deployments.machine import End, Standing
+from tasks.postgres.look import look, look_or_why, unheard
+from tasks.recovery import users
+
+AT_ONCE = 16
+NOBODY = "nobody"
+BOTH_WRITE, NOT_KNOWN = 1, 5
+
+
+def measure(instances: Sequence[OdooInstance]) -> list[Standing]:
+    """Ask both servers of every instance, side by side."""
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        return list(pool.map(_measure, instances))
+
+
+def _measure(instance: OdooInstance) -> Standing:
+    why = ""
+    try:
+        instance = users.as_found(instance)
+        origin, closed = look_or_why(instance.origin)
+        seen = str(origin or ("not known" if closed else "silent"))
+        if origin is None:
+            why = unheard(instance.origin, closed)
+    except RelevoError as error:
+        origin, seen, why = None, "refused", error.message
+    try:
+        recovery = look(instance.recovery)
+    except RelevoError as error:
+        return _standing(instance, seen, "not known", (), error.message)
+    serves: tuple[Literal["origin", "recovery"], ...] = ()
+    if origin is not None and origin.is_primary:
+        serves += ("origin",)
+    if recovery.is_primary:
+        serves += ("recovery",)
+    return _standing(instance, seen, str(recovery), serves, why)
+
+
+def _standing(
+    instance: OdooInstance,
+    origin: str,
+    recovery: str,
+    serves: tuple[Literal["origin", "recovery"], ...],
+    why: str,
+) -> Standing:
+    return Standing(
+        instance=instance.name,
+        origin=End(server=str(instance.origin), role=origin),
+        recovery=End(server=str(instance.recovery), role=recovery),
+        served_from=serves,
+        known=bool(serves) or not why,
+        why=None if serves else why or NOBODY,
+    )
+
+
+def lines(rows: Sequence[Standing]) -> Iterator[str]:
+    """Say it as a table."""
+    yield f"{'instance':<24} {'origin':<10} {'recovery':<10} served from"
+    for row in rows:
+        recovery = "?" if row.recovery.role == "not known" else row.recovery.role
+        yield f"{row.instance:<24} {row.origin.role:<10} {recovery:<10} {_served(row)}"
+
+
+def _served(row: Standing) -> str:
+    named = {"origin": row.origin.server, "recovery": row.recovery.server}
+    serves = [named[kind] for kind in row.served_from]
+    if len(serves) > 1:
+        return "BOTH: " + " and ".join(serves)
+    if serves:
+        return serves[0]
+    return str(row.why) if row.known else f"not known: {row.why}"
+
+
+def code(rows: Sequence[Standing]) -> int:
+    """Give the exit code: of an instance nothing is known, or two servers accept writes.
+
+    >>> code([])
+    0
+    """
+    if any(not row.known for row in rows):
+        return NOT_KNOWN
+    return BOTH_WRITE if any(len(row.served_from) > 1 for row in rows) else 0

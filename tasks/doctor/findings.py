@@ -1,0 +1,130 @@
+"""What the doctor finds: one line a check, in the order of what to mend first."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from blocks.plain import plain
+
+State = Literal["now", "not asked", "replicate", "failover", "failback", "amber", "next", "well"]
+# What is mended first stands first; what follows may only stumble over it.
+SHOWN: dict[State, str] = {
+    "now": "NOW",
+    "not asked": "NOT ASKED",
+    "replicate": "BLOCKS REPLICATE",
+    "failover": "BLOCKS FAILOVER",
+    "failback": "BLOCKS FAILBACK",
+    "amber": "amber",
+    "next": "next",
+    "well": "well",
+}
+GOOD: tuple[State, ...] = ("next", "well")
+WELL, TO_MEND, NOT_ASKED = range(3)
+WIDTH = max(map(len, SHOWN.values()))
+LONGEST = 2000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found, and what mends it.
+
+    `stumbled` is one that was cut short by an error of a command, not by its own judgement.
+    """
+
+    check: str
+    state: State
+    said: str
+    remedy: str = ""
+    stumbled: bool = False
+
+    def __str__(self) -> str:
+        """
+        >>> print(Finding("restart", "replicate", "uno waits for a restart", "restart it"))
+        BLOCKS REPLICATE  restart: uno waits for a restart (HINT: restart it)
+        """
+        hint = f" (HINT: {self.remedy})" if self.remedy else ""
+        line = " ".join(f"{self.check}: {self.said}{hint}".split())
+        return f"{SHOWN[self.state]:<{WIDTH}}  {plain(line, longest=LONGEST)}"
+
+
+@dataclass(frozen=True)
+class Examined:
+    """All that was found of one instance."""
+
+    instance: str
+    way: str
+    findings: Sequence[Finding] = field(default=())
+
+    @property
+    def in_order(self) -> list[Finding]:
+        """The findings, those to be mended first first."""
+        order = list(SHOWN)
+        return sorted(self.findings, key=lambda each: order.index(each.state))
+
+    @property
+    def code(self) -> int:
+        """0 where all is well, 1 where something is to be mended, 2 where not all could be asked.
+
+        >>> Examined("a", "x", [Finding("disk", "amber", "few")]).code
+        1
+        """
+        states = {each.state for each in self.findings}
+        if "not asked" in states:
+            return NOT_ASKED
+        return TO_MEND if states - set(GOOD) else WELL
+
+    def lines(self, *, well: bool) -> Iterator[str]:
+        """Say all of it; what is well by name, or only how much of it there is."""
+        yield f"{self.instance} ({self.way}): {self._verdict()}"
+        good = [each for each in self.in_order if each.state == "well"]
+        shown = [each for each in self.in_order if well or each.state != "well"]
+        yield from (f"  {each}" for each in shown)
+        if good and not well:
+            yield f"  {SHOWN['well']:<{WIDTH}}  {len(good)} checks"
+
+    def _verdict(self) -> str:
+        wrong = sum(each.state not in (*GOOD, "not asked") for each in self.findings)
+        said = f"{wrong} to mend" if wrong else ""
+        if self.code == NOT_ASKED:
+            said = f"{said}, not all could be asked".removeprefix(", ")
+        return said or "all well"
+
+
+def settled(found: Sequence[Finding], essential: Sequence[str]) -> list[Finding]:
+    r"""Say each sentence once; leave out what only stumbled over something essential, and say so.
+
+    >>> lacks = Finding("programs", "replicate", "uno lacks python3")
+    >>> fell = Finding("parity", "failover", "python3 failed on uno", stumbled=True)
+    >>> again = Finding("layout", "replicate", "uno lacks python3")
+    >>> print(*settled([lacks, again, fell], ["programs"]), sep="\n")
+    BLOCKS REPLICATE  programs: uno lacks python3
+    NOT ASKED         parity: cannot be asked yet (HINT: mend programs, then ask again)
+    """
+    told = {each.said: each for each in reversed(found) if each.state not in GOOD}
+    once = [each for each in found if told.get(each.said, each) is each]
+    first = [each.check for each in once if each.check in essential and each.state == "replicate"]
+    fallen = [each for each in once if each.stumbled]
+    if not first or not fallen:
+        return once
+    rest = Finding(
+        ", ".join(each.check for each in fallen), "not asked", "cannot be asked yet",
+        f"mend {', '.join(first)}, then ask again",
+    )  # fmt: skip
+    return [*(each for each in once if not each.stumbled), rest]
+
+
+def code(examined: Sequence[Examined]) -> int:
+    """The exit code of all: that of the worst."""
+    return max((each.code for each in examined), default=WELL)
+
+
+def summary(examined: Sequence[Examined]) -> str:
+    """
+    >>> summary([Examined("a", "x"), Examined("b", "x", [Finding("disk", "amber", "few")])])
+    '2 instances: 1 well, 1 with something to mend, 0 that could not be asked'
+    """
+    well, wrong, mute = (sum(e.code == n for e in examined) for n in (WELL, TO_MEND, NOT_ASKED))
+    return (
+        f"{len(examined)} instances: {well} well, {wrong} with something to mend, {mute} that "
+        "could not be asked"
+    )
