@@ -105,7 +105,7 @@ class Session:
 
     def _give_up(self, question: Question) -> None:
         self.link.late = True
-        self.link.end(f"no end after {question.timeout_seconds:.0f} s")
+        self.link.end(f"it did not finish within {question.timeout_seconds:.0f} s")
 
     def _sort(self, error: psycopg.Error, before: int) -> Exception:
         """Tell a refusal from a session that has ended, and both from what we cut ourselves."""

@@ -148,7 +148,7 @@ class Packets(paramiko.packet.Packetizer):
 
     def read_all(self, n: int, check_rekey: bool = False) -> bytes:  # noqa: FBT001, FBT002  # paramiko's
         if n > PACKET_BYTES:
-            raise paramiko.SSHException(f"a packet of {n} bytes is announced")
+            raise paramiko.SSHException(f"it announces a packet of {n} bytes")
         return super().read_all(n, check_rekey)
 
     def _read_timeout(self, timeout: float) -> bytes:
@@ -156,7 +156,7 @@ class Packets(paramiko.packet.Packetizer):
         part: bytes = super()._read_timeout(timeout)  # type: ignore[misc]  # the stubs lack it
         self.greeted += len(part)
         if self.greeted > GREETING_BYTES or time.monotonic() > self.greeting_ends:
-            raise paramiko.SSHException("a greeting that does not end")
+            raise paramiko.SSHException("its greeting does not end")
         return part
 
 
