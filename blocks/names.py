@@ -28,7 +28,7 @@ class Form:
 
     >>> Form("[a-z]+", 8, "lower-case letters")("Vps")
     Traceback (most recent call last):
-    ValueError: is 'Vps', and wants lower-case letters, 8 at most
+    ValueError: is 'Vps'; it must be lower-case letters, at most 8
     """
 
     pattern: str
@@ -37,7 +37,7 @@ class Form:
 
     def __call__(self, said: str) -> str:
         if len(said) > self.longest or not re.fullmatch(self.pattern, said):
-            raise ValueError(f"is {said!r:.80}, and wants {self.wants}, {self.longest} at most")
+            raise ValueError(f"is {said!r:.80}; it must be {self.wants}, at most {self.longest}")
         return said
 
 
@@ -48,7 +48,7 @@ def _absolute(path: PurePosixPath) -> PurePosixPath:
     PurePosixPath('/srv/odoo')
     """
     if not re.fullmatch(r"(/[A-Za-z0-9._@+-]+)+", str(path)) or ".." in path.parts:
-        raise ValueError("wants an absolute path of letters, digits and . _ @ + -")
+        raise ValueError("must be an absolute path of letters, digits and . _ @ + -")
     return path
 
 
@@ -65,13 +65,13 @@ def _host_or_ip(address: str) -> str:
 
 def _own_role(role: str) -> str:
     if role == "postgres" or role.startswith("pg_"):
-        raise ValueError("is PostgreSQL's own; name a role that Relevo may create")
+        raise ValueError("is reserved by PostgreSQL; name a role that Relevo may create")
     return role
 
 
 def _local(path: Path) -> Path:
     if not str(path).isprintable():
-        raise ValueError("wants a path of printable characters")
+        raise ValueError("must be a path of printable characters")
     return path
 
 
@@ -80,7 +80,7 @@ def _whole_key(key: str) -> str:
 
     >>> _whole_key("ssh-ed25519 AAAA")
     Traceback (most recent call last):
-    ValueError: is no whole public key: copy the line of /etc/ssh/ssh_host_ed25519_key.pub
+    ValueError: is not a whole public key: copy the line of /etc/ssh/ssh_host_ed25519_key.pub
     """
     kind, blob = key.split()[:2]
     try:
@@ -90,7 +90,7 @@ def _whole_key(key: str) -> str:
     size = int.from_bytes(content[:4], "big")
     if content[4 : 4 + size] != kind.encode() or len(content) < 2 * size:
         raise ValueError(
-            "is no whole public key: copy the line of /etc/ssh/ssh_host_ed25519_key.pub"
+            "is not a whole public key: copy the line of /etc/ssh/ssh_host_ed25519_key.pub"
         )
     return key
 
@@ -121,9 +121,11 @@ def _unit(name: str) -> str:
     ('odoo14.service', 'odoo-16.0.service', 'odoo@uno.service')
     """
     if name.endswith(KINDS):
-        raise ValueError(f"is {name!r:.80}, and wants a service: its name ends in .service")
+        raise ValueError(
+            f"is {name!r:.80}; it must be a service, with a name that ends in .service"
+        )
     whole = name if name.endswith(".service") else f"{name}.service"
-    wants = "the name of a systemd service: letters, digits and _ @ . -, no sign first"
+    wants = "the name of a systemd service: letters, digits and _ @ . -, a letter or digit first"
     return Form(r"[A-Za-z0-9][A-Za-z0-9_@.-]*\.service", 120, wants)(whole)
 
 
@@ -175,7 +177,9 @@ InstanceName = Annotated[
 HostName = Annotated[
     str,
     AfterValidator(
-        Form(r"[A-Za-z0-9][A-Za-z0-9_.-]*", 64, "letters, digits and . _ -, no sign first")
+        Form(
+            r"[A-Za-z0-9][A-Za-z0-9_.-]*", 64, "letters, digits and . _ -, a letter or digit first"
+        )
     ),
 ]
 USER_WORDS = "lower-case letters, digits and _ -, a letter or _ first"

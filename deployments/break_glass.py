@@ -74,11 +74,11 @@ def run(instance: OdooInstance, flow: str, folder: Path, values: dict[str, Any])
         except RelevoError as error:
             LOG.error("%s", error)  # noqa: TRY400  # the sentence is what counts; no traceback
             _keep(instance, flow, ended=error.message, text="", good=False)
-            error.hint = f"{error.hint} (all that happened is in {path})".strip()
+            error.hint = f"{error.hint} (the full log is in {path})".strip()
             raise
         markdown = getattr(report, "markdown", lambda: "")()
         _keep(instance, flow, ended="done", text=markdown, good=True)
-    say(f"done; all that happened is in {path}")
+    say(f"done; the full log is in {path}")
 
 
 def checked(flow: Any, values: dict[str, Any]) -> dict[str, Any]:
@@ -88,14 +88,14 @@ def checked(flow: Any, values: dict[str, Any]) -> dict[str, Any]:
     if unknown := sorted(set(values) - set(takes)):
         raise Refused(
             f"{flow.name} takes no {', '.join(unknown)}",
-            hint=f"it takes {', '.join(takes) or 'the instance alone'}",
+            hint=f"give {', '.join(takes) or 'the instance alone'}",
         )
     try:
         return {name: TypeAdapter(hints[name]).validate_python(v) for name, v in values.items()}
     except ValidationError as error:
         said = error.errors(include_url=False)[0]
         raise Refused(
-            f"{flow.name} cannot take {said['input']!r} as one of its values: {said['msg']}",
+            f"{flow.name} does not accept {said['input']!r} as one of its values: {said['msg']}",
             hint="give --set NAME=VALUE as the form of the deployment shows it",
         ) from None
 
@@ -128,7 +128,7 @@ def ask(instance: OdooInstance, procedure: Procedure, *, reason: str, by: str) -
     say(words.summary(made))
     if made.situation.refusals:
         raise Refused(
-            "; ".join(made.situation.refusals), hint="nothing was changed; mend this first"
+            "; ".join(made.situation.refusals), hint="fix this first; nothing was changed"
         )
     yes = _obtain(decision.question(made, reason=reason, approved_by=by))
     down = {"origin_is_down": True} if yes.origin_is_down else {}
@@ -148,7 +148,7 @@ def _obtain(question: Question) -> Yes:
 
 def _require_somebody(instead: str) -> None:
     if not sys.stdin.isatty():
-        raise Refused("there is nobody to ask: this is no terminal", hint=f"give {instead}")
+        raise Refused("nobody can be asked: this is not a terminal", hint=f"give {instead}")
 
 
 def status(instances: list[OdooInstance]) -> Iterator[str]:

@@ -76,7 +76,7 @@ def _apply(
     if not server.named():
         _keep_secrets(instances, secrets, in_prefect=lambda _: False)
         raise Refused(
-            "no Prefect server is named",
+            "no Prefect server is configured",
             hint="start one and set PREFECT_API_URL; `relevo run` works without",
         )
     changes = 0
@@ -122,7 +122,7 @@ def _rotate_key(
 
     with break_glass.journalled(settings.logs(), f"rotate-key-{given.instance}"):
         _print(rotation.rotate(read, secrets))
-    _print(f"keep a copy of {secrets.path} where a fire of this machine does not reach it")
+    _print(f"keep a copy of {secrets.path} on another machine")
     if not server.named():
         _print("no Prefect server is named: run relevo apply where it is, for it has the old key")
         return 0
@@ -130,7 +130,7 @@ def _rotate_key(
         everyone = inventory.instances(document, secrets)
         return _apply(argparse.Namespace(prune=False), everyone, secrets, settings)
     except RelevoError as error:
-        error.message = f"Prefect has the old key still: {error.message}"
+        error.message = f"Prefect still has the old key: {error.message}"
         error.hint = f"{error.hint}; then run relevo apply".removeprefix("; ")
         raise
 
@@ -144,7 +144,7 @@ def _remove(
     require_known(given.instance, instances)
     if secrets.lacks_key(given.instance) and given.instance not in signers.read(secrets):
         raise Refused(
-            f"{secrets.path} and {signers.FILE} know nothing of {given.instance}: it was taken out "
+            f"{secrets.path} and {signers.FILE} have no entry of {given.instance}: it was removed "
             "already, or never applied",
             hint="delete its entry from the inventory, then run relevo apply",
         )
@@ -152,7 +152,7 @@ def _remove(
     wishes = Wishes(given.origin_is_gone, given.recovery_is_gone, given.delete_kept)
     if given.yes and not given.reason.strip():
         raise Refused(
-            f"nobody said why {instance.name} is to be taken out",
+            f"a reason is needed to remove {instance.name}",
             hint="give --reason; it is kept with the receipts",
         )
     with terminal.without_server():
@@ -166,7 +166,7 @@ def _remove(
         why = f"{yes.reason} ({yes.approved_by})"
     with break_glass.journalled(settings.logs(), f"remove-{instance.name}") as path:
         left = removal.remove(instance, secrets, wishes, why=why)
-    _print(removal_words.ended(plan, [*left, f"all that happened is in {path}"]))
+    _print(removal_words.ended(plan, [*left, f"the full log is in {path}"]))
     return 0
 
 
@@ -186,8 +186,8 @@ def _run(
     values = dict(_value(text) for text in given.values)
     if given.flow in PROCEDURES and "decide" not in values:
         raise Refused(
-            f"relevo run {given.flow} would begin at once, without a plan and a typed yes",
-            hint=f"say relevo {given.flow} {instance.name}, or add --set decide=unattended",
+            f"relevo run {given.flow} would start at once, without a plan and an approval",
+            hint=f"run relevo {given.flow} {instance.name}, or add --set decide=unattended",
         )
     break_glass.run(instance, given.flow, settings.logs(), values)
     return 0
@@ -245,7 +245,7 @@ def _check(
 def require_known(name: str, instances: list[OdooInstance]) -> None:
     """Refuse a name that the inventory has not."""
     if name not in {each.name for each in instances}:
-        raise Refused(f"there is no instance {name} in the inventory", hint="see relevo list")
+        raise Refused(f"there is no instance {name} in the inventory", hint="run relevo list")
 
 
 def _chosen(
@@ -256,7 +256,7 @@ def _chosen(
     if any(name.startswith(f"{given.instance}.") for name in secrets.invented):
         raise Refused(
             f"{secrets.path} has no passwords for {given.instance}",
-            hint="bring secrets.yaml here; or run relevo apply, if the instance is new",
+            hint="copy secrets.yaml here; or run relevo apply, if the instance is new",
         )
     return next(each for each in instances if each.name == given.instance)
 
@@ -268,7 +268,9 @@ def _value(text: str) -> tuple[str, bool | str]:
     """
     name, is_given, value = text.partition("=")
     if not is_given:
-        raise Refused(f"--set {text} gives no value", hint=f"say --set {text}=true, or another one")
+        raise Refused(
+            f"--set {text} gives no value", hint=f"write --set {text}=true, or another value"
+        )
     if value.lower() in {"true", "false", "yes", "no"}:
         return name, TypeAdapter(bool).validate_python(value)
     return name, value

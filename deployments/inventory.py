@@ -72,7 +72,7 @@ class HostEntry(Entry):
             ip_address(peer)
         except ValueError:
             raise ValueError(
-                f"peer_address: is needed, because {self.address} is no IP address"
+                f"peer_address: is needed, because {self.address} is not an IP address"
             ) from None
         return Host(
             name=self.name or default_name,

@@ -22,12 +22,12 @@ class StrictLoader(yaml.SafeLoader):
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise yaml.constructor.ConstructorError(
-                    None, None, "a value that begins with { or [ wants quotes", key.start_mark
+                    None, None, "a value that begins with { or [ needs quotes", key.start_mark
                 )
         keys = Counter((key.tag, key.value) for key, _ in node.value)
         if doubled := [name for (_, name), count in keys.items() if count > 1]:
             raise yaml.constructor.ConstructorError(
-                None, None, f"{', '.join(doubled)}: stands there twice", node.start_mark
+                None, None, f"{', '.join(doubled)}: appears twice", node.start_mark
             )
         return node
 
@@ -60,7 +60,7 @@ def read(path: Path) -> Document:
 def _refused(path: Path, mistakes: list[str]) -> Refused:
     return Refused(
         "\n".join(f"{path}: {mistake}" for mistake in mistakes),
-        hint="mend the inventory; nothing was changed",
+        hint="fix the inventory; nothing was changed",
     )
 
 
@@ -91,7 +91,7 @@ def _sentences(error: ValidationError) -> Iterator[str]:
         parts = (str(part) for part in each["loc"] if part != "[key]")
         place = ".".join(part if part.isprintable() else repr(part) for part in parts)
         said = {
-            "extra_forbidden": "is no key that Relevo knows",
+            "extra_forbidden": "is not a key that Relevo knows",
             "missing": "is missing",
             "string_pattern_mismatch": f"is not of the form {each.get('ctx', {}).get('pattern')}",
         }.get(each["type"], each["msg"].removeprefix("Value error, "))

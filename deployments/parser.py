@@ -24,7 +24,7 @@ examples, on the night itself (none of them needs a server):
   relevo failover vps_1 --yes --origin-is-down --reason "hoster confirms fire"
   relevo failback vps_1
   relevo switchover vps_1                       a planned move; --to origin brings it home
-  relevo check                                  of all instances; Nagios reads its exit code
+  relevo check                                  all instances; Nagios reads its exit code
   relevo check vps_1 --textfile /var/lib/prometheus/node-exporter/relevo.prom
 
 and on other days:
@@ -32,11 +32,11 @@ and on other days:
   relevo list                                   the instances of the inventory
   relevo run replicate vps_1                    any other procedure, without a server
   relevo rotate-key vps_1                       a new key for its receipts; the old one is retired
-  relevo remove vps_1                           take it out; customers at home notice nothing
+  relevo remove vps_1                           remove it; customers at home notice nothing
 
 exit codes: 0 done, 1 failed, 2 bad input, 3 refused, 4 busy, 5 a host did not answer
             check: 0 all green, 1 a warning, 2 critical, 3 not known
-What happens is told here and kept in /var/log/relevo/runs (or RELEVO_LOG_DIR).
+The log is printed here and kept in /var/log/relevo/runs (or RELEVO_LOG_DIR).
 """
 PROCEDURES = ("failover", "failback", "switchover")
 GONE = "recovery-is-gone"
@@ -70,20 +70,18 @@ def build() -> argparse.ArgumentParser:
 def _add_quiet(commands: Commands) -> None:
     """Add what changes nothing on the hosts."""
     apply = commands.add_parser("apply", help="register instances, deployments and schedules")
-    apply.add_argument("--prune", action="store_true", help="remove what the inventory has not")
+    apply.add_argument("--prune", action="store_true", help="remove what is not in the inventory")
     commands.add_parser("list", help="show the instances of the inventory")
     commands.add_parser("status", help="show who serves each instance, asked of the clusters")
     check = commands.add_parser(
-        "check", help="say what could be failed over now, as Nagios reads it"
+        "check", help="report what could be failed over now, as Nagios reads it"
     )
     check.add_argument("instance", nargs="?", help="default: all of the inventory")
     check.add_argument("--textfile", type=Path, help="for node_exporter's textfile collector")
     plan = commands.add_parser("plan", help="show what would be done, and change nothing")
     plan.add_argument("procedure", choices=(*PROCEDURES, GONE), help="what would be done")
     plan.add_argument("instance", help=NAMED)
-    plan.add_argument(
-        "--language", choices=("en", "es"), default="en", help="in which the page is written"
-    )
+    plan.add_argument("--language", choices=("en", "es"), default="en", help="language of the page")
     _add_direction(plan)
 
 
@@ -92,20 +90,22 @@ def _add_moves(commands: Commands) -> None:
     for procedure in PROCEDURES:
         _add_yes(commands.add_parser(procedure, help=f"{procedure} here, without a server"))
     commands.choices["failover"].add_argument(
-        "--origin-is-down", action="store_true", help="seen by other means: it stays down"
+        "--origin-is-down",
+        action="store_true",
+        help="you confirmed from another source that it is down and stays down",
     )
     commands.choices["failback"].add_argument(
-        "--reclone", action="store_true", help="copy the origin's database anew"
+        "--reclone", action="store_true", help="copy the whole database to the origin"
     )
     _add_direction(commands.choices["switchover"])
 
 
 def _add_remove(commands: Commands) -> None:
     remove = commands.add_parser(
-        "remove", help="take an instance out of both servers and of Prefect"
+        "remove", help="remove an instance from both servers and from Prefect"
     )
     _add_yes(remove)
-    remove.add_argument("--plan-only", action="store_true", help="say what would be taken away")
+    remove.add_argument("--plan-only", action="store_true", help="show what would be removed")
     for place in ("origin", "recovery"):
         remove.add_argument(
             f"--{place}-is-gone", action="store_true", help="it does not answer, and never will"
@@ -124,7 +124,7 @@ def _add_run(commands: Commands) -> None:
     run.add_argument("instance", help=NAMED)
     run.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="values",
-        help="a parameter of the flow; may be said several times",
+        help="a parameter of the flow; may be given several times",
     )  # fmt: skip
 
 
@@ -140,4 +140,4 @@ def _add_yes(command: argparse.ArgumentParser) -> None:
     command.add_argument("instance", help=NAMED)
     command.add_argument("--yes", action="store_true", help="do not ask; for scripts")
     command.add_argument("--reason", default="", help="why; the report keeps it")
-    command.add_argument("--approved-by", default="", help="who says so; the report keeps it")
+    command.add_argument("--approved-by", default="", help="who approves; the report keeps it")

@@ -26,8 +26,8 @@ HINTS = {
     404: "PREFECT_API_URL must be the server's, with /api at its end",
 }
 SILENT = (
-    "systemctl status relevo-server there; a server needs up to a minute to start. PREFECT_API_URL "
-    "says where it is"
+    "run systemctl status relevo-server there; a server needs up to a minute to start. "
+    "PREFECT_API_URL says where it is"
 )
 
 
@@ -89,10 +89,11 @@ def _ours(error: BaseException) -> RelevoError:
         status, asked = error.response.status_code, error.request
         return Refused(
             f"{server} answers {status} to {asked.method} {asked.url.path}",
-            hint=HINTS.get(status, "journalctl -u relevo-server there says why"),
+            hint=HINTS.get(status, "run journalctl -u relevo-server there to see why"),
         )
     if isinstance(error, HTTPError):
         return Unreachable(f"{server} does not answer: {error}", hint=SILENT)
     return Refused(
-        f"{server} did not take a deployment", hint="journalctl -u relevo-server there says why"
+        f"{server} did not accept a deployment",
+        hint="run journalctl -u relevo-server there to see why",
     )

@@ -12,10 +12,10 @@ from tasks.recovery.procedure import flow
 def board() -> None:
     """Measure every instance, and show on one page which could be failed over now.
 
-    Changes nothing at the customers' side. Each row is green, amber or red and says why; what has
-    become an alarm since the last time is told as an event. The pages to be followed by hand are
-    kept fresh on the recovery host, what a run without a server left to do is done, and runs whose
-    process died with its machine are marked, so that they can be retried.
+    Changes nothing for customers. Each row is green, amber or red and says why; each new alarm is
+    sent as an event. The board also renews the pages by hand on the recovery host, finishes what a
+    run without a server left to do, and marks runs whose process is presumed dead, so that they can
+    be retried.
     """
     instances = fleet.known()
     rows = desk.measure(instances, idle=schedules.idle(instances))

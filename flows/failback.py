@@ -37,27 +37,29 @@ def failback(
 
     Before: the recovery host serves, and the origin is up again (whatever runs on it).
 
-    1. The plan is shown, and waits for the instance's name, a reason and a name.
-    2. The origin is held, what only it has is kept aside, it rejoins as a standby, and files are
+    1. The run shows its plan, and starts only after you type the instance name, a reason and your
+       name.
+    2. The origin is fenced, what only it has is kept aside, it rejoins as a standby, and files are
        copied back while customers work.
-    3. Then a short window: Odoo stops, the last difference follows, the write right is handed
-       over against a receipt, the origin serves, DNS changes.
+    3. A short outage follows: Odoo stops, the last files are copied, the write right is handed over
+       with a receipt, the origin serves, DNS changes.
     4. The recovery host follows again, and the schedules run.
 
-    A run that failed may be retried; it goes on from where the clusters are. `reclone` copies the
-    origin's database anew, where following or rewinding was refused.
+    A failed run may be retried; it goes on from the state of the clusters. `reclone` copies the
+    whole database to the origin, where following or rewinding was refused.
 
     Args:
-        instance: The instance whose customers are to go home.
-        decide: "ask" shows the plan and waits for a yes. "plan only" changes nothing.
-            "unattended" is for scripts: nobody is asked.
-        reclone: Copy the origin's database anew. Only where following or rewinding was refused:
-            it takes as long as the database is big.
+        instance: The instance to bring home.
+        decide: "ask" shows the plan and waits for an approval. "plan only" changes nothing.
+            "unattended" is for scripts: it asks nobody.
+        reclone: Copy the whole database to the origin. Only where following or rewinding was
+            refused: a large database takes long.
         accept_loss: Promote the origin without the receipt of a clean hand-over. Only where
-            there can be none; the reason is kept in the receipt.
+            there can be none; the receipt keeps the reason.
         reason: Why. The report keeps it.
-        approved_by: Who says so, for unattended runs.
-        wait_minutes: How long the plan waits for a yes. Then the run ends, with nothing changed.
+        approved_by: Who approves it, for unattended runs.
+        wait_minutes: How long the plan waits for an approval. Then the run ends, with nothing
+            changed.
     """
     origin = instance.origin
     decided = decision.reach(

@@ -17,8 +17,8 @@ def pg_rewind(instance: OdooInstance, *, reclone: bool = False) -> None:
     """Make the returned origin a standby of the recovery host, without handing anything back yet.
 
     Nothing that only the origin has is destroyed: its data directory is kept aside first.
-    The cheapest safe way is taken: follow, rewind, or re-clone. A pg_rewind never runs twice;
-    failback does this and the rest.
+    The origin rejoins by the cheapest safe way: follow, rewind, or re-clone. A pg_rewind never runs
+    twice. Failback does this and the rest.
     """
     with lock.held(instance, "pg_rewind", preempt=True):
         keys.require_known(instance)

@@ -17,10 +17,11 @@ from tasks.standby import limits
 @flow(name="promote", flow_run_name="promote {instance.recovery} for {instance.name}",
       on_cancellation=[aftermath.say])  # fmt: skip
 def promote(instance: OdooInstance, *, origin_is_down: bool = False, reason: str = "") -> str:
-    """Let the recovery host's cluster accept writes; failover does this and starts Odoo.
+    """Promote the recovery host's cluster; failover does this and starts Odoo.
 
-    Before: the origin answers (it is then stopped cleanly, and nothing is lost), or you know that
-    it is down and stays down, say so with origin_is_down, and give a reason.
+    Before: the origin answers (it is then stopped cleanly, and nothing is lost), or you have
+    confirmed from another source that it is down and will stay down: set origin_is_down and give a
+    reason.
     """
     instance = settling.finish(instance)
     with lock.held(instance, "promote", preempt=True):

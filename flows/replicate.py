@@ -21,7 +21,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
 
     Before: the instance is in the inventory. After: the database streams, the files follow, Odoo is
     built and tried on the recovery host, and the schedules keep it so.
-    Running it again finds what is done and does what is not.
+    A second run skips what is done and does the rest.
     """
     with lock.held(instance, "replicate"):
         keys.require_known(instance)

@@ -37,19 +37,20 @@ def switchover(
     """Move an instance's customers to the other server and lose nothing, or refuse.
 
     Before: both servers are up, and the one that will serve follows the other.
-    What the origin's Odoo has got since the last copy (modules, packages, settings) is brought to
-    the recovery host and tried first, while customers work.
-    After: `to` serves, and the other follows it. The plan is shown first, and waits for the
-    instance's name, a reason and a name. It is never forced: that is what failover is for.
+    The run shows its plan, and starts only after you type the instance name, a reason and your
+    name. What changed at the origin's Odoo since the last copy (modules, packages, settings) is
+    copied to the recovery host and tested first, while customers work.
+    After: `to` serves, and the other follows it. It is never forced: failover is for that.
 
     Args:
-        instance: The instance whose customers are to move.
-        to: Where they are to be served.
-        decide: "ask" shows the plan and waits for a yes. "plan only" changes nothing.
-            "unattended" is for scripts: nobody is asked.
+        instance: The instance to move.
+        to: The place that will serve it.
+        decide: "ask" shows the plan and waits for an approval. "plan only" changes nothing.
+            "unattended" is for scripts: it asks nobody.
         reason: Why. The report keeps it.
-        approved_by: Who says so, for unattended runs.
-        wait_minutes: How long the plan waits for a yes. Then the run ends, with nothing changed.
+        approved_by: Who approves it, for unattended runs.
+        wait_minutes: How long the plan waits for an approval. Then the run ends, with nothing
+            changed.
     """
     if decide != "plan only":
         instance = settling.finish(instance)

@@ -52,7 +52,7 @@ def _samples(instance: OdooInstance) -> list[Sample]:
     return list(known.samples) if known else []
 
 
-@step("measure the link of {instance.name}")
+@step("measure the replication link of {instance.name}")
 def sample_link(instance: OdooInstance) -> None:
     """Note how far the origin has written, so that a later failover can state its exposure."""
     origin = instance.origin
@@ -67,7 +67,7 @@ def sample_link(instance: OdooInstance) -> None:
     record.write(instance.recovery, instance, Link(samples=samples))
 
 
-@step("require a yes to the exposure of {instance.name}")
+@step("require that the exposure of {instance.name} is accepted")
 def require_accepted(instance: OdooInstance, exposure: Exposure, *, loss_accepted: bool) -> None:
     """Refuse to lose anything that nobody has agreed to lose."""
     log().info("exposure of %s: %s", instance.name, exposure)
@@ -76,6 +76,6 @@ def require_accepted(instance: OdooInstance, exposure: Exposure, *, loss_accepte
     raise Refused(
         f"{instance.origin} does not answer (or stopped uncleanly); failing over now may lose: "
         f"{exposure}",
-        hint="see by other means that it is down and stays down (power it off at the hoster), then "
-        "run failover with origin_is_down and a reason",
+        hint="confirm from another source that it is down and will stay down (power it off at the "
+        "hoster), then run failover with origin_is_down and a reason",
     )

@@ -54,7 +54,7 @@ def half_done(instance: OdooInstance) -> str:
     if origin is None or not origin.is_primary or _taker(instance) != "origin":
         return ""
     at = begun.time.isoformat()
-    return f"the move of {instance.name} that was begun at {at} has never been ended"
+    return f"the move of {instance.name} that began at {at} was never finished"
 
 
 @step("start PostgreSQL on {instance.recovery}, if it leads and is down")
@@ -71,8 +71,8 @@ def wake(instance: OdooInstance, *, origin_is_down: bool = False) -> None:
         raise Refused(
             f"customers were moved to {recovery}, whose PostgreSQL is down, and "
             f"{unheard(origin, why)}",
-            hint=f"see by other means that {origin} is down and stays down, then run failover with "
-            f"origin_is_down and a reason: it starts {recovery}",
+            hint=f"confirm from another source that {origin} is down and will stay down, then run "
+            f"failover with origin_is_down and a reason: it starts {recovery}",
         )
     log().warning("%s has the write right, and its PostgreSQL is down", recovery)
     cluster.start(recovery)
@@ -125,5 +125,5 @@ def how_far(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
     raise Refused(
         f"{instance.name} is not served from the recovery host: {instance.origin} is {origin}, "
         f"{instance.recovery} is {recovery}",
-        hint="failback is for an instance that was failed over; run check to see what is wrong",
+        hint="run check to see what is wrong; failback is for an instance that was failed over",
     )

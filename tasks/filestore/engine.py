@@ -106,7 +106,7 @@ def run(instance: OdooInstance, verb: str, *options: str) -> Facts:
         tail = "\n".join(said.strip().splitlines()[-10:])
         raise CommandFailed(
             f"the filestore engine of {instance.name} failed on {shell.host}:\n{tail}",
-            hint=f"the whole of what it said is in {LOGS} there",
+            hint=f"read its full output in {LOGS} there",
         )
     result: Facts = facts["result"]
     return result

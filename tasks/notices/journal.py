@@ -23,7 +23,7 @@ def _kept(instance: OdooInstance) -> tuple[Run, ...]:
     return (record.read(instance.recovery, instance, Runs) or Runs()).runs
 
 
-@step("bring the runs of {instance.name} without a server into Prefect")
+@step("record in Prefect the runs of {instance.name} without a server")
 def bring(instance: OdooInstance) -> None:
     """Show, in the history of the server, what was done while it was down."""
     runs = _kept(instance)

@@ -107,19 +107,21 @@ def form(question: Question, *, wrong: str = "") -> type[Form]:
         ),
         "reason": (
             str,
-            Field(title="Reason", description="Why it is done; the report keeps it.", min_length=3),
+            Field(
+                title="Reason", description="Why you do this; the report keeps it.", min_length=3
+            ),
         ),
         "approved_by": (
             str,
             Field(
                 title="Approved by",
-                description="Who says yes; Prefect itself does not know.",
+                description="Your name; Prefect does not know it.",
                 min_length=2,
             ),
         ),
     }
     if question.asks_whether_down:
-        accepted = "I have seen so by other means, and accept the loss stated above."
+        accepted = "I have confirmed it from another source, and accept the loss stated above."
         fields["origin_is_down"] = (
             bool,
             Field(

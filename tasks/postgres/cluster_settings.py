@@ -89,7 +89,7 @@ def _restart_if_needed(place: Place, needed: Settings, *, allow_restart: bool) -
     theirs = [name for name in waiting if name not in needed]
     if theirs and not ours:
         said = ", ".join(theirs)
-        log().info("%s of PostgreSQL on %s waits for a restart, not for Relevo's", said, place)
+        log().info("%s of PostgreSQL on %s waits for a restart that is not Relevo's", said, place)
     if not ours:
         return
     if theirs:
@@ -105,9 +105,9 @@ def _restart_if_needed(place: Place, needed: Settings, *, allow_restart: bool) -
 
 def refuse_restart(place: Place, ours: list[str], theirs: list[str]) -> Refused:
     return Refused(
-        f"PostgreSQL on {place} must be restarted for {', '.join(ours)}, and that would bring in "
-        f"{', '.join(theirs)} as well, which somebody else has changed",
-        hint="restart PostgreSQL there yourself when that is wanted, then run this again",
+        f"PostgreSQL on {place} must be restarted for {', '.join(ours)}, which would also apply "
+        f"{', '.join(theirs)}, which somebody else has changed",
+        hint="restart PostgreSQL there yourself when that is right, then run this again",
     )
 
 
@@ -132,13 +132,13 @@ def _require_in_force(shell: Shell, place: Place, needed: Settings) -> None:
     if not rows:
         raise Refused(
             f"PostgreSQL on {place} does not read {ours}",
-            hint="put the line include_dir = 'conf.d' into its postgresql.conf",
+            hint="add the line include_dir = 'conf.d' to its postgresql.conf",
         )
     beaten = [str(row["name"]) for row in rows if not row["applied"] and row["error"] is None]
     if beaten := [name for name in beaten if name in needed]:
         raise Refused(
             f"on {place}, another file overrides what replication needs: {', '.join(beaten)}",
-            hint="take these settings out with ALTER SYSTEM RESET, or out of the file that "
+            hint="remove these settings with ALTER SYSTEM RESET, or from the file that "
             "pg_file_settings names",
         )
 
@@ -150,8 +150,8 @@ def require_included(place: Place) -> None:
     if place.host.shell().run(reads, user=place.cluster.owner, check=False).status != 0:
         raise Refused(
             f"PostgreSQL {place.cluster} on {place} does not read its conf.d",
-            hint=f"put the line include_dir = 'conf.d' into {path}, and add_include_dir = "
-            "'conf.d' into /etc/postgresql-common/createcluster.conf for the clusters to come",
+            hint=f"add the line include_dir = 'conf.d' to {path}, and add_include_dir = 'conf.d' "
+            "to /etc/postgresql-common/createcluster.conf for future clusters",
         )
 
 
@@ -190,6 +190,6 @@ def require_ssl(place: Place) -> None:
     """Refuse a cluster to which nobody can speak but in the clear."""
     if in_force(place, ("ssl",))["ssl"] != "on":
         raise Refused(
-            f"PostgreSQL on {place} does not speak TLS",
+            f"PostgreSQL on {place} does not offer TLS",
             hint="install the package ssl-cert (or a certificate) and set ssl = on there",
         )

@@ -24,7 +24,7 @@ RESTARTED = (
 EXTENSION = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 
-@step("require what {instance.name} would be refused for later")
+@step("check ahead what {instance.name} would be refused for later")
 def require(instance: OdooInstance) -> None:
     """Refuse a set-up before it changes anything, and with all that speaks against it."""
     replica.require_primary(instance.origin)
@@ -101,7 +101,7 @@ def _extensions(instance: OdooInstance) -> None:
     if names := [PurePosixPath(path).stem for path in lacking]:
         each = "; ".join(f"{', '.join(uses[name])} uses {name}" for name in names if name in uses)
         raise Refused(
-            f"{recovery} has not installed what databases of {instance.origin} use: {each}",
+            f"{recovery} lacks extensions that databases of {instance.origin} use: {each}",
             hint=f"install the packages of these extensions on {recovery}",
         )
 

@@ -45,9 +45,10 @@ LISTEN = ("listen_addresses",)
 EVERYWHERE = ("rsync", "python3", "systemd-run", "pg_lsclusters", "runuser")
 AT_RECOVERY = ("ssh", "ssh-keygen", "pg_createcluster", "openssl", "useradd", "systemd-tmpfiles")
 PACKAGES = (
-    "the commands are in Debian's packages rsync, python3, openssh-client, postgresql-common and "
-    "nginx, PostgreSQL's programs in postgresql-VERSION; make a missing user with useradd --system "
-    "--create-home --shell /bin/bash; a wrong path or unit is mended in the inventory"
+    "install the commands from Debian's packages rsync, python3, openssh-client, "
+    "postgresql-common and nginx, PostgreSQL's programs from postgresql-VERSION; create a missing "
+    "user with useradd --system --create-home --shell /bin/bash; correct a wrong path or unit in "
+    "the inventory"
 )
 
 
@@ -64,7 +65,7 @@ def require_hosts(instance: OdooInstance) -> None:
     if unfit := list(_unfit(instance)):
         raise Refused(
             f"{instance.name} cannot be replicated as it is: {'; '.join(unfit)}",
-            hint=f"mend it on {instance.origin}, or in the inventory, and run this again",
+            hint=f"fix it on {instance.origin}, or in the inventory, and run this again",
         )
 
 

@@ -108,7 +108,7 @@ def _complete(
         if kept.files.get(epoch) not in {None, wanted[epoch]}:
             raise Refused(
                 f"{path} on {place} is another receipt of the same epoch",
-                hint="two procedures wrote at once: look at both hosts, then move one away",
+                hint="compare both hosts, then move one away: two procedures wrote at once",
             )
         if epoch not in kept.files:
             _set_aside(shell, path)
@@ -226,7 +226,7 @@ def require(instance: OdooInstance, giver: Place, taker: Place) -> None:
     if why := objection(instance, giver, taker, known):
         raise Refused(
             f"the receipt of {instance.name} does not let {taker} write: {why}",
-            hint="run this again, which demotes anew; or accept the loss and give a reason",
+            hint="run this again, which demotes again; or accept the loss and give a reason",
         )
 
 
@@ -234,7 +234,7 @@ def _epoch(receipt: Receipt) -> int:
     return receipt.epoch
 
 
-@step("write down that {instance.recovery} has the write right of {instance.name}")
+@step("record that {instance.recovery} has the write right of {instance.name}")
 def award(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
     """Before a promotion: a receipt that the origin's guard will find, whenever it comes back.
 

@@ -46,7 +46,7 @@ def admit(instance: OdooInstance) -> None:
         lambda: is_open(instance),
         what=f"{recovery} listens on {address} port {recovery.cluster.port}",
         timeout_seconds=OPEN_SECONDS,
-        hint=f"read systemctl status {unit(instance)}.socket there",
+        hint=f"run systemctl status {unit(instance)}.socket there",
     )
 
 
@@ -81,7 +81,7 @@ def shut(instance: OdooInstance) -> None:
         lambda: not is_open(instance),
         what=f"nothing listens on {recovery.host.peer_address} port {recovery.cluster.port}",
         timeout_seconds=OPEN_SECONDS,
-        hint=f"read ss -ltnp on {recovery}: no cluster there may listen on an outer address",
+        hint=f"run ss -ltnp on {recovery}: no cluster there may listen on an outer address",
     )
 
 
@@ -111,7 +111,7 @@ def judge(instance: OdooInstance) -> str:
     if recovery.cluster.confined and is_open(instance):
         raise RelevoError(
             f"PostgreSQL of {instance.name} on {recovery} can be reached from outside while it "
-            "only follows: run replicate, which shuts its door"
+            "only follows: run replicate, which closes its door"
         )
     return "shut" if recovery.cluster.confined else "none: it listens at all times"
 

@@ -57,8 +57,8 @@ def objection(question: Question, yes: Yes) -> str:
     "'vps_2' was typed, and this plan is about vps_1"
     >>> objection(asked, Yes("vps_1", "fire", " ", origin_is_down=True))
     'a reason and a name are needed'
-    >>> objection(asked, Yes("vps_1", "fire", "Ana"))[:46]
-    'nobody has said that uno is down and stays dow'
+    >>> objection(asked, Yes("vps_1", "fire", "Ana"))[:45]
+    'nobody has confirmed that uno is down and sta'
     >>> objection(asked, Yes("vps_1", "fire", "Ana", origin_is_down=True))
     ''
     """
@@ -68,7 +68,7 @@ def objection(question: Question, yes: Yes) -> str:
         return "a reason and a name are needed"
     if question.asks_whether_down and not yes.origin_is_down:
         return (
-            f"nobody has said that {question.origin} is down and stays down, and without that "
+            f"nobody has confirmed that {question.origin} is down and stays down; without that, "
             "customers could write to both"
         )
     return ""

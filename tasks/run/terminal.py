@@ -96,7 +96,7 @@ def _require_down(question: Question) -> None:
         "do you accept the loss stated above? (yes/no) "
     )
     if answer.strip().lower() != "yes":
-        raise Refused("that was no yes; nothing was changed", hint="power it off first")
+        raise Refused("not confirmed; nothing was changed", hint="power it off first")
 
 
 @contextlib.contextmanager
@@ -121,7 +121,7 @@ def take(title: str, act: Callable[[], R], *, retries: int) -> R:
             except Unreachable as error:
                 if isinstance(error, ShutOut):
                     raise
-                LOG.warning("%s  %s; once more in %d s", indent, error.message, RETRY_SECONDS)
+                LOG.warning("%s %s; retrying in %d s", indent, error.message, RETRY_SECONDS)
                 threading.Event().wait(RETRY_SECONDS)
         return act()
     except RelevoError:

@@ -90,7 +90,7 @@ def require_room(node: Place, leader: Place, folder: PurePosixPath) -> None:
     free = files.free_bytes(node.host.shell(), folder)
     if need * 1.2 > free:
         raise Refused(
-            f"{node} has {free >> 20} MB free, and a clone of {leader} needs {need >> 20} MB",
+            f"{node} has {free >> 20} MB free, but a clone of {leader} needs {need >> 20} MB",
             hint=f"make room in {folder} on {node}, then run this again",
         )
 
@@ -106,7 +106,7 @@ def require_no_tablespaces(leader: Place) -> None:
     if rows := leader.cluster.query(leader.host.shell(), sql):
         raise Refused(
             f"{leader} keeps data in tablespaces: {', '.join(str(r['spcname']) for r in rows)}",
-            hint="Relevo does not copy tablespaces; move their tables to pg_default",
+            hint="move their tables to pg_default; Relevo does not copy tablespaces",
         )
 
 

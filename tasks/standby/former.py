@@ -31,7 +31,7 @@ def require_not_following(instance: OdooInstance) -> None:
         )
 
 
-@step("see that {instance.origin} still has the settings of Relevo")
+@step("check that {instance.origin} still has the settings of Relevo")
 def refurnish(instance: OdooInstance) -> None:
     """Give a cluster that was made anew what setup-primary once gave to the one that was lost.
 

@@ -22,7 +22,7 @@ def require_primary(place: Place) -> None:
     if not seen.is_primary:
         raise Refused(
             f"PostgreSQL {place.cluster} on {place} is {seen}, not primary",
-            hint="after a failover, run failback; otherwise start PostgreSQL there",
+            hint="run failback after a failover; otherwise start PostgreSQL there",
         )
 
 
@@ -117,8 +117,8 @@ def clone(instance: OdooInstance, *, reclone: bool) -> None:
         raise Refused(
             f"{recovery.cluster} on {recovery} accepts writes: a new clone would throw away what "
             f"customers of {instance.name} write there",
-            hint="if they are served from there (somebody may have promoted it by hand), run "
-            f"failback; if nobody is, stop {recovery.cluster.unit} there and run this again",
+            hint="run failback if customers are served from there (somebody may have promoted it "
+            f"by hand); if nobody is, stop {recovery.cluster.unit} there and run this again",
         )
     if not reclone:
         _require_same_origin(instance)
@@ -151,8 +151,9 @@ def _require_same_origin(instance: OdooInstance) -> None:
         raise Refused(
             f"{origin} is the cluster {control.system_identifier}, and {recovery} has the copy of "
             f"{known.system_identifier}: the origin was reinstalled or replaced",
-            hint="if the new one is meant, run basebackup with reclone, which keeps the old copy "
-            f"aside; if not, the copy on {recovery} is what is left of the old one: leave it there",
+            hint="run basebackup with reclone if the new one is meant, which keeps the old copy "
+            f"aside; if not, leave the copy on {recovery} there: it is what is left of the "
+            "old one",
         )
 
 

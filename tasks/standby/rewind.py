@@ -95,7 +95,7 @@ def keep(node: Place) -> PurePosixPath:
     free = files.free_bytes(shell, seen.directory)
     if need * 1.1 > free:
         raise Refused(
-            f"{node} has {free >> 20} MB free, and {need >> 20} MB are needed to keep what only "
+            f"{node} has {free >> 20} MB free, but {need >> 20} MB are needed to keep what only "
             "it has before it is rewound",
             hint=f"make room beside {seen.directory} on {node}, then run this again",
         )

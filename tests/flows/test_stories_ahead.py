@@ -79,7 +79,7 @@ def test_all_that_speaks_against_a_set_up_is_said_at_once_and_before_any_change(
         ahead.require(instance)
 
     for said in (
-        "uno does not speak TLS", "would bring in shared_buffers as well",
+        "uno does not offer TLS", "would also apply shared_buffers",
         "due lacks the locales of uno: es_ES.UTF-8", "tablespaces: fast",
         "due has 0 MB free", "shop uses postgis", "port 5433 on due is taken",
         "port 8169 on due is taken",
@@ -106,10 +106,10 @@ def test_an_instance_that_was_renamed_is_told_its_former_name(
     hosts(uno, FakeHost("due"))
     streams, _ = roles.wanted(instance)
 
-    with pytest.raises(Refused, match="is replicated as beta already") as refused:
+    with pytest.raises(Refused, match="is already replicated as beta") as refused:
         roles.require_ours(instance, instance.origin, streams, roles.find(instance.origin, streams))
 
-    assert refused.value.hint.startswith("name it beta in the inventory again")
+    assert refused.value.hint.startswith("rename it back to beta in the inventory")
     assert "DROP" not in str(refused.value)
 
 
@@ -124,7 +124,7 @@ def test_one_cluster_has_one_name_also_where_its_password_is_known(
     if slots == "[]":  # what is left of an instance that was taken out
         roles.require_one_name(instance, instance.origin)
     else:
-        with pytest.raises(Refused, match="is replicated as beta already"):
+        with pytest.raises(Refused, match="is already replicated as beta"):
             roles.require_one_name(instance, instance.origin)
 
 

@@ -166,7 +166,7 @@ def test_asking_where_there_is_no_terminal_refuses_and_names_the_option(
 ) -> None:
     hosts(dead(), FakeHost("due"))
 
-    with pytest.raises(Refused, match="this is no terminal") as refused:
+    with pytest.raises(Refused, match="this is not a terminal") as refused:
         break_glass.ask(instance, "failover", reason="", by="")
 
     assert "--yes" in refused.value.hint

@@ -58,7 +58,7 @@ def test_run_begins_no_change_of_place_without_being_told_that_nobody_is_asked(
     secrets.save()
 
     assert cli.main(["--inventory", str(path), "run", command, name]) == 3
-    assert "would begin at once, without a plan and a typed yes" in capsys.readouterr().err
+    assert "would start at once, without a plan and an approval" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("words", "code"), [(("check",), 3), (("list",), 2)])
@@ -100,8 +100,8 @@ def test_whatever_goes_wrong_with_a_check_is_not_known_to_nagios(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--yes",), "nobody said why vps_clientes_1 is to be taken out"),
-        (("--yes", "--reason", " "), "nobody said why vps_clientes_1 is to be taken out"),
+        (("--yes",), "a reason is needed to remove vps_clientes_1"),
+        (("--yes", "--reason", " "), "a reason is needed to remove vps_clientes_1"),
     ],
 )
 def test_an_instance_is_taken_out_without_asking_only_for_a_reason(
@@ -126,7 +126,7 @@ def test_what_was_taken_out_already_is_said_so(
     assert cli.main(["--inventory", str(path), "remove", "vps_clientes_1", "--plan-only"]) == 3
 
     said = capsys.readouterr().err
-    assert "it was taken out already, or never applied" in said
+    assert "it was removed already, or never applied" in said
     assert "delete its entry from the inventory" in said
 
 

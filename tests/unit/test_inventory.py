@@ -28,7 +28,7 @@ def read(folder: Path, change: Callable[[dict[str, Any]], object]) -> inventory.
 def refusal(folder: Path, change: Callable[[dict[str, Any]], object]) -> str:
     with pytest.raises(Refused) as refused:
         read(folder, change)
-    assert "HINT: mend the inventory; nothing was changed" in str(refused.value)
+    assert "HINT: fix the inventory; nothing was changed" in str(refused.value)
     assert str(folder / "inventory.yaml") in str(refused.value)
     return str(refused.value)
 
@@ -112,7 +112,7 @@ def test_a_hostile_domain_is_refused(tmp_path: Path, domain: str) -> None:
     [
         (lambda d: d.pop("recovery"), "recovery: is missing"),
         (lambda d: d.update(instances=None), "instances: "),
-        (lambda d: d["instances"][ONE].update(colour=1), f"{ONE}.colour: is no key that Relevo"),
+        (lambda d: d["instances"][ONE].update(colour=1), f"{ONE}.colour: is not a key that Relevo"),
         (lambda d: d["recovery"].update(odoo_user="root"), "recovery.odoo_user: "),
         (
             lambda d: d["instances"][ONE]["recovery"].update(odoo_user="root"),
@@ -120,7 +120,7 @@ def test_a_hostile_domain_is_refused(tmp_path: Path, domain: str) -> None:
         ),
         (
             lambda d: d["instances"][ONE].update(replication={"user": "postgres"}),
-            f"{ONE}.replication.user: is PostgreSQL's own",
+            f"{ONE}.replication.user: is reserved by PostgreSQL",
         ),
         (
             lambda d: d["instances"][ONE].update(replication={"user": "x", "rewind_user": "x"}),
@@ -160,11 +160,11 @@ def test_a_hostile_domain_is_refused(tmp_path: Path, domain: str) -> None:
         ),
         (
             lambda d: d["instances"][ONE]["host"].pop("peer_address"),
-            "peer_address: is needed, because vps1.example.com is no IP address",
+            "peer_address: is needed, because vps1.example.com is not an IP address",
         ),
         (
             lambda d: d["recovery"].update(address="respaldo.example.com"),
-            "recovery.peer_address: is needed, because respaldo.example.com is no IP address",
+            "recovery.peer_address: is needed, because respaldo.example.com is not an IP address",
         ),
     ],
 )
@@ -188,7 +188,7 @@ def test_a_name_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "inventory.yaml"
     path.write_text("recovery: {}\ninstances:\n  a: {}\n  a: {}\n")
 
-    with pytest.raises(Refused, match="a: stands there twice"):
+    with pytest.raises(Refused, match="a: appears twice"):
         inventory_file.read(path)
 
 
@@ -221,7 +221,7 @@ def test_a_hole_that_nobody_has_filled_is_said_with_its_line(tmp_path: Path) -> 
     path = tmp_path / "inventory.yaml"
     path.write_text("recovery:\n  address: {{ address }}\n")
 
-    with pytest.raises(Refused, match=r"wants quotes.* line 2, column 13"):
+    with pytest.raises(Refused, match=r"needs quotes.* line 2, column 13"):
         inventory_file.read(path)
 
 
@@ -237,12 +237,12 @@ def test_a_file_that_is_no_inventory_is_refused(tmp_path: Path, text: str) -> No
 @pytest.mark.parametrize(
     ("section", "field", "value", "said"),
     [
-        ("host", "user", "Juan Perez", "is 'Juan Perez', and wants lower-case letters, digits"),
-        ("host", "name", "-x", "wants letters, digits and . _ -, no sign first"),
+        ("host", "user", "Juan Perez", "is 'Juan Perez'; it must be lower-case letters, digits"),
+        ("host", "name", "-x", "must be letters, digits and . _ -, a letter or digit first"),
         ("postgres", "name", "odoo-prod", "pg_renamecluster VERSION odoo-prod odoo_prod there"),
-        ("odoo", "unit", "odoo.socket", "wants a service: its name ends in .service"),
-        ("odoo", "user", "juan.perez", "wants lower-case letters, digits and _ -"),
-        ("replication", "user", "replica-user", "wants lower-case letters, digits and _"),
+        ("odoo", "unit", "odoo.socket", "it must be a service, with a name that ends in .service"),
+        ("odoo", "user", "juan.perez", "must be lower-case letters, digits and _ -"),
+        ("replication", "user", "replica-user", "must be lower-case letters, digits and _"),
     ],
 )
 def test_what_is_wanted_is_said_in_words(
@@ -263,7 +263,7 @@ def test_what_is_wanted_is_said_in_words(
     [
         ("*.odoo.example.com", "a wildcard: list each name that customers use instead"),
         ("peña.example.com", "write it as browsers send it, xn--pea-8ma.example.com"),
-        ("a.com, b.com", "wants a domain like shop.example.com"),
+        ("a.com, b.com", "must be a domain like shop.example.com"),
     ],
 )
 def test_a_domain_that_is_none_is_said_in_words(tmp_path: Path, domain: str, said: str) -> None:
@@ -274,7 +274,7 @@ def test_a_name_of_an_instance_is_wanted_in_words(tmp_path: Path) -> None:
     def rename(document: dict[str, Any]) -> None:
         document["instances"]["Vps-1"] = document["instances"].pop(OTHER)
 
-    assert "Vps-1: is 'Vps-1', and wants lower-case letters" in refusal(tmp_path, rename)
+    assert "Vps-1: is 'Vps-1'; it must be lower-case letters" in refusal(tmp_path, rename)
 
 
 def test_what_is_harmless_is_taken_as_it_is_meant(tmp_path: Path) -> None:

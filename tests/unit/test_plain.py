@@ -178,7 +178,7 @@ KEY = "ssh-ed25519 " + "A" * 68
 )  # fmt: skip
 def test_a_public_key_of_a_peer_is_one_key_and_no_second_line(said: str) -> None:
     """Root at an origin once wrote two, and the second opened the recovery host to it."""
-    with pytest.raises(Refused, match="what stands for a public key on uno is none"):
+    with pytest.raises(Refused, match="what is in the place of a public key on uno is not one"):
         ssh.public_key(said, where="uno")
     assert ssh.public_key(f"{KEY} relevo guard of vps_1\n", where="uno") == KEY
 
@@ -192,7 +192,7 @@ def test_a_public_key_of_a_peer_is_one_key_and_no_second_line(said: str) -> None
 )  # fmt: skip
 def test_a_role_of_odoo_conf_is_one_role_and_no_line_of_pg_hba(role: str) -> None:
     """It stands in pg_hba.conf and pg_ident.conf of the recovery host."""
-    with pytest.raises(Refused, match="none that Relevo lets Odoo be"):
+    with pytest.raises(Refused, match="which Relevo does not allow for Odoo"):
         odoo_conf.database_role(f"[options]\ndb_user = {role}\n", default="odoo")
 
 

@@ -195,7 +195,10 @@ YES = Yes("vps_1", reason="fire", approved_by="Ana", origin_is_down=True)
         (YES, ""),
         (replace(YES, instance_name="vps_2"), "'vps_2' was typed, and this plan is about vps_1"),
         (replace(YES, reason=" "), "a reason and a name are needed"),
-        (replace(YES, origin_is_down=False), "nobody has said that uno is down and stays down"),
+        (
+            replace(YES, origin_is_down=False),
+            "nobody has confirmed that uno is down and stays down",
+        ),
     ],
 )
 def test_a_yes_that_does_not_fit_is_told_why(answer: Yes, why: str) -> None:

@@ -170,7 +170,7 @@ def test_a_terminal_asks_what_the_page_asks(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("answers", "said"),
     [
-        (("no",), "that was no yes; nothing was changed"),
+        (("no",), "not confirmed; nothing was changed"),
         (("yes", "vps_2"), "'vps_2' was typed, and this plan is about vps_1; nothing was changed"),
     ],
 )
