@@ -215,6 +215,7 @@ WRITE_PASSWORDS = Step(
     "Only if {previous} was done: write the lines into the password file of {origin}.",
     "Solo si se hizo {previous}: escriba las líneas en el archivo de contraseñas de {origin}.",
     (
+        ': "$passwords"',
         (
             "printf '%s\\n' \"$passwords\" | "
             f'{OWNER}sh -c \'umask 077; cat >>"$1"\' sh "{{origin_passfile}}"'
