@@ -1,4 +1,4 @@
-"""A kept page, read as a person reads it: by its headings, with the blocks that are to be pasted."""
+"""A kept page, read as a person reads it: by its headings, with the blocks to be pasted."""
 
 import re
 from collections.abc import Iterator
@@ -39,8 +39,9 @@ def steps(page: str) -> Iterator[Read]:
         if part := PART.fullmatch(heading):
             way = part["letter"] or ""
         elif found := STEP.fullmatch(heading):
+            words = found.group("label", "where", "title")
             block = BLOCK.search(rest)
-            yield Read(way, *found.group("label", "where", "title"), rest, block[1] if block else "")
+            yield Read(way, *words, text=rest, block=block[1] if block else "")
 
 
 class Follower:

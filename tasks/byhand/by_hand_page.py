@@ -32,39 +32,59 @@ class Page:
 
 WORDS = {
     "alone": (
-        "Follow this page only where `relevo {command} {instance}` cannot be used: Relevo does the "
-        "same with more care. The page is the same every day: its commands read what depends on "
-        "the night.",
-        "Siga esta página solo si `relevo {command} {instance}` no puede usarse: Relevo hace lo "
-        "mismo con más cuidado. La página es la misma todos los días: sus comandos leen lo que "
-        "depende de la noche.",
+        (
+            "Follow this page only where `relevo {command} {instance}` cannot be used: Relevo does "
+            "the same with more care. The page is the same every day: its commands read what "
+            "depends on the night."
+        ),
+        (
+            "Siga esta página solo si `relevo {command} {instance}` no puede usarse: Relevo hace "
+            "lo mismo con más cuidado. La página es la misma todos los días: sus comandos leen lo "
+            "que depende de la noche."
+        ),
     ),
     "how": ("How to follow it", "Cómo seguirla"),
     "login": (
-        "Log in to the server that a step names, and become root (`sudo -i`). Work inside of "
-        "`tmux` or `screen`, so that a lost connection stops nothing.",
-        "Entre en el servidor que nombra el paso y hágase root (`sudo -i`). Trabaje dentro de "
-        "`tmux` o `screen`, para que una conexión perdida no detenga nada.",
+        (
+            "Log in to the server that a step names, and become root (`sudo -i`). Work inside of "
+            "`tmux` or `screen`, so that a lost connection stops nothing."
+        ),
+        (
+            "Entre en el servidor que nombra el paso y hágase root (`sudo -i`). Trabaje dentro de "
+            "`tmux` o `screen`, para que una conexión perdida no detenga nada."
+        ),
     ),
     "paste": (
-        "Read what stands before a block. Then copy the block whole, from `(` to `)`, and paste "
-        "it. Nothing in it has to be edited.",
-        "Lea lo que está antes del bloque. Después copie el bloque entero, de `(` a `)`, y "
-        "péguelo. No hay nada que editar.",
+        (
+            "Read what stands before a block. Then copy the block whole, from `(` to `)`, and "
+            "paste it. Nothing in it has to be edited."
+        ),
+        (
+            "Lea lo que está antes del bloque. Después copie el bloque entero, de `(` a `)`, y "
+            "péguelo. No hay nada que editar."
+        ),
     ),
     "ok": (
-        "A block that has come to its end prints its number and OK, for example `A2: OK`. Without "
-        "that line something went wrong, and nothing after it was done: read the error, and do not "
-        "go on with the next step.",
-        "Un bloque que llegó a su fin imprime su número y OK, por ejemplo `A2: OK`. Sin esa línea "
-        "algo salió mal, y no se hizo nada de lo que sigue: lea el error y no siga con el paso "
-        "siguiente.",
+        (
+            "A block that has come to its end prints its number and OK, for example `A2: OK`. "
+            "Without that line something went wrong, and nothing after it was done: read the "
+            "error, and do not go on with the next step."
+        ),
+        (
+            "Un bloque que llegó a su fin imprime su número y OK, por ejemplo `A2: OK`. Sin esa "
+            "línea algo salió mal, y no se hizo nada de lo que sigue: lea el error y no siga con "
+            "el paso siguiente."
+        ),
     ),
     "again": (
-        "A block may be pasted again, unless its step says otherwise. Steps that begin with "
-        '"Only if" are skipped unless that is so.',
-        "Un bloque puede pegarse otra vez, salvo que su paso diga lo contrario. Los pasos que "
-        'empiezan con "Solo si" se saltan cuando no es el caso.',
+        (
+            "A block may be pasted again, unless its step says otherwise. Steps that begin with "
+            '"Only if" are skipped unless that is so.'
+        ),
+        (
+            "Un bloque puede pegarse otra vez, salvo que su paso diga lo contrario. Los pasos que "
+            'empiezan con "Solo si" se saltan cuando no es el caso.'
+        ),
     ),
     "server": ("server", "servidor"),
     "way in": ("how to log in", "cómo entrar"),
@@ -82,9 +102,7 @@ def draw(page: Page, names: Mapping[str, str], language: Language, *, command: s
     return "\n".join(_lines(page, names, language, command)) + "\n"
 
 
-def _lines(
-    page: Page, names: Mapping[str, str], language: Language, command: str
-) -> Iterator[str]:
+def _lines(page: Page, names: Mapping[str, str], language: Language, command: str) -> Iterator[str]:
     yield f"# {(page.es if language == 'es' else page.en).format(**names)}"
     if command:
         yield from ("", word("alone", language).format(command=command, **names))

@@ -182,8 +182,10 @@ CLONE_COMMANDS = (
     *follows("origin", "to_recovery", "$new"),
     "if test ! -e {origin_config}/conf.d/relevo.conf; then",
     f"  limits=$({control('origin', '$new')} | {LIMITS})",
-    "  printf '%s\\n' {origin_settings} \"$limits\" | "
-    "{origin_configured}tee {origin_config}/conf.d/relevo.conf",
+    (
+        "  printf '%s\\n' {origin_settings} \"$limits\" | "
+        "{origin_configured}tee {origin_config}/conf.d/relevo.conf"
+    ),
     "fi",
     "if ! grep -q '^# relevo {instance}: begin$' {origin_config}/pg_hba.conf; then",
     "  {origin_configured}sed -i {origin_hba} {origin_config}/pg_hba.conf",
@@ -226,12 +228,16 @@ WRITE_PASSWORDS = Step(
     only=True,
 )
 CLONE_NOTE = (
-    "The old directory is kept beside the new one, as .quarantine-by-hand-..., and nothing in it "
-    "is changed. The disk needs room for the whole database beside it: df says what is free. It "
-    "takes as long as the database is big, and may be pasted again if it fails.",
-    "El directorio antiguo se guarda junto al nuevo, como .quarantine-by-hand-..., sin cambiar "
-    "nada en él. El disco necesita espacio para toda la base de datos: df dice cuánto hay "
-    "libre. Tarda según el tamaño de la base de datos, y puede pegarse otra vez si falla.",
+    (
+        "The old directory is kept beside the new one, as .quarantine-by-hand-..., and nothing in "
+        "it is changed. The disk needs room for the whole database beside it: df says what is "
+        "free. It takes as long as the database is big, and may be pasted again if it fails."
+    ),
+    (
+        "El directorio antiguo se guarda junto al nuevo, como .quarantine-by-hand-..., sin cambiar "
+        "nada en él. El disco necesita espacio para toda la base de datos: df dice cuánto hay "
+        "libre. Tarda según el tamaño de la base de datos, y puede pegarse otra vez si falla."
+    ),
 )
 CLONE = Step(
     "origin",

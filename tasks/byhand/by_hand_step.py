@@ -12,9 +12,9 @@ Where = Literal["origin", "recovery", "Prefect", "DNS", "you"]
 # What pg_control says of the server that wrote the WAL: nobody follows it with lower limits.
 LIMITS = (
     "sed -n -E"
-    " -e 's/^(max_connections|max_worker_processes|max_wal_senders) setting: *([0-9]+)$/\\1 = \\2/p'"
-    " -e 's/^max_prepared_xacts setting: *([0-9]+)$/max_prepared_transactions = \\1/p'"
-    " -e 's/^max_locks_per_xact setting: *([0-9]+)$/max_locks_per_transaction = \\1/p'"
+    " -e 's/^(max_connections|max_worker_processes|max_wal_senders) setting: *([0-9]+)/\\1 = \\2/p'"
+    " -e 's/^max_prepared_xacts setting: *([0-9]+)/max_prepared_transactions = \\1/p'"
+    " -e 's/^max_locks_per_xact setting: *([0-9]+)/max_locks_per_transaction = \\1/p'"
 )
 PRINT = "printf '%s\\n' \"$answer\""
 GO_ON = 'test "$answer" = t'
@@ -111,7 +111,7 @@ def stopped(place: str) -> tuple[str, ...]:
             "ends=$(printf '%s\\n' \"$said\" | sed -n -e 's/^Database system identifier: *//p' "
             "-e 's/^Latest checkpoint location: *//p' | paste -s -d ' ')"
         ),
-        "printf \"stopped='%s'\\n\" \"$ends\"",
+        'printf "stopped=\'%s\'\\n" "$ends"',
     )
 
 
@@ -134,7 +134,7 @@ def follows(place: str, leader: str, folder: str = "$data") -> tuple[str, ...]:
         f"{owner}sed -i -E '/^({ours})/d' \"{conf}\"",
         (
             f"printf '%s\\n' \"primary_conninfo = '{{{leader}}} application_name={{instance}}'\" "
-            f"\"primary_slot_name = '{{instance}}'\" | {owner}tee -a \"{conf}\""
+            f'"primary_slot_name = \'{{instance}}\'" | {owner}tee -a "{conf}"'
         ),
     )
 

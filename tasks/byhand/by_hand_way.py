@@ -33,7 +33,7 @@ TELL = Step(
         f"  facts=$(printf '%s\\n' \"$said\" | {FIELDS})",
         '  facts="$facts|$signal|$label|$rewind"',
         "fi",
-        "printf \"facts='%s'\\n\" \"$facts\"",
+        'printf "facts=\'%s\'\\n" "$facts"',
     ),
     note_en="It prints one line that begins with facts=. Copy that line: the next step needs it.",
     note_es="Imprime una línea que empieza con facts=. Copie esa línea: el paso siguiente la "

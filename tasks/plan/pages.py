@@ -32,7 +32,7 @@ def write(instance: OdooInstance) -> None:
     instance = users.as_found(instance)
     shell, kept = instance.recovery.host.shell(), list[str]()
     for procedure in PROCEDURES:
-        for path, text in _drawn(instance, procedure).items():
+        for path, text in _both(instance, procedure).items():
             files.install(shell, path, text)
             _show(instance, path, text, title=f"kept as {path}")
             kept.append(str(path))
@@ -44,13 +44,18 @@ def by_hand(instance: OdooInstance) -> PurePosixPath:
     return files.STATE / instance.name / "by-hand"
 
 
-def _drawn(instance: OdooInstance, procedure: Procedure) -> dict[PurePosixPath, str]:
+def _both(instance: OdooInstance, procedure: Procedure) -> dict[PurePosixPath, str]:
     """The page of a procedure in each language, by where it is kept."""
-    names, name = placeholders.names(instance), procedure.replace(" ", "-")
+    name = procedure.replace(" ", "-")
     return {
-        by_hand(instance) / f"{name}.{language}.md": words.by_hand(procedure, names, language)
+        by_hand(instance) / f"{name}.{language}.md": drawn(instance, procedure, language)
         for language in LANGUAGES
     }
+
+
+def drawn(instance: OdooInstance, procedure: Procedure, language: Language) -> str:
+    """The page of a procedure, for which nothing has to be measured."""
+    return words.by_hand(procedure, placeholders.names(instance), language)
 
 
 def _show(instance: OdooInstance, path: PurePosixPath, text: str, *, title: str) -> None:
@@ -60,11 +65,11 @@ def _show(instance: OdooInstance, path: PurePosixPath, text: str, *, title: str)
 
 def _write_at_origin(instance: OdooInstance) -> None:
     """Keep the page for a night without the recovery host at the origin, if that one answers."""
-    drawn = _drawn(instance, "recovery is gone")
-    for path, text in drawn.items():
+    both = _both(instance, "recovery is gone")
+    for path, text in both.items():
         _show(instance, path, text, title=f"kept at the origin as {path}")
     try:
-        for path, text in drawn.items():
+        for path, text in both.items():
             files.install(instance.origin.host.shell(), path, text)
     except (Unreachable, CommandFailed) as error:
         log().warning(

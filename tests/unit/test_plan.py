@@ -76,9 +76,7 @@ def test_every_page_has_all_its_names_filled_in(
 
 
 @pytest.mark.parametrize(("procedure", "kind"), list(STEPS))
-def test_an_instance_without_domains_has_no_names_to_move(
-    procedure: Procedure, kind: str
-) -> None:
+def test_an_instance_without_domains_has_no_names_to_move(procedure: Procedure, kind: str) -> None:
     origin = {"planned": "primary", "forced": SILENT}.get(kind, "down")
     shown = plan(procedure, origin, Exposure.none() if kind == "planned" else LOSS, way=kind)
     plain = replace(shown, names={**NAMES, "domains": ""})
@@ -131,11 +129,15 @@ def test_files_that_a_crash_has_torn_are_not_copied_home(tmp_path: Path) -> None
         path.parent.mkdir(parents=True)
         path.write_bytes(text)
     there.mkdir(parents=True)
-    typed = "\n".join(FILES_HOME.commands).replace("{instance}:", "").format(
-        recovery_data_dir=here.parent,
-        recovery_user="root",
-        recovery_rsh="",
-        origin_data_dir=there.parent,
+    typed = (
+        "\n".join(FILES_HOME.commands)
+        .replace("{instance}:", "")
+        .format(
+            recovery_data_dir=here.parent,
+            recovery_user="root",
+            recovery_rsh="",
+            origin_data_dir=there.parent,
+        )
     )
 
     subprocess.run(["bash", "-c", typed.replace("runuser -u root -- ", "")], check=True)
