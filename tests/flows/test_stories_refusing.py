@@ -59,7 +59,7 @@ def test_an_origin_whose_wal_goes_on_arriving_is_not_down_whatever_is_said_of_it
     uno, due = dead(), FakeHost("due", heard | standby())
     hosts(uno, due)
 
-    with pytest.raises(Refused, match="still running: due received WAL from it at 10:00:02") as refused:
+    with pytest.raises(Refused, match=r"running: due received WAL .* at 10:00:02") as refused:
         failover(instance, origin_is_down=True, reason="its ssh is dead")
 
     assert "power it off" in refused.value.hint
