@@ -39,9 +39,9 @@ def steps(page: str) -> Iterator[Read]:
         if part := PART.fullmatch(heading):
             way = part["letter"] or ""
         elif found := STEP.fullmatch(heading):
-            words = found.group("label", "where", "title")
             block = BLOCK.search(rest)
-            yield Read(way, *words, text=rest, block=block[1] if block else "")
+            pasted = block[1] if block else ""
+            yield Read(way, found["label"], found["where"], found["title"], rest, pasted)
 
 
 class Follower:

@@ -70,8 +70,10 @@ SERVE_AT_ORIGIN = Step(
     "Promote {origin} if it was following, start Odoo there, and see it answer.",
     "Promueva {origin} si era un standby, arranque allí Odoo y compruebe que responde.",
     (*promoted("origin"), *odoo_serves("origin")),
-    note_en="It prints t, and then 200 or 303.",
-    note_es="Responde t, y después 200 o 303.",
+    note_en="It prints t, and then what a browser gets: usually 200, 302 or 303. From 500 on Odoo "
+    "does not work; journalctl -u {origin_unit} says why.",
+    note_es="Responde t, y después lo que recibe un navegador: normalmente 200, 302 o 303. A "
+    "partir de 500 Odoo no funciona; journalctl -u {origin_unit} dice por qué.",
 )
 BEFORE_IT_BOOTS = Step(
     "recovery",

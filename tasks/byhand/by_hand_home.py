@@ -105,8 +105,10 @@ PROMOTE_ORIGIN = Step(
     "Promote {origin}, start Odoo there, and see it answer.",
     "Promueva {origin}, arranque allí Odoo y compruebe que responde.",
     (*promoted("origin"), *keeps_wal("origin"), *odoo_serves("origin")),
-    note_en="It prints t, and then 200 or 303.",
-    note_es="Responde t, y después 200 o 303.",
+    note_en="It prints t, and then what a browser gets: usually 200, 302 or 303. From 500 on Odoo "
+    "does not work; journalctl -u {origin_unit} says why.",
+    note_es="Responde t, y después lo que recibe un navegador: normalmente 200, 302 o 303. A "
+    "partir de 500 Odoo no funciona; journalctl -u {origin_unit} dice por qué.",
 )
 DNS_TO_ORIGIN = Step(
     "DNS",

@@ -200,8 +200,10 @@ START_ODOO = Step(
     "Start Odoo on {recovery}, and wait until it answers.",
     "Arranque Odoo en {recovery} y espere a que responda.",
     odoo_serves("recovery"),
-    note_en="It prints 200 or 303.",
-    note_es="Responde 200 o 303.",
+    note_en="It prints what a browser gets: usually 200, 302 or 303. From 500 on Odoo does not "
+    "work; journalctl -u {recovery_unit} says why.",
+    note_es="Imprime lo que recibe un navegador: normalmente 200, 302 o 303. A partir de 500 Odoo "
+    "no funciona; journalctl -u {recovery_unit} dice por qué.",
 )
 SHOW_SITE = Step(
     "recovery",

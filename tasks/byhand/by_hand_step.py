@@ -195,7 +195,7 @@ def odoo_serves(place: str) -> tuple[str, ...]:
             f"-w '%{{{{http_code}}}}' http://127.0.0.1:{{{place}_http_port}}/web/login)"
         ),
         PRINT,
-        'test "$answer" = 200 || test "$answer" = 303',
+        'test "$answer" -lt 500',
     )
 
 

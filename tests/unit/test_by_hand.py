@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -19,6 +20,8 @@ from tests.flows.conftest import instance
 __all__ = ["instance"]
 DATA = Path(__file__).with_name("data")
 LANGUAGES: tuple[Language, ...] = ("en", "es")
+ALL: tuple[Procedure, ...] = get_args(Procedure)
+MOVES: tuple[Procedure, ...] = ("failover", "failback")
 KEPT: tuple[Procedure, ...] = ("failover", "failback", "recovery is gone")
 # What only one night knows: an LSN, a time, a date, a number of bytes or seconds that was measured.
 LIVE = re.compile(r"\b[0-9A-F]{1,8}/[0-9A-F]{5,8}\b|\b\d\d:\d\d\b|\b20\d\d-\d\d|\b\d+ (bytes|s)\b")
@@ -53,7 +56,7 @@ def typed(
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("procedure", list(PAGES))
+@pytest.mark.parametrize("procedure", ALL)
 @pytest.mark.parametrize("shared", [True, False])
 def test_every_block_is_a_shell_of_its_own_that_bash_can_read(
     instance: OdooInstance, confined: OdooInstance, procedure: Procedure, shared: bool
@@ -70,7 +73,7 @@ def test_every_block_is_a_shell_of_its_own_that_bash_can_read(
         assert not left, "nothing is left to be filled in"
 
 
-@pytest.mark.parametrize("procedure", list(PAGES))
+@pytest.mark.parametrize("procedure", ALL)
 def test_both_languages_have_the_same_commands_on_the_same_hosts(
     confined: OdooInstance, procedure: Procedure
 ) -> None:
@@ -111,7 +114,8 @@ def test_a_page_in_spanish_has_no_english_sentence_and_no_word_of_spain_alone(
 
 
 def test_no_step_refers_to_a_step_that_is_not_there(confined: OdooInstance) -> None:
-    for procedure in PAGES:
+    assert set(PAGES) == set(ALL)
+    for procedure in ALL:
         found = read(confined, procedure)
         labels = {each.label for each in found}
         for each in found:
@@ -124,7 +128,7 @@ def test_an_instance_without_domains_has_no_site_and_no_names_to_move(
 ) -> None:
     plain = confined.model_copy(update={"domains": ()})
 
-    for procedure in ("failover", "failback"):
+    for procedure in MOVES:
         assert "DNS" in {each.where for each in read(confined, procedure)}
         found = read(plain, procedure)
         assert "DNS" not in {each.where for each in found}
@@ -259,7 +263,7 @@ def pasted(block: str) -> subprocess.CompletedProcess[str]:
     return typed(text=block, path="/nowhere")
 
 
-@pytest.mark.parametrize("procedure", ["failover", "failback"])
+@pytest.mark.parametrize("procedure", MOVES)
 def test_a_block_that_was_not_given_what_it_needs_stops_at_once(
     confined: OdooInstance, procedure: Procedure
 ) -> None:
