@@ -16,6 +16,20 @@ LIMITS = (
     " -e 's/^max_prepared_xacts setting: *([0-9]+)/max_prepared_transactions = \\1/p'"
     " -e 's/^max_locks_per_xact setting: *([0-9]+)/max_locks_per_transaction = \\1/p'"
 )
+# A clean shutdown writes nothing after its checkpoint, whose record has at most so many bytes.
+HAS_ALL = (
+    "SELECT has > '$2'::pg_lsn AND pg_wal_lsn_diff(has, '$2'::pg_lsn) <= 512 "
+    "AND system_identifier = '$1'::bigint FROM pg_control_system(), "
+    "(SELECT greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) AS has) AS received"
+)
+DROP_LOST_SLOT = (
+    "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
+    "WHERE slot_name = '{instance}' AND NOT active AND restart_lsn IS NULL"
+)
+MAKE_SLOT = (
+    "SELECT pg_create_physical_replication_slot('{instance}', true) WHERE NOT EXISTS "
+    "(SELECT FROM pg_replication_slots WHERE slot_name = '{instance}')"
+)
 PRINT = "printf '%s\\n' \"$answer\""
 GO_ON = 'test "$answer" = t'
 
@@ -117,12 +131,7 @@ def stopped(place: str) -> tuple[str, ...]:
 
 def has_all(place: str) -> tuple[str, ...]:
     """Require all that the other cluster wrote, from the line that `stopped` printed there."""
-    received = "greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())"
-    sql = (
-        f"SELECT {received} > '$2'::pg_lsn AND pg_wal_lsn_diff({received}, '$2'::pg_lsn) <= 512 "
-        "AND system_identifier = '$1'::bigint FROM pg_control_system()"
-    )
-    return "set -- $stopped", *await_true(place, sql)
+    return "set -- $stopped", *await_true(place, HAS_ALL)
 
 
 def follows(place: str, leader: str, folder: str = "$data") -> tuple[str, ...]:
@@ -150,19 +159,7 @@ def streams(place: str) -> tuple[str, ...]:
 
 def keeps_wal(place: str) -> tuple[str, str]:
     """Have a slot for the other server; one that was lost is made anew."""
-    mine = "FROM pg_replication_slots WHERE slot_name = '{instance}'"
-    return (
-        ask(
-            place,
-            f"SELECT pg_drop_replication_slot(slot_name) {mine} AND NOT active "
-            "AND restart_lsn IS NULL",
-        ),
-        ask(
-            place,
-            "SELECT pg_create_physical_replication_slot('{instance}', true) "
-            f"WHERE NOT EXISTS (SELECT {mine})",
-        ),
-    )
+    return ask(place, DROP_LOST_SLOT), ask(place, MAKE_SLOT)
 
 
 def promoted(place: str) -> tuple[str, ...]:
