@@ -115,8 +115,12 @@ def drawn(instance: OdooInstance, procedure: Procedure) -> Plan:
 
 
 def say_plan(instance: OdooInstance, procedure: Procedure, *, language: Language) -> int:
-    """Print the whole page: what was measured, and every step with its commands."""
-    made = drawn(instance, procedure)
+    """Print what was measured, and the page by hand: that one also where nothing is measured."""
+    try:
+        made = drawn(instance, procedure)
+    except RelevoError:
+        say(pages.drawn(instance, procedure, language).rstrip("\n"))
+        raise
     say(words.page(made, language).rstrip("\n"))
     return 3 if made.situation.refusals else 0
 

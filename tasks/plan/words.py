@@ -1,12 +1,14 @@
 """A plan in words: short for whoever has to say yes, whole for whoever works by hand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from blocks.plain import markdown, plain
-from tasks.authority.situation import Plan
-from tasks.byhand.by_hand import OF_DOMAINS, STEPS
+from tasks.authority.situation import Plan, Procedure
+from tasks.byhand.by_hand import COMMANDS, STEPS, fitting
+from tasks.byhand.by_hand import page as of_procedure
 from tasks.byhand.by_hand_out import WAKE
+from tasks.byhand.by_hand_page import draw
 from tasks.byhand.by_hand_step import Language, Step
 from tasks.records.loss import Exposure
 
@@ -28,7 +30,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "no: {origin} confirma sin esperar desde {since}",
     ),
     "lag": ("behind the origin", "retraso respecto al origen"),
-    "documents": ("documents whose file is missing", "documentos cuyo fichero falta"),
+    "documents": ("documents whose file is missing", "documentos cuyo archivo falta"),
     "not_copied": ("not copied, or not known", "no copiado, o no se conoce"),
     "drill": ("last drill or move", "último simulacro o traslado"),
     "rto": ("expected seconds until Odoo answers", "segundos previstos hasta que responda Odoo"),
@@ -36,7 +38,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "unknown": ("not known", "se desconoce"),
     "never": ("never", "nunca"),
     "steps": ("What will be done", "Qué se hará"),
-    "hand": ("By hand, as root", "A mano, como root"),
     "refused": ("Refused as things are", "Rechazado tal como están las cosas"),
     "lacking": ("Lacking (the move goes on without it)", "Falta (el traslado sigue sin ello)"),
     "then": ("If that is mended, the procedure is", "Cuando se arregle, el procedimiento es"),
@@ -161,23 +162,30 @@ def _lag(plan: Plan, unknown: str) -> str:
 
 def steps(plan: Plan) -> tuple[Step, ...]:
     """The steps of the way that this plan takes; a refused plan shows the usual one."""
-    usual = STEPS[plan.procedure, plan.usual]
-    if not plan.names["domains"]:
-        usual = tuple(each for each in usual if each not in OF_DOMAINS)
+    usual = tuple(each for each in STEPS[plan.procedure, plan.usual] if not each.only)
+    usual = fitting(usual, plan.names)
     return (WAKE, *usual) if plan.situation.leader_is_down else usual
 
 
 def summary(plan: Plan) -> str:
     """What somebody reads before saying yes."""
-    return "\n".join(_lines(plan, "en", by_hand=False))
+    return "\n".join((*_measured(plan, "en"), *_in_short(plan)))
 
 
 def page(plan: Plan, language: Language) -> str:
-    """What somebody follows when nothing else is there."""
-    return "\n".join(_lines(plan, language, by_hand=True)) + "\n"
+    """What was measured, and the page that somebody follows when nothing else is there."""
+    measured = "\n".join(_measured(plan, language))
+    return f"{measured}\n\n{by_hand(plan.procedure, plan.names, language)}"
 
 
-def _lines(plan: Plan, language: Language, *, by_hand: bool) -> Iterator[str]:
+def by_hand(procedure: Procedure, names: Mapping[str, str], language: Language) -> str:
+    """The page that is kept: with all ways of a procedure, and nothing that was measured."""
+    harmless = {key: plain(name, lines=True) for key, name in names.items()}
+    command = COMMANDS.get(procedure, procedure)
+    return draw(of_procedure(procedure, names), harmless, language, command=command)
+
+
+def _measured(plan: Plan, language: Language) -> Iterator[str]:
     title = "gone" if plan.procedure == "recovery is gone" else "title"
     yield "# " + word(title, language).format(procedure=plan.procedure, **plan.names)
     yield from ("", "| | |", "|---|---|")
@@ -193,19 +201,11 @@ def _lines(plan: Plan, language: Language, *, by_hand: bool) -> Iterator[str]:
     if plan.situation.lacking:
         yield from ("", f"## {word('lacking', language)}", "")
         yield from (f"- {markdown(' '.join(each.split()))}" for each in plan.situation.lacking)
-    yield from ("", f"## {word('hand' if by_hand else 'steps', language)}", "")
+
+
+def _in_short(plan: Plan) -> Iterator[str]:
+    yield from ("", f"## {word('steps', 'en')}", "")
     names = {key: plain(name) for key, name in plan.names.items()}
     for number, each in enumerate(steps(plan), 1):
-        yield f"{number}. **{_where(plan, each, language)}**: " + each.said(language).format(
-            **names
-        )
-        if by_hand and each.commands:
-            yield from ("", "   ```")
-            yield from (f"   {command.format(**names)}" for command in each.commands)
-            yield from ("   ```", "")
-
-
-def _where(plan: Plan, step: Step, language: Language) -> str:
-    if step.where == "you":
-        return word("you", language)
-    return plan.names.get(step.where, step.where)
+        where = word("you", "en") if each.where == "you" else names.get(each.where, each.where)
+        yield f"{number}. **{where}**: {each.said('en').format(**names)}"

@@ -117,17 +117,21 @@ def judge(instance: OdooInstance) -> str:
 
 
 def by_hand(instance: OdooInstance, *, opened: bool) -> str:
-    """Write the commands that open or close the door where Relevo cannot."""
+    """Write the commands that open or close the door where Relevo cannot: each in its line."""
     found, name = instance.recovery.cluster, unit(instance)
     if not found.confined:
         return "# this cluster listens for the other server at all times"
     hba, lines = found.config_dir / "pg_hba.conf", _lines(instance).splitlines()
-    reload = f"runuser -u {found.owner} -- pg_ctlcluster {found.version} {found.name} reload"
-    if opened:
-        put = " ".join(f"-e '1i {line}'" for line in lines)
-        return f"sed -i {put} {hba} && {reload} && systemctl enable --now {name}.socket"
     gone = " ".join(f"-e '\\|^{line}|d'" for line in lines)
-    return f"systemctl disable --now {name}.socket; sed -i {gone} {hba} && {reload}"
+    put = " ".join(f"-e '1i {line}'" for line in lines)
+    changed = (
+        f"sed -i {gone} {hba}",
+        *((f"sed -i {put} {hba}",) if opened else ()),
+        f"runuser -u {found.owner} -- pg_ctlcluster {found.version} {found.name} reload",
+    )
+    if opened:
+        return "\n".join((*changed, f"systemctl enable --now {name}.socket"))
+    return "\n".join((f"systemctl disable --now {name}.socket", *changed))
 
 
 def _lines(instance: OdooInstance) -> str:

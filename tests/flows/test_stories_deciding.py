@@ -97,6 +97,43 @@ def test_that_page_is_kept_at_the_origin_and_an_origin_that_is_away_stops_nothin
             pages._write_at_origin(instance)
 
 
+PAGES_THERE = [
+    f"/var/lib/relevo/vps_1/by-hand/{procedure}.{language}.md"
+    for procedure in ("failover", "failback")
+    for language in ("en", "es")
+]
+
+
+def test_the_pages_for_the_night_are_kept_without_a_word_of_the_origin(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """They are the same whether it answers or is dead, and nobody is asked how it stands."""
+    due = FakeHost("due", {"install *": "installed", "touch *": ""})
+    hosts(dead(), due)
+
+    with terminal.without_server():
+        pages.write(instance)
+
+    assert due.changes == [
+        *(f"install {page} root:root 644 " for page in PAGES_THERE),
+        f"touch {' '.join(PAGES_THERE)}",
+    ]
+    assert [asked for asked in due.ran if asked.startswith("look")] == []
+
+
+def test_a_plan_that_cannot_be_measured_still_prints_the_page(
+    instance: OdooInstance, hosts: Hosts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hosts(dead(), FakeHost("due", {"*": Unreachable("due did not answer")}))
+
+    with pytest.raises(Unreachable, match="due did not answer"):
+        break_glass.say_plan(instance, "failover", language="es")
+
+    said = capsys.readouterr().out
+    assert "# vps_1: failover a mano" in said
+    assert "## B. El origen no responde" in said
+
+
 @pytest.mark.parametrize(
     ("said", "written"),
     [(("", ""), ["vps_1"]), (("", "rsync-filestore\n"), ["vps_1"]),

@@ -21,7 +21,8 @@ PURE = {
     "authority": "guard_files situation",
     "board": "alarms words",
     "build": "freeze programs_compared",
-    "byhand": "by_hand by_hand_gone by_hand_home by_hand_out by_hand_step",
+    "byhand": "by_hand by_hand_gone by_hand_home by_hand_out by_hand_page by_hand_rejoin "
+    "by_hand_step by_hand_way",
     "filestore": "following rsync rsync_gate verdict",
     "host": "confine lines managed_block source sshd_settings systemd_unit",
     "install": "program_config release zipapp",
