@@ -25,7 +25,7 @@ from tasks.board import board
 from tasks.board import words as board_words
 from tasks.byhand.by_hand_step import Language
 from tasks.notices import journal
-from tasks.plan import decision, measure, pages, words
+from tasks.plan import decision, measure, pages, summary, words
 from tasks.postgres.look import look, look_or_why, unheard
 from tasks.recovery import users
 from tasks.run import approval, terminal
@@ -125,7 +125,7 @@ def ask(instance: OdooInstance, procedure: Procedure, *, reason: str, by: str) -
     """Show the plan, and have the name typed; a wrong name ends it with nothing changed."""
     _require_somebody("--yes (and --reason, --origin-is-down where something may be lost)")
     made = drawn(instance, procedure)
-    say(words.summary(made))
+    say(summary.summary(made))
     if made.situation.refusals:
         raise Refused(
             "; ".join(made.situation.refusals), hint="nothing was changed; mend this first"

@@ -12,7 +12,7 @@ from pydantic import Field
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from tasks.authority.situation import Plan, Procedure
-from tasks.plan import measure, words
+from tasks.plan import measure, summary, words
 from tasks.records import record
 from tasks.records.records import Approval, Decided
 from tasks.run import approval
@@ -83,7 +83,9 @@ def reach(
             **({"refused as things are": refused} if refused else {}),
         },
     )
-    publish_text(words.summary(drawn), key=f"plan-{procedure}-{instance.name}", title=report.title)
+    publish_text(
+        summary.summary(drawn), key=f"plan-{procedure}-{instance.name}", title=report.title
+    )
     if decide == "plan only":
         return replace(given, go=False, report=report)
     if refused:
@@ -158,7 +160,7 @@ def question(drawn: Plan, *, reason: str = "", approved_by: str = "") -> Questio
         origin=drawn.names["origin"],
         asks_whether_down=drawn.asks_whether_down,
         shut_out=drawn.situation.shut_out,
-        summary=words.summary(drawn),
+        summary=summary.summary(drawn),
         reason=reason,
         approved_by=approved_by,
     )

@@ -57,6 +57,7 @@ def places(instance: OdooInstance, origin: Seen | None, recovery: Seen | None) -
         "open_door": door.by_hand(instance, opened=True),
         "close_door": door.by_hand(instance, opened=False),
         "domains": ", ".join(instance.domains),
+        "dns": instance.dns.provider if instance.dns else "",
         **ends,
     }
 

@@ -1,4 +1,4 @@
-"""A plan in words: short for whoever has to say yes, whole for whoever works by hand."""
+"""A plan in words, whole, for whoever works by hand."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -35,7 +35,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "way": ("how {origin} rejoins", "cómo se reincorpora {origin}"),
     "unknown": ("not known", "se desconoce"),
     "never": ("never", "nunca"),
-    "steps": ("What will be done", "Qué se hará"),
     "hand": ("By hand, as root", "A mano, como root"),
     "refused": ("Refused as things are", "Rechazado tal como están las cosas"),
     "lacking": ("Lacking (the move goes on without it)", "Falta (el traslado sigue sin ello)"),
@@ -167,17 +166,12 @@ def steps(plan: Plan) -> tuple[Step, ...]:
     return (WAKE, *usual) if plan.situation.leader_is_down else usual
 
 
-def summary(plan: Plan) -> str:
-    """What somebody reads before saying yes."""
-    return "\n".join(_lines(plan, "en", by_hand=False))
-
-
 def page(plan: Plan, language: Language) -> str:
     """What somebody follows when nothing else is there."""
-    return "\n".join(_lines(plan, language, by_hand=True)) + "\n"
+    return "\n".join(_lines(plan, language)) + "\n"
 
 
-def _lines(plan: Plan, language: Language, *, by_hand: bool) -> Iterator[str]:
+def _lines(plan: Plan, language: Language) -> Iterator[str]:
     title = "gone" if plan.procedure == "recovery is gone" else "title"
     yield "# " + word(title, language).format(procedure=plan.procedure, **plan.names)
     yield from ("", "| | |", "|---|---|")
@@ -193,13 +187,13 @@ def _lines(plan: Plan, language: Language, *, by_hand: bool) -> Iterator[str]:
     if plan.situation.lacking:
         yield from ("", f"## {word('lacking', language)}", "")
         yield from (f"- {markdown(' '.join(each.split()))}" for each in plan.situation.lacking)
-    yield from ("", f"## {word('hand' if by_hand else 'steps', language)}", "")
+    yield from ("", f"## {word('hand', language)}", "")
     names = {key: plain(name) for key, name in plan.names.items()}
     for number, each in enumerate(steps(plan), 1):
         yield f"{number}. **{_where(plan, each, language)}**: " + each.said(language).format(
             **names
         )
-        if by_hand and each.commands:
+        if each.commands:
             yield from ("", "   ```")
             yield from (f"   {command.format(**names)}" for command in each.commands)
             yield from ("   ```", "")

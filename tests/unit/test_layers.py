@@ -27,7 +27,7 @@ PURE = {
     "install": "program_config release zipapp",
     "logins": "conninfo pgpass scram ssh",
     "odoo": "odoo_conf odoo_options odoo_start started",
-    "plan": "aftermath_read words",
+    "plan": "aftermath_read doing summary words",
     "postgres": "auto_conf commands controldata lsclusters pg_hba postgresql_conf wal",
     "readiness": "parity_rules rehearsal_commands",
     "receipts": "receipt signers",

@@ -13,7 +13,7 @@ from tasks.byhand.by_hand import STEPS
 from tasks.byhand.by_hand_gone import FILES_HOME
 from tasks.byhand.by_hand_step import Language
 from tasks.orchestrator.approval import form
-from tasks.plan import decision, words
+from tasks.plan import decision, summary, words
 from tasks.records.commits import Word
 from tasks.records.loss import Exposure
 from tasks.run.approval import Yes, objection
@@ -50,10 +50,10 @@ def test_a_plan_says_what_is_not_copied_and_what_is_not_known() -> None:
     said = ("shop: 5000 documents are kept in another storage ('s3'), which is not copied",)
     seen = replace(made.situation, documents=0, not_copied=said)
 
-    page = words.summary(replace(made, situation=seen))
+    page = summary.summary(replace(made, situation=seen))
 
     assert "| not copied, or not known | shop: 5000 documents are kept in another" in page
-    assert "not copied" not in words.summary(made)
+    assert "not copied" not in summary.summary(made)
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
@@ -180,10 +180,37 @@ def test_what_commits_that_waited_leave_to_be_lost_is_said_in_both_languages() -
 
 
 def test_a_plan_that_is_refused_says_why_and_shows_the_usual_way() -> None:
-    said = words.summary(plan(refusals=("replay is paused on due",)))
+    said = summary.summary(plan(refusals=("replay is paused on due",)))
 
     assert "- replay is paused on due" in said
-    assert "Promote the cluster on due" in said
+    assert "promote the cluster on due" in said
+
+
+ORDERS = re.compile(r"^\d+\. (Promote|Stop|Start|Point|Copy|Run|Let|Keep)\b", re.MULTILINE)
+
+
+@pytest.mark.parametrize(("procedure", "kind"), [each for each in STEPS if "gone" not in each[0]])
+def test_what_a_person_does_is_told_apart_from_what_relevo_does(
+    procedure: Procedure, kind: str
+) -> None:
+    origin = {"planned": "primary", "forced": SILENT}.get(kind, "down")
+    made = plan(procedure, origin, Exposure.none() if kind == "planned" else LOSS, way=kind)
+
+    said = summary.summary(made)
+
+    before, _, then = said.partition("## Relevo will then ...\n\n1. ")
+    assert len(then.splitlines()) > 3
+    assert ("## Before you approve, you ...\n\n- confirm" in before) == (kind == "forced")
+    assert not ORDERS.search(said), "nobody who reads a plan is given an order"
+    assert "{" not in said
+
+
+def test_names_that_no_provider_moves_are_said_to_be_left_to_a_person() -> None:
+    made = plan()
+    moves = replace(made, names={**NAMES, "dns": "ddns"})
+
+    assert "shop.example.com are to be pointed at due_shown: that is left" in summary.summary(made)
+    assert "point shop.example.com at due" in summary.summary(moves)
 
 
 YES = Yes("vps_1", reason="fire", approved_by="Ana", origin_is_down=True)
