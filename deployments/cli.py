@@ -28,6 +28,7 @@ from tasks.removal import words as removal_words
 from tasks.removal.removal import Wishes, survey
 from tasks.run import terminal
 
+UNSEEN = ("promote", "pg_rewind")  # which have no command of their own
 OWN = {"failover": "origin_is_down", "failback": "reclone", "switchover": "to"}
 NOT_KNOWN = 3  # as Nagios takes it
 CODES = ((Busy, 4), (Refused, 3), (Unreachable, 5))
@@ -184,6 +185,8 @@ def _run(
 ) -> int:
     instance = _chosen(given, instances, secrets)
     values = dict(_value(text) for text in given.values)
+    if given.flow in UNSEEN and "decide" not in values:
+        values = break_glass.ask_for(instance, given.flow, values)
     if given.flow in PROCEDURES and "decide" not in values:
         raise Refused(
             f"relevo run {given.flow} would begin at once, without a plan and a typed yes",

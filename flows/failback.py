@@ -50,7 +50,7 @@ def failback(
     Args:
         instance: The instance whose customers are to go home.
         decide: "ask" shows the plan and waits for a yes. "plan only" changes nothing.
-            "unattended" is for scripts: nobody is asked.
+            Scripts may say "unattended", which the form does not offer: nobody is asked.
         reclone: Copy the origin's database anew. Only where following or rewinding was refused:
             it takes as long as the database is big.
         accept_loss: Promote the origin without the receipt of a clean hand-over. Only where

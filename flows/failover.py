@@ -45,7 +45,7 @@ def failover(
     Args:
         instance: The instance whose customers are to be served from the recovery host.
         decide: "ask" shows the plan and waits for a yes. "plan only" changes nothing.
-            "unattended" is for scripts: nobody is asked.
+            Scripts may say "unattended", which the form does not offer: nobody is asked.
         origin_is_down: You have seen by other means that the origin is down and stays down.
             Leave it off when you are not sure: the plan asks again if it matters.
         reason: Why. The report keeps it; unattended, it is needed when something may be lost.

@@ -46,7 +46,7 @@ def switchover(
         instance: The instance whose customers are to move.
         to: Where they are to be served.
         decide: "ask" shows the plan and waits for a yes. "plan only" changes nothing.
-            "unattended" is for scripts: nobody is asked.
+            Scripts may say "unattended", which the form does not offer: nobody is asked.
         reason: Why. The report keeps it.
         approved_by: Who says so, for unattended runs.
         wait_minutes: How long the plan waits for a yes. Then the run ends, with nothing changed.

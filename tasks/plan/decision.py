@@ -7,7 +7,7 @@ measured may have changed when the yes comes, so the guards of the procedure mea
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
@@ -23,7 +23,11 @@ from tasks.run.step import log, step
 from tasks.run.tags import OWNER
 from tasks.run.timing import Stopwatch
 
-Decide: TypeAlias = Literal["ask", "plan only", "unattended"]
+# A form offers what a person may want; a script that asks nobody says so past the form.
+Decide: TypeAlias = Annotated[
+    Literal["ask", "plan only", "unattended"],
+    WithJsonSchema({"type": "string", "enum": ["ask", "plan only"]}),
+]
 Minutes: TypeAlias = Annotated[float, Field(gt=0, le=24 * 60)]
 WAIT_MINUTES = 60
 
