@@ -7,7 +7,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from blocks.cluster import Cluster
 from blocks.host import Host
-from blocks.names import AbsolutePath, DomainName, InstanceName, IpAddress, RoleName, UserName
+from blocks.names import (
+    AbsolutePath,
+    DomainName,
+    InstanceName,
+    IpAddress,
+    RoleName,
+    TimeZone,
+    UserName,
+)
 from blocks.odoo import Odoo
 from blocks.runtime import Block
 
@@ -208,6 +216,9 @@ class OdooInstance(Block):
     filestore: Filestore = Field(default_factory=Filestore, description="Files and trash.")
     schedules: Schedules = Field(default_factory=Schedules, description="How often.")
     alarms: Alarms = Field(default_factory=Alarms, description="When somebody is told.")
+    timezone: TimeZone = Field(
+        default="UTC", description="In which plans, reports, the board and mails say a time."
+    )
 
     def certificate_of(self, domain: str) -> Certificate | None:
         """What the origin shows a browser that asks for a domain."""

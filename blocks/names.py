@@ -2,7 +2,9 @@
 
 import base64
 import binascii
+import difflib
 import re
+import zoneinfo
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path, PurePosixPath
@@ -152,6 +154,24 @@ def _as_sent(name: str) -> str:
         return " (it begins with xn--)"
 
 
+def _zone(name: str) -> str:
+    """Accept a time zone of the IANA.
+
+    >>> _zone("America/Argentina/Buenos_Aires")
+    'America/Argentina/Buenos_Aires'
+    >>> _zone("America/Buenos Aires")
+    Traceback (most recent call last):
+    ValueError: is 'America/Buenos Aires', and no zone has that name: did you mean \
+America/Buenos_Aires?
+    """
+    known = zoneinfo.available_timezones()
+    if name in known:
+        return name
+    alike = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {alike[0]}?" if alike else "name it like America/Argentina/Buenos_Aires"
+    raise ValueError(f"is {name!r:.80}, and no zone has that name: {hint}")
+
+
 def _listed(said: object) -> object:
     """Take a word for a list of one.
 
@@ -196,6 +216,7 @@ RoleName = Annotated[
     AfterValidator(_own_role),
 ]
 DomainName = Annotated[str, AfterValidator(_domain)]
+TimeZone = Annotated[str, AfterValidator(_zone)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 AbsolutePath = Annotated[PurePosixPath, AfterValidator(_absolute)]
 LocalPath = Annotated[Path, AfterValidator(_local)]

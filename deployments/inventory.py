@@ -1,10 +1,12 @@
 """The inventory: what its entries may say, and the instances that are made of them."""
 
+import zoneinfo
 from collections import Counter
 from ipaddress import ip_address
 from pathlib import PurePosixPath
 from typing import Any
 
+import tzlocal
 from pydantic import BaseModel, ConfigDict, Field
 
 from blocks import users
@@ -38,6 +40,7 @@ from blocks.names import (
     LoginName,
     Port,
     RoleName,
+    TimeZone,
     UserName,
 )
 from blocks.odoo import Odoo
@@ -155,7 +158,17 @@ class InstanceEntry(Entry):
     guard: Guard = Guard()
 
 
-class Document(Entry):
+class Reading(Entry):
+    """How people read what Relevo says of all instances."""
+
+    timezone: TimeZone | None = Field(
+        default=None,
+        description="In which plans, reports, the board and mails say a time, as the IANA names "
+        "it: America/Argentina/Buenos_Aires. None: that of the machine which reads this, or UTC.",
+    )
+
+
+class Document(Reading):
     """The whole file."""
 
     recovery: RecoveryEntry
@@ -215,7 +228,17 @@ def _instance(
         filestore=entry.filestore,
         schedules=entry.schedules,
         alarms=entry.alarms,
+        timezone=document.timezone or own_zone(),
     )
+
+
+def own_zone() -> str:
+    """Name the zone of this machine; UTC where it names none that the IANA has."""
+    try:
+        found = tzlocal.get_localzone_name()
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+        return "UTC"
+    return found if found in zoneinfo.available_timezones() else "UTC"
 
 
 def _recovery(

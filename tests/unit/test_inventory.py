@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tzlocal
 import yaml
 from pydantic import ValidationError
 
 from blocks.errors import Refused
 from deployments import inventory, inventory_file
+from deployments.secrets import Secrets
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE: dict[str, Any] = yaml.safe_load((ROOT / "inventory.example.yaml").read_text())
@@ -290,6 +292,22 @@ def test_what_is_harmless_is_taken_as_it_is_meant(tmp_path: Path) -> None:
     assert entry.host.user == "juan.perez"
     assert entry.odoo.unit == "odoo14.service"
     assert [str(path) for path in entry.odoo.sources] == ["/opt/odoo/sources"]
+
+
+def test_times_are_said_in_the_zone_that_was_named_or_in_that_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def zones(change: Callable[[dict[str, Any]], object]) -> set[str]:
+        made = inventory.instances(read(tmp_path, change), Secrets(tmp_path / "secrets.yaml"))
+        return {each.timezone for each in made}
+
+    # It remembers what it has found.
+    monkeypatch.setattr(tzlocal, "get_localzone_name", lambda: "Europe/Madrid")
+    assert zones(lambda _: None) == {"Europe/Madrid"}
+    assert zones(lambda d: d.update(timezone="America/Montevideo")) == {"America/Montevideo"}
+    said = refusal(tmp_path, lambda d: d.update(timezone="America/Buenos Aires"))
+    assert "timezone: is 'America/Buenos Aires'" in said
+    assert "did you mean America/Buenos_Aires?" in said
 
 
 def test_a_newer_postgresql_is_taken_and_said_to_be_new(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ PURE = {
     "receipts": "receipt signers",
     "records": "commits loss",
     "removal": "words",
-    "run": "outcome tags",
+    "run": "moments outcome tags",
     "serving": "nginx x509",
     "standby": "divergence way",
     "synchronous": "files",
