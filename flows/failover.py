@@ -2,7 +2,7 @@
 
 from blocks.instance import OdooInstance
 from flows.promote import take_over
-from tasks.authority import keys
+from tasks.authority import exposure, keys
 from tasks.build import modules
 from tasks.filestore import documents, judgement
 from tasks.host import durable, lock
@@ -87,7 +87,7 @@ def failover(
             title=f"{instance.name} is served from {recovery}",
             facts={
                 "databases that answer": str(served),
-                "may be lost": str(exposed),
+                "may be lost": exposure.said(instance, exposed),
                 "database and files": agreed,
                 "modules that are missing": absent,
                 "seconds from the button to Odoo answering": served_after,

@@ -65,7 +65,7 @@ def promote(
         Report(
             title=f"PostgreSQL of {instance.name} on {instance.recovery} accepts writes",
             facts={
-                "may be lost": str(exposed),
+                "may be lost": exposure.said(instance, exposed),
                 "next": "run failover, which starts Odoo: until then no customer can work",
                 **decided.facts,
             },

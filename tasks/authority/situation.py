@@ -51,6 +51,7 @@ class Plan:
     procedure: Procedure
     situation: Situation
     names: Mapping[str, str] = field(default_factory=dict)
+    timezone: str = "UTC"
 
     @property
     def instance(self) -> str:

@@ -12,7 +12,7 @@ from pydantic import Field, WithJsonSchema
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from tasks.authority.situation import Plan, Procedure
-from tasks.plan import measure, summary, words
+from tasks.plan import measure, summary
 from tasks.records import record
 from tasks.records.records import Approval, Decided
 from tasks.run import approval
@@ -82,7 +82,7 @@ def reach(
     report = Report(
         f"plan: {procedure} of {instance.name}",
         {
-            **words.facts(drawn),
+            **summary.facts(drawn),
             **({"lacking": lacking} if lacking else {}),
             **({"refused as things are": refused} if refused else {}),
         },

@@ -49,7 +49,8 @@ def draw(instance: OdooInstance, procedure: Procedure, *, at_a_loss: bool = Fals
         seen = replace(seen, shut_out=f"not known: {unheard(instance.origin, why)}")
     if procedure in FORWARD and (alive := fence.objection(instance.origin, why)):
         seen = replace(seen, refusals=(*seen.refusals, f"{alive.message}: {alive.hint}"))
-    return Plan(procedure, seen, placeholders.names(instance, origin, recovery))
+    names = placeholders.names(instance, origin, recovery)
+    return Plan(procedure, seen, names, instance.timezone)
 
 
 def _lacking(
@@ -182,7 +183,8 @@ def _recovery_is_gone(instance: OdooInstance) -> Plan:
         streaming=False,
         exposure=unknown,
     )
-    return Plan("recovery is gone", seen, placeholders.places(instance, origin, None))
+    names = placeholders.places(instance, origin, None)
+    return Plan("recovery is gone", seen, names, instance.timezone)
 
 
 def _objections(instance: OdooInstance, giver: Place, taker: Place) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from tasks.authority.situation import Plan
 from tasks.byhand.by_hand import OF_DOMAINS, STEPS
 from tasks.byhand.by_hand_out import WAKE
 from tasks.byhand.by_hand_step import Language, Step
+from tasks.plan import summary
 from tasks.records.loss import Exposure
 
 WORDS: dict[str, tuple[str, str]] = {
@@ -96,8 +97,10 @@ def word(key: str, language: Language) -> str:
     return english if language == "en" else spanish
 
 
-def facts(plan: Plan, language: Language = "en") -> dict[str, str]:
-    """What was measured, as rows of a table."""
+def facts(plan: Plan, language: Language) -> dict[str, str]:
+    """What was measured, as rows of a table; in English as whoever approves it reads it."""
+    if language == "en":
+        return summary.facts(plan)
     seen, unknown = plan.situation, word("unknown", language)
     rows = {
         "at": seen.at,

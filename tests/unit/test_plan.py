@@ -157,9 +157,9 @@ def test_a_page_in_spanish_has_no_english_sentence_left() -> None:
 @pytest.mark.parametrize(
     ("waits", "language", "row"),
     [
-        (True, "en", "| commits wait for due | since 2027-01-15 08:00:00Z; after 30 s without it "),
+        (True, "en", "| commits wait for due | since 08:00:00 (UTC), 12 s ago; after 30 s without"),
         (True, "es", "| los commits esperan a due | desde 2027-01-15 08:00:00Z; tras 30 s sin él "),
-        (False, "en", "| commits wait for due | no: uno commits alone since 2027-01-15 08:00:00Z"),
+        (False, "en", "| commits wait for due | no: uno commits alone since 08:00:00 (UTC), 12 s"),
         (False, "es", "| los commits esperan a due | no: uno confirma sin esperar desde 2027-01-1"),
     ],
 )
@@ -170,13 +170,43 @@ def test_a_plan_says_whether_commits_waited(waits: bool, language: Language, row
     assert "commits wait" not in words.page(plan(), "en")
 
 
+BUENOS_AIRES = "America/Argentina/Buenos_Aires"
+
+
+def test_a_plan_says_a_loss_in_one_sentence_and_in_the_time_of_who_reads_it() -> None:
+    made = replace(plan(), timezone=BUENOS_AIRES)
+
+    facts = summary.facts(made)
+
+    assert facts["measured at"] == "2027-01-15 05:00:12 (UTC-3)"
+    assert facts["what would be lost"] == (
+        "Changes saved after 05:00:00 (UTC-3) may be lost: 13 s before this plan; usually about "
+        "256 bytes."
+    )
+    assert "behind the origin" not in facts, "of a silent origin nobody knows"
+    assert facts["received, and not replayed yet"] == "256 bytes"
+
+
+def test_of_an_origin_that_serves_a_plan_says_how_far_behind_the_standby_is() -> None:
+    made = plan(origin="primary", exposure=Exposure.none())
+    seen = replace(made.situation, lag_bytes=118_000_000, lag_seconds=3.2, last_drill="2027-01-01")
+
+    facts = summary.facts(replace(made, situation=seen))
+
+    assert facts["behind the origin"] == "118 MB, 3 s"
+    assert facts["what would be lost"] == "nothing"
+    assert facts["last drill or move"] == "2027-01-01 00:00:00 (UTC), 14 d ago"
+
+
 def test_what_commits_that_waited_leave_to_be_lost_is_said_in_both_languages() -> None:
     waited = Exposure(False, 0, 0, "", "wait")
     until = replace(LOSS, synchronous="go_on")
 
     assert "nada: todo commit confirmado había esperado" in words.page(plan(exposure=waited), "es")
     assert "nada confirmado antes de 2027-01-15T08:00:00Z" in words.page(plan(exposure=until), "es")
-    assert "nothing acknowledged before 2027-01-15T08:00" in words.page(plan(exposure=until), "en")
+    assert "Until 08:00:00 (UTC) commits waited for this host." in words.page(
+        plan(exposure=until), "en"
+    )
 
 
 def test_a_plan_that_is_refused_says_why_and_shows_the_usual_way() -> None:

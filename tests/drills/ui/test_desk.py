@@ -35,7 +35,8 @@ def test_a_dead_origin_is_failed_over_and_brought_home_by_somebody_at_a_browser(
     desk.wait_for("Paused")
     desk.picture("2-waiting-for-a-yes")
     dialog = desk.from_menu("Resume")
-    expect(dialog).to_contain_text("at most the commits of the last")
+    expect(dialog).to_contain_text(" before this plan")
+    expect(dialog).to_contain_text("Relevo will then")
     expect(dialog).to_contain_text("uno is down and stays down")
     desk.picture("3-plan")
 
