@@ -17,12 +17,11 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.schedules import Interval
-from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
 from pydantic import BaseModel, HttpUrl, SecretStr, ValidationError
 
 from blocks.host import Host
 from blocks.instance import OdooInstance
-from deployments import automations
+from deployments import automations, server
 from deployments.wanted import BOARDS, PROCEDURES, SYNC, Wanted, everything
 from tasks.orchestrator.schedules import read_deployments
 from tasks.orchestrator.sweep import HEARTBEAT_SECONDS
@@ -70,8 +69,7 @@ def _changes(
 
 def _logo() -> HttpUrl:
     """A picture for the forms, which would show a broken one; the server's own, so no Internet."""
-    served = PREFECT_UI_URL.value() or PREFECT_API_URL.value().removesuffix("/api")
-    return HttpUrl(f"{served}/v2/ico/android-chrome-192x192.png")
+    return HttpUrl(f"{server.ui()}/v2/ico/android-chrome-192x192.png")
 
 
 def _pool(client: SyncPrefectClient, pool: str) -> Iterator[str]:

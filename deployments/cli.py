@@ -90,6 +90,7 @@ def _apply(
             changes += change.done
     if not changes:
         _print(f"nothing to change ({len(instances)} instances)")
+    _print(f"the board: {server.board()}")
     return 0
 
 

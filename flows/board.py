@@ -12,7 +12,8 @@ from tasks.recovery.procedure import flow
 def board() -> None:
     """Measure every instance, and show on one page which could be failed over now.
 
-    Changes nothing at the customers' side. Each row is green, amber or red and says why; what has
+    Changes nothing at the customers' side. What is amber or red says why, and which button helps;
+    the green ones stand below. The page is the artifact board, at /v2/artifacts/key/board. What has
     become an alarm since the last time is told as an event. The pages to be followed by hand are
     kept fresh on the recovery host, what a run without a server left to do is done, and runs whose
     process died with its machine are marked, so that they can be retried.
@@ -21,7 +22,7 @@ def board() -> None:
     rows = desk.measure(instances, idle=schedules.idle(instances))
 
     announce.tell(instances, rows)
-    desk.publish(rows)
+    desk.publish(instances, rows)
     events.tell_board()
     pages.refresh(desk.at_rest(instances, rows))
     desk.catch_up(instances, rows)

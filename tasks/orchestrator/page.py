@@ -100,7 +100,7 @@ class Page:
     def idle(self, instances: Sequence[OdooInstance]) -> set[str]:
         return schedules.idle(instances)
 
-    def links(self) -> dict[str, str]:
+    def links(self) -> dict[str, dict[str, str]]:
         return schedules.links()
 
     def ask(self, question: Question, *, attempt: int, wrong: str, minutes: float) -> Yes:

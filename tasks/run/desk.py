@@ -98,8 +98,8 @@ class Desk(Protocol):
         """Name the instances whose copies no schedule runs, as far as is known here."""
         ...
 
-    def links(self) -> dict[str, str]:
-        """Give the page of each instance's failover button."""
+    def links(self) -> dict[str, dict[str, str]]:
+        """Give the pages of each instance's buttons, by flow."""
         ...
 
     def ask(self, question: "Question", *, attempt: int, wrong: str, minutes: float) -> "Yes":

@@ -64,7 +64,7 @@ class Terminal:
     def idle(self, instances: Sequence[OdooInstance]) -> set[str]:  # noqa: ARG002  # the desk's
         return set()
 
-    def links(self) -> dict[str, str]:
+    def links(self) -> dict[str, dict[str, str]]:
         return {}
 
     def ask(self, question: Question, *, attempt: int, wrong: str, minutes: float) -> Yes:  # noqa: ARG002  # a terminal asks once, and waits as long as somebody sits there

@@ -161,4 +161,5 @@ def test_what_apply_only_reports_is_no_change(
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
         cli._apply(Namespace(prune=False), [], Secrets(tmp_path / "secrets.yaml"), Settings())
 
-    assert capsys.readouterr().out == said
+    board = "the board: http://127.0.0.1:9/v2/artifacts/key/board\n"
+    assert capsys.readouterr().out == said + board

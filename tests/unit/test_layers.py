@@ -19,7 +19,7 @@ MOST_FILES, MOST_LINES = 12, 300
 # Values, texts and decisions: nothing in them asks a host, so a test needs no double.
 PURE = {
     "authority": "guard_files situation",
-    "board": "alarms words",
+    "board": "alarms table words",
     "build": "freeze programs_compared",
     "byhand": "by_hand by_hand_gone by_hand_home by_hand_out by_hand_step",
     "filestore": "following rsync rsync_gate verdict",
