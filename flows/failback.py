@@ -22,7 +22,7 @@ from tasks.synchronous import synchronous_state
 
 
 @flow(name="failback", flow_run_name="bring {instance.name} back to {instance.origin}",
-      on_cancellation=[aftermath.say])  # fmt: skip
+      on_cancellation=[aftermath.say], on_failure=[aftermath.say_failed])  # fmt: skip
 def failback(
     instance: OdooInstance,
     *,

@@ -19,7 +19,7 @@ from tasks.serving import dns, site
 
 
 @flow(name="failover", flow_run_name="fail {instance.name} over to {instance.recovery}",
-      on_cancellation=[aftermath.say])  # fmt: skip
+      on_cancellation=[aftermath.say], on_failure=[aftermath.say_failed])  # fmt: skip
 def failover(
     instance: OdooInstance,
     *,

@@ -14,7 +14,7 @@ from tasks.synchronous import synchronous
 
 
 @flow(name="pg_rewind", flow_run_name="rejoin {instance.origin} to {instance.recovery}",
-      on_cancellation=[aftermath.say])  # fmt: skip
+      on_cancellation=[aftermath.say], on_failure=[aftermath.say_failed])  # fmt: skip
 def pg_rewind(
     instance: OdooInstance,
     *,

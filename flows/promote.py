@@ -17,7 +17,7 @@ from tasks.standby import limits
 
 
 @flow(name="promote", flow_run_name="promote {instance.recovery} for {instance.name}",
-      on_cancellation=[aftermath.say])  # fmt: skip
+      on_cancellation=[aftermath.say], on_failure=[aftermath.say_failed])  # fmt: skip
 def promote(
     instance: OdooInstance,
     *,

@@ -24,7 +24,7 @@ from tasks.serving import dns, site
 
 
 @flow(name="switchover", flow_run_name="switch {instance.name} over to the {to}",
-      on_cancellation=[aftermath.say])  # fmt: skip
+      on_cancellation=[aftermath.say], on_failure=[aftermath.say_failed])  # fmt: skip
 def switchover(
     instance: OdooInstance,
     *,

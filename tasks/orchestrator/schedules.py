@@ -23,7 +23,7 @@ from prefect.states import Cancelling
 
 from blocks.instance import OdooInstance
 from tasks.run.step import log
-from tasks.run.tags import MANAGED, SCHEDULED, tag
+from tasks.run.tags import BUTTONS, MANAGED, SCHEDULED, tag
 
 PAGE = 200
 UNDER_WAY = [StateType.RUNNING, StateType.PENDING, StateType.SCHEDULED]
@@ -70,7 +70,7 @@ def links() -> dict[str, dict[str, str]]:
             own = pages.setdefault(
                 each.name, {"": f"/v2/deployments?tags={quote(all_of(each.name))}"}
             )
-            own[flow] = f"/v2/deployments/deployment/{each.id}"
+            own[flow] = f"{BUTTONS}{each.id}"
     return pages
 
 

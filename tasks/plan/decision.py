@@ -86,6 +86,7 @@ def reach(
             **({"lacking": lacking} if lacking else {}),
             **({"refused as things are": refused} if refused else {}),
         },
+        ended="Plan only",
     )
     publish_text(
         summary.summary(drawn), key=f"plan-{procedure}-{instance.name}", title=report.title

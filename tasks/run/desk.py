@@ -70,6 +70,10 @@ class Desk(Protocol):
         """Run a procedure."""
         ...
 
+    def end(self, ended: object) -> object | None:
+        """Say how a procedure ended, by what it gave or by its error; None where nobody reads."""
+        ...
+
     def take(self, step: "Step[P, R]", *args: P.args, **kwargs: P.kwargs) -> R:
         """Take one step; try again only when a host did not answer."""
         ...

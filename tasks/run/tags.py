@@ -5,7 +5,9 @@ SCHEDULED = "scheduled"
 OWNER = "instance:"
 ANY = "any-instance"  # of prefect.yaml
 
-BOARD = "/v2/artifacts/key/board"  # within the UI
+# Within the UI.
+BOARD = "/v2/artifacts/key/board"
+BUTTONS = "/v2/deployments/deployment/"
 
 
 def tag(name: str) -> str:

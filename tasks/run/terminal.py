@@ -42,6 +42,9 @@ class Terminal:
     def begin(self, flow: Flow[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         return flow.fn(*args, **kwargs)
 
+    def end(self, ended: object) -> object | None:  # noqa: ARG002  # the desk's
+        return None
+
     def take(self, step: Step[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         title = step.named(*args, **kwargs)
         return take(title, lambda: step.fn(*args, **kwargs), retries=step.retries)
