@@ -61,10 +61,19 @@ def _changes(
     for instance in instances:
         yield from _block(instance)
         document = str(_load(instance.name)._block_document_id)  # noqa: SLF001  # no other way
-        documents[instance.name] = {"instance": {"$ref": document}}
+        documents[instance.name] = _chosen(document)
     for wanted in everything(instances):
         yield from _deployment(client, wanted, documents.get(wanted.instance, {}), pool)
     yield from automations.notify(client, instances, receivers)
+
+
+def _chosen(document: str) -> dict[str, Any]:
+    """Give a saved instance to a flow, in the way that a form shows as chosen.
+
+    >>> _chosen("6f1c")
+    {'instance': {'$ref': {'block_document_id': '6f1c'}}}
+    """
+    return {"instance": {"$ref": {"block_document_id": document}}}
 
 
 def _logo() -> HttpUrl:

@@ -82,6 +82,7 @@ def test_a_failed_step_is_found_mended_and_retried_without_another_question(
     uno.recovery.write(BROKEN, "this is no directive;\n")
     try:
         desk.find_button("failover", "vps_uno")
+        expect(desk.page.get_by_text("Select a block...")).to_have_count(0)
         desk.start("fail vps_uno over to respaldo")
         desk.wait_for("Paused")
         dialog = desk.from_menu("Resume")
