@@ -171,7 +171,10 @@ def test_a_terminal_asks_what_the_page_asks(monkeypatch: pytest.MonkeyPatch) -> 
     ("answers", "said"),
     [
         (("no",), "that was no yes; nothing was changed"),
-        (("yes", "vps_2"), "'vps_2' was typed, and this plan is about vps_1; nothing was changed"),
+        (
+            ("yes", "vps_2"),
+            "'vps_2' was typed, and this plan is about vps_1: type vps_1; nothing was changed",
+        ),
     ],
 )
 def test_a_terminal_takes_nothing_else_for_a_yes_and_asks_once(
