@@ -13,7 +13,7 @@ from blocks.errors import Refused, RelevoError, ShutOut, Unreachable
 from blocks.instance import OdooInstance
 from blocks.plain import PLAINLY, plain
 from blocks.runtime import Flow
-from tasks.run.approval import Question, Yes, is_named
+from tasks.run.approval import Question, Yes
 from tasks.run.desk import DESK, Desk, Logger, Run, desk
 from tasks.run.step import Step
 
@@ -73,13 +73,10 @@ class Terminal:
     def ask(self, question: Question, *, attempt: int, wrong: str, minutes: float) -> Yes:  # noqa: ARG002  # a terminal asks once, and waits as long as somebody sits there
         if question.asks_whether_down:
             _require_down(question)
-        name = input(f"\nType {question.instance} to begin the {question.procedure}: ").strip()
-        if not is_named(question.instance, name):
-            return Yes(name, "", "")
         return Yes(
-            instance_name=name,
-            reason=question.reason or _said("Why (the report keeps it): "),
             approved_by=question.approved_by or _said("Who says so: "),
+            reason=question.reason or _said("Why (the report keeps it): "),
+            instance_name=input(f"\nType {question.instance} to begin the {question.procedure}: "),
             origin_is_down=question.asks_whether_down,
         )
 

@@ -271,7 +271,10 @@ def test_the_form_says_what_to_type_and_asks_only_what_matters() -> None:
     assert "pattern" not in str(forced), "a regular expression is no sentence"
     assert "stays down" in forced["origin_is_down"]["title"]
     assert "origin_is_down" not in planned["properties"]
-    assert planned["required"] == ["instance_name", "reason", "approved_by"]
+    assert planned["required"] == ["approved_by", "reason", "instance_name"]
+    assert list(forced) == ["origin_is_down", "approved_by", "reason", "instance_name"]
+    assert [each["position"] for each in forced.values()] == [0, 1, 2, 3]
+    assert "If unsure, leave this switch off." in forced["origin_is_down"]["description"]
 
 
 def test_a_dead_leader_is_not_started_beside_a_silent_origin_without_a_word() -> None:
