@@ -6,7 +6,7 @@ from tasks.authority import exposure, keys
 from tasks.build import modules
 from tasks.filestore import documents, judgement
 from tasks.host import durable, lock
-from tasks.notices import events, schedules
+from tasks.notices import events, reports, schedules
 from tasks.odoo import service
 from tasks.plan import aftermath, decision
 from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
@@ -65,7 +65,7 @@ def failover(
 
     with lock.held(instance, "failover", preempt=True):
         keys.require_known(instance, ask_origin=False)
-        exposed = take_over(instance, origin_is_down=decided.origin_is_down, reason=decided.reason)
+        exposed = take_over(instance, origin_is_down=decided.origin_is_down, reason=decided.signed)
 
         service.start(recovery)
         schedules.pause(instance)  # while Odoo starts; until then the copies refuse by themselves
@@ -86,18 +86,19 @@ def failover(
         Report(
             title=f"{instance.name} is served from {recovery}",
             facts={
-                "databases that answer": str(served),
                 "may be lost": exposure.said(instance, exposed),
+                "next": f"keep {instance.origin} from serving; when it is repaired, run failback",
+                "databases that answer": str(served),
                 "database and files": agreed,
                 "modules that are missing": absent,
                 "seconds from the button to Odoo answering": served_after,
                 "domains": pointed.sentence,
                 **decided.facts,
-                "next": f"keep {instance.origin} from serving; when it is repaired, run failback",
             },
             documents=missing,
         ),
         key=f"failover-{instance.name}",
     )
+    reports.keep(instance, "failover", report)
     service.require_whole(instance, recovery, served.outcome, shown, pointed)
     return report

@@ -4,6 +4,7 @@ from blocks.instance import OdooInstance
 from tasks.authority import fence, guard, keys
 from tasks.host import lock
 from tasks.logins import login
+from tasks.notices import reports
 from tasks.plan import aftermath, decision
 from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
 from tasks.recovery import door
@@ -55,7 +56,7 @@ def pg_rewind(
         bring_back(instance, reclone=reclone)
         aside = forensics.kept(instance, origin)
 
-    return publish(
+    report = publish(
         Report(
             title=f"{origin} follows {instance.recovery}, which serves {instance.name}",
             facts={
@@ -66,6 +67,8 @@ def pg_rewind(
         ),
         key=f"pg_rewind-{instance.name}",
     )
+    reports.keep(instance, "pg_rewind", report)
+    return report
 
 
 def bring_back(instance: OdooInstance, *, reclone: bool) -> None:

@@ -4,7 +4,7 @@ from blocks.instance import OdooInstance
 from tasks.authority import exposure, fence, keys, move, promotable
 from tasks.build import build
 from tasks.host import lock
-from tasks.notices import schedules
+from tasks.notices import reports, schedules
 from tasks.plan import aftermath, decision
 from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
 from tasks.postgres import cluster
@@ -57,11 +57,11 @@ def promote(
 
     with lock.held(instance, "promote", preempt=True):
         keys.require_known(instance, ask_origin=False)
-        exposed = take_over(instance, origin_is_down=decided.origin_is_down, reason=decided.reason)
+        exposed = take_over(instance, origin_is_down=decided.origin_is_down, reason=decided.signed)
         schedules.pause(instance)
         cluster.checkpoint(instance.recovery)
 
-    return publish(
+    report = publish(
         Report(
             title=f"PostgreSQL of {instance.name} on {instance.recovery} accepts writes",
             facts={
@@ -72,6 +72,8 @@ def promote(
         ),
         key=f"promote-{instance.name}",
     )
+    reports.keep(instance, "promote", report)
+    return report
 
 
 def take_over(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> Exposure:
@@ -81,7 +83,7 @@ def take_over(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> E
     if loss_accepted:
         limits.raise_standby(instance)
     promotable.require_ready_to_serve(instance)
-    lossless = fence.fence_origin(instance, loss_accepted=loss_accepted)
+    lossless = fence.fence_origin(instance, loss_accepted=loss_accepted, reason=reason)
     exposed = exposure.measure(instance, lossless=lossless)
     exposure.require_accepted(instance, exposed, loss_accepted=loss_accepted)
 

@@ -44,6 +44,12 @@ class Decision:
     report: Report
 
     @property
+    def signed(self) -> str:
+        """The reason, with the name of who gave it, as receipts keep it; none without a reason."""
+        named = bool(self.reason.strip() and self.approved_by.strip())
+        return f"{self.reason} ({self.approved_by})" if named else self.reason
+
+    @property
     def facts(self) -> dict[str, str]:
         return {
             "reason given": self.reason or "none was needed: nothing is lost",
