@@ -159,7 +159,9 @@ def _deployment(
     existing = _existing(client, full)
     parameters = {**fixed, **wanted.parameters}
     form = flow.parameters.model_dump_json()
-    version = wanted.fingerprint(pool, sys.executable, str(ROOT), flow.description or "", form)
+    version = wanted.fingerprint(
+        pool, sys.executable, str(ROOT), flow.description or "", form, *wanted.tags
+    )
     if existing and existing.version == version and existing.parameters == parameters:
         return
     deployment = flow.to_deployment(

@@ -4,6 +4,7 @@ MANAGED = "relevo"
 SCHEDULED = "scheduled"
 OWNER = "instance:"
 ANY = "any-instance"  # of prefect.yaml
+MOVES = "moves"  # whatever changes the place that serves
 
 # Within the UI.
 BOARD = "/v2/artifacts/key/board"
