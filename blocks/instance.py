@@ -15,6 +15,7 @@ from blocks.names import (
     RoleName,
     TimeZone,
     UserName,
+    WebAddress,
 )
 from blocks.odoo import Odoo
 from blocks.runtime import Block
@@ -172,6 +173,11 @@ class Alarms(BaseModel):
     )
     run_check: bool = Field(
         default=False, description="Run the check at once on lag, a lost slot or a refused copy."
+    )
+    ping_url: WebAddress | None = Field(
+        default=None,
+        description="Asked whenever a board was published: a dead man's switch elsewhere, which "
+        "tells somebody when it was not asked for long (healthchecks.io, Uptime Kuma).",
     )
 
 

@@ -216,6 +216,12 @@ RoleName = Annotated[
     AfterValidator(_own_role),
 ]
 DomainName = Annotated[str, AfterValidator(_domain)]
+WebAddress = Annotated[
+    str,
+    AfterValidator(
+        Form(r"https?://[!-~]+", 500, "an address that begins with https:// or http://")
+    ),
+]
 TimeZone = Annotated[str, AfterValidator(_zone)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 AbsolutePath = Annotated[PurePosixPath, AfterValidator(_absolute)]

@@ -62,6 +62,7 @@ KINDS: tuple[tuple[Any, str], ...] = (
     (names.HostKey, "public key"),
     (names.LocalPath, "path on the runner"),
     (names.TimeZone, "time zone"),
+    (names.WebAddress, "web address"),
     (PurePosixPath, "absolute path"),
     (bool, "true or false"),
     (int, "whole number"),

@@ -23,7 +23,7 @@ def board() -> None:
 
     announce.tell(instances, rows)
     desk.publish(instances, rows)
-    events.tell_board()
+    events.tell_board(instances)
     pages.refresh(desk.at_rest(instances, rows))
     desk.catch_up(instances, rows)
     sweep.mark_dead()

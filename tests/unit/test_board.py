@@ -30,7 +30,7 @@ def test_an_instance_that_is_ready_is_green_and_wakes_nobody() -> None:
     ("differs", "colour", "why"),
     [
         ({"wrong": ("replay is paused on due",)}, "red", "replay is paused on due"),
-        ({"lag_bytes": 2 << 20}, "red", "2097152 bytes"),
+        ({"lag_bytes": 2 << 20}, "red", "2.1 MB and 0 s behind"),
         ({"slot": "lost"}, "red", "slot is lost"),
         ({"synced_at": NOW - 7200}, "red", "files not copied for 120 min"),
         ({"synced_at": None}, "red", "files not copied yet"),
