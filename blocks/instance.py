@@ -12,6 +12,7 @@ from blocks.names import (
     DomainName,
     InstanceName,
     IpAddress,
+    ProviderName,
     RoleName,
     TimeZone,
     UserName,
@@ -95,7 +96,7 @@ class Dns(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    provider: str = Field(pattern=r"^[a-z0-9]+$", description="A provider of dns-lexicon.")
+    provider: ProviderName = Field(description="A provider of dns-lexicon.")
     zone: DomainName = Field(description="The zone that holds the records.")
     ttl: int = Field(default=60, ge=1, description="Seconds that a record may be cached.")
     servers: tuple[IpAddress, ...] = Field(

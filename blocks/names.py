@@ -10,7 +10,7 @@ from ipaddress import IPv6Address, ip_address
 from pathlib import Path, PurePosixPath
 from typing import Annotated, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field
 
 INSTANCE = r"^[a-z][a-z0-9_]*$"
 # The major releases of PostgreSQL with which Relevo was tried; a newer one is said to be so.
@@ -62,7 +62,7 @@ def _host_or_ip(address: str) -> str:
     """
     if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*\.?", address):
         return address
-    return str(ip_address(address))
+    return _ip(address, wants="an IP address or a DNS name")
 
 
 def _own_role(role: str) -> str:
@@ -97,8 +97,11 @@ def _whole_key(key: str) -> str:
     return key
 
 
-def _ip(address: str) -> str:
-    return str(ip_address(address))
+def _ip(address: str, *, wants: str = "an IP address") -> str:
+    try:
+        return str(ip_address(address))
+    except ValueError:
+        raise ValueError(f"must be {wants}") from None
 
 
 def _cluster(name: str) -> str:
@@ -182,7 +185,10 @@ def _listed(said: object) -> object:
 
 
 def _ip6(address: str) -> str:
-    return str(IPv6Address(address))
+    try:
+        return str(IPv6Address(address))
+    except ValueError:
+        raise ValueError("must be an IPv6 address") from None
 
 
 InstanceName = Annotated[
@@ -222,6 +228,10 @@ WebAddress = Annotated[
         Form(r"https?://[!-~]+", 500, "an address that begins with https:// or http://")
     ),
 ]
+ProviderName = Annotated[
+    str,
+    AfterValidator(Form(r"[a-z0-9]+", 60, "a provider of dns-lexicon, like cloudflare")),
+]
 TimeZone = Annotated[str, AfterValidator(_zone)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 AbsolutePath = Annotated[PurePosixPath, AfterValidator(_absolute)]
@@ -231,7 +241,13 @@ IpAddress = Annotated[str, AfterValidator(_ip)]
 IpAddress6 = Annotated[str, AfterValidator(_ip6)]
 HostKey = Annotated[
     str,
-    StringConstraints(pattern=r"^(ssh-[a-z0-9-]+|ecdsa-[a-z0-9-]+) [A-Za-z0-9+/]+=*( .*)?$"),
+    AfterValidator(
+        Form(
+            r"(ssh-[a-z0-9-]+|ecdsa-[a-z0-9-]+) [A-Za-z0-9+/]+=*( .*)?",
+            4000,
+            "a public key: a kind like ssh-ed25519, a space, and letters, digits and + / =",
+        )
+    ),
     AfterValidator(_whole_key),
 ]
 # One may stand there without its brackets.

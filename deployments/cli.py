@@ -114,7 +114,7 @@ def _rotate_key(
     """Make a new signing key, and tell Prefect of it if there is one."""
     from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
 
-    require_known(given.instance, instances)
+    inventory.require_known(given.instance, instances)
     document = inventory_file.read(settings.inventory_path())
 
     def read() -> OdooInstance:
@@ -143,7 +143,7 @@ def _remove(
     """Take an instance out, after a typed yes unless --yes."""
     from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
 
-    require_known(given.instance, instances)
+    inventory.require_known(given.instance, instances)
     if secrets.lacks_key(given.instance) and given.instance not in signers.read(secrets):
         raise Refused(
             f"{secrets.path} and {signers.FILE} know nothing of {given.instance}: it was taken out "
@@ -246,17 +246,11 @@ def _check(
     return break_glass.check(chosen, given.textfile)
 
 
-def require_known(name: str, instances: list[OdooInstance]) -> None:
-    """Refuse a name that the inventory has not."""
-    if name not in {each.name for each in instances}:
-        raise Refused(f"there is no instance {name} in the inventory", hint="see relevo list")
-
-
 def _chosen(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets
 ) -> OdooInstance:
     """The instance that was named, if this machine has all that is needed to act on it."""
-    require_known(given.instance, instances)
+    inventory.require_known(given.instance, instances)
     if any(name.startswith(f"{given.instance}.") for name in secrets.invented):
         raise Refused(
             f"{secrets.path} has no passwords for {given.instance}",

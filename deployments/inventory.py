@@ -2,6 +2,7 @@
 
 import zoneinfo
 from collections import Counter
+from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import PurePosixPath
 from typing import Any
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from blocks import users
 from blocks.cluster import Cluster
+from blocks.errors import Refused
 from blocks.host import Host
 from blocks.instance import (
     Alarms,
@@ -39,11 +41,13 @@ from blocks.names import (
     LocalPath,
     LoginName,
     Port,
+    ProviderName,
     RoleName,
     TimeZone,
     UserName,
 )
 from blocks.odoo import Odoo
+from deployments.inventory_words import alike
 from deployments.secrets import Secrets
 
 OWN_USERS = "Shared by several instances; none means a user of its own for each."
@@ -134,7 +138,7 @@ class ReplicationEntry(Entry):
 class DnsEntry(Entry):
     """The DNS provider; its tokens are among the secrets."""
 
-    provider: str = Field(pattern=r"^[a-z0-9]+$")
+    provider: ProviderName
     zone: DomainName
     ttl: int = Field(default=60, ge=1)
     servers: tuple[IpAddress, ...] = ()
@@ -174,6 +178,15 @@ class Document(Reading):
     recovery: RecoveryEntry
     defaults: dict[str, Any] = Field(default_factory=dict)
     instances: dict[InstanceName, InstanceEntry]
+
+
+def require_known(name: str, instances: Sequence[OdooInstance]) -> None:
+    """Refuse a name that the inventory has not."""
+    known = [each.name for each in instances]
+    if name not in known:
+        meant = alike(name, known)
+        said = f"there is no instance {name} in the inventory{meant}"
+        raise Refused(said, hint="see relevo list")
 
 
 def instances(document: Document, secrets: Secrets) -> list[OdooInstance]:

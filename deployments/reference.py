@@ -63,6 +63,7 @@ KINDS: tuple[tuple[Any, str], ...] = (
     (names.LocalPath, "path on the runner"),
     (names.TimeZone, "time zone"),
     (names.WebAddress, "web address"),
+    (names.ProviderName, "text"),
     (PurePosixPath, "absolute path"),
     (bool, "true or false"),
     (int, "whole number"),
