@@ -14,9 +14,9 @@ from blocks.names import (
     IpAddress,
     ProviderName,
     RoleName,
-    TimeZone,
     UserName,
     WebAddress,
+    ZoneName,
 )
 from blocks.odoo import Odoo
 from blocks.runtime import Block
@@ -223,7 +223,7 @@ class OdooInstance(Block):
     filestore: Filestore = Field(default_factory=Filestore, description="Files and trash.")
     schedules: Schedules = Field(default_factory=Schedules, description="How often.")
     alarms: Alarms = Field(default_factory=Alarms, description="When somebody is told.")
-    timezone: TimeZone = Field(
+    timezone: ZoneName = Field(
         default="UTC", description="In which plans, reports, the board and mails say a time."
     )
 

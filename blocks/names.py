@@ -167,12 +167,23 @@ def _zone(name: str) -> str:
     ValueError: is 'America/Buenos Aires', and no zone has that name: did you mean \
 America/Buenos_Aires?
     """
-    known = zoneinfo.available_timezones()
-    if name in known:
+    if is_zone(name):
         return name
-    alike = difflib.get_close_matches(name, known, n=1)
+    alike = difflib.get_close_matches(name, zoneinfo.available_timezones(), n=1)
     hint = f"did you mean {alike[0]}?" if alike else "name it like America/Argentina/Buenos_Aires"
     raise ValueError(f"is {name!r:.80}, and no zone has that name: {hint}")
+
+
+def is_zone(name: str) -> bool:
+    """Tell whether this machine knows a time zone; a machine may know none but UTC.
+
+    >>> is_zone("UTC"), is_zone("Mars"), is_zone("../etc/passwd")
+    (True, False, False)
+    """
+    try:
+        return name == "UTC" or bool(zoneinfo.ZoneInfo(name))
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return False
 
 
 def _listed(said: object) -> object:
@@ -233,6 +244,10 @@ ProviderName = Annotated[
     AfterValidator(Form(r"[a-z0-9]+", 60, "a provider of dns-lexicon, like cloudflare")),
 ]
 TimeZone = Annotated[str, AfterValidator(_zone)]
+# As it was written down where it was known; elsewhere it may not be, which stops no failover.
+ZoneName = Annotated[
+    str, AfterValidator(Form(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*", 80, "the name of a time zone"))
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 AbsolutePath = Annotated[PurePosixPath, AfterValidator(_absolute)]
 LocalPath = Annotated[Path, AfterValidator(_local)]

@@ -45,6 +45,7 @@ from blocks.names import (
     RoleName,
     TimeZone,
     UserName,
+    is_zone,
 )
 from blocks.odoo import Odoo
 from deployments.inventory_words import alike
@@ -192,9 +193,9 @@ def require_known(name: str, instances: Sequence[OdooInstance]) -> None:
 def instances(document: Document, secrets: Secrets) -> list[OdooInstance]:
     """Make the blocks of all instances."""
     have = Counter(user for name in document.instances for user in _users(document, name))
+    zoned = document.model_copy(update={"timezone": document.timezone or own_zone()})
     return [
-        _instance(document, name, entry, secrets, have)
-        for name, entry in document.instances.items()
+        _instance(zoned, name, entry, secrets, have) for name, entry in document.instances.items()
     ]
 
 
@@ -241,7 +242,7 @@ def _instance(
         filestore=entry.filestore,
         schedules=entry.schedules,
         alarms=entry.alarms,
-        timezone=document.timezone or own_zone(),
+        timezone=document.timezone or "UTC",
     )
 
 
@@ -249,9 +250,9 @@ def own_zone() -> str:
     """Name the zone of this machine; UTC where it names none that the IANA has."""
     try:
         found = tzlocal.get_localzone_name()
-    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         return "UTC"
-    return found if found in zoneinfo.available_timezones() else "UTC"
+    return found if is_zone(found) else "UTC"
 
 
 def _recovery(

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
+from blocks.names import is_zone
+
 MINUTE, HOUR, DAY = 60, 3600, 86400
 # From how much on the next unit says it: 90 s are no "1 min".
 SPANS = ((2 * DAY, DAY, "d"), (2 * HOUR, HOUR, "h"), (2 * MINUTE, MINUTE, "min"))
@@ -29,6 +31,8 @@ class Clock:
         ('12:18:06 (UTC-3)', '12:18:06 (UTC-3)')
         >>> here.at("2026-11-25T02:00:00Z"), Clock(now=here.now).at("2026-11-25T02:00:00Z")
         ('2026-11-24 23:00:00 (UTC-3)', '02:00:00 (UTC)')
+        >>> Clock("Not/Here", here.now).at("2026-11-25T02:00:00Z")
+        '02:00:00 (UTC)'
         """
         there, today = moment_of(moment).astimezone(self._there), self.now.astimezone(self._there)
         is_today = there.date() == today.date() and not self.dated
@@ -37,7 +41,8 @@ class Clock:
 
     @property
     def _there(self) -> tzinfo:
-        return UTC if self.zone == "UTC" else ZoneInfo(self.zone)
+        """The zone; UTC on a machine that does not know it, as stands beside each time."""
+        return ZoneInfo(self.zone) if self.zone != "UTC" and is_zone(self.zone) else UTC
 
     def age(self, moment: Moment) -> str:
         """Say how long ago something was.
