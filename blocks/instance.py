@@ -7,7 +7,17 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from blocks.cluster import Cluster
 from blocks.host import Host
-from blocks.names import AbsolutePath, DomainName, InstanceName, IpAddress, RoleName, UserName
+from blocks.names import (
+    AbsolutePath,
+    DomainName,
+    InstanceName,
+    IpAddress,
+    ProviderName,
+    RoleName,
+    UserName,
+    WebAddress,
+    ZoneName,
+)
 from blocks.odoo import Odoo
 from blocks.runtime import Block
 
@@ -92,7 +102,7 @@ class Dns(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    provider: str = Field(pattern=r"^[a-z0-9]+$", description="A provider of dns-lexicon.")
+    provider: ProviderName = Field(description="A provider of dns-lexicon.")
     zone: DomainName = Field(description="The zone that holds the records.")
     ttl: int = Field(default=60, ge=1, description="Seconds that a record may be cached.")
     servers: tuple[IpAddress, ...] = Field(
@@ -173,6 +183,11 @@ class Alarms(BaseModel):
     run_check: bool = Field(
         default=False, description="Run the check at once on lag, a lost slot or a refused copy."
     )
+    ping_url: WebAddress | None = Field(
+        default=None,
+        description="Asked whenever a board was published: a dead man's switch elsewhere, which "
+        "tells somebody when it was not asked for long (healthchecks.io, Uptime Kuma).",
+    )
 
 
 class OdooInstance(Block):
@@ -216,6 +231,9 @@ class OdooInstance(Block):
     filestore: Filestore = Field(default_factory=Filestore, description="Files and trash.")
     schedules: Schedules = Field(default_factory=Schedules, description="How often.")
     alarms: Alarms = Field(default_factory=Alarms, description="When alarms are sent.")
+    timezone: ZoneName = Field(
+        default="UTC", description="In which plans, reports, the board and mails say a time."
+    )
 
     def certificate_of(self, domain: str) -> Certificate | None:
         """What the origin shows a browser that asks for a domain."""

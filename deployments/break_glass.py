@@ -25,13 +25,15 @@ from tasks.board import board
 from tasks.board import words as board_words
 from tasks.byhand.by_hand_step import Language
 from tasks.notices import journal
-from tasks.plan import decision, measure, pages, words
+from tasks.plan import decision, measure, pages, summary, words
 from tasks.postgres.look import look, look_or_why, unheard
 from tasks.recovery import users
 from tasks.run import approval, terminal
 from tasks.run.approval import Question, Yes
 
 LOG = logging.getLogger("relevo")
+YES = "--yes (and --reason, --origin-is-down where something may be lost)"
+UNATTENDED = "--set decide=unattended (and reason, origin_is_down where something may be lost)"
 
 
 def say(text: str) -> None:
@@ -125,11 +127,13 @@ def say_plan(instance: OdooInstance, procedure: Procedure, *, language: Language
     return 3 if made.situation.refusals else 0
 
 
-def ask(instance: OdooInstance, procedure: Procedure, *, reason: str, by: str) -> dict[str, Any]:
+def ask(
+    instance: OdooInstance, procedure: Procedure, *, reason: str, by: str, instead: str = YES
+) -> dict[str, Any]:
     """Show the plan, and have the name typed; a wrong name ends it with nothing changed."""
-    _require_somebody("--yes (and --reason, --origin-is-down where something may be lost)")
+    _require_somebody(instead)
     made = drawn(instance, procedure)
-    say(words.summary(made))
+    say(summary.summary(made))
     if made.situation.refusals:
         raise Refused(
             "; ".join(made.situation.refusals), hint="fix this first; nothing was changed"
@@ -137,6 +141,13 @@ def ask(instance: OdooInstance, procedure: Procedure, *, reason: str, by: str) -
     yes = _obtain(decision.question(made, reason=reason, approved_by=by))
     down = {"origin_is_down": True} if yes.origin_is_down else {}
     return {**down, "reason": yes.reason, "approved_by": yes.approved_by}
+
+
+def ask_for(instance: OdooInstance, procedure: Procedure, values: dict[str, Any]) -> dict[str, Any]:
+    """Ask the same before a flow that has no command of its own; give what it is to be told."""
+    reason, by = (str(values.get(name, "")) for name in ("reason", "approved_by"))
+    said = ask(instance, procedure, reason=reason, by=by, instead=UNATTENDED)
+    return {**values, "decide": "unattended", **said}
 
 
 def confirm(instance: OdooInstance, procedure: str, *, reason: str, by: str) -> Yes:

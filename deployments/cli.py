@@ -28,6 +28,7 @@ from tasks.removal import words as removal_words
 from tasks.removal.removal import Wishes, survey
 from tasks.run import terminal
 
+UNSEEN = ("promote", "pg_rewind")  # which have no command of their own
 OWN = {"failover": "origin_is_down", "failback": "reclone", "switchover": "to"}
 NOT_KNOWN = 3  # as Nagios takes it
 CODES = ((Busy, 4), (Refused, 3), (Unreachable, 5))
@@ -89,6 +90,7 @@ def _apply(
             changes += change.done
     if not changes:
         _print(f"nothing to change ({len(instances)} instances)")
+    _print(f"the board: {server.board()}")
     return 0
 
 
@@ -112,7 +114,7 @@ def _rotate_key(
     """Make a new signing key, and tell Prefect of it if there is one."""
     from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
 
-    require_known(given.instance, instances)
+    inventory.require_known(given.instance, instances)
     document = inventory_file.read(settings.inventory_path())
 
     def read() -> OdooInstance:
@@ -141,7 +143,7 @@ def _remove(
     """Take an instance out, after a typed yes unless --yes."""
     from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
 
-    require_known(given.instance, instances)
+    inventory.require_known(given.instance, instances)
     if secrets.lacks_key(given.instance) and given.instance not in signers.read(secrets):
         raise Refused(
             f"{secrets.path} and {signers.FILE} have no entry of {given.instance}: it was removed "
@@ -184,6 +186,8 @@ def _run(
 ) -> int:
     instance = _chosen(given, instances, secrets)
     values = dict(_value(text) for text in given.values)
+    if given.flow in UNSEEN and "decide" not in values:
+        values = break_glass.ask_for(instance, given.flow, values)
     if given.flow in PROCEDURES and "decide" not in values:
         raise Refused(
             f"relevo run {given.flow} would start at once, without a plan and an approval",
@@ -242,17 +246,11 @@ def _check(
     return break_glass.check(chosen, given.textfile)
 
 
-def require_known(name: str, instances: list[OdooInstance]) -> None:
-    """Refuse a name that the inventory has not."""
-    if name not in {each.name for each in instances}:
-        raise Refused(f"there is no instance {name} in the inventory", hint="run relevo list")
-
-
 def _chosen(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets
 ) -> OdooInstance:
     """The instance that was named, if this machine has all that is needed to act on it."""
-    require_known(given.instance, instances)
+    inventory.require_known(given.instance, instances)
     if any(name.startswith(f"{given.instance}.") for name in secrets.invented):
         raise Refused(
             f"{secrets.path} has no passwords for {given.instance}",

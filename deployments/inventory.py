@@ -1,14 +1,18 @@
 """The inventory: what its entries may say, and the instances that are made of them."""
 
+import zoneinfo
 from collections import Counter
+from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import PurePosixPath
 from typing import Any
 
+import tzlocal
 from pydantic import BaseModel, ConfigDict, Field
 
 from blocks import users
 from blocks.cluster import Cluster
+from blocks.errors import Refused
 from blocks.host import Host
 from blocks.instance import (
     Alarms,
@@ -37,10 +41,14 @@ from blocks.names import (
     LocalPath,
     LoginName,
     Port,
+    ProviderName,
     RoleName,
+    TimeZone,
     UserName,
+    is_zone,
 )
 from blocks.odoo import Odoo
+from deployments.inventory_words import alike
 from deployments.secrets import Secrets
 
 OWN_USERS = "Shared by several instances; none means a user of its own for each."
@@ -131,7 +139,7 @@ class ReplicationEntry(Entry):
 class DnsEntry(Entry):
     """The DNS provider; its tokens are among the secrets."""
 
-    provider: str = Field(pattern=r"^[a-z0-9]+$")
+    provider: ProviderName
     zone: DomainName
     ttl: int = Field(default=60, ge=1)
     servers: tuple[IpAddress, ...] = ()
@@ -155,7 +163,17 @@ class InstanceEntry(Entry):
     guard: Guard = Guard()
 
 
-class Document(Entry):
+class Reading(Entry):
+    """How people read what Relevo says of all instances."""
+
+    timezone: TimeZone | None = Field(
+        default=None,
+        description="In which plans, reports, the board and mails say a time, as the IANA names "
+        "it: America/Argentina/Buenos_Aires. None: that of the machine which reads this, or UTC.",
+    )
+
+
+class Document(Reading):
     """The whole file."""
 
     recovery: RecoveryEntry
@@ -163,12 +181,21 @@ class Document(Entry):
     instances: dict[InstanceName, InstanceEntry]
 
 
+def require_known(name: str, instances: Sequence[OdooInstance]) -> None:
+    """Refuse a name that the inventory has not."""
+    known = [each.name for each in instances]
+    if name not in known:
+        meant = alike(name, known)
+        said = f"there is no instance {name} in the inventory{meant}"
+        raise Refused(said, hint="run relevo list")
+
+
 def instances(document: Document, secrets: Secrets) -> list[OdooInstance]:
     """Make the blocks of all instances."""
     have = Counter(user for name in document.instances for user in _users(document, name))
+    zoned = document.model_copy(update={"timezone": document.timezone or own_zone()})
     return [
-        _instance(document, name, entry, secrets, have)
-        for name, entry in document.instances.items()
+        _instance(zoned, name, entry, secrets, have) for name, entry in document.instances.items()
     ]
 
 
@@ -215,7 +242,17 @@ def _instance(
         filestore=entry.filestore,
         schedules=entry.schedules,
         alarms=entry.alarms,
+        timezone=document.timezone or "UTC",
     )
+
+
+def own_zone() -> str:
+    """Name the zone of this machine; UTC where it names none that the IANA has."""
+    try:
+        found = tzlocal.get_localzone_name()
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return "UTC"
+    return found if is_zone(found) else "UTC"
 
 
 def _recovery(

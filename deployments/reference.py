@@ -61,6 +61,9 @@ KINDS: tuple[tuple[Any, str], ...] = (
     (names.Port, "port"),
     (names.HostKey, "public key"),
     (names.LocalPath, "path on the runner"),
+    (names.TimeZone, "time zone"),
+    (names.WebAddress, "web address"),
+    (names.ProviderName, "text"),
     (PurePosixPath, "absolute path"),
     (bool, "true or false"),
     (int, "whole number"),
@@ -147,7 +150,8 @@ def fields() -> str:
     """Render the page of the inventory: every field, its kind, its default and its meaning."""
     lines = [INVENTORY]
     for title, model in (
-        ("recovery", inventory.RecoveryEntry), ("instances.NAME", inventory.InstanceEntry),
+        ("the file itself", inventory.Reading), ("recovery", inventory.RecoveryEntry),
+        ("instances.NAME", inventory.InstanceEntry),
     ):  # fmt: skip
         lines += [f"## {title}\n", *_table(("field", "kind", "default", "meaning"), _rows(model))]
         lines.append("")

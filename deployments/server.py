@@ -13,9 +13,15 @@ from httpx import (
 )
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.deployments.runner import DeploymentApplyError
-from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
+    PREFECT_UI_URL,
+    temporary_settings,
+)
 
 from blocks.errors import Refused, RelevoError, Unreachable
+from tasks.run.tags import BOARD
 
 WAIT_SECONDS = 60
 BEAT_SECONDS = 1
@@ -34,6 +40,16 @@ SILENT = (
 def named() -> str:
     """Where Prefect's settings say that the server is; the empty string where they say nothing."""
     return PREFECT_API_URL.value() or ""
+
+
+def ui() -> str:
+    """Where people find Prefect's pages."""
+    return PREFECT_UI_URL.value() or named().removesuffix("/api")
+
+
+def board() -> str:
+    """Where people find the board."""
+    return f"{ui()}{BOARD}"
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from flows.pg_rewind import bring_back
 from tasks.authority import demotion, exposure, fence, keys, move
 from tasks.filestore import copies, documents, judgement
 from tasks.host import durable, lock
-from tasks.notices import events, schedules
+from tasks.notices import events, reports, schedules
 from tasks.odoo import service
 from tasks.plan import aftermath, decision
 from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
@@ -22,7 +22,7 @@ from tasks.synchronous import synchronous_state
 
 
 @flow(name="failback", flow_run_name="bring {instance.name} back to {instance.origin}",
-      on_cancellation=[aftermath.say])  # fmt: skip
+      on_cancellation=[aftermath.say], on_failure=[aftermath.say_failed])  # fmt: skip
 def failback(
     instance: OdooInstance,
     *,
@@ -51,7 +51,7 @@ def failback(
     Args:
         instance: The instance to bring home.
         decide: "ask" shows the plan and waits for an approval. "plan only" changes nothing.
-            "unattended" is for scripts: it asks nobody.
+            Scripts may set "unattended", which the form does not offer: it asks nobody.
         reclone: Copy the whole database to the origin. Only where following or rewinding was
             refused: a large database takes long.
         accept_loss: Promote the origin without the receipt of a clean hand-over. Only where
@@ -81,7 +81,7 @@ def failback(
 
         down = Stopwatch(from_now=True)
         if move.stage(instance, at_a_loss=accept_loss) != "home":
-            hand_over(instance, accept_loss=accept_loss, reason=decided.reason)
+            hand_over(instance, accept_loss=accept_loss, reason=decided.signed)
         service.start(origin)
         served = service.wait_until_serving(origin)
         downtime = down.read()
@@ -97,8 +97,9 @@ def failback(
         Report(
             title=f"{instance.name} is back on {origin}",
             facts={
-                "databases that answer": str(served),
                 "lost": receipts.cost(instance, origin),
+                "next": f"nothing: {instance.recovery} follows {origin} again",
+                "databases that answer": str(served),
                 "seconds of downtime": downtime,
                 "seconds in all": decided.watch.read(),
                 "domains": pointed.sentence,
@@ -109,6 +110,7 @@ def failback(
         ),
         key=f"failback-{instance.name}",
     )
+    reports.keep(instance, "failback", report)
     service.require_whole(instance, origin, served.outcome, shown, pointed)
     return report
 
@@ -125,7 +127,7 @@ def hand_over(instance: OdooInstance, *, accept_loss: bool = False, reason: str 
         if accept_loss:
             demotion.abandon(instance, recovery, origin, reason=reason)
         else:
-            demotion.demote(instance, recovery, origin)
+            demotion.demote(instance, recovery, origin, reason=reason)
             receipts.require(instance, recovery, origin)
     cluster.promote(origin)
 

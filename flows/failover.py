@@ -2,11 +2,11 @@
 
 from blocks.instance import OdooInstance
 from flows.promote import take_over
-from tasks.authority import keys
+from tasks.authority import exposure, keys
 from tasks.build import modules
 from tasks.filestore import documents, judgement
 from tasks.host import durable, lock
-from tasks.notices import events, schedules
+from tasks.notices import events, reports, schedules
 from tasks.odoo import service
 from tasks.plan import aftermath, decision
 from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
@@ -19,7 +19,7 @@ from tasks.serving import dns, site
 
 
 @flow(name="failover", flow_run_name="fail {instance.name} over to {instance.recovery}",
-      on_cancellation=[aftermath.say])  # fmt: skip
+      on_cancellation=[aftermath.say], on_failure=[aftermath.say_failed])  # fmt: skip
 def failover(
     instance: OdooInstance,
     *,
@@ -45,7 +45,7 @@ def failover(
     Args:
         instance: The instance to serve from the recovery host.
         decide: "ask" shows the plan and waits for an approval. "plan only" changes nothing.
-            "unattended" is for scripts: it asks nobody.
+            Scripts may set "unattended", which the form does not offer: it asks nobody.
         origin_is_down: You have confirmed from another source that the origin is down and will
             stay down. Leave it off when you are not sure: the plan asks again if it matters.
         reason: Why. The report keeps it; an unattended run needs it when something may be lost.
@@ -66,7 +66,7 @@ def failover(
 
     with lock.held(instance, "failover", preempt=True):
         keys.require_known(instance, ask_origin=False)
-        exposed = take_over(instance, origin_is_down=decided.origin_is_down, reason=decided.reason)
+        exposed = take_over(instance, origin_is_down=decided.origin_is_down, reason=decided.signed)
 
         service.start(recovery)
         schedules.pause(instance)  # while Odoo starts; until then the copies refuse by themselves
@@ -87,18 +87,19 @@ def failover(
         Report(
             title=f"{instance.name} is served from {recovery}",
             facts={
+                "may be lost": exposure.said(instance, exposed),
+                "next": f"keep {instance.origin} from serving; when it is repaired, run failback",
                 "databases that answer": str(served),
-                "may be lost": str(exposed),
                 "database and files": agreed,
                 "modules that are missing": absent,
                 "seconds from the button to Odoo answering": served_after,
                 "domains": pointed.sentence,
                 **decided.facts,
-                "next": f"keep {instance.origin} from serving; when it is repaired, run failback",
             },
             documents=missing,
         ),
         key=f"failover-{instance.name}",
     )
+    reports.keep(instance, "failover", report)
     service.require_whole(instance, recovery, served.outcome, shown, pointed)
     return report

@@ -15,7 +15,8 @@ from tasks.synchronous import synchronous
 
 
 @flow(name="replicate", flow_run_name="replicate {instance.name} to {instance.recovery}",
-      as_found=False, on_cancellation=[aftermath.say])  # fmt: skip
+      on_cancellation=[aftermath.say], on_failure=[aftermath.say_failed],
+      as_found=False)  # fmt: skip
 def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
     """Give an Odoo server its replica on the recovery host, from nothing.
 

@@ -10,7 +10,7 @@ from flows.promote import take_over
 from tasks.authority import handover, keys, move
 from tasks.filestore import documents
 from tasks.host import durable, lock
-from tasks.notices import events, schedules
+from tasks.notices import events, reports, schedules
 from tasks.odoo import service
 from tasks.plan import aftermath, decision
 from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
@@ -22,9 +22,11 @@ from tasks.run.report import Report, publish
 from tasks.run.timing import Stopwatch
 from tasks.serving import dns, site
 
+NEXT = {"recovery": "run switchover to the origin when it is time", "origin": "nothing"}
+
 
 @flow(name="switchover", flow_run_name="switch {instance.name} over to the {to}",
-      on_cancellation=[aftermath.say])  # fmt: skip
+      on_cancellation=[aftermath.say], on_failure=[aftermath.say_failed])  # fmt: skip
 def switchover(
     instance: OdooInstance,
     *,
@@ -46,7 +48,7 @@ def switchover(
         instance: The instance to move.
         to: The place that will serve it.
         decide: "ask" shows the plan and waits for an approval. "plan only" changes nothing.
-            "unattended" is for scripts: it asks nobody.
+            Scripts may set "unattended", which the form does not offer: it asks nobody.
         reason: Why. The report keeps it.
         approved_by: Who approves it, for unattended runs.
         wait_minutes: How long the plan waits for an approval. Then the run ends, with nothing
@@ -71,7 +73,7 @@ def switchover(
         bring_along(instance, taker)
 
         down = Stopwatch(from_now=True)
-        give(instance, taker, reason=decided.reason)
+        give(instance, taker, reason=decided.signed)
         service.start(taker)
         schedules.pause(instance)  # while Odoo starts; until then the copies refuse by themselves
         served = service.wait_until_serving(taker)
@@ -88,8 +90,9 @@ def switchover(
         Report(
             title=f"{instance.name} is served from {taker}, and {giver} follows",
             facts={
-                "databases that answer": str(served),
                 "lost": f"nothing: {taker} held the shutdown checkpoint before it was promoted",
+                "next": NEXT[taker.kind],
+                "databases that answer": str(served),
                 "seconds of downtime": downtime,
                 "domains": pointed.sentence,
                 **decided.facts,
@@ -98,6 +101,7 @@ def switchover(
         ),
         key=f"switchover-{instance.name}",
     )
+    reports.keep(instance, "switchover", report)
     service.require_whole(instance, taker, served.outcome, shown, pointed)
     return report
 
@@ -113,7 +117,7 @@ def give(instance: OdooInstance, taker: Place, *, reason: str) -> None:
     if taker.kind == "recovery":
         take_over(instance, origin_is_down=False, reason=reason)
     elif move.stage(instance) != "home":
-        hand_over(instance)
+        hand_over(instance, reason=reason)
 
 
 def show(instance: OdooInstance, taker: Place) -> tuple[Outcome, Outcome]:

@@ -94,6 +94,8 @@ def silent_strings(tree: ast.Module, *, flows: bool) -> set[int]:
         body = getattr(node, "body", None)
         if not isinstance(body, list) or not body or not isinstance(body[0], ast.Expr):
             continue
+        if not isinstance(body[0].value, ast.Constant):
+            continue
         shown = flows and isinstance(node, ast.FunctionDef) and node.decorator_list
         if not shown:
             found.add(id(body[0].value))

@@ -13,7 +13,7 @@ RECEIVE_SECONDS = 120
 
 
 @step("demote {giver}, in favour of {taker}", retries=0)
-def demote(instance: OdooInstance, giver: Place, taker: Place) -> None:
+def demote(instance: OdooInstance, giver: Place, taker: Place, *, reason: str = "") -> None:
     """Hand the write right over: stop the giver cleanly and prove that the taker has it all.
 
     The receipt is written on both hosts, and only after the proof. A giver that was demoted
@@ -27,7 +27,7 @@ def demote(instance: OdooInstance, giver: Place, taker: Place) -> None:
         cluster.stop_any(giver)
     require_received(giver, taker)
     if not look(taker).is_primary:
-        receipts.record_demotion(instance, giver, taker)
+        receipts.record_demotion(instance, giver, taker, reason=reason)
 
 
 @step("take the write right from {giver} without its receipt", retries=0)

@@ -5,8 +5,9 @@ from blocks.instance import OdooInstance
 from tasks.postgres.look import look
 from tasks.postgres.wal import Lsn
 from tasks.records import record
-from tasks.records.loss import Exposure, Sample, kept
+from tasks.records.loss import Exposure, Sample, kept, sentence
 from tasks.records.records import Failover, Link
+from tasks.run.moments import Clock
 from tasks.run.step import log, step
 from tasks.synchronous import synchronous_state
 
@@ -45,6 +46,11 @@ def measure(instance: OdooInstance, *, lossless: bool) -> Exposure:
         next_xid=int(row["next_xid"] or 0),
         word=synchronous_state.holding(instance) if asked else None,
     )
+
+
+def said(instance: OdooInstance, exposure: Exposure) -> str:
+    """Say in a report, which is kept, what was lost at most."""
+    return sentence(exposure, Clock(instance.timezone, dated=True), before="the failover")
 
 
 def _samples(instance: OdooInstance) -> list[Sample]:

@@ -87,7 +87,7 @@ def why_unheard(place: Place) -> Unreachable | None:
 
 
 @step("fence the origin of {instance.name}", retries=0)
-def fence_origin(instance: OdooInstance, *, loss_accepted: bool) -> bool:
+def fence_origin(instance: OdooInstance, *, loss_accepted: bool, reason: str = "") -> bool:
     """Keep the origin from serving, if it answers; tell whether the move is lossless.
 
     Odoo stops first, so that the last files can follow before PostgreSQL hands over. An origin
@@ -110,7 +110,7 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool) -> bool:
         with closed(instance, origin):
             _show_rows(instance, within_seconds=demotion.RECEIVE_SECONDS)
             _fetch_last_files(instance, loss_accepted=loss_accepted)
-            demotion.demote(instance, origin, recovery)
+            demotion.demote(instance, origin, recovery, reason=reason)
         return True
     lossless = demotion.holds_all_of(seen, recovery)
     if lossless or loss_accepted or look(recovery).is_primary:
@@ -217,7 +217,9 @@ def hold_former(instance: OdooInstance, former: Place) -> None:
     stop_odoo(former)
     seen = look_if_there(former)
     if seen.gone:
-        log().warning("%s has no cluster %s any more: none is held", former, former.cluster)
+        log().warning(
+            "%s has no cluster %s any more, and has nothing to fence", former, former.cluster
+        )
         return
     cluster.start_at_boot(former, "manual")
     if seen.is_primary:

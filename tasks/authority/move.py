@@ -11,6 +11,7 @@ from tasks.receipts import receipts
 from tasks.records import record
 from tasks.records.loss import Exposure
 from tasks.records.records import Failover
+from tasks.run.moments import Clock
 from tasks.run.step import log, step
 
 Stage = Literal["away", "handing over", "home"]
@@ -53,8 +54,8 @@ def half_done(instance: OdooInstance) -> str:
     origin = try_look(instance.origin)
     if origin is None or not origin.is_primary or _taker(instance) != "origin":
         return ""
-    at = begun.time.isoformat()
-    return f"the move of {instance.name} that began at {at} was never finished"
+    at = Clock(instance.timezone).said(begun.time)
+    return f"the move of {instance.name} that began at {at}, was never finished"
 
 
 @step("start PostgreSQL on {instance.recovery}, if it leads and is down")

@@ -224,7 +224,7 @@ def take_over(instance: OdooInstance) -> None:
     """The same, as a part of another step."""
     (conf, its_conf), (unit, its_unit) = wanted(instance)
     if conf and (conf, unit) != (its_conf, its_unit):
-        log().info("odoo.conf and unit of %s are rendered anew", instance.name)
+        log().info("odoo.conf and unit of %s are rendered again", instance.name)
         _install(instance, its_conf, its_unit)
         return
     # They may be the work of a run that died before it told systemd.

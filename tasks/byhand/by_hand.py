@@ -99,14 +99,6 @@ GONE = (
     POWER_OFF, GUARD_OUT, PUT_BACK, START_ORIGIN, SEE_WHAT_IS_LOST, SERVE_AT_ORIGIN, DNS_TO_ORIGIN,
     BEFORE_IT_BOOTS, OPEN_FILES, FILES_HOME, CLOSE_FILES, REPLICATE_AGAIN,
 )  # fmt: skip
-STEPS: dict[tuple[str, str], tuple[Step, ...]] = {
-    ("failover", "planned"): (*GIVE, *SERVE),
-    ("failover", "forced"): (*FORCED, *SERVE),
-    **{("failback", way): (*HELD, *steps, *HAND_OVER) for way, steps in REJOIN.items()},
-    ("switchover", "planned"): (*GIVE, *SHOW, PREPARE_LEADER, FOLLOW),
-    ("switchover home", "planned"): HAND_OVER,
-    ("recovery is gone", "forced"): GONE,
-}
 
 FAILOVER = Page(
     "{instance}: failover by hand",

@@ -34,11 +34,10 @@ PUT_BACK = Step(
     ),
     note_en="{origin} was just being rewound, and is unusable as it is.",
     note_es="{origin} estaba en pleno pg_rewind, y así no sirve.",
-    only=True,
 )
 START_ORIGIN = Step(
     "origin",
-    "Start PostgreSQL on {origin}, and let its commits wait for nobody.",
+    "Start PostgreSQL on {origin}, with commits that do not wait.",
     "Arranque PostgreSQL en {origin}, sin que sus commits esperen a nadie.",
     (
         f"test ! -e {MARKER}",

@@ -82,7 +82,6 @@ SERVE_ON_THERE = Step(
     note_en="Nothing is lost. Let {origin} catch up, and go back to the step before the window.",
     note_es="No se perdió nada. Deje que {origin} se ponga al día y vuelva al paso anterior a la "
     "ventana.",
-    only=True,
 )
 GUARD_OUT = Step(
     "origin",

@@ -62,7 +62,7 @@ READY = Step(
         "ls -l {recovery_odoo_config}",
     ),
     note_en="Nothing is stopped yet. If it does not end with OK, leave the customers where they "
-    "are and mend what it names.",
+    "are and fix what it names.",
     note_es="Todavía no se detiene nada. Si no termina con OK, deje a los clientes donde están y "
     "arregle lo que indique.",
 )
@@ -116,7 +116,6 @@ SERVE_ON = Step(
     ),
     note_en="Nothing is lost. Do not go on with the next step.",
     note_es="No se perdió nada. No siga con el paso siguiente.",
-    only=True,
 )
 FENCE = Step(
     "you",
@@ -185,7 +184,6 @@ RAISE_LIMITS = Step(
     note_es="Estaba detenido, o había dejado de aplicar cambios. Si un colega lo pausó a propósito "
     "(un borrado que no debe llegar aquí), pregunte primero: esto lo reanuda. Después pegue "
     "{previous} otra vez.",
-    only=True,
 )
 PROMOTE = Step(
     "recovery",

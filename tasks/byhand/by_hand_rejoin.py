@@ -40,7 +40,6 @@ BEFORE_BOOT = Step(
     note_es="Arránquelo en el modo de rescate del proveedor, monte su disco, entre con chroot y "
     "pegue allí el bloque. Después arránquelo. De otro modo arrancaría y aceptaría cambios a la "
     "vez que {recovery}.",
-    only=True,
 )
 HOLD_ORIGIN = Step(
     "origin",
@@ -144,7 +143,7 @@ REWIND = Step(
 )
 MAKE_ANEW = Step(
     "origin",
-    "See that {origin} has a cluster; one that was wiped is made anew, empty.",
+    "See that {origin} has a cluster; if it was wiped, create a new one, empty.",
     "Compruebe que {origin} tiene un clúster; si fue borrado, se crea uno nuevo, vacío.",
     (
         "ls -l {origin_bin}/pg_basebackup",
@@ -155,7 +154,7 @@ MAKE_ANEW = Step(
         "pg_lsclusters",
     ),
     note_en="PostgreSQL {origin_version} must be installed there; if the block stops at once, it "
-    "is not. A server that was installed anew as a whole lacks Odoo and the keys of Relevo too: "
+    "is not. A server that was reinstalled as a whole lacks Odoo and the keys of Relevo too: "
     "install them first. Customers go on working on {recovery} meanwhile.",
     note_es="PostgreSQL {origin_version} debe estar instalado allí; si el bloque se detiene en "
     "seguida, no lo está. A un servidor reinstalado por completo le faltan también Odoo y las "
@@ -210,7 +209,6 @@ PRINT_PASSWORDS = Step(
     "next step needs it. Clear the screen afterwards.",
     note_es="Imprime una línea que empieza con passwords=, que es secreta. Copie esa línea: el "
     "paso siguiente la necesita. Después borre la pantalla.",
-    only=True,
 )
 WRITE_PASSWORDS = Step(
     "origin",
@@ -225,7 +223,6 @@ WRITE_PASSWORDS = Step(
     ),
     note_en="Paste first the line passwords=... that {previous} printed, then the block.",
     note_es="Pegue primero la línea passwords=... que imprimió {previous}, después el bloque.",
-    only=True,
 )
 CLONE_NOTE = (
     (
@@ -252,5 +249,4 @@ CLONE_INSTEAD = Step(
     "Solo si {previous} falló: clone {recovery} junto al directorio antiguo y cámbielos.",
     CLONE_COMMANDS,
     *CLONE_NOTE,
-    only=True,
 )

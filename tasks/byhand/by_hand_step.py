@@ -38,7 +38,7 @@ GO_ON = 'test "$answer" = t'
 class Step:
     """One step of a procedure: what is done, what has to hold before (`note`), and the commands.
 
-    `only` is a step that is skipped unless its sentence holds. Notes may name the step before.
+    Notes may name the step before.
     """
 
     where: Where
@@ -47,7 +47,6 @@ class Step:
     commands: tuple[str, ...] = ()
     note_en: str = ""
     note_es: str = ""
-    only: bool = False
 
     def said(self, language: Language) -> str:
         return self.en if language == "en" else self.es

@@ -40,6 +40,7 @@ def names(instance: OdooInstance) -> dict[str, str]:
         "open_door": door.by_hand(instance, opened=True),
         "close_door": door.by_hand(instance, opened=False),
         "domains": ", ".join(instance.domains),
+        "dns": instance.dns.provider if instance.dns else "",
         "replication_user": roles.user,
         "to_recovery": _conninfo(recovery, roles.user, passfile=_passfile(origin)),
         "to_origin": _conninfo(origin, roles.user, passfile=_own_passfile(instance)),

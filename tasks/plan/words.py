@@ -1,15 +1,15 @@
-"""A plan in words: short for whoever has to say yes, whole for whoever works by hand."""
+"""A plan in words, whole, for whoever works by hand."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from blocks.plain import markdown, plain
 from tasks.authority.situation import Plan, Procedure
-from tasks.byhand.by_hand import COMMANDS, STEPS, fitting
+from tasks.byhand.by_hand import COMMANDS
 from tasks.byhand.by_hand import page as of_procedure
-from tasks.byhand.by_hand_out import WAKE
 from tasks.byhand.by_hand_page import draw
-from tasks.byhand.by_hand_step import Language, Step
+from tasks.byhand.by_hand_step import Language
+from tasks.plan import summary
 from tasks.records.loss import Exposure
 
 WORDS: dict[str, tuple[str, str]] = {
@@ -37,11 +37,9 @@ WORDS: dict[str, tuple[str, str]] = {
     "way": ("how {origin} rejoins", "cómo se reincorpora {origin}"),
     "unknown": ("not known", "se desconoce"),
     "never": ("never", "nunca"),
-    "steps": ("What will be done", "Qué se hará"),
     "refused": ("Refused as things are", "Rechazado tal como están las cosas"),
     "lacking": ("Lacking (the move goes on without it)", "Falta (el traslado sigue sin ello)"),
-    "then": ("If that is mended, the procedure is", "Cuando se arregle, el procedimiento es"),
-    "you": ("you", "usted"),
+    "then": ("When that is fixed, the procedure is", "Cuando se arregle, el procedimiento es"),
     "lossless": ("nothing", "nada"),
     "waited": (
         (
@@ -98,8 +96,10 @@ def word(key: str, language: Language) -> str:
     return english if language == "en" else spanish
 
 
-def facts(plan: Plan, language: Language = "en") -> dict[str, str]:
-    """What was measured, as rows of a table."""
+def facts(plan: Plan, language: Language) -> dict[str, str]:
+    """What was measured, as rows of a table; in English as whoever approves it reads it."""
+    if language == "en":
+        return summary.facts(plan)
     seen, unknown = plan.situation, word("unknown", language)
     rows = {
         "at": seen.at,
@@ -160,18 +160,6 @@ def _lag(plan: Plan, unknown: str) -> str:
     return f"{seen.lag_bytes} bytes{seconds}"
 
 
-def steps(plan: Plan) -> tuple[Step, ...]:
-    """The steps of the way that this plan takes; a refused plan shows the usual one."""
-    usual = tuple(each for each in STEPS[plan.procedure, plan.usual] if not each.only)
-    usual = fitting(usual, plan.names)
-    return (WAKE, *usual) if plan.situation.leader_is_down else usual
-
-
-def summary(plan: Plan) -> str:
-    """What somebody reads before saying yes."""
-    return "\n".join((*_measured(plan, "en"), *_in_short(plan)))
-
-
 def page(plan: Plan, language: Language) -> str:
     """What was measured, and the page that somebody follows when nothing else is there."""
     measured = "\n".join(_measured(plan, language))
@@ -201,11 +189,3 @@ def _measured(plan: Plan, language: Language) -> Iterator[str]:
     if plan.situation.lacking:
         yield from ("", f"## {word('lacking', language)}", "")
         yield from (f"- {markdown(' '.join(each.split()))}" for each in plan.situation.lacking)
-
-
-def _in_short(plan: Plan) -> Iterator[str]:
-    yield from ("", f"## {word('steps', 'en')}", "")
-    names = {key: plain(name) for key, name in plan.names.items()}
-    for number, each in enumerate(steps(plan), 1):
-        where = word("you", "en") if each.where == "you" else names.get(each.where, each.where)
-        yield f"{number}. **{where}**: {each.said('en').format(**names)}"

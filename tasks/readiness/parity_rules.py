@@ -149,7 +149,7 @@ def remarks(pair: Pair) -> list[str]:
         )
     if there.wal_elsewhere:
         found.append(
-            f"pg_wal on {there.name} is a link: a failback that has to clone it anew makes it a "
+            f"pg_wal on {there.name} is a link: a failback that has to clone it again makes it a "
             "folder of the data directory again"
         )
     if there.free_bytes < pair.data_bytes:

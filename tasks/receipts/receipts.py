@@ -193,14 +193,16 @@ def objection(instance: OdooInstance, giver: Place, taker: Place, receipt: Recei
     return reading.objection(receipt, stand)
 
 
-def record_demotion(instance: OdooInstance, giver: Place, taker: Place) -> None:
+def record_demotion(
+    instance: OdooInstance, giver: Place, taker: Place, *, reason: str = ""
+) -> None:
     """Write the receipt of a demotion that was proven, unless it stands there already."""
     asked = ask(instance)
     known = asked.newest
     if known and not objection(instance, giver, taker, known):
         publish(instance, known, asked)
     else:
-        write(instance, kind="demotion", taker=taker, asked=asked)
+        write(instance, kind="demotion", taker=taker, reason=reason, asked=asked)
 
 
 @step("require that the receipts of {instance.name} are genuine")
@@ -246,7 +248,7 @@ def award(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
     if look(recovery).is_primary and known and known.taker == recovery.kind:
         return
     if exposure.lossless:
-        record_demotion(instance, origin, recovery)
+        record_demotion(instance, origin, recovery, reason=reason)
     else:
         write(
             instance, kind="forced", taker=recovery, reason=reason, loss=str(exposure),

@@ -11,7 +11,7 @@ from flows.check import check
 from flows.failback import failback
 from flows.failover import failover
 from flows.replicate import replicate
-from tasks.plan import measure, words
+from tasks.plan import measure, summary
 from tasks.run import terminal
 from tests.lab.machine import Machine, wait_until
 from tests.oracles import Pair, no_strangers, ready
@@ -121,7 +121,7 @@ def test_an_origin_with_another_host_key_or_no_login_for_us_is_not_called_down(
             failover(block)
         with terminal.without_server():
             drawn = measure.draw(block, "failover")
-        assert "the host key of uno" in words.summary(drawn)
+        assert "the host key of uno" in summary.summary(drawn)
         # It streams, though nobody writes: it is alive whatever is said.
         with pytest.raises(Refused, match="is still running: respaldo received WAL from it"):
             failover(block, **forced)  # type: ignore[call-overload]

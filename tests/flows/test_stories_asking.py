@@ -58,10 +58,10 @@ def _answering(*answers: dict[str, object]) -> Iterator[None]:
 
 
 def test_an_answer_that_does_not_fit_is_told_why_and_may_be_given_again() -> None:
-    with _answering({**GOOD, "origin_is_down": False}, GOOD):
+    with _answering({**GOOD, "instance_name": "vps-2"}, {**GOOD, "instance_name": "VPS-1"}):
         yes = asking(minutes=1)
 
-    assert yes == Yes("vps_1", "fire", "Ana", origin_is_down=True)
+    assert yes == Yes("VPS-1", "fire", "Ana", origin_is_down=True)
 
 
 def test_a_plan_that_nobody_answers_ends_the_run_with_a_sentence_of_ours() -> None:

@@ -9,13 +9,15 @@ from blocks.errors import Refused, Unreachable
 from blocks.instance import OdooInstance
 from deployments import break_glass
 from flows.failover import failover
+from flows.pg_rewind import pg_rewind
+from flows.promote import promote
 from tasks.board import board
 from tasks.board.alarms import Measured
 from tasks.board.words import Judged
 from tasks.plan import pages
 from tasks.run import terminal
 from tests.fakes import Answer, FakeHost
-from tests.flows.conftest import Hosts, control, dead, standby
+from tests.flows.conftest import Hosts, control, dead, serving, standby
 from tests.flows.test_stories_refusing import LAST, LOCK
 
 PLAN: dict[str, Answer] = {
@@ -37,9 +39,36 @@ def test_a_plan_only_run_says_what_would_be_lost_and_takes_no_lock(
     report = failover(instance, decide="plan only")
 
     assert report.facts["uno (origin)"] == "silent"
+    assert "behind the origin" not in report.facts, "of an origin that is silent nobody knows"
     lacking = "disk at the recovery: due has only 1 MB free for PostgreSQL"
     assert lacking in report.facts["lacking"], "a forced failover goes on, and names it"
-    assert "12.5 s" in report.facts["what would be lost"]
+    assert "may be lost: 13 s before this plan" in report.facts["what would be lost"]
+    assert due.changes == []
+
+
+def test_a_promotion_shows_what_a_failover_would_lose_and_that_no_odoo_starts(
+    instance: OdooInstance, hosts: Hosts, caplog: pytest.LogCaptureFixture
+) -> None:
+    due = FakeHost("due", standby() | LAST | PLAN)
+    hosts(dead(), due)
+
+    with caplog.at_level("INFO", "relevo"):
+        report = promote(instance, decide="plan only")
+
+    assert "may be lost: 13 s before this plan" in report.facts["what would be lost"]
+    assert "start no Odoo: customers cannot work" in caplog.text
+    assert due.changes == []
+
+
+def test_a_rewind_of_an_origin_that_is_away_is_a_plan_that_is_refused(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    due = FakeHost("due", serving() | LAST | PLAN)
+    hosts(dead(), due)
+
+    report = pg_rewind(instance, decide="plan only")
+
+    assert "uno does not answer" in report.facts["refused as things are"]
     assert due.changes == []
 
 

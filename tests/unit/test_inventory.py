@@ -1,16 +1,20 @@
 """The door: what an inventory may say, and what is refused before anything is touched."""
 
 import copy
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tzlocal
 import yaml
 from pydantic import ValidationError
 
 from blocks.errors import Refused
 from deployments import inventory, inventory_file
+from deployments.secrets import Secrets
+from deployments.settings import PLACES
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE: dict[str, Any] = yaml.safe_load((ROOT / "inventory.example.yaml").read_text())
@@ -290,6 +294,101 @@ def test_what_is_harmless_is_taken_as_it_is_meant(tmp_path: Path) -> None:
     assert entry.host.user == "juan.perez"
     assert entry.odoo.unit == "odoo14.service"
     assert [str(path) for path in entry.odoo.sources] == ["/opt/odoo/sources"]
+
+
+NAMED = "lower-case letters, digits and underscores, a letter first, at most 40"
+POLICIES = "'off', 'wait' or 'go_on'"
+TYPOS = """\
+recovery: {address: 192.0.2.20}
+defaults:
+  host: {usr: admin}
+  postgres: {version: 15}
+instances:
+  Vps-Clientes-3:
+    host: {address: 192.0.2.1}
+    recovery: {postgres_port: 5433, http_prot: 8169, longpolling_port: 8172}
+  dos:
+    host: {address: 192.0.2.2}
+    schedules:
+      check_seconds: 5
+    recovery: {postgres_port: many, http_port: 8269, longpolling_port: 8272}
+    replication: {synchronous: sometimes}
+"""
+
+
+def test_each_mistake_is_said_once_with_its_line_its_value_and_what_is_wanted(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "inventory.yaml"
+    path.write_text(TYPOS)
+
+    with pytest.raises(Refused) as refused:
+        inventory_file.read(path)
+
+    name = "instances.Vps-Clientes-3"
+    assert refused.value.message.replace(f"{path}: ", "").splitlines() == [
+        "line 3: defaults.host.usr: is not a key that Relevo knows: did you mean user?",
+        f"line 6: {name}: is 'Vps-Clientes-3'; it must be {NAMED}: did you mean vps_clientes_3?",
+        f"line 8: {name}.recovery.http_port: is missing",
+        f"line 8: {name}.recovery.http_prot: is not a key that Relevo knows: did you mean http_port?",
+        "line 12: instances.dos.schedules.check_seconds: is 5; it must be at least 60",
+        "line 13: instances.dos.recovery.postgres_port: is 'many'; it must be a whole number",
+        f"line 14: instances.dos.replication.synchronous: is 'sometimes'; it must be {POLICIES}",
+    ]
+
+
+def test_what_two_entries_say_together_is_said_with_its_line(tmp_path: Path) -> None:
+    clash = lambda d: d["instances"][OTHER]["recovery"].update(http_port=8169)  # noqa: E731
+
+    assert re.search(r"line \d\d: instances.vps_clientes_2.recovery.http_port: port", refusal(
+        tmp_path, clash
+    ))  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "said"), [("", "is empty"), ("# none\n", "is empty"),
+                                            ("[]", "is not an inventory")])  # fmt: skip
+def test_an_empty_file_is_said_to_be_empty(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "inventory.yaml"
+    path.write_text(text)
+
+    with pytest.raises(Refused, match=f"{said}: it must have the keys recovery and instances"):
+        inventory_file.read(path)
+
+
+def test_all_places_are_named_that_were_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(
+        Refused, match=r"no inventory inventory\.yaml or /etc/relevo/inventory\.yaml"
+    ):
+        inventory_file.read(PLACES[0])
+    with pytest.raises(Refused, match=r"no inventory other\.yaml"):
+        inventory_file.read(Path("other.yaml"))
+
+
+def test_no_rule_of_the_inventory_is_said_as_a_regular_expression(tmp_path: Path) -> None:
+    for field, value in (("host_key", "x y z"), ("address", "a b"), ("peer_address", "x")):
+        told = refusal(tmp_path, lambda d: d["instances"][ONE]["host"].update({field: value}))  # noqa: B023  # it is called at once
+        assert f"host.{field}: is {value!r}" in told
+        assert "[" not in told
+
+
+def test_times_are_said_in_the_zone_that_was_named_or_in_that_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def zones(change: Callable[[dict[str, Any]], object]) -> set[str]:
+        made = inventory.instances(read(tmp_path, change), Secrets(tmp_path / "secrets.yaml"))
+        return {each.timezone for each in made}
+
+    # It remembers what it has found.
+    monkeypatch.setattr(tzlocal, "get_localzone_name", lambda: "Europe/Madrid")
+    assert zones(lambda _: None) == {"Europe/Madrid"}
+    assert zones(lambda d: d.update(timezone="America/Montevideo")) == {"America/Montevideo"}
+    said = refusal(tmp_path, lambda d: d.update(timezone="America/Buenos Aires"))
+    assert "timezone: is 'America/Buenos Aires'" in said
+    assert "did you mean America/Buenos_Aires?" in said
 
 
 def test_a_newer_postgresql_is_taken_and_said_to_be_new(tmp_path: Path) -> None:
