@@ -55,8 +55,7 @@ PAGE = "/v2/runs/flow-run/{{ event.resource.id | replace('prefect.flow-run.', ''
 ENDS = {
     "a plan waits for an approval": (
         ("Paused",),
-        f"{RUN}: its plan waits for an approval, and nothing is done before. Without one the run "
-        "ends.",
+        f"{RUN}: its plan waits for an approval. Nothing is done before; without one the run ends.",
     ),
     "a move has failed": (("Failed", "Crashed"), f"{RUN} has failed: {SAID}"),
 }

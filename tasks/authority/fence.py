@@ -217,9 +217,7 @@ def hold_former(instance: OdooInstance, former: Place) -> None:
     stop_odoo(former)
     seen = look_if_there(former)
     if seen.gone:
-        log().warning(
-            "%s has no cluster %s any more, and has nothing to fence", former, former.cluster
-        )
+        log().warning("%s has no cluster %s any more: nothing to fence", former, former.cluster)
         return
     cluster.start_at_boot(former, "manual")
     if seen.is_primary:

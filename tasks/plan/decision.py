@@ -105,8 +105,8 @@ def reach(
             hint="fix this (check says more), then press the button again; nothing was changed",
         )
     log().info(
-        "waiting for an approval: open the menu at the top right of this page, choose Resume, and type "
-        "the name %s; after %g minutes without an answer this run ends, with nothing changed",
+        "waiting for an approval: open the menu at the top right of this page, choose Resume, and "
+        "type the name %s; after %g minutes without an answer this run ends, with nothing changed",
         instance.name,
         wait_minutes,
     )

@@ -123,9 +123,7 @@ def clone(instance: OdooInstance, *, reclone: bool) -> None:
     if not reclone:
         _require_same_origin(instance)
     if gone := replication.is_out_of_reach(recovery, origin):
-        log().warning(
-            "%s no longer has the WAL that %s needs: it is cloned again", origin, recovery
-        )
+        log().warning("%s no longer has the WAL that %s needs: cloning it again", origin, recovery)
     anew = reclone or gone or not _is_copy(instance)
     aside = None
     if anew and look(recovery).is_standby:

@@ -296,6 +296,7 @@ def test_what_is_harmless_is_taken_as_it_is_meant(tmp_path: Path) -> None:
     assert [str(path) for path in entry.odoo.sources] == ["/opt/odoo/sources"]
 
 
+UNKNOWN = "is not a key that Relevo knows"
 NAMED = "lower-case letters, digits and underscores, a letter first, at most 40"
 POLICIES = "'off', 'wait' or 'go_on'"
 TYPOS = """\
@@ -327,10 +328,10 @@ def test_each_mistake_is_said_once_with_its_line_its_value_and_what_is_wanted(
 
     name = "instances.Vps-Clientes-3"
     assert refused.value.message.replace(f"{path}: ", "").splitlines() == [
-        "line 3: defaults.host.usr: is not a key that Relevo knows: did you mean user?",
+        f"line 3: defaults.host.usr: {UNKNOWN}: did you mean user?",
         f"line 6: {name}: is 'Vps-Clientes-3'; it must be {NAMED}: did you mean vps_clientes_3?",
         f"line 8: {name}.recovery.http_port: is missing",
-        f"line 8: {name}.recovery.http_prot: is not a key that Relevo knows: did you mean http_port?",
+        f"line 8: {name}.recovery.http_prot: {UNKNOWN}: did you mean http_port?",
         "line 12: instances.dos.schedules.check_seconds: is 5; it must be at least 60",
         "line 13: instances.dos.recovery.postgres_port: is 'many'; it must be a whole number",
         f"line 14: instances.dos.replication.synchronous: is 'sometimes'; it must be {POLICIES}",

@@ -65,9 +65,7 @@ def test_wal_that_only_the_origin_would_archive_is_said() -> None:
 
 def test_wal_on_another_disk_is_said_before_a_clone_takes_it_back() -> None:
     (said,) = remarks(Pair(replace(ONE, wal_elsewhere=True), TWO))
-    assert said.startswith(
-        "pg_wal on uno is a link: a failback that has to clone it again makes it"
-    )
+    assert said.startswith("pg_wal on uno is a link: a failback that has to clone it again makes")
 
 
 def test_a_release_that_nobody_has_tried_is_said() -> None:
