@@ -9,7 +9,7 @@ from blocks.errors import CommandFailed
 
 # What taking apart a text raises when the text is another one than was expected.
 SENSELESS = (ValueError, LookupError, RecursionError)
-LOOK = "look at what it answers there, and mend or move away what is spoiled"
+LOOK = "look at what it answers there, and repair or remove what is damaged"
 
 
 @contextlib.contextmanager
@@ -21,7 +21,7 @@ def understood(what: str) -> Iterator[None]:
     Traceback (most recent call last):
     blocks.errors.CommandFailed: the port of 13/main on uno is not understood: ValueError: invalid \
 literal for int() with base 10: 'none'
-    HINT: look at what it answers there, and mend or move away what is spoiled
+    HINT: look at what it answers there, and repair or remove what is damaged
     """
     try:
         yield
@@ -42,13 +42,13 @@ def facts(text: str, what: str) -> dict[str, Any]:
 
     >>> facts('{"a": 1}', "it"), facts("[]", "it")
     Traceback (most recent call last):
-    blocks.errors.CommandFailed: it is not understood: ValueError: it is no JSON object
-    HINT: look at what it answers there, and mend or move away what is spoiled
+    blocks.errors.CommandFailed: it is not understood: ValueError: it is not a JSON object
+    HINT: look at what it answers there, and repair or remove what is damaged
     """
     with understood(what):
         found = json.loads(text)
         if not isinstance(found, dict):
-            raise ValueError("it is no JSON object")  # noqa: TRY004  # a text that is wrong
+            raise ValueError("it is not a JSON object")  # noqa: TRY004  # a text that is wrong
         return found
 
 
@@ -61,5 +61,5 @@ def rows(text: str, what: str) -> list[dict[str, Any]]:
     with understood(what):
         found = json.loads(text)
         if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-            raise ValueError("it is no list of JSON objects")
+            raise ValueError("it is not a list of JSON objects")
         return found

@@ -10,11 +10,14 @@ RelevoError
       +-- Busy      another procedure holds the instance: wait
 """
 
+import logging
 from collections.abc import Sequence
 
 from blocks.plain import plain
 
 LONGEST = 20_000
+# The loggers by which Prefect says that a run or a step has failed.
+CATCHING = ("prefect.flow_runs", "prefect.task_runs", "prefect.engine")
 
 
 class RelevoError(Exception):
@@ -45,6 +48,26 @@ class RelevoError(Exception):
 
 def _rebuild(kind: type[RelevoError], message: str, hint: str) -> RelevoError:
     return kind(message, hint=hint)
+
+
+class Sentences(logging.Filter):
+    """Says an error of ours by its sentence and its HINT; what is a fault keeps its traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, RelevoError):
+            record.msg, record.args = "%s", (str(error),)
+            record.exc_info = record.exc_text = None
+        return True
+
+
+def speak_plainly() -> None:
+    """Let Prefect log our own errors as sentences, wherever it catches them."""
+    for name in CATCHING:
+        logging.getLogger(name).addFilter(SENTENCES)
+
+
+SENTENCES = Sentences()
 
 
 class Unreachable(RelevoError):

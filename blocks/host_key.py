@@ -43,7 +43,7 @@ def ask(host: str, port: int) -> ShownKey:
             f"{host} port {port} shows another host key than the one in {KNOWN_HOSTS}: "
             f"{key.get_name()} {key.fingerprint}",
             hint="compare it there with ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub; if the "
-            f"server was made anew, run ssh-keygen -R '{_name(host, port)}' here",
+            f"server was reinstalled, run ssh-keygen -R '{_name(host, port)}' here",
         )
     return ShownKey(f"{key.get_name()} {key.get_base64()}", key.fingerprint, known=bool(known))
 

@@ -7,7 +7,17 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from blocks.cluster import Cluster
 from blocks.host import Host
-from blocks.names import AbsolutePath, DomainName, InstanceName, IpAddress, RoleName, UserName
+from blocks.names import (
+    AbsolutePath,
+    DomainName,
+    InstanceName,
+    IpAddress,
+    ProviderName,
+    RoleName,
+    UserName,
+    WebAddress,
+    ZoneName,
+)
 from blocks.odoo import Odoo
 from blocks.runtime import Block
 
@@ -33,7 +43,7 @@ def _policy(value: object) -> object:
     ('off', 'wait')
     """
     if value is True:
-        raise ValueError("wants to know what happens without the recovery host: wait, or go_on")
+        raise ValueError("must say what happens without the recovery host: wait, or go_on")
     return "off" if value is False else value
 
 
@@ -45,24 +55,30 @@ class Replication(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    user: RoleName = Field(default="replica_user", description="The role that streams.")
+    user: RoleName = Field(
+        default="replica_user", description="The role for streaming replication."
+    )
     password: SecretStr = Field(description="Its password.")
     rewind_user: RoleName = Field(default="replica_rewind", description="The role of pg_rewind.")
     rewind_password: SecretStr = Field(description="Its password.")
     wal_keep_mb: int = Field(default=1024, ge=64, description="WAL kept for a rewind, in MB.")
     slot_cap_mb: int = Field(
-        default=16384, ge=128, description="WAL that a slot may hold back, in MB."
+        default=16384, ge=128, description="WAL that a slot may retain, in MB."
     )
     quarantine_days: int = Field(
         default=90, ge=1, description="Days that a diverged data directory is kept."
     )
     synchronous: Synchronous = Field(
         default="off",
-        description="Whether a commit at the origin waits until the recovery host has it. While "
-        "that one is away: wait, for as long as it takes; or go_on without it, after some seconds.",
+        description="Whether a commit at the origin waits until the recovery host has it on disk. "
+        "While the recovery host is down: wait, for as long as it takes; or go_on without it, "
+        "after go_on_seconds.",
     )
     go_on_seconds: int = Field(
-        default=30, ge=5, le=3600, description="The seconds of the policy go_on."
+        default=30,
+        ge=5,
+        le=3600,
+        description="Seconds after which the policy go_on lets commits go on.",
     )
 
 
@@ -74,7 +90,7 @@ class Guard(BaseModel):
     unanswered: Literal["serve", "hold"] = Field(
         default="serve",
         description="At boot, when the recovery host does not answer: serve, if this origin had "
-        "the write right when it went down; or hold until it answers.",
+        "the write right when it went down; or hold, until it answers.",
     )
     wait_seconds: int = Field(
         default=15, ge=0, le=600, description="How long a boot waits for an answer."
@@ -86,12 +102,12 @@ class Dns(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    provider: str = Field(pattern=r"^[a-z0-9]+$", description="A provider of dns-lexicon.")
+    provider: ProviderName = Field(description="A provider of dns-lexicon.")
     zone: DomainName = Field(description="The zone that holds the records.")
     ttl: int = Field(default=60, ge=1, description="Seconds that a record may be cached.")
     servers: tuple[IpAddress, ...] = Field(
         default=(),
-        description="Name servers that are asked what customers get; none means those of the zone.",
+        description="Name servers to ask what customers get; none means those of the zone.",
     )
     options: dict[str, SecretStr] = Field(
         default_factory=dict, description="The provider's own options, tokens among them."
@@ -112,14 +128,18 @@ class Filestore(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    retention_days: int = Field(default=30, ge=1, description="Days that the trash is kept.")
+    retention_days: int = Field(default=30, ge=1, description="Days to keep the trash.")
     max_deleted_share: float = Field(
         default=0.1, gt=0, le=1, description="A pass that deletes a larger share is refused."
     )
     grace_hours: float = Field(
-        default=24, ge=0, description="Hours that a file nobody names waits before the trash."
+        default=24,
+        ge=0,
+        description="Hours before a file that no attachment names goes to the trash.",
     )
-    scrub_days: int = Field(default=30, ge=1, description="Days in which all files are read again.")
+    scrub_days: int = Field(
+        default=30, ge=1, description="Days within which every file is read and verified again."
+    )
     sessions: bool = Field(
         default=True, description="Copy the sessions too: users stay logged in after a failover."
     )
@@ -135,7 +155,7 @@ class Schedules(BaseModel):
         default=21600, ge=300, description="Between comparisons of the whole filestore."
     )
     follow_seconds: int = Field(
-        default=900, ge=60, description="How long a run watches the follower of the host."
+        default=900, ge=60, description="How long a run watches the host's follower."
     )
     sources_seconds: int = Field(default=43200, ge=60, description="Between passes of the sources.")
     requirements_seconds: int = Field(
@@ -144,12 +164,10 @@ class Schedules(BaseModel):
     build_seconds: int = Field(
         default=86400,
         ge=3600,
-        description="Between builds of the service: odoo.conf, packages, certificate, and a try.",
+        description="Between builds of the service: odoo.conf, packages, certificate, and a test.",
     )
     check_seconds: int = Field(default=600, ge=60, description="Between checks.")
-    drill_seconds: int = Field(
-        default=0, ge=0, description="Between drills; 0: only when somebody presses the button."
-    )
+    drill_seconds: int = Field(default=0, ge=0, description="Between drills; 0: only on demand.")
 
 
 class Alarms(BaseModel):
@@ -165,6 +183,11 @@ class Alarms(BaseModel):
     run_check: bool = Field(
         default=False, description="Run the check at once on lag, a lost slot or a refused copy."
     )
+    ping_url: WebAddress | None = Field(
+        default=None,
+        description="Asked whenever a board was published: a dead man's switch elsewhere, which "
+        "tells somebody when it was not asked for long (healthchecks.io, Uptime Kuma).",
+    )
 
 
 class OdooInstance(Block):
@@ -177,37 +200,40 @@ class OdooInstance(Block):
         description="Also the recovery cluster, the slot, the unit suffix and the folder."
     )
     origin: Place = Field(description="The VPS of the customers.")
-    recovery: Place = Field(description="Its stand-in on the recovery server.")
+    recovery: Place = Field(description="Its replica on the recovery server.")
     directory: AbsolutePath = Field(description="Where the recovery host keeps the files.")
     shared_users: tuple[UserName, ...] = Field(
-        default=(), description="Users of the recovery place that other instances have, too."
+        default=(), description="Users on the recovery host that other instances share."
     )
     settled: Literal["own", "shared", "moving"] = Field(
         default="own",
-        description="Whether it runs as its own users on the recovery host; as those that all "
-        "instances had with Relevo 0.1, until replicate has run; or is between the two.",
+        description="Which users it runs as on the recovery host: its own; the shared ones of "
+        "Relevo 0.1, until replicate has run; or it is between the two.",
     )
     replication: Replication = Field(description="Roles and WAL.")
     signing_key: SecretStr = Field(description="Signs the receipts; any long secret will do.")
     next_signing_key: SecretStr | None = Field(
-        default=None, description="A new one, while rotate-key makes it known to both hosts."
+        default=None, description="A new one, while rotate-key gives it to both hosts."
     )
     retired_keys: dict[str, int] = Field(
         default_factory=dict,
-        description="Public halves of older ones, and the last epoch that each of them signed.",
+        description="Public halves of retired keys, and the last epoch that each of them signed.",
     )
-    guard: Guard = Field(default_factory=Guard, description="How a returning origin is held.")
-    domains: tuple[DomainName, ...] = Field(default=(), description="Names of the customers.")
+    guard: Guard = Field(default_factory=Guard, description="How a returning origin is fenced.")
+    domains: tuple[DomainName, ...] = Field(default=(), description="Domains of the customers.")
     dns: Dns | None = Field(default=None, description="None: the report says what to change.")
     certificate: Certificate | None = Field(
-        default=None, description="Of all domains that have none of their own; None: plain HTTP."
+        default=None, description="For all domains without one of their own; None: plain HTTP."
     )
     certificates: dict[DomainName, Certificate] = Field(
-        default_factory=dict, description="Of domains that have one of their own."
+        default_factory=dict, description="For domains with one of their own."
     )
     filestore: Filestore = Field(default_factory=Filestore, description="Files and trash.")
     schedules: Schedules = Field(default_factory=Schedules, description="How often.")
-    alarms: Alarms = Field(default_factory=Alarms, description="When somebody is told.")
+    alarms: Alarms = Field(default_factory=Alarms, description="When alarms are sent.")
+    timezone: ZoneName = Field(
+        default="UTC", description="In which plans, reports, the board and mails say a time."
+    )
 
     def certificate_of(self, domain: str) -> Certificate | None:
         """What the origin shows a browser that asks for a domain."""

@@ -2,13 +2,15 @@
 
 import base64
 import binascii
+import difflib
 import re
+import zoneinfo
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path, PurePosixPath
 from typing import Annotated, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field
 
 INSTANCE = r"^[a-z][a-z0-9_]*$"
 # The major releases of PostgreSQL with which Relevo was tried; a newer one is said to be so.
@@ -28,7 +30,7 @@ class Form:
 
     >>> Form("[a-z]+", 8, "lower-case letters")("Vps")
     Traceback (most recent call last):
-    ValueError: is 'Vps', and wants lower-case letters, 8 at most
+    ValueError: is 'Vps'; it must be lower-case letters, at most 8
     """
 
     pattern: str
@@ -37,7 +39,7 @@ class Form:
 
     def __call__(self, said: str) -> str:
         if len(said) > self.longest or not re.fullmatch(self.pattern, said):
-            raise ValueError(f"is {said!r:.80}, and wants {self.wants}, {self.longest} at most")
+            raise ValueError(f"is {said!r:.80}; it must be {self.wants}, at most {self.longest}")
         return said
 
 
@@ -48,7 +50,7 @@ def _absolute(path: PurePosixPath) -> PurePosixPath:
     PurePosixPath('/srv/odoo')
     """
     if not re.fullmatch(r"(/[A-Za-z0-9._@+-]+)+", str(path)) or ".." in path.parts:
-        raise ValueError("wants an absolute path of letters, digits and . _ @ + -")
+        raise ValueError("must be an absolute path of letters, digits and . _ @ + -")
     return path
 
 
@@ -60,18 +62,18 @@ def _host_or_ip(address: str) -> str:
     """
     if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*\.?", address):
         return address
-    return str(ip_address(address))
+    return _ip(address, wants="an IP address or a DNS name")
 
 
 def _own_role(role: str) -> str:
     if role == "postgres" or role.startswith("pg_"):
-        raise ValueError("is PostgreSQL's own; name a role that Relevo may create")
+        raise ValueError("is reserved by PostgreSQL; name a role that Relevo may create")
     return role
 
 
 def _local(path: Path) -> Path:
     if not str(path).isprintable():
-        raise ValueError("wants a path of printable characters")
+        raise ValueError("must be a path of printable characters")
     return path
 
 
@@ -80,7 +82,7 @@ def _whole_key(key: str) -> str:
 
     >>> _whole_key("ssh-ed25519 AAAA")
     Traceback (most recent call last):
-    ValueError: is no whole public key: copy the line of /etc/ssh/ssh_host_ed25519_key.pub
+    ValueError: is not a whole public key: copy the line of /etc/ssh/ssh_host_ed25519_key.pub
     """
     kind, blob = key.split()[:2]
     try:
@@ -90,13 +92,16 @@ def _whole_key(key: str) -> str:
     size = int.from_bytes(content[:4], "big")
     if content[4 : 4 + size] != kind.encode() or len(content) < 2 * size:
         raise ValueError(
-            "is no whole public key: copy the line of /etc/ssh/ssh_host_ed25519_key.pub"
+            "is not a whole public key: copy the line of /etc/ssh/ssh_host_ed25519_key.pub"
         )
     return key
 
 
-def _ip(address: str) -> str:
-    return str(ip_address(address))
+def _ip(address: str, *, wants: str = "an IP address") -> str:
+    try:
+        return str(ip_address(address))
+    except ValueError:
+        raise ValueError(f"must be {wants}") from None
 
 
 def _cluster(name: str) -> str:
@@ -121,9 +126,11 @@ def _unit(name: str) -> str:
     ('odoo14.service', 'odoo-16.0.service', 'odoo@uno.service')
     """
     if name.endswith(KINDS):
-        raise ValueError(f"is {name!r:.80}, and wants a service: its name ends in .service")
+        raise ValueError(
+            f"is {name!r:.80}; it must be a service, with a name that ends in .service"
+        )
     whole = name if name.endswith(".service") else f"{name}.service"
-    wants = "the name of a systemd service: letters, digits and _ @ . -, no sign first"
+    wants = "the name of a systemd service: letters, digits and _ @ . -, a letter or digit first"
     return Form(r"[A-Za-z0-9][A-Za-z0-9_@.-]*\.service", 120, wants)(whole)
 
 
@@ -152,6 +159,35 @@ def _as_sent(name: str) -> str:
         return " (it begins with xn--)"
 
 
+def _zone(name: str) -> str:
+    """Accept a time zone of the IANA.
+
+    >>> _zone("America/Argentina/Buenos_Aires")
+    'America/Argentina/Buenos_Aires'
+    >>> _zone("America/Buenos Aires")
+    Traceback (most recent call last):
+    ValueError: is 'America/Buenos Aires', and no zone has that name: did you mean \
+America/Buenos_Aires?
+    """
+    if is_zone(name):
+        return name
+    alike = difflib.get_close_matches(name, zoneinfo.available_timezones(), n=1)
+    hint = f"did you mean {alike[0]}?" if alike else "name it like America/Argentina/Buenos_Aires"
+    raise ValueError(f"is {name!r:.80}, and no zone has that name: {hint}")
+
+
+def is_zone(name: str) -> bool:
+    """Tell whether this machine knows a time zone; a machine may know none but UTC.
+
+    >>> is_zone("UTC"), is_zone("Mars"), is_zone("../etc/passwd")
+    (True, False, False)
+    """
+    try:
+        return name == "UTC" or bool(zoneinfo.ZoneInfo(name))
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+
+
 def _listed(said: object) -> object:
     """Take a word for a list of one.
 
@@ -162,7 +198,10 @@ def _listed(said: object) -> object:
 
 
 def _ip6(address: str) -> str:
-    return str(IPv6Address(address))
+    try:
+        return str(IPv6Address(address))
+    except ValueError:
+        raise ValueError("must be an IPv6 address") from None
 
 
 InstanceName = Annotated[
@@ -175,7 +214,9 @@ InstanceName = Annotated[
 HostName = Annotated[
     str,
     AfterValidator(
-        Form(r"[A-Za-z0-9][A-Za-z0-9_.-]*", 64, "letters, digits and . _ -, no sign first")
+        Form(
+            r"[A-Za-z0-9][A-Za-z0-9_.-]*", 64, "letters, digits and . _ -, a letter or digit first"
+        )
     ),
 ]
 USER_WORDS = "lower-case letters, digits and _ -, a letter or _ first"
@@ -196,6 +237,21 @@ RoleName = Annotated[
     AfterValidator(_own_role),
 ]
 DomainName = Annotated[str, AfterValidator(_domain)]
+WebAddress = Annotated[
+    str,
+    AfterValidator(
+        Form(r"https?://[!-~]+", 500, "an address that begins with https:// or http://")
+    ),
+]
+ProviderName = Annotated[
+    str,
+    AfterValidator(Form(r"[a-z0-9]+", 60, "a provider of dns-lexicon, like cloudflare")),
+]
+TimeZone = Annotated[str, AfterValidator(_zone)]
+# As it was written down where it was known; elsewhere it may not be, which stops no failover.
+ZoneName = Annotated[
+    str, AfterValidator(Form(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*", 80, "the name of a time zone"))
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 AbsolutePath = Annotated[PurePosixPath, AfterValidator(_absolute)]
 LocalPath = Annotated[Path, AfterValidator(_local)]
@@ -204,7 +260,13 @@ IpAddress = Annotated[str, AfterValidator(_ip)]
 IpAddress6 = Annotated[str, AfterValidator(_ip6)]
 HostKey = Annotated[
     str,
-    StringConstraints(pattern=r"^(ssh-[a-z0-9-]+|ecdsa-[a-z0-9-]+) [A-Za-z0-9+/]+=*( .*)?$"),
+    AfterValidator(
+        Form(
+            r"(ssh-[a-z0-9-]+|ecdsa-[a-z0-9-]+) [A-Za-z0-9+/]+=*( .*)?",
+            4000,
+            "a public key: a kind like ssh-ed25519, a space, and letters, digits and + / =",
+        )
+    ),
     AfterValidator(_whole_key),
 ]
 # One may stand there without its brackets.

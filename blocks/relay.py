@@ -148,7 +148,7 @@ class Relay:
         self.used = boot_seconds()
         if not self.begun.wait(BEGIN_SECONDS):
             self.close()
-            raise TimeoutError(f"no beginning after {BEGIN_SECONDS} s")
+            raise TimeoutError(f"it did not begin within {BEGIN_SECONDS} s")
         self.require()
         with self.opening:
             link = Link(self, next(number for number in self.numbers if number not in self.links))
@@ -223,7 +223,7 @@ class Relay:
         while len(waiting) >= HEAD.size:
             kind, number, size = HEAD.unpack_from(waiting)
             if size > 2 * CHUNK:
-                raise ValueError("that is no frame of ours")
+                raise ValueError("it sent an unknown frame")
             if len(waiting) < HEAD.size + size:
                 return
             content = bytes(waiting[HEAD.size : HEAD.size + size])

@@ -77,7 +77,7 @@ class Session:
             raise self._sort(error, before) from error
         except UnicodeEncodeError as error:
             raise StatementFailed(
-                f"{self.named} refused a statement: a value of it is no text: {error.reason}"
+                f"{self.named} refused a statement: a value in it is not text: {error.reason}"
             ) from error
         finally:
             limit.cancel()
@@ -105,7 +105,7 @@ class Session:
 
     def _give_up(self, question: Question) -> None:
         self.link.late = True
-        self.link.end(f"no end after {question.timeout_seconds:.0f} s")
+        self.link.end(f"it did not finish within {question.timeout_seconds:.0f} s")
 
     def _sort(self, error: psycopg.Error, before: int) -> Exception:
         """Tell a refusal from a session that has ended, and both from what we cut ourselves."""
@@ -129,11 +129,13 @@ class Session:
 def silent(named: str, login: Login, why: str, sqlstate: str = "") -> StatementFailed:
     refused = sqlstate.startswith(NO_ENTRY) or "server requested" in why
     return StatementFailed(
-        f"{named} {'does not let us in' if refused else 'does not answer'}: {why}",
-        hint=f"see which line of its pg_hba.conf lets the system user {login.user} in as the role "
-        f"{login.role}"
+        f"{named} {'refused the login' if refused else 'does not answer'}: {why}",
+        hint=(
+            f"check which line of its pg_hba.conf admits the system user {login.user} as the role "
+            f"{login.role}"
+        )
         if refused
-        else f"systemctl status {login.unit} there",
+        else f"run systemctl status {login.unit} there",
         sqlstate=sqlstate,
     )
 

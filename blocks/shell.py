@@ -120,7 +120,7 @@ def turn_stuck(instance: str, host: str, said: str) -> Busy:
     """Say that a command of the run before cannot be ended."""
     process = plain(" ".join(said.split()[1:]), longest=TAIL)
     return Busy(
-        f"a command of the run before is still at work on {host}, and does not end: {process}",
+        f"a command of the previous run is still running on {host}, and does not end: {process}",
         hint=f"see what that process waits for on {host} (a disk that hangs?), end it, and retry "
         f"this run of {instance}",
     )

@@ -49,9 +49,9 @@ class SshShell:
             completed = self._run(argv, user, stdin.encode(), timeout_seconds, limit_bytes)
         if completed is None:
             raise CommandFailed(
-                f"{argv[0]} on {self.host} says more than {limit_bytes} bytes and was ended: "
+                f"{argv[0]} on {self.host} printed more than {limit_bytes} bytes and was stopped: "
                 f"{shlex.join(argv)[:300]}",
-                hint=f"see what it says on {self.host}: Relevo asks for nothing that long",
+                hint=f"see what it prints on {self.host}: Relevo asks for nothing that long",
                 argv=argv,
             )
         if completed.status != 0:
@@ -179,8 +179,8 @@ class SshShell:
             require_lease()  # whoever took it over has ended what was asked
             raise Unreachable(
                 f"{self.address} did not answer while running {what}: {error or 'timed out'}",
-                hint=f"see that {self.host} is up and lets {self.address.user} log in with the "
-                "key of the inventory, then retry this run",
+                hint=f"check that {self.host} is up and that {self.address.user} can log in with "
+                "the key of the inventory, then retry this run",
             ) from error
 
 

@@ -44,7 +44,7 @@ def converse(
     out, err = bytearray(), bytearray()
     while not channel.closed or channel.recv_ready() or channel.recv_stderr_ready():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"no end after {timeout_seconds:.0f} s")
+            raise TimeoutError(f"it did not finish within {timeout_seconds:.0f} s")
         if not (channel.recv_ready() or channel.recv_stderr_ready()):
             if channel.exit_status_ready() and channel.eof_received:
                 break
@@ -78,7 +78,7 @@ def read_line(channel: paramiko.Channel, *, timeout_seconds: float = BEGIN_SECON
         if byte in {b"", b"\n"}:
             return line.decode(errors="replace").strip()
         line += byte
-    raise OSError(f"it says a line of more than {LINE_BYTES} bytes")
+    raise OSError(f"it printed a line of more than {LINE_BYTES} bytes")
 
 
 def _one(channel: paramiko.Channel, deadline: float) -> bytes:

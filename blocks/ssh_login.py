@@ -129,25 +129,25 @@ def _refusals(address: Address) -> Iterator[None]:
         yield
     except paramiko.BadHostKeyException as error:
         raise ShutOut(
-            f"{address} shows another host key than the one that is known: "
-            f"{error.key.fingerprint}, not {error.expected_key.fingerprint}",
-            hint=f"if {address.name} was made anew, compare it there with ssh-keygen -lf "
-            "/etc/ssh/ssh_host_ed25519_key.pub and correct host_key in the inventory; otherwise "
-            "somebody else answers at this address",
+            f"the host key of {address} has changed: it is {error.key.fingerprint}, not "
+            f"{error.expected_key.fingerprint}",
+            hint=f"compare it on {address.name} with ssh-keygen -lf "
+            "/etc/ssh/ssh_host_ed25519_key.pub; if that server was reinstalled, correct "
+            "host_key in the inventory; otherwise another machine answers at this address",
         ) from error
     except paramiko.AuthenticationException as error:
         silent = "timeout" in str(error)
         raise (Unreachable if silent else LoginRefused)(
             f"cannot log in to {address}: {error}",
-            hint=f"put the public half of {address.key_file or 'the key of this runner'} in "
-            f"authorized_keys of {address.user} there; the key has no passphrase",
+            hint=f"add the public half of {address.key_file or 'the key of this runner'} to "
+            f"authorized_keys of {address.user} there; the key must have no passphrase",
         ) from error
     except paramiko.SSHException as error:
         if "No authentication methods" not in str(error):
             raise
         raise ShutOut(
-            f"there is no key with which to log in to {address}",
-            hint="name one as key_file in the inventory, or give this user one in ~/.ssh",
+            f"there is no key for the login to {address}",
+            hint="set key_file in the inventory, or give this user a key in ~/.ssh",
         ) from error
 
 
@@ -160,7 +160,7 @@ class Packets(paramiko.packet.Packetizer):
 
     def read_all(self, n: int, check_rekey: bool = False) -> bytes:  # noqa: FBT001, FBT002  # paramiko's
         if n > PACKET_BYTES:
-            raise paramiko.SSHException(f"a packet of {n} bytes is announced")
+            raise paramiko.SSHException(f"it announces a packet of {n} bytes")
         return super().read_all(n, check_rekey)
 
     def _read_timeout(self, timeout: float) -> bytes:
@@ -168,7 +168,7 @@ class Packets(paramiko.packet.Packetizer):
         part: bytes = super()._read_timeout(timeout)  # type: ignore[misc]  # the stubs lack it
         self.greeted += len(part)
         if self.greeted > GREETING_BYTES or time.monotonic() > self.greeting_ends:
-            raise paramiko.SSHException("a greeting that does not end")
+            raise paramiko.SSHException("its greeting does not end")
         return part
 
 
@@ -186,7 +186,7 @@ def _require_key_file(address: Address) -> None:
     if not private:
         raise ShutOut(
             f"the key file {address.key_file} of {address.name} holds no private key",
-            hint="name the private half in the inventory, which is the one without .pub",
+            hint="name the private half in the inventory: the file without .pub",
         )
 
 
@@ -201,12 +201,12 @@ def _key(address: Address) -> paramiko.PKey | None:
     except (TypeError, paramiko.PasswordRequiredException) as error:
         raise ShutOut(
             f"{what} has a passphrase",
-            hint="take it out with ssh-keygen -p, or name another key in the inventory",
+            hint="remove it with ssh-keygen -p, or name another key in the inventory",
         ) from error
     except (ValueError, paramiko.SSHException, UnknownKeyType) as error:
         raise ShutOut(
             f"{what} cannot be used: {error}",
-            hint="name an RSA, ECDSA or Ed25519 key of OpenSSH's in the inventory",
+            hint="name an RSA, ECDSA or Ed25519 key of OpenSSH in the inventory",
         ) from error
 
 
@@ -231,7 +231,7 @@ class RefuseUnknown(paramiko.MissingHostKeyPolicy):
     ) -> None:
         raise ShutOut(
             f"the host key of {hostname} is not known: {key.get_name()} {key.fingerprint}",
-            hint="compare it at the host with ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub, "
+            hint="compare it on the host with ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub, "
             "then put the public key into the inventory as host_key",
         )
 

@@ -17,12 +17,11 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.schedules import Interval
-from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
 from pydantic import BaseModel, HttpUrl, SecretStr, ValidationError
 
 from blocks.host import Host
 from blocks.instance import OdooInstance
-from deployments import automations
+from deployments import automations, server
 from deployments.wanted import BOARDS, PROCEDURES, SYNC, Wanted, everything
 from tasks.orchestrator.schedules import read_deployments
 from tasks.orchestrator.sweep import HEARTBEAT_SECONDS
@@ -62,16 +61,24 @@ def _changes(
     for instance in instances:
         yield from _block(instance)
         document = str(_load(instance.name)._block_document_id)  # noqa: SLF001  # no other way
-        documents[instance.name] = {"instance": {"$ref": document}}
+        documents[instance.name] = _chosen(document)
     for wanted in everything(instances):
         yield from _deployment(client, wanted, documents.get(wanted.instance, {}), pool)
     yield from automations.notify(client, instances, receivers)
 
 
+def _chosen(document: str) -> dict[str, Any]:
+    """Give a saved instance to a flow, in the way that a form shows as chosen.
+
+    >>> _chosen("6f1c")
+    {'instance': {'$ref': {'block_document_id': '6f1c'}}}
+    """
+    return {"instance": {"$ref": {"block_document_id": document}}}
+
+
 def _logo() -> HttpUrl:
     """A picture for the forms, which would show a broken one; the server's own, so no Internet."""
-    served = PREFECT_UI_URL.value() or PREFECT_API_URL.value().removesuffix("/api")
-    return HttpUrl(f"{served}/v2/ico/android-chrome-192x192.png")
+    return HttpUrl(f"{server.ui()}/v2/ico/android-chrome-192x192.png")
 
 
 def _pool(client: SyncPrefectClient, pool: str) -> Iterator[str]:
@@ -152,7 +159,9 @@ def _deployment(
     existing = _existing(client, full)
     parameters = {**fixed, **wanted.parameters}
     form = flow.parameters.model_dump_json()
-    version = wanted.fingerprint(pool, sys.executable, str(ROOT), flow.description or "", form)
+    version = wanted.fingerprint(
+        pool, sys.executable, str(ROOT), flow.description or "", form, *wanted.tags
+    )
     if existing and existing.version == version and existing.parameters == parameters:
         return
     deployment = flow.to_deployment(

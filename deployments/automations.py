@@ -21,32 +21,44 @@ from prefect.types import SecretDict
 from pydantic import SecretStr
 
 from blocks.instance import OdooInstance
+from deployments import server
 from deployments.wanted import board_seconds
 from tasks.notices import events, telling
 from tasks.run.report import slug
+from tasks.run.tags import MOVES
 
 PREFIX = "relevo: "
-SUBJECT = "Relevo: {{ event.resource['relevo.instance'] or event.resource.id }}: %s"
+WHO = "{{ event.resource['relevo.instance'] or event.resource.id }}"
+SUBJECT = "Relevo: %s: %s"
 BODY = "{{ event.resource['relevo.said'] or event.resource.id }}"
+SINCE = "{{ event.resource['relevo.at'] or event.occurred.strftime('%Y-%m-%d %H:%M') ~ ' UTC' }}"
 NAME = "{{ event.resource['relevo.instance'] }}"
 # The event is the last one that was good, or the one from which on copies were awaited.
 SILENCE = (
-    f"No copy of the files of {NAME} has succeeded since "
-    "{{ event.occurred.strftime('%Y-%m-%d %H:%M') }} UTC.\n\n"
+    f"No copy of the files of {NAME} has succeeded since {SINCE}.\n\n"
     "What may be down: the origin's server, its PostgreSQL or its Odoo (then nobody can work), the "
     "recovery host, or Relevo's worker; or the schedules are off.\n\n"
-    f"Where to look: the board among the artifacts, the runs of rsync-filestore/{NAME}, and on the "
-    f"recovery host: relevo check {NAME}"
+    f"Where to look: the runs of rsync-filestore/{NAME}, and on the recovery host: relevo check "
+    f"{NAME}"
 )
-
-
 NO_BOARD = (
-    "The readiness of no instance has been measured since "
-    "{{ event.occurred.strftime('%Y-%m-%d %H:%M') }} UTC, so nobody would be told of a fault.\n\n"
+    f"The readiness of no instance has been measured since {SINCE}, so nobody would be told of a "
+    "fault.\n\n"
     "What may be down: Relevo's worker, or the schedule of board/all-instances is off.\n\n"
     "Where to look: systemctl status relevo-worker, and the runs of board/all-instances"
 )
 BOARDS_MISSED = 3
+# What a run of a move has come to, and what that means to whoever is told.
+RUN = "{{ event.resource.name }}"
+SAID = "{{ event.resource['prefect.state-message'] | replace('<', '(') }}"
+PAGE = "/v2/runs/flow-run/{{ event.resource.id | replace('prefect.flow-run.', '') }}"
+ENDS = {
+    "a plan waits for an approval": (
+        ("Paused",),
+        f"{RUN}: its plan waits for an approval. Nothing is done before; without one the run ends.",
+    ),
+    "a move has failed": (("Failed", "Crashed"), f"{RUN} has failed: {SAID}"),
+}
 
 
 def notify(
@@ -116,6 +128,10 @@ def _address(block: CustomWebhookNotificationBlock | SlackWebhook) -> object:
 def _told(instances: list[OdooInstance], blocks: list[str]) -> Iterator[AutomationCore]:
     for event, face in events.FACES.items():
         yield _automation(face, _at_once("*", event), _notifications(face, blocks))
+    for face, (states, body) in ENDS.items():
+        page = f"{body}\n\nIts page: {server.ui()}{PAGE}"
+        told = _notifications(face, blocks, who=RUN, body=page)
+        yield _automation(face, _of_moves(*states), told)
     for minutes in sorted({each.alarms.sync_minutes for each in instances}):
         named = [each.name for each in instances if each.alarms.sync_minutes == minutes]
         face = f"no good copy of files for {minutes} minutes"
@@ -174,9 +190,28 @@ def _at_once(instance: str, *names: str) -> EventTrigger:
     )
 
 
-def _notifications(face: str, blocks: list[str], *, body: str = BODY) -> list[SendNotification]:
+def _of_moves(*states: str) -> EventTrigger:
+    """As soon as a run of a move comes to one of these states."""
+    return EventTrigger(
+        match={"prefect.resource.id": "prefect.flow-run.*"},
+        match_related={
+            "prefect.resource.id": f"prefect.tag.{MOVES}", "prefect.resource.role": "tag",
+        },
+        for_each={"prefect.resource.id"},
+        expect={f"prefect.flow-run.{state}" for state in states},
+        posture=Posture.Reactive,
+        threshold=1,
+        within=timedelta(0),
+    )  # fmt: skip
+
+
+def _notifications(
+    face: str, blocks: list[str], *, who: str = WHO, body: str = BODY
+) -> list[SendNotification]:
+    """Tell each receiver, and where the board is."""
+    linked = f"{body}\n\nThe board: {server.board()}"
     return [
-        SendNotification(block_document_id=block, subject=SUBJECT % face, body=body)
+        SendNotification(block_document_id=block, subject=SUBJECT % (who, face), body=linked)
         for block in blocks
     ]
 

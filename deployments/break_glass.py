@@ -23,11 +23,13 @@ from tasks.board import board
 from tasks.board.words import Judged
 from tasks.byhand.by_hand_step import Language
 from tasks.notices import journal
-from tasks.plan import decision, measure, pages, words
+from tasks.plan import decision, measure, pages, summary, words
 from tasks.run import approval, terminal
 from tasks.run.approval import Question, Yes
 
 LOG = logging.getLogger("relevo")
+YES = "--yes (and --reason, --origin-is-down where something may be lost)"
+UNATTENDED = "--set decide=unattended (and reason, origin_is_down where something may be lost)"
 
 
 def say(text: str) -> None:
@@ -70,11 +72,11 @@ def run(instance: OdooInstance, flow: str, folder: Path, values: dict[str, Any])
         except RelevoError as error:
             LOG.error("%s", error)  # noqa: TRY400  # the sentence is what counts; no traceback
             _keep(instance, flow, ended=error.message, text="", good=False)
-            error.hint = f"{error.hint} (all that happened is in {path})".strip()
+            error.hint = f"{error.hint} (the full log is in {path})".strip()
             raise
         markdown = getattr(report, "markdown", lambda: "")()
         _keep(instance, flow, ended="done", text=markdown, good=True)
-    say(f"done; all that happened is in {path}")
+    say(f"done; the full log is in {path}")
 
 
 def checked(flow: Any, values: dict[str, Any]) -> dict[str, Any]:
@@ -84,14 +86,14 @@ def checked(flow: Any, values: dict[str, Any]) -> dict[str, Any]:
     if unknown := sorted(set(values) - set(takes)):
         raise Refused(
             f"{flow.name} takes no {', '.join(unknown)}",
-            hint=f"it takes {', '.join(takes) or 'the instance alone'}",
+            hint=f"give {', '.join(takes) or 'the instance alone'}",
         )
     try:
         return {name: TypeAdapter(hints[name]).validate_python(v) for name, v in values.items()}
     except ValidationError as error:
         said = error.errors(include_url=False)[0]
         raise Refused(
-            f"{flow.name} cannot take {said['input']!r} as one of its values: {said['msg']}",
+            f"{flow.name} does not accept {said['input']!r} as one of its values: {said['msg']}",
             hint="give --set NAME=VALUE as the form of the deployment shows it",
         ) from None
 
@@ -111,8 +113,12 @@ def drawn(instance: OdooInstance, procedure: Procedure) -> Plan:
 
 
 def say_plan(instance: OdooInstance, procedure: Procedure, *, language: Language) -> int:
-    """Print the whole page: what was measured, and every step with its commands."""
-    made = drawn(instance, procedure)
+    """Print what was measured, and the page by hand: that one also where nothing is measured."""
+    try:
+        made = drawn(instance, procedure)
+    except RelevoError:
+        say(pages.drawn(instance, procedure, language).rstrip("\n"))
+        raise
     say(words.page(made, language).rstrip("\n"))
     return code_of(made)
 
@@ -122,18 +128,27 @@ def code_of(made: Plan) -> int:
     return 3 if made.situation.refusals else 0
 
 
-def ask(instance: OdooInstance, procedure: Procedure, *, reason: str, by: str) -> dict[str, Any]:
+def ask(
+    instance: OdooInstance, procedure: Procedure, *, reason: str, by: str, instead: str = YES
+) -> dict[str, Any]:
     """Show the plan, and have the name typed; a wrong name ends it with nothing changed."""
-    _require_somebody("--yes (and --reason, --origin-is-down where something may be lost)")
+    _require_somebody(instead)
     made = drawn(instance, procedure)
-    say(words.summary(made))
+    say(summary.summary(made))
     if made.situation.refusals:
         raise Refused(
-            "; ".join(made.situation.refusals), hint="nothing was changed; mend this first"
+            "; ".join(made.situation.refusals), hint="fix this first; nothing was changed"
         )
     yes = _obtain(decision.question(made, reason=reason, approved_by=by))
     down = {"origin_is_down": True} if yes.origin_is_down else {}
     return {**down, "reason": yes.reason, "approved_by": yes.approved_by}
+
+
+def ask_for(instance: OdooInstance, procedure: Procedure, values: dict[str, Any]) -> dict[str, Any]:
+    """Ask the same before a flow that has no command of its own; give what it is to be told."""
+    reason, by = (str(values.get(name, "")) for name in ("reason", "approved_by"))
+    said = ask(instance, procedure, reason=reason, by=by, instead=UNATTENDED)
+    return {**values, "decide": "unattended", **said}
 
 
 def confirm(instance: OdooInstance, procedure: str, *, reason: str, by: str) -> Yes:
@@ -149,7 +164,7 @@ def _obtain(question: Question) -> Yes:
 
 def _require_somebody(instead: str) -> None:
     if not sys.stdin.isatty():
-        raise Refused("there is nobody to ask: this is no terminal", hint=f"give {instead}")
+        raise Refused("nobody can be asked: this is not a terminal", hint=f"give {instead}")
 
 
 def measured(instances: list[OdooInstance]) -> list[Judged]:

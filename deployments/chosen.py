@@ -2,6 +2,7 @@
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
+from deployments.inventory_words import alike
 from deployments.secrets import Secrets
 
 
@@ -15,7 +16,8 @@ def named(name: str, instances: list[OdooInstance]) -> OdooInstance:
     for each in instances:
         if each.name == name:
             return each
-    raise Refused(f"there is no instance {name} in the inventory", hint="see relevo list")
+    meant = alike(name, [each.name for each in instances])
+    raise Refused(f"there is no instance {name} in the inventory{meant}", hint="run relevo list")
 
 
 def one(name: str, instances: list[OdooInstance], secrets: Secrets) -> OdooInstance:
@@ -24,7 +26,7 @@ def one(name: str, instances: list[OdooInstance], secrets: Secrets) -> OdooInsta
     if lacks_passwords(name, secrets):
         raise Refused(
             f"{secrets.path} has no passwords for {name}",
-            hint="bring secrets.yaml here; or run relevo apply, if the instance is new",
+            hint="copy secrets.yaml here; or run relevo apply, if the instance is new",
         )
     return found
 

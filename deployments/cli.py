@@ -36,6 +36,7 @@ from tasks.removal import words as removal_words
 from tasks.removal.removal import Wishes, survey
 from tasks.run import terminal
 
+UNSEEN = ("promote", "pg_rewind")  # which have no command of their own
 OWN = {"failover": "origin_is_down", "failback": "reclone", "switchover": "to"}
 NOT_KNOWN = {"check": 3, "doctor": 2}  # where nothing can be said; 3 as Nagios takes it
 
@@ -88,7 +89,7 @@ def _apply(
     if not server.named():
         _keep_secrets(instances, secrets, in_prefect=lambda _: False)
         raise Refused(
-            "no Prefect server is named",
+            "no Prefect server is configured",
             hint="start one and set PREFECT_API_URL; `relevo run` works without",
         )
     changes = 0
@@ -101,6 +102,7 @@ def _apply(
             changes += change.done
     if not changes:
         _print(f"nothing to change ({len(instances)} instances)")
+    _print(f"the board: {server.board()}")
     return 0
 
 
@@ -134,7 +136,7 @@ def _rotate_key(
 
     with break_glass.journalled(settings.logs(), f"rotate-key-{given.instance}"):
         _print(rotation.rotate(read, secrets))
-    _print(f"keep a copy of {secrets.path} where a fire of this machine does not reach it")
+    _print(f"keep a copy of {secrets.path} on another machine")
     if not server.named():
         _print("no Prefect server is named: run relevo apply where it is, for it has the old key")
         return 0
@@ -142,7 +144,7 @@ def _rotate_key(
         everyone = inventory.instances(document, secrets)
         return _apply(argparse.Namespace(prune=False), everyone, secrets, settings)
     except RelevoError as error:
-        error.message = f"Prefect has the old key still: {error.message}"
+        error.message = f"Prefect still has the old key: {error.message}"
         error.hint = f"{error.hint}; then run relevo apply".removeprefix("; ")
         raise
 
@@ -156,7 +158,7 @@ def _remove(
     chosen.require_known(given.instance, instances)
     if secrets.lacks_key(given.instance) and given.instance not in signers.read(secrets):
         raise Refused(
-            f"{secrets.path} and {signers.FILE} know nothing of {given.instance}: it was taken out "
+            f"{secrets.path} and {signers.FILE} have no entry of {given.instance}: it was removed "
             "already, or never applied",
             hint="delete its entry from the inventory, then run relevo apply",
         )
@@ -164,7 +166,7 @@ def _remove(
     wishes = Wishes(given.origin_is_gone, given.recovery_is_gone, given.delete_kept)
     if given.yes and not given.reason.strip():
         raise Refused(
-            f"nobody said why {instance.name} is to be taken out",
+            f"a reason is needed to remove {instance.name}",
             hint="give --reason; it is kept with the receipts",
         )
     with terminal.without_server():
@@ -178,7 +180,7 @@ def _remove(
         why = f"{yes.reason} ({yes.approved_by})"
     with break_glass.journalled(settings.logs(), f"remove-{instance.name}") as path:
         left = removal.remove(instance, secrets, wishes, why=why)
-    _print(removal_words.ended(plan, [*left, f"all that happened is in {path}"]))
+    _print(removal_words.ended(plan, [*left, f"the full log is in {path}"]))
     return 0
 
 
@@ -187,10 +189,12 @@ def _run(
 ) -> int:
     instance = chosen.one(given.instance, instances, secrets)
     values = dict(_value(text) for text in given.values)
+    if given.flow in UNSEEN and "decide" not in values:
+        values = break_glass.ask_for(instance, given.flow, values)
     if given.flow in PROCEDURES and "decide" not in values:
         raise Refused(
-            f"relevo run {given.flow} would begin at once, without a plan and a typed yes",
-            hint=f"say relevo {given.flow} {instance.name}, or add --set decide=unattended",
+            f"relevo run {given.flow} would start at once, without a plan and an approval",
+            hint=f"run relevo {given.flow} {instance.name}, or add --set decide=unattended",
         )
     break_glass.run(instance, given.flow, settings.logs(), values)
     return 0
@@ -239,7 +243,9 @@ def _value(text: str) -> tuple[str, bool | str]:
     """
     name, is_given, value = text.partition("=")
     if not is_given:
-        raise Refused(f"--set {text} gives no value", hint=f"say --set {text}=true, or another one")
+        raise Refused(
+            f"--set {text} gives no value", hint=f"write --set {text}=true, or another value"
+        )
     if value.lower() in {"true", "false", "yes", "no"}:
         return name, TypeAdapter(bool).validate_python(value)
     return name, value

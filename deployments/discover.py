@@ -83,7 +83,7 @@ def _targets(
     if hosts:
         return targets.admit(hosts, document, told, accepted)
     if document is None:
-        raise Refused("no server is named", hint="say relevo discover HOST... --recovery HOST")
+        raise Refused("no server is named", hint="run relevo discover HOST... --recovery HOST")
     return targets.of_inventory(document)
 
 

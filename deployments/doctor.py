@@ -11,11 +11,11 @@ from deployments.break_glass import say
 from deployments.secrets import Secrets
 from deployments.settings import Settings
 from tasks.doctor import examine, findings
-from tasks.doctor.findings import NOT_ASKED, TO_MEND, WELL, Examined, Finding
+from tasks.doctor.findings import NOT_ASKED, TO_FIX, WELL, Examined, Finding
 
-VERDICTS: dict[int, Literal["well", "to mend", "not all asked"]] = {
+VERDICTS: dict[int, Literal["well", "to fix", "not all asked"]] = {
     WELL: "well",
-    TO_MEND: "to mend",
+    TO_FIX: "to fix",
     NOT_ASKED: "not all asked",
 }
 
@@ -23,7 +23,7 @@ VERDICTS: dict[int, Literal["well", "to mend", "not all asked"]] = {
 def command(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
 ) -> int:
-    """Examine one instance or all, and say what to mend first."""
+    """Examine one instance or all, and say what to fix first."""
     del settings
     if given.instance and given.all:
         raise Refused("an instance and --all were named", hint="name one of them")

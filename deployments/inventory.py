@@ -1,10 +1,12 @@
 """The inventory: what its entries may say, and the instances that are made of them."""
 
+import zoneinfo
 from collections import Counter
 from ipaddress import ip_address
 from pathlib import PurePosixPath
 from typing import Any
 
+import tzlocal
 from pydantic import BaseModel, ConfigDict, Field
 
 from blocks import users
@@ -37,8 +39,11 @@ from blocks.names import (
     LocalPath,
     LoginName,
     Port,
+    ProviderName,
     RoleName,
+    TimeZone,
     UserName,
+    is_zone,
 )
 from blocks.odoo import Odoo
 from deployments.secrets import Secrets
@@ -72,7 +77,7 @@ class HostEntry(Entry):
             ip_address(peer)
         except ValueError:
             raise ValueError(
-                f"peer_address: is needed, because {self.address} is no IP address"
+                f"peer_address: is needed, because {self.address} is not an IP address"
             ) from None
         return Host(
             name=self.name or default_name,
@@ -131,7 +136,7 @@ class ReplicationEntry(Entry):
 class DnsEntry(Entry):
     """The DNS provider; its tokens are among the secrets."""
 
-    provider: str = Field(pattern=r"^[a-z0-9]+$")
+    provider: ProviderName
     zone: DomainName
     ttl: int = Field(default=60, ge=1)
     servers: tuple[IpAddress, ...] = ()
@@ -155,7 +160,17 @@ class InstanceEntry(Entry):
     guard: Guard = Guard()
 
 
-class Document(Entry):
+class Reading(Entry):
+    """How people read what Relevo says of all instances."""
+
+    timezone: TimeZone | None = Field(
+        default=None,
+        description="In which plans, reports, the board and mails say a time, as the IANA names "
+        "it: America/Argentina/Buenos_Aires. None: that of the machine which reads this, or UTC.",
+    )
+
+
+class Document(Reading):
     """The whole file."""
 
     recovery: RecoveryEntry
@@ -166,9 +181,9 @@ class Document(Entry):
 def instances(document: Document, secrets: Secrets) -> list[OdooInstance]:
     """Make the blocks of all instances."""
     have = Counter(user for name in document.instances for user in _users(document, name))
+    zoned = document.model_copy(update={"timezone": document.timezone or own_zone()})
     return [
-        _instance(document, name, entry, secrets, have)
-        for name, entry in document.instances.items()
+        _instance(zoned, name, entry, secrets, have) for name, entry in document.instances.items()
     ]
 
 
@@ -215,7 +230,17 @@ def _instance(
         filestore=entry.filestore,
         schedules=entry.schedules,
         alarms=entry.alarms,
+        timezone=document.timezone or "UTC",
     )
+
+
+def own_zone() -> str:
+    """Name the zone of this machine; UTC where it names none that the IANA has."""
+    try:
+        found = tzlocal.get_localzone_name()
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return "UTC"
+    return found if is_zone(found) else "UTC"
 
 
 def _recovery(

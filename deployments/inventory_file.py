@@ -1,7 +1,6 @@
 """The file of the inventory: read, given its defaults, refused with every mistake in it."""
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,8 @@ from pydantic import ValidationError
 from blocks.errors import Refused
 from deployments.inventory import Document
 from deployments.inventory_rules import clashes
+from deployments.inventory_words import at_lines, mistakes
+from deployments.settings import PLACES
 
 
 class StrictLoader(yaml.SafeLoader):
@@ -22,12 +23,12 @@ class StrictLoader(yaml.SafeLoader):
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise yaml.constructor.ConstructorError(
-                    None, None, "a value that begins with { or [ wants quotes", key.start_mark
+                    None, None, "a value that begins with { or [ needs quotes", key.start_mark
                 )
         keys = Counter((key.tag, key.value) for key, _ in node.value)
         if doubled := [name for (_, name), count in keys.items() if count > 1]:
             raise yaml.constructor.ConstructorError(
-                None, None, f"{', '.join(doubled)}: stands there twice", node.start_mark
+                None, None, f"{', '.join(doubled)}: appears twice", node.start_mark
             )
         return node
 
@@ -37,8 +38,9 @@ def read(path: Path) -> Document:
     try:
         text = path.read_text()
     except FileNotFoundError:
+        looked = PLACES if path == PLACES[0] else (path,)
         raise Refused(
-            f"there is no inventory {path}",
+            f"there is no inventory {' or '.join(map(str, looked))}",
             hint="copy inventory.example.yaml, fill it in, and name it with RELEVO_INVENTORY",
         ) from None
     except OSError as error:
@@ -57,25 +59,33 @@ def parse(text: str, path: Path) -> Document:
         raw = yaml.load(text, Loader=StrictLoader)  # noqa: S506  # a SafeLoader
     except yaml.YAMLError as error:
         raise _refused(path, [" ".join(str(error).split())]) from None
+    if not isinstance(raw, dict):
+        what = "is empty" if raw is None else "is not an inventory"
+        raise _refused(path, [f"{what}: it must have the keys recovery and instances"])
     try:
         document = Document.model_validate(_with_defaults(raw))
     except ValidationError as error:
-        raise _refused(path, sorted(_sentences(error))) from None
+        raise _refused(path, mistakes(error, Document, _nodes(text))) from None
     if found := list(clashes(document)):
-        raise _refused(path, found)
+        raise _refused(path, list(at_lines(found, _nodes(text))))
     return document
+
+
+def _nodes(text: str) -> yaml.Node | None:
+    """Read the file as it is written, with its lines."""
+    return yaml.compose(text, Loader=StrictLoader)
 
 
 def _refused(path: Path, mistakes: list[str]) -> Refused:
     return Refused(
         "\n".join(f"{path}: {mistake}" for mistake in mistakes),
-        hint="mend the inventory; nothing was changed",
+        hint="fix the inventory; nothing was changed",
     )
 
 
-def _with_defaults(raw: object) -> object:
+def _with_defaults(raw: dict[str, Any]) -> dict[str, Any]:
     """Give each instance what `defaults` says and it does not."""
-    if not isinstance(raw, dict) or not isinstance(raw.get("defaults"), dict):
+    if not isinstance(raw.get("defaults"), dict):
         return raw
     instances = raw.get("instances")
     if not isinstance(instances, dict):
@@ -92,16 +102,3 @@ def _merge(under: object, over: object) -> object:
     if isinstance(under, dict) and isinstance(over, dict):
         return {**under, **{key: _merge(under.get(key), over[key]) for key in over}}
     return over
-
-
-def _sentences(error: ValidationError) -> Iterator[str]:
-    """Say each mistake with the entry and the field it is in."""
-    for each in error.errors(include_url=False):
-        parts = (str(part) for part in each["loc"] if part != "[key]")
-        place = ".".join(part if part.isprintable() else repr(part) for part in parts)
-        said = {
-            "extra_forbidden": "is no key that Relevo knows",
-            "missing": "is missing",
-            "string_pattern_mismatch": f"is not of the form {each.get('ctx', {}).get('pattern')}",
-        }.get(each["type"], each["msg"].removeprefix("Value error, "))
-        yield f"{place}: {said}"

@@ -153,13 +153,6 @@ class Loss(Fields):
     about_bytes: int | None = Field(description="About so much WAL, at its usual rate.")
 
 
-class StepOfPlan(Fields):
-    """One step of a plan."""
-
-    where: str = Field(description="The server, or `you`.")
-    text: str = Field(description="What is done there.")
-
-
 class PlanDocument(Document):
     """`relevo plan PROCEDURE NAME --json`."""
 
@@ -183,7 +176,10 @@ class PlanDocument(Document):
     )
     refusals: tuple[str, ...] = Field(description="Why it would be refused now.")
     lacking: tuple[str, ...] = Field(description="What is missing, without stopping it.")
-    steps: tuple[StepOfPlan, ...] = Field(description="In their order, in English.")
+    before: tuple[str, ...] = Field(
+        description="What a person does before the approval, in English."
+    )
+    then: tuple[str, ...] = Field(description="What Relevo then does, in this order, in English.")
 
 
 class Done(Fields):

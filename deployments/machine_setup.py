@@ -56,15 +56,15 @@ class Found(Fields):
         "`amber`, `next` or `well`."
     )
     said: str = Field(description="What was found, in a sentence.")
-    remedy: str | None = Field(description="What mends it.")
+    remedy: str | None = Field(description="What fixes it.")
 
 
 class Patient(Fields):
     """All that was found of an instance."""
 
     instance: str = Field(description="Its name in the inventory.")
-    verdict: Literal["well", "to mend", "not all asked"] = Field(description="The worst of it.")
-    findings: tuple[Found, ...] = Field(description="What is to be mended first stands first.")
+    verdict: Literal["well", "to fix", "not all asked"] = Field(description="The worst of it.")
+    findings: tuple[Found, ...] = Field(description="What is to be fixed first stands first.")
 
 
 class DoctorDocument(Document):

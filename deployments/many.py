@@ -158,11 +158,11 @@ def summary(ended: Sequence[Ended]) -> Iterator[str]:
     >>> print(*summary([Ended("a", 0), Ended("b", 3, "b is new")]), sep="\\n")
     1 of 2 instances are well, 1 failed
     b: b is new
-    HINT: mend this (relevo doctor b), then run relevo replicate b
+    HINT: fix this (relevo doctor b), then run relevo replicate b
     """
     failed = [each for each in ended if each.code]
     yield f"{len(ended) - len(failed)} of {len(ended)} instances are well, {len(failed)} failed"
     for each in failed:
         yield f"{each.instance}: {each.said or f'it ended with status {each.code}'}"
         name = each.instance
-        yield f"HINT: mend this (relevo doctor {name}), then run relevo replicate {name}"
+        yield f"HINT: fix this (relevo doctor {name}), then run relevo replicate {name}"

@@ -24,29 +24,29 @@ examples, on the night itself (none of them needs a server):
   relevo failover vps_1 --yes --origin-is-down --reason "hoster confirms fire"
   relevo failback vps_1
   relevo switchover vps_1                       a planned move; --to origin brings it home
-  relevo check                                  of all instances; Nagios reads its exit code
+  relevo check                                  all instances; Nagios reads its exit code
   relevo check vps_1 --textfile /var/lib/prometheus/node-exporter/relevo.prom
 
 and on other days:
   relevo discover vps1 vps2 --recovery respaldo entries of the inventory, from live servers
   relevo discover                               what of the inventory's servers has changed
-  relevo doctor                                 what to mend, before a replica and after; no change
+  relevo doctor                                 what to fix, before a replica and after; no change
   relevo apply                                  tell Prefect what the inventory says
   relevo list                                   the instances of the inventory
   relevo history vps_1                          who did what to it, when and why
   relevo replicate --all --at-most 2            all that have no replica yet
   relevo run replicate vps_1                    any other procedure, without a server
   relevo rotate-key vps_1                       a new key for its receipts; the old one is retired
-  relevo remove vps_1                           take it out; customers at home notice nothing
+  relevo remove vps_1                           remove it; customers at home notice nothing
 
 exit codes: 0 done, 1 failed, 2 bad input, 3 refused, 4 busy, 5 a host did not answer
             check: 0 all green, 1 a warning, 2 critical, 3 not known
             discover: 0 nothing is left to do, 1 something is, 5 a server did not answer
-            doctor: 0 all well, 1 something to mend, 2 not all could be asked
+            doctor: 0 all well, 1 something to fix, 2 not all could be asked
             replicate: 0 all done, else that of the set-ups that failed, 1 where these differ
             status: 0 all known, 1 two servers accept writes, 5 who serves is not known
             141: whoever read the output has gone
-What happens is told here and kept in /var/log/relevo/runs (or RELEVO_LOG_DIR).
+The log is printed here and kept in /var/log/relevo/runs (or RELEVO_LOG_DIR).
 """
 PROCEDURES = ("failover", "failback", "switchover")
 GONE = "recovery-is-gone"
@@ -81,14 +81,14 @@ def build() -> argparse.ArgumentParser:
 def _add_quiet(commands: Commands) -> None:
     """Add what changes nothing on the hosts."""
     apply = commands.add_parser("apply", help="register instances, deployments and schedules")
-    apply.add_argument("--prune", action="store_true", help="remove what the inventory has not")
+    apply.add_argument("--prune", action="store_true", help="remove what is not in the inventory")
     _add_discover(commands)
     add_json(commands.add_parser("list", help="show the instances of the inventory"))
     add_json(
         commands.add_parser("status", help="show who serves each instance, asked of the clusters")
     )
     check = commands.add_parser(
-        "check", help="say what could be failed over now, as Nagios reads it"
+        "check", help="report what could be failed over now, as Nagios reads it"
     )
     check.add_argument("instance", nargs="?", help="default: all of the inventory")
     check.add_argument("--textfile", type=Path, help="for node_exporter's textfile collector")
@@ -97,9 +97,7 @@ def _add_quiet(commands: Commands) -> None:
     plan = commands.add_parser("plan", help="show what would be done, and change nothing")
     plan.add_argument("procedure", choices=(*PROCEDURES, GONE), help="what would be done")
     plan.add_argument("instance", help=NAMED)
-    plan.add_argument(
-        "--language", choices=("en", "es"), default="en", help="in which the page is written"
-    )
+    plan.add_argument("--language", choices=("en", "es"), default="en", help="language of the page")
     _add_direction(plan)
     add_json(plan)
     past = commands.add_parser("history", help="show who did what to an instance, when and why")
@@ -158,7 +156,7 @@ def _add_discover(commands: Commands) -> None:
 
 def _add_doctor(commands: Commands) -> None:
     doctor = commands.add_parser(
-        "doctor", help="say what to mend, in which order; change nothing, replicated or not"
+        "doctor", help="say what to fix, in which order; change nothing, replicated or not"
     )
     doctor.add_argument("instance", nargs="?", help="default: all of the inventory")
     doctor.add_argument("--all", action="store_true", help="all of the inventory")
@@ -181,20 +179,22 @@ def _add_moves(commands: Commands) -> None:
     for procedure in PROCEDURES:
         _add_yes(commands.add_parser(procedure, help=f"{procedure} here, without a server"))
     commands.choices["failover"].add_argument(
-        "--origin-is-down", action="store_true", help="seen by other means: it stays down"
+        "--origin-is-down",
+        action="store_true",
+        help="you confirmed from another source that it is down and stays down",
     )
     commands.choices["failback"].add_argument(
-        "--reclone", action="store_true", help="copy the origin's database anew"
+        "--reclone", action="store_true", help="copy the whole database to the origin"
     )
     _add_direction(commands.choices["switchover"])
 
 
 def _add_remove(commands: Commands) -> None:
     remove = commands.add_parser(
-        "remove", help="take an instance out of both servers and of Prefect"
+        "remove", help="remove an instance from both servers and from Prefect"
     )
     _add_yes(remove)
-    remove.add_argument("--plan-only", action="store_true", help="say what would be taken away")
+    remove.add_argument("--plan-only", action="store_true", help="show what would be removed")
     for place in ("origin", "recovery"):
         remove.add_argument(
             f"--{place}-is-gone", action="store_true", help="it does not answer, and never will"
@@ -213,7 +213,7 @@ def _add_run(commands: Commands) -> None:
     run.add_argument("instance", help=NAMED)
     run.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="values",
-        help="a parameter of the flow; may be said several times",
+        help="a parameter of the flow; may be given several times",
     )  # fmt: skip
 
 
@@ -229,4 +229,4 @@ def _add_yes(command: argparse.ArgumentParser) -> None:
     command.add_argument("instance", help=NAMED)
     command.add_argument("--yes", action="store_true", help="do not ask; for scripts")
     command.add_argument("--reason", default="", help="why; the report keeps it")
-    command.add_argument("--approved-by", default="", help="who says so; the report keeps it")
+    command.add_argument("--approved-by", default="", help="who approves; the report keeps it")

@@ -14,7 +14,7 @@ from tasks.authority.situation import Plan
 from tasks.board import words as board_words
 from tasks.board.alarms import Colour, Measured
 from tasks.board.words import Judged
-from tasks.plan import words
+from tasks.plan.doing import doing
 from tasks.records import history
 from tasks.records.history import Entry, Kept
 from tasks.records.loss import Exposure
@@ -122,8 +122,9 @@ def _checked(seen: Measured, colour: Colour, why: Iterable[str]) -> machine.Chec
 
 
 def plan_document(made: Plan) -> machine.PlanDocument:
-    """A plan as fields; its steps are in English."""
+    """A plan as fields; what it takes is in English."""
     seen, names = made.situation, {key: plain(name) for key, name in made.names.items()}
+    said = doing(made.procedure, made.usual, names, wakes=seen.leader_is_down)
     return machine.PlanDocument(
         procedure=made.procedure,
         instance=made.instance,
@@ -140,12 +141,8 @@ def plan_document(made: Plan) -> machine.PlanDocument:
         asks_whether_down=made.asks_whether_down,
         refusals=seen.refusals,
         lacking=seen.lacking,
-        steps=tuple(
-            machine.StepOfPlan(
-                where=names.get(each.where, each.where), text=each.said("en").format(**names)
-            )
-            for each in words.steps(made)
-        ),
+        before=said.before,
+        then=said.then,
     )
 
 

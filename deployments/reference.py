@@ -144,7 +144,8 @@ def fields() -> str:
     """Render the page of the inventory: every field, its kind, its default and its meaning."""
     lines = [INVENTORY]
     for title, model in (
-        ("recovery", inventory.RecoveryEntry), ("instances.NAME", inventory.InstanceEntry),
+        ("the file itself", inventory.Reading), ("recovery", inventory.RecoveryEntry),
+        ("instances.NAME", inventory.InstanceEntry),
     ):  # fmt: skip
         lines += [f"## {title}\n", *table(("field", "kind", "default", "meaning"), _rows(model))]
         lines.append("")

@@ -114,7 +114,7 @@ def _leave_origin(instance: OdooInstance, wishes: Wishes) -> Iterator[str]:
     leave_origin.forget(instance)
 
 
-@step("take {instance.name} out of Prefect")
+@step("remove {instance.name} from Prefect")
 def leave_prefect(instance: OdooInstance) -> None:
     """Remove what starts anything by schedule; without a server there is nothing to be told."""
     from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
@@ -153,7 +153,7 @@ def keep_receipts(instance: OdooInstance, secrets: Secrets, wishes: Wishes, *, w
     except OSError as error:
         raise Refused(
             f"{path} cannot be written: {error.strerror}",
-            hint=f"run this as somebody who may write in {secrets.path.parent}, or as root",
+            hint=f"run this as a user who may write in {secrets.path.parent}, or as root",
         ) from None
 
 

@@ -35,7 +35,7 @@ class InstanceSecrets(BaseModel):
             return None
         secret = value.get_secret_value()
         if len(secret) < 8 or not secret.isascii() or not secret.isprintable():  # noqa: PLR2004
-            raise ValueError("wants at least 8 printable ASCII characters")
+            raise ValueError("must be at least 8 printable ASCII characters")
         return value
 
 
@@ -59,8 +59,9 @@ class Secrets:
             ) from None
         if stat.S_IMODE(mode) & 0o077:
             raise Refused(
-                f"{self.path} may be read by others than its owner",
-                hint=f"chmod 600 {self.path}, and change the passwords if they were seen",
+                f"users other than its owner can read {self.path}",
+                hint=f"run chmod 600 {self.path}, and change the passwords if somebody has read "
+                "them",
             )
         try:
             raw = yaml.safe_load(text) or {}
@@ -69,17 +70,20 @@ class Secrets:
             mark = getattr(error, "problem_mark", None)
             where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
             raise Refused(
-                f"{self.path}: {where}: this is no YAML", hint="put passwords into quotes"
+                f"{self.path}: {where}: this is not YAML", hint="put passwords into quotes"
             ) from None
         if not isinstance(raw, dict) or not all(isinstance(each, dict) for each in raw.values()):
-            raise Refused(f"{self.path}: wants one entry per instance", hint="see docs/install.md")
+            raise Refused(
+                f"{self.path}: must have one entry per instance", hint="see docs/install.md"
+            )
         return raw
 
     def of(self, name: str) -> InstanceSecrets:
         """The secrets of one instance; passwords that are missing are invented."""
         if name == NOTIFY:
             raise Refused(
-                f"no instance may be called {NOTIFY}", hint="that entry names who is told of alarms"
+                f"no instance may be called {NOTIFY}",
+                hint=f"rename that instance: the entry {NOTIFY} names who is told of alarms",
             )
         mine = self._raw.setdefault(name, {})
         for field in OWN:
@@ -93,7 +97,7 @@ class Secrets:
             places = ", ".join(".".join(map(str, each["loc"])) for each in error.errors())
             raise Refused(
                 f"{self.path}: {name}: {places}: not a usable secret",
-                hint="passwords are at least 8 printable ASCII characters, in quotes",
+                hint="use at least 8 printable ASCII characters, in quotes",
             ) from None
 
     def receivers(self) -> dict[str, SecretStr]:
@@ -144,7 +148,7 @@ class Secrets:
         except OSError as error:
             raise Refused(
                 f"{self.path} cannot be written: {error.strerror}",
-                hint=f"run this as somebody who may write in {self.path.parent}, or as root",
+                hint=f"run this as a user who may write in {self.path.parent}, or as root",
             ) from None
 
 

@@ -13,9 +13,15 @@ from httpx import (
 )
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.deployments.runner import DeploymentApplyError
-from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
+    PREFECT_UI_URL,
+    temporary_settings,
+)
 
 from blocks.errors import Refused, RelevoError, Unreachable
+from tasks.run.tags import BOARD
 
 WAIT_SECONDS = 60
 BEAT_SECONDS = 1
@@ -26,14 +32,24 @@ HINTS = {
     404: "PREFECT_API_URL must be the server's, with /api at its end",
 }
 SILENT = (
-    "systemctl status relevo-server there; a server needs up to a minute to start. PREFECT_API_URL "
-    "says where it is"
+    "run systemctl status relevo-server there; a server needs up to a minute to start. "
+    "PREFECT_API_URL says where it is"
 )
 
 
 def named() -> str:
     """Where Prefect's settings say that the server is; the empty string where they say nothing."""
     return PREFECT_API_URL.value() or ""
+
+
+def ui() -> str:
+    """Where people find Prefect's pages."""
+    return PREFECT_UI_URL.value() or named().removesuffix("/api")
+
+
+def board() -> str:
+    """Where people find the board."""
+    return f"{ui()}{BOARD}"
 
 
 @contextmanager
@@ -89,10 +105,11 @@ def _ours(error: BaseException) -> RelevoError:
         status, asked = error.response.status_code, error.request
         return Refused(
             f"{server} answers {status} to {asked.method} {asked.url.path}",
-            hint=HINTS.get(status, "journalctl -u relevo-server there says why"),
+            hint=HINTS.get(status, "run journalctl -u relevo-server there to see why"),
         )
     if isinstance(error, HTTPError):
         return Unreachable(f"{server} does not answer: {error}", hint=SILENT)
     return Refused(
-        f"{server} did not take a deployment", hint="journalctl -u relevo-server there says why"
+        f"{server} did not accept a deployment",
+        hint="run journalctl -u relevo-server there to see why",
     )

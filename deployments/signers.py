@@ -36,10 +36,13 @@ def read(secrets: Secrets) -> dict[str, str]:
         return {}
     except (OSError, yaml.YAMLError) as error:
         raise Refused(
-            f"{path(secrets)} cannot be read: {error}", hint="mend it, or restore it from a backup"
+            f"{path(secrets)} cannot be read: {error}",
+            hint="repair it, or restore it from a backup",
         ) from None
     if not isinstance(found, dict):
-        raise Refused(f"{path(secrets)} wants one line per instance", hint="restore it")
+        raise Refused(
+            f"{path(secrets)} must have one line per instance", hint="restore it from a backup"
+        )
     return {str(name): str(key) for name, key in found.items()}
 
 
@@ -67,7 +70,7 @@ def _write(secrets: Secrets, known: dict[str, str]) -> None:
     except OSError as error:
         raise Refused(
             f"{path(secrets)} cannot be written: {error.strerror}",
-            hint=f"run this as somebody who may write in {path(secrets).parent}, or as root",
+            hint=f"run this as a user who may write in {path(secrets).parent}, or as root",
         ) from None
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from blocks.instance import OdooInstance
-from tasks.run.tags import SCHEDULED, tag
+from tasks.run.tags import MOVES, SCHEDULED, tag
 
 PROCEDURES, SYNC, BOARDS = "procedures", "sync", "boards"
 ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
@@ -14,6 +14,7 @@ BY_HAND = (
     "replicate", "failover", "failback", "switchover", "check",
     "restore_filestore",
 )  # fmt: skip
+ON_THE_NIGHT = ("failover", "failback", "switchover")
 KINDS = ("filestore", "sources", "requirements")
 
 
@@ -39,8 +40,13 @@ class Wanted:
 
     @property
     def tags(self) -> list[str]:
+        """
+        >>> Wanted("failover", "vps_1", "vps_1", PROCEDURES).tags
+        ['instance:vps_1', 'moves']
+        """
         copies = [SCHEDULED] if self.every_seconds and not self.always else []
-        return [*([tag(self.instance)] if self.instance else []), *copies]
+        moves = [MOVES] if self.flow in ON_THE_NIGHT else []
+        return [*([tag(self.instance)] if self.instance else []), *moves, *copies]
 
     @property
     def interval(self) -> timedelta:

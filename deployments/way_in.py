@@ -76,7 +76,7 @@ def _ask_ssh(host: str) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        raise Refused(f"ssh -G {host} on this machine: {error}", hint="try that by hand") from error
+        raise Refused(f"ssh -G {host} on this machine: {error}", hint="run that by hand") from error
     if done.status:
         raise Refused(
             f"ssh -G {host} on this machine fails: {done.said[:300]}",

@@ -13,10 +13,10 @@ from tasks.standby import replica
 
 @flow(name="basebackup", flow_run_name="clone {instance.name} to {instance.recovery}")
 def basebackup(instance: OdooInstance, *, reclone: bool = False) -> None:
-    """Make a cluster on the recovery host that follows the origin's.
+    """Clone the origin's cluster to the recovery host by a base backup, as its standby.
 
-    Before: setup-primary has run. After: the clone streams and has replayed all there is.
-    A clone that already follows is left alone; `reclone` makes a new one beside it first.
+    Before: setup-primary has run. After: the standby streams and has replayed all WAL.
+    A standby that already follows is left alone; `reclone` makes a new one beside it first.
     """
     with lock.held(instance, "basebackup"):
         ahead.require_clone(instance, reclone=reclone)

@@ -12,17 +12,18 @@ from tasks.recovery.procedure import flow
 def board() -> None:
     """Measure every instance, and show on one page which could be failed over now.
 
-    Changes nothing at the customers' side. Each row is green, amber or red and says why; what has
-    become an alarm since the last time is told as an event. The pages to be followed by hand are
-    kept fresh on the recovery host, what a run without a server left to do is done, and runs whose
-    process died with its machine are marked, so that they can be retried.
+    Changes nothing for customers. What is amber or red says why, and which button helps; what is
+    green stands below. The page is the artifact board, at /v2/artifacts/key/board. Each new alarm
+    is sent as an event. The board also renews the pages by hand on the recovery host, finishes what
+    a run without a server left to do, and marks runs whose process is presumed dead, so that they
+    can be retried.
     """
     instances = fleet.known()
     rows = desk.measure(instances, idle=schedules.idle(instances))
 
     announce.tell(instances, rows)
-    desk.publish(rows)
-    events.tell_board()
+    desk.publish(instances, rows)
+    events.tell_board(instances)
     pages.refresh(desk.at_rest(instances, rows))
     desk.catch_up(instances, rows)
     sweep.mark_dead()

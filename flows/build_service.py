@@ -13,12 +13,12 @@ from tasks.serving import site
 
 @flow(name="build-service", flow_run_name="build Odoo of {instance.name} on {instance.recovery}")
 def build_service(instance: OdooInstance) -> None:
-    """Prepare all that a failover of Odoo will need, and try it without touching a database.
+    """Build what a failover of Odoo will need, and test it without touching a database.
 
     Before: the clone follows, and sources and requirements have been copied.
-    After: odoo.conf, venv, unit and nginx site stand ready, and every module that the customers
-    have installed has been imported on the recovery host. Until all of that has been tried, what
-    stood there before is what a failover uses.
+    After: odoo.conf, venv, unit and nginx site are ready, and every module that the customers have
+    installed has been imported on the recovery host. A failover uses the previous build until all
+    tests of the new one have passed.
     """
     with lock.held(instance, "build-service"):
         build(instance)

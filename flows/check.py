@@ -8,16 +8,16 @@ from tasks.plan import pages
 from tasks.recovery.procedure import flow
 from tasks.run.report import Report, publish
 
-NOTHING = "nothing speaks against a failover"
+NOTHING = "nothing prevents a failover"
 
 
 @flow(name="check", flow_run_name="check {instance.name}")
 def check(instance: OdooInstance) -> Report:
-    """Say whether a failover of this instance would work now, and what speaks against it.
+    """Say whether a failover of this instance would work now, and what prevents it.
 
-    Measures and judges as the board does. Changes nothing and takes no lock. Fails when it is red,
-    or when the instance is just being moved; what is amber wants mending in daylight. Draws up the
-    pages by which a failover and a failback can be done by hand, in English and Spanish.
+    Measures and judges as the board does. Changes nothing and takes no lock. Fails when the result
+    is red, or while a procedure moves the instance; fix what is amber by day. Writes the pages for
+    a failover and a failback by hand, in English and Spanish.
     """
     board.require_idle(instance)
     pages.write(instance)
@@ -32,5 +32,5 @@ def check(instance: OdooInstance) -> Report:
         key=f"check-{instance.name}",
     )
     if colour == "red":
-        raise Refused(f"{instance.name} is not ready: {'; '.join(why)}", hint="see its report")
+        raise Refused(f"{instance.name} is not ready: {'; '.join(why)}", hint="read its report")
     return report

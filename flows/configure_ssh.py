@@ -11,8 +11,8 @@ from tasks.recovery.procedure import flow
 def configure_ssh(instance: OdooInstance) -> None:
     """Let the recovery host fetch the origin's files with rsync, and do nothing else there.
 
-    After: a key of this instance is admitted at the origin for one command, the recovery host knows
-    the origin's pinned key, and a copy has been tried.
+    After: the origin accepts a key of this instance for one command, the recovery host has pinned
+    the origin's host key, and a copy has been tested.
     """
     with lock.held(instance, "configure-ssh"):
         open_way(instance)

@@ -13,16 +13,16 @@ from tasks.run.report import Report, publish
 @flow(name="drill", flow_run_name="rehearse the failover of {instance.name}",
       on_cancellation=[aftermath.say])  # fmt: skip
 def drill(instance: OdooInstance) -> Report:
-    """Rehearse a failover on a throw-away clone of the standby; nobody else notices.
+    """Rehearse a failover on a throw-away clone of the standby; customers notice nothing.
 
     Before: the standby runs, and its disk has room for a second copy of the data.
     1. The standby is cloned beside itself, and the clone is promoted.
     2. Odoo starts on the clone, with the unit's own command, configuration and user, on a view of
        the files that throws writes away. It has no network and no crons: no mail leaves.
-    3. Every database has to answer, as at a failover. Then all of it is deleted.
+    3. Every database must answer, as at a failover. Then the clone is deleted.
 
-    Production and replica are only read. A failover does not wait for a drill. One that is killed
-    ends within the hour, and the next one clears its clone away.
+    The drill only reads production and replica. A failover does not wait for a drill. What a killed
+    drill leaves ends within the hour, and the next drill deletes its clone.
     """
     with lock.held(instance, "drill", beside=True):
         rehearsal.require_standby(instance)

@@ -5,7 +5,7 @@ from flows.pg_rewind import bring_back
 from tasks.authority import demotion, exposure, fence, keys, move
 from tasks.filestore import copies, documents, judgement
 from tasks.host import durable, lock
-from tasks.notices import events, schedules
+from tasks.notices import events, reports, schedules
 from tasks.odoo import service
 from tasks.plan import aftermath, decision
 from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
@@ -22,7 +22,7 @@ from tasks.synchronous import synchronous_state
 
 
 @flow(name="failback", flow_run_name="bring {instance.name} back to {instance.origin}",
-      on_cancellation=[aftermath.say])  # fmt: skip
+      on_cancellation=[aftermath.say], on_failure=[aftermath.say_failed])  # fmt: skip
 def failback(
     instance: OdooInstance,
     *,
@@ -37,27 +37,29 @@ def failback(
 
     Before: the recovery host serves, and the origin is up again (whatever runs on it).
 
-    1. The plan is shown, and waits for the instance's name, a reason and a name.
-    2. The origin is held, what only it has is kept aside, it rejoins as a standby, and files are
+    1. The run shows its plan, and starts only after you type the instance name, a reason and your
+       name.
+    2. The origin is fenced, what only it has is kept aside, it rejoins as a standby, and files are
        copied back while customers work.
-    3. Then a short window: Odoo stops, the last difference follows, the write right is handed
-       over against a receipt, the origin serves, DNS changes.
+    3. A short outage follows: Odoo stops, the last files are copied, the write right is handed over
+       with a receipt, the origin serves, DNS changes.
     4. The recovery host follows again, and the schedules run.
 
-    A run that failed may be retried; it goes on from where the clusters are. `reclone` copies the
-    origin's database anew, where following or rewinding was refused.
+    A failed run may be retried; it goes on from the state of the clusters. `reclone` copies the
+    whole database to the origin, where following or rewinding was refused.
 
     Args:
-        instance: The instance whose customers are to go home.
-        decide: "ask" shows the plan and waits for a yes. "plan only" changes nothing.
-            "unattended" is for scripts: nobody is asked.
-        reclone: Copy the origin's database anew. Only where following or rewinding was refused:
-            it takes as long as the database is big.
+        instance: The instance to bring home.
+        decide: "ask" shows the plan and waits for an approval. "plan only" changes nothing.
+            Scripts may set "unattended", which the form does not offer: it asks nobody.
+        reclone: Copy the whole database to the origin. Only where following or rewinding was
+            refused: a large database takes long.
         accept_loss: Promote the origin without the receipt of a clean hand-over. Only where
-            there can be none; the reason is kept in the receipt.
+            there can be none; the receipt keeps the reason.
         reason: Why. The report keeps it.
-        approved_by: Who says so, for unattended runs.
-        wait_minutes: How long the plan waits for a yes. Then the run ends, with nothing changed.
+        approved_by: Who approves it, for unattended runs.
+        wait_minutes: How long the plan waits for an approval. Then the run ends, with nothing
+            changed.
     """
     origin = instance.origin
     decided = decision.reach(
@@ -79,7 +81,7 @@ def failback(
 
         down = Stopwatch(from_now=True)
         if move.stage(instance, at_a_loss=accept_loss) != "home":
-            hand_over(instance, accept_loss=accept_loss, reason=decided.reason)
+            hand_over(instance, accept_loss=accept_loss, reason=decided.signed)
         service.start(origin)
         served = service.wait_until_serving(origin)
         downtime = down.read()
@@ -95,8 +97,9 @@ def failback(
         Report(
             title=f"{instance.name} is back on {origin}",
             facts={
-                "databases that answer": str(served),
                 "lost": receipts.cost(instance, origin),
+                "next": f"nothing: {instance.recovery} follows {origin} again",
+                "databases that answer": str(served),
                 "seconds of downtime": downtime,
                 "seconds in all": decided.watch.read(),
                 "domains": pointed.sentence,
@@ -107,6 +110,7 @@ def failback(
         ),
         key=f"failback-{instance.name}",
     )
+    reports.keep(instance, "failback", report)
     service.require_whole(instance, origin, served.outcome, shown, pointed)
     return report
 
@@ -123,7 +127,7 @@ def hand_over(instance: OdooInstance, *, accept_loss: bool = False, reason: str 
         if accept_loss:
             demotion.abandon(instance, recovery, origin, reason=reason)
         else:
-            demotion.demote(instance, recovery, origin)
+            demotion.demote(instance, recovery, origin, reason=reason)
             receipts.require(instance, recovery, origin)
     cluster.promote(origin)
 

@@ -2,11 +2,11 @@
 
 from blocks.instance import OdooInstance
 from flows.promote import take_over
-from tasks.authority import keys
+from tasks.authority import exposure, keys
 from tasks.build import modules
 from tasks.filestore import documents, judgement
 from tasks.host import durable, lock
-from tasks.notices import events, schedules
+from tasks.notices import events, reports, schedules
 from tasks.odoo import service
 from tasks.plan import aftermath, decision
 from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
@@ -19,7 +19,7 @@ from tasks.serving import dns, site
 
 
 @flow(name="failover", flow_run_name="fail {instance.name} over to {instance.recovery}",
-      on_cancellation=[aftermath.say])  # fmt: skip
+      on_cancellation=[aftermath.say], on_failure=[aftermath.say_failed])  # fmt: skip
 def failover(
     instance: OdooInstance,
     *,
@@ -31,26 +31,27 @@ def failover(
 ) -> Report:
     """Serve an instance's customers from the recovery host.
 
-    1. The plan is shown: what will be done, and what would be lost. Nothing is touched until the
-       instance's name is typed, with a reason and a name.
+    1. The run shows its plan: what it will do, and what may be lost. It starts only after you type
+       the instance name, a reason and your name.
     2. An origin that answers is stopped cleanly first, and nothing is lost. One that does not
-       answer may still be alive: see by other means that it is down and stays down, and say so.
-    3. PostgreSQL on the recovery host accepts writes, Odoo starts and has to answer for every
-       database, the copies of files pause, then nginx and DNS show it.
-    4. The report names what may be lost, and each document whose file is missing.
+       answer may still be running: confirm from another source that it is down and will stay down.
+    3. PostgreSQL on the recovery host is promoted, Odoo starts and must answer for every database,
+       the copies of files pause, then nginx and DNS point to it.
+    4. The report says what may be lost, and names each document whose file is missing.
 
-    A run that failed may be retried: what is done is found done. Keep the origin from serving
-    until the failback. With no Prefect: `relevo failover NAME` on the recovery host.
+    A failed run may be retried: finished steps find nothing left to do. Keep the origin from
+    serving until the failback. Without Prefect: `relevo failover NAME` on the recovery host.
 
     Args:
-        instance: The instance whose customers are to be served from the recovery host.
-        decide: "ask" shows the plan and waits for a yes. "plan only" changes nothing.
-            "unattended" is for scripts: nobody is asked.
-        origin_is_down: You have seen by other means that the origin is down and stays down.
-            Leave it off when you are not sure: the plan asks again if it matters.
-        reason: Why. The report keeps it; unattended, it is needed when something may be lost.
-        approved_by: Who says so, for unattended runs.
-        wait_minutes: How long the plan waits for a yes. Then the run ends, with nothing changed.
+        instance: The instance to serve from the recovery host.
+        decide: "ask" shows the plan and waits for an approval. "plan only" changes nothing.
+            Scripts may set "unattended", which the form does not offer: it asks nobody.
+        origin_is_down: You have confirmed from another source that the origin is down and will
+            stay down. Leave it off when you are not sure: the plan asks again if it matters.
+        reason: Why. The report keeps it; an unattended run needs it when something may be lost.
+        approved_by: Who approves it, for unattended runs.
+        wait_minutes: How long the plan waits for an approval. Then the run ends, with nothing
+            changed.
     """
     if decide != "plan only":
         instance = settling.finish(instance)
@@ -65,7 +66,7 @@ def failover(
 
     with lock.held(instance, "failover", preempt=True):
         keys.require_known(instance, ask_origin=False)
-        exposed = take_over(instance, origin_is_down=decided.origin_is_down, reason=decided.reason)
+        exposed = take_over(instance, origin_is_down=decided.origin_is_down, reason=decided.signed)
 
         service.start(recovery)
         schedules.pause(instance)  # while Odoo starts; until then the copies refuse by themselves
@@ -86,18 +87,19 @@ def failover(
         Report(
             title=f"{instance.name} is served from {recovery}",
             facts={
+                "may be lost": exposure.said(instance, exposed),
+                "next": f"keep {instance.origin} from serving; when it is repaired, run failback",
                 "databases that answer": str(served),
-                "may be lost": str(exposed),
                 "database and files": agreed,
                 "modules that are missing": absent,
                 "seconds from the button to Odoo answering": served_after,
                 "domains": pointed.sentence,
                 **decided.facts,
-                "next": f"keep {instance.origin} from serving; when it is repaired, run failback",
             },
             documents=missing,
         ),
         key=f"failover-{instance.name}",
     )
+    reports.keep(instance, "failover", report)
     service.require_whole(instance, recovery, served.outcome, shown, pointed)
     return report

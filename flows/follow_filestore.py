@@ -8,11 +8,11 @@ from tasks.run.report import Report, publish
 
 @flow(name="follow-filestore", flow_run_name="follow the filestores on {instance.recovery}")
 def follow_filestore(instance: OdooInstance, watch_seconds: int = 870) -> Report:
-    """Have the follower run on an instance's recovery host, and watch it for a while.
+    """Start the follower on an instance's recovery host, and watch it for a while.
 
     One process there follows all instances of the host, each from its first rsync-filestore on,
-    and only while the host is its standby. It goes on between runs of this flow, which tell what
-    becomes of it: an event when an instance's origin is away or its files cannot be had.
+    and only while the host is its standby. It runs on between runs of this flow. This flow reports
+    on it: it sends an event when an origin does not answer or its files cannot be copied.
     """
     follower.start(instance)
     facts = follower.watch(instance, watch_seconds)

@@ -4,26 +4,73 @@ from blocks.instance import OdooInstance
 from tasks.authority import fence, guard, keys
 from tasks.host import lock
 from tasks.logins import login
-from tasks.plan import aftermath
+from tasks.notices import reports
+from tasks.plan import aftermath, decision
+from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
 from tasks.recovery import door
 from tasks.recovery.procedure import flow
-from tasks.standby import former, rejoin
+from tasks.run.report import Report, publish
+from tasks.standby import forensics, former, rejoin
 from tasks.synchronous import synchronous
 
 
 @flow(name="pg_rewind", flow_run_name="rejoin {instance.origin} to {instance.recovery}",
-      on_cancellation=[aftermath.say])  # fmt: skip
-def pg_rewind(instance: OdooInstance, *, reclone: bool = False) -> None:
+      on_cancellation=[aftermath.say], on_failure=[aftermath.say_failed])  # fmt: skip
+def pg_rewind(
+    instance: OdooInstance,
+    *,
+    decide: Decide = "ask",
+    reclone: bool = False,
+    reason: str = "",
+    approved_by: str = "",
+    wait_minutes: Minutes = WAIT_MINUTES,
+) -> Report:
     """Make the returned origin a standby of the recovery host, without handing anything back yet.
 
+    The run shows its plan, and starts only after you type the instance name, a reason and your
+    name.
     Nothing that only the origin has is destroyed: its data directory is kept aside first.
-    The cheapest safe way is taken: follow, rewind, or re-clone. A pg_rewind never runs twice;
-    failback does this and the rest.
+    The origin rejoins by the cheapest safe way: follow, rewind, or re-clone. A pg_rewind never runs
+    twice. Failback does this and the rest.
+
+    Args:
+        instance: The instance whose origin is to follow the recovery host.
+        decide: "ask" shows the plan and waits for an approval. "plan only" changes nothing.
+            Scripts may set "unattended", which the form does not offer: it asks nobody.
+        reclone: Copy the whole database to the origin. Only where following or rewinding was
+            refused: a large database takes long.
+        reason: Why. The report keeps it.
+        approved_by: Who approves it, for unattended runs.
+        wait_minutes: How long the plan waits for an approval. Then the run ends, with nothing
+            changed.
     """
+    origin = instance.origin
+    decided = decision.reach(
+        instance, "pg_rewind", decide,
+        reason=reason, approved_by=approved_by, wait_minutes=wait_minutes,
+    )  # fmt: skip
+    if not decided.go:
+        return decided.report
+
     with lock.held(instance, "pg_rewind", preempt=True):
         keys.require_known(instance)
         former.require_not_following(instance)
         bring_back(instance, reclone=reclone)
+        aside = forensics.kept(instance, origin)
+
+    report = publish(
+        Report(
+            title=f"{origin} follows {instance.recovery}, which serves {instance.name}",
+            facts={
+                "next": "run failback to bring the customers home",
+                "kept aside": aside or f"nothing: {origin} followed with its own data directory",
+                **decided.facts,
+            },
+        ),
+        key=f"pg_rewind-{instance.name}",
+    )
+    reports.keep(instance, "pg_rewind", report)
+    return report
 
 
 def bring_back(instance: OdooInstance, *, reclone: bool) -> None:

@@ -13,12 +13,12 @@ from tasks.run.report import Report, publish
 def reconcile_filestore(
     instance: OdooInstance, *, repair_origin: bool = True, accept_deletions: bool = False
 ) -> Report:
-    """Compare every document with the files on both sides, and put right what can be.
+    """Compare every document with the files on both sides, and repair what can be repaired.
 
-    What is missing here is fetched, a share of all files is read again and compared with its sha1,
-    a file that is gone or cut short at the origin is given back to it (`repair_origin`), and what
-    no document has named for the grace time goes to the trash. A pass that would move or repair a
-    suspicious share is refused with an event; `accept_deletions` lets it move files once.
+    It fetches files that are missing here, reads a share of all files again and compares it with
+    the sha1, gives back to the origin a file that is missing or truncated there (`repair_origin`),
+    and moves to the trash what no document has named for the grace time. A pass that would move or
+    repair a suspicious share is refused with an event; `accept_deletions` lets it move files once.
     """
     with lock.held(instance, "reconcile-filestore"):
         copies.require_standby(instance)

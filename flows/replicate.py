@@ -15,13 +15,14 @@ from tasks.synchronous import synchronous
 
 
 @flow(name="replicate", flow_run_name="replicate {instance.name} to {instance.recovery}",
-      as_found=False, on_cancellation=[aftermath.say])  # fmt: skip
+      on_cancellation=[aftermath.say], on_failure=[aftermath.say_failed],
+      as_found=False)  # fmt: skip
 def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
     """Give an Odoo server its replica on the recovery host, from nothing.
 
     Before: the instance is in the inventory. After: the database streams, the files follow, Odoo is
     built and tried on the recovery host, and the schedules keep it so.
-    Running it again finds what is done and does what is not.
+    A second run skips what is done and does the rest.
     """
     with lock.held(instance, "replicate"):
         keys.require_known(instance)

@@ -10,8 +10,8 @@ from tasks.recovery.procedure import flow
 def restore_filestore(instance: OdooInstance, day: str, database: str = "") -> int:
     """Put files of one day's trash (2026-11-24) back into the recovery host's filestore.
 
-    Only where no file is in their place, and only of one database if it is named. A file that no
-    document names goes to the trash again after the grace time.
+    It overwrites no file. Name a database to restore only its files. A file that no document names
+    goes to the trash again after the grace time.
     """
     with lock.held(instance, "restore-filestore"):
         return judgement.restore(instance, day=day, database=database)

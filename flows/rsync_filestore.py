@@ -17,8 +17,8 @@ def rsync_filestore(
 ) -> None:
     """Bring the recovery host's copy of the origin's files up to date.
 
-    Deleted files go to a trash with a retention, and a pass that would delete a large share is
-    refused. Never runs while the recovery host serves this instance.
+    Deleted files go to a trash, which keeps them for its retention. A pass that would delete a
+    large share is refused. It never runs while the recovery host serves this instance.
     """
     with lock.held(instance, "rsync-filestore"):
         copy(instance, kind)

@@ -11,7 +11,7 @@ from tasks.recovery.procedure import flow
 
 @flow(name="setup-primary", flow_run_name="set up {instance.origin} as primary of {instance.name}")
 def setup_primary(instance: OdooInstance, *, allow_restart: bool = True) -> None:
-    """Let the origin's PostgreSQL be replicated and, one day, rewound.
+    """Configure the origin's PostgreSQL for replication and for pg_rewind.
 
     Before: the origin runs Odoo and PostgreSQL as Debian packages them.
     After: WAL is kept, the two roles exist with what they need, and only the recovery host may

@@ -10,7 +10,7 @@ from flows.promote import take_over
 from tasks.authority import handover, keys, move
 from tasks.filestore import documents
 from tasks.host import durable, lock
-from tasks.notices import events, schedules
+from tasks.notices import events, reports, schedules
 from tasks.odoo import service
 from tasks.plan import aftermath, decision
 from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
@@ -22,9 +22,11 @@ from tasks.run.report import Report, publish
 from tasks.run.timing import Stopwatch
 from tasks.serving import dns, site
 
+NEXT = {"recovery": "run switchover to the origin when it is time", "origin": "nothing"}
+
 
 @flow(name="switchover", flow_run_name="switch {instance.name} over to the {to}",
-      on_cancellation=[aftermath.say])  # fmt: skip
+      on_cancellation=[aftermath.say], on_failure=[aftermath.say_failed])  # fmt: skip
 def switchover(
     instance: OdooInstance,
     *,
@@ -37,19 +39,20 @@ def switchover(
     """Move an instance's customers to the other server and lose nothing, or refuse.
 
     Before: both servers are up, and the one that will serve follows the other.
-    What the origin's Odoo has got since the last copy (modules, packages, settings) is brought to
-    the recovery host and tried first, while customers work.
-    After: `to` serves, and the other follows it. The plan is shown first, and waits for the
-    instance's name, a reason and a name. It is never forced: that is what failover is for.
+    The run shows its plan, and starts only after you type the instance name, a reason and your
+    name. What changed at the origin's Odoo since the last copy (modules, packages, settings) is
+    copied to the recovery host and tested first, while customers work.
+    After: `to` serves, and the other follows it. It is never forced: failover is for that.
 
     Args:
-        instance: The instance whose customers are to move.
-        to: Where they are to be served.
-        decide: "ask" shows the plan and waits for a yes. "plan only" changes nothing.
-            "unattended" is for scripts: nobody is asked.
+        instance: The instance to move.
+        to: The place that will serve it.
+        decide: "ask" shows the plan and waits for an approval. "plan only" changes nothing.
+            Scripts may set "unattended", which the form does not offer: it asks nobody.
         reason: Why. The report keeps it.
-        approved_by: Who says so, for unattended runs.
-        wait_minutes: How long the plan waits for a yes. Then the run ends, with nothing changed.
+        approved_by: Who approves it, for unattended runs.
+        wait_minutes: How long the plan waits for an approval. Then the run ends, with nothing
+            changed.
     """
     if decide != "plan only":
         instance = settling.finish(instance)
@@ -70,7 +73,7 @@ def switchover(
         bring_along(instance, taker)
 
         down = Stopwatch(from_now=True)
-        give(instance, taker, reason=decided.reason)
+        give(instance, taker, reason=decided.signed)
         service.start(taker)
         schedules.pause(instance)  # while Odoo starts; until then the copies refuse by themselves
         served = service.wait_until_serving(taker)
@@ -87,8 +90,9 @@ def switchover(
         Report(
             title=f"{instance.name} is served from {taker}, and {giver} follows",
             facts={
-                "databases that answer": str(served),
                 "lost": f"nothing: {taker} held the shutdown checkpoint before it was promoted",
+                "next": NEXT[taker.kind],
+                "databases that answer": str(served),
                 "seconds of downtime": downtime,
                 "domains": pointed.sentence,
                 **decided.facts,
@@ -97,6 +101,7 @@ def switchover(
         ),
         key=f"switchover-{instance.name}",
     )
+    reports.keep(instance, "switchover", report)
     service.require_whole(instance, taker, served.outcome, shown, pointed)
     return report
 
@@ -112,7 +117,7 @@ def give(instance: OdooInstance, taker: Place, *, reason: str) -> None:
     if taker.kind == "recovery":
         take_over(instance, origin_is_down=False, reason=reason)
     elif move.stage(instance) != "home":
-        hand_over(instance)
+        hand_over(instance, reason=reason)
 
 
 def show(instance: OdooInstance, taker: Place) -> tuple[Outcome, Outcome]:

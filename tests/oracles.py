@@ -20,6 +20,7 @@ from tests.lab.trouble import LabError
 # session as long as the server lives, for a new one costs more than all that it is asked.
 # It ends by itself after a while, and is begun again: nobody waits for it for ever. It tells the
 # time since this machine's boot, the same on all hosts whatever their clocks say.
+PAGES = {"by-hand", "reports"}  # for people; no procedure reads them
 PROBE = rf"""
 {FIND_SOCKET}
 sql="SELECT split_part(pg_read_file('/proc/uptime', 0, 30), ' ', 1), pg_is_in_recovery();" n=0
@@ -100,17 +101,16 @@ def no_strangers(pair: Pair) -> None:
     receipts = {"receipts", "right.json"}
     records = {
         "identity.json", "link.json", "notes", "by-hand", "asked", "users.json", "postgres",
-        "signers", *receipts,
+        "signers", "reports", *receipts,
     }  # fmt: skip
     history = {"history.jsonl", "history.1.jsonl"}
     assert set(_lines(recovery, f"ls /var/lib/relevo/{pair.name}")) <= records | history
     at_origin = receipts | ({"synchronous.json"} if pair.synchronous else set())
     wait_until(
         lambda: (
-            set(_lines(origin, f"ls /var/lib/relevo/{pair.name}")) - {"by-hand"} - history
-            == at_origin
+            set(_lines(origin, f"ls /var/lib/relevo/{pair.name}")) - PAGES - history == at_origin
         ),
-        "nothing but receipts, a page and the history is kept at the origin",
+        "nothing but receipts, reports, a page and the history is kept at the origin",
     )
     if pair.synchronous:
         state = f"grep -q '\"synchronous\"' /var/lib/relevo/{pair.name}/synchronous.json"

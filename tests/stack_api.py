@@ -34,13 +34,12 @@ class Api:
     def press(self, deployment: str, **parameters: object) -> str:
         """Start a deployment as a script does, asking nobody; return the id of the run."""
         found = self.request("GET", f"/deployments/name/{deployment}")
+        wanted: dict[str, object] = {"state": {"type": "SCHEDULED"}}
         if "decide" in found["parameter_openapi_schema"]["properties"]:
             parameters = {"decide": "unattended", **parameters}
-        run = self.request(
-            "POST",
-            f"/deployments/{found['id']}/create_flow_run",
-            {"parameters": {**found["parameters"], **parameters}, "state": {"type": "SCHEDULED"}},
-        )
+            wanted["enforce_parameter_schema"] = False  # a form does not offer "unattended"
+        wanted["parameters"] = {**found["parameters"], **parameters}
+        run = self.request("POST", f"/deployments/{found['id']}/create_flow_run", wanted)
         return str(run["id"])
 
     def retry(self, run: str) -> None:

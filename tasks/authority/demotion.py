@@ -13,7 +13,7 @@ RECEIVE_SECONDS = 120
 
 
 @step("demote {giver}, in favour of {taker}", retries=0)
-def demote(instance: OdooInstance, giver: Place, taker: Place) -> None:
+def demote(instance: OdooInstance, giver: Place, taker: Place, *, reason: str = "") -> None:
     """Hand the write right over: stop the giver cleanly and prove that the taker has it all.
 
     The receipt is written on both hosts, and only after the proof. A giver that was demoted
@@ -27,7 +27,7 @@ def demote(instance: OdooInstance, giver: Place, taker: Place) -> None:
         cluster.stop_any(giver)
     require_received(giver, taker)
     if not look(taker).is_primary:
-        receipts.record_demotion(instance, giver, taker)
+        receipts.record_demotion(instance, giver, taker, reason=reason)
 
 
 @step("take the write right from {giver} without its receipt", retries=0)
@@ -35,7 +35,7 @@ def abandon(instance: OdooInstance, giver: Place, taker: Place, *, reason: str) 
     """Hand over although nobody can prove that the taker has it all; the reason is kept."""
     if not reason.strip():
         raise Refused(
-            f"nobody said why {giver} may lose what {taker} has not received",
+            f"a reason is needed to give up what {taker} has not received from {giver}",
             hint="give a reason; it is kept in the receipt",
         )
     if look(taker).is_primary:
@@ -54,8 +54,8 @@ def given_up(giver: Place, taker: Place) -> str:
 def require_streaming_standby(giver: Place, taker: Place) -> None:
     if not look(taker).is_standby:
         raise Refused(
-            f"{taker} is no standby of {giver}: {giver} will not be stopped",
-            hint="run check for this instance and mend what it names",
+            f"{taker} is not a standby of {giver}: {giver} will not be stopped",
+            hint="run check for this instance and fix what it names",
         )
 
 
@@ -64,7 +64,7 @@ def require_received(giver: Place, taker: Place) -> Lsn:
     control = look(giver).control
     if control is None or not control.shut_down:
         raise Refused(
-            f"the control file on {giver} does not say that it was shut down cleanly",
+            f"the control file on {giver} does not show a clean shutdown",
             hint=f"start PostgreSQL on {giver} again and rerun, or accept the loss",
         )
     if (seen := look(taker)).is_primary:
@@ -79,13 +79,13 @@ def require_received(giver: Place, taker: Place) -> Lsn:
     except CommandFailed as error:
         raise Refused(
             f"{error.message}; it has {received(taker)}",
-            hint=f"nothing is lost yet: start PostgreSQL on {giver} again, let {taker} catch up, "
-            "and rerun",
+            hint=f"start PostgreSQL on {giver} again, let {taker} catch up, and rerun; nothing is "
+            "lost yet",
         ) from error
     if not control.ends_at(received(taker)):
         raise Refused(
-            f"what {taker} has at {checkpoint} is not the shutdown checkpoint of {giver}: they "
-            "have written different histories",
+            f"{taker} does not have the shutdown checkpoint of {giver} at {checkpoint}: their "
+            "histories differ",
             hint="keep both data directories, and find out which of them customers have seen",
         )
     return checkpoint

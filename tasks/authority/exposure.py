@@ -5,8 +5,9 @@ from blocks.instance import OdooInstance
 from tasks.postgres.look import look
 from tasks.postgres.wal import Lsn
 from tasks.records import record
-from tasks.records.loss import Exposure, Sample, kept
+from tasks.records.loss import Exposure, Sample, kept, sentence
 from tasks.records.records import Failover, Link
+from tasks.run.moments import Clock
 from tasks.run.step import log, step
 from tasks.synchronous import synchronous_state
 
@@ -47,12 +48,17 @@ def measure(instance: OdooInstance, *, lossless: bool) -> Exposure:
     )
 
 
+def said(instance: OdooInstance, exposure: Exposure) -> str:
+    """Say in a report, which is kept, what was lost at most."""
+    return sentence(exposure, Clock(instance.timezone, dated=True), before="the failover")
+
+
 def _samples(instance: OdooInstance) -> list[Sample]:
     known = record.read(instance.recovery, instance, Link)
     return list(known.samples) if known else []
 
 
-@step("measure the link of {instance.name}")
+@step("measure the replication link of {instance.name}")
 def sample_link(instance: OdooInstance) -> None:
     """Note how far the origin has written, so that a later failover can state its exposure."""
     origin = instance.origin
@@ -67,7 +73,7 @@ def sample_link(instance: OdooInstance) -> None:
     record.write(instance.recovery, instance, Link(samples=samples))
 
 
-@step("require a yes to the exposure of {instance.name}")
+@step("require that the exposure of {instance.name} is accepted")
 def require_accepted(instance: OdooInstance, exposure: Exposure, *, loss_accepted: bool) -> None:
     """Refuse to lose anything that nobody has agreed to lose."""
     log().info("exposure of %s: %s", instance.name, exposure)
@@ -76,6 +82,6 @@ def require_accepted(instance: OdooInstance, exposure: Exposure, *, loss_accepte
     raise Refused(
         f"{instance.origin} does not answer (or stopped uncleanly); failing over now may lose: "
         f"{exposure}",
-        hint="see by other means that it is down and stays down (power it off at the hoster), then "
-        "run failover with origin_is_down and a reason",
+        hint="confirm from another source that it is down and will stay down (power it off at the "
+        "hoster), then run failover with origin_is_down and a reason",
     )

@@ -46,12 +46,12 @@ def stop_odoo(place: Place) -> None:
         lambda: _is_down(shell, odoo),
         what=f"{odoo.unit} on {place} is down, and port {odoo.http_port} with it",
         timeout_seconds=STOP_SECONDS,
-        hint=f"systemctl status {odoo.unit} there, and ss -ltnp for who listens",
+        hint=f"run systemctl status {odoo.unit} there, and ss -ltnp to see who listens",
     )
     if _unit_state(shell, odoo.unit, "is-enabled") in {"enabled", "enabled-runtime"}:
         raise CommandFailed(
             f"{odoo.unit} on {place} still starts at boot after systemctl disable",
-            hint=f"systemctl disable {odoo.unit} there says why",
+            hint=f"run systemctl disable {odoo.unit} there to see why",
         )
 
 
@@ -87,7 +87,7 @@ def why_unheard(place: Place) -> Unreachable | None:
 
 
 @step("fence the origin of {instance.name}", retries=0)
-def fence_origin(instance: OdooInstance, *, loss_accepted: bool) -> bool:
+def fence_origin(instance: OdooInstance, *, loss_accepted: bool, reason: str = "") -> bool:
     """Keep the origin from serving, if it answers; tell whether the move is lossless.
 
     Odoo stops first, so that the last files can follow before PostgreSQL hands over. An origin
@@ -110,7 +110,7 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool) -> bool:
         with closed(instance, origin):
             _show_rows(instance, within_seconds=demotion.RECEIVE_SECONDS)
             _fetch_last_files(instance, loss_accepted=loss_accepted)
-            demotion.demote(instance, origin, recovery)
+            demotion.demote(instance, origin, recovery, reason=reason)
         return True
     lossless = demotion.holds_all_of(seen, recovery)
     if lossless or loss_accepted or look(recovery).is_primary:
@@ -184,8 +184,8 @@ def _require_streaming(instance: OdooInstance, *, loss_accepted: bool) -> None:
         raise Refused(
             f"{origin} answers and accepts writes, and {recovery} does not follow it"
             + (": origin_is_down is not true" if loss_accepted else ""),
-            hint="mend the replication first (check says why); or stop the origin for good and "
-            "run failover with origin_is_down",
+            hint="fix the replication first (check says why); or stop the origin for good and run "
+            "failover with origin_is_down",
         )
     replication.require_receiving(recovery, origin)
     replication.require_quick(instance, origin, recovery)
@@ -211,13 +211,13 @@ def _fetch_last_files(instance: OdooInstance, *, loss_accepted: bool) -> None:
         log().warning("the last files could not be fetched: %s", error.message)
 
 
-@step("hold {former}, which has come back")
+@step("fence {former}, which has come back")
 def hold_former(instance: OdooInstance, former: Place) -> None:
     """Keep a returned primary from serving; one that follows the leader already may go on."""
     stop_odoo(former)
     seen = look_if_there(former)
     if seen.gone:
-        log().warning("%s has no cluster %s any more: none is held", former, former.cluster)
+        log().warning("%s has no cluster %s any more: nothing to fence", former, former.cluster)
         return
     cluster.start_at_boot(former, "manual")
     if seen.is_primary:
@@ -241,7 +241,7 @@ def hold_returned(instance: OdooInstance, *, lossless: bool) -> None:
     argv = ("sh", "-c", SINCE, "since", str(receipt_files.asked_path(instance)))
     if (ago := int(shell.run(argv).stdout)) > ASKED_SECONDS:
         return
-    log().warning("%s asked %d s ago who may write: it has come back, and is held", origin, ago)
+    log().warning("%s asked %d s ago who may write: it has come back, and is fenced", origin, ago)
     if answers(origin):
         hold_former(instance, origin)
     else:  # its guard has to

@@ -172,19 +172,21 @@ def _require_in_force(shell: Shell, instance: OdooInstance) -> None:
         if str(LIBRARY / "guard") not in shell.run(argv).stdout:
             raise Refused(
                 f"{unit} on {origin} starts without asking the guard",
-                hint="see systemctl cat of it there; systemd must be 243 or newer",
+                hint="run systemctl cat for it there; systemd must be 243 or newer",
             )
     watcher = watcher_unit(instance)
     if shell.run(("systemctl", "is-active", watcher), check=False).stdout.strip() != "active":
-        raise CommandFailed(f"{watcher} does not run on {origin}", hint="systemctl status there")
+        raise CommandFailed(
+            f"{watcher} does not run on {origin}", hint="run systemctl status there"
+        )
     if unread := units.outdated(shell, watcher, LIBRARY / "guard", config_path(instance)):
         raise Refused(
-            f"{watcher} on {origin} runs what stood there before {' and '.join(unread)}",
-            hint="run replicate, which starts it anew",
+            f"{watcher} on {origin} still runs an older version of {' and '.join(unread)}",
+            hint="run replicate, which restarts it",
         )
 
 
-@step("see whether {instance.origin} is held")
+@step("see whether {instance.origin} is fenced")
 def tell_held(instance: OdooInstance) -> str:
     """Say that the guard holds the origin, and since when."""
     return held(instance)
@@ -196,6 +198,6 @@ def held(instance: OdooInstance) -> str:
     if not said:
         return ""
     told = facts(said, f"{held_path(instance)} on {origin}")
-    sentence = f"{origin} has been held since {told.get('time')}: {told.get('why')}"
+    sentence = f"{origin} has been fenced since {told.get('time')}: {told.get('why')}"
     log().warning("%s", sentence)
     return sentence

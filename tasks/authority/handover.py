@@ -31,7 +31,7 @@ def require_lossless(instance: OdooInstance, giver: Place, taker: Place) -> None
         raise Refused(
             f"{instance.name} is not moved from {giver} to {taker}: "
             + "; ".join(error.message for error in wrong),
-            hint=next((error.hint for error in wrong if error.hint), "mend this and run it again"),
+            hint=next((error.hint for error in wrong if error.hint), "fix this and run it again"),
         )
     log().info("%s can be moved from %s to %s", instance.name, giver, taker)
 
@@ -51,7 +51,7 @@ def objections(instance: OdooInstance, giver: Place, taker: Place) -> list[Relev
     return wrong
 
 
-@step("see whether {instance.name} is on its way to {taker} already")
+@step("see whether {instance.name} is already moving to {taker}")
 def has_begun(instance: OdooInstance, taker: Place) -> bool:
     """Tell whether an earlier run got as far as to stop the giver."""
     return _has_begun(instance, instance.opposite(taker), taker)
@@ -70,12 +70,14 @@ def _has_begun(instance: OdooInstance, giver: Place, taker: Place) -> bool:
 def _roles(instance: OdooInstance, giver: Place, taker: Place) -> str:
     here, there = look(giver), look(taker)
     if there.is_primary and here.is_standby:
-        raise Refused(f"it is already served from {taker}", hint="there is nothing to do")
+        raise Refused(
+            f"it is already served from {taker}", hint="do nothing: it is where it should be"
+        )
     if not here.is_primary or not there.is_standby:
         raise Refused(
-            f"{giver} is {here} and {taker} is {there}, where primary and standby are needed",
-            hint="failover is for a primary that does not answer, failback for an origin that does "
-            f"not follow; check says how {instance.name} stands",
+            f"{giver} is {here} and {taker} is {there}, but primary and standby are needed",
+            hint=f"run check to see the state of {instance.name}; failover is for a primary that "
+            "does not answer, failback for an origin that does not follow",
         )
     if here.control and there.control:
         one, other = here.control.system_identifier, there.control.system_identifier
@@ -99,8 +101,8 @@ def _service(instance: OdooInstance, giver: Place, taker: Place) -> str:
     if taker.kind == "recovery":
         promotable.require_ready(instance)
     elif not files.exists(taker.host.shell(), taker.odoo.config):
-        raise Refused(f"there is no {taker.odoo.config} on {taker}: no Odoo could serve there")
-    return f"Odoo stands ready on {taker}"
+        raise Refused(f"there is no {taker.odoo.config} on {taker}: Odoo could not serve there")
+    return f"Odoo is ready on {taker}"
 
 
 def _receipts(instance: OdooInstance, giver: Place, taker: Place) -> str:
@@ -108,7 +110,8 @@ def _receipts(instance: OdooInstance, giver: Place, taker: Place) -> str:
     if not kept[0] or kept[0][-1:] != kept[1][-1:] or kept[0][-1].taker != giver.kind:
         raise Refused(
             f"{giver} and {taker} do not agree that {giver} has the write right",
-            hint="compare their receipts in /var/lib/relevo; replicate mends a home that has none",
+            hint="compare their receipts in /var/lib/relevo; replicate writes the first one where "
+            "there is none",
         )
     return str(kept[0][-1])
 

@@ -179,7 +179,7 @@ def renew(instance: OdooInstance) -> int:
     return known.epoch
 
 
-@step("see that the guard of {instance.name} believes epoch {epoch}")
+@step("check that the guard of {instance.name} believes epoch {epoch}")
 def require_heard(instance: OdooInstance, epoch: int) -> None:
     """Refuse to retire a key before the guard at the origin believes the new one."""
     origin = instance.origin
@@ -190,11 +190,11 @@ def require_heard(instance: OdooInstance, epoch: int) -> None:
     if heard != epoch:
         raise Refused(
             f"the guard of {origin} believes epoch {heard}, and not {epoch} of the new key",
-            hint=f"see journalctl -u {guard.watcher_unit(instance)} there, then run this again",
+            hint=f"read journalctl -u {guard.watcher_unit(instance)} there, then run this again",
         )
 
 
-@step("let both hosts believe the new signing key of {instance.name} alone")
+@step("let both hosts believe only the new signing key of {instance.name}")
 def retire(instance: OdooInstance) -> None:
     """Leave the retired keys no more than the epochs that they signed."""
     for place in (instance.origin, instance.recovery):

@@ -11,6 +11,7 @@ from tasks.receipts import receipts
 from tasks.records import record
 from tasks.records.loss import Exposure
 from tasks.records.records import Failover
+from tasks.run.moments import Clock
 from tasks.run.step import log, step
 
 Stage = Literal["away", "handing over", "home"]
@@ -53,8 +54,8 @@ def half_done(instance: OdooInstance) -> str:
     origin = try_look(instance.origin)
     if origin is None or not origin.is_primary or _taker(instance) != "origin":
         return ""
-    at = begun.time.isoformat()
-    return f"the move of {instance.name} that was begun at {at} has never been ended"
+    at = Clock(instance.timezone).said(begun.time)
+    return f"the move of {instance.name} that began at {at}, was never finished"
 
 
 @step("start PostgreSQL on {instance.recovery}, if it leads and is down")
@@ -71,8 +72,8 @@ def wake(instance: OdooInstance, *, origin_is_down: bool = False) -> None:
         raise Refused(
             f"customers were moved to {recovery}, whose PostgreSQL is down, and "
             f"{unheard(origin, why)}",
-            hint=f"see by other means that {origin} is down and stays down, then run failover with "
-            f"origin_is_down and a reason: it starts {recovery}",
+            hint=f"confirm from another source that {origin} is down and will stay down, then run "
+            f"failover with origin_is_down and a reason: it starts {recovery}",
         )
     log().warning("%s has the write right, and its PostgreSQL is down", recovery)
     cluster.start(recovery)
@@ -125,5 +126,5 @@ def how_far(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
     raise Refused(
         f"{instance.name} is not served from the recovery host: {instance.origin} is {origin}, "
         f"{instance.recovery} is {recovery}",
-        hint="failback is for an instance that was failed over; run check to see what is wrong",
+        hint="run check to see what is wrong; failback is for an instance that was failed over",
     )

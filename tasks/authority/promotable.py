@@ -24,16 +24,16 @@ def require_ready(instance: OdooInstance) -> None:
     shell, seen = recovery.host.shell(), look(recovery)
     if seen.is_primary and record.read(recovery, instance, Failover) is None:
         raise Refused(
-            f"the cluster of {instance.name} on {recovery} already accepts writes, and no "
-            "failover of Relevo made it so",
-            hint="find out who promoted it; if customers are served from there, failback is next",
+            f"the cluster of {instance.name} on {recovery} already accepts writes, but no "
+            "failover of Relevo promoted it",
+            hint="find out who promoted it; if customers are served from there, run failback",
         )
     if not seen.answers:
         _require_limits(seen)
         seen.require_asked()
         raise Refused(
             f"the standby of {instance.name} on {recovery} is {seen}",
-            hint=f"systemctl start {recovery.cluster.unit} there, and read its log",
+            hint=f"run systemctl start {recovery.cluster.unit} there, and read its log",
         )
     if seen.is_standby:
         require_replay(recovery)
@@ -48,7 +48,8 @@ def require_replay(standby: Place) -> None:
         _require_limits(look(standby))
         raise Refused(
             f"replay is paused on {standby}",
-            hint="find out who paused it, and SELECT pg_wal_replay_resume() there when they agree",
+            hint="find out who paused it, and run SELECT pg_wal_replay_resume() there when they "
+            "agree",
         )
 
 

@@ -7,9 +7,14 @@ from typing import Literal
 from tasks.records.commits import Word
 from tasks.records.loss import Exposure
 
-Procedure = Literal["failover", "failback", "switchover", "switchover home", "recovery is gone"]
+Procedure = Literal[
+    "failover", "promote", "failback", "pg_rewind", "switchover", "switchover home",
+    "recovery is gone",
+]  # fmt: skip
 Kind = Literal["planned", "forced", "follow", "rewind", "reclone", "refused"]
 SILENT = "silent"
+FORWARD = ("failover", "promote")  # they may go on without the origin
+BACK = ("failback", "pg_rewind")  # the origin rejoins
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Plan:
     procedure: Procedure
     situation: Situation
     names: Mapping[str, str] = field(default_factory=dict)
+    timezone: str = "UTC"
 
     @property
     def instance(self) -> str:
@@ -69,12 +75,12 @@ class Plan:
         >>> Plan("failover", Situation("", SILENT, "standby", False, loss)).usual
         'forced'
         """
-        if self.procedure == "failover":
+        if self.procedure in FORWARD:
             known = self.situation.origin == "primary" or self.situation.exposure.lossless
             return "planned" if known else "forced"
         if self.procedure == "recovery is gone":
             return "forced"
-        if self.procedure != "failback":
+        if self.procedure not in BACK:
             return "planned"
         ways: dict[str, Kind] = {"follow": "follow", "rewind": "rewind", "reclone": "reclone"}
         return ways.get(self.situation.way, "follow")
@@ -84,4 +90,4 @@ class Plan:
         """Somebody has to see by other means that the origin is down, or data could fork."""
         seen = self.situation
         beside_silence = seen.leader_is_down and seen.origin == SILENT
-        return self.procedure == "failover" and (not seen.exposure.lossless or beside_silence)
+        return self.procedure in FORWARD and (not seen.exposure.lossless or beside_silence)

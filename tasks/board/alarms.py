@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tasks.run.moments import size, span
+
 Colour = Literal["green", "amber", "red"]
 FREE_SHARE = (0.2, 0.1)
 DRILL_DAYS = 92
@@ -98,7 +100,7 @@ def alarms(seen: Measured, limits: Limits) -> dict[str, str]:
         found["not-synchronous"] = f"{name}: commits do not wait for the recovery host"
     bytes_behind, seconds = seen.lag_bytes or 0, seen.lag_seconds or 0.0
     if bytes_behind > limits.lag_bytes or (bytes_behind and seconds > limits.lag_seconds):
-        found["lag"] = f"{name}: {bytes_behind} bytes and {seconds:.0f} s behind"
+        found["lag"] = f"{name}: {size(bytes_behind)} and {span(seconds)} behind"
     return found
 
 

@@ -13,7 +13,7 @@ from blocks.errors import Busy, CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
 from tasks.authority import exposure
-from tasks.board import words
+from tasks.board import table, words
 from tasks.board.alarms import Limits, Measured, verdict
 from tasks.board.words import Judged
 from tasks.host import lock
@@ -28,6 +28,7 @@ from tasks.records.schema import Record
 from tasks.recovery import users
 from tasks.run import terminal
 from tasks.run.desk import desk
+from tasks.run.moments import Clock
 from tasks.run.step import log, step
 from tasks.serving import https
 from tasks.standby import replication
@@ -200,11 +201,12 @@ def at_rest(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> list[O
 
 
 @step("publish the board")
-def publish(rows: Sequence[Judged]) -> None:
-    """Show one row per instance, the worst first."""
-    said = words.nagios(rows)[1]
-    log().info("%s", said)
-    desk().show(words.table(rows, links=desk().links()), key="board", title=said)
+def publish(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> None:
+    """Show what needs somebody, the worst first, and what is ready; log it in one line."""
+    log().info("%s", words.nagios(rows)[1])
+    clock = Clock(instances[0].timezone if instances else "UTC", dated=True)
+    text = table.page(rows, links=desk().links(), clock=clock)
+    desk().show(text, key="board", title=table.headline(rows))
 
 
 @step("do what runs without a server left to do")

@@ -1,9 +1,9 @@
-"""The readiness of all instances in words: a table, Prometheus' text, a line for Nagios."""
+"""The readiness of all instances for programs: Prometheus' text, a line for Nagios."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from blocks.plain import markdown, plain
+from blocks.plain import plain
 from tasks.board.alarms import Colour, Measured
 
 DAY_SECONDS = 86400
@@ -13,11 +13,6 @@ NAGIOS: dict[Colour, tuple[int, str]] = {
     "amber": (1, "WARNING"),
     "red": (2, "CRITICAL"),
 }
-SHOWN: dict[Colour, str] = {"green": "green", "amber": "*amber*", "red": "**RED**"}
-HEAD = (
-    "instance", "", "served from", "lag", "lag so far", "slot, WAL kept", "files copied",
-    "service tried", "certificate", "disk free", "last drill or move", "RTO", "why",
-)  # fmt: skip
 Judged = tuple[Measured, Colour, list[str]]
 
 
@@ -30,78 +25,6 @@ def sparkline(values: Sequence[int]) -> str:
     """
     top = max(values, default=0)
     return "".join(BARS[(value * (len(BARS) - 1)) // top if top else 0] for value in values)
-
-
-def size(count: int | None) -> str:
-    """
-    >>> size(None), size(12), size(5 << 20)
-    ('?', '12 B', '5.0 MB')
-    """
-    if count is None:
-        return "?"
-    return f"{count} B" if count < 1 << 16 else f"{count / (1 << 20):.1f} MB"
-
-
-def ago(seconds: float | None) -> str:
-    """
-    >>> ago(None), ago(30), ago(7200), ago(200000)
-    ('never', '30 s', '120 min', '2 d')
-    """
-    if seconds is None:
-        return "never"
-    if seconds < 120:  # noqa: PLR2004
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 86400 else f"{seconds / 86400:.0f} d"  # noqa: PLR2004
-
-
-def _ago(seen: Measured, moment: float | None) -> str:
-    """How long ago something was; what could not be asked has not been "never"."""
-    return ago(seen.age(moment)) if seen.roles else "?"
-
-
-def _lag(seen: Measured) -> str:
-    if not seen.roles:
-        return "?"
-    if not seen.streaming:
-        return "no stream"
-    said = size(seen.lag_bytes)
-    if seen.lag_seconds:
-        said += f", {seen.lag_seconds:.1f} s"
-    return f"{said}, commits wait" if seen.synchronous else said
-
-
-def _certificate(seen: Measured) -> str:
-    if seen.certificate_days is None:
-        return "-" if seen.roles else "?"
-    return f"{seen.certificate_days} d"
-
-
-def table(rows: Iterable[Judged], *, links: dict[str, str]) -> str:
-    """The board, the worst first; an instance's name leads to its button."""
-    ranked = sorted(rows, key=lambda row: (-NAGIOS[row[1]][0], row[0].instance))
-    lines = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
-    lines += ["| " + " | ".join(_cells(row, links)) + " |" for row in ranked]
-    return "\n".join(lines)
-
-
-def _cells(row: Judged, links: dict[str, str]) -> list[str]:
-    seen, colour, why = row
-    name = seen.instance
-    return [
-        f"[{name}]({links[name]})" if name in links else name,
-        SHOWN[colour],
-        "BOTH" if seen.two_writers else seen.served or seen.roles or "?",
-        _lag(seen),
-        sparkline(seen.lags[-30:]),
-        f"{seen.slot or '?'}, {size(seen.kept_bytes)}",
-        _ago(seen, seen.synced_at),
-        _ago(seen, seen.verified_at),
-        _certificate(seen),
-        "?" if seen.free_share is None else f"{seen.free_share:.0%}",
-        _ago(seen, seen.drilled_at),
-        "?" if seen.predicted_seconds is None else f"{seen.predicted_seconds:.0f} s",
-        markdown("; ".join(why).replace("\n", " ")),
-    ]
 
 
 def nagios(rows: Sequence[Judged]) -> tuple[int, str]:

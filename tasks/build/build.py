@@ -50,7 +50,7 @@ def in_force(instance: OdooInstance) -> tuple[str, ...]:
     return command(instance, python=python, config=instance.recovery.odoo.config)
 
 
-@step("render odoo.conf, environment and unit of {instance.name} beside those that are there")
+@step("render odoo.conf, environment and unit of {instance.name} beside the present ones")
 def render(instance: OdooInstance) -> None:
     """Make them of what the origin's Odoo is started with; refuse what cannot be carried over."""
     recovery, shell, folder = instance.recovery, instance.recovery.host.shell(), beside(instance)
@@ -108,11 +108,11 @@ def _verify(instance: OdooInstance, unit: PurePosixPath) -> None:
         raise Refused(
             f"systemd on {instance.recovery} would not run Odoo of {instance.name}: "
             f"{plain(wrong[0], longest=300)}",
-            hint=f"systemd-analyze verify {unit} there says all of it",
+            hint=f"run systemd-analyze verify {unit} there to see all of it",
         )
 
 
-@step("put what was tried of {instance.name} in its place")
+@step("install what was tried of {instance.name}")
 def put_in_place(instance: OdooInstance) -> None:
     """Exchange environment, odoo.conf and unit for those that have been tried."""
     recovery, shell, folder = instance.recovery, instance.recovery.host.shell(), beside(instance)
@@ -208,10 +208,12 @@ def require_current(instance: OdooInstance) -> list[str]:
     _, (unit, its_unit) = wanted(instance)
     if unit == its_unit or instance.settled != "own":
         return []
-    return [f"{instance.recovery.odoo.unit} is not as it would be built now: run build-service"]
+    return [
+        f"{instance.recovery.odoo.unit} differs from what would be built now: run build-service"
+    ]
 
 
-@step("let Odoo of {instance.name} on {instance.recovery} be as the inventory says")
+@step("bring Odoo of {instance.name} on {instance.recovery} in line with the inventory")
 def adopt(instance: OdooInstance) -> None:
     """Take ports, paths and users from the inventory of now, also when the origin is gone."""
     if instance.settled == "own":
@@ -222,7 +224,7 @@ def take_over(instance: OdooInstance) -> None:
     """The same, as a part of another step."""
     (conf, its_conf), (unit, its_unit) = wanted(instance)
     if conf and (conf, unit) != (its_conf, its_unit):
-        log().info("odoo.conf and unit of %s are rendered anew", instance.name)
+        log().info("odoo.conf and unit of %s are rendered again", instance.name)
         _install(instance, its_conf, its_unit)
         return
     # They may be the work of a run that died before it told systemd.

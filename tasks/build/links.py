@@ -89,10 +89,10 @@ def require(instance: OdooInstance) -> None:
     said = shell.run(argv, user=recovery.odoo.user).stdout.splitlines()
     if astray := [line for line in said if not _is_packaged(PurePosixPath(line.split(" -> ")[-1]))]:
         raise Refused(
-            f"links in the folders of modules of {instance.name} lead out of what is copied: "
-            f"{plain('; '.join(astray[:SHOWN]))}",
-            hint="add the folders that they lead to to odoo.sources in the inventory, apply it and "
-            "run replicate again",
+            f"symbolic links in the folders of modules of {instance.name} lead outside of what is "
+            f"copied: {plain('; '.join(astray[:SHOWN]))}",
+            hint="add the folders that they point to to odoo.sources in the inventory, apply it "
+            "and run replicate again",
         )
 
 

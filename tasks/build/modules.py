@@ -58,8 +58,8 @@ def to_load(instance: OdooInstance) -> tuple[str, ...]:
     if not names:
         why = f" that can be asked ({'; '.join(barred.values())})" if barred else ""
         raise Refused(
-            f"the cluster of {instance.name} on {recovery} holds no database of Odoo{why}",
-            hint="see that basebackup has run and that postgres.name is the right one",
+            f"the cluster of {instance.name} on {recovery} has no database of Odoo{why}",
+            hint="check that basebackup has run and that postgres.name is right",
         )
     return names
 
@@ -96,8 +96,8 @@ def measure(instance: OdooInstance) -> str:
     if lacking := absent(instance):
         raise Refused(
             f"{instance.recovery} lacks modules that customers have installed: {sentence(lacking)}",
-            hint="run rsync-filestore with kind sources, then build-service; a folder of modules "
-            "that is new has to stand in odoo.sources",
+            hint="run rsync-filestore with kind sources, then build-service; list a new folder of "
+            "modules in odoo.sources",
         )
     return "all that are installed are there"
 

@@ -21,7 +21,7 @@ def measure(instance: OdooInstance) -> list[str]:
     if wrong:
         raise Refused(
             f"{instance.recovery} lacks what Odoo on {instance.origin} finds: {'; '.join(wrong)}",
-            hint=f"install it on {instance.recovery}, from where {instance.origin} has it",
+            hint=f"install it on {instance.recovery} from the same source as on {instance.origin}",
         )
     return [str(recovery), *judge.remarks(origin, recovery, str(instance.recovery))]
 

@@ -99,7 +99,7 @@ def run(instance: OdooInstance, staged: Staged) -> Tried:
     said = _apart(instance, staged, argv)
     verdict = re.search(r"^RELEVO (.*)$", said.stdout, re.MULTILINE)
     if not verdict:
-        return Tried(names, bad=(said.tail or "it said nothing",))
+        return Tried(names, bad=(said.tail or "it printed nothing",))
     facts = answers.facts(verdict[1], f"what came of trying {instance.name} on {recovery}")
     bad, lacking, asked = (_words(facts.get(name)) for name in ("bad", "lacking", "asked"))
     return Tried(names, bad, lacking, asked)

@@ -1,111 +1,97 @@
-"""How an instance comes home, with what was written while it was away."""
+"""How an instance comes home, once its origin follows: with all that was written meanwhile."""
 
-from tasks.byhand.by_hand_step import Step, as_owner, ask, at_boot, follows, state, wait_for
+from tasks.byhand.by_hand_step import (
+    Step,
+    ask,
+    at_boot,
+    await_true,
+    copied,
+    directory,
+    follows,
+    has_all,
+    keeps_wal,
+    odoo_serves,
+    odoo_stops,
+    promoted,
+    start,
+    stopped,
+    streams,
+)
 
-HOLD_ORIGIN = Step(
-    "origin",
-    "Hold {origin}: neither Odoo nor PostgreSQL may serve there.",
-    "Retenga {origin}: allí no deben servir ni Odoo ni PostgreSQL.",
-    (
-        "systemctl disable {origin_unit}",
-        "systemctl stop {origin_unit}",
-        at_boot("origin", "manual"),
-        "{origin_ctl} stop   # 2: it was down already",
-    ),
-)
-KEEP_ASIDE = Step(
-    "origin",
-    "Keep what only {origin} has, before anything in it is taken back.",
-    "Guarde lo que solo tiene {origin} antes de deshacer nada.",
-    (
-        as_owner("origin")
-        + "cp -aL --reflink=auto {origin_directory} {origin_directory}.kept-by-hand",
-    ),
-)
-PREPARE_LEADER = Step(
-    "recovery",
-    "Write the new timeline into the control file of {recovery}, keep WAL for {origin}, and let "
-    "{origin} in.",
-    "Escriba la nueva línea de tiempo en el fichero de control de {recovery}, retenga WAL y "
-    "permita que {origin} se conecte.",
-    (
-        ask("recovery", "CHECKPOINT"),
-        ask("recovery", "SELECT pg_create_physical_replication_slot('{instance}', true)"),
-        "{open_door}",
-    ),
-)
-REWIND = Step(
-    "origin",
-    "Rewind {origin}. Never run this twice: a second run forks it silently. If it fails, go by "
-    "the way of a new clone.",
-    "Ejecute pg_rewind en {origin}. Nunca dos veces: la segunda lo bifurca en silencio. Si falla, "
-    "haga un clon nuevo.",
-    ("{recover_offline}   # only if it was not shut down cleanly", "{rewind}"),
-)
-RECLONE = Step(
-    "origin",
-    "Clone {recovery} beside the old directory, and swap them when it is whole.",
-    "Clone {recovery} junto al directorio antiguo y cámbielos cuando esté completo.",
-    (
-        as_owner("origin") + "mkdir -m 700 {origin_directory}.relevo-new",
-        "{base_backup}",
-        as_owner("origin") + "mv -T {origin_directory} {origin_directory}.kept-by-hand",
-        as_owner("origin") + "mv -T {origin_directory}.relevo-new {origin_directory}",
-    ),
-)
-FOLLOW = Step(
-    "origin",
-    "Make {origin} a standby BEFORE it starts; without standby.signal it would open for writing.",
-    "Haga de {origin} un standby ANTES de arrancarlo; sin standby.signal abriría en escritura.",
-    (
-        *follows("origin", "to_recovery"),
-        "systemctl start {origin_cluster_unit}",
-        ask("origin", "SELECT pg_is_in_recovery(), status FROM pg_stat_wal_receiver")
-        + "   # t|streaming",
-    ),
-)
-FILES_BACK_COMMAND = (
+FILES_BACK_COMMAND = copied(
     "runuser -u {recovery_user} -- rsync {recovery_rsh} -rlt --ignore-existing "
     "{recovery_data_dir}/filestore/ {instance}:{origin_data_dir}/filestore/"
 )
 OPEN_FILES = Step(
     "origin",
     "Let the key of {recovery} write files here, for six hours.",
-    "Permita durante seis horas que la clave de {recovery} escriba ficheros aquí.",
-    ("install -d /run/relevo && date -d '+6 hours' '+failback %s' > {writable}",),
+    "Permita durante seis horas que la clave de {recovery} escriba archivos aquí.",
+    ("install -d /run/relevo", "date -d '+6 hours' '+failback %s' >{writable}"),
 )
 FILES_BACK = Step(
     "recovery",
     "Copy the files back while customers work on.",
-    "Devuelva los ficheros mientras los clientes trabajan.",
+    "Devuelva los archivos mientras los clientes trabajan.",
     (FILES_BACK_COMMAND,),
+)
+CAUGHT_UP = Step(
+    "recovery",
+    "See that {origin} has caught up with {recovery}.",
+    "Compruebe que {origin} está al día con {recovery}.",
+    await_true(
+        "recovery",
+        "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE application_name = '{instance}' "
+        "AND state = 'streaming' "
+        "AND pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn) < 16777216)",
+    ),
+    note_en="It must print t. If it prints f, paste it again later: customers go on working.",
+    note_es="Debe responder t. Si responde f, péguelo otra vez más tarde: los clientes siguen "
+    "trabajando.",
 )
 CLOSE_RECOVERY = Step(
     "recovery",
     "The window begins: stop Odoo on {recovery}, copy the last files, stop PostgreSQL cleanly.",
-    "Empieza la ventana: pare Odoo en {recovery}, copie lo último, pare PostgreSQL limpiamente.",
-    (
-        "systemctl disable --now {recovery_unit}",
-        FILES_BACK_COMMAND,
-        at_boot("recovery", "manual"),
-        "{recovery_ctl} stop",
-        state("recovery"),
-    ),
+    "Empieza la ventana: detenga Odoo en {recovery}, copie lo último, detenga PostgreSQL "
+    "limpiamente.",
+    (*odoo_stops("recovery"), FILES_BACK_COMMAND, *stopped("recovery")),
+    note_en="From here on the customers cannot work. It prints one line that begins with stopped=. "
+    "Copy that line: the next step needs it.",
+    note_es="Desde aquí los clientes no pueden trabajar. Imprime una línea que empieza con "
+    "stopped=. Copie esa línea: el paso siguiente la necesita.",
 )
 COMPARE_BACK = Step(
     "origin",
-    "Go on only if what {origin} has received is greater than that checkpoint; otherwise start "
-    "{recovery} again and let it catch up.",
-    "Siga solo si lo recibido por {origin} es mayor que ese checkpoint; si no, arranque de nuevo "
-    "{recovery} y espere.",
-    (ask("origin", "SELECT pg_last_wal_receive_lsn()"),),
+    "See that {origin} has all that {recovery} wrote.",
+    "Compruebe que {origin} tiene todo lo que {recovery} escribió.",
+    has_all("origin"),
+    note_en="Paste first the line stopped=... that {previous} printed, then the block. It must "
+    "print t: then nothing is lost.",
+    note_es="Pegue primero la línea stopped=... que imprimió {previous}, después el bloque. Debe "
+    "responder t: entonces no se pierde nada.",
+)
+SERVE_ON_THERE = Step(
+    "recovery",
+    "Only if {previous} printed f: let {recovery} serve again, and try later.",
+    "Solo si {previous} respondió f: deje que {recovery} atienda de nuevo e inténtelo más tarde.",
+    (
+        at_boot("recovery", "auto"),
+        *start("{recovery_cluster_unit}"),
+        *await_true("recovery", "SELECT NOT pg_is_in_recovery()"),
+        *odoo_serves("recovery"),
+    ),
+    note_en="Nothing is lost. Let {origin} catch up, and go back to the step before the window.",
+    note_es="No se perdió nada. Deje que {origin} se ponga al día y vuelva al paso anterior a la "
+    "ventana.",
 )
 GUARD_OUT = Step(
     "origin",
     "Take the guard out of {origin}: no receipt lets it write, and the guard would stop it again.",
-    "Retire la guarda de {origin}: ningún recibo le deja escribir, y lo volvería a parar.",
+    "Retire la guarda de {origin}: ningún recibo le deja escribir, y lo volvería a detener.",
     (
-        "systemctl disable --now relevo-guard-{instance}",
+        (
+            "if systemctl cat relevo-guard-{instance} >/dev/null 2>&1; then "
+            "systemctl disable --now relevo-guard-{instance}; fi"
+        ),
         (
             "rm -f /etc/systemd/system/{origin_cluster_unit}.d/relevo.conf "
             "/etc/systemd/system/{origin_unit}.d/relevo.conf {writable}"
@@ -116,14 +102,12 @@ GUARD_OUT = Step(
 PROMOTE_ORIGIN = Step(
     "origin",
     "Promote {origin}, start Odoo there, and see it answer.",
-    "Promocione {origin}, arranque allí Odoo y compruebe que responde.",
-    (
-        "{origin_ctl} promote",
-        at_boot("origin", "auto"),
-        ask("origin", "CHECKPOINT"),
-        "systemctl enable --now {origin_unit}",
-        wait_for("{origin_http_port}"),
-    ),
+    "Promueva {origin}, arranque allí Odoo y compruebe que responde.",
+    (*promoted("origin"), *keeps_wal("origin"), *odoo_serves("origin")),
+    note_en="It prints t, and then what a browser gets: usually 200, 302 or 303. From 500 on Odoo "
+    "does not work; journalctl -u {origin_unit} says why.",
+    note_es="Responde t, y después lo que recibe un navegador: normalmente 200, 302 o 303. A "
+    "partir de 500 Odoo no funciona; journalctl -u {origin_unit} dice por qué.",
 )
 DNS_TO_ORIGIN = Step(
     "DNS",
@@ -137,8 +121,9 @@ HIDE_SITE = Step(
     (
         (
             "echo 'include /etc/nginx/relevo/{instance}/standby.conf;' "
-            ">/etc/nginx/relevo/{instance}/shown.conf; systemctl reload nginx"
+            ">/etc/nginx/relevo/{instance}/shown.conf"
         ),
+        "systemctl reload nginx",
     ),
 )
 FOLLOW_AGAIN = Step(
@@ -146,14 +131,19 @@ FOLLOW_AGAIN = Step(
     "Let {recovery} follow {origin} again.",
     "Haga que {recovery} siga de nuevo a {origin}.",
     (
+        directory("recovery"),
         *follows("recovery", "to_origin"),
-        "systemctl start {recovery_cluster_unit}",
+        *streams("recovery"),
         at_boot("recovery", "auto"),
-        ask("recovery", "SELECT pg_is_in_recovery(), status FROM pg_stat_wal_receiver")
-        + "   # t|streaming",
-        ask("recovery", "SELECT pg_drop_replication_slot('{instance}')"),
+        ask(
+            "recovery",
+            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
+            "WHERE slot_name = '{instance}' AND NOT active",
+        ),
         "{close_door}",
     ),
+    note_en="It must print t: {recovery} follows {origin}.",
+    note_es="Debe responder t: {recovery} sigue a {origin}.",
 )
 RESUME = Step(
     "Prefect",
@@ -161,4 +151,8 @@ RESUME = Step(
     "home and ends what is open. check must be green.",
     "Ejecute replicate de {instance}, que repone la guarda; después failback, que encuentra a "
     "todos en casa y cierra lo abierto. check debe quedar en verde.",
+    note_en="Where the customers had been moved by hand too, failback says that nothing is open: "
+    "that is right.",
+    note_es="Si los clientes también se habían trasladado a mano, failback dice que no hay nada "
+    "abierto: es lo correcto.",
 )

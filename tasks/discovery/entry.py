@@ -51,7 +51,7 @@ class Entry:
             model.model_validate({**others, (name or group): value})
         except ValidationError as error:
             said = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-            self.lack(place, f"it is {value!s:.120} there, and the inventory {said}")
+            self.lack(place, f"it is {value!s:.120} there; in an inventory it {said}")
             return False
         self.put(place, value)
         return True

@@ -166,7 +166,7 @@ def _package(
     if done.status:
         raise CommandFailed(
             f"{python} on {shell.host} does not say where it has Odoo: {done.tail}",
-            hint=f"try {python} -c 'import odoo' there as {user}",
+            hint=f"run {python} -c 'import odoo' there as {user}",
         )
     what = f"where {python} on {shell.host} has Odoo"
     said = answers.facts(done.stdout, what)

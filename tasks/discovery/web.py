@@ -104,7 +104,7 @@ def _try_pair(entry: Entry, place: str, pair: Pair) -> None:
             entry.values[group].pop(name)
         else:
             entry.values.pop(group)
-        entry.lack(place, f"it is {pair[0]} with {pair[1]} there, and the inventory {said}")
+        entry.lack(place, f"it is {pair[0]} with {pair[1]} there; in an inventory it {said}")
 
 
 def _judge(shell: Shell, entry: Entry, chain: PurePosixPath, domains: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""What the doctor finds: one line a check, in the order of what to mend first."""
+"""What the doctor finds: one line a check, in the order of what to fix first."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Literal
 from blocks.plain import plain
 
 State = Literal["now", "not asked", "replicate", "failover", "failback", "amber", "next", "well"]
-# What is mended first stands first; what follows may only stumble over it.
+# What is fixed first stands first; what follows may only stumble over it.
 SHOWN: dict[State, str] = {
     "now": "NOW",
     "not asked": "NOT ASKED",
@@ -19,14 +19,14 @@ SHOWN: dict[State, str] = {
     "well": "well",
 }
 GOOD: tuple[State, ...] = ("next", "well")
-WELL, TO_MEND, NOT_ASKED = range(3)
+WELL, TO_FIX, NOT_ASKED = range(3)
 WIDTH = max(map(len, SHOWN.values()))
 LONGEST = 2000
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found, and what mends it.
+    """What one check found, and what fixes it.
 
     `stumbled` is one that was cut short by an error of a command, not by its own judgement.
     """
@@ -57,13 +57,13 @@ class Examined:
 
     @property
     def in_order(self) -> list[Finding]:
-        """The findings, those to be mended first first."""
+        """The findings, those to be fixed first first."""
         order = list(SHOWN)
         return sorted(self.findings, key=lambda each: order.index(each.state))
 
     @property
     def code(self) -> int:
-        """0 where all is well, 1 where something is to be mended, 2 where not all could be asked.
+        """0 where all is well, 1 where something is to be fixed, 2 where not all could be asked.
 
         >>> Examined("a", "x", [Finding("disk", "amber", "few")]).code
         1
@@ -71,7 +71,7 @@ class Examined:
         states = {each.state for each in self.findings}
         if "not asked" in states:
             return NOT_ASKED
-        return TO_MEND if states - set(GOOD) else WELL
+        return TO_FIX if states - set(GOOD) else WELL
 
     def lines(self, *, well: bool) -> Iterator[str]:
         """Say all of it; what is well by name, or only how much of it there is."""
@@ -84,7 +84,7 @@ class Examined:
 
     def _verdict(self) -> str:
         wrong = sum(each.state not in (*GOOD, "not asked") for each in self.findings)
-        said = f"{wrong} to mend" if wrong else ""
+        said = f"{wrong} to fix" if wrong else ""
         if self.code == NOT_ASKED:
             said = f"{said}, not all could be asked".removeprefix(", ")
         return said or "all well"
@@ -98,7 +98,7 @@ def settled(found: Sequence[Finding], essential: Sequence[str]) -> list[Finding]
     >>> again = Finding("layout", "replicate", "uno lacks python3")
     >>> print(*settled([lacks, again, fell], ["programs"]), sep="\n")
     BLOCKS REPLICATE  programs: uno lacks python3
-    NOT ASKED         parity: cannot be asked yet (HINT: mend programs, then ask again)
+    NOT ASKED         parity: cannot be asked yet (HINT: fix programs, then ask again)
     """
     told = {each.said: each for each in reversed(found) if each.state not in GOOD}
     once = [each for each in found if told.get(each.said, each) is each]
@@ -108,7 +108,7 @@ def settled(found: Sequence[Finding], essential: Sequence[str]) -> list[Finding]
         return once
     rest = Finding(
         ", ".join(each.check for each in fallen), "not asked", "cannot be asked yet",
-        f"mend {', '.join(first)}, then ask again",
+        f"fix {', '.join(first)}, then ask again",
     )  # fmt: skip
     return [*(each for each in once if not each.stumbled), rest]
 
@@ -121,10 +121,10 @@ def code(examined: Sequence[Examined]) -> int:
 def summary(examined: Sequence[Examined]) -> str:
     """
     >>> summary([Examined("a", "x"), Examined("b", "x", [Finding("disk", "amber", "few")])])
-    '2 instances: 1 well, 1 with something to mend, 0 that could not be asked'
+    '2 instances: 1 well, 1 with something to fix, 0 that could not be asked'
     """
-    well, wrong, mute = (sum(e.code == n for e in examined) for n in (WELL, TO_MEND, NOT_ASKED))
+    well, wrong, mute = (sum(e.code == n for e in examined) for n in (WELL, TO_FIX, NOT_ASKED))
     return (
-        f"{len(examined)} instances: {well} well, {wrong} with something to mend, {mute} that "
+        f"{len(examined)} instances: {well} well, {wrong} with something to fix, {mute} that "
         "could not be asked"
     )

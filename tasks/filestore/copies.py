@@ -51,13 +51,14 @@ def require_standby(instance: OdooInstance) -> None:
         raise Busy(
             f"the cluster of {instance.name} on {recovery} is primary, not standby: customers are "
             "served from there, and copying from the origin could overwrite what they have written",
-            hint="after a failover this is right: failback switches the copies on again",
+            hint="run failback, which switches the copies on again; after a failover this is "
+            "normal",
         )
     if not seen.answers:
         raise CommandFailed(
-            f"the cluster of {instance.name} on {recovery} is {seen}, and says which files it "
-            "needs only while it runs",
-            hint=f"systemctl start {recovery.cluster.unit} there, and read its log",
+            f"the cluster of {instance.name} on {recovery} is {seen}; only a running one says "
+            "which files it needs",
+            hint=f"run systemctl start {recovery.cluster.unit} there, and read its log",
         )
 
 
@@ -89,10 +90,11 @@ def _require_read(instance: OdooInstance, facts: engine.Facts) -> None:
     """Call no copy good that knows nothing of a whole database; all the rest was copied."""
     if facts["unread"]:
         raise CommandFailed(
-            f"files of {instance.name} may be missing, for not every database was read on "
+            f"files of {instance.name} may be missing: not every database was read on "
             f"{instance.recovery}: {'; '.join(facts['unread'])}",
-            hint="let Odoo's role connect to it (GRANT CONNECT, ALLOW_CONNECTIONS), rename or drop "
-            "it, then run this again; one that was just made or dropped needs no more than that",
+            hint="let Odoo's role connect to it (GRANT CONNECT, ALLOW_CONNECTIONS), rename or "
+            "drop it, then run this again; if it was just created or dropped, just run this "
+            "again",
         )
 
 
@@ -208,8 +210,8 @@ def _rsync(
     if rsync.is_partial(said) and not rsync.left_out(said).unreadable:
         tail = plain("\n".join(said.strip().splitlines()[-10:]), lines=True)
         raise CommandFailed(
-            f"the copy of the {kind} of {instance.name} is not whole:\n{tail}",
-            hint=f"mend on {instance.recovery} what it says, then run this again",
+            f"the copy of the {kind} of {instance.name} is incomplete:\n{tail}",
+            hint=f"fix on {instance.recovery} what it names, then run this again",
         )
     return said
 
@@ -240,8 +242,8 @@ def _trash_deleted(
             f"{deleted} of {total + deleted} files of {instance.name} ({source}) are gone at the "
             f"origin, more than the {instance.filestore.max_deleted_share:.0%} allowed; nothing "
             "was deleted here",
-            hint=f"see that the folder is mounted and full at {instance.origin}; if the deletion "
-            "is right, raise filestore.max_deleted_share for one pass",
+            hint=f"check that the folder is mounted and complete at {instance.origin}; if the "
+            "deletion is right, raise filestore.max_deleted_share for one pass",
         )
     _rsync(instance, kind, rsync.deletions(source, target, trash=aside, options=options, dry=False))
     log().info("%d deleted files of %s went to %s", deleted, instance.name, aside)
@@ -278,6 +280,6 @@ def push(instance: OdooInstance, *, when: str) -> None:
         raise CommandFailed(
             f"{engine.count(facts, 'refused')} files of {instance.name} could not be given to "
             f"{instance.origin}, {path} among them: {why}",
-            hint="mend what it says, then run failback again",
+            hint="fix what it names, then run failback again",
         )
     _require_read(instance, facts)

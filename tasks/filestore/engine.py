@@ -17,9 +17,9 @@ from tasks.filestore import trust
 from tasks.host import confine, files, layout, systemd_unit
 from tasks.host.job import LOGS, run_job, show
 from tasks.install import units
+from tasks.notices import progress
 from tasks.odoo import odoo_conf
 from tasks.programs.filestore.settings import Settings
-from tasks.run import progress
 from tasks.run.step import log
 from tasks.standby import replica
 
@@ -106,7 +106,7 @@ def run(instance: OdooInstance, verb: str, *options: str) -> Facts:
         tail = "\n".join(said.strip().splitlines()[-10:])
         raise CommandFailed(
             f"the filestore engine of {instance.name} failed on {shell.host}:\n{tail}",
-            hint=f"the whole of what it said is in {LOGS} there",
+            hint=f"read its full output in {LOGS} there",
         )
     result: Facts = facts["result"]
     return result

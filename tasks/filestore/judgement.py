@@ -46,7 +46,7 @@ def verdicts(instance: OdooInstance) -> list[Verdict]:
     return [verdict.read(each) for each in facts["databases"]]
 
 
-@step("judge whether the files of {instance.name} are whole")
+@step("check whether the files of {instance.name} are complete")
 def judge(instance: OdooInstance) -> str:
     """Say up to which point database and files agree; a verdict that is not to be had says why."""
     try:

@@ -154,8 +154,7 @@ def prove_key(instance: OdooInstance) -> None:
     if shell.run((*ssh(instance), instance.name, "id"), user=user, check=False).status == 0:
         raise Refused(
             f"the key of {instance.name} opens a shell at {instance.origin}",
-            hint="see what sshd_config there does to authorized_keys of "
-            f"{instance.origin.host.user}",
+            hint=f"see how sshd_config there treats authorized_keys of {instance.origin.host.user}",
         )
 
 

@@ -13,7 +13,7 @@ from tasks.run.step import step
 SYNC_SECONDS = 900
 
 
-@step("wait until the disk of {place} has all of this")
+@step("wait until the disk of {place} has everything")
 def settle(place: Place) -> None:
     """Call nothing done that a power cut at the next instant would take back."""
     _sync(place.host.shell())
@@ -28,6 +28,6 @@ def _sync(shell: Shell, *words: str, user: str = "root") -> None:
     done = shell.run(("sync", *words), user=user, check=False, timeout_seconds=SYNC_SECONDS)
     if done.status != 0:
         raise CommandFailed(
-            f"the disk of {shell.host} does not take what was written: {done.tail}",
-            hint=f"see the kernel's log on {shell.host} (journalctl -k), then run this again",
+            f"the disk of {shell.host} does not accept what was written: {done.tail}",
+            hint=f"read the kernel's log on {shell.host} (journalctl -k), then run this again",
         )

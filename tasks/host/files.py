@@ -69,8 +69,8 @@ def edit(
         if said != "stale":
             return said == "installed"
     raise CommandFailed(
-        f"{path} on {shell.host} was another one at each of {EDITS} tries to edit it",
-        hint="find out what writes it all the time (lsof, auditctl), stop that, and run this again",
+        f"{path} on {shell.host} changed during each of {EDITS} attempts to edit it",
+        hint="find out what keeps writing it (lsof, auditctl), stop that, and run this again",
     )
 
 
@@ -97,8 +97,8 @@ def read(shell: Shell, path: PurePosixPath, *, at_most: int | None = None) -> st
         return base64.b64decode("".join(said.split()), validate=True).decode(errors=SURROGATES)
     except ValueError as error:
         raise CommandFailed(
-            f"{shell.host} answered something else than what is in {path}: {said[:60]!r}",
-            hint=f"see that nothing but the command itself prints in a shell on {shell.host}",
+            f"{shell.host} did not answer with the content of {path}: {said[:60]!r}",
+            hint=f"make sure that nothing but the command itself prints in a shell on {shell.host}",
         ) from error
 
 

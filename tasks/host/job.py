@@ -99,7 +99,8 @@ def run_job(
     said = shell.run(end, timeout_seconds=120).stdout
     if ended.sub == "dead":
         raise CommandFailed(
-            f"{unit} on {shell.host} was stopped before its end, or the host was booted meanwhile",
+            f"{unit} on {shell.host} was stopped before it finished, or the host was rebooted "
+            "meanwhile",
             hint="retry this run",
         )
     if ended.exit_status not in accept:
@@ -107,7 +108,7 @@ def run_job(
         raise CommandFailed(
             f"{argv[0]} failed on {shell.host} with status {ended.status} ({ended.result}):\n"
             + "\n".join(tail),
-            hint=f"the whole of what it said is in {path} on {shell.host}",
+            hint=f"read its full output in {path} on {shell.host}",
             status=ended.exit_status,
             argv=argv,
             last_lines=tail,
@@ -149,7 +150,7 @@ def _wait(
     while (state := show(shell, unit)).running:
         if time.monotonic() > deadline:
             raise CommandFailed(
-                f"{unit} on {shell.host} has not ended after {timeout_seconds:.0f} s",
+                f"{unit} on {shell.host} has not finished after {timeout_seconds:.0f} s",
                 hint=f"read {path} there; running this again waits for it once more",
             )
         if polls >= len(POLL_SECONDS):

@@ -137,7 +137,7 @@ def _acquire(
         if not yields or time.monotonic() > deadline:
             raise Busy(
                 f"{instance.name} is locked by a running procedure on {shell.host}: {holder}",
-                hint="wait for it to end, or cancel that run and press this again; a dead worker's "
+                hint="wait for it to end, or cancel that run and start this again; a dead worker's "
                 f"lock is free after {LEASE_SECONDS} s",
             )
         time.sleep(0.5)
@@ -149,7 +149,7 @@ def _first(shell: Shell, channel: "paramiko.Channel") -> float:
     except (OSError, ValueError) as error:
         _hang_up(channel)
         raise Unreachable(
-            f"{shell.host} gave the lock and lost it again: {error}", hint="retry this run"
+            f"{shell.host} granted the lock and lost it again: {error}", hint="retry this run"
         ) from error
 
 
@@ -166,7 +166,7 @@ def _answer(shell: Shell, channel: "paramiko.Channel") -> str:
 
 def _end(shell: Shell, instance: OdooInstance, procedure: str) -> None:
     """End the long commands of a procedure that gave way."""
-    log().info("ending %s of %s, which is under way", procedure, instance.name)
+    log().info("ending the running %s of %s", procedure, instance.name)
     for kind in ("filestore", "sources", "requirements"):
         stop_job(shell, f"{instance.name}-{kind}")
     for verb in ("pass", "reconcile", "restore"):

@@ -20,8 +20,8 @@ def keys_file(shell: Shell, user: str, *, peer: str) -> PurePosixPath:
     found = reading.keys_file(done.stdout, user=user, home=home)
     if found is None:
         raise Refused(
-            f"sshd on {shell.host} reads keys of {user} from no file (AuthorizedKeysFile)",
-            hint=f"let AuthorizedKeysFile in sshd_config there name one for {user}, for example "
+            f"sshd on {shell.host} reads the keys of {user} from no file (AuthorizedKeysFile)",
+            hint=f"set AuthorizedKeysFile for {user} in sshd_config there, for example to "
             ".ssh/authorized_keys",
         )
     return found

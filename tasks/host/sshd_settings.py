@@ -5,8 +5,8 @@ from pathlib import PurePosixPath
 
 # What ssh says, and what is to be seen to then; the first that is said counts.
 HINTS = (
-    ("Host key verification failed", "run replicate, which pins the host keys of {there} anew"),
-    ("REMOTE HOST IDENTIFICATION HAS CHANGED", "run replicate, which pins the host keys anew"),
+    ("Host key verification failed", "run replicate, which pins the host keys of {there} again"),
+    ("REMOTE HOST IDENTIFICATION HAS CHANGED", "run replicate, which pins the host keys again"),
     (
         "Permission denied",
         "read in the log of sshd on {there} why it refuses {user} (AllowUsers, a Match, a mode)",

@@ -124,7 +124,7 @@ def rewind_conninfo(instance: OdooInstance, node: Place, leader: Place) -> str:
     )
 
 
-@step("try the login of {node} at {leader}")
+@step("try the login of {node} to {leader}")
 def prove_login(instance: OdooInstance, node: Place, leader: Place) -> None:
     """Log in over the real way, with the real roles: network, TLS, pg_hba, password, grants.
 

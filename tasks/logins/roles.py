@@ -112,8 +112,8 @@ def _hba(place: Place) -> str:
 
 def _renamed(instance: OdooInstance, place: Place, other: str) -> Refused:
     return Refused(
-        f"the cluster {place.cluster} on {place} is replicated as {other} already",
-        hint=f"name it {other} in the inventory again, and apply it; or take {other} out first "
+        f"the cluster {place.cluster} on {place} is already replicated as {other}",
+        hint=f"rename it back to {other} in the inventory, and apply it; or remove {other} first "
         f"(docs/take-out.md), and then replicate it as {instance.name}",
     )
 
@@ -134,10 +134,10 @@ def require_ours(instance: OdooInstance, place: Place, role: Role, found: Found 
         if role.name in managed_block.split(text, name=other)[1].split():
             raise _renamed(instance, place, other)
     raise Refused(
-        f"PostgreSQL on {place} has a role {role.name} that Relevo has not made, with another "
-        "password: whoever logs in with it could not any more",
+        f"PostgreSQL on {place} has a role {role.name} with another password, which Relevo did "
+        "not create: a new password would lock out whoever uses it",
         hint=f"name another role in the inventory ({role.said_by}), or put the password of this "
-        f"one into secrets.yaml; if nobody uses it, DROP ROLE {role.name} there",
+        f"one into secrets.yaml; if nobody uses it, run DROP ROLE {role.name} there",
     )
 
 

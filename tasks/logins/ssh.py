@@ -20,13 +20,13 @@ def public_key(text: str, *, where: str) -> str:
     'ssh-ed25519 AAAA'
     >>> public_key("ssh-ed25519 " + "A" * 68 + "\\nssh-ed25519 " + "B" * 68, where="uno")
     Traceback (most recent call last):
-    blocks.errors.Refused: what stands for a public key on uno is none
+    blocks.errors.Refused: what is in the place of a public key on uno is not one
     HINT: find out who wrote it, remove it there with its private half, then run replicate
     """
     found = PUBLIC_KEY.fullmatch(text)
     if not found:
         raise Refused(
-            f"what stands for a public key on {where} is none",
+            f"what is in the place of a public key on {where} is not one",
             hint="find out who wrote it, remove it there with its private half, then run replicate",
         )
     return f"{found[1]} {found[2]}"

@@ -4,19 +4,23 @@ A run without a server tells nobody; the next board sees what it did, and tells.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from http.client import HTTPException
 from typing import Any
+from urllib.request import urlopen
 
 from blocks.instance import OdooInstance, Place
 from tasks.notices.telling import tell
 from tasks.records import record
 from tasks.records.records import Synced, Told
 from tasks.run.desk import desk
-from tasks.run.step import step
+from tasks.run.step import log, step
 
 SYNCED, RESTING, AWAITED = "relevo.sync.succeeded", "relevo.sync.resting", "relevo.sync.awaited"
 BOARD, EVERYBODY = "relevo.board.published", "all-instances"
 SERVED = "served-elsewhere"
+PING_SECONDS = 10
 FACES = {
     SERVED: "another place serves the customers",
     "two-writers": "BOTH servers accept writes",
@@ -51,13 +55,28 @@ def tell_synced(instance: OdooInstance, kind: str) -> None:
     """Note a good copy, and reset the dead-man's switch."""
     if kind == "filestore":
         record.stamp(instance.recovery, instance, Synced)
-        tell(instance.name, SYNCED, f"the files of {instance.name} are copied")
+        said = f"the files of {instance.name} are copied"
+        tell(instance.name, SYNCED, said, timezone=instance.timezone)
 
 
 @step("note that a board was published")
-def tell_board() -> None:
-    """Reset the dead-man's switch of the boards themselves."""
-    tell(EVERYBODY, BOARD, "the readiness of all instances was measured")
+def tell_board(instances: Sequence[OdooInstance]) -> None:
+    """Reset the dead-man's switches of the boards themselves: Prefect's, and those elsewhere.
+
+    A switch elsewhere that does not answer ends no board: it tells by itself that it missed one.
+    """
+    timezone = instances[0].timezone if instances else ""
+    tell(EVERYBODY, BOARD, "the readiness of all instances was measured", timezone=timezone)
+    for url in sorted({each.alarms.ping_url for each in instances if each.alarms.ping_url}):
+        _ping(url)
+
+
+def _ping(url: str) -> None:
+    try:
+        with urlopen(url, timeout=PING_SECONDS):  # noqa: S310  # the inventory's door: http alone
+            log().info("%s was told that a board was published", url)
+    except (OSError, HTTPException) as error:
+        log().warning("%s was not told that a board was published: %s", url, error)
 
 
 def tell_refused(flow: Any, flow_run: Any, state: Any) -> None:

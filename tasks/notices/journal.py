@@ -6,6 +6,7 @@ from blocks.instance import OdooInstance
 from blocks.plain import plain
 from tasks.records import record
 from tasks.records.records import Run, Runs
+from tasks.run.moments import Clock
 from tasks.run.step import log, step
 
 KEPT = 20
@@ -23,7 +24,7 @@ def _kept(instance: OdooInstance) -> tuple[Run, ...]:
     return (record.read(instance.recovery, instance, Runs) or Runs()).runs
 
 
-@step("bring the runs of {instance.name} without a server into Prefect")
+@step("record in Prefect the runs of {instance.name} without a server")
 def bring(instance: OdooInstance) -> None:
     """Show, in the history of the server, what was done while it was down."""
     runs = _kept(instance)
@@ -37,5 +38,6 @@ def bring(instance: OdooInstance) -> None:
 def _show(instance: OdooInstance, run: Run) -> None:
     from tasks.orchestrator import history  # noqa: PLC0415  # Prefect, which a shell never loads
 
-    said = plain(f"run from a shell without a server, ended {run.time.isoformat()}: {run.ended}")
+    at = Clock(instance.timezone, dated=True).at(run.time)
+    said = plain(f"run from a shell without a server, ended at {at}: {run.ended}")
     history.show(instance, run.procedure, said=said, text=run.text, good=run.good)

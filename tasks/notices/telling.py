@@ -2,13 +2,17 @@
 
 from blocks.plain import plain
 from tasks.run.desk import desk
+from tasks.run.moments import Clock
 
 PREFIX = "relevo."
 RESOURCE = "relevo.instance."
 
 
-def tell(instance: str, name: str, said: str, **facts: str) -> None:
-    """Emit one event of one instance, with a sentence for whoever is told."""
+def tell(instance: str, name: str, said: str, *, timezone: str = "", **facts: str) -> None:
+    """Emit one event of one instance, with a sentence for whoever is told.
+
+    With a time zone it says when it was, for a mail that is sent because nothing followed.
+    """
     # A mail is HTML, and a chat makes links of what stands in these brackets.
     said, facts = _shown(said), {key: _shown(value) for key, value in facts.items()}
     full = name if name.startswith(PREFIX) else PREFIX + name
@@ -19,9 +23,15 @@ def tell(instance: str, name: str, said: str, **facts: str) -> None:
             "prefect.resource.name": instance,
             "relevo.instance": instance,
             "relevo.said": said,
+            **({"relevo.at": _now(timezone)} if timezone else {}),
         },
         payload={"instance": instance, "said": said, **facts},
     )
+
+
+def _now(timezone: str) -> str:
+    clock = Clock(timezone, dated=True)
+    return clock.at(clock.now)
 
 
 def _shown(text: str) -> str:

@@ -160,7 +160,7 @@ def each(
         raise Unreachable(
             f"no database of PostgreSQL {one.place.cluster} on {one.place} answers: "
             f"{answers.barred[one.name]}",
-            hint=f"see that {one.place} is up, then retry this run",
+            hint=f"check that {one.place} is up, then retry this run",
         )
     return answers
 

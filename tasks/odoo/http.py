@@ -67,7 +67,7 @@ def _ask(place: Place, argv: Sequence[str], *, rounds: int = 1) -> dict[str, obj
 
 def _page(said: object) -> Page:
     if not isinstance(said, dict):
-        raise ValueError("it is no JSON object")  # noqa: TRY004  # a text that is wrong
+        raise ValueError("it is not a JSON object")  # noqa: TRY004  # a text that is wrong
     error, leaf = str(said.get("error", "")), str(said.get("leaf", ""))
     if error:
         return Page(error=plain(error, longest=LONGEST))

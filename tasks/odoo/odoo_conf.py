@@ -107,8 +107,8 @@ def _plain_role(role: str) -> str:
     if ROLE.fullmatch(role) and role.lower() not in KEYWORDS and not role.startswith("pg_"):
         return role
     raise Refused(
-        f"odoo.conf names the role {plain(role, longest=80)} (db_user), which is none that Relevo "
-        "lets Odoo be on the recovery host",
+        f"odoo.conf names the role {plain(role, longest=80)} (db_user), which Relevo does not "
+        "allow for Odoo on the recovery host",
         hint="give Odoo a role of its own: letters, digits, underscores and dashes, not postgres",
     )
 

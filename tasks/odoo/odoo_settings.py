@@ -47,8 +47,8 @@ for address in $found; do
 done
 """
 HINT = (
-    "mend it on the origin or in the inventory: start Odoo if it is down, say in odoo.conf what "
-    "the unit says, let both name one cluster, and add folders to odoo.sources"
+    "fix it on the origin or in the inventory: start Odoo if it is down, set in odoo.conf what "
+    "the unit sets, let both name one cluster, and add folders to odoo.sources"
 )
 
 
@@ -84,7 +84,7 @@ def look(instance: OdooInstance) -> Start:
     wrong = (*found.wrong, *_of_the_file(origin, started, line), *_of_the_cluster(origin, found))
     if started.unclear:
         unclear = plain(started.unclear, longest=200)
-        down = f"{origin.odoo.unit} is down, and {unclear} does not tell what Odoo is started with"
+        down = f"{origin.odoo.unit} is down, and {unclear} does not show how Odoo is started"
         wrong = (down, *wrong)
     return Start(found.text, found.environment, found.folder, wrong, found.remarks)
 
@@ -161,7 +161,7 @@ def require(instance: OdooInstance) -> Start:
     found = look(instance)
     if found.wrong:
         raise Refused(
-            f"Odoo of {instance.name} would be another on {instance.recovery}: "
+            f"Odoo of {instance.name} would differ on {instance.recovery}: "
             + "; ".join(found.wrong),
             hint=HINT,
         )

@@ -126,7 +126,7 @@ def in_force(
 
 def _of_the_line(line: odoo_options.Line, unit: str) -> Iterator[str]:
     for word in line.refused:
-        shown = word if WORD.fullmatch(word) else "a word that is no option"
+        shown = word if WORD.fullmatch(word) else "a word that is not an option"
         yield f"{unit} starts Odoo with {shown}, which odoo.conf on the recovery host cannot say"
     for name, said in line.options.items():
         if not said.isprintable():

@@ -110,7 +110,7 @@ def wait_until_serving(place: Place) -> Served:
     if waiting and not served:
         raise CommandFailed(
             f"{found.outcome.sentence} on {place}",
-            hint=f"journalctl -u {place.odoo.unit} there",
+            hint=f"run journalctl -u {place.odoo.unit} there",
         )
     return found
 
@@ -121,7 +121,7 @@ def _require_own_listener(place: Place) -> None:
     argv = ("sh", "-c", STRANGERS, "strangers", str(odoo.http_port), odoo.unit)
     if stranger := shell.run(argv).stdout.strip():
         raise CommandFailed(
-            f"port {odoo.http_port} on {place} is answered by {stranger}, and not by {odoo.unit}",
+            f"port {odoo.http_port} on {place} is answered by {stranger}, not by {odoo.unit}",
             hint=f"stop what listens there (ss -ltnp), then systemctl restart {odoo.unit}",
         )
 
@@ -142,6 +142,6 @@ def require_whole(instance: OdooInstance, place: Place, *outcomes: Outcome) -> N
     if left := [each.sentence for each in outcomes if not each.done]:
         raise CommandFailed(
             f"{instance.name} is served from {place}, but {'; '.join(left)}",
-            hint=f"mend this (journalctl -u {place.odoo.unit} there says more of Odoo), by hand or "
-            "in the inventory, then retry this run: it does the rest again",
+            hint=f"fix this by hand or in the inventory (journalctl -u {place.odoo.unit} there "
+            "shows what Odoo says), then retry this run: it repeats what is left",
         )

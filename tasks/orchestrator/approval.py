@@ -6,7 +6,7 @@ worker, which costs four to eight seconds of an outage; what it saves is one idl
 """
 
 from math import ceil
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
@@ -26,17 +26,20 @@ POLL_SECONDS = 1
 
 
 class Form(RunInput):
-    """What somebody fills in who says yes."""
+    """What somebody fills in who says yes, in this order: the name is typed last."""
 
-    instance_name: str
-    reason: str
     approved_by: str
+    reason: str
+    instance_name: str
 
 
-class FormAtALoss(Form):
+class FormAtALoss(RunInput):
     """The form of a failover from an origin that does not answer."""
 
     origin_is_down: bool
+    approved_by: str
+    reason: str
+    instance_name: str
 
 
 class Shown:
@@ -81,9 +84,9 @@ def ask(question: Question, *, attempt: int, wrong: str, minutes: float) -> Yes:
     )
 
 
-def shown(made: type[Form]) -> type[Form]:
+def shown(made: type[Form | FormAtALoss]) -> type[Form | FormAtALoss]:
     """The same form, for a pause: it is there already, or saved again."""
-    return cast("type[Form]", type("Yes", (Shown, made), {}))
+    return cast("type[Form | FormAtALoss]", type("Yes", (Shown, made), {}))
 
 
 def _run() -> FlowRun:
@@ -104,41 +107,41 @@ def _stand_up(run: UUID) -> None:
             client.set_flow_run_state(run, Running(), force=True)
 
 
-def form(question: Question, *, wrong: str = "") -> type[Form]:
-    """The form of one plan: the server itself refuses another name than the instance's."""
-    fields: dict[str, Any] = {
-        "instance_name": (
-            str,
-            Field(
-                title="Name of the instance",
-                description="Type the name of the instance that this plan is about.",
-                pattern=f"^{question.instance}$",
-            ),
-        ),
-        "reason": (
-            str,
-            Field(title="Reason", description="Why it is done; the report keeps it.", min_length=3),
-        ),
-        "approved_by": (
-            str,
-            Field(
-                title="Approved by",
-                description="Who says yes; Prefect itself does not know.",
-                min_length=2,
-            ),
-        ),
-    }
-    if question.asks_whether_down:
-        accepted = "I have seen so by other means, and accept the loss stated above."
-        fields["origin_is_down"] = (
-            bool,
-            Field(
-                title=f"{question.origin} is down and stays down",
-                description=f"{accepted} {question.doubt}".strip(),
-            ),
-        )
+def form(question: Question, *, wrong: str = "") -> type[Form | FormAtALoss]:
+    """The form of one plan; what is wrong with an answer our own objection says."""
     base = FormAtALoss if question.asks_whether_down else Form
-    made = cast("type[Form]", create_model("Yes", __base__=base, **fields))
+    asked = _fields(question)
+    fields: dict[str, Any] = {
+        name: (each.annotation, asked[name].at(position))
+        for position, (name, each) in enumerate(base.model_fields.items())
+    }
+    made = cast("type[Form | FormAtALoss]", create_model("Yes", __base__=base, **fields))
     said = question.summary
     made._description = f"**{wrong}. Nothing was changed.**\n\n{said}" if wrong else said  # noqa: SLF001  # as Prefect's own with_initial_data does
     return made
+
+
+class Asked(NamedTuple):
+    """A field of a form, in words."""
+
+    title: str
+    description: str
+
+    def at(self, position: int) -> Any:
+        return Field(
+            title=self.title, description=self.description,
+            json_schema_extra={"position": position},
+        )  # fmt: skip
+
+
+def _fields(question: Question) -> dict[str, Asked]:
+    down = (
+        "I have confirmed it from another source, and accept the loss stated above. If unsure, "
+        f"leave this switch off. {question.doubt}"
+    )
+    return {
+        "origin_is_down": Asked(f"{question.origin} is down and stays down", down.strip()),
+        "approved_by": Asked("Approved by", "Your name; Prefect does not know it."),
+        "reason": Asked("Reason", "Why you do this; the report keeps it."),
+        "instance_name": Asked(f"Type {question.instance}", "Which instance is this plan about?"),
+    }

@@ -5,6 +5,7 @@ import re
 import httpx
 from prefect import Flow
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterDeploymentId,
@@ -18,9 +19,10 @@ from prefect.logging.loggers import flow_run_logger
 
 from blocks.errors import Busy, Refused
 from tasks.notices import telling
-from tasks.plan import aftermath
+from tasks.plan import aftermath, aftermath_read
 from tasks.run import terminal
-from tasks.run.tags import OWNER
+from tasks.run.report import slug
+from tasks.run.tags import BUTTONS, OWNER
 
 ENDED = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED]
 
@@ -33,6 +35,23 @@ def say_standing(flow: Flow[..., object], flow_run: FlowRun, state: State[object
     with terminal.without_server():
         found = aftermath.measure(instance, flow.name)
     log.warning("%s\nHINT: %s", found.said(), found.hint())
+
+
+def say_failed(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:
+    """Say what failed, what is kept and what to press, beside the run's other pages."""
+    instance = flow.validate_parameters(flow_run.parameters)["instance"]
+    with terminal.without_server():
+        found = aftermath.measure(instance, flow.name, ended="has failed")
+    button = flow_run.deployment_id
+    text = aftermath_read.page(
+        found, why=state.message or "", button=f"{BUTTONS}{button}" if button else ""
+    )
+    page = ArtifactCreate(
+        key=slug(f"failed-{flow.name}-{instance.name}"), type="markdown", data=text,
+        description=found.said(), flow_run_id=flow_run.id,
+    )  # fmt: skip
+    with get_client(sync_client=True) as client:
+        client.create_artifact(page)
 
 
 def tell_refused(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:

@@ -19,13 +19,16 @@ from prefect.context import FlowRunContext, TaskRunContext
 from prefect.events import emit_event
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
+from prefect.states import Completed, Failed
 
+from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
 from blocks.plain import PLAINLY
 from tasks.orchestrator import approval, schedules
 from tasks.run import terminal
 from tasks.run.approval import Question, Yes
 from tasks.run.desk import Logger, Run
+from tasks.run.report import Report
 from tasks.run.step import Step, heals
 
 P = ParamSpec("P")
@@ -58,6 +61,17 @@ class Page:
 
     def begin(self, flow: Flow[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         return Flow.__call__(flow, *args, **kwargs)  # past our own __call__
+
+    def end(self, ended: object) -> object | None:
+        """Make the state that the run's page shows; whoever called it in Python has its value."""
+        context = FlowRunContext.get()
+        if not self.asks or context is None or context.flow_run is None:
+            return None
+        if isinstance(ended, RelevoError):
+            return Failed(message=str(ended), data=ended)
+        if isinstance(ended, Report):
+            return Completed(name=ended.ended, message=ended.title, data=ended)
+        return Completed(message=f"{context.flow_run.name}: done", data=ended)
 
     def take(self, step: Step[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         return cast("Task[P, R]", _task(step))(*args, **kwargs)
@@ -101,7 +115,7 @@ class Page:
     def idle(self, instances: Sequence[OdooInstance]) -> set[str]:
         return schedules.idle(instances)
 
-    def links(self) -> dict[str, str]:
+    def links(self) -> dict[str, dict[str, str]]:
         return schedules.links()
 
     def ask(self, question: Question, *, attempt: int, wrong: str, minutes: float) -> Yes:

@@ -1,6 +1,8 @@
 """The schedules of the instances, as a Prefect server has them."""
 
+import json
 from collections.abc import Sequence
+from urllib.parse import quote
 from uuid import UUID
 
 import httpx
@@ -21,11 +23,10 @@ from prefect.states import Cancelling
 
 from blocks.instance import OdooInstance
 from tasks.run.step import log
-from tasks.run.tags import MANAGED, SCHEDULED, tag
+from tasks.run.tags import BUTTONS, MANAGED, SCHEDULED, tag
 
 PAGE = 200
 UNDER_WAY = [StateType.RUNNING, StateType.PENDING, StateType.SCHEDULED]
-BUTTON = "flows/failover.py:failover"
 
 
 def pause(instance: OdooInstance) -> None:
@@ -58,15 +59,28 @@ def idle(instances: Sequence[OdooInstance]) -> set[str]:
     return {each.name for each in instances if tag(each.name) in off}
 
 
-def links() -> dict[str, str]:
-    """The page of each instance's failover button, within the UI."""
+def links() -> dict[str, dict[str, str]]:
+    """The page of each instance's buttons within the UI, by flow; "" is the list of them."""
     with get_client(sync_client=True) as client:
         found = read_deployments(client, DeploymentFilterTags(all_=[MANAGED]))
-    return {
-        deployment.name: f"/v2/deployments/deployment/{deployment.id}"
-        for deployment in found
-        if deployment.entrypoint == BUTTON
-    }
+    pages: dict[str, dict[str, str]] = {}
+    for each in found:
+        if each.entrypoint and tag(each.name) in each.tags:
+            flow = each.entrypoint.rpartition(":")[2].replace("_", "-")
+            own = pages.setdefault(
+                each.name, {"": f"/v2/deployments?tags={quote(all_of(each.name))}"}
+            )
+            own[flow] = f"{BUTTONS}{each.id}"
+    return pages
+
+
+def all_of(instance: str) -> str:
+    """The tags of the buttons that move an instance, as the UI's address has them.
+
+    >>> all_of("vps_1")
+    '["instance:vps_1"]'
+    """
+    return json.dumps([tag(instance)])
 
 
 def _switch(

@@ -1,7 +1,8 @@
-"""What a cancelled run leaves: said on its own page, by the worker that has ended it.
+"""What a run leaves that was cancelled or has failed: said on its own page.
 
-Prefect calls these hooks in the worker's process, by keyword, once the run's own process is gone:
-its lock is free by then, and what it was about to do it does no more.
+Of a cancelled run Prefect calls the hook in the worker's process, by keyword, once the run's own
+process is gone; of a failed one in the run's own, at its end. Its lock is free by then, and what it
+was about to do it does no more.
 """
 
 from typing import Any
@@ -24,7 +25,14 @@ def say(flow: Any, flow_run: Any, state: Any) -> None:
     hooks.say_standing(flow, flow_run, state)
 
 
-def measure(instance: OdooInstance, procedure: str) -> Standing:
+def say_failed(flow: Any, flow_run: Any, state: Any) -> None:
+    """Say on a page of its own what failed, what is kept, and what to press."""
+    from tasks.orchestrator import hooks  # noqa: PLC0415  # Prefect, which a shell never loads
+
+    hooks.say_failed(flow, flow_run, state)
+
+
+def measure(instance: OdooInstance, procedure: str, *, ended: str = "was cancelled") -> Standing:
     """Ask both ends; of one that cannot be asked, say why."""
     instance = users.as_found(instance)
     origin, recovery = instance.origin, instance.recovery
@@ -38,7 +46,7 @@ def measure(instance: OdooInstance, procedure: str) -> Standing:
             ends.append(End(str(place), said, place.odoo.unit))
         except RelevoError as error:
             ends.append(End(str(place), f"not known: {error.message}", place.odoo.unit))
-    return Standing(instance.name, procedure, ends[0], ends[1], tuple(going_on))
+    return Standing(instance.name, procedure, ends[0], ends[1], tuple(going_on), ended)
 
 
 def _end(place: Place, seen: Seen) -> End:

@@ -1,8 +1,30 @@
-"""How things are after a run was cancelled, in sentences: who serves, and what to press next."""
+"""How things are after a run was cut off, in sentences: who serves, and what to press next."""
 
 from dataclasses import dataclass
 
+from blocks.plain import markdown
 from tasks.authority.situation import SILENT
+from tasks.run.tags import BOARD
+
+PAGE = """\
+# {title}
+
+## What failed
+
+{why}
+
+## What is kept
+
+- {said}
+- Completed steps are kept, and the next run finds them done. The lock is free.
+
+## What to press
+
+- When that is fixed: *Retry*, in the menu at the top right of the run's page, or {button} again.
+  *Retry* does not ask for the approval again.
+- {hint}
+- [The board]({board}) says how all instances are.
+"""
 
 
 @dataclass(frozen=True)
@@ -32,18 +54,19 @@ class End:
 
 @dataclass(frozen=True)
 class Standing:
-    """Both ends of an instance, once the run that was cancelled is gone."""
+    """Both ends of an instance, once the run that was cancelled, or has failed, is gone."""
 
     instance: str
     procedure: str
     origin: End
     recovery: End
     going_on: tuple[str, ...] = ()
+    ended: str = "was cancelled"
 
     def said(self) -> str:
         """Who serves, and how both ends are."""
         ends = f"{self.origin}; {self.recovery}"
-        said = f"{self.procedure} of {self.instance} was cancelled: {self._served()} ({ends})"
+        said = f"{self.procedure} of {self.instance} {self.ended}: {self._served()} ({ends})"
         if self.going_on:
             said += f"; a long command goes on by itself: {', '.join(self.going_on)}"
         return said
@@ -79,3 +102,19 @@ class Standing:
         if not writer.odoo_runs:
             return f"{writer.place} accepts writes and its Odoo is off, customers cannot work"
         return f"customers are served from {writer.place}"
+
+
+def page(standing: Standing, *, why: str, button: str) -> str:
+    """Say on one page what failed, what is kept, and what to press.
+
+    >>> uno, due = End("uno", "standby", "odoo.service"), End("due", "primary", "odoo_1", True)
+    >>> failed = Standing("vps_1", "failback", uno, due, ended="has failed")
+    >>> page(failed, why="no room on uno", button="/v2/x").splitlines()[0]
+    '# failback of vps_1 has failed'
+    """
+    button = f"[{standing.procedure}]({button})" if button else "the same button"
+    title = f"{standing.procedure} of {standing.instance} {standing.ended}"
+    return PAGE.format(
+        title=markdown(title), why="  \n".join(markdown(line) for line in why.splitlines()),
+        said=markdown(standing.said()), button=button, hint=markdown(standing.hint()), board=BOARD,
+    )  # fmt: skip

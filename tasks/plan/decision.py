@@ -7,12 +7,12 @@ measured may have changed when the yes comes, so the guards of the procedure mea
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from tasks.authority.situation import Plan, Procedure
-from tasks.plan import measure, words
+from tasks.plan import measure, summary
 from tasks.records import record
 from tasks.records.records import Approval, Decided
 from tasks.run import act, approval
@@ -23,7 +23,11 @@ from tasks.run.step import log, step
 from tasks.run.tags import OWNER
 from tasks.run.timing import Stopwatch
 
-Decide: TypeAlias = Literal["ask", "plan only", "unattended"]
+# A form offers what a person may want; a script that asks nobody says so past the form.
+Decide: TypeAlias = Annotated[
+    Literal["ask", "plan only", "unattended"],
+    WithJsonSchema({"type": "string", "enum": ["ask", "plan only"]}),
+]
 Minutes: TypeAlias = Annotated[float, Field(gt=0, le=24 * 60)]
 WAIT_MINUTES = 60
 
@@ -38,6 +42,12 @@ class Decision:
     approved_by: str
     watch: Stopwatch
     report: Report
+
+    @property
+    def signed(self) -> str:
+        """The reason, with the name of who gave it, as receipts keep it; none without a reason."""
+        named = bool(self.reason.strip() and self.approved_by.strip())
+        return f"{self.reason} ({self.approved_by})" if named else self.reason
 
     @property
     def facts(self) -> dict[str, str]:
@@ -78,22 +88,25 @@ def reach(
     report = Report(
         f"plan: {procedure} of {instance.name}",
         {
-            **words.facts(drawn),
+            **summary.facts(drawn),
             **({"lacking": lacking} if lacking else {}),
             **({"refused as things are": refused} if refused else {}),
         },
+        ended="Plan only",
     )
-    publish_text(words.summary(drawn), key=f"plan-{procedure}-{instance.name}", title=report.title)
+    publish_text(
+        summary.summary(drawn), key=f"plan-{procedure}-{instance.name}", title=report.title
+    )
     if decide == "plan only":
         return replace(given, go=False, report=report)
     if refused:
         raise Refused(
             f"{procedure} of {instance.name} is refused: {refused}",
-            hint="nothing was changed; mend this (check says more), then press the button again",
+            hint="fix this (check says more), then press the button again; nothing was changed",
         )
     log().info(
-        "waiting for a yes: open the menu at the top right of this page, choose Resume, and type "
-        "the name %s; after %g minutes without an answer this run ends, with nothing changed",
+        "waiting for an approval: open the menu at the top right of this page, choose Resume, and "
+        "type the name %s; after %g minutes without an answer this run ends, with nothing changed",
         instance.name,
         wait_minutes,
     )
@@ -114,7 +127,7 @@ def _decided(given: Decision, said: Approval) -> Decision:
     )  # fmt: skip
 
 
-@step("note the yes to the {procedure} of {instance.name}")
+@step("note the approval of the {procedure} of {instance.name}")
 def note(instance: OdooInstance, procedure: Procedure, said: Approval) -> None:
     """Write down on the recovery host what was said to this run, so that a retry goes on."""
     noted = Decided(run=_run_id(), procedure=procedure, said=said)
@@ -147,7 +160,7 @@ def require_own_button(instance: OdooInstance) -> None:
     if owners and owners != {instance.name}:
         raise Refused(
             f"this deployment is for {', '.join(sorted(owners))}, but {instance.name} was selected",
-            hint="nothing was changed; press the button of the instance that you mean",
+            hint="press the button of the instance that you mean; nothing was changed",
         )
 
 
@@ -159,7 +172,7 @@ def question(drawn: Plan, *, reason: str = "", approved_by: str = "") -> Questio
         origin=drawn.names["origin"],
         asks_whether_down=drawn.asks_whether_down,
         shut_out=drawn.situation.shut_out,
-        summary=words.summary(drawn),
+        summary=summary.summary(drawn),
         reason=reason,
         approved_by=approved_by,
     )

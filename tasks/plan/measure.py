@@ -8,7 +8,7 @@ from functools import partial
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
 from tasks.authority import demotion, exposure, fence, handover, keys, move, promotable
-from tasks.authority.situation import SILENT, Plan, Procedure, Situation
+from tasks.authority.situation import FORWARD, SILENT, Plan, Procedure, Situation
 from tasks.filestore import documents
 from tasks.plan import placeholders
 from tasks.postgres.look import Seen, look, look_or_why, received, try_look, unheard
@@ -21,7 +21,7 @@ from tasks.records.loss import Exposure
 from tasks.records.records import Failover
 from tasks.recovery import users
 from tasks.run.step import log, step
-from tasks.standby import clone, limits, rejoin, replication
+from tasks.standby import clone, former, limits, rejoin, replication
 from tasks.synchronous import synchronous_state
 
 
@@ -47,9 +47,9 @@ def draw(instance: OdooInstance, procedure: Procedure, *, at_a_loss: bool = Fals
         seen = replace(seen, refusals=(*unknown, *seen.refusals))
     if why:
         seen = replace(seen, shut_out=f"not known: {unheard(instance.origin, why)}")
-    if procedure == "failover" and (alive := fence.objection(instance.origin, why)):
+    if procedure in FORWARD and (alive := fence.objection(instance.origin, why)):
         seen = replace(seen, refusals=(*seen.refusals, f"{alive.message}: {alive.hint}"))
-    return Plan(procedure, seen, placeholders.names(instance, origin, recovery))
+    return Plan(procedure, seen, placeholders.names(instance), instance.timezone)
 
 
 def _lacking(
@@ -130,6 +130,15 @@ def _failback(
     )
 
 
+def _pg_rewind(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Situation:
+    """What a failback would do first; it is refused where there is nothing to rejoin."""
+    seen = _failback(instance, origin, recovery)
+    if seen.refusals:
+        return seen
+    wrong = former.not_serving(instance.recovery) or former.following(instance)
+    return replace(seen, refusals=(wrong.message,)) if wrong else seen
+
+
 def _switchover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Situation:
     giver, taker = instance.origin, instance.recovery
     refusals = _objections(instance, giver, taker)
@@ -173,7 +182,7 @@ def _recovery_is_gone(instance: OdooInstance) -> Plan:
         streaming=False,
         exposure=unknown,
     )
-    return Plan("recovery is gone", seen, placeholders.places(instance, origin, None))
+    return Plan("recovery is gone", seen, placeholders.names(instance), instance.timezone)
 
 
 def _objections(instance: OdooInstance, giver: Place, taker: Place) -> tuple[str, ...]:
@@ -186,7 +195,9 @@ def _objections(instance: OdooInstance, giver: Place, taker: Place) -> tuple[str
 
 MEASURES: dict[Procedure, Callable[[OdooInstance, Seen | None, Seen], Situation]] = {
     "failover": _failover,
+    "promote": _failover,
     "failback": _failback,
+    "pg_rewind": _pg_rewind,
     "switchover": _switchover,
     "switchover home": _switchover_home,
 }

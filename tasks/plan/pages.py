@@ -7,10 +7,11 @@ from pathlib import PurePosixPath
 from blocks.answers import understood
 from blocks.errors import CommandFailed, RelevoError, Unreachable
 from blocks.instance import OdooInstance
-from tasks.authority.situation import SILENT, Procedure
+from tasks.authority.situation import Procedure
 from tasks.byhand.by_hand_step import Language
 from tasks.host import files, lock
-from tasks.plan import measure, words
+from tasks.plan import placeholders, words
+from tasks.recovery import users
 from tasks.run import terminal
 from tasks.run.desk import desk
 from tasks.run.report import slug
@@ -24,16 +25,18 @@ LANGUAGES: tuple[Language, ...] = ("en", "es")
 
 @step("write the pages to be followed by hand of {instance.name}")
 def write(instance: OdooInstance) -> None:
-    """Keep the procedures, in both languages, where they are when nothing else is."""
-    shell = instance.recovery.host.shell()
+    """Keep the procedures, in both languages, where they are when nothing else is.
+
+    Nothing on them is measured: they are the same in the night as on the day before.
+    """
+    instance = users.as_found(instance)
+    shell, kept = instance.recovery.host.shell(), list[str]()
     for procedure in PROCEDURES:
-        drawn = measure.draw(instance, procedure)
-        for language in LANGUAGES:
-            text = words.page(drawn, language)
-            path = by_hand(instance) / f"{procedure}.{language}.md"
+        for path, text in _both(instance, procedure).items():
             files.install(shell, path, text)
-            key = slug(f"by-hand-{procedure}-{language}-{instance.name}")
-            desk().show(text, key=key, title=f"kept as {path}")
+            _show(instance, path, text, title=f"kept as {path}")
+            kept.append(str(path))
+    shell.run(("touch", *kept))  # those that are as they were have been looked at, too
     _write_at_origin(instance)
 
 
@@ -41,19 +44,38 @@ def by_hand(instance: OdooInstance) -> PurePosixPath:
     return files.STATE / instance.name / "by-hand"
 
 
+def _both(instance: OdooInstance, procedure: Procedure) -> dict[PurePosixPath, str]:
+    """The page of a procedure in each language, by where it is kept."""
+    name = procedure.replace(" ", "-")
+    return {
+        by_hand(instance) / f"{name}.{language}.md": drawn(instance, procedure, language)
+        for language in LANGUAGES
+    }
+
+
+def drawn(instance: OdooInstance, procedure: Procedure, language: Language) -> str:
+    """The page of a procedure, for which nothing has to be measured."""
+    return words.by_hand(procedure, placeholders.names(instance), language)
+
+
+def _show(instance: OdooInstance, path: PurePosixPath, text: str, *, title: str) -> None:
+    key = slug(f"by-hand-{path.stem.replace('.', '-')}-{instance.name}")
+    desk().show(text, key=key, title=title)
+
+
 def _write_at_origin(instance: OdooInstance) -> None:
     """Keep the page for a night without the recovery host at the origin, if that one answers."""
-    drawn = measure.draw(instance, "recovery is gone")
-    for language in LANGUAGES:
-        text = words.page(drawn, language)
-        path = by_hand(instance) / f"recovery-is-gone.{language}.md"
-        if drawn.situation.origin != SILENT:
-            try:
-                files.install(instance.origin.host.shell(), path, text)
-            except (Unreachable, CommandFailed) as error:
-                log().warning("%s is not kept at %s: %s", path, instance.origin, error.message)
-        key = slug(f"by-hand-recovery-is-gone-{language}-{instance.name}")
-        desk().show(text, key=key, title=f"kept at the origin as {path}")
+    both = _both(instance, "recovery is gone")
+    for path, text in both.items():
+        _show(instance, path, text, title=f"kept at the origin as {path}")
+    try:
+        for path, text in both.items():
+            files.install(instance.origin.host.shell(), path, text)
+    except (Unreachable, CommandFailed) as error:
+        log().warning(
+            "the page for a night without %s is not kept at %s: %s",
+            instance.recovery, instance.origin, error.message,
+        )  # fmt: skip
 
 
 @step("keep the pages to be followed by hand fresh")

@@ -1,55 +1,38 @@
-"""What the pages by hand call both ends: names, addresses, paths and whole commands."""
+"""What the pages by hand call both ends: names, addresses, paths and whole commands.
+
+All of it is known without asking the origin, and stays true until somebody changes the inventory.
+Where a cluster has its data, and where a home is, the commands of the pages ask on the host.
+"""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from blocks.instance import OdooInstance, Place
 from tasks.filestore import trust
-from tasks.host import files, layout
-from tasks.logins import login
-from tasks.postgres import commands
-from tasks.postgres.look import Seen
+from tasks.host import layout, managed_block
+from tasks.logins import login, pgpass
+from tasks.postgres import auto_conf, commands, pg_hba, postgresql_conf
 from tasks.recovery import door
 from tasks.serving import dns
-from tasks.standby import clone
+
+# What Debian's clusters begin with, where nobody can be asked.
+FRESH = {
+    "wal_level": "replica",
+    "listen_addresses": "localhost",
+    "max_wal_senders": "10",
+    "max_replication_slots": "10",
+    "wal_keep_size": "0",
+    "wal_keep_segments": "0",
+    "max_slot_wal_keep_size": "-1",
+}
+FIRST_WITH_MANIFESTS = 13  # the release that added backup manifests
 
 
-def names(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> dict[str, str]:
+def names(instance: OdooInstance) -> dict[str, str]:
     """Everything that a person would have to look up to do it by hand; no secrets."""
-    directory = _directory(instance.origin, origin)
-    beside = clone.beside(directory)
-    # At the origin it stands in the home of Debian's postgres, which is the same on every host.
-    passfile = files.home(instance.recovery.host.shell(), "postgres") / ".pgpass"
-    own_passfile = layout.passfile(instance, instance.recovery)
-    to_recovery = _conninfo(instance.recovery, instance.replication.user, passfile)
-    source = (
-        _conninfo(instance.recovery, instance.replication.rewind_user, passfile)
-        + f" dbname={login.REWIND_DATABASE}"
-    )
-    cluster = instance.origin.cluster
-    as_owner = ("runuser", "-u", cluster.owner, "--")
-    backup = commands.base_backup(
-        cluster, directory=beside, conninfo=to_recovery, slot=instance.name
-    )
-    return {
-        **places(instance, origin, recovery),
-        "to_recovery": to_recovery,
-        "to_origin": _conninfo(instance.origin, instance.replication.user, own_passfile),
-        "rewind": shlex.join(
-            (*as_owner, *commands.rewind(cluster, directory=directory, source=source))
-        ),
-        "recover_offline": shlex.join((*as_owner, *commands.recover_offline(cluster, directory))),
-        "base_backup": shlex.join((*as_owner, *backup)),
-    }
-
-
-def places(instance: OdooInstance, origin: Seen | None, recovery: Seen | None) -> dict[str, str]:
-    """What both ends are called; that much is known without asking the recovery host."""
-    ends = {
-        f"{end.kind}{suffix}": value
-        for end, seen in ((instance.origin, origin), (instance.recovery, recovery))
-        for suffix, value in _end(instance, end, seen).items()
-    }
+    origin, recovery = instance.origin, instance.recovery
+    roles = instance.replication
     return {
         "instance": instance.name,
         "writable": str(trust.until_path(instance)),
@@ -57,40 +40,132 @@ def places(instance: OdooInstance, origin: Seen | None, recovery: Seen | None) -
         "open_door": door.by_hand(instance, opened=True),
         "close_door": door.by_hand(instance, opened=False),
         "domains": ", ".join(instance.domains),
-        **ends,
+        "dns": instance.dns.provider if instance.dns else "",
+        "replication_user": roles.user,
+        "to_recovery": _conninfo(recovery, roles.user, passfile=_passfile(origin)),
+        "to_origin": _conninfo(origin, roles.user, passfile=_own_passfile(instance)),
+        "origin_passfile": _passfile(origin),
+        "recovery_passfile": _own_passfile(instance),
+        "own_passwords": shlex.quote(_own_passwords(instance)),
+        **_of_the_origins_cluster(instance),
+        **{
+            f"{end.kind}{suffix}": value
+            for end in (origin, recovery)
+            for suffix, value in _end(instance, end).items()
+        },
     }
 
 
-def _directory(place: Place, seen: Seen | None) -> PurePosixPath:
-    if seen is not None:
-        return seen.directory
-    return PurePosixPath("/var/lib/postgresql", str(place.cluster.version), place.cluster.name)
+def _of_the_origins_cluster(instance: OdooInstance) -> dict[str, str]:
+    """The commands that make the origin's cluster anew, or bring it back."""
+    found, roles = instance.origin.cluster, instance.replication
+    data, new = PurePosixPath("$data"), PurePosixPath("$new")
+    passfile = _passfile(instance.origin)
+    to_recovery = _conninfo(instance.recovery, roles.user, passfile=passfile)
+    source = _conninfo(instance.recovery, roles.rewind_user, passfile=passfile)
+    backup = commands.base_backup(found, directory=new, conninfo=to_recovery, slot=instance.name)
+    rewind = commands.rewind(
+        found, directory=data, source=f"{source} dbname={login.REWIND_DATABASE}"
+    )
+    verify = (str(found.bin_dir / "pg_verifybackup"), "--no-parse-wal", "-q", "$new")
+    owner = ("runuser", "-u", found.owner, "--")
+    verified = found.version >= FIRST_WITH_MANIFESTS
+    return {
+        "base_backup": typed(backup),
+        "verify_backup": typed((*owner, *verify)) if verified else "true",
+        "rewind": typed((*owner, *rewind)),
+        "recover_offline": typed((*owner, *commands.recover_offline(found, data))),
+        "create_cluster": typed(commands.create_cluster(found)),
+        "foreign_settings": shlex.quote(_foreign()),
+        "origin_settings": shlex.join(_settings(instance)),
+        "origin_hba": shlex.join(_admits(instance)),
+    }
 
 
-def _end(instance: OdooInstance, place: Place, seen: Seen | None) -> dict[str, str]:
+def typed(argv: Sequence[str]) -> str:
+    """Write a command as a person types it, with the shell's variables left to the shell.
+
+    >>> typed(("cp", "-a", "$data/a", "a b"))
+    'cp -a "$data/a" "a b"'
+    """
+    return " ".join(f'"{word}"' if set(word) & set(" $") else word for word in argv)
+
+
+def _own_passfile(instance: OdooInstance) -> str:
+    confined = instance.recovery.cluster.confined
+    own = str(layout.postgres(instance) / "pgpass")
+    return own if confined else _passfile(instance.recovery)
+
+
+def _passfile(place: Place) -> str:
+    """The password file in the home of a cluster's user, for which the host is asked."""
+    return f"$(getent passwd {place.cluster.owner} | cut -d: -f6)/.pgpass"
+
+
+def _own_passwords(instance: OdooInstance) -> str:
+    """An expression of sed's: of the recovery host's password file, make the origin's lines.
+
+    Both sides log in as the same two roles.
+    """
+    theirs, own = (
+        f"{pgpass.escape(place.host.peer_address)}:{place.cluster.port}:".replace("\\", "\\\\")
+        for place in (instance.origin, instance.recovery)
+    )
+    return f"s/^{theirs.replace('.', '[.]')}/{own}/p"
+
+
+def _foreign() -> str:
+    """An expression of sed's that takes out what a copy has of its leader's machine."""
+    named = "|".join((*auto_conf.OURS, *auto_conf.MACHINE))
+    kinds = "command|provider|_file|_director|_dir|_path|librar"
+    return f"/^({named}) *=/d; /^include/d; /^[A-Za-z0-9_.]*({kinds})[A-Za-z0-9_]* *=/d"
+
+
+def _settings(instance: OdooInstance) -> list[str]:
+    """The lines with which a new cluster at the origin can be followed, once it leads."""
+    origin, roles = instance.origin, instance.replication
+    wanted = postgresql_conf.replication(
+        version=origin.cluster.version, keep_mb=roles.wal_keep_mb, cap_mb=roles.slot_cap_mb,
+        current=FRESH, listen=origin.host.peer_address,
+    )  # fmt: skip
+    return postgresql_conf.render(wanted).splitlines()
+
+
+def _admits(instance: OdooInstance) -> list[str]:
+    """The words of sed's that put our block first in the origin's pg_hba.conf."""
+    roles, peer = instance.replication, instance.recovery.host.peer_address
+    lines = pg_hba.replication(user=roles.user, rewind_user=roles.rewind_user, peer=peer)
+    made = managed_block.put("", name=instance.name, lines=lines).splitlines()
+    return [word for line in made for word in ("-e", f"1i {line}")]
+
+
+def _end(instance: OdooInstance, place: Place) -> dict[str, str]:
+    host, cluster, odoo = place.host, place.cluster, place.odoo
+    words = f"{cluster.version} {cluster.name}"
     return {
         "": str(place),
-        "_address": place.host.peer_address,
+        "_address": host.peer_address,
+        "_login": f"ssh -p {host.port} {host.user}@{host.address}",
         "_shown": dns.addresses(instance, place),
-        "_unit": place.odoo.unit,
-        "_user": place.odoo.user,
-        "_data_dir": str(place.odoo.data_dir),
-        "_http_port": str(place.odoo.http_port),
-        "_cluster": str(place.cluster),
-        "_cluster_unit": place.cluster.unit,
-        "_cluster_words": f"{place.cluster.version} {place.cluster.name}",
-        "_config": str(place.cluster.config_dir),
-        "_owner": place.cluster.owner,
-        "_ctl": f"runuser -u {place.cluster.owner} -- pg_ctlcluster --skip-systemctl-redirect "
-        f"{place.cluster.version} {place.cluster.name}",
+        "_unit": odoo.unit,
+        "_user": odoo.user,
+        "_odoo_config": str(odoo.config),
+        "_data_dir": str(odoo.data_dir),
+        "_http_port": str(odoo.http_port),
+        "_cluster": str(cluster),
+        "_cluster_unit": cluster.unit,
+        "_cluster_words": words,
+        "_version": str(cluster.version),
+        "_config": str(cluster.config_dir),
+        "_owner": cluster.owner,
+        "_ctl": f"runuser -u {cluster.owner} -- pg_ctlcluster --skip-systemctl-redirect {words}",
         # Whose the configuration is: the cluster's own user's, or root's where it is confined.
-        "_configured": "" if place.cluster.confined else f"runuser -u {place.cluster.owner} -- ",
-        "_bin": str(place.cluster.bin_dir),
-        "_directory": shlex.quote(str(_directory(place, seen))),
+        "_configured": "" if cluster.confined else f"runuser -u {cluster.owner} -- ",
+        "_bin": str(cluster.bin_dir),
     }
 
 
-def _conninfo(leader: Place, user: str, passfile: PurePosixPath) -> str:
+def _conninfo(leader: Place, user: str, *, passfile: str) -> str:
     """How to reach a leader; the password stands in the password file of either host."""
     return (
         f"host={leader.host.peer_address} port={leader.cluster.port} user={user} sslmode=require "

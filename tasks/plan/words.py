@@ -1,13 +1,15 @@
-"""A plan in words: short for whoever has to say yes, whole for whoever works by hand."""
+"""A plan in words, whole, for whoever works by hand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from blocks.plain import markdown, plain
-from tasks.authority.situation import Plan
-from tasks.byhand.by_hand import OF_DOMAINS, STEPS
-from tasks.byhand.by_hand_out import WAKE
-from tasks.byhand.by_hand_step import Language, Step
+from tasks.authority.situation import Plan, Procedure
+from tasks.byhand.by_hand import COMMANDS
+from tasks.byhand.by_hand import page as of_procedure
+from tasks.byhand.by_hand_page import draw
+from tasks.byhand.by_hand_step import Language
+from tasks.plan import summary
 from tasks.records.loss import Exposure
 
 WORDS: dict[str, tuple[str, str]] = {
@@ -28,19 +30,16 @@ WORDS: dict[str, tuple[str, str]] = {
         "no: {origin} confirma sin esperar desde {since}",
     ),
     "lag": ("behind the origin", "retraso respecto al origen"),
-    "documents": ("documents whose file is missing", "documentos cuyo fichero falta"),
+    "documents": ("documents whose file is missing", "documentos cuyo archivo falta"),
     "not_copied": ("not copied, or not known", "no copiado, o no se conoce"),
     "drill": ("last drill or move", "último simulacro o traslado"),
     "rto": ("expected seconds until Odoo answers", "segundos previstos hasta que responda Odoo"),
     "way": ("how {origin} rejoins", "cómo se reincorpora {origin}"),
     "unknown": ("not known", "se desconoce"),
     "never": ("never", "nunca"),
-    "steps": ("What will be done", "Qué se hará"),
-    "hand": ("By hand, as root", "A mano, como root"),
     "refused": ("Refused as things are", "Rechazado tal como están las cosas"),
     "lacking": ("Lacking (the move goes on without it)", "Falta (el traslado sigue sin ello)"),
-    "then": ("If that is mended, the procedure is", "Cuando se arregle, el procedimiento es"),
-    "you": ("you", "usted"),
+    "then": ("When that is fixed, the procedure is", "Cuando se arregle, el procedimiento es"),
     "lossless": ("nothing", "nada"),
     "waited": (
         (
@@ -97,8 +96,10 @@ def word(key: str, language: Language) -> str:
     return english if language == "en" else spanish
 
 
-def facts(plan: Plan, language: Language = "en") -> dict[str, str]:
-    """What was measured, as rows of a table."""
+def facts(plan: Plan, language: Language) -> dict[str, str]:
+    """What was measured, as rows of a table; in English as whoever approves it reads it."""
+    if language == "en":
+        return summary.facts(plan)
     seen, unknown = plan.situation, word("unknown", language)
     rows = {
         "at": seen.at,
@@ -159,25 +160,20 @@ def _lag(plan: Plan, unknown: str) -> str:
     return f"{seen.lag_bytes} bytes{seconds}"
 
 
-def steps(plan: Plan) -> tuple[Step, ...]:
-    """The steps of the way that this plan takes; a refused plan shows the usual one."""
-    usual = STEPS[plan.procedure, plan.usual]
-    if not plan.names["domains"]:
-        usual = tuple(each for each in usual if each not in OF_DOMAINS)
-    return (WAKE, *usual) if plan.situation.leader_is_down else usual
-
-
-def summary(plan: Plan) -> str:
-    """What somebody reads before saying yes."""
-    return "\n".join(_lines(plan, "en", by_hand=False))
-
-
 def page(plan: Plan, language: Language) -> str:
-    """What somebody follows when nothing else is there."""
-    return "\n".join(_lines(plan, language, by_hand=True)) + "\n"
+    """What was measured, and the page that somebody follows when nothing else is there."""
+    measured = "\n".join(_measured(plan, language))
+    return f"{measured}\n\n{by_hand(plan.procedure, plan.names, language)}"
 
 
-def _lines(plan: Plan, language: Language, *, by_hand: bool) -> Iterator[str]:
+def by_hand(procedure: Procedure, names: Mapping[str, str], language: Language) -> str:
+    """The page that is kept: with all ways of a procedure, and nothing that was measured."""
+    harmless = {key: plain(name, lines=True) for key, name in names.items()}
+    command = COMMANDS.get(procedure, procedure)
+    return draw(of_procedure(procedure, names), harmless, language, command=command)
+
+
+def _measured(plan: Plan, language: Language) -> Iterator[str]:
     title = "gone" if plan.procedure == "recovery is gone" else "title"
     yield "# " + word(title, language).format(procedure=plan.procedure, **plan.names)
     yield from ("", "| | |", "|---|---|")
@@ -193,19 +189,3 @@ def _lines(plan: Plan, language: Language, *, by_hand: bool) -> Iterator[str]:
     if plan.situation.lacking:
         yield from ("", f"## {word('lacking', language)}", "")
         yield from (f"- {markdown(' '.join(each.split()))}" for each in plan.situation.lacking)
-    yield from ("", f"## {word('hand' if by_hand else 'steps', language)}", "")
-    names = {key: plain(name) for key, name in plan.names.items()}
-    for number, each in enumerate(steps(plan), 1):
-        yield f"{number}. **{_where(plan, each, language)}**: " + each.said(language).format(
-            **names
-        )
-        if by_hand and each.commands:
-            yield from ("", "   ```")
-            yield from (f"   {command.format(**names)}" for command in each.commands)
-            yield from ("   ```", "")
-
-
-def _where(plan: Plan, step: Step, language: Language) -> str:
-    if step.where == "you":
-        return word("you", language)
-    return plan.names.get(step.where, step.where)

@@ -37,7 +37,7 @@ def require_binaries(shell: Shell, place: Place) -> None:
         version = place.cluster.version
         raise Refused(
             f"PostgreSQL {version} is not installed on {place}",
-            hint=f"apt install postgresql-{version} there (from PostgreSQL's own repository if "
+            hint=f"run apt install postgresql-{version} there (from PostgreSQL's own repository if "
             "the distribution has another version)",
         )
 
@@ -123,8 +123,8 @@ def _stop(place: Place, directory: PurePosixPath) -> str:
         raise CommandFailed(
             f"PostgreSQL {place.cluster} on {place} is still shutting down after {STOP_SECONDS} s: "
             "it waits until every standby, backup and the archiver have what was written",
-            hint=f"nothing is lost. On {place} see ps -u postgres, end the walsender that hangs, "
-            "and press this again when the cluster is down",
+            hint=f"run ps -u postgres on {place}, end the walsender that hangs, and start this "
+            "again when the cluster is down; nothing is lost",
         ) from error
     return f": {done.tail}" if done.status else ""
 
@@ -189,7 +189,7 @@ def promote(place: Place) -> None:
             lambda: place.cluster.value(shell, "SELECT NOT pg_is_in_recovery()") == "t",
             what=f"{place} accepts writes",
             timeout_seconds=PROMOTE_SECONDS,
-            hint=f"{_log(place)}; a walreceiver that hangs can hold a promotion up",
+            hint=f"{_log(place)}; a walreceiver that hangs can delay a promotion",
         )
     start_at_boot(place, "auto")
 

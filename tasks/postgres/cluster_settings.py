@@ -98,7 +98,7 @@ def _restart_if_needed(place: Place, needed: Settings, *, allow_restart: bool) -
     theirs = [name for name in waiting if name not in needed]
     if theirs and not ours:
         said = ", ".join(theirs)
-        log().info("%s of PostgreSQL on %s waits for a restart, not for Relevo's", said, place)
+        log().info("%s of PostgreSQL on %s waits for a restart that is not Relevo's", said, place)
     if not ours:
         return
     require_restart(place, ours, theirs, allowed=allow_restart)
@@ -110,9 +110,9 @@ def require_restart(place: Place, ours: list[str], theirs: list[str], *, allowed
     """Refuse a restart for our settings that nobody has allowed, or that brings in others'."""
     if ours and theirs:
         raise Refused(
-            f"PostgreSQL on {place} must be restarted for {', '.join(ours)}, and that would bring "
-            f"in {', '.join(theirs)} as well, which somebody else has changed",
-            hint="restart PostgreSQL there yourself when that is wanted, then run this again",
+            f"PostgreSQL on {place} must be restarted for {', '.join(ours)}, which would also "
+            f"apply {', '.join(theirs)}, which somebody else has changed",
+            hint="restart PostgreSQL there yourself when that is right, then run this again",
         )
     if ours and not allowed:
         raise Refused(
@@ -142,7 +142,7 @@ def _require_in_force(shell: Shell, place: Place, needed: Settings) -> None:
     if not rows:
         raise Refused(
             f"PostgreSQL on {place} does not read {ours}",
-            hint="put the line include_dir = 'conf.d' into its postgresql.conf",
+            hint="add the line include_dir = 'conf.d' to its postgresql.conf",
         )
     beaten = [str(row["name"]) for row in rows if not row["applied"] and row["error"] is None]
     if beaten := [name for name in beaten if name in needed]:
@@ -152,7 +152,7 @@ def _require_in_force(shell: Shell, place: Place, needed: Settings) -> None:
 def _overridden(place: Place, names: list[str]) -> Refused:
     return Refused(
         f"on {place}, another file overrides what replication needs: {', '.join(names)}",
-        hint="take these settings out with ALTER SYSTEM RESET, or out of the file that "
+        hint="remove these settings with ALTER SYSTEM RESET, or from the file that "
         "pg_file_settings names",
     )
 
@@ -173,8 +173,8 @@ def require_included(place: Place) -> None:
     if place.host.shell().run(reads, user=place.cluster.owner, check=False).status != 0:
         raise Refused(
             f"PostgreSQL {place.cluster} on {place} does not read its conf.d",
-            hint=f"put the line include_dir = 'conf.d' into {path}, and add_include_dir = "
-            "'conf.d' into /etc/postgresql-common/createcluster.conf for the clusters to come",
+            hint=f"add the line include_dir = 'conf.d' to {path}, and add_include_dir = 'conf.d' "
+            "to /etc/postgresql-common/createcluster.conf for future clusters",
         )
 
 
@@ -213,6 +213,6 @@ def require_ssl(place: Place) -> None:
     """Refuse a cluster to which nobody can speak but in the clear."""
     if in_force(place, ("ssl",))["ssl"] != "on":
         raise Refused(
-            f"PostgreSQL on {place} does not speak TLS",
+            f"PostgreSQL on {place} does not offer TLS",
             hint="install the package ssl-cert (or a certificate) and set ssl = on there",
         )

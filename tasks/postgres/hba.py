@@ -69,5 +69,5 @@ def _require_valid_hba(place: Place) -> None:
         raise Refused(
             f"pg_hba.conf on {place} has an error in line {rows[0]['line_number']}: "
             f"{rows[0]['error']}",
-            hint="mend that line; PostgreSQL ignores the whole file until then",
+            hint="fix that line; PostgreSQL ignores the whole file until then",
         )

@@ -13,7 +13,7 @@ from tasks.postgres import commands, controldata, lsclusters, wal
 from tasks.postgres.controldata import ControlData
 from tasks.postgres.wal import Leader, Lsn
 
-LET_US_ASK = "let its pg_hba.conf have the line: local all postgres peer"
+LET_US_ASK = "add to its pg_hba.conf the line: local all postgres peer"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Seen:
         if self.gone:
             return "gone"
         if self.refuses:
-            return f"up, and refuses our question ({self.said})"
+            return f"up, but refuses our login ({self.said})"
         return "starting" if self.online else "down"
 
     @property
@@ -148,8 +148,8 @@ def look(place: Place) -> Seen:
         raise Refused(
             f"the data directory {directory} of {cluster} on {place} belongs to {owner}, not to "
             f"{cluster.owner}",
-            hint="run replicate, which puts that right on the recovery host; at an origin, see "
-            "SHOW data_directory there",
+            hint="run replicate, which corrects that on the recovery host; at an origin, run SHOW "
+            "data_directory there",
         )
     return Seen(
         place=place,

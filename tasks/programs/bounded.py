@@ -34,7 +34,7 @@ def read_file(path: str | os.PathLike[str], limit: int = FEW) -> bytes:
     file = os.open(path, flags)
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", os.fspath(path))
+            raise OSError(errno.EINVAL, "it is not a regular file", os.fspath(path))
         said = bytearray()
         while part := os.read(file, CHUNK):
             said += part
@@ -55,7 +55,7 @@ def parts(descriptor: int, seconds: float) -> Iterator[bytes]:
     while True:
         left = deadline - time.monotonic()
         if left <= 0 or not select.select([descriptor], [], [], left)[0]:
-            raise TooLong(errno.ETIMEDOUT, f"it has not ended after {seconds:g} s")
+            raise TooLong(errno.ETIMEDOUT, f"it has not finished after {seconds:g} s")
         part = os.read(descriptor, CHUNK)
         if not part:
             return
@@ -119,13 +119,13 @@ def run(
             return Ran(talk.wait(max(seconds, 1)), out, err)
         except subprocess.TimeoutExpired as error:
             raise TooLong(
-                errno.ETIMEDOUT, f"{argv[0]} has not ended after {seconds:g} s"
+                errno.ETIMEDOUT, f"{argv[0]} has not finished after {seconds:g} s"
             ) from error
         except TooMuch as error:
-            raise TooMuch(errno.EFBIG, f"{argv[0]} says more than {limit} bytes") from error
+            raise TooMuch(errno.EFBIG, f"{argv[0]} printed more than {limit} bytes") from error
         except TooLong as error:
             raise TooLong(
-                errno.ETIMEDOUT, f"{argv[0]} has not ended after {seconds:g} s"
+                errno.ETIMEDOUT, f"{argv[0]} has not finished after {seconds:g} s"
             ) from error
         finally:
             talk.kill()

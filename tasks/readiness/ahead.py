@@ -28,7 +28,7 @@ RESTARTED = (
 EXTENSION = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 
-@step("require what {instance.name} would be refused for later")
+@step("check ahead what {instance.name} would be refused for later")
 def require(instance: OdooInstance, *, allow_restart: bool = True) -> None:
     """Refuse a set-up before it changes anything, and with all that speaks against it."""
     _require(instance, (*_of_the_origin(allow_restart=allow_restart), *OF_BOTH))
@@ -81,7 +81,7 @@ def _included(instance: OdooInstance) -> str:
 
 def _ssl(instance: OdooInstance) -> str:
     cluster_settings.require_ssl(instance.origin)
-    return f"{instance.origin} speaks TLS"
+    return f"{instance.origin} offers TLS"
 
 
 def _name(instance: OdooInstance) -> str:
@@ -125,7 +125,7 @@ def _extensions(instance: OdooInstance) -> str:
     if names := [PurePosixPath(path).stem for path in lacking]:
         each = "; ".join(f"{', '.join(uses[name])} uses {name}" for name in names if name in uses)
         raise Refused(
-            f"{recovery} has not installed what databases of {instance.origin} use: {each}",
+            f"{recovery} lacks extensions that databases of {instance.origin} use: {each}",
             hint=f"install the packages of these extensions on {recovery}",
         )
     return f"{recovery} has those of the databases"
@@ -193,7 +193,7 @@ OF_THE_ORIGIN: tuple[Need, ...] = (
         remedy="add that line there", when=probes.primary,
     ),
     SetUp(
-        "TLS at the origin", _ssl, tried="PostgreSQL is asked whether it speaks TLS",
+        "TLS at the origin", _ssl, tried="PostgreSQL is asked whether it offers TLS",
         remedy="switch ssl on there", when=probes.primary,
     ),
     SetUp(

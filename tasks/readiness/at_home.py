@@ -65,8 +65,8 @@ def roles(instance: OdooInstance, ends: Ends) -> str:
         raise RelevoError(sentence)
     if not need.both(ends):
         raise RelevoError(
-            f"{instance.origin} is {origin} and {instance.recovery} is {recovery}, where primary "
-            "and standby are usual"
+            f"{instance.origin} is {origin} and {instance.recovery} is {recovery}, but primary "
+            "and standby are expected"
         )
     return f"{instance.origin} is primary, {instance.recovery} is standby"
 
@@ -156,16 +156,18 @@ NEEDS: tuple[Need, ...] = (
         remedy="run failback, which goes on from there", moves=need.EVERY_MOVE,
     ),
     Need(
-        "users", users.judge, tried="the users of this instance are asked of the host",
+        "users", users.judge, tried="the host is asked which users this instance has",
         remedy="run replicate", by=("preflight", "check"), hosts="recovery", before=True,
     ),
     Need(
-        "door", door.judge, tried="the origin logs in through it at each build; check sees it shut",
+        "door", door.judge, tried="the origin logs in through it at each build; check sees that "
+            "it is closed",
         remedy="run replicate", moves=("failback", "rejoin"), by=("build", "check"),
         when=need.both,
     ),
     Need(
-        "signing key", keys.measure, tried="the key of this runner is held against both hosts",
+        "signing key", keys.measure, tried="the key of this runner is compared with those of both "
+            "hosts",
         remedy="restore secrets.yaml from its backup, or run relevo rotate-key",
         moves=("replicate", *need.EVERY_MOVE), by=("preflight", "check"), before=True,
     ),
@@ -175,14 +177,14 @@ NEEDS: tuple[Need, ...] = (
     ),
     Need(
         "slot", _slot, tried="the origin is asked what its slot keeps",
-        remedy="run replicate, which makes the copy anew beside the old one", when=need.both,
+        remedy="run replicate, which makes a new copy beside the old one", when=need.both,
     ),
     Need(
         COMMITS, _commits, tried="the origin is asked whether commits wait",
         remedy="run replicate", when=need.primary,
     ),
     Need(
-        "guard", _guard, tried="the guard at the origin has asked, and had its answer",
+        "guard", _guard, tried="the guard at the origin has asked, and got an answer",
         remedy="run replicate, which installs the guard", moves=need.EVERY_MOVE,
         by=("build", "check"), when=need.origin_host,
     ),
@@ -209,8 +211,8 @@ NEEDS: tuple[Need, ...] = (
     ),
     Need(
         "service", _built,
-        tried="odoo.conf, unit and site are rendered after the inventory, and compared with what "
-        "is there; files and a free port are looked for",
+        tried="odoo.conf, unit and site are rendered from the inventory, and compared with what "
+            "is there; files and a free port are looked for",
         remedy="run build-service", by=("build", "check", "drill"), when=need.standby,
         hosts="recovery",
     ),
@@ -221,12 +223,13 @@ NEEDS: tuple[Need, ...] = (
     ),
     Need(
         "certificates", partial(https.judge, form="standby"),
-        tried="what nginx shows is judged as a browser does: names, days left, who signed it",
+        tried="the certificate that nginx shows is checked as a browser does: names, days left, "
+            "who signed it",
         remedy="run build-service", when=need.standby,
     ),
     Need(
         "names", lambda instance: dns.judge(instance, instance.origin),
-        tried="the zone's name servers are asked; the provider is written to, once a day",
+        tried="the zone's name servers are asked; once a day a record is written at the provider",
         remedy="correct dns in the inventory",
         moves=("failover", "switchover", "failback"), when=need.primary, acts=True,
     ),
@@ -239,7 +242,7 @@ NEEDS: tuple[Need, ...] = (
     ),
     Need(
         "programs of Odoo", programs.measure,
-        tried="what the origin's Odoo finds to print with is compared: wkhtmltopdf, fonts, rtlcss",
+        tried="what the origin's Odoo needs for printing is compared: wkhtmltopdf, fonts, rtlcss",
         remedy="install on the recovery host what the origin has", when=need.both,
     ),
     Need(

@@ -46,7 +46,7 @@ def _receipt(instance: OdooInstance) -> str:
     if not kept or kept[-1].taker != instance.recovery.kind:
         raise RelevoError(
             f"no receipt gives the write right of {instance.name} to {instance.recovery}, which "
-            "was promoted by hand: failback makes it good"
+            "was promoted by hand: failback corrects this"
         )
     return str(kept[-1])
 
@@ -58,7 +58,7 @@ def _origin(instance: OdooInstance) -> list[str]:
     if seen and seen.is_standby and replication.is_streaming(instance, origin, recovery):
         return [f"{origin} follows {recovery}"]
     said = f"{origin} is {seen}" if seen else unheard(origin, why)
-    return [said, f"{said}: what customers write is on {recovery} alone"]
+    return [said, f"{said}: what customers write is only on {recovery}"]
 
 
 # What the failback will need, and customers until then.
@@ -80,7 +80,8 @@ NEEDS: tuple[Need, ...] = (
     ),
     Need(
         "certificates", partial(https.judge, form="serving"),
-        tried="what nginx shows is judged as a browser does: names, days left, who signed it",
+        tried="the certificate that nginx shows is checked as a browser does: names, days left, "
+            "who signed it",
         remedy="renew it on the recovery host (docs/server.md)", moves=("failover",),
     ),
     Need(
@@ -90,24 +91,25 @@ NEEDS: tuple[Need, ...] = (
     ),
     Need(
         "names", lambda instance: dns.judge(instance, instance.recovery),
-        tried="the zone's name servers are asked; the provider is written to, once a day",
+        tried="the zone's name servers are asked; once a day a record is written at the provider",
         remedy="run failover, which points them again", moves=("failover", "failback"),
     ),
     Need(
-        "signing key", keys.measure, tried="the key of this runner is held against both hosts",
+        "signing key", keys.measure, tried="the key of this runner is compared with those of both "
+            "hosts",
         remedy="restore secrets.yaml from its backup, or run relevo rotate-key",
         moves=("failback",),
     ),
     Need(
         "receipts", _receipt, tried="each receipt is read, and its signature verified",
-        remedy="run failback, which makes it good", moves=("failback",),
+        remedy="run failback, which corrects it", moves=("failback",),
     ),
     Need(
         "files", files, tried="the engine looks for the file of each attachment",
         remedy="run reconcile-filestore", moves=("failback",),
     ),
     Need(
-        "users", users.judge, tried="the users of this instance are asked of the host",
+        "users", users.judge, tried="the host is asked which users this instance has",
         remedy="run replicate after the failback", moves=("failback",),
     ),
     Need(

@@ -65,7 +65,7 @@ WHERE r.relnamespace <> 'pg_catalog'::regnamespace AND (
 """
 
 
-@step("require that {instance.origin} and {instance.recovery} fit each other")
+@step("require that {instance.origin} and {instance.recovery} are compatible")
 def require(instance: OdooInstance) -> None:
     """Refuse a pair of servers between which a move would fail; say what should be mended."""
     pair = measure(instance)
@@ -75,7 +75,7 @@ def require(instance: OdooInstance) -> None:
     if found := parity_rules.wrong(pair):
         raise Refused(
             "; ".join(found),
-            hint="the replica is there and follows; mend this and run replicate again",
+            hint="fix this and run replicate again; the replica is there and follows",
         )
 
 

@@ -90,7 +90,7 @@ def wrong(pair: Pair) -> list[str]:
             f"{pair.skew_seconds:.0f} s apart: let both follow a time server"
         )
     found += [
-        f"{database} uses {', '.join(names)}, which {pair.recovery.name} has not installed"
+        f"{database} uses {', '.join(names)}, which {pair.recovery.name} lacks"
         for database, names in pair.lacking.items()
         if names
     ]
@@ -130,13 +130,13 @@ def remarks(pair: Pair) -> list[str]:
                 f"sort text differently: REINDEX after a move ({counts})"
             )
     found += [
-        f"{side.name} runs with neither wal_log_hints nor checksums: what it wrote alone could "
-        "only be undone by a new clone; switch wal_log_hints on and restart it"
+        f"{side.name} runs with neither wal_log_hints nor checksums: it could not be rewound, "
+        "only cloned again; switch wal_log_hints on and restart it"
         for side in (there, here)
         if not side.rewindable
     ]
     found += [
-        f"{database} belongs to {owner}, and Odoo of {there.name} is {pair.role}: it moves with "
+        f"{database} belongs to {owner}, but Odoo of {there.name} is {pair.role}: it moves with "
         "the cluster, and the Odoo that serves it does not"
         for database, owners in pair.owners.items()
         for owner in owners
@@ -149,7 +149,7 @@ def remarks(pair: Pair) -> list[str]:
         )
     if there.wal_elsewhere:
         found.append(
-            f"pg_wal on {there.name} is a link: a failback that has to clone it anew makes it a "
+            f"pg_wal on {there.name} is a link: a failback that has to clone it again makes it a "
             "folder of the data directory again"
         )
     if there.free_bytes < pair.data_bytes:
@@ -158,7 +158,7 @@ def remarks(pair: Pair) -> list[str]:
             f"{pair.data_bytes / GIGABYTE:.1f} GB, and {there.free_bytes / GIGABYTE:.1f} are free"
         )
     found += [
-        f"{side.name} may keep {pair.kept_bytes / GIGABYTE:.1f} GB of WAL, and "
+        f"{side.name} may keep {pair.kept_bytes / GIGABYTE:.1f} GB of WAL, but only "
         f"{side.free_bytes / GIGABYTE:.1f} are free"
         for side in (there, here)
         if side.free_bytes < pair.kept_bytes

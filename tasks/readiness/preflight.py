@@ -48,9 +48,10 @@ NOT_ASKED = "its PostgreSQL cannot be asked where it listens"
 EVERYWHERE = ("rsync", "python3", "systemd-run", "pg_lsclusters", "runuser")
 AT_RECOVERY = ("ssh", "ssh-keygen", "pg_createcluster", "openssl", "useradd", "systemd-tmpfiles")
 PACKAGES = (
-    "the commands are in Debian's packages rsync, python3, openssh-client, postgresql-common and "
-    "nginx, PostgreSQL's programs in postgresql-VERSION; make a missing user with useradd --system "
-    "--create-home --shell /bin/bash; a wrong path or unit is mended in the inventory"
+    "install the commands from Debian's packages rsync, python3, openssh-client, "
+    "postgresql-common and nginx, PostgreSQL's programs from postgresql-VERSION; create a missing "
+    "user with useradd --system --create-home --shell /bin/bash; correct a wrong path or unit in "
+    "the inventory"
 )
 
 
@@ -185,7 +186,7 @@ SETTINGS = Need(
     remedy="say it in odoo.conf, or correct the inventory", by=("preflight", "build", "check"),
     moves=("replicate", "failover", "switchover"), when=probes.primary, before=True,
 )  # fmt: skip
-MEND = "mend it on the origin, or in the inventory, and run this again"
+FIX = "fix it on the origin, or in the inventory, and run this again"
 # Without these most questions cannot even be asked.
 THERE: tuple[Need, ...] = (
     SetUp(
@@ -202,11 +203,11 @@ THERE: tuple[Need, ...] = (
 NEEDS: tuple[Need, ...] = (
     *THERE,
     SetUp(
-        "cluster of the origin", _cluster, tried="Debian's list of clusters is read", remedy=MEND,
+        "cluster of the origin", _cluster, tried="Debian's list of clusters is read", remedy=FIX,
     ),
     SetUp(
         "address of the origin", _address(lambda instance: instance.origin),
-        tried="peer_address is looked for on the interfaces", remedy=MEND,
+        tried="peer_address is looked for on the interfaces", remedy=FIX,
     ),
     SetUp(
         "address of the recovery", _address(lambda instance: instance.recovery),
@@ -217,7 +218,7 @@ NEEDS: tuple[Need, ...] = (
         "layout of the origin", _layout,
         tried="a login prints nothing; the data directory is neither link nor mount point; the "
         "port of Odoo is its own unit's",
-        remedy=MEND,
+        remedy=FIX,
     ),
     SETTINGS,
 )  # fmt: skip

@@ -207,9 +207,9 @@ def disk(place_of: PlaceOf) -> Callable[[OdooInstance], str]:
         kept = f"{folders} data {noun} kept aside on {place}, {taken >> 20} MB"
         if taken > free:
             raise RelevoError(
-                f"{kept}, and only {free >> 20} MB are free: a clone may find no room",
+                f"{kept}, and only {free >> 20} MB are free: a clone may not fit",
                 hint=f"read summary.json beside each *.quarantine-* on {place}, and delete those "
-                "that nobody misses",
+                "that nobody needs",
             )
         return f"{free >> 30} GB free" + (f"; {kept}" if folders else "")
 

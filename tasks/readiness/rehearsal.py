@@ -15,11 +15,11 @@ from tasks.build import build
 from tasks.host import confine, files, layout, systemd_unit
 from tasks.host.job import run_job, show, stop_job
 from tasks.install.units import UNITS
+from tasks.notices import progress
 from tasks.odoo import http, service
 from tasks.odoo.customers import odoo_databases
 from tasks.postgres.look import look
 from tasks.readiness import rehearsal_commands as lines
-from tasks.run import progress
 from tasks.run.step import log, step
 from tasks.run.timing import Stopwatch
 from tasks.run.wait import until
@@ -56,14 +56,14 @@ def _unit(instance: OdooInstance, what: str) -> str:
     return f"relevo-{instance.name}-drill-{what}.service"
 
 
-@step("require that {instance.recovery} has a standby of {instance.name} to rehearse with")
+@step("require that {instance.recovery} has a standby of {instance.name} for the drill")
 def require_standby(instance: OdooInstance) -> None:
     """Refuse a rehearsal beside the real thing."""
     seen = look(instance.recovery)
     if not seen.is_standby:
         raise Refused(
-            f"{instance.name} on {instance.recovery} is {seen}, and a rehearsal needs a standby",
-            hint="a drill is for quiet days; check says how the instance stands",
+            f"{instance.name} on {instance.recovery} is {seen}, but a drill needs a standby",
+            hint="run check to see the state of the instance; a drill is for quiet days",
         )
     standby.require_ready(instance)
 
@@ -85,7 +85,7 @@ def stage(instance: OdooInstance) -> Iterator[Stage]:
         clear(instance, directory)
 
 
-@step("clear away the rehearsal of {instance.name}")
+@step("clear away the drill of {instance.name}")
 def clear(instance: OdooInstance, directory: PurePosixPath) -> None:
     """Stop what an earlier or dead rehearsal has started, delete its clone, and prove it."""
     shell = instance.recovery.host.shell()
@@ -96,7 +96,7 @@ def clear(instance: OdooInstance, directory: PurePosixPath) -> None:
     files.remove_tree(shell, directory)
 
 
-@step("require that {stage.instance.recovery} can keep a rehearsal apart")
+@step("require that {stage.instance.recovery} can isolate a drill")
 def require_apart(stage: Stage) -> None:
     """Refuse, before anything is copied, a host on which Odoo could not be kept from its network.
 
@@ -113,9 +113,9 @@ def require_apart(stage: Stage) -> None:
     if done.status != 0:
         said = done.tail or f"systemd-run ended with status {done.status}"
         raise Refused(
-            f"{stage.instance.recovery} cannot keep a rehearsal apart: {said}",
-            hint="let that host make network namespaces and overlay mounts (a container: nesting); "
-            "a failover needs neither",
+            f"{stage.instance.recovery} cannot isolate a drill: {said}",
+            hint="allow network namespaces and overlay mounts on that host (a container: "
+            "nesting); a failover needs neither",
         )
 
 
@@ -128,7 +128,7 @@ def clone(stage: Stage) -> str:
     free = files.free_bytes(shell, stage.directory.parent)
     if need * 1.2 > free:
         raise Refused(
-            f"{recovery} has {free >> 20} MB free, and a rehearsal of {stage.instance.name} needs "
+            f"{recovery} has {free >> 20} MB free, but a drill of {stage.instance.name} needs "
             f"{need >> 20} MB for its clone",
             hint=f"make room in {stage.directory.parent} on {recovery}",
         )
@@ -165,14 +165,14 @@ def _wait(stage: Stage, role: str, what: str) -> None:
         if not show(shell, unit).running:
             raise CommandFailed(
                 f"the clone of {stage.instance.name} does not run: {_words(shell, unit)}",
-                hint="what stops it would stop a failover as well",
+                hint="fix what stops it: it would stop a failover as well",
             )
         try:
             return stage.cluster.value(shell, "SELECT pg_is_in_recovery()") == role
         except CommandFailed:  # it is not open yet
             return False
 
-    until(reached, what=what, timeout_seconds=START_SECONDS, hint=f"journalctl -u {unit}")
+    until(reached, what=what, timeout_seconds=START_SECONDS, hint=f"run journalctl -u {unit} there")
 
 
 def _words(shell: Shell, unit: str) -> str:
@@ -224,13 +224,13 @@ def wait_until_serving(stage: Stage) -> list[str]:
         if not show(shell, unit).running:
             raise CommandFailed(
                 f"Odoo of {stage.instance.name} would not run on {recovery}: {_words(shell, unit)}",
-                hint="mend it in daylight: build-service tries most of it",
+                hint="fix it by day: build-service tests most of it",
             )
         argv = (*_inside(stage), *program)
         answer = shell.run(argv, check=False, timeout_seconds=service.SERVE_SECONDS)
         if answer.status != 0:  # it has just died
             return False
-        said.update(facts(answer.stdout, f"what the rehearsed Odoo of {stage.instance.name} says"))
+        said.update(facts(answer.stdout, f"what Odoo of {stage.instance.name} says in the drill"))
         return not any(said.values())
 
     try:

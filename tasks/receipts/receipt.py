@@ -57,9 +57,9 @@ def parse(text: str) -> Receipt:
         facts = json.loads(text)
         receipt = Receipt(**facts)
     except (json.JSONDecodeError, TypeError, RecursionError) as error:
-        raise ValueError(f"no receipt: {error}") from error
+        raise ValueError(f"not a receipt: {error}") from error
     if receipt.text() != text or not isinstance(receipt.epoch, int) or receipt.epoch < 1:
-        raise ValueError("no receipt: not in its one form")
+        raise ValueError("not a receipt: not in its one form")
     return receipt
 
 
@@ -78,7 +78,7 @@ def unseal(line: str) -> tuple[str, str]:
         facts = json.loads(line)
         return str(facts["text"]), str(facts["signature"])
     except (json.JSONDecodeError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError("no sealed receipt") from error
+        raise ValueError("not a sealed receipt") from error
 
 
 def next_epoch(known: Receipt | None, *, both_asked: bool) -> int:

@@ -84,9 +84,9 @@ def history(instance: OdooInstance, place: Place) -> list[Receipt]:
     kept = kept_on(instance, place)
     if kept.false:
         raise Refused(
-            f"{place} keeps {kept.false} receipts of {instance.name} that Relevo never signed",
-            hint=f"compare {folder(instance)} with that of the other host, move what is false away "
-            "and find out who wrote it",
+            f"{place} has {kept.false} receipts of {instance.name} that Relevo never signed",
+            hint=f"compare {folder(instance)} with that of the other host, move the false ones "
+            "away and find out who wrote them",
         )
     return [kept.all[epoch] for epoch in sorted(kept.all)]
 

@@ -109,7 +109,7 @@ def _complete(
         if kept.files.get(epoch) not in {None, wanted[epoch]}:
             raise Refused(
                 f"{path} on {place} is another receipt of the same epoch",
-                hint="two procedures wrote at once: look at both hosts, then move one away",
+                hint="compare both hosts, then move one away: two procedures wrote at once",
             )
         if epoch not in kept.files:
             _set_aside(shell, path)
@@ -194,14 +194,16 @@ def objection(instance: OdooInstance, giver: Place, taker: Place, receipt: Recei
     return reading.objection(receipt, stand)
 
 
-def record_demotion(instance: OdooInstance, giver: Place, taker: Place) -> None:
+def record_demotion(
+    instance: OdooInstance, giver: Place, taker: Place, *, reason: str = ""
+) -> None:
     """Write the receipt of a demotion that was proven, unless it stands there already."""
     asked = ask(instance)
     known = asked.newest
     if known and not objection(instance, giver, taker, known):
         publish(instance, known, asked)
     else:
-        write(instance, kind="demotion", taker=taker, asked=asked)
+        write(instance, kind="demotion", taker=taker, reason=reason, asked=asked)
 
 
 @step("require that the receipts of {instance.name} are genuine")
@@ -227,7 +229,7 @@ def require(instance: OdooInstance, giver: Place, taker: Place) -> None:
     if why := objection(instance, giver, taker, known):
         raise Refused(
             f"the receipt of {instance.name} does not let {taker} write: {why}",
-            hint="run this again, which demotes anew; or accept the loss and give a reason",
+            hint="run this again, which demotes again; or accept the loss and give a reason",
         )
 
 
@@ -235,7 +237,7 @@ def _epoch(receipt: Receipt) -> int:
     return receipt.epoch
 
 
-@step("write down that {instance.recovery} has the write right of {instance.name}")
+@step("record that {instance.recovery} has the write right of {instance.name}")
 def award(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
     """Before a promotion: a receipt that the origin's guard will find, whenever it comes back.
 
@@ -247,7 +249,7 @@ def award(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
     if look(recovery).is_primary and known and known.taker == recovery.kind:
         return
     if exposure.lossless:
-        record_demotion(instance, origin, recovery)
+        record_demotion(instance, origin, recovery, reason=reason)
     else:
         write(
             instance, kind="forced", taker=recovery, reason=reason, loss=str(exposure),

@@ -71,7 +71,7 @@ def objection(
     >>> objection(old, Signers((new,), {old: 7}), signed={}, known=set(), who="uno")
     'the signing key in secrets.yaml was retired: uno believes it up to epoch 7, and no newer one'
     >>> objection(old, Signers((old, new)), signed={7: old, 8: new}, known={7}, who="uno")
-    'rotate-key has begun, and never ended: uno has epoch 8 of a new key already'
+    'rotate-key was started and never finished: uno already has epoch 8 of a new key'
     """
     if mine in host.retired and mine not in host.current:
         return (
@@ -88,7 +88,7 @@ def objection(
     ]
     if newer and max(newer) > max(known, default=0):
         return (
-            f"rotate-key has begun, and never ended: {who} has epoch {max(newer)} of a new key "
-            "already"
+            f"rotate-key was started and never finished: {who} already has epoch {max(newer)} of "
+            "a new key"
         )
     return ""

@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 Policy = Literal["wait", "go_on"]
 STATES = {
-    "synchronous": "commits wait for {recovery} since {since}",
-    "waiting": "{recovery} does not confirm, and commits stand still since {since}",
-    "gone on": "{origin} commits without {recovery} since {since}",
-    "beginning": "commits begin to wait for {recovery} since {since}",
-    "asynchronous": "commits do not wait for {recovery} yet, since {since}",
-    "standby": "{origin} is a standby since {since}",
+    "synchronous": "commits have waited for {recovery} since {since}",
+    "waiting": "{recovery} does not confirm; commits have been blocked since {since}",
+    "gone on": "{origin} has committed without {recovery} since {since}",
+    "beginning": "commits have begun to wait for {recovery}, since {since}",
+    "asynchronous": "commits do not wait for {recovery} yet (since {since})",
+    "standby": "{origin} has been a standby since {since}",
 }
 
 
@@ -80,10 +80,10 @@ def sentence(state: dict[str, str], *, origin: str, recovery: str) -> str:
 
     >>> sentence({"state": "gone on", "since": "03:00Z", "covered": "02:59Z"}, origin="uno",
     ...     recovery="due")
-    'uno commits without due since 03:00Z (due had everything at 02:59Z)'
+    'uno has committed without due since 03:00Z (due had everything at 02:59Z)'
     >>> sentence({"state": "synchronous", "since": "04:00Z", "alone": "from 03:00Z to 04:00Z"},
     ...     origin="uno", recovery="due")
-    'commits wait for due since 04:00Z (uno committed alone from 03:00Z to 04:00Z)'
+    'commits have waited for due since 04:00Z (uno committed alone from 03:00Z to 04:00Z)'
     """
     what = state.get("state", "")
     if what not in STATES:

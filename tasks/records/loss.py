@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import ceil
 from typing import Literal
 
 from tasks.postgres.wal import Lsn
 from tasks.records.commits import Word
+from tasks.run.moments import Clock, size, span
 
 LEAST_SPAN_SECONDS = 10.0
 # An origin's clock that is further ahead than this says nothing about how long ago it was.
@@ -92,7 +94,7 @@ class Exposure:
     def size(self) -> str:
         if self.about_bytes is None:
             return "an unknown amount of WAL"
-        return f"about {self.about_bytes} bytes of WAL at its usual rate"
+        return f"about {size(self.about_bytes)} of WAL at its usual rate"
 
     def __str__(self) -> str:
         """
@@ -130,6 +132,36 @@ class Exposure:
             bound = f"of the last {self.seconds:.1f} s (after {self.last_commit})"
         said = f"at most the commits {bound}, {self.size}"
         return waited + said if self.synchronous else said
+
+
+def sentence(exposure: Exposure, clock: Clock, *, before: str) -> str:
+    """Say to a person what may be lost, in their own time.
+
+    >>> clock = Clock("America/Argentina/Buenos_Aires", datetime(2026, 11, 25, 15, 19, tzinfo=UTC))
+    >>> lost = Exposure(False, 39.7, 118_300_000, "2026-11-25T15:18:06.350+00:00")
+    >>> print(sentence(lost, clock, before="this plan"))  # doctest: +NORMALIZE_WHITESPACE
+    Changes saved after 12:18:06 (UTC-3) may be lost: 40 s before this plan; usually about 118 MB.
+    >>> sentence(Exposure(False, None, None, ""), clock, before="this plan")
+    'Changes may be lost; since when, and how much, is not known.'
+    >>> ahead = Exposure(False, None, None, lost.last_commit)
+    >>> print(sentence(ahead, clock, before="this plan"))  # doctest: +NORMALIZE_WHITESPACE
+    Changes saved after 12:18:06 (UTC-3) by the origin's clock, which is ahead, may be lost; how
+    much is not known.
+    """
+    if exposure.lossless or exposure.synchronous == "wait":
+        return str(exposure)
+    if not exposure.last_commit:
+        return "Changes may be lost; since when, and how much, is not known."
+    after = clock.at(exposure.last_commit)
+    much = "how much is not known."
+    if exposure.about_bytes is not None:
+        much = f"usually about {size(exposure.about_bytes)}."
+    waited = f" Until {after} commits waited for this host." if exposure.synchronous else ""
+    if exposure.seconds is None:
+        said = f"after {after} by the origin's clock, which is ahead, may be lost"
+    else:
+        said = f"after {after} may be lost: {span(ceil(exposure.seconds))} before {before}"
+    return f"Changes saved {said}; {much}{waited}"
 
 
 def rate(samples: list[Sample]) -> float | None:

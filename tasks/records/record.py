@@ -44,7 +44,7 @@ def read(place: Place, instance: OdooInstance, kind: type[R]) -> R | None:
     except Refused as error:
         if kind.decides:
             raise
-        log().warning("%s; it is taken for none", error.message)
+        log().warning("%s; it is ignored", error.message)
         return None
 
 

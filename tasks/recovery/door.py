@@ -46,7 +46,7 @@ def admit(instance: OdooInstance) -> None:
         lambda: is_open(instance),
         what=f"{recovery} listens on {address} port {recovery.cluster.port}",
         timeout_seconds=OPEN_SECONDS,
-        hint=f"read systemctl status {unit(instance)}.socket there",
+        hint=f"run systemctl status {unit(instance)}.socket there",
     )
 
 
@@ -81,7 +81,7 @@ def shut(instance: OdooInstance) -> None:
         lambda: not is_open(instance),
         what=f"nothing listens on {recovery.host.peer_address} port {recovery.cluster.port}",
         timeout_seconds=OPEN_SECONDS,
-        hint=f"read ss -ltnp on {recovery}: no cluster there may listen on an outer address",
+        hint=f"run ss -ltnp on {recovery}: no cluster there may listen on an outer address",
     )
 
 
@@ -111,23 +111,27 @@ def judge(instance: OdooInstance) -> str:
     if recovery.cluster.confined and is_open(instance):
         raise RelevoError(
             f"PostgreSQL of {instance.name} on {recovery} can be reached from outside while it "
-            "only follows: run replicate, which shuts its door"
+            "only follows: run replicate, which closes its door"
         )
     return "shut" if recovery.cluster.confined else "none: it listens at all times"
 
 
 def by_hand(instance: OdooInstance, *, opened: bool) -> str:
-    """Write the commands that open or close the door where Relevo cannot."""
+    """Write the commands that open or close the door where Relevo cannot: each in its line."""
     found, name = instance.recovery.cluster, unit(instance)
     if not found.confined:
         return "# this cluster listens for the other server at all times"
     hba, lines = found.config_dir / "pg_hba.conf", _lines(instance).splitlines()
-    reload = f"runuser -u {found.owner} -- pg_ctlcluster {found.version} {found.name} reload"
-    if opened:
-        put = " ".join(f"-e '1i {line}'" for line in lines)
-        return f"sed -i {put} {hba} && {reload} && systemctl enable --now {name}.socket"
     gone = " ".join(f"-e '\\|^{line}|d'" for line in lines)
-    return f"systemctl disable --now {name}.socket; sed -i {gone} {hba} && {reload}"
+    put = " ".join(f"-e '1i {line}'" for line in lines)
+    changed = (
+        f"sed -i {gone} {hba}",
+        *((f"sed -i {put} {hba}",) if opened else ()),
+        f"runuser -u {found.owner} -- pg_ctlcluster {found.version} {found.name} reload",
+    )
+    if opened:
+        return "\n".join((*changed, f"systemctl enable --now {name}.socket"))
+    return "\n".join((f"systemctl disable --now {name}.socket", *changed))
 
 
 def _lines(instance: OdooInstance) -> str:

@@ -3,13 +3,17 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
+from blocks.errors import RelevoError, speak_plainly
 from blocks.instance import OdooInstance
 from blocks.runtime import Flow
 from tasks.notices import audit
 from tasks.recovery import users
 from tasks.run.desk import desk
+from tasks.run.step import log
+
+speak_plainly()
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,9 +36,27 @@ def flow(*, as_found: bool = True, **options: Any) -> Callable[[Callable[P, R]],
 
     def make(function: Callable[P, R]) -> Flow[P, R]:
         found = _finding(function) if as_found else function
-        return Procedure(_noting(found, str(options["name"])), **options)
+        return Procedure(_ending(_noting(found, str(options["name"]))), **options)
 
     return make
+
+
+def _ending(function: Callable[P, R]) -> Callable[P, R]:
+    """Let the desk say in a sentence how a procedure has ended, if it has a place for that."""
+
+    @functools.wraps(function)
+    def ended(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            given = function(*args, **kwargs)
+        except RelevoError as error:
+            if (failed := desk().end(error)) is None:
+                raise
+            log().error("%s", error)
+            return cast("R", failed)
+        done = desk().end(given)
+        return given if done is None else cast("R", done)
+
+    return ended
 
 
 def _noting(function: Callable[P, R], procedure: str) -> Callable[P, R]:

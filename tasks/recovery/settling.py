@@ -76,7 +76,7 @@ def finish(instance: OdooInstance) -> OdooInstance:
     return as_found(instance)
 
 
-@step("finish the move of {instance.name} to its own users, which was cut off")
+@step("finish the interrupted move of {instance.name} to its own users")
 def _finish(instance: OdooInstance) -> None:
     recovery = instance.recovery
     known = record.read(recovery, instance, Users)
@@ -190,7 +190,7 @@ def _stop_copies(instance: OdooInstance) -> None:
         stop_job(shell, f"{name}-engine-{verb}")
 
 
-@step("forget what the former users of {instance.name} could read")
+@step("revoke what the former users of {instance.name} could read")
 def forget_former(instance: OdooInstance) -> None:
     """Remove keys and passwords that stood where other instances' users could read them.
 

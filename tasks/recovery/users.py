@@ -65,7 +65,7 @@ def judge(instance: OdooInstance) -> list[str]:
     recovery = instance.recovery
     said = f"Odoo runs as {recovery.odoo.user}, PostgreSQL as {recovery.cluster.owner}"
     if instance.settled == "moving":
-        raise RelevoError(f"the move to {recovery.odoo.user} was cut off: run replicate")
+        raise RelevoError(f"the move to {recovery.odoo.user} was interrupted: run replicate")
     if instance.settled == "shared":
         everybody = f"{recovery.odoo.user} and {recovery.cluster.owner}"
         return [
@@ -77,8 +77,9 @@ def judge(instance: OdooInstance) -> list[str]:
         return [
             said,
             (
-                f"it shares the user {listed} with other instances, whose breach would be its own: "
-                "remove odoo_user and postgres_user from the inventory, then run replicate"
+                f"it shares the user {listed} with other instances, so a breach of one is a "
+                "breach of both: remove odoo_user and postgres_user from the inventory, then run "
+                "replicate"
             ),
         ]
     return [said]

@@ -128,12 +128,12 @@ def _drop(instance: OdooInstance, role: Role) -> None:
         raise Refused(
             f"the role {role.name} at {origin} owns or may use more than Relevo has given it, in "
             f"{where}",
-            hint=f"in each of these databases, REASSIGN OWNED BY {role.name} TO postgres and DROP "
-            f"OWNED BY {role.name}, then run this again",
+            hint=f"run REASSIGN OWNED BY {role.name} TO postgres and DROP OWNED BY {role.name} in "
+            "each of these databases, then run this again",
         ) from error
 
 
-@step("take {instance.name} out of the settings of PostgreSQL at {instance.origin}")
+@step("remove {instance.name} from the settings of PostgreSQL at {instance.origin}")
 def forget_settings(instance: OdooInstance) -> list[str]:
     """Take our settings, lines and passwords away, without a restart; name what waits for one."""
     origin, shell = instance.origin, instance.origin.host.shell()
@@ -185,7 +185,7 @@ def _forget_empty(instance: OdooInstance, folder: PurePosixPath, user: str) -> N
         files.remove_tree(shell, folder)
 
 
-@step("shut the way of {instance.recovery} to the files of {instance.origin}")
+@step("close the way of {instance.recovery} to the files of {instance.origin}")
 def shut_way(instance: OdooInstance) -> None:
     """Admit the key of the recovery host no more, and take its gate away."""
     origin, shell = instance.origin, instance.origin.host.shell()
@@ -194,7 +194,7 @@ def shut_way(instance: OdooInstance) -> None:
     _forget_empty(instance, trust.file_quarantine(instance), origin.odoo.user)
 
 
-@step("take the guard of {instance.name} away at {instance.origin}")
+@step("remove the guard of {instance.name} at {instance.origin}")
 def drop_guard(instance: OdooInstance) -> None:
     """Let PostgreSQL and Odoo start unasked; systemd hears of it before the program goes."""
     origin, shell = instance.origin, instance.origin.host.shell()
@@ -221,7 +221,7 @@ def _require_free(instance: OdooInstance) -> None:
         if str(LIBRARY) in shell.run(argv).stdout:
             raise Refused(
                 f"{unit} at {origin} still asks the guard before it starts",
-                hint=f"find the line with systemctl cat {unit} there, take it out, and run this "
+                hint=f"find the line with systemctl cat {unit} there, remove it, and run this "
                 "again",
             )
 

@@ -118,7 +118,7 @@ def drop_files(instance: OdooInstance) -> None:
         files.remove_tree(shell, path)
 
 
-@step("answer the guard of {instance.name} no more")
+@step("stop answering the guard of {instance.name}")
 def answer_no_more(instance: OdooInstance) -> None:
     """Admit the key of the origin's guard no more; by now there is no guard that could ask."""
     host = instance.recovery.host
@@ -156,4 +156,4 @@ def forget(instance: OdooInstance) -> None:
         logs += rf"|{follower}"
     traces.forget_logs(shell, LOGS, logs)
     traces.leave(shell, instance.name)
-    log().info("%s is free of %s", instance.recovery, instance.name)
+    log().info("%s has nothing left of %s", instance.recovery, instance.name)

@@ -46,7 +46,7 @@ class Survey:
     last_copy: bool = False
 
 
-@step("see whether {instance.name} can be taken out")
+@step("see whether {instance.name} can be removed")
 def survey(instance: OdooInstance, wishes: Wishes) -> Survey:
     """Refuse where customers would lose something by it; say what is there.
 
@@ -76,13 +76,13 @@ def _require_as_said(instance: OdooInstance, place: Place, wishes: Wishes) -> No
     answers = fence.answers(place)
     if not answers and not wishes.is_gone(place):
         raise Unreachable(
-            f"{place} does not answer, and {instance.name} would stay there by halves",
+            f"{place} does not answer, and {instance.name} would be removed only in part",
             hint=f"run this again when it answers; if it never will, add {option}",
         )
     if answers and wishes.is_gone(place) and _has_cluster(place):
         raise Refused(
             f"{place} answers and has the cluster {place.cluster}, so it is not gone",
-            hint=f"leave {option} out",
+            hint=f"leave out {option}",
         )
 
 
@@ -108,7 +108,7 @@ def _require_at_rest(instance: OdooInstance, wishes: Wishes) -> None:
     away = known is not None and known.taker == recovery.kind
     if begun or away or (_has_cluster(recovery) and look(recovery).is_primary):
         raise Refused(
-            f"a move of {name} to {recovery} has not been ended",
+            f"a move of {name} to {recovery} was not finished",
             hint=f"run relevo failback {name}, which goes on from there, then run this again",
         )
 
@@ -119,22 +119,22 @@ def _require_served(instance: OdooInstance, wishes: Wishes) -> None:
     seen = look(origin)
     if not seen.is_primary:
         raise Refused(
-            f"PostgreSQL on {origin} is {seen}, and it is what customers of {instance.name} would "
-            "go on with",
-            hint=f"start {origin.cluster.unit} there; relevo status says who serves",
+            f"PostgreSQL on {origin} is {seen}, but customers of {instance.name} would go on with "
+            "it",
+            hint=f"start {origin.cluster.unit} there; run relevo status to see who serves",
         )
     if not wishes.recovery_is_gone:
         return
     if origin.cluster.query(origin.host.shell(), replication.SENDS, instance.name):
         raise Refused(
             f"{instance.recovery} still follows {origin}, so it is not gone",
-            hint="leave --recovery-is-gone out, or power it off for good",
+            hint="leave out --recovery-is-gone, or power it off for good",
         )
     history = receipt_files.kept_on(instance, origin).all
     if history and history[max(history)].taker == instance.recovery.kind:
         raise Refused(
             f"the newest receipt of {instance.name} gives the write right to {instance.recovery}",
-            hint=f"follow relevo plan recovery-is-gone {instance.name} first",
+            hint=f"run relevo plan recovery-is-gone {instance.name} and follow it first",
         )
 
 

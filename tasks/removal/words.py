@@ -32,14 +32,14 @@ def page(found: Removal) -> str:
     """Say all of it, one fact a line."""
     parts = {
         "customers": _customers(found),
-        f"taken away at {found.origin}": _origin(found),
-        f"taken away on {found.recovery}": _recovery(found),
-        "taken away elsewhere": _elsewhere(found),
+        f"removed at {found.origin}": _origin(found),
+        f"removed on {found.recovery}": _recovery(found),
+        "removed elsewhere": _elsewhere(found),
         "kept aside, and nowhere else": _kept(found),
         "stays": _stays(found),
     }
     said = [f"{head}\n" + "".join(f"  {line}\n" for line in lines) for head, lines in parts.items()]
-    return f"To take {found.instance} out:\n\n" + "\n".join(said)
+    return f"To remove {found.instance}:\n\n" + "\n".join(said)
 
 
 def _customers(found: Removal) -> Iterator[str]:
@@ -49,7 +49,7 @@ def _customers(found: Removal) -> Iterator[str]:
         yield f"are served from {found.origin}, and notice nothing: no PostgreSQL and no Odoo is "
         yield "restarted there"
     if not found.origin_is_gone:
-        yield f"have no stand-in any more if {found.origin} dies"
+        yield f"have no replica any more if {found.origin} dies"
     if found.recovery_is_gone:
         yield f"you say that {found.recovery} is gone for good: it must never come back, for its "
         yield "cluster starts at boot"
@@ -57,10 +57,10 @@ def _customers(found: Removal) -> Iterator[str]:
 
 def _origin(found: Removal) -> Iterator[str]:
     if found.origin_is_gone:
-        yield "nothing: it is gone. Should its disk ever be used again, docs/take-out.md says what"
+        yield "nothing: it is gone. If its disk is ever used again, docs/take-out.md says what"
         yield "is on it"
         return
-    yield f"what lets commits wait for {found.recovery}"
+    yield f"what makes commits wait for {found.recovery}"
     yield f"the slots of {found.instance}, and the roles {' and '.join(found.roles)}"
     yield f"Relevo's settings, lines and passwords in PostgreSQL {found.cluster}"
     yield f"the key by which {found.recovery} fetches files, and its gate"
@@ -119,4 +119,4 @@ def ended(found: Removal, said: Sequence[str]) -> str:
             "(with --prune where Prefect was not told)"
         ),
     ]
-    return f"{found.instance} is taken out\n" + "".join(f"  {line}\n" for line in left)
+    return f"{found.instance} is removed\n" + "".join(f"  {line}\n" for line in left)

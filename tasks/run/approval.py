@@ -43,7 +43,7 @@ def obtain(question: Question, *, minutes: float = 0) -> Yes:
     for attempt in range(1, at.tries + 1):
         yes = at.ask(question, attempt=attempt, wrong=wrong, minutes=minutes)
         if not (wrong := objection(question, yes)):
-            log().info("%s said yes: %s", yes.approved_by, yes.reason)
+            log().info("%s approved this: %s", yes.approved_by, yes.reason)
             act.decided(reason=yes.reason, person=yes.approved_by)
             return yes
         if attempt < at.tries:
@@ -56,21 +56,33 @@ def objection(question: Question, yes: Yes) -> str:
 
     >>> asked = Question("failover", "vps_1", origin="uno", asks_whether_down=True)
     >>> objection(asked, Yes("vps_2", "fire", "Ana", origin_is_down=True))
-    "'vps_2' was typed, and this plan is about vps_1"
+    "'vps_2' was typed, and this plan is about vps_1: type vps_1"
+    >>> objection(asked, Yes("VPS-1", "fire", "Ana", origin_is_down=True))
+    ''
     >>> objection(asked, Yes("vps_1", "fire", " ", origin_is_down=True))
     'a reason and a name are needed'
-    >>> objection(asked, Yes("vps_1", "fire", "Ana"))[:46]
-    'nobody has said that uno is down and stays dow'
+    >>> objection(asked, Yes("vps_1", "fire", "Ana"))[:45]
+    'nobody has confirmed that uno is down and sta'
     >>> objection(asked, Yes("vps_1", "fire", "Ana", origin_is_down=True))
     ''
     """
-    if yes.instance_name != question.instance:
-        return f"{yes.instance_name!r} was typed, and this plan is about {question.instance}"
+    name = question.instance
+    if not is_named(name, yes.instance_name):
+        return f"{yes.instance_name!r} was typed, and this plan is about {name}: type {name}"
     if not yes.reason.strip() or not yes.approved_by.strip():
         return "a reason and a name are needed"
     if question.asks_whether_down and not yes.origin_is_down:
         return (
-            f"nobody has said that {question.origin} is down and stays down, and without that "
+            f"nobody has confirmed that {question.origin} is down and stays down; without that, "
             "customers could write to both"
         )
     return ""
+
+
+def is_named(instance: str, typed: str) -> bool:
+    """Tell whether a typed name means an instance, which Prefect and DNS write with dashes.
+
+    >>> [is_named("vps_uno", typed) for typed in ("vps_uno", "vps-uno ", "VPS_UNO", "vps_dos", "")]
+    [True, True, True, False, False]
+    """
+    return typed.strip().lower().replace("-", "_") == instance

@@ -71,6 +71,10 @@ class Desk(Protocol):
         """Run a procedure."""
         ...
 
+    def end(self, ended: object) -> object | None:
+        """Say how a procedure ended, by what it gave or by its error; None where nobody reads."""
+        ...
+
     def take(self, step: "Step[P, R]", *args: P.args, **kwargs: P.kwargs) -> R:
         """Take one step; try again only when a host did not answer."""
         ...
@@ -99,8 +103,8 @@ class Desk(Protocol):
         """Name the instances whose copies no schedule runs, as far as is known here."""
         ...
 
-    def links(self) -> dict[str, str]:
-        """Give the page of each instance's failover button."""
+    def links(self) -> dict[str, dict[str, str]]:
+        """Give the pages of each instance's buttons, by flow."""
         ...
 
     def ask(self, question: "Question", *, attempt: int, wrong: str, minutes: float) -> "Yes":

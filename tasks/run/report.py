@@ -15,11 +15,12 @@ NAME = 300
 
 @dataclass(frozen=True)
 class Report:
-    """A title, facts, and the documents that need somebody's attention."""
+    """A title, facts, the documents that need somebody's attention, and how the run ended."""
 
     title: str
     facts: dict[str, str]
     documents: list[Document] = field(default_factory=list)
+    ended: str = "Completed"
 
     def markdown(self) -> str:
         """

@@ -1,9 +1,14 @@
-"""The tags by which Prefect's deployments and runs are found again."""
+"""The tags by which Prefect's deployments and runs are found again, and the board's address."""
 
 MANAGED = "relevo"
 SCHEDULED = "scheduled"
 OWNER = "instance:"
 ANY = "any-instance"  # of prefect.yaml
+MOVES = "moves"  # whatever changes the place that serves
+
+# Within the UI.
+BOARD = "/v2/artifacts/key/board"
+BUTTONS = "/v2/deployments/deployment/"
 
 
 def tag(name: str) -> str:

@@ -42,6 +42,9 @@ class Terminal:
     def begin(self, flow: Flow[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         return flow.fn(*args, **kwargs)
 
+    def end(self, ended: object) -> object | None:  # noqa: ARG002  # the desk's
+        return None
+
     def take(self, step: Step[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         title = step.named(*args, **kwargs)
         return take(title, lambda: step.fn(*args, **kwargs), retries=step.retries)
@@ -64,19 +67,16 @@ class Terminal:
     def idle(self, instances: Sequence[OdooInstance]) -> set[str]:  # noqa: ARG002  # the desk's
         return set()
 
-    def links(self) -> dict[str, str]:
+    def links(self) -> dict[str, dict[str, str]]:
         return {}
 
     def ask(self, question: Question, *, attempt: int, wrong: str, minutes: float) -> Yes:  # noqa: ARG002  # a terminal asks once, and waits as long as somebody sits there
         if question.asks_whether_down:
             _require_down(question)
-        name = input(f"\nType the name of the instance to begin the {question.procedure}: ").strip()
-        if name != question.instance:
-            return Yes(name, "", "")
         return Yes(
-            instance_name=name,
+            approved_by=question.approved_by or _said("Who approves it: "),
             reason=question.reason or _said("Why (the report keeps it): "),
-            approved_by=question.approved_by or _said("Who says so: "),
+            instance_name=input(f"\nType {question.instance} to begin the {question.procedure}: "),
             origin_is_down=question.asks_whether_down,
         )
 
@@ -96,7 +96,7 @@ def _require_down(question: Question) -> None:
         "do you accept the loss stated above? (yes/no) "
     )
     if answer.strip().lower() != "yes":
-        raise Refused("that was no yes; nothing was changed", hint="power it off first")
+        raise Refused("not confirmed; nothing was changed", hint="power it off first")
 
 
 @contextlib.contextmanager
@@ -121,7 +121,7 @@ def take(title: str, act: Callable[[], R], *, retries: int) -> R:
             except Unreachable as error:
                 if isinstance(error, ShutOut):
                     raise
-                LOG.warning("%s  %s; once more in %d s", indent, error.message, RETRY_SECONDS)
+                LOG.warning("%s %s; retrying in %d s", indent, error.message, RETRY_SECONDS)
                 threading.Event().wait(RETRY_SECONDS)
         return act()
     except RelevoError:

@@ -104,12 +104,12 @@ def judge(instance: OdooInstance, place: Place) -> list[str]:
     if not instance.domains:
         return ["no domains in the inventory"]
     if instance.dns is None:
-        return ["no DNS provider in the inventory: a person points the names"]
+        return ["no DNS provider in the inventory: change the names by hand"]
     host = place.host
     for domain in instance.domains:
         if said := resolver.astray(instance.dns, domain, host.shown_addresses):
             raise Refused(
-                f"{said}, and in the inventory {place} is {addresses(instance, place)}",
+                f"{said}, but in the inventory {place} is {addresses(instance, place)}",
                 hint="correct public_address and public_address6 of that server in the inventory, "
                 "or the records of the zone",
             )

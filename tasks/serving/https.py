@@ -42,7 +42,7 @@ def judge(instance: OdooInstance, form: Form) -> list[str]:
     """
     domains = [each for each in instance.domains if instance.certificate_of(each)]
     if not domains:
-        return ["none in the inventory: customers come by plain HTTP"]
+        return ["none in the inventory: customers use plain HTTP"]
     known = {domain: _chain(instance, domain) for domain in domains}
     wrong = [
         f"the certificate for {domain} is for {', '.join(chain.names) or 'no name'}"
@@ -82,7 +82,9 @@ def _require_shown(instance: OdooInstance, form: Form, known: dict[str, Chain]) 
             raise Refused(
                 f"nginx on {instance.recovery} shows {domain} with another certificate than "
                 f"{site_files.chain(instance, domain)}",
-                hint="systemctl reload nginx there" if form == "serving" else "run build-service",
+                hint="run systemctl reload nginx there"
+                if form == "serving"
+                else "run build-service",
             )
 
 
@@ -110,7 +112,7 @@ def _unknown(instance: OdooInstance, known: dict[str, Chain]) -> list[str]:
     urls = site.urls(instance)
     pages = http.pages(instance.origin, [urls[each] for each in odd])
     return [
-        f"no authority that browsers know has signed the certificate for {domain}, and "
+        f"the certificate for {domain} is signed by no authority that browsers know, and "
         f"{instance.origin} itself does not show it"
         for domain in odd if not known[domain].is_shown(pages[urls[domain]].leaf)
     ]  # fmt: skip

@@ -37,7 +37,7 @@ def addresses(provider: Dns, domain: str) -> dict[str, list[str]]:
         with _client(provider) as client:
             return {kind: _records(provider, client, kind, domain) for kind in KINDS}
 
-    with _explained(f"{provider.provider} does not tell the records of {domain}"):
+    with _explained(f"{provider.provider} did not return the records of {domain}"):
         return _in_time(act)
 
 
@@ -87,12 +87,12 @@ def rehearse(provider: Dns, domain: str, wanted: Mapping[str, str]) -> str:
                 kind, address = next(iter(wanted.items()))
                 client.create_record(rtype=kind, name=domain, content=address)
                 return (
-                    f"{provider.provider} lets us write no {name}: only that {domain} may be made "
-                    "once more was tried"
+                    f"{provider.provider} does not let Relevo write {name}: only making {domain} "
+                    "once more was tested"
                 )
         return ""
 
-    with _explained(f"{provider.provider} does not let us change the records of {domain}"):
+    with _explained(f"{provider.provider} does not let Relevo change the records of {domain}"):
         return _in_time(act)
 
 

@@ -34,7 +34,7 @@ def servers(provider: Dns) -> list[str]:
     except BROKEN as error:
         raise CommandFailed(
             f"the name servers of {provider.zone} cannot be found ({type(error).__name__})",
-            hint="see that this machine resolves names, or write dns.servers in the inventory",
+            hint="check that this machine resolves names, or set dns.servers in the inventory",
         ) from error
     return found
 
@@ -49,12 +49,12 @@ def astray(provider: Dns, domain: str, wanted: Mapping[str, str]) -> str:
             silent.append(f"{server} ({type(error).__name__})")
             continue
         if found != {kind: [wanted[kind]] if kind in wanted else [] for kind in KINDS}:
-            return f"{domain} is {words(found)} for who asks {server}"
+            return f"{server} says that {domain} is {words(found)}"
     if len(silent) == len(asked):
         raise CommandFailed(
             f"no name server answers for {domain}: {', '.join(silent) or 'there is none'}",
-            hint="see that this machine reaches them at port 53, or name others in the inventory "
-            "(dns.servers)",
+            hint="check that this machine reaches them at port 53, or name others in the "
+            "inventory (dns.servers)",
         )
     return ""
 

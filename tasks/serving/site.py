@@ -69,7 +69,7 @@ def read_by_nginx(shell: Shell) -> set[str]:
     if done.status != 0:
         raise CommandFailed(
             f"nginx on {shell.host} does not accept its configuration: {done.tail}",
-            hint="mend what it names there (nginx -t tells whether it is mended)",
+            hint="fix what it names there, then check with nginx -t",
         )
     return {line.split(maxsplit=3)[3].rstrip(":") for line in done.stdout.splitlines()}
 
@@ -90,8 +90,8 @@ def _enter(shell: Shell, shown: PurePosixPath) -> None:
             raise
         files.remove(shell, entry)
     raise Refused(
-        f"nginx on {shell.host} reads no folder of sites, so none of ours would be shown",
-        hint=f"write {INCLUDE} into the block http of {NGINX}/nginx.conf there, then run "
+        f"nginx on {shell.host} includes no folder of sites, so it would show none of ours",
+        hint=f"add {INCLUDE} to the block http of {NGINX}/nginx.conf there, then run "
         "build-service again",
     )
 
@@ -151,8 +151,8 @@ def _wait_until_shown(instance: OdooInstance, form: Form) -> None:
     except CommandFailed as error:
         raise CommandFailed(
             said[-1],
-            hint=f"see on {instance.recovery} what else listens at ports 80 and 443 (ss -ltnp) or "
-            f"has these names (nginx -T)",
+            hint=f"find out on {instance.recovery} what else listens at ports 80 and 443 (ss "
+            "-ltnp) or has these names (nginx -T)",
         ) from error
 
 
@@ -165,7 +165,7 @@ def enable(instance: OdooInstance) -> Outcome:
     return _turn(instance, "serving")
 
 
-@step("take {instance.name} off nginx of {instance.recovery}")
+@step("remove {instance.name} from nginx of {instance.recovery}")
 def disable(instance: OdooInstance) -> Outcome:
     """Let the site stand by for the next failover."""
     return _turn(instance, "standby")
@@ -203,7 +203,7 @@ def forget(instance: OdooInstance) -> Outcome:
     """
     shell = instance.recovery.host.shell()
     forgotten = Outcome(
-        done=True, sentence=f"nginx on {instance.recovery} shows {instance.name} no more"
+        done=True, sentence=f"nginx on {instance.recovery} no longer shows {instance.name}"
     )
     try:
         _take_away(instance)
@@ -234,6 +234,6 @@ def judge(instance: OdooInstance, form: Form) -> str:
     if not service.starts_at_boot(shell, "nginx.service"):
         raise Refused(
             f"nginx on {instance.recovery} would not start at its next boot",
-            hint="systemctl enable nginx there",
+            hint="run systemctl enable nginx there",
         )
     return f"nginx shows {len(instance.domains)} domains ({form})"

@@ -75,8 +75,8 @@ def try_alone(instance: OdooInstance, trial: PurePosixPath) -> None:
     if done.status != 0:
         raise Refused(
             f"nginx on {instance.recovery} cannot show {instance.name}: {done.tail}",
-            hint="mend what it says there, or domains and certificate in the inventory, then run "
-            "build-service again",
+            hint="fix what it names there, or correct domains and certificate in the inventory, "
+            "then run build-service again",
         )
 
 

@@ -7,10 +7,10 @@ from blocks.instance import OdooInstance, Place
 from tasks.host import files
 from tasks.host.job import is_running, run_job, stop_job
 from tasks.logins import login
+from tasks.notices import progress
 from tasks.postgres import commands
 from tasks.postgres.look import leader as look_leader
 from tasks.postgres.look import look, read_control
-from tasks.run import progress
 from tasks.run.step import log
 from tasks.run.wait import until
 from tasks.standby import replication
@@ -90,7 +90,7 @@ def require_room(node: Place, leader: Place, folder: PurePosixPath) -> None:
     free = files.free_bytes(node.host.shell(), folder)
     if need * 1.2 > free:
         raise Refused(
-            f"{node} has {free >> 20} MB free, and a clone of {leader} needs {need >> 20} MB",
+            f"{node} has {free >> 20} MB free, but a clone of {leader} needs {need >> 20} MB",
             hint=f"make room in {folder} on {node}, then run this again",
         )
 
@@ -106,7 +106,7 @@ def require_no_tablespaces(leader: Place) -> None:
     if rows := leader.cluster.query(leader.host.shell(), sql):
         raise Refused(
             f"{leader} keeps data in tablespaces: {', '.join(str(r['spcname']) for r in rows)}",
-            hint="Relevo does not copy tablespaces; move their tables to pg_default",
+            hint="move their tables to pg_default; Relevo does not copy tablespaces",
         )
 
 

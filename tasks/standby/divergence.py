@@ -91,8 +91,8 @@ class Divergence:
             ]
             lines.append("")
         lines.append(
-            "An updated row stands in the CSV as it was last; what it said before, and rows that "
-            "were deleted, can be read only in the data directory that is kept beside it."
+            "The CSV has each updated row as it was last; earlier versions and deleted rows are "
+            "only in the data directory that is kept beside it."
         )
         return "\n".join(lines) + "\n"
 

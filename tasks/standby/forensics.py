@@ -136,7 +136,7 @@ def _has_reason(shell: Shell, aside: PurePosixPath) -> bool:
     return not text or not parse(text).is_nothing
 
 
-@step("delete what need not be kept aside on {place} any more")
+@step("delete what no longer has to be kept aside on {place}")
 def purge(instance: OdooInstance, place: Place) -> None:
     """Delete quarantined directories and exports that are older than the retention.
 

@@ -12,26 +12,40 @@ from tasks.standby import replication
 @step("require that {place} serves")
 def require_serving(place: Place) -> None:
     """Refuse to rejoin anything to a cluster that does not accept writes."""
+    if wrong := not_serving(place):
+        raise wrong
+
+
+def not_serving(place: Place) -> Refused | None:
+    """What speaks against a rejoin to this cluster."""
     seen = look(place)
-    if not seen.is_primary:
-        raise Refused(
-            f"PostgreSQL {place.cluster} on {place} is {seen}, not primary: there is nothing to "
-            "rejoin to",
-            hint="run check for this instance; this procedure is for the time after a failover",
-        )
+    if seen.is_primary:
+        return None
+    return Refused(
+        f"PostgreSQL {place.cluster} on {place} is {seen}, not primary: there is nothing to "
+        "rejoin to",
+        hint="run check for this instance; this procedure is for the time after a failover",
+    )
 
 
 @step("require that {instance.origin} does not follow yet")
 def require_not_following(instance: OdooInstance) -> None:
     """Refuse a second pg_rewind of a node that follows already."""
-    if replication.is_following(instance, instance.origin, instance.recovery):
-        raise Refused(
-            f"{instance.origin} already follows {instance.recovery}: there is nothing to rewind",
-            hint="run failback to hand the customers back",
-        )
+    if wrong := following(instance):
+        raise wrong
 
 
-@step("see that {instance.origin} still has the settings of Relevo")
+def following(instance: OdooInstance) -> Refused | None:
+    """What speaks against a rewind of an origin that follows already."""
+    if not replication.is_following(instance, instance.origin, instance.recovery):
+        return None
+    return Refused(
+        f"{instance.origin} already follows {instance.recovery}: there is nothing to rewind",
+        hint="run failback to hand the customers back",
+    )
+
+
+@step("check that {instance.origin} still has the settings of Relevo")
 def refurnish(instance: OdooInstance) -> None:
     """Give a cluster that was made anew what setup-primary once gave to the one that was lost.
 
@@ -41,7 +55,7 @@ def refurnish(instance: OdooInstance) -> None:
     look(origin)  # which says what to do where there is none
     shell, path = origin.host.shell(), cluster_settings.path(origin.cluster)
     if not files.exists(shell, path):
-        log().warning("%s has no %s: its cluster was made anew, and is set up again", origin, path)
+        log().warning("%s has no %s: it has a new cluster, which is set up again", origin, path)
         cluster_settings.require_included(origin)
         theirs = {
             **cluster_settings.in_force(recovery, cluster_settings.CURRENT),

@@ -21,7 +21,7 @@ from tasks.run.step import log, step
 # it would be started.
 CONFIGURED = 'p=$1 d=$2; shift 2; for n in "$@"; do "$p" -C "$n" -D "$d" || exit; done'
 HINT = (
-    "run replicate, which raises them and starts the standby anew; where the other server is dead, "
+    "run replicate, which raises them and restarts the standby; where the other server is dead, "
     "run failover with origin_is_down and a reason, which raises them too"
 )
 
@@ -74,12 +74,12 @@ def why(seen: Seen) -> str:
     each = ", ".join(f"{name} is {has} there and must be {needs}" for name, (has, needs)
                      in found.items())  # fmt: skip
     return (
-        f"PostgreSQL {seen.place.cluster} on {seen.place} cannot go on with what the other server "
+        f"PostgreSQL {seen.place.cluster} on {seen.place} cannot replay what the other server "
         f"wrote: {each}; run replicate, which raises it"
     )
 
 
-@step("give {instance.recovery} the limits that its WAL asks for")
+@step("give {instance.recovery} the limits that its WAL requires")
 def raise_standby(instance: OdooInstance) -> None:
     """Start a standby that its limits keep down or paused, with those of its own pg_control.
 
@@ -108,8 +108,8 @@ def fit(place: Place, directory: PurePosixPath, needs: Mapping[str, int]) -> Non
     if beaten := postgresql_conf.lower(configured(place), needs):
         raise Refused(
             f"on {place}, a file that is read after {path} sets {', '.join(beaten)} lower than "
-            "what the other server wrote asks for",
-            hint=f"take these lines out of the other files in {path.parent}, then run this again",
+            "the other server's WAL requires",
+            hint=f"remove these lines from the other files in {path.parent}, then run this again",
         )
 
 

@@ -38,7 +38,7 @@ def choose(instance: OdooInstance, node: Place, leader: Place) -> Way:
     if way.kind == "refuse":
         raise Refused(
             f"{node} cannot follow {leader}: {way.why}",
-            hint="if it may be thrown away, run basebackup or failback with reclone: the old "
+            hint="run basebackup or failback with reclone if it may be thrown away: the old "
             "directory is kept beside the new one",
         )
     return way
@@ -65,7 +65,7 @@ def rejoin(
         return None
     if look(node).is_primary:
         raise Refused(
-            f"{node} accepts writes while {leader} does: it must be held first",
+            f"{node} accepts writes while {leader} does: it must be fenced first",
             hint="run failback, which stops it and keeps what only it has",
         )
     _prepare(instance, leader)
@@ -98,7 +98,7 @@ def _by_a_way(
     """
     await_job(node.host.shell(), rewind.job(instance), timeout_seconds=rewind.REWIND_SECONDS)
     chosen = Way("reclone", meant) if meant else _chosen(instance, node, leader)
-    log().info("%s goes by the way %r: %s", node, chosen.kind, chosen.why)
+    log().info("%s rejoins by the way %r: %s", node, chosen.kind, chosen.why)
     if chosen.kind != "reclone":
         clone.drop(instance, node)
     if chosen.kind == "rewind":

@@ -23,7 +23,7 @@ def require_primary(place: Place) -> None:
     if not seen.is_primary:
         raise Refused(
             f"PostgreSQL {place.cluster} on {place} is {seen}, not primary",
-            hint="after a failover, run failback; otherwise start PostgreSQL there",
+            hint="run failback after a failover; otherwise start PostgreSQL there",
         )
 
 
@@ -115,7 +115,7 @@ def clone(instance: OdooInstance, *, reclone: bool) -> None:
         return
     _require_replaceable(instance, reclone=reclone)
     if gone := replication.is_out_of_reach(recovery, origin):
-        log().warning("%s no longer has the WAL that %s needs: it is cloned anew", origin, recovery)
+        log().warning("%s no longer has the WAL that %s needs: cloning it again", origin, recovery)
     anew = reclone or gone or not _is_copy(instance)
     aside = None
     if anew and look(recovery).is_standby:
@@ -148,8 +148,8 @@ def _require_replaceable(instance: OdooInstance, *, reclone: bool) -> None:
         raise Refused(
             f"{recovery.cluster} on {recovery} accepts writes: a new clone would throw away what "
             f"customers of {instance.name} write there",
-            hint="if they are served from there (somebody may have promoted it by hand), run "
-            f"failback; if nobody is, stop {recovery.cluster.unit} there and run this again",
+            hint="run failback if customers are served from there (somebody may have promoted it "
+            f"by hand); if nobody is, stop {recovery.cluster.unit} there and run this again",
         )
     if not reclone:
         _require_same_origin(instance)
@@ -168,8 +168,9 @@ def _require_same_origin(instance: OdooInstance) -> None:
         raise Refused(
             f"{origin} is the cluster {control.system_identifier}, and {recovery} has the copy of "
             f"{known.system_identifier}: the origin was reinstalled or replaced",
-            hint="if the new one is meant, run basebackup with reclone, which keeps the old copy "
-            f"aside; if not, the copy on {recovery} is what is left of the old one: leave it there",
+            hint="run basebackup with reclone if the new one is meant, which keeps the old copy "
+            f"aside; if not, leave the copy on {recovery} there: it is what is left of the "
+            "old one",
         )
 
 

@@ -113,9 +113,9 @@ def require_receiving(standby: Place, leader: Place) -> None:
     except CommandFailed as error:
         raise Refused(
             f"{error.message}: {leader} is at {mark}, it has {received(standby)}",
-            hint=f"nothing was stopped. See that {standby} reaches {leader.host.peer_address} port "
-            f"{leader.cluster.port}; if it does, restart {standby.cluster.unit} there. Run this "
-            "again when check is green",
+            hint=f"check that {standby} reaches {leader.host.peer_address} port "
+            f"{leader.cluster.port}; if it does, restart {standby.cluster.unit} there. Run "
+            "this again when check is green. Nothing was stopped",
         ) from error
 
 
@@ -134,8 +134,9 @@ def require_replayed(standby: Place, leader: Place) -> None:
     except CommandFailed as error:
         raise Refused(
             f"{error.message}: it has {replayed(standby)}",
-            hint="nothing was stopped. Run this again if it moves; if it stands still, it has "
-            f"forked: read PostgreSQL's log on {standby}, and run failback with reclone",
+            hint="run this again if it moves; if it stands still, it has forked: read "
+            f"PostgreSQL's log on {standby}, and run failback with reclone. Nothing was "
+            "stopped",
         ) from error
 
 
@@ -159,12 +160,13 @@ def require_quick(instance: OdooInstance, giver: Place, taker: Place) -> int:
     if slow:
         raise Refused(
             f"{giver} could not stop: {slow[0]['who']}, which streams from it too, is far behind",
-            hint="let it catch up, or end it (pg_terminate_backend) if it may miss what is written",
+            hint="let it catch up, or end it (pg_terminate_backend) if it does not need what is "
+            "written",
         )
     if (waiting := int(cluster.value(shell, UNARCHIVED))) > MOST_UNARCHIVED:
         raise Refused(
             f"{giver} could not stop: {waiting} segments of WAL wait to be archived",
-            hint="see that its archive_command works, and let it catch up",
+            hint="check that its archive_command works, and let it catch up",
         )
     return int(behind)
 
@@ -177,7 +179,7 @@ def require_no_fork(standby: Place, leader: Place) -> None:
         raise Refused(
             f"{standby} holds WAL up to {has}, which {leader} (at {at}) never wrote: "
             "both have written on the same timeline",
-            hint="keep both data directories; run failback with reclone to make the standby anew",
+            hint="keep both data directories; run failback with reclone to make a new standby",
         )
 
 
@@ -188,7 +190,7 @@ def wait_until_replayed(standby: Place, position: str, timeout_seconds: float = 
         lambda: standby.cluster.value(shell, REPLAYED, position) == "t",
         what=f"{standby} has replayed up to {position}",
         timeout_seconds=timeout_seconds,
-        hint=f"see whether replay is paused on {standby}: SELECT pg_is_wal_replay_paused()",
+        hint=f"check whether replay is paused on {standby}: SELECT pg_is_wal_replay_paused()",
     )
 
 

@@ -9,12 +9,12 @@ from tasks.host import files
 from tasks.host.files import STATE
 from tasks.host.job import is_running, run_job
 from tasks.logins import login
+from tasks.notices import progress
 from tasks.postgres import auto_conf, commands
 from tasks.postgres.controldata import ControlData
 from tasks.postgres.look import look
 from tasks.records import record
 from tasks.records.records import AutoConf
-from tasks.run import progress
 from tasks.standby import clone, forensics
 
 REWIND_SECONDS = 6 * 3600
@@ -95,7 +95,7 @@ def keep(node: Place) -> PurePosixPath:
     free = files.free_bytes(shell, seen.directory)
     if need * 1.1 > free:
         raise Refused(
-            f"{node} has {free >> 20} MB free, and {need >> 20} MB are needed to keep what only "
+            f"{node} has {free >> 20} MB free, but {need >> 20} MB are needed to keep what only "
             "it has before it is rewound",
             hint=f"make room beside {seen.directory} on {node}, then run this again",
         )

@@ -30,7 +30,7 @@ def settings_path(instance: OdooInstance) -> PurePosixPath:
     return instance.origin.cluster.config_dir / "conf.d" / "relevo-synchronous.conf"
 
 
-@step("let commits of {instance.name} wait for {instance.recovery}, or not")
+@step("apply the commit policy of {instance.name} for {instance.recovery}")
 def apply(instance: OdooInstance) -> None:
     """Make the origin do what the inventory says, and prove it: the last step of a set-up."""
     if instance.replication.synchronous == "off":
@@ -86,7 +86,7 @@ def _policy(facts: dict[str, object]) -> tuple[object, object, object]:
     return facts.get("policy"), facts.get("seconds"), facts.get("role")
 
 
-@step("let commits at {instance.origin} wait for nobody any more")
+@step("stop commits at {instance.origin} from waiting")
 def leave(instance: OdooInstance, *, recovery_is_gone: bool) -> None:
     """Take the waiting away for good, and first: what commits after this must not stand still."""
     _remove(instance, recovery_is_gone=recovery_is_gone)
@@ -103,8 +103,8 @@ def _take_back(instance: OdooInstance, *, recovery_is_gone: bool = False) -> Non
     waits = _waits(instance) and not recovery_is_gone
     if waits and not replication.is_streaming(instance, instance.recovery, origin):
         raise Refused(
-            f"commits at {origin} wait for {instance.recovery}, which is away and would not know "
-            "that this is to change",
+            f"commits at {origin} wait for {instance.recovery}, which does not answer and must be "
+            "told of this change first",
             hint=f"bring it back first; or, if {origin} has to work on without it, run there: "
             f"{LIBRARY}/synchronous {folder(instance)}/config.json release",
         )
@@ -128,9 +128,10 @@ def _remove(instance: OdooInstance, *, recovery_is_gone: bool = False) -> None:
     if _waits(instance):
         raise Refused(
             f"commits at {origin} still wait for {instance.recovery}",
-            hint="see which file sets synchronous_standby_names there: pg_file_settings says it",
+            hint="find the file that sets synchronous_standby_names there: pg_file_settings names "
+            "it",
         )
-    log().info("commits at %s do not wait for %s any more", origin, instance.recovery)
+    log().info("commits at %s no longer wait for %s", origin, instance.recovery)
 
 
 def _waits(instance: OdooInstance) -> bool:
@@ -153,7 +154,7 @@ def rest(instance: OdooInstance) -> None:
         cluster_settings.reload(shell, origin)
 
 
-@step("let commits at {instance.origin} wait for nobody while it follows")
+@step("stop commits at {instance.origin} from waiting while it follows")
 def rest_while_following(instance: OdooInstance) -> None:
     """Switch the waiting off before the origin becomes a standby."""
     rest(instance)

@@ -28,7 +28,7 @@ SELECT coalesce(shobj_description(r.oid, 'pg_authid'), '') AS word,
 FROM pg_roles AS r WHERE r.rolname = $1
 """
 WEAKER = (
-    "if it stays so: a setting of a role, a database or ALTER SYSTEM may have made "
+    "if this persists: a setting of a role, a database or ALTER SYSTEM may have made "
     "synchronous_commit weaker than on"
 )
 
@@ -75,7 +75,7 @@ def prove(instance: OdooInstance) -> None:
     except CommandFailed:
         # One that is spread over minutes may keep PostgreSQL from reading its settings.
         cluster.checkpoint_now(origin)
-        hint = f"journalctl -u {unit(instance)} on {origin}. Last seen: {found}"
+        hint = f"run journalctl -u {unit(instance)} on {origin}. Last seen: {found}"
         until(proven, what=what, timeout_seconds=CHECKPOINT_SECONDS, every=0.5, hint=hint)
 
 
@@ -158,7 +158,7 @@ def _require_no_names(instance: OdooInstance, place: Place) -> None:
     found = cluster_settings.in_force(place, ("synchronous_standby_names",))
     if names := found.get("synchronous_standby_names", ""):
         raise RelevoError(
-            f"{place} has synchronous_standby_names = {names}: after a failover of {instance.name} "
-            "every write there would wait for nobody",
-            hint="ALTER SYSTEM RESET synchronous_standby_names there, and reload",
+            f"{place} has synchronous_standby_names = {names}: after a failover of "
+            f"{instance.name} every write there would wait for a standby that is not there",
+            hint="run ALTER SYSTEM RESET synchronous_standby_names there, and reload",
         )

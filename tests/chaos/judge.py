@@ -99,6 +99,8 @@ def went_with_the_power(at: float, cuts: Iterable[float]) -> bool:
 def half_said(state: dict[str, str]) -> str:
     """What is wrong with the end of a run; nothing where it is good, or refused with a sentence.
 
+    >>> half_said({"type": "FAILED", "message": "uno is down\\nHINT: start it"})
+    ''
     >>> half_said({"type": "FAILED", "message": "encountered an exception: Refused: uno is down"})
     ''
     >>> half_said({"type": "FAILED", "message": "encountered an exception: KeyError: 'x'"})
@@ -107,6 +109,7 @@ def half_said(state: dict[str, str]) -> str:
     message = str(state["message"])
     if state["type"] in {"COMPLETED", "CANCELLED"}:
         return ""
-    if state["type"] == "FAILED" and SENTENCE.search(message):
+    ours = "encountered an exception" not in message and len(message.split()) > 1
+    if state["type"] == "FAILED" and (ours or SENTENCE.search(message)):
         return ""
     return f"{state['type']} without a sentence: {message[:300]}"

@@ -10,7 +10,9 @@ from tests.stack import ROOT, Stack
 
 
 def _apply(stack: Stack, inventory: Path, *options: str) -> list[str]:
-    return stack.run("--inventory", str(inventory), "apply", *options).splitlines()
+    *said, board = stack.run("--inventory", str(inventory), "apply", *options).splitlines()
+    assert board == f"the board: {stack.api.removesuffix('/api')}/v2/artifacts/key/board"
+    return said
 
 
 def _without(inventory: Path, name: str) -> Path:

@@ -58,7 +58,7 @@ def test_what_a_run_that_died_has_installed_is_brought_into_force_by_the_next(
     machine.run("mv", f"{hba}.whole", hba)
     machine.run("mv", f"{settings}.whole", settings)
     machine.run("touch", "/usr/local/lib/relevo/guard")
-    with pytest.raises(Refused, match=r"relevo-guard-vps_uno.* runs what stood there before"):
+    with pytest.raises(Refused, match=r"relevo-guard-vps_uno.* still runs an older version of"):
         check(blocks["vps_uno"])
 
     stack.complete("replicate/vps_uno")

@@ -142,7 +142,7 @@ def test_an_instance_that_is_taken_out_leaves_nothing_though_it_is_killed_at_eac
         kills, step = kills + 1, step + STRIDE
         assert uno.at_origin(STARTED) == started, "PostgreSQL was restarted"
         title = said.read_text().splitlines()[-1]
-        if "take the guard" in title or title.endswith(f"forget {uno.name} at uno"):
+        if "remove the guard" in title or title.endswith(f"forget {uno.name} at uno"):
             started = boot(uno)
     text = said.read_text()
     assert end == DONE, text[-3000:]

@@ -100,7 +100,7 @@ def test_an_nginx_that_reads_no_folder_is_refused_by_day_with_the_line_that_it_l
     with edited(machine, MAIN, text, bare_of):
         machine.run("systemctl", "reload", "nginx")
         assert "does not read" in measured(block).facts["site"]
-        with pytest.raises(RelevoError, match="reads no folder of sites") as said:
+        with pytest.raises(RelevoError, match="includes no folder of sites") as said:
             build_service(block)
         assert site.INCLUDE in said.value.hint
         mended = bare_of.replace("http {", f"http {{\n{site.INCLUDE}\n", 1)
@@ -187,7 +187,7 @@ def test_a_name_with_addresses_of_both_families_is_moved_with_both_and_back(
     names.update(server, domain, V6, "AAAA")
     try:
         said = measured(block).failed["names"]
-        assert said.startswith(f"{domain} is A {uno.origin.address} and AAAA {V6} for who asks")
+        assert f"says that {domain} is A {uno.origin.address} and AAAA {V6}" in said
 
         host = block.origin.host.model_copy(update={"public_address6": V6})
         known = block.model_copy(update={"origin": block.origin.model_copy(update={"host": host})})

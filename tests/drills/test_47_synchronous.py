@@ -83,7 +83,7 @@ def test_where_commits_always_wait_a_forced_failover_loses_nothing_that_was_ackn
     client.stop()
     home = audit(*uno.origin.odoo, client.journal)
     assert home.whole
-    assert "commits wait for respaldo since" in check(instance).facts["commits wait"]
+    assert "commits have waited for respaldo since" in check(instance).facts["commits wait"]
     no_strangers(uno)
     waiting("off")
     assert _at_rest(uno)
@@ -104,7 +104,7 @@ def test_where_commits_may_go_on_they_do_after_the_seconds_that_were_stated_and_
     waited = longest_outage_seconds(client.journal)
     assert GO_ON_SECONDS - 2 < waited < GO_ON_SECONDS + 6
     assert _at_rest(uno)
-    with pytest.raises(Refused, match="uno commits without respaldo since 20") as refused:
+    with pytest.raises(Refused, match="uno has committed without respaldo since 20") as refused:
         check(instance)
     assert f"commits go on after {GO_ON_SECONDS} s without respaldo" in str(refused.value)
     uno.recovery.run("systemctl", "start", unit)
@@ -121,7 +121,8 @@ def test_where_commits_may_go_on_they_do_after_the_seconds_that_were_stated_and_
 
     uno.origin.machine.crash()
     stated = failover(instance, decide="plan only").facts["what would be lost"]
-    assert "for until then commits waited for this host; at most the commits of the last" in stated
+    assert " before this plan" in stated
+    assert " commits waited for this host." in stated
     uno.origin.machine.boot()
     wait_until(uno.is_home, "the recovery host follows again", 60)
     client.wait_until_acknowledged(5)

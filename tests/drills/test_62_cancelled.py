@@ -109,7 +109,10 @@ def test_a_switchover_that_nobody_answers_changes_nothing_and_a_typed_yes_starts
 
     run = _waiting(stack, "switchover")
     yes = {"instance_name": "vps_uno", "reason": "a planned move", "approved_by": "Ana"}
-    assert stack.resume(run, **{**yes, "instance_name": "vps_dos"}) == "REJECT"
+    assert stack.resume(run, **{**yes, "instance_name": "vps_dos"}) == "ACCEPT"
+    wrong = "'vps_dos' was typed, and this plan is about vps_uno"
+    wait_until(lambda: wrong in stack.said(run), "it says what is wrong", 60)
+    wait_until(lambda: stack.state(run)["type"] == "PAUSED", "it asks once more", 60)
     assert stack.resume(run, **yes) == "ACCEPT"
     stack.require_complete(run)
     assert uno.at_recovery("SELECT pg_is_in_recovery()") == "f"

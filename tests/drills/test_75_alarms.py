@@ -43,7 +43,7 @@ def told(stack: Stack, inventory_path: Path) -> Iterator[tuple[Received, Receive
         assert "created automation relevo: the standby lags behind" in said
         assert "created automation relevo: check vps_dos" in said
         again = stack.run("--inventory", str(other), "apply")
-        assert again.splitlines() == ["nothing to change (2 instances)"]
+        assert again.splitlines()[0] == "nothing to change (2 instances)"
         with stack.unscheduled():
             yield box, hook
     secrets.write_text(yaml.safe_dump(before))

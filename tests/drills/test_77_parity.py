@@ -28,7 +28,7 @@ def test_other_sorting_is_said_and_a_lacking_extension_is_refused(
     uno.recovery.run("chmod", "755", GETCONF)
     uno.recovery.run("mv", control, f"{control}.away")
     try:
-        with pytest.raises(Refused, match="cliente1 uses plpgsql, which respaldo has not"):
+        with pytest.raises(Refused, match="cliente1 uses plpgsql, which respaldo lacks"):
             check(blocks["vps_uno"])
         uno.recovery.run("mv", f"{control}.away", control)
         said = check(blocks["vps_uno"]).facts["parity"]

@@ -72,7 +72,7 @@ def test_what_a_cluster_says_that_does_not_let_us_in_is_heard(place: Place, meth
     said = {"md5": "no password supplied", "reject": "pg_hba.conf rejects connection"}[method]
     assert said in str(seen)
     assert seen.control is not None
-    with pytest.raises(Refused, match="refuses our question"):
+    with pytest.raises(Refused, match="refuses our login"):
         cluster.wait_until_answering(place)
 
 

@@ -343,7 +343,7 @@ def test_a_server_that_does_not_let_us_in_is_quoted_and_not_said_to_be_down(
     hba.write_text(f"local all postgres {method}\n{before}")
     try:
         server.restart()
-        with pytest.raises(StatementFailed, match="does not let us in: ") as refused:
+        with pytest.raises(StatementFailed, match="refused the login: ") as refused:
             cluster.value(shell, "SELECT 1")
         assert "pg_hba.conf" in refused.value.hint
         assert "systemctl" not in refused.value.hint
@@ -452,7 +452,7 @@ def test_a_server_that_hangs_is_given_up(
     pid = int(cluster.value(shell, "SELECT pg_backend_pid()"))
     os.kill(pid, signal.SIGSTOP)
     try:
-        with pytest.raises(Unreachable, match="no end after"):
+        with pytest.raises(Unreachable, match="it did not finish within"):
             cluster.value(shell, "SELECT 1", timeout_seconds=0.5)
     finally:
         os.kill(pid, signal.SIGCONT)

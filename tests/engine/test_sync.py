@@ -334,7 +334,7 @@ def test_a_link_at_the_origin_is_not_followed(twins: Twins) -> None:
         lambda _, answer: answers.append(answer.kind + answer.text()),
     )
     origin.close()
-    assert answers == [b"!it is no name of a file"] * 2
+    assert answers == [b"!it is not the name of a file"] * 2
 
 
 def test_a_database_whose_name_has_a_space_is_followed_and_given_back(twins: Twins) -> None:

@@ -81,7 +81,7 @@ def test_all_that_speaks_against_a_set_up_is_said_at_once_and_before_any_change(
         ahead.require(instance)
 
     for said in (
-        "uno does not speak TLS", "would bring in shared_buffers as well",
+        "uno does not offer TLS", "would also apply shared_buffers",
         "due lacks the locales of uno: es_ES.UTF-8", "tablespaces: fast",
         "due has 0 MB free", "shop uses postgis", "port 5433 on due is taken",
         "port 8169 on due is taken",
@@ -132,7 +132,7 @@ def test_a_clone_without_room_is_refused_before_the_standby_is_touched(
     due = FakeHost("due", {**standby(), "locale -a": "es_ES.utf8\n", "df *": "Avail\n1000\n"})
     hosts(FakeHost("uno", ORIGIN), due)
 
-    with pytest.raises(Refused, match="due has 0 MB free, and a clone of uno needs"):
+    with pytest.raises(Refused, match="due has 0 MB free, but a clone of uno needs"):
         ahead.require_clone(instance, reclone=True)
 
     assert due.changes == []
@@ -177,10 +177,10 @@ def test_an_instance_that_was_renamed_is_told_its_former_name(
     hosts(uno, FakeHost("due"))
     streams, _ = roles.wanted(instance)
 
-    with pytest.raises(Refused, match="is replicated as beta already") as refused:
+    with pytest.raises(Refused, match="is already replicated as beta") as refused:
         roles.require_ours(instance, instance.origin, streams, roles.find(instance.origin, streams))
 
-    assert refused.value.hint.startswith("name it beta in the inventory again")
+    assert refused.value.hint.startswith("rename it back to beta in the inventory")
     assert "DROP" not in str(refused.value)
 
 
@@ -195,7 +195,7 @@ def test_one_cluster_has_one_name_also_where_its_password_is_known(
     if slots == "[]":  # what is left of an instance that was taken out
         roles.require_one_name(instance, instance.origin)
     else:
-        with pytest.raises(Refused, match="is replicated as beta already"):
+        with pytest.raises(Refused, match="is already replicated as beta"):
             roles.require_one_name(instance, instance.origin)
 
 

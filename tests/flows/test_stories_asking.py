@@ -64,7 +64,7 @@ def saving(*, removed: bool) -> tuple[str, str]:
     shown(made).save(keyset)
     schema: Any = read_flow_run_input(keyset["schema"])
     description: Any = read_flow_run_input(keyset["description"])
-    return schema["properties"]["instance_name"]["pattern"], description
+    return schema["properties"]["instance_name"]["title"], description
 
 
 @contextmanager
@@ -77,15 +77,15 @@ def _answering(*answers: dict[str, object]) -> Iterator[None]:
 
 
 def test_an_answer_that_does_not_fit_is_told_why_and_may_be_given_again() -> None:
-    with _answering({**GOOD, "origin_is_down": False}, GOOD):
+    with _answering({**GOOD, "instance_name": "vps-2"}, {**GOOD, "instance_name": "VPS-1"}):
         yes = asking(minutes=1)
 
-    assert yes == Yes("vps_1", "fire", "Ana", origin_is_down=True)
+    assert yes == Yes("VPS-1", "fire", "Ana", origin_is_down=True)
 
 
 @pytest.mark.parametrize("removed", [False, True])
 def test_a_form_is_on_the_page_whether_or_not_the_pause_removes_it(removed: bool) -> None:
-    assert saving(removed=removed) == ("^vps_1$", "# A plan")
+    assert saving(removed=removed) == ("Type vps_1", "# A plan")
 
 
 def test_a_plan_that_nobody_answers_ends_the_run_with_a_sentence_of_ours() -> None:

@@ -65,7 +65,8 @@ def test_a_copy_that_died_while_it_was_pending_is_ended_and_the_next_one_begins(
         each for each in wanted.deployments(instance) if each.flow == "reconcile_filestore"
     )
     with get_client(sync_client=True) as client:
-        copy = _deploy(client, compare, instance={"$ref": str(instance.save("vps-1"))})
+        saved = {"$ref": {"block_document_id": str(instance.save("vps-1"))}}  # as a form shows it
+        copy = _deploy(client, compare, instance=saved)
         dead, began = _begin(client, copy)
         assert (began, _begin(client, copy)[1]) == ("PENDING", "CANCELLED")
 

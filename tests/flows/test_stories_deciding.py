@@ -12,13 +12,15 @@ from deployments import break_glass, quiet
 from deployments.secrets import Secrets
 from deployments.settings import Settings
 from flows.failover import failover
+from flows.pg_rewind import pg_rewind
+from flows.promote import promote
 from tasks.board import board
 from tasks.board.alarms import Measured
 from tasks.board.words import Judged
 from tasks.plan import pages
 from tasks.run import terminal
 from tests.fakes import Answer, FakeHost
-from tests.flows.conftest import Hosts, control, dead, standby
+from tests.flows.conftest import Hosts, control, dead, serving, standby
 from tests.flows.test_stories_refusing import LAST, LOCK
 
 PLAN: dict[str, Answer] = {
@@ -40,9 +42,36 @@ def test_a_plan_only_run_says_what_would_be_lost_and_takes_no_lock(
     report = failover(instance, decide="plan only")
 
     assert report.facts["uno (origin)"] == "silent"
+    assert "behind the origin" not in report.facts, "of an origin that is silent nobody knows"
     lacking = "disk at the recovery: due has only 1 MB free for PostgreSQL"
     assert lacking in report.facts["lacking"], "a forced failover goes on, and names it"
-    assert "12.5 s" in report.facts["what would be lost"]
+    assert "may be lost: 13 s before this plan" in report.facts["what would be lost"]
+    assert due.changes == []
+
+
+def test_a_promotion_shows_what_a_failover_would_lose_and_that_no_odoo_starts(
+    instance: OdooInstance, hosts: Hosts, caplog: pytest.LogCaptureFixture
+) -> None:
+    due = FakeHost("due", standby() | LAST | PLAN)
+    hosts(dead(), due)
+
+    with caplog.at_level("INFO", "relevo"):
+        report = promote(instance, decide="plan only")
+
+    assert "may be lost: 13 s before this plan" in report.facts["what would be lost"]
+    assert "start no Odoo: customers cannot work" in caplog.text
+    assert due.changes == []
+
+
+def test_a_rewind_of_an_origin_that_is_away_is_a_plan_that_is_refused(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    due = FakeHost("due", serving() | LAST | PLAN)
+    hosts(dead(), due)
+
+    report = pg_rewind(instance, decide="plan only")
+
+    assert "uno does not answer" in report.facts["refused as things are"]
     assert due.changes == []
 
 
@@ -98,6 +127,43 @@ def test_that_page_is_kept_at_the_origin_and_an_origin_that_is_away_stops_nothin
         hosts(away, FakeHost("due"))
         with terminal.without_server():
             pages._write_at_origin(instance)
+
+
+PAGES_THERE = [
+    f"/var/lib/relevo/vps_1/by-hand/{procedure}.{language}.md"
+    for procedure in ("failover", "failback")
+    for language in ("en", "es")
+]
+
+
+def test_the_pages_for_the_night_are_kept_without_a_word_of_the_origin(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """They are the same whether it answers or is dead, and nobody is asked how it stands."""
+    due = FakeHost("due", {"install *": "installed", "touch *": ""})
+    hosts(dead(), due)
+
+    with terminal.without_server():
+        pages.write(instance)
+
+    assert due.changes == [
+        *(f"install {page} root:root 644 " for page in PAGES_THERE),
+        f"touch {' '.join(PAGES_THERE)}",
+    ]
+    assert [asked for asked in due.ran if asked.startswith("look")] == []
+
+
+def test_a_plan_that_cannot_be_measured_still_prints_the_page(
+    instance: OdooInstance, hosts: Hosts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hosts(dead(), FakeHost("due", {"*": Unreachable("due did not answer")}))
+
+    with pytest.raises(Unreachable, match="due did not answer"):
+        break_glass.say_plan(instance, "failover", language="es")
+
+    said = capsys.readouterr().out
+    assert "# vps_1: failover a mano" in said
+    assert "## B. El origen no responde" in said
 
 
 @pytest.mark.parametrize(
@@ -172,7 +238,7 @@ def test_asking_where_there_is_no_terminal_refuses_and_names_the_option(
 ) -> None:
     hosts(dead(), FakeHost("due"))
 
-    with pytest.raises(Refused, match="this is no terminal") as refused:
+    with pytest.raises(Refused, match="this is not a terminal") as refused:
         break_glass.ask(instance, "failover", reason="", by="")
 
     assert "--yes" in refused.value.hint

@@ -246,7 +246,7 @@ def test_a_program_reads_all_findings_in_the_order_of_what_to_mend(
     answer = json.loads(capsys.readouterr().out)
     assert (code, answer["version"], answer["command"]) == (1, 1, "doctor")
     (one,) = answer["instances"]
-    assert (one["instance"], one["verdict"]) == ("vps_1", "to mend")
+    assert (one["instance"], one["verdict"]) == ("vps_1", "to fix")
     first, *_, last = one["findings"]
     assert (first["check"], first["state"]) == ("what the origin must have", "replicate")
     assert "rsync" in first["said"]

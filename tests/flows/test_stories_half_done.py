@@ -140,7 +140,7 @@ def test_a_watcher_that_runs_an_older_program_is_no_green_one(
     })  # fmt: skip
     hosts(uno, FakeHost("due"))
 
-    with pytest.raises(Refused, match="runs what stood there before /usr/local") as refused:
+    with pytest.raises(Refused, match="still runs an older version of /usr/local") as refused:
         guard.require_answered(instance)
 
     assert "run replicate" in refused.value.hint

@@ -136,7 +136,7 @@ def test_a_retired_key_and_a_rotation_that_never_ended_are_told_apart(
     named = allowed_signers(Signers((public(OLD), public(OTHER))), namespace=NAMESPACE)
     disks[1].files[str(RECEIPTS / "000003.json")] = line(new, OTHER)
     disks[1].files[str(receipt_files.signers_path(instance, instance.recovery))] = named
-    assert "never ended" in keys.objections(instance, origin_answers=False)[0]
+    assert "never finished" in keys.objections(instance, origin_answers=False)[0]
     assert (
         keys.objections(with_key(instance, OLD, next_signing_key=OTHER), origin_answers=True) == []
     )

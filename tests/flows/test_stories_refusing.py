@@ -118,7 +118,7 @@ def test_failover_to_a_cluster_that_somebody_else_promoted_changes_nothing(
     uno, due = dead(), FakeHost("due", serving())
     hosts(uno, due)
 
-    with pytest.raises(Refused, match="no failover of Relevo made it so"):
+    with pytest.raises(Refused, match="no failover of Relevo promoted it"):
         failover(instance, origin_is_down=True, reason="the disk burnt")
 
     assert due.changes == [LOCK]
@@ -148,7 +148,7 @@ def test_a_copy_while_the_standby_is_down_fails_and_is_no_refusal(
     with pytest.raises(CommandFailed, match="of vps_1 on due is down") as failed:
         rsync_filestore(instance)
 
-    assert failed.value.hint.startswith("systemctl start postgresql@13-vps_1.service")
+    assert failed.value.hint.startswith("run systemctl start postgresql@13-vps_1.service")
 
 
 def test_a_second_holder_of_the_lock_is_told_the_name_of_the_first(

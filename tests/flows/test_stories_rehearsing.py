@@ -26,8 +26,6 @@ def test_a_host_without_network_namespaces_is_asked_before_the_clone(
     with pytest.raises(Refused) as said:
         drill(instance)
 
-    assert said.value.message == (
-        "due cannot keep a rehearsal apart: systemd-run ended with status 225"
-    )
+    assert said.value.message == ("due cannot isolate a drill: systemd-run ended with status 225")
     assert "nesting" in said.value.hint
     assert not [asked for asked in due.ran if "pg_basebackup" in asked]

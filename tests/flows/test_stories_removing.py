@@ -81,15 +81,15 @@ def refused(
         ),
         (
             {"read /var/lib/relevo/vps_1/failover.json": begun()},
-            "a move of vps_1 to due has not been ended\nHINT: run relevo failback vps_1",
+            "a move of vps_1 to due was not finished\nHINT: run relevo failback vps_1",
         ),
         (
             {"look 13 vps_1 *": "5433 online f /var/lib/postgresql/13/vps_1\n"},
-            "a move of vps_1 to due has not been ended",
+            "a move of vps_1 to due was not finished",
         ),
         (
             {"receipts *": f"{line(AWAY, OLD)}\nright\n\nsigners\n"},
-            "a move of vps_1 to due has not been ended",
+            "a move of vps_1 to due was not finished",
         ),
     ],
     ids=["it serves", "a move was begun", "it leads", "it has the write right"],
@@ -141,7 +141,7 @@ def test_a_host_that_answers_is_not_gone(instance: OdooInstance, hosts: Hosts, k
     hosts(uno, due)
     wishes = Wishes(origin_is_gone=kind == "origin", recovery_is_gone=kind == "recovery")
 
-    assert f"leave --{kind}-is-gone out" in refused(instance, uno, due, wishes)
+    assert f"leave out --{kind}-is-gone" in refused(instance, uno, due, wishes)
 
 
 def test_the_last_copy_is_deleted_only_if_that_is_asked_for(
@@ -175,7 +175,7 @@ def test_a_recovery_host_that_serves_is_not_taken_away_though_the_origin_is_gone
         ({"SELECT FROM pg_stat_replication *": "[{}]"}, "due still follows uno"),
         (
             {"receipts *": f"{line(AWAY, OLD)}\nright\n\nsigners\n"},
-            "gives the write right to due\nHINT: follow relevo plan recovery-is-gone vps_1",
+            "gives the write right to due\nHINT: run relevo plan recovery-is-gone vps_1",
         ),
     ],
     ids=["it follows", "it has the write right"],

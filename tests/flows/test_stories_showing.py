@@ -61,7 +61,7 @@ def test_an_nginx_that_reads_none_of_our_folders_is_left_as_it_was(
     with terminal.without_server(), pytest.raises(RelevoError, match="no folder of sites") as said:
         site.install(instance)
 
-    assert "include /etc/nginx/relevo/*/shown.conf; into the block http" in said.value.hint
+    assert "include /etc/nginx/relevo/*/shown.conf; to the block http" in said.value.hint
     written = [asked.split()[1] for asked in due.ran if asked.startswith("install ")]
     removed = {asked.split()[-1] for asked in due.ran if asked.startswith("rm -f ")}
     assert {each for each in written if each.endswith("relevo.conf")} <= removed

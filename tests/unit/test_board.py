@@ -5,8 +5,11 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as families
 
-from tasks.board import words
+from tasks.board import table, words
 from tasks.board.alarms import Limits, Measured, alarms, verdict
+from tasks.board.table import Buttons
+from tasks.board.words import Judged
+from tasks.run.moments import Clock, moment_of
 
 NOW, DAY = 1_800_000_000.0, 86400.0
 LIMITS = Limits(lag_bytes=1 << 20, lag_seconds=60, sync_seconds=1800)
@@ -27,7 +30,7 @@ def test_an_instance_that_is_ready_is_green_and_wakes_nobody() -> None:
     ("differs", "colour", "why"),
     [
         ({"wrong": ("replay is paused on due",)}, "red", "replay is paused on due"),
-        ({"lag_bytes": 2 << 20}, "red", "2097152 bytes"),
+        ({"lag_bytes": 2 << 20}, "red", "2.1 MB and 0 s behind"),
         ({"slot": "lost"}, "red", "slot is lost"),
         ({"synced_at": NOW - 7200}, "red", "files not copied for 120 min"),
         ({"synced_at": None}, "red", "files not copied yet"),
@@ -78,33 +81,51 @@ def test_a_sentence_that_is_a_finding_and_an_alarm_is_said_once() -> None:
     assert said == ("red", [both])
 
 
+def page(*rows: Judged, links: Buttons | None = None) -> list[str]:
+    clock = Clock("America/Argentina/Buenos_Aires", moment_of(NOW), dated=True)
+    return table.page(rows, links=links or {}, clock=clock).splitlines()
+
+
 def test_of_an_instance_that_could_not_be_asked_nothing_is_called_never() -> None:
     seen = Measured("vps_1", NOW, wrong=("due did not answer",))
 
-    row = words.table([(seen, *verdict(seen, LIMITS))], links={}).splitlines()[2]
+    lines = page((seen, *verdict(seen, LIMITS)))
 
-    assert row == (
-        "| vps_1 | **RED** | ? | ? |  | ?, ? | ? | ? | ? | ? | ? | ? | due did not answer |"
-    )
+    assert lines[-1] == ("| 🔴 **RED** | vps_1 | ? | due did not answer. **Press** check/vps_1 |")
 
 
 def test_two_writers_are_shown_as_such() -> None:
     seen = replace(READY, served="both", two_writers="BOTH uno and due accept writes")
 
-    assert "| BOTH |" in words.table([(seen, "red", [])], links={})
+    assert "| BOTH |" in page((seen, "red", []))[-1]
 
 
-def test_the_board_shows_the_worst_first_and_leads_to_its_button() -> None:
-    bad = replace(READY, instance="vps_2", streaming=False)
+def test_the_board_counts_and_shows_first_what_needs_somebody_and_what_to_press() -> None:
+    bad = replace(READY, instance="vps_2", slot="lost")
+    away = replace(READY, instance="vps_3", served="recovery")
+    buttons = {"vps_2": {"": "/v2/d?tags=x", "replicate": "/v2/x", "check": "/v2/y"}}
 
-    lines = words.table(
-        [(READY, "green", []), (bad, "red", ["no | slot"])], links={"vps_2": "/v2/x"}
-    ).splitlines()
+    lines = page(
+        (READY, "green", []), (away, "amber", ["uno is back"]), (bad, "red", ["no | slot"]),
+        links=buttons,
+    )  # fmt: skip
 
-    assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
-    assert lines[2].startswith("| [vps_2](/v2/x) | **RED** | origin | no stream |")
-    assert lines[2].endswith("| no \\| slot |")
-    assert "▁▁█" in lines[3]
+    assert lines[0] == "# 1 red, 1 amber, 1 green"
+    assert lines[2] == "Measured at 2027-01-15 05:00:00 (UTC-3)."
+    at = lines.index("|  | instance | served from | why, and what to press |")
+    assert lines[at + 2] == (
+        "| 🔴 **RED** | [vps_2](/v2/d?tags=x) | origin | no \\| slot. **Press** [replicate](/v2/x) "
+        "or [check](/v2/y) |"
+    )
+    assert lines[at + 3].endswith("| uno is back. **Press** failback/vps_3 or check/vps_3 |")
+    assert lines[-1] == "| vps_1 | origin | 0 bytes ▁▁█ | 60 s ago | 24 h ago |"
+
+
+def test_a_board_fits_a_phone() -> None:
+    """Four columns for what needs somebody were tried at 390 pixels; five for what is ready."""
+    heads = [line for line in page((READY, "green", []), (READY, "red", [])) if " | why" in line]
+
+    assert [line.count("|") - 1 for line in heads] == [4]
 
 
 def test_nagios_reads_the_worst() -> None:

@@ -10,6 +10,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks.instance import OdooInstance
 from deployments import apply, cli, parser, server
+from deployments.parser import PROCEDURES
 from deployments.secrets import Secrets
 from deployments.settings import Settings
 from tasks.authority.situation import Procedure
@@ -38,7 +39,7 @@ def test_a_plan_is_of_the_direction_that_was_named(
     assert cli._meant(given.procedure, given) == procedure
 
 
-@pytest.mark.parametrize("command", parser.PROCEDURES)
+@pytest.mark.parametrize("command", PROCEDURES)
 def test_each_change_of_place_has_a_command_that_asks_before_it_begins(command: str) -> None:
     given = parser.build().parse_args([command, "vps_1"])
 
@@ -47,9 +48,15 @@ def test_each_change_of_place_has_a_command_that_asks_before_it_begins(command: 
     assert hasattr(given, cli.OWN[command])
 
 
-@pytest.mark.parametrize("command", parser.PROCEDURES)
+@pytest.mark.parametrize(
+    ("flow", "said"),
+    [
+        *((each, "would start at once, without a plan and an approval") for each in PROCEDURES),
+        *((each, "nobody can be asked: this is not a terminal") for each in cli.UNSEEN),
+    ],
+)
 def test_run_begins_no_change_of_place_without_being_told_that_nobody_is_asked(
-    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    flow: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, name = tmp_path / "inventory.yaml", "vps_clientes_1"
     path.write_text((ROOT / "inventory.example.yaml").read_text())
@@ -57,8 +64,10 @@ def test_run_begins_no_change_of_place_without_being_told_that_nobody_is_asked(
     secrets.of(name)
     secrets.save()
 
-    assert cli.main(["--inventory", str(path), "run", command, name]) == 3
-    assert "would begin at once, without a plan and a typed yes" in capsys.readouterr().err
+    assert cli.main(["--inventory", str(path), "run", flow, name]) == 3
+    told = capsys.readouterr().err
+    assert said in told
+    assert "--set decide=unattended" in told
 
 
 @pytest.mark.parametrize(("words", "code"), [(("check",), 3), (("list",), 2)])
@@ -100,8 +109,8 @@ def test_whatever_goes_wrong_with_a_check_is_not_known_to_nagios(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--yes",), "nobody said why vps_clientes_1 is to be taken out"),
-        (("--yes", "--reason", " "), "nobody said why vps_clientes_1 is to be taken out"),
+        (("--yes",), "a reason is needed to remove vps_clientes_1"),
+        (("--yes", "--reason", " "), "a reason is needed to remove vps_clientes_1"),
     ],
 )
 def test_an_instance_is_taken_out_without_asking_only_for_a_reason(
@@ -126,7 +135,7 @@ def test_what_was_taken_out_already_is_said_so(
     assert cli.main(["--inventory", str(path), "remove", "vps_clientes_1", "--plan-only"]) == 3
 
     said = capsys.readouterr().err
-    assert "it was taken out already, or never applied" in said
+    assert "it was removed already, or never applied" in said
     assert "delete its entry from the inventory" in said
 
 
@@ -152,4 +161,5 @@ def test_what_apply_only_reports_is_no_change(
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
         cli._apply(Namespace(prune=False), [], Secrets(tmp_path / "secrets.yaml"), Settings())
 
-    assert capsys.readouterr().out == said
+    board = "the board: http://127.0.0.1:9/v2/artifacts/key/board\n"
+    assert capsys.readouterr().out == said + board

@@ -426,7 +426,7 @@ def test_without_a_recovery_server_the_origin_alone_is_asked_and_left_as_it_is(
     monkeypatch.setattr(Host, "shell", lambda _: uno.shell())
 
     assert list(objections.at_origin(instance)) == [
-        "replicate would refuse: PostgreSQL on vps1 does not speak TLS",
+        "replicate would refuse: PostgreSQL on vps1 does not offer TLS",
         "replicate would refuse: vps1 keeps data in tablespaces: fast",
     ]
     assert uno.changes == []

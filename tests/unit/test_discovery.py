@@ -343,8 +343,8 @@ def test_another_user_and_port_are_found_and_paths_with_spaces_are_left_to_fill_
     assert entry.remarks[0].startswith("a folder that Odoo needs cannot be in odoo.sources: it is ")
     said = render(entry)
     assert (
-        "      # config:  # FILL IN: it is /srv/mi odoo/odoo.conf there, and the inventory wants "
-        "an absolute path of letters, digits and . _ @ + -\n"
+        "      # config:  # FILL IN: it is /srv/mi odoo/odoo.conf there; in an inventory it must "
+        "be an absolute path of letters, digits and . _ @ + -\n"
     ) in said
     assert "    # domains:  # FILL IN: nginx leads none to port 8169" in said
     assert_only_asked(fake)

@@ -121,11 +121,13 @@ def test_a_provider_is_tried_by_a_record_that_nobody_reads(plain: Provider) -> N
     assert plain.records == before
 
     plain.forbids = "TXT"
-    assert "lets us write no _relevo.shop" in provider.rehearse(KNOWN, SHOP, {"A": "192.0.2.1"})
+    assert "does not let Relevo write _relevo.shop" in provider.rehearse(
+        KNOWN, SHOP, {"A": "192.0.2.1"}
+    )
     assert plain.records == before
 
     plain.breaks_at = "create"
-    with pytest.raises(CommandFailed, match="does not let us change the records of shop"):
+    with pytest.raises(CommandFailed, match="does not let Relevo change the records of shop"):
         provider.rehearse(KNOWN, SHOP, {"A": "192.0.2.1"})
 
 
@@ -134,7 +136,9 @@ def test_a_provider_that_shows_a_trial_too_late_is_left_without_it(
 ) -> None:
     before = list(plain.records)
     monkeypatch.setattr(plain, "list_records", lambda **_: [])
-    assert "lets us write no _relevo.shop" in provider.rehearse(KNOWN, SHOP, {"A": "192.0.2.1"})
+    assert "does not let Relevo write _relevo.shop" in provider.rehearse(
+        KNOWN, SHOP, {"A": "192.0.2.1"}
+    )
     assert plain.records == before
 
 
@@ -169,7 +173,7 @@ def test_what_customers_get_is_asked_of_every_name_server_and_for_both_families(
     two = _known("192.0.2.53", "192.0.2.54")
     with answering("A 192.0.2.2", "AAAA 2001:db8::1") as asked:
         said = resolver.astray(two, SHOP, {"A": "192.0.2.2"})
-    assert said == f"{SHOP} is A 192.0.2.2 and AAAA 2001:db8::1 for who asks 192.0.2.53"
+    assert said == f"192.0.2.53 says that {SHOP} is A 192.0.2.2 and AAAA 2001:db8::1"
     with answering("A 192.0.2.2") as asked:
         assert resolver.astray(two, SHOP, {"A": "192.0.2.2"}) == ""
     assert set(asked) == {"192.0.2.53", "192.0.2.54"}

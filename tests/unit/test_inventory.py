@@ -1,16 +1,20 @@
 """The door: what an inventory may say, and what is refused before anything is touched."""
 
 import copy
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tzlocal
 import yaml
 from pydantic import ValidationError
 
 from blocks.errors import Refused
 from deployments import inventory, inventory_file
+from deployments.secrets import Secrets
+from deployments.settings import PLACES
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE: dict[str, Any] = yaml.safe_load((ROOT / "inventory.example.yaml").read_text())
@@ -28,7 +32,7 @@ def read(folder: Path, change: Callable[[dict[str, Any]], object]) -> inventory.
 def refusal(folder: Path, change: Callable[[dict[str, Any]], object]) -> str:
     with pytest.raises(Refused) as refused:
         read(folder, change)
-    assert "HINT: mend the inventory; nothing was changed" in str(refused.value)
+    assert "HINT: fix the inventory; nothing was changed" in str(refused.value)
     assert str(folder / "inventory.yaml") in str(refused.value)
     return str(refused.value)
 
@@ -112,7 +116,7 @@ def test_a_hostile_domain_is_refused(tmp_path: Path, domain: str) -> None:
     [
         (lambda d: d.pop("recovery"), "recovery: is missing"),
         (lambda d: d.update(instances=None), "instances: "),
-        (lambda d: d["instances"][ONE].update(colour=1), f"{ONE}.colour: is no key that Relevo"),
+        (lambda d: d["instances"][ONE].update(colour=1), f"{ONE}.colour: is not a key that Relevo"),
         (lambda d: d["recovery"].update(odoo_user="root"), "recovery.odoo_user: "),
         (
             lambda d: d["instances"][ONE]["recovery"].update(odoo_user="root"),
@@ -120,7 +124,7 @@ def test_a_hostile_domain_is_refused(tmp_path: Path, domain: str) -> None:
         ),
         (
             lambda d: d["instances"][ONE].update(replication={"user": "postgres"}),
-            f"{ONE}.replication.user: is PostgreSQL's own",
+            f"{ONE}.replication.user: is reserved by PostgreSQL",
         ),
         (
             lambda d: d["instances"][ONE].update(replication={"user": "x", "rewind_user": "x"}),
@@ -160,11 +164,11 @@ def test_a_hostile_domain_is_refused(tmp_path: Path, domain: str) -> None:
         ),
         (
             lambda d: d["instances"][ONE]["host"].pop("peer_address"),
-            "peer_address: is needed, because vps1.example.com is no IP address",
+            "peer_address: is needed, because vps1.example.com is not an IP address",
         ),
         (
             lambda d: d["recovery"].update(address="respaldo.example.com"),
-            "recovery.peer_address: is needed, because respaldo.example.com is no IP address",
+            "recovery.peer_address: is needed, because respaldo.example.com is not an IP address",
         ),
     ],
 )
@@ -188,7 +192,7 @@ def test_a_name_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "inventory.yaml"
     path.write_text("recovery: {}\ninstances:\n  a: {}\n  a: {}\n")
 
-    with pytest.raises(Refused, match="a: stands there twice"):
+    with pytest.raises(Refused, match="a: appears twice"):
         inventory_file.read(path)
 
 
@@ -221,7 +225,7 @@ def test_a_hole_that_nobody_has_filled_is_said_with_its_line(tmp_path: Path) -> 
     path = tmp_path / "inventory.yaml"
     path.write_text("recovery:\n  address: {{ address }}\n")
 
-    with pytest.raises(Refused, match=r"wants quotes.* line 2, column 13"):
+    with pytest.raises(Refused, match=r"needs quotes.* line 2, column 13"):
         inventory_file.read(path)
 
 
@@ -237,12 +241,12 @@ def test_a_file_that_is_no_inventory_is_refused(tmp_path: Path, text: str) -> No
 @pytest.mark.parametrize(
     ("section", "field", "value", "said"),
     [
-        ("host", "user", "Juan Perez", "is 'Juan Perez', and wants lower-case letters, digits"),
-        ("host", "name", "-x", "wants letters, digits and . _ -, no sign first"),
+        ("host", "user", "Juan Perez", "is 'Juan Perez'; it must be lower-case letters, digits"),
+        ("host", "name", "-x", "must be letters, digits and . _ -, a letter or digit first"),
         ("postgres", "name", "odoo-prod", "pg_renamecluster VERSION odoo-prod odoo_prod there"),
-        ("odoo", "unit", "odoo.socket", "wants a service: its name ends in .service"),
-        ("odoo", "user", "juan.perez", "wants lower-case letters, digits and _ -"),
-        ("replication", "user", "replica-user", "wants lower-case letters, digits and _"),
+        ("odoo", "unit", "odoo.socket", "it must be a service, with a name that ends in .service"),
+        ("odoo", "user", "juan.perez", "must be lower-case letters, digits and _ -"),
+        ("replication", "user", "replica-user", "must be lower-case letters, digits and _"),
     ],
 )
 def test_what_is_wanted_is_said_in_words(
@@ -263,7 +267,7 @@ def test_what_is_wanted_is_said_in_words(
     [
         ("*.odoo.example.com", "a wildcard: list each name that customers use instead"),
         ("peña.example.com", "write it as browsers send it, xn--pea-8ma.example.com"),
-        ("a.com, b.com", "wants a domain like shop.example.com"),
+        ("a.com, b.com", "must be a domain like shop.example.com"),
     ],
 )
 def test_a_domain_that_is_none_is_said_in_words(tmp_path: Path, domain: str, said: str) -> None:
@@ -274,7 +278,7 @@ def test_a_name_of_an_instance_is_wanted_in_words(tmp_path: Path) -> None:
     def rename(document: dict[str, Any]) -> None:
         document["instances"]["Vps-1"] = document["instances"].pop(OTHER)
 
-    assert "Vps-1: is 'Vps-1', and wants lower-case letters" in refusal(tmp_path, rename)
+    assert "Vps-1: is 'Vps-1'; it must be lower-case letters" in refusal(tmp_path, rename)
 
 
 def test_what_is_harmless_is_taken_as_it_is_meant(tmp_path: Path) -> None:
@@ -290,6 +294,102 @@ def test_what_is_harmless_is_taken_as_it_is_meant(tmp_path: Path) -> None:
     assert entry.host.user == "juan.perez"
     assert entry.odoo.unit == "odoo14.service"
     assert [str(path) for path in entry.odoo.sources] == ["/opt/odoo/sources"]
+
+
+UNKNOWN = "is not a key that Relevo knows"
+NAMED = "lower-case letters, digits and underscores, a letter first, at most 40"
+POLICIES = "'off', 'wait' or 'go_on'"
+TYPOS = """\
+recovery: {address: 192.0.2.20}
+defaults:
+  host: {usr: admin}
+  postgres: {version: 15}
+instances:
+  Vps-Clientes-3:
+    host: {address: 192.0.2.1}
+    recovery: {postgres_port: 5433, http_prot: 8169, longpolling_port: 8172}
+  dos:
+    host: {address: 192.0.2.2}
+    schedules:
+      check_seconds: 5
+    recovery: {postgres_port: many, http_port: 8269, longpolling_port: 8272}
+    replication: {synchronous: sometimes}
+"""
+
+
+def test_each_mistake_is_said_once_with_its_line_its_value_and_what_is_wanted(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "inventory.yaml"
+    path.write_text(TYPOS)
+
+    with pytest.raises(Refused) as refused:
+        inventory_file.read(path)
+
+    name = "instances.Vps-Clientes-3"
+    assert refused.value.message.replace(f"{path}: ", "").splitlines() == [
+        f"line 3: defaults.host.usr: {UNKNOWN}: did you mean user?",
+        f"line 6: {name}: is 'Vps-Clientes-3'; it must be {NAMED}: did you mean vps_clientes_3?",
+        f"line 8: {name}.recovery.http_port: is missing",
+        f"line 8: {name}.recovery.http_prot: {UNKNOWN}: did you mean http_port?",
+        "line 12: instances.dos.schedules.check_seconds: is 5; it must be at least 60",
+        "line 13: instances.dos.recovery.postgres_port: is 'many'; it must be a whole number",
+        f"line 14: instances.dos.replication.synchronous: is 'sometimes'; it must be {POLICIES}",
+    ]
+
+
+def test_what_two_entries_say_together_is_said_with_its_line(tmp_path: Path) -> None:
+    clash = lambda d: d["instances"][OTHER]["recovery"].update(http_port=8169)  # noqa: E731
+
+    assert re.search(r"line \d\d: instances.vps_clientes_2.recovery.http_port: port", refusal(
+        tmp_path, clash
+    ))  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "said"), [("", "is empty"), ("# none\n", "is empty"),
+                                            ("[]", "is not an inventory")])  # fmt: skip
+def test_an_empty_file_is_said_to_be_empty(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "inventory.yaml"
+    path.write_text(text)
+
+    with pytest.raises(Refused, match=f"{said}: it must have the keys recovery and instances"):
+        inventory_file.read(path)
+
+
+def test_all_places_are_named_that_were_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(
+        Refused, match=r"no inventory inventory\.yaml or /etc/relevo/inventory\.yaml"
+    ):
+        inventory_file.read(PLACES[0])
+    with pytest.raises(Refused, match=r"no inventory other\.yaml"):
+        inventory_file.read(Path("other.yaml"))
+
+
+def test_no_rule_of_the_inventory_is_said_as_a_regular_expression(tmp_path: Path) -> None:
+    for field, value in (("host_key", "x y z"), ("address", "a b"), ("peer_address", "x")):
+        told = refusal(tmp_path, lambda d: d["instances"][ONE]["host"].update({field: value}))  # noqa: B023  # it is called at once
+        assert f"host.{field}: is {value!r}" in told
+        assert "[" not in told
+
+
+def test_times_are_said_in_the_zone_that_was_named_or_in_that_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def zones(change: Callable[[dict[str, Any]], object]) -> set[str]:
+        made = inventory.instances(read(tmp_path, change), Secrets(tmp_path / "secrets.yaml"))
+        return {each.timezone for each in made}
+
+    # It remembers what it has found.
+    monkeypatch.setattr(tzlocal, "get_localzone_name", lambda: "Europe/Madrid")
+    assert zones(lambda _: None) == {"Europe/Madrid"}
+    assert zones(lambda d: d.update(timezone="America/Montevideo")) == {"America/Montevideo"}
+    said = refusal(tmp_path, lambda d: d.update(timezone="America/Buenos Aires"))
+    assert "timezone: is 'America/Buenos Aires'" in said
+    assert "did you mean America/Buenos_Aires?" in said
 
 
 def test_a_newer_postgresql_is_taken_and_said_to_be_new(tmp_path: Path) -> None:

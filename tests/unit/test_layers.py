@@ -19,9 +19,10 @@ MOST_FILES, MOST_LINES = 12, 300
 # Values, texts and decisions: nothing in them asks a host, so a test needs no double.
 PURE = {
     "authority": "guard_files situation",
-    "board": "alarms words",
+    "board": "alarms table words",
     "build": "freeze programs_compared",
-    "byhand": "by_hand by_hand_gone by_hand_home by_hand_out by_hand_step",
+    "byhand": "by_hand by_hand_gone by_hand_home by_hand_out by_hand_page by_hand_rejoin "
+    "by_hand_step by_hand_way",
     "doctor": "findings",
     "filestore": "following rsync rsync_gate verdict",
     "discovery": "addresses entry listening ports sites sources",
@@ -29,13 +30,13 @@ PURE = {
     "install": "program_config release zipapp",
     "logins": "conninfo pgpass scram ssh",
     "odoo": "odoo_conf odoo_options odoo_start started",
-    "plan": "aftermath_read words",
+    "plan": "aftermath_read doing summary words",
     "postgres": "auto_conf commands controldata lsclusters pg_hba postgresql_conf wal",
     "readiness": "parity_rules rehearsal_commands",
     "receipts": "receipt signers",
     "records": "commits loss",
     "removal": "words",
-    "run": "outcome tags",
+    "run": "moments outcome tags",
     "serving": "nginx nginx_read x509",
     "standby": "divergence way",
     "synchronous": "files",

@@ -87,7 +87,7 @@ def test_what_a_drop_in_says_is_carried_over() -> None:
         pytest.param(("--dev=all",), "starts Odoo with --dev", id="a_developer_s"),
         pytest.param(("--new-option=s3cret",), "starts Odoo with --new-option", id="unknown"),
         pytest.param(("shell",), "starts Odoo with shell", id="another_command"),
-        pytest.param(("s3cret !",), "a word that is no option", id="a_stray_word"),
+        pytest.param(("s3cret !",), "a word that is not an option", id="a_stray_word"),
     ],
 )
 def test_what_odoo_conf_cannot_say_is_named_and_its_value_is_not(

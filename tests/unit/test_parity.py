@@ -20,7 +20,7 @@ def test_a_door_that_is_shut_in_one_direction_is_wrong() -> None:
 
 def test_an_extension_that_only_the_origin_has_is_wrong() -> None:
     assert wrong(Pair(ONE, TWO, lacking={"shop": ["postgis"], "other": []})) == [
-        "shop uses postgis, which due has not installed"
+        "shop uses postgis, which due lacks"
     ]
 
 
@@ -42,7 +42,7 @@ def test_a_database_of_another_odoo_is_said() -> None:
     owners = {"shop": ["odoo"], "theirs": ["odoo2"], "metabase": []}
 
     (said,) = remarks(Pair(ONE, TWO, role="odoo", owners=owners))
-    assert said.startswith("theirs belongs to odoo2, and Odoo of uno is odoo: it moves with ")
+    assert said.startswith("theirs belongs to odoo2, but Odoo of uno is odoo: it moves with ")
     assert remarks(Pair(ONE, TWO, owners=owners)) == []
 
 
@@ -65,7 +65,7 @@ def test_wal_that_only_the_origin_would_archive_is_said() -> None:
 
 def test_wal_on_another_disk_is_said_before_a_clone_takes_it_back() -> None:
     (said,) = remarks(Pair(replace(ONE, wal_elsewhere=True), TWO))
-    assert said.startswith("pg_wal on uno is a link: a failback that has to clone it anew makes it")
+    assert said.startswith("pg_wal on uno is a link: a failback that has to clone it again makes")
 
 
 def test_a_release_that_nobody_has_tried_is_said() -> None:

@@ -82,7 +82,7 @@ def test_a_taker_that_has_not_received_it_all_is_objected_to() -> None:
     ],
 )
 def test_what_is_no_receipt_is_not_read_as_one(text: str) -> None:
-    with pytest.raises(ValueError, match="no receipt"):
+    with pytest.raises(ValueError, match="not a receipt"):
         parse(text)
 
 
@@ -114,7 +114,7 @@ def test_openssh_itself_believes_the_signature_and_not_an_edited_text(tmp_path: 
 
 @pytest.mark.parametrize("line", ["", "text", "[]", '{"text": "x"}', '"x"'])
 def test_what_is_not_sealed_is_not_unsealed(line: str) -> None:
-    with pytest.raises(ValueError, match="no sealed receipt"):
+    with pytest.raises(ValueError, match="not a sealed receipt"):
         unseal(line)
 
 

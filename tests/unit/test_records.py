@@ -163,7 +163,7 @@ def test_a_version_that_is_no_number_spoils_a_record(version: str) -> None:
     ("kind", "text", "why"),
     [
         (records.Failover, "", "is not understood: JSONDecodeError"),
-        (records.Failover, "[]", "it is no JSON object"),
+        (records.Failover, "[]", "it is not a JSON object"),
         (records.Failover, "[" * 100_000, "RecursionError"),
         (records.Failover, "{}", "exposure: Field required; reason: Field required; time: F"),
         (

@@ -27,7 +27,7 @@ def test_every_command_and_every_flow_stands_on_its_page() -> None:
     commands, stories = reference.command(), reference.flows()
     assert [name for name in cli.COMMANDS if f"## relevo {name}\n" not in commands] == []
     assert stories.count("\n## ") == len(parser.FLOWS) + 1
-    assert "| `origin_is_down` | true or false | `false` | You have seen by" in stories
+    assert "| `origin_is_down` | true or false | `false` | You have confirmed" in stories
 
 
 def test_what_may_be_left_out_stands_in_brackets() -> None:

@@ -25,6 +25,7 @@ ASKS_OF_WORDS = re.compile(r"^(-[nz]\s|!?\s*-[nz]\s|\"[^\"]*\"\s*!?=)")
 MAY = {
     "tasks/readiness/rehearsal_commands.py VIEW": "/run/relevo-drill is root's",
     "tasks/plan/pages.py find": "/var/lib/relevo is root's",
+    "tasks/plan/pages.py touch": "/var/lib/relevo is root's",
     "tasks/recovery/confinement.py CERTIFICATE": "/var/lib/relevo/NAME/postgres is root's",
     "tasks/recovery/confinement.py READABLE": "/var/lib/relevo/NAME/postgres is root's",
     "tasks/authority/guard.py cat /etc/ssh/ssh_host_*_key.pub": "/etc/ssh is root's",

@@ -585,7 +585,7 @@ def test_nothing_but_a_document_s_name_is_put_or_moved(gate: Gate, purpose: str,
     (gate.data / "filestore").mkdir()
     gate.open_for_writing(purpose)
     answers = files(gate, f"put {name} 4\ncode", f"aside {name}\n")
-    assert answers == [b"!it is no name of a file"] * 2
+    assert answers == [b"!it is not the name of a file"] * 2
     assert not list(gate.root.rglob("evil.py"))
 
 

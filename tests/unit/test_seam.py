@@ -159,7 +159,7 @@ def _typing(monkeypatch: pytest.MonkeyPatch, *answers: str) -> list[str]:
 
 
 def test_a_terminal_asks_what_the_page_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = _typing(monkeypatch, "yes", "vps_1", "fire", "Ana")
+    asked = _typing(monkeypatch, "yes", "Ana", "fire", "vps_1")
 
     with without_server():
         yes = approval.obtain(ASKED)
@@ -167,13 +167,17 @@ def test_a_terminal_asks_what_the_page_asks(monkeypatch: pytest.MonkeyPatch) -> 
     assert (yes.reason, yes.approved_by, yes.origin_is_down) == ("fire", "Ana", True)
     assert "The state of uno is not known." in asked[0]
     assert "uno is down and stays down" in asked[0]
+    assert asked[-1] == "\nType vps_1 to begin the failover: ", "the name is typed last"
 
 
 @pytest.mark.parametrize(
     ("answers", "said"),
     [
-        (("no",), "that was no yes; nothing was changed"),
-        (("yes", "vps_2"), "'vps_2' was typed, and this plan is about vps_1; nothing was changed"),
+        (("no",), "not confirmed; nothing was changed"),
+        (
+            ("yes", "Ana", "fire", "vps_2"),
+            "'vps_2' was typed, and this plan is about vps_1: type vps_1; nothing was changed",
+        ),
     ],
 )
 def test_a_terminal_takes_nothing_else_for_a_yes_and_asks_once(
@@ -188,7 +192,7 @@ def test_a_terminal_takes_nothing_else_for_a_yes_and_asks_once(
 
 
 def test_a_terminal_asks_again_after_an_enter_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = _typing(monkeypatch, "yes", "vps_1", "", " ", "fire", "", "Ana")
+    asked = _typing(monkeypatch, "yes", "", " ", "Ana", "", "fire", "vps_1")
 
     with without_server():
         yes = approval.obtain(ASKED)

@@ -29,7 +29,7 @@ def test_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
     path.write_text("vps_1: {}")
     path.chmod(0o640)
 
-    with pytest.raises(Refused, match="may be read by others"):
+    with pytest.raises(Refused, match="users other than its owner can read"):
         Secrets(path)
 
 
@@ -51,7 +51,7 @@ def test_a_file_that_is_no_yaml_is_refused_without_its_passwords(tmp_path: Path)
     path.touch(mode=0o600)
     path.write_text('vps_1:\n  replication: "never-shown\n')
 
-    with pytest.raises(Refused, match="this is no YAML") as refused:
+    with pytest.raises(Refused, match="this is not YAML") as refused:
         Secrets(path)
     assert "never-shown" not in str(refused.value)
 
@@ -70,7 +70,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(Refused, match=r"cannot be written: No such file or directory") as refused:
         secrets.save()
-    assert f"HINT: run this as somebody who may write in {tmp_path / 'away'}" in str(refused.value)
+    assert f"HINT: run this as a user who may write in {tmp_path / 'away'}" in str(refused.value)
 
 
 def test_an_instance_that_is_forgotten_takes_no_other_with_it(tmp_path: Path) -> None:

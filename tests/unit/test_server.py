@@ -62,7 +62,7 @@ def test_a_server_that_is_not_there_is_waited_for_and_then_named() -> None:
         pass
 
     assert said == [f"waiting for the Prefect server at {url}"]
-    assert "HINT: systemctl status relevo-server" in str(error.value)
+    assert "HINT: run systemctl status relevo-server" in str(error.value)
 
 
 def test_a_server_that_is_just_starting_is_taken() -> None:

@@ -113,10 +113,12 @@ def test_a_command_that_says_too_much_is_ended_with_a_sentence_about_it(tmp_path
             sent[0] += channel.send(bytes(1 << 15))
 
     with hostile(tmp_path, Hostile(endless)) as host:
-        with pytest.raises(CommandFailed, match="cat on uno says more than 1000000 bytes") as told:
+        with pytest.raises(
+            CommandFailed, match="cat on uno printed more than 1000000 bytes"
+        ) as told:
             host.shell().run(("cat", "/etc/odoo.conf"), limit_bytes=1_000_000)
         assert told.value.hint.startswith("see ")
-        with pytest.raises(CommandFailed, match="says more than 1000000 bytes"):
+        with pytest.raises(CommandFailed, match="printed more than 1000000 bytes"):
             host.shell().run(("cat", "x"), limit_bytes=1_000_000, check=False)
     assert sent[0] < 50_000_000
 
@@ -195,7 +197,10 @@ def test_a_command_that_drips_ends_in_time(tmp_path: Path) -> None:
             time.sleep(0.05)
 
     begun = time.monotonic()
-    with hostile(tmp_path, Hostile(drip)) as host, pytest.raises(Unreachable, match="no end after"):
+    with (
+        hostile(tmp_path, Hostile(drip)) as host,
+        pytest.raises(Unreachable, match="it did not finish within"),
+    ):
         host.shell().run(("true",), timeout_seconds=1)
     assert time.monotonic() - begun < 20
 

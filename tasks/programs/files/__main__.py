@@ -162,7 +162,7 @@ def main(words: list[str]) -> int:
     try:
         sys.stdout.buffer.write(os.fsencode(act(*given)))
     except (Refusal, OSError) as error:
-        hint = error.hint if isinstance(error, Refusal) else "see what stands there (ls -ld)"
+        hint = error.hint if isinstance(error, Refusal) else "see what is there (ls -ld)"
         why = error if isinstance(error, Refusal) else error.strerror
         said = f"{cannot} {' '.join(given[:1])}: {why}\nHINT: {hint}\n"
         sys.stderr.buffer.write(os.fsencode(said))

@@ -29,7 +29,7 @@ def content(spot: Spot, most: int) -> bytes | None:
 
 def require_regular(facts: os.stat_result) -> None:
     if not stat.S_ISREG(facts.st_mode):
-        raise Refusal("it is no regular file", "see what stands there (ls -l), and move it away")
+        raise Refusal("it is not a regular file", "see what is there (ls -l), and move it away")
 
 
 def write(spot: Spot, text: bytes, owner: Owner, mode: int, former: str) -> str:

@@ -16,7 +16,7 @@ TYPE_CHECKING = False  # typing, like re and hashlib, takes longer than all that
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LOOK = "see what stands there (ls -ld), and put right whose it is"
+LOOK = "see what is there (ls -ld), and correct its owner"
 
 
 class Refusal(Exception):
@@ -63,7 +63,9 @@ def owner_of(words: str) -> Owner:
             return Owner(uid, group_ids(uid)[0])
         gid = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
     except KeyError:
-        raise Refusal(f"nobody is called {words} here", "make the user and its group") from None
+        raise Refusal(
+            f"there is no user or group {words} here", "create the user and its group"
+        ) from None
     return Owner(uid, gid)
 
 
@@ -112,7 +114,7 @@ def keeper(folder: int) -> int:
     facts = os.fstat(folder)
     if facts.st_uid == 0 and (who := strangers(folder, facts)):
         raise Refusal(
-            f"its folder is root's, but {who} can write there as well",
-            "take that right away (chmod o-w,g-w), or name a folder that is one user's alone",
+            f"its folder belongs to root, but {who} can write there as well",
+            "remove that right (chmod o-w,g-w), or name a folder that belongs to one user alone",
         )
     return facts.st_uid

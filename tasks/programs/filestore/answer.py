@@ -93,5 +93,5 @@ def sizes(answer: Answer) -> Iterator[tuple[str, int]]:
 def _listed(line: bytes) -> tuple[str, int]:
     found = LISTED.match(line)
     if not found:
-        raise ValueError(f"{line[:100]!r} is no file with a size")
+        raise ValueError(f"{line[:100]!r} is not a file with a size")
     return found[1].decode(), int(found[2])

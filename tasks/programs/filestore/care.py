@@ -96,7 +96,7 @@ class Care:
                 f"{len(due)} of {total} files of {self.settings.instance} are named by no row any "
                 f"more, over the share of {self.settings.max_deleted_share:.0%} that may go to the "
                 f"trash at once; nothing was moved ({names}, ...)",
-                "see that the databases are whole; if the deletion is right, run "
+                "check that the databases are complete; if the deletion is right, run "
                 "reconcile-filestore with accept_deletions",
             )
         moved = self.store.discard(due)
@@ -112,7 +112,7 @@ class Care:
         if not os.path.isdir(top):
             raise Refusal(
                 f"the trash of {self.settings.instance} has no files of {day}",
-                f"it has: {', '.join(self.store.days()) or 'nothing'}",
+                f"choose one of: {', '.join(self.store.days()) or 'nothing'}",
             )
         landing = Landing(self.store)
         try:
@@ -180,7 +180,7 @@ class Care:
             raise Refusal(
                 f"{bad} of {cared.rows} files of {self.settings.instance} are gone or spoiled at "
                 f"{self.settings.origin}; they are whole here, and nothing was changed",
-                f"see that the folder of the filestore is mounted and full at "
+                "check that the folder of the filestore is mounted and complete at "
                 f"{self.settings.origin}; then run reconcile-filestore again",
             )
         sums = self.origin.sums([*cared.origin_lacks, *cared.origin_wrong])

@@ -123,9 +123,9 @@ class Engine:
         head = decide.head(database, cluster.ask(database, questions.HEAD)[0])
         if not head.in_recovery and not self.serving:
             raise Promoted(
-                f"the cluster of {self.settings.instance} accepts writes: it is no standby any "
-                "more, and its files are nobody's copy",
-                "after a failover this is right; failback makes it a standby again",
+                f"the cluster of {self.settings.instance} accepts writes: it is no longer a "
+                "standby, and its files are no copy",
+                "run failback, which makes it a standby again; after a failover this is normal",
             )
         return head
 

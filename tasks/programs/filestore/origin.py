@@ -95,7 +95,7 @@ class Origin:
         if refused := self._tell([("flush\n", "flush", "")]):
             raise Trouble(
                 f"what was given to {self.name} is not on its disk: {refused['flush']}",
-                "mend what it says there, then run this again",
+                "fix what it names there, then run this again",
             )
 
     def _tell(self, requests: Iterable[tuple[str, str, str]]) -> dict[str, str]:
@@ -180,7 +180,7 @@ class Origin:
                 f"{self.name} refused: {last}", "run configure-ssh for this instance"
             )
         return OriginAway(
-            f"{self.name} does not answer: {last}", "see that it is up and reachable by ssh"
+            f"{self.name} does not answer: {last}", "check that it is up and reachable by ssh"
         )
 
     def close(self) -> None:

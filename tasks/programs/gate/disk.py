@@ -75,7 +75,7 @@ def copy(name: str, source: int, wanted: str, target: int) -> None:
     reading = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=source)
     with open(reading, "rb", buffering=0) as content:
         if not stat.S_ISREG(os.fstat(reading).st_mode):
-            raise PermissionError("it is no regular file")
+            raise PermissionError("it is not a regular file")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
         with open(os.open(beside, flags, 0o600, dir_fd=target), "wb") as file:
             while part := content.read(CHUNK):

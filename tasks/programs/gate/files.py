@@ -64,7 +64,7 @@ class Files:
         file = os.open(digest, flags, dir_fd=self.folder(database, shard))
         if not stat.S_ISREG(os.fstat(file).st_mode):
             os.close(file)
-            raise PermissionError("it is no regular file")
+            raise PermissionError("it is not a regular file")
         return file
 
     def sum(self, name: str) -> str:
@@ -80,7 +80,7 @@ class Files:
     def list(self, database: str) -> bytes:
         """Name every file of a database with its size."""
         if not DATABASE.match(database):
-            raise PermissionError("it is no database's name")
+            raise PermissionError("it is not the name of a database")
         self.renew()
         packer, packed, names = zlib.compressobj(1), bytearray(), 0
         top = os.open(database, FOLDER, dir_fd=self.root)

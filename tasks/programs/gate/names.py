@@ -15,9 +15,9 @@ def parts(name: str) -> tuple[str, str, str]:
     'shop'
     >>> parts("shop/../" + "0b" * 20)
     Traceback (most recent call last):
-    PermissionError: it is no name of a file
+    PermissionError: it is not the name of a file
     """
     found = NAME.match(name)
     if not found or not found[3].startswith(found[2]):
-        raise PermissionError("it is no name of a file")
+        raise PermissionError("it is not the name of a file")
     return found[1], found[2], found[3]

@@ -89,7 +89,7 @@ class Record:
         if found is not None and not self.ours(found[0]):
             return None
         if found is None or not self.signed(*found[1:]):
-            self.doubt = self.disbelief("is no receipt that Relevo is seen to have signed")
+            self.doubt = self.disbelief("is not a receipt with a signature of Relevo")
             return None
         return found[0]
 

@@ -221,12 +221,12 @@ class Keeper:
             say("no commit waits here")
             return 1
         self.measure(seen, time.monotonic())
-        if not self.let_go(seen, time.monotonic(), "somebody says so"):
+        if not self.let_go(seen, time.monotonic(), "an operator released them"):
             say("this has not worked: run it again")
             return 1
         say(
-            "what is committed from now on is lost if the recovery host takes over before it "
-            "follows again, and it does not know of this: its plan may say that nothing is lost"
+            "commits from now on are lost if the recovery host takes over before it follows again; "
+            "it does not know of this release, so its plan may say that nothing is lost"
         )
         return 0
 

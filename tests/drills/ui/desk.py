@@ -113,8 +113,13 @@ class Desk:
         expect(failed).to_have_count(0, timeout=PATIENCE_SECONDS * 1000)
 
     def fill_in(self, dialog: Locator, *, name: str, reason: str, by: str) -> None:
-        for label, text in (("Name of the instance", name), ("Reason", reason), ("Approved", by)):
+        for label, text in (("Approved", by), ("Reason", reason)):
             dialog.get_by_label(label).fill(text)
+        self.type_name(dialog, name)
+
+    def type_name(self, dialog: Locator, name: str) -> None:
+        """Type a name where the form says which."""
+        dialog.get_by_label(re.compile("^Type vps_")).fill(name)
 
     def tab(self, name: str) -> None:
         self.page.get_by_role("tab", name=name).click()

@@ -1,0 +1,118 @@
+"""The board as a page: how many have which colour, what is to be done, and what is ready."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from blocks.plain import markdown
+from tasks.board.alarms import DRILL_DAYS, VERIFIED_DAYS, Measured
+from tasks.board.words import NAGIOS, Judged, sparkline
+from tasks.run.moments import DAY, Clock, size, span
+
+# A colour, and a word for whoever does not see it.
+SHOWN = {"green": "🟢 green", "amber": "🟠 *amber*", "red": "🔴 **RED**"}
+TODO = ("", "instance", "served from", "why, and what to press")
+READY = ("instance", "served from", "lag", "files copied", "last drill or move")
+# The pages of an instance's buttons, by the name of their flow; "" is where all of them are.
+Buttons = Mapping[str, Mapping[str, str]]
+
+
+def page(rows: Sequence[Judged], *, links: Buttons, clock: Clock) -> str:
+    """Show what needs somebody first, the worst on top, and what is ready below."""
+    ranked = sorted(rows, key=lambda row: (-NAGIOS[row[1]][0], row[0].instance))
+    todo = [row for row in ranked if row[1] != "green"]
+    ready = [row for row in ranked if row[1] == "green"]
+    lines = [f"# {headline(rows)}", "", f"Measured at {clock.at(clock.now)}."]
+    if todo:
+        lines += ["", *_table(TODO, (_todo(row, links) for row in todo))]
+    if ready:
+        lines += ["", "## Ready", "", *_table(READY, (_ready(row[0], links) for row in ready))]
+    return "\n".join(lines)
+
+
+def headline(rows: Sequence[Judged]) -> str:
+    """
+    >>> headline([(Measured("vps_1", 0), "red", ["no slot"]), (Measured("vps_2", 0), "green", [])])
+    '1 red, 0 amber, 1 green'
+    >>> headline([])
+    'There are no instances'
+    """
+    if not rows:
+        return "There are no instances"
+    colours = [colour for _, colour, _ in rows]
+    return ", ".join(f"{colours.count(each)} {each}" for each in ("red", "amber", "green"))
+
+
+def _table(head: Sequence[str], rows: Iterator[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield "|" + "---|" * len(head)
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+
+
+def _todo(row: Judged, links: Buttons) -> Sequence[str]:
+    seen, colour, why = row
+    said = markdown("; ".join(why).replace("\n", " "))
+    buttons = [_button(seen.instance, flow, links) for flow in presses(seen)]
+    press = f"**Press** {' or '.join(buttons)}" if buttons else ""
+    text = ". ".join(each for each in (said, press) if each)
+    return (SHOWN[colour], _name(seen, links), _served(seen), text)
+
+
+def presses(seen: Measured) -> tuple[str, ...]:
+    """Name the buttons that help, the likeliest first.
+
+    >>> presses(Measured("vps_1", 0, served="recovery"))
+    ('failback', 'check')
+    >>> presses(Measured("vps_1", 0, served="recovery", busy="failback"))
+    ()
+    """
+    if seen.busy:
+        return ()
+    if seen.two_writers:
+        return ("check",)
+    if seen.served == "recovery":
+        return ("failback", "check")
+    if seen.nobody_works:
+        return ("failover", "check")
+    found = [
+        flow
+        for flow, is_due in (
+            ("replicate", seen.slot == "lost" or bool(seen.paused)),
+            ("drill", bool(seen.roles) and _is_old(seen, seen.drilled_at, DRILL_DAYS)),
+            ("build-service", bool(seen.roles) and _is_old(seen, seen.verified_at, VERIFIED_DAYS)),
+        )
+        if is_due
+    ]
+    return (*found, "check")
+
+
+def _is_old(seen: Measured, moment: float | None, days: int) -> bool:
+    age = seen.age(moment)
+    return age is None or age > days * DAY
+
+
+def _button(instance: str, flow: str, links: Buttons) -> str:
+    url = links.get(instance, {}).get(flow)
+    return f"[{flow}]({url})" if url else f"{flow}/{markdown(instance)}"
+
+
+def _name(seen: Measured, links: Buttons) -> str:
+    url = links.get(seen.instance, {}).get("")
+    return f"[{seen.instance}]({url})" if url else seen.instance
+
+
+def _served(seen: Measured) -> str:
+    return "BOTH" if seen.two_writers else seen.served or seen.roles or "?"
+
+
+def _ready(seen: Measured, links: Buttons) -> Sequence[str]:
+    behind = "?" if seen.lag_bytes is None else size(seen.lag_bytes)
+    waits = ", commits wait" if seen.synchronous else ""
+    return (
+        _name(seen, links), _served(seen), f"{behind} {sparkline(seen.lags[-30:])}{waits}",
+        _ago(seen, seen.synced_at), _ago(seen, seen.drilled_at),
+    )  # fmt: skip
+
+
+def _ago(seen: Measured, moment: float | None) -> str:
+    age = seen.age(moment)
+    return "never" if age is None else f"{span(age)} ago"
