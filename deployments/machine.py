@@ -176,9 +176,7 @@ class PlanDocument(Document):
     )
     refusals: tuple[str, ...] = Field(description="Why it would be refused now.")
     lacking: tuple[str, ...] = Field(description="What is missing, without stopping it.")
-    before: tuple[str, ...] = Field(
-        description="What a person does first, in English."
-    )
+    before: tuple[str, ...] = Field(description="What a person does first, in English.")
     then: tuple[str, ...] = Field(description="What Relevo then does, in this order, in English.")
 
 
