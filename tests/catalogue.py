@@ -20,8 +20,31 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ("blocks", "tasks", "flows", "deployments")
 # Logs stay English; the others give their texts to a machine.
 NOT_READ = frozenset(
-    "warning info debug error compile match search sub fullmatch execute executemany run value "
-    "query row rows install edit understood Literal cast TypeVar getLogger".split()
+    [
+        "warning",
+        "info",
+        "debug",
+        "error",
+        "compile",
+        "match",
+        "search",
+        "sub",
+        "fullmatch",
+        "execute",
+        "executemany",
+        "run",
+        "value",
+        "query",
+        "row",
+        "rows",
+        "install",
+        "edit",
+        "understood",
+        "Literal",
+        "cast",
+        "TypeVar",
+        "getLogger",
+    ]
 )
 CODE = re.compile(
     r"\n.*\S|^\s*(SELECT|ALTER|CREATE|DROP|WITH|INSERT|UPDATE|DELETE|SET|CHECKPOINT|GRANT|REVOKE)\b"
