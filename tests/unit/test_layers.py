@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 ORDER = ("blocks", "tasks", "flows", "deployments")
 # Each floor of tasks imports those below it, and none above: what Prefect needs stands on top.
 FLOORS = (
-    "programs", "run", "host", "install", "postgres", "records", "notices", "logins", "odoo",
+    "programs", "language", "run", "host", "install", "postgres", "records", "notices", "logins", "odoo",
     "build", "standby", "synchronous", "filestore", "serving", "recovery", "receipts", "authority",
     "readiness", "discovery", "doctor", "board", "byhand", "plan", "removal", "orchestrator",
 )  # fmt: skip

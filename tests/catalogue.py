@@ -1,0 +1,152 @@
+"""The sentences of the product, found in its code; `python -m tests.catalogue` brings es.po up.
+
+A sentence is a text of several words that somebody reads. What a log, SQL, a shell or a program
+reads is none.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import read_po, write_po
+
+from tasks.language.catalogue import SPANISH
+from tasks.language.template import Template
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("blocks", "tasks", "flows", "deployments")
+# Logs stay English; the others give their texts to a machine.
+NOT_READ = frozenset(
+    [
+        "warning",
+        "info",
+        "debug",
+        "error",
+        "compile",
+        "match",
+        "search",
+        "sub",
+        "fullmatch",
+        "execute",
+        "executemany",
+        "run",
+        "value",
+        "query",
+        "row",
+        "rows",
+        "install",
+        "edit",
+        "understood",
+        "Literal",
+        "cast",
+        "TypeVar",
+        "getLogger",
+    ]
+)
+CODE = re.compile(
+    r"\n.*\S|^\s*(SELECT|ALTER|CREATE|DROP|WITH|INSERT|UPDATE|DELETE|SET|CHECKPOINT|GRANT|REVOKE)\b"
+    r"|\$[1-9@({]|\"\$|(^|\s)--[a-z]|^#|2>|\\[swnd(]|&&|=\{|^/|\bFROM\b|\[@?[a-z]+\]|^<"
+)
+FEWEST = 2  # words
+
+
+@dataclass(frozen=True)
+class Sentence:
+    where: str
+    text: str  # as the catalogue has it: places by name
+
+
+def sentences() -> list[Sentence]:
+    """Find every sentence that the product can say."""
+    found = list[Sentence]()
+    for path in sorted(each for folder in FOLDERS for each in (ROOT / folder).rglob("*.py")):
+        name = str(path.relative_to(ROOT))
+        if name.startswith(NOT_SAID):
+            continue
+        for line, text in _strings(ast.parse(path.read_text())):
+            found.append(Sentence(f"{name}:{line}", text))
+    return found
+
+
+# What says nothing to a person, or says it in both languages by itself.
+NOT_SAID = (
+    "tasks/programs/", "tasks/byhand/", "tasks/language/", "deployments/reference.py",
+)  # fmt: skip
+
+
+def _strings(node: ast.AST) -> Iterator[tuple[int, str]]:
+    if isinstance(node, ast.JoinedStr | ast.Constant):
+        text = _text(node)
+        if text is not None and _is_read(text):
+            yield getattr(node, "lineno", 0), text
+        return
+    if isinstance(node, ast.Call) and _name(node.func) in NOT_READ:
+        return
+    for child in ast.iter_child_nodes(node):
+        if not _is_docstring(node, child):
+            yield from _strings(child)
+
+
+def _is_docstring(parent: ast.AST, child: ast.AST) -> bool:
+    if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant):
+        return isinstance(child.value.value, str)
+    return isinstance(parent, ast.Assert) and child is parent.msg
+
+
+def _name(function: ast.expr) -> str:
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def _text(node: ast.JoinedStr | ast.Constant) -> str | None:
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else None
+    parts = list[str]()
+    for each in node.values:
+        if isinstance(each, ast.Constant):
+            parts.append(str(each.value).replace("{", "{{").replace("}", "}}"))
+        elif isinstance(each, ast.FormattedValue):
+            parts.append("{" + _place(each.value) + "}")
+    return "".join(parts)
+
+
+def _place(value: ast.expr) -> str:
+    """Name a place after what stands there: `instance_name` for `instance.name`."""
+    return re.sub(r"\W+", "_", ast.unparse(value)).strip("_")[:60] or "value"
+
+
+def _is_read(text: str) -> bool:
+    """Tell whether this is a sentence, or a part of one, in words."""
+    if CODE.search(text):
+        return False
+    try:
+        own = Template(text).own
+    except ValueError:  # a brace that is no place
+        return False
+    return len(re.findall(r"[a-z]{2,}", own)) >= FEWEST and " " in own.strip()
+
+
+def catalogue() -> Catalog:
+    with SPANISH.open("rb") as file:
+        return read_po(file, locale="es")
+
+
+def update() -> None:
+    """Bring the catalogue up to the code: new sentences without a twin, old ones left out."""
+    old, new = (
+        catalogue() if SPANISH.exists() else Catalog(),
+        Catalog(locale="es", project="relevo"),
+    )
+    for each in sentences():
+        known = old.get(each.text)
+        new.add(each.text, known.string if known else "", auto_comments=[])
+    with SPANISH.open("wb") as file:
+        write_po(file, new, width=98, sort_output=True, omit_header=True)
+
+
+if __name__ == "__main__":
+    update()
