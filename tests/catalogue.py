@@ -18,7 +18,8 @@ from tasks.language.template import Template
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("blocks", "tasks", "flows", "deployments")
-# Logs stay English; the others give their texts to a machine.
+# Logs stay English, and so do the fields of the inventory and of JSON; the others give their texts
+# to a machine.
 NOT_READ = frozenset(
     [
         "warning",
@@ -41,6 +42,7 @@ NOT_READ = frozenset(
         "edit",
         "understood",
         "Literal",
+        "Field",
         "cast",
         "TypeVar",
         "getLogger",

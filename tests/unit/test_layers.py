@@ -11,9 +11,10 @@ ROOT = Path(__file__).parents[2]
 ORDER = ("blocks", "tasks", "flows", "deployments")
 # Each floor of tasks imports those below it, and none above: what Prefect needs stands on top.
 FLOORS = (
-    "programs", "language", "run", "host", "install", "postgres", "records", "notices", "logins", "odoo",
-    "build", "standby", "synchronous", "filestore", "serving", "recovery", "receipts", "authority",
-    "readiness", "discovery", "doctor", "board", "byhand", "plan", "removal", "orchestrator",
+    "programs", "language", "run", "host", "install", "postgres", "records", "notices", "logins",
+    "odoo", "build", "standby", "synchronous", "filestore", "serving", "recovery", "receipts",
+    "authority", "readiness", "discovery", "doctor", "board", "byhand", "plan", "removal",
+    "orchestrator",
 )  # fmt: skip
 MOST_FILES, MOST_LINES = 12, 300
 # Values, texts and decisions: nothing in them asks a host, so a test needs no double.
