@@ -12,6 +12,7 @@ from blocks.names import (
     DomainName,
     InstanceName,
     IpAddress,
+    Language,
     ProviderName,
     RoleName,
     UserName,
@@ -231,6 +232,9 @@ class OdooInstance(Block):
     filestore: Filestore = Field(default_factory=Filestore, description="Files and trash.")
     schedules: Schedules = Field(default_factory=Schedules, description="How often.")
     alarms: Alarms = Field(default_factory=Alarms, description="When alarms are sent.")
+    language: Language = Field(
+        default="en", description="In which plans, forms, reports, the board and mails are written."
+    )
     timezone: ZoneName = Field(
         default="UTC", description="In which plans, reports, the board and mails say a time."
     )

@@ -8,7 +8,7 @@ import zoneinfo
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path, PurePosixPath
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -247,6 +247,7 @@ ProviderName = Annotated[
     str,
     AfterValidator(Form(r"[a-z0-9]+", 60, "a provider of dns-lexicon, like cloudflare")),
 ]
+Language = Literal["en", "es"]
 TimeZone = Annotated[str, AfterValidator(_zone)]
 # As it was written down where it was known; elsewhere it may not be, which stops no failover.
 ZoneName = Annotated[

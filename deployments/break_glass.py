@@ -17,11 +17,12 @@ from pydantic import TypeAdapter, ValidationError
 from blocks.answers import understood
 from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
+from blocks.names import Language
 from blocks.plain import plain
 from tasks.authority.situation import Plan, Procedure
 from tasks.board import board
 from tasks.board.words import Judged
-from tasks.byhand.by_hand_step import Language
+from tasks.language.reader import reading, shown
 from tasks.notices import journal
 from tasks.plan import decision, measure, pages, summary, words
 from tasks.run import approval, terminal
@@ -34,7 +35,7 @@ UNATTENDED = "--set decide=unattended (and reason, origin_is_down where somethin
 
 def say(text: str) -> None:
     """Print for whoever sits there; what others have named does nothing to the terminal."""
-    print(plain(text, lines=True))  # noqa: T201
+    print(plain(shown(text), lines=True))  # noqa: T201
 
 
 @contextmanager
@@ -67,8 +68,9 @@ def run(instance: OdooInstance, flow: str, folder: Path, values: dict[str, Any])
     values = checked(made, values)
     with journalled(folder, f"{flow}-{instance.name}") as path:
         try:
+            read = instance.model_copy(update={"language": reading()})
             with understood(f"a host's answer about {instance.name}"):
-                report = function(instance, **values)
+                report = function(read, **values)
         except RelevoError as error:
             LOG.error("%s", error)  # noqa: TRY400  # the sentence is what counts; no traceback
             _keep(instance, flow, ended=error.message, text="", good=False)

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from blocks.answers import understood
 from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
+from blocks.names import Language
 from blocks.plain import plain
 from deployments import (
     break_glass,
@@ -31,6 +32,8 @@ from deployments.parser import GONE, PROCEDURES
 from deployments.secrets import Secrets
 from deployments.settings import Settings
 from tasks.authority.situation import Procedure
+from tasks.language.catalogue import spoken
+from tasks.language.reader import read_in, reading, said, shown
 from tasks.notices import audit
 from tasks.removal import words as removal_words
 from tasks.removal.removal import Wishes, survey
@@ -43,20 +46,26 @@ NOT_KNOWN = {"check": 3, "doctor": 2}  # where nothing can be said; 3 as Nagios 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors are a sentence and a HINT."""
-    given = parser.build().parse_args(argv)
+    asked = parser.language_of(sys.argv[1:] if argv is None else argv) or Settings().language
+    with read_in(asked or "en"):
+        given = parser.build().parse_args(argv)
+        return _main(given, asked)
+
+
+def _main(given: argparse.Namespace, asked: Language | None) -> int:
     if given.command == "completion":
         return quiet.complete(given)
     if given.command not in NOT_KNOWN:
-        return _run_command(given)
+        return _run_command(given, asked)
     try:
-        return _run_command(given)
+        return _run_command(given, asked)
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001  # a traceback's 1 would be taken for a warning
         return _say(f"{type(error).__name__}: {error}", NOT_KNOWN[given.command])
 
 
-def _run_command(given: argparse.Namespace) -> int:
+def _run_command(given: argparse.Namespace, asked: Language | None) -> int:
     settings = Settings()
     if given.inventory:
         settings.inventory = Path(given.inventory)
@@ -68,15 +77,17 @@ def _run_command(given: argparse.Namespace) -> int:
         instances = inventory.instances(document, secrets)
     except RelevoError as error:
         return _say(error, NOT_KNOWN.get(given.command, 2))
-    try:
-        with understood(f"a host's answer to relevo {given.command}"):
-            return COMMANDS[given.command](given, instances, secrets, settings)
-    except RelevoError as error:
-        return _say(error, NOT_KNOWN.get(given.command, exit_codes.of(error)))
+    with read_in(asked or document.language):
+        try:
+            with understood(f"a host's answer to relevo {given.command}"):
+                return COMMANDS[given.command](given, instances, secrets, settings)
+        except RelevoError as error:
+            return _say(error, NOT_KNOWN.get(given.command, exit_codes.of(error)))
 
 
 def _say(error: RelevoError | str, code: int) -> int:
-    print(plain(f"relevo: {error}", lines=True), file=sys.stderr)  # noqa: T201
+    text = spoken(error, reading()) if isinstance(error, RelevoError) else said(error)
+    print(plain(f"relevo: {text}", lines=True), file=sys.stderr)  # noqa: T201
     return code
 
 
@@ -225,7 +236,7 @@ def _plan(
         made = break_glass.drawn(instance, procedure)
         machine.say(quiet.plan_document(made))
         return break_glass.code_of(made)
-    return break_glass.say_plan(instance, procedure, language=given.language)
+    return break_glass.say_plan(instance, procedure, language=reading())
 
 
 def _meant(procedure: Procedure, given: argparse.Namespace) -> Procedure:
@@ -252,7 +263,7 @@ def _value(text: str) -> tuple[str, bool | str]:
 
 
 def _print(sentence: str) -> None:
-    print(plain(sentence, lines=True), flush=True)  # noqa: T201
+    print(plain(shown(sentence), lines=True), flush=True)  # noqa: T201
 
 
 COMMANDS = {

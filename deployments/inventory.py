@@ -35,6 +35,7 @@ from blocks.names import (
     InstanceName,
     IpAddress,
     IpAddress6,
+    Language,
     Listed,
     LocalPath,
     LoginName,
@@ -163,6 +164,11 @@ class InstanceEntry(Entry):
 class Reading(Entry):
     """How people read what Relevo says of all instances."""
 
+    language: Language = Field(
+        default="en",
+        description="In which plans, forms, reports, the board, mails and the shell speak: "
+        "English or Spanish. Logs, events and JSON stay English.",
+    )
     timezone: TimeZone | None = Field(
         default=None,
         description="In which plans, reports, the board and mails say a time, as the IANA names "
@@ -230,6 +236,7 @@ def _instance(
         filestore=entry.filestore,
         schedules=entry.schedules,
         alarms=entry.alarms,
+        language=document.language,
         timezone=document.timezone or "UTC",
     )
 

@@ -1,10 +1,13 @@
 """The words of the command `relevo`: its subcommands, their options, and what each means."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast, get_args
 
+from blocks.names import Language
 from blocks.version import VERSION
+from tasks.language.reader import said
 
 DESCRIPTION = (
     "relevo: apply an inventory, and run the procedures from a shell when no server is up."
@@ -18,7 +21,7 @@ EPILOG = """\
 examples, on the night itself (none of them needs a server):
   relevo status                                 who serves each instance now
   relevo plan failover vps_1                    what would be done and lost, with every command
-  relevo plan failback vps_1 --language es      the same page in Spanish
+  relevo plan failback vps_1 --language es      in Spanish; so can every command
   relevo plan recovery-is-gone vps_1            the page for when the recovery host dies serving
   relevo failover vps_1                         shows the plan, and asks for the name
   relevo failover vps_1 --yes --origin-is-down --reason "hoster confirms fire"
@@ -65,6 +68,7 @@ def build() -> argparse.ArgumentParser:
         help="show the version of this runner",
     )  # fmt: skip
     made.add_argument("--inventory", help="default: ./inventory.yaml, /etc/relevo/inventory.yaml")
+    _add_language(made)
     commands = made.add_subparsers(dest="command", required=True)
     _add_quiet(commands)
     _add_replicate(commands)
@@ -75,7 +79,39 @@ def build() -> argparse.ArgumentParser:
     rotate.add_argument("instance", help=NAMED)
     _add_remove(commands)
     _add_run(commands)
+    for each in commands.choices.values():
+        _add_language(each)
+    for each in (made, *commands.choices.values()):
+        _say_helps(each)
     return made
+
+
+def language_of(argv: Sequence[str]) -> Language | None:
+    """Read the language off a command line, before anything is said of it."""
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    early.add_argument("--language", choices=get_args(Language))
+    try:
+        found, _ = early.parse_known_args(argv)
+    except argparse.ArgumentError:
+        return None  # the whole parser says what is wrong with it
+    return cast("Language | None", found.language)
+
+
+def _add_language(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--language", choices=get_args(Language), default=argparse.SUPPRESS,
+        help="in which to speak; default: RELEVO_LANGUAGE, or the language of the inventory",
+    )  # fmt: skip
+
+
+def _say_helps(parser: argparse.ArgumentParser) -> None:
+    """Say what each option does in the language of whoever reads."""
+    for each in parser._actions:  # noqa: SLF001  # argparse has no other way
+        if isinstance(each, argparse._SubParsersAction):  # noqa: SLF001
+            for command in each._choices_actions:  # noqa: SLF001
+                command.help = said(command.help or "")
+        if each.help and each.help is not argparse.SUPPRESS:
+            each.help = said(each.help)
 
 
 def _add_quiet(commands: Commands) -> None:
@@ -97,7 +133,6 @@ def _add_quiet(commands: Commands) -> None:
     plan = commands.add_parser("plan", help="show what would be done, and change nothing")
     plan.add_argument("procedure", choices=(*PROCEDURES, GONE), help="what would be done")
     plan.add_argument("instance", help=NAMED)
-    plan.add_argument("--language", choices=("en", "es"), default="en", help="language of the page")
     _add_direction(plan)
     add_json(plan)
     past = commands.add_parser("history", help="show who did what to an instance, when and why")

@@ -5,11 +5,15 @@ from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from blocks.names import Language
+
 PLACES = (Path("inventory.yaml"), Path("/etc/relevo/inventory.yaml"))
 
 
 class Settings(BaseSettings):
-    """Settings from the environment: RELEVO_INVENTORY, _SECRETS, _WORK_POOL and _LOG_DIR."""
+    """Settings from the environment: RELEVO_INVENTORY, _SECRETS, _WORK_POOL, _LOG_DIR and
+    _LANGUAGE (of the shell; else that of the inventory).
+    """
 
     model_config = SettingsConfigDict(env_prefix="RELEVO_")
 
@@ -17,6 +21,7 @@ class Settings(BaseSettings):
     secrets: Path | None = None
     work_pool: str = "relevo"
     log_dir: Path | None = None
+    language: Language | None = None
 
     def inventory_path(self) -> Path:
         """The inventory that was named, or the first that is there."""

@@ -15,7 +15,9 @@ from babel.messages.pofile import read_po, write_po
 
 from tasks.language.catalogue import SPANISH
 from tasks.language.template import Template
+from tasks.readiness import ahead, at_home, failed_over, preflight
 
+NEEDS = (*preflight.NEEDS, *ahead.NEEDS, *at_home.NEEDS, *failed_over.NEEDS)
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("blocks", "tasks", "flows", "deployments")
 # Logs stay English, and so do the fields of the inventory and of JSON; the others give their texts
@@ -48,6 +50,15 @@ NOT_READ = frozenset(
         "getLogger",
     ]
 )
+# Words that stand alone: in a table, on a button, before a count.
+LABELS = (
+    "lost", "next", "domains", "clone", "promotion", "roles", "stream", "service", "receipts",
+    "guard", "databases", "green", "amber", "red", "instance", "database", "name", "record",
+    "author", "created", "file", "files", "seconds", "Steps", "downtime", "nothing", "never",
+    "customers", "stays", "Ready", "lag", "slot", "certificate", "disk", "documents", "modules",
+    "primary", "standby", "silent", "down", "done", "failed", "yes", "no", "instances",
+    "🟢 green", "🟠 *amber*", "🔴 **RED**", "**Press** {buttons}", "BOTH", "kept",
+)  # fmt: skip
 CODE = re.compile(
     r"\n.*\S|^\s*(SELECT|ALTER|CREATE|DROP|WITH|INSERT|UPDATE|DELETE|SET|CHECKPOINT|GRANT|REVOKE)\b"
     r"|\$[1-9@({]|\"\$|(^|\s)--[a-z]|^#|2>|\\[swnd(]|&&|=\{|^/|\bFROM\b|\[@?[a-z]+\]|^<"
@@ -70,7 +81,8 @@ def sentences() -> list[Sentence]:
             continue
         for line, text in _strings(ast.parse(path.read_text())):
             found.append(Sentence(f"{name}:{line}", text))
-    return found
+    alone = {*LABELS, *(need.name for need in NEEDS)} - {each.text for each in found}
+    return [*found, *(Sentence("a label", text) for text in sorted(alone))]
 
 
 # What says nothing to a person, or says it in both languages by itself.

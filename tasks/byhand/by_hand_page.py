@@ -6,7 +6,8 @@ It is the same every day, so the one that was kept before an accident is the rig
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tasks.byhand.by_hand_step import Language, Step
+from blocks.names import Language
+from tasks.byhand.by_hand_step import Step
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ on the night is read by a command. Braces of the shell are doubled, for the name
 from dataclasses import dataclass
 from typing import Literal
 
-Language = Literal["en", "es"]
+from blocks.names import Language
+
 Where = Literal["origin", "recovery", "Prefect", "DNS", "you"]
 # What pg_control says of the server that wrote the WAL: nobody follows it with lower limits.
 LIMITS = (

@@ -9,19 +9,22 @@ catalogue does not know (a name, what a server has said) is shown as it is.
 import functools
 import re
 from pathlib import Path
-from typing import Literal
-
-from babel.messages.pofile import read_po
 
 from blocks.errors import RelevoError
+from blocks.names import Language
+from blocks.plain import markdown
 from tasks.language.template import Template
 
-Language = Literal["en", "es"]
-LANGUAGES: tuple[Language, ...] = ("en", "es")
 SPANISH = Path(__file__).with_name("es.po")
 DEPTH = 4  # a sentence in a sentence in a sentence
 HINT = {"en": "HINT", "es": "SUGERENCIA"}
 FIGURE = re.compile(r"-?\d+\.\d+(?: ?(?:s|ms|%|B|kB|MB|GB|TB|min|h))?")
+AGES = (
+    (re.compile(r"(\d+ (?:s|min|h|d)) ago"), r"hace \1"),
+    (re.compile(r"in (\d+ (?:s|min|h|d))"), r"dentro de \1"),
+)
+COUNTED = re.compile(r"(\d+) ([a-z]+)")
+ESCAPED = re.compile(r"\\([^A-Za-z0-9\s])")
 # What Markdown puts before a text: a heading, a point of a list, a quote.
 MARK = re.compile(r"(\s*(?:#{1,6} |[-*] |\d+\. |> )?)(.*?)(\s*)", re.DOTALL)
 FENCE = "```"
@@ -30,6 +33,8 @@ FENCE = "```"
 @functools.cache
 def twins() -> dict[str, str]:
     """Read the catalogue: each sentence, and what it is in Spanish."""
+    from babel.messages.pofile import read_po  # noqa: PLC0415  # no reader of English loads it
+
     with SPANISH.open("rb") as file:
         read = read_po(file, locale="es")
     return {str(each.id): str(each.string) for each in read if each.id and each.string}
@@ -53,17 +58,29 @@ def _said(text: str, depth: int) -> str:
         return text
     if (twin := twins().get(text)) is not None:
         return twin
-    if FIGURE.fullmatch(text):
-        return text.replace(".", ",")
+    if (figure := _figure(text)) is not None:
+        return figure
     for template, twin_of in _templates():
         if template.longest in text and (values := template.read(text)) is not None:
             return twin_of.make({name: _said(each, depth - 1) for name, each in values.items()})
     return _in_parts(text, depth)
 
 
+def _figure(text: str) -> str | None:
+    """Say a figure with its comma, an age, or how many of something; nothing where it is none."""
+    if FIGURE.fullmatch(text):
+        return text.replace(".", ",")
+    for known, twin in AGES:
+        if age := known.fullmatch(text):
+            return age.expand(twin)
+    if (counted := COUNTED.fullmatch(text)) and counted[2] in twins():
+        return f"{counted[1]} {twins()[counted[2]]}"
+    return None
+
+
 def _in_parts(text: str, depth: int) -> str:
     """Say what was put together of several sentences."""
-    for between in ("\n", "; ", ", "):
+    for between in ("\n", "; ", ". ", ", "):
         if between in text:
             return between.join(_said(each, depth - 1) for each in text.split(between))
     return text
@@ -98,4 +115,13 @@ def _marked(text: str) -> str:
     before, words, after = match.groups()
     if words.startswith("**") and words.endswith("**") and words.count("**") == 2:  # noqa: PLR2004
         return f"{before}**{_said(words[2:-2], DEPTH)}**{after}"
-    return f"{before}{_said(words, DEPTH)}{after}"
+    return f"{before}{_unescaped(words)}{after}"
+
+
+def _unescaped(words: str) -> str:
+    """Say what Markdown has written with backslashes; a link stays one."""
+    bare = ESCAPED.sub(r"\1", words)
+    if bare == words or "](" in words:
+        return _said(words, DEPTH)
+    twin = _said(bare, DEPTH)
+    return words if twin == bare else markdown(twin)

@@ -7,6 +7,7 @@ from blocks.errors import CommandFailed, Unreachable
 from blocks.instance import OdooInstance
 from blocks.plain import plain
 from tasks.host import files
+from tasks.language.reader import shown
 from tasks.run.moments import Clock
 from tasks.run.report import Report, timeline
 from tasks.run.step import log, step
@@ -23,7 +24,7 @@ def keep(instance: OdooInstance, procedure: str, report: Report) -> None:
     now = datetime.now(UTC)
     path = folder(instance) / f"{now:%Y%m%dT%H%M%SZ}-{procedure}.md"
     ended = f"\n\nEnded at {Clock(instance.timezone, now, dated=True).at(now)}.\n"
-    text = plain(report.markdown() + ended + timeline(steps()), lines=True) + "\n"
+    text = shown(plain(report.markdown() + ended + timeline(steps()), lines=True)) + "\n"
     for place in (instance.recovery, instance.origin):
         try:
             files.install(place.host.shell(), path, text, mode="600")

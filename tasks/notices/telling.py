@@ -1,6 +1,7 @@
 """The one door by which events leave for the desk; at a terminal they reach nobody."""
 
 from blocks.plain import plain
+from tasks.language import reader
 from tasks.run.desk import desk
 from tasks.run.moments import Clock
 
@@ -22,7 +23,7 @@ def tell(instance: str, name: str, said: str, *, timezone: str = "", **facts: st
             "prefect.resource.id": f"{RESOURCE}{instance}",
             "prefect.resource.name": instance,
             "relevo.instance": instance,
-            "relevo.said": said,
+            "relevo.said": reader.said(said),
             **({"relevo.at": _now(timezone)} if timezone else {}),
         },
         payload={"instance": instance, "said": said, **facts},

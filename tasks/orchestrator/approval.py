@@ -20,6 +20,7 @@ from prefect.states import Running
 from pydantic import Field, create_model
 
 from blocks.errors import Refused
+from tasks.language import reader
 from tasks.run.approval import Question, Yes
 
 POLL_SECONDS = 1
@@ -116,8 +117,8 @@ def form(question: Question, *, wrong: str = "") -> type[Form | FormAtALoss]:
         for position, (name, each) in enumerate(base.model_fields.items())
     }
     made = cast("type[Form | FormAtALoss]", create_model("Yes", __base__=base, **fields))
-    said = question.summary
-    made._description = f"**{wrong}. Nothing was changed.**\n\n{said}" if wrong else said  # noqa: SLF001  # as Prefect's own with_initial_data does
+    before = f"**{wrong}. Nothing was changed.**\n\n" if wrong else ""
+    made._description = reader.shown(before + question.summary)  # noqa: SLF001  # as Prefect's own with_initial_data does
     return made
 
 
@@ -129,7 +130,7 @@ class Asked(NamedTuple):
 
     def at(self, position: int) -> Any:
         return Field(
-            title=self.title, description=self.description,
+            title=reader.said(self.title), description=reader.said(self.description),
             json_schema_extra={"position": position},
         )  # fmt: skip
 

@@ -24,6 +24,8 @@ from prefect.states import Completed, Failed
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
 from blocks.plain import PLAINLY
+from tasks.language.catalogue import spoken
+from tasks.language.reader import reading, said, shown
 from tasks.orchestrator import approval, schedules
 from tasks.run import terminal
 from tasks.run.approval import Question, Yes
@@ -68,9 +70,9 @@ class Page:
         if not self.asks or context is None or context.flow_run is None:
             return None
         if isinstance(ended, RelevoError):
-            return Failed(message=str(ended), data=ended)
+            return Failed(message=spoken(ended, reading()), data=ended)
         if isinstance(ended, Report):
-            return Completed(name=ended.ended, message=ended.title, data=ended)
+            return Completed(name=ended.ended, message=said(ended.title), data=ended)
         return Completed(message=f"{context.flow_run.name}: done", data=ended)
 
     def take(self, step: Step[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -87,7 +89,7 @@ class Page:
 
     def show(self, text: str, *, key: str, title: str) -> None:
         if FlowRunContext.get() is not None:
-            create_markdown_artifact(text, key=key, description=title)
+            create_markdown_artifact(shown(text), key=key, description=said(title))
 
     def progress(self, what: str) -> Callable[[float], None]:
         shown: list[UUID] = []

@@ -7,8 +7,8 @@ from pathlib import PurePosixPath
 from blocks.answers import understood
 from blocks.errors import CommandFailed, RelevoError, Unreachable
 from blocks.instance import OdooInstance
+from blocks.names import Language
 from tasks.authority.situation import Procedure
-from tasks.byhand.by_hand_step import Language
 from tasks.host import files, lock
 from tasks.plan import placeholders, words
 from tasks.recovery import users

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
+from blocks.names import Language
 from blocks.plain import markdown, plain
 from tasks.authority.situation import Plan, Procedure
 from tasks.byhand.by_hand import COMMANDS
 from tasks.byhand.by_hand import page as of_procedure
 from tasks.byhand.by_hand_page import draw
-from tasks.byhand.by_hand_step import Language
 from tasks.plan import summary
 from tasks.records.loss import Exposure
 

@@ -7,7 +7,9 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from blocks.errors import RelevoError, speak_plainly
 from blocks.instance import OdooInstance
+from blocks.names import Language
 from blocks.runtime import Flow
+from tasks.language.reader import read_in
 from tasks.notices import audit
 from tasks.recovery import users
 from tasks.run.desk import desk
@@ -36,9 +38,25 @@ def flow(*, as_found: bool = True, **options: Any) -> Callable[[Callable[P, R]],
 
     def make(function: Callable[P, R]) -> Flow[P, R]:
         found = _finding(function) if as_found else function
-        return Procedure(_ending(_noting(found, str(options["name"]))), **options)
+        made = _ending(_noting(found, str(options["name"])))
+        return Procedure(_reading(made), **options)
 
     return make
+
+
+def _reading(function: Callable[P, R]) -> Callable[P, R]:
+    """Say all that a procedure says in the language of its instances."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def reading(*args: P.args, **kwargs: P.kwargs) -> R:
+        given = signature.bind(*args, **kwargs).arguments
+        everyone = [given["instance"]] if "instance" in given else given.get("instances", ())
+        language: Language = everyone[0].language if everyone else "en"
+        with read_in(language):
+            return function(*args, **kwargs)
+
+    return reading
 
 
 def _ending(function: Callable[P, R]) -> Callable[P, R]:

@@ -13,6 +13,7 @@ from blocks.errors import Refused, RelevoError, ShutOut, Unreachable
 from blocks.instance import OdooInstance
 from blocks.plain import PLAINLY, plain
 from blocks.runtime import Flow
+from tasks.language.reader import reading, said
 from tasks.run.approval import Question, Yes
 from tasks.run.desk import DESK, Desk, Logger, Run, desk
 from tasks.run.step import Step
@@ -20,6 +21,8 @@ from tasks.run.step import Step
 P = ParamSpec("P")
 R = TypeVar("R")
 RETRY_SECONDS = 5
+# What is taken for a yes, in the language that it was asked for in.
+AGREED = {"en": {"yes"}, "es": {"sí", "si"}}
 NESTED: ContextVar[int] = ContextVar("nested", default=0)
 LOG = logging.getLogger("relevo")
 LOG.addFilter(PLAINLY)
@@ -74,28 +77,30 @@ class Terminal:
         if question.asks_whether_down:
             _require_down(question)
         return Yes(
-            approved_by=question.approved_by or _said("Who approves it: "),
-            reason=question.reason or _said("Why (the report keeps it): "),
-            instance_name=input(f"\nType {question.instance} to begin the {question.procedure}: "),
+            approved_by=question.approved_by or _asked("Who approves it: "),
+            reason=question.reason or _asked("Why (the report keeps it): "),
+            instance_name=input(
+                "\n" + said(f"Type {question.instance} to begin the {question.procedure}: ")
+            ),
             origin_is_down=question.asks_whether_down,
         )
 
 
-def _said(what: str) -> str:
+def _asked(what: str) -> str:
     """Ask until something is said: Enter alone is no answer."""
-    while not (said := input(what).strip()):
+    while not (answer := input(said(what)).strip()):
         pass
-    return said
+    return answer
 
 
 def _require_down(question: Question) -> None:
     """Ask what nobody can measure; what is not a yes ends it."""
-    doubt = f"\n{plain(question.doubt)}\n" if question.doubt else ""
-    answer = input(
-        f"{doubt}\nDoes another source confirm that {question.origin} is down and stays down, and "
-        "do you accept the loss stated above? (yes/no) "
+    doubt = f"\n{plain(said(question.doubt))}\n" if question.doubt else ""
+    asked = said(
+        f"Does another source confirm that {question.origin} is down and stays down, and do you "
+        "accept the loss stated above? (yes/no) "
     )
-    if answer.strip().lower() != "yes":
+    if input(f"{doubt}\n{asked}").strip().lower() not in AGREED[reading()]:
         raise Refused("not confirmed; nothing was changed", hint="power it off first")
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from blocks import users
 from blocks.instance import OdooInstance
+from blocks.names import Language
 from tasks.authority.situation import Procedure
 from tasks.byhand.by_hand import PAGES
-from tasks.byhand.by_hand_step import Language
 from tasks.plan import placeholders, words
 from tests.by_hand import TO_PASTE, Read, steps
 from tests.flows.conftest import instance

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from blocks.names import Language
 from tasks.authority.situation import SILENT, Plan, Procedure, Situation
 from tasks.byhand import by_hand
 from tasks.byhand.by_hand_gone import FILES_HOME
-from tasks.byhand.by_hand_step import Language
 from tasks.orchestrator.approval import form
 from tasks.plan import decision, summary, words
 from tasks.records.commits import Word

@@ -1,0 +1,35 @@
+"""Whoever reads now, and what is said in that language: on a page, in a form, at a terminal."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from blocks.names import Language
+from tasks.language import catalogue
+
+READER: ContextVar[Language] = ContextVar("reader", default="en")
+
+
+def reading() -> Language:
+    """Name the language of whoever reads."""
+    return READER.get()
+
+
+@contextmanager
+def read_in(language: Language) -> Iterator[None]:
+    """Let what is said in this block be read in a language."""
+    token = READER.set(language)
+    try:
+        yield
+    finally:
+        READER.reset(token)
+
+
+def said(text: str) -> str:
+    """Say a sentence to whoever reads."""
+    return catalogue.said(text, reading())
+
+
+def shown(markdown: str) -> str:
+    """Say a page, or the lines of a terminal, to whoever reads."""
+    return catalogue.page(markdown, reading())
