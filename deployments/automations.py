@@ -23,6 +23,7 @@ from pydantic import SecretStr
 from blocks.instance import OdooInstance
 from deployments import server
 from deployments.wanted import board_seconds
+from tasks.language.reader import said, shown
 from tasks.notices import events, telling
 from tasks.run.report import slug
 from tasks.run.tags import MOVES
@@ -209,9 +210,9 @@ def _notifications(
     face: str, blocks: list[str], *, who: str = WHO, body: str = BODY
 ) -> list[SendNotification]:
     """Tell each receiver, and where the board is."""
-    linked = f"{body}\n\nThe board: {server.board()}"
+    linked = shown(f"{body}\n\nThe board: {server.board()}")
     return [
-        SendNotification(block_document_id=block, subject=SUBJECT % (who, face), body=linked)
+        SendNotification(block_document_id=block, subject=SUBJECT % (who, said(face)), body=linked)
         for block in blocks
     ]
 
@@ -219,8 +220,8 @@ def _notifications(
 def _automation(
     face: str, trigger: EventTrigger, actions: Sequence[SendNotification | RunDeployment]
 ) -> AutomationCore:
-    said = [each.model_dump(mode="json") for each in actions]
-    text = json.dumps(_ordered([trigger.model_dump(exclude={"id"}, mode="json"), said]))
+    asked = [each.model_dump(mode="json") for each in actions]
+    text = json.dumps(_ordered([trigger.model_dump(exclude={"id"}, mode="json"), asked]))
     mark = hashlib.sha256(text.encode()).hexdigest()[:12]
     return AutomationCore(
         name=PREFIX + face,

@@ -28,11 +28,12 @@ class Drift:
         >>> print(Drift("domains", ["a.example"], []))
         domains: the inventory says [a.example], the server nothing
         """
-        said = (scalar(each) if each not in (None, [], {}) else "nothing" for each in self._both())
-        return "{}: the inventory says {}, the server {}".format(self.field, *said)
+        ours, theirs = (_said(each) for each in (self.inventory, self.server))
+        return f"{self.field}: the inventory says {ours}, the server {theirs}"
 
-    def _both(self) -> tuple[object, object]:
-        return self.inventory, self.server
+
+def _said(value: object) -> str:
+    return scalar(value) if value not in (None, [], {}) else "nothing"
 
 
 def find(entry: Entry, inventory: Mapping[str, Any]) -> Iterator[Drift]:

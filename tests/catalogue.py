@@ -50,6 +50,7 @@ NOT_READ = frozenset(
         "getLogger",
     ]
 )
+HEADING = re.compile(r"^##+ ")
 # Words that stand alone: in a table, on a button, before a count.
 LABELS = (
     "lost", "next", "domains", "clone", "promotion", "roles", "stream", "service", "receipts",
@@ -58,6 +59,7 @@ LABELS = (
     "customers", "stays", "Ready", "lag", "slot", "certificate", "disk", "documents", "modules",
     "primary", "standby", "silent", "down", "done", "failed", "yes", "no", "instances",
     "🟢 green", "🟠 *amber*", "🔴 **RED**", "**Press** {buttons}", "BOTH", "kept",
+    "not all could be asked", "all well", "with", "without", "gone", "starting",
 )  # fmt: skip
 CODE = re.compile(
     r"\n.*\S|^\s*(SELECT|ALTER|CREATE|DROP|WITH|INSERT|UPDATE|DELETE|SET|CHECKPOINT|GRANT|REVOKE)\b"
@@ -88,14 +90,16 @@ def sentences() -> list[Sentence]:
 # What says nothing to a person, or says it in both languages by itself.
 NOT_SAID = (
     "tasks/programs/", "tasks/byhand/", "tasks/language/", "deployments/reference.py",
+    "deployments/reference_json.py", "tasks/install/zipapp.py",
 )  # fmt: skip
 
 
 def _strings(node: ast.AST) -> Iterator[tuple[int, str]]:
     if isinstance(node, ast.JoinedStr | ast.Constant):
         text = _text(node)
-        if text is not None and _is_read(text):
-            yield getattr(node, "lineno", 0), text
+        for part in HEADING.sub("", text or "").split("\n\n"):
+            if _is_read(part):
+                yield getattr(node, "lineno", 0), part
         return
     if isinstance(node, ast.Call) and _name(node.func) in NOT_READ:
         return

@@ -37,7 +37,9 @@ def twins() -> dict[str, str]:
 
     with SPANISH.open("rb") as file:
         read = read_po(file, locale="es")
-    return {str(each.id): str(each.string) for each in read if each.id and each.string}
+    return {
+        str(each.id).strip(): str(each.string).strip() for each in read if each.id and each.string
+    }
 
 
 @functools.cache
@@ -54,8 +56,14 @@ def said(text: str, language: Language) -> str:
 
 
 def _said(text: str, depth: int) -> str:
-    if not text.strip() or depth == 0:
+    words = text.strip()
+    if not words or depth == 0:
         return text
+    begin = text.index(words)
+    return text[:begin] + _sentence(words, depth) + text[begin + len(words) :]
+
+
+def _sentence(text: str, depth: int) -> str:
     if (twin := twins().get(text)) is not None:
         return twin
     if (figure := _figure(text)) is not None:
@@ -80,10 +88,10 @@ def _figure(text: str) -> str | None:
 
 def _in_parts(text: str, depth: int) -> str:
     """Say what was put together of several sentences."""
-    for between in ("\n", "; ", ". ", ", "):
+    for between in ("\n", ". ", "; ", ", "):
         if between in text:
             return between.join(_said(each, depth - 1) for each in text.split(between))
-    return text
+    return f"{_said(text[:-1], depth)}." if text.endswith(".") else text
 
 
 def spoken(error: RelevoError, language: Language) -> str:

@@ -153,15 +153,16 @@ def sentence(exposure: Exposure, clock: Clock, *, before: str) -> str:
     if not exposure.last_commit:
         return "Changes may be lost; since when, and how much, is not known."
     after = clock.at(exposure.last_commit)
-    much = "how much is not known."
+    much = "how much is not known"
     if exposure.about_bytes is not None:
-        much = f"usually about {size(exposure.about_bytes)}."
-    waited = f" Until {after} commits waited for this host." if exposure.synchronous else ""
+        much = f"usually about {size(exposure.about_bytes)}"
     if exposure.seconds is None:
         said = f"after {after} by the origin's clock, which is ahead, may be lost"
     else:
         said = f"after {after} may be lost: {span(ceil(exposure.seconds))} before {before}"
-    return f"Changes saved {said}; {much}{waited}"
+    lost = f"Changes saved {said}; {much}."
+    waited = f"Until {after} commits waited for this host."
+    return f"{lost} {waited}" if exposure.synchronous else lost
 
 
 def rate(samples: list[Sample]) -> float | None:
