@@ -52,9 +52,19 @@ def _todo(row: Judged, links: Buttons) -> Sequence[str]:
     seen, colour, why = row
     said = markdown("; ".join(why).replace("\n", " "))
     buttons = [_button(seen.instance, flow, links) for flow in presses(seen)]
-    press = f"**Press** {' or '.join(buttons)}" if buttons else ""
+    press = f"**Press** {' or '.join(_two(buttons))}" if buttons else ""
     text = ". ".join(each for each in (said, press) if each)
     return (SHOWN[colour], _name(seen, links), _served(seen), text)
+
+
+def _two(buttons: list[str]) -> list[str]:
+    """Name several in two parts: all but the last, and the last.
+
+    >>> _two(["a", "b", "c"]), _two(["c"])
+    (['a, b', 'c'], ['c'])
+    """
+    *first, last = buttons
+    return [", ".join(first), last] if first else [last]
 
 
 def presses(seen: Measured) -> tuple[str, ...]:
