@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from blocks.instance import OdooInstance
 from deployments import server
 from deployments.wanted import board_seconds
-from tasks.language.reader import said, shown
+from tasks.language.reader import read_in, said, shown
 from tasks.notices import events, telling
 from tasks.run.report import slug
 from tasks.run.tags import MOVES
@@ -72,7 +72,8 @@ def notify(
         blocks.append(document)
         if changed:
             yield f"{changed} receiver {name}"
-    told = _told(instances, blocks) if blocks else ()
+    with read_in(instances[0].language if instances else "en"):
+        told = list(_told(instances, blocks)) if blocks else []
     wanted = {each.name: each for each in (*told, *_checks(client, instances))}
     existing = {
         each.name: each for each in client.read_automations() if each.name.startswith(PREFIX)

@@ -58,12 +58,11 @@ LABELS = (
     "author", "created", "file", "files", "seconds", "Steps", "downtime", "nothing", "never",
     "customers", "stays", "Ready", "lag", "slot", "certificate", "disk", "documents", "modules",
     "primary", "standby", "silent", "down", "done", "failed", "yes", "no", "instances",
-    "🟢 green", "🟠 *amber*", "🔴 **RED**", "**Press** {buttons}", "**Press** {first} or {last}", "BOTH",
-    "kept",
-    "not all could be asked", "all well", "with", "without", "gone", "starting", "recovery",
-    "{host} (origin)", "{host} (recovery)", "failover of {instance}", "failback of {instance}",
-    "switchover of {instance}", "switchover home of {instance}", "promote of {instance}",
-    "pg_rewind of {instance}",
+    "🟢 green", "🟠 *amber*", "🔴 **RED**", "**Press** {buttons}", "**Press** {first} or {last}",
+    "BOTH", "kept", "not all could be asked", "all well", "with", "without", "gone", "starting",
+    "recovery", "Reason", "Type {instance}", "{host} (origin)", "{host} (recovery)",
+    "failover of {instance}", "failback of {instance}", "switchover of {instance}",
+    "switchover home of {instance}", "promote of {instance}", "pg_rewind of {instance}",
 )  # fmt: skip
 CODE = re.compile(
     r"\n.*\S|^\s*(SELECT|ALTER|CREATE|DROP|WITH|INSERT|UPDATE|DELETE|SET|CHECKPOINT|GRANT|REVOKE)\b"

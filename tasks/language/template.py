@@ -46,6 +46,8 @@ class Template:
         >>> Template("{host} is locked by {holder}").read("uno is locked by a run")
         {'host': 'uno', 'holder': 'a run'}
         >>> Template("{host} is locked").read("uno is locked by a run")
+        >>> Template("no {name} here{meant}").read("no vps_1 here")
+        {'name': 'vps_1', 'meant': ''}
         """
         (first, name), *rest = self.pieces or (("", None),)
         if not rest:
@@ -55,12 +57,12 @@ class Template:
             return None
         at, end, values = len(first), len(text) - len(last), dict[str, str]()
         for literal, following in rest[:-1]:
-            found = text.find(literal, at + 1, end) if literal else at + 1
+            found = text.find(literal, at, end)
             if found < 0:
                 return None
             values.setdefault(str(name), text[at:found])
             at, name = found + len(literal), following
-        if at >= end:
+        if at > end:
             return None
         values.setdefault(str(name), text[at:end])
         return values

@@ -57,6 +57,11 @@ def log() -> Iterator[io.StringIO]:
         logging.getLogger(name).removeHandler(handler)
 
 
+@flow(name="refusing")
+def refusing(instance: OdooInstance) -> None:
+    raise Refused(f"{instance.recovery} does not answer", hint="run replicate")
+
+
 def _made(made: Flow[..., Any], **parameters: object) -> FlowRun:
     """Press the button of a deployment."""
     with get_client(sync_client=True) as client:
@@ -88,6 +93,14 @@ def test_a_run_that_failed_shows_the_sentence_and_the_hint_and_no_python(
     assert failed.message == "there is no slot on uno\nHINT: run basebackup"
     assert "Traceback" not in log.getvalue()
     assert "there is no slot on uno\nHINT: run basebackup" in log.getvalue()
+
+
+def test_a_run_of_an_instance_whose_people_read_spanish_ends_in_spanish(
+    instance: OdooInstance,
+) -> None:
+    failed = _press(refusing, instance=instance.model_copy(update={"language": "es"}))
+
+    assert failed.message == "due no responde\nSUGERENCIA: ejecute replicate"
 
 
 def test_the_process_of_a_run_ends_as_its_flow_did() -> None:
