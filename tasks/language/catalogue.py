@@ -121,9 +121,11 @@ def _marked(text: str) -> str:
     match = MARK.fullmatch(text)
     assert match is not None, "it matches everything"
     before, words, after = match.groups()
-    if words.startswith("**") and words.endswith("**") and words.count("**") == 2:  # noqa: PLR2004
-        return f"{before}**{_said(words[2:-2], DEPTH)}**{after}"
-    return f"{before}{_unescaped(words)}{after}"
+    twin = _unescaped(words)
+    is_bold = words.startswith("**") and words.endswith("**") and words.count("**") == 2  # noqa: PLR2004
+    if twin == words and is_bold:
+        twin = f"**{_said(words[2:-2], DEPTH)}**"
+    return f"{before}{twin}{after}"
 
 
 def _unescaped(words: str) -> str:
