@@ -8,11 +8,13 @@ from tasks.receipts.signers import NOW, UNTIL, Signers
 def drop_in(*, instance: str, guard: PurePosixPath, config: PurePosixPath, what: str) -> str:
     """Let a unit start only if the guard says yes; a no is a skipped start, not a failed one.
 
+    At boot it waits for the network, which the watcher asks for. A later start asks for none: on a
+    server with an idle interface it would wait for minutes.
+
     >>> print(drop_in(instance="vps_1", guard=PurePosixPath("/g"), config=PurePosixPath("/c"),
     ...     what="odoo"), end="")
     # Written by Relevo for vps_1: nothing serves here while another server has the write right.
     [Unit]
-    Wants=network-online.target
     After=network-online.target
     <BLANKLINE>
     [Service]
@@ -21,7 +23,6 @@ def drop_in(*, instance: str, guard: PurePosixPath, config: PurePosixPath, what:
     return f"""\
 # Written by Relevo for {instance}: nothing serves here while another server has the write right.
 [Unit]
-Wants=network-online.target
 After=network-online.target
 
 [Service]

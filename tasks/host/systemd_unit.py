@@ -173,6 +173,7 @@ def watcher(*, what: str, name: str, program: PurePosixPath, config: PurePosixPa
     ...     program=PurePosixPath("/g"), config=PurePosixPath("/c")), end="")
     [Unit]
     Description=Relevo: stop vps_1 here
+    Wants=network-online.target
     <BLANKLINE>
     [Service]
     ExecStart=/g /c watch
@@ -186,6 +187,7 @@ def watcher(*, what: str, name: str, program: PurePosixPath, config: PurePosixPa
     return f"""\
 [Unit]
 Description=Relevo: {what}
+Wants=network-online.target
 
 [Service]
 ExecStart={program} {config} watch

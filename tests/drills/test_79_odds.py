@@ -33,6 +33,40 @@ def _serves_at_home(pair: Pair) -> bool:
     return odoo.stdout == "active\n" and pair.at_origin("SELECT pg_is_in_recovery()") == "f"
 
 
+# An interface without a cable, as networkd's own unit waits for it.
+NEVER_ONLINE = """\
+[Unit]
+Before=network-online.target
+[Service]
+Type=oneshot
+TimeoutStartSec=infinity
+ExecStart=/bin/sleep infinity
+[Install]
+WantedBy=network-online.target
+"""
+
+
+@contextmanager
+def _never_online(machine: Machine) -> Iterator[None]:
+    """Have a host whose network is never complete, as it was not at its last boot."""
+    machine.write("/etc/systemd/system/lab-wait-online.service", NEVER_ONLINE, mode=0o644)
+    machine.run("systemctl", "enable", "lab-wait-online")
+    machine.run("systemctl", "stop", "network-online.target")
+    try:
+        yield
+    finally:
+        machine.run("systemctl", "disable", "--now", "lab-wait-online")
+        machine.run("rm", "/etc/systemd/system/lab-wait-online.service")
+        machine.run("systemctl", "daemon-reload")
+
+
+def test_a_network_that_is_never_complete_holds_up_no_way_home(uno: Pair, blocks: Blocks) -> None:
+    with _never_online(uno.origin.machine):
+        failover(blocks[uno.name])
+        failback(blocks[uno.name])
+    no_strangers(uno)
+
+
 @contextmanager
 def _frozen_receiver(pair: Pair) -> Iterator[None]:
     """Let the process that receives hang: the origin believes in it for a minute more."""
