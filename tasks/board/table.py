@@ -72,6 +72,8 @@ def presses(seen: Measured) -> tuple[str, ...]:
 
     >>> presses(Measured("vps_1", 0, served="recovery"))
     ('failback', 'check')
+    >>> presses(Measured("vps_1", 0, served="recovery", nobody_works="odoo_vps_1 is not running"))
+    ('failover', 'check')
     >>> presses(Measured("vps_1", 0, served="recovery", busy="failback"))
     ()
     """
@@ -79,10 +81,10 @@ def presses(seen: Measured) -> tuple[str, ...]:
         return ()
     if seen.two_writers:
         return ("check",)
-    if seen.served == "recovery":
-        return ("failback", "check")
     if seen.nobody_works:
         return ("failover", "check")
+    if seen.served == "recovery":
+        return ("failback", "check")
     found = [
         flow
         for flow, is_due in (
