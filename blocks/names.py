@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -152,6 +153,28 @@ def _domain(said: str) -> str:
     return Form(rf"{LABEL}(\.{LABEL})*", 253, wants)(name)
 
 
+def _web_address(url: str) -> str:
+    """Accept an address that can be asked, with no password in it.
+
+    >>> _web_address("https://hc-ping.com/1"), _web_address("http://[::1]:3001/push")
+    ('https://hc-ping.com/1', 'http://[::1]:3001/push')
+    >>> _web_address("https://ann:secret@hc-ping.com/1")
+    Traceback (most recent call last):
+    ValueError: has a user name or a password before its host: leave out all up to the @
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        host = (parts.hostname or "").encode("idna")
+    except ValueError:  # of its port or brackets, or a label that DNS does not take
+        host, port = b"", None
+    if not host or port == 0:
+        raise ValueError("must be an address with a host, and a port from 1 to 65535 if any")
+    if "@" in parts.netloc:
+        raise ValueError("has a user name or a password before its host: leave out all up to the @")
+    return url
+
+
 def _as_sent(name: str) -> str:
     try:
         return f", {name.encode('idna').decode()}"
@@ -242,6 +265,7 @@ WebAddress = Annotated[
     AfterValidator(
         Form(r"https?://[!-~]+", 500, "an address that begins with https:// or http://")
     ),
+    AfterValidator(_web_address),
 ]
 ProviderName = Annotated[
     str,

@@ -1,7 +1,10 @@
 """What a mail says: what, since when in the reader's time, and where to look."""
 
+import contextlib
+import socket
+import time
+from threading import Thread
 from types import SimpleNamespace
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -61,23 +64,71 @@ def test_a_plan_that_waits_and_a_move_that_has_failed_are_told_with_their_pages(
     )
 
 
+def pinged(instance: OdooInstance, url: str) -> OdooInstance:
+    """One whose address nobody has judged: of a block that was saved before."""
+    alarms = instance.alarms.model_copy(update={"ping_url": url})
+    return instance.model_copy(update={"alarms": alarms})
+
+
 def test_a_board_that_was_published_asks_each_dead_mans_switch_once(
     instance: OdooInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
     told: list[str] = []
 
-    def urlopen(url: str, timeout: float) -> Any:
-        del timeout
+    def ask(url: str) -> str:
         asked.append(url)
-        raise OSError("it is away")
+        return "TimeoutError"
 
-    monkeypatch.setattr(events, "urlopen", urlopen)
-    alarms = instance.alarms.model_copy(update={"ping_url": "https://ping.example.com/1"})
-    watched = instance.model_copy(update={"alarms": alarms})
+    monkeypatch.setattr(events, "_ask", ask)
+    watched = pinged(instance, "https://ping.example.com/1")
     monkeypatch.setattr(events, "tell", lambda _, name, *__, **___: told.append(name))
 
     events.tell_board([watched, watched, instance])
 
     assert asked == ["https://ping.example.com/1"]
     assert told == [events.BOARD]
+
+
+@pytest.mark.parametrize(
+    "path", ["http://127.0.0.1:nothing/secret", "http://[secret", f"http://{'a' * 64}.com/secret"]
+)
+def test_an_address_that_cannot_be_asked_ends_no_board_and_stands_in_no_log(
+    instance: OdooInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    path: str,
+) -> None:
+    monkeypatch.setattr(events, "tell", lambda *_, **__: None)
+
+    with caplog.at_level("INFO"):
+        events.tell_board([pinged(instance, path)])
+
+    assert "was not told that a board was published" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_switch_that_trickles_its_answer_keeps_no_board_waiting(
+    instance: OdooInstance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each byte comes in time, and the answer never."""
+    monkeypatch.setattr(events, "tell", lambda *_, **__: None)
+    monkeypatch.setattr(events, "PING_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        Thread(target=trickle, args=(server,), daemon=True).start()
+        begun = time.monotonic()
+
+        events.tell_board([pinged(instance, f"http://127.0.0.1:{port}/secret")])
+
+    assert time.monotonic() - begun < 4
+    assert "127.0.0.1 was not told that a board was published: TimeoutError" in caplog.text
+
+
+def trickle(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    with connection, contextlib.suppress(OSError):
+        connection.sendall(b"HTTP/1.0 200 OK\r\nX: ")
+        for _ in range(80):
+            connection.sendall(b"x")
+            time.sleep(0.1)

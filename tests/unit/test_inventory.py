@@ -90,6 +90,19 @@ def test_a_hostile_name_is_refused(tmp_path: Path, name: str) -> None:
         ("dns", "zone", ["a;b", "-x", "a..b", "a b", "*.com"]),
         ("dns", "provider", ["A B", "x;", ""]),
         ("recovery", "http_port", [0]),
+        (
+            "alarms",
+            "ping_url",
+            [
+                "ftp://a.com",
+                "http://",
+                "http://a.com:x/",
+                "http://a.com:0/",
+                "http://[a/",
+                "http://a..com/",
+                "https://ann:secret@a.com/",
+            ],
+        ),
         ("certificate", "key", ["privkey.pem", "/etc/../x"]),
     ],
 )
@@ -99,7 +112,7 @@ def test_a_hostile_value_is_refused_with_its_entry_and_field(
     for value in values:
 
         def spoil(document: dict[str, Any], value: object = value) -> None:
-            document["instances"][ONE][section][field] = value
+            document["instances"][ONE].setdefault(section, {})[field] = value
 
         assert f"instances.{ONE}.{section}" in refusal(tmp_path, spoil), value
 
