@@ -1,5 +1,7 @@
 """How an instance comes home, once its origin follows: with all that was written meanwhile."""
 
+from dataclasses import replace
+
 from tasks.byhand.by_hand_step import (
     Step,
     ask,
@@ -28,6 +30,13 @@ OPEN_FILES = Step(
     "Permita durante seis horas que la clave de {recovery} escriba archivos aquí.",
     ("install -d /run/relevo", "date -d '+6 hours' '+failback %s' >{writable}"),
 )
+OPEN_FILES_AGAIN = replace(
+    OPEN_FILES,
+    en="Let the key of {recovery} write files here for six hours more.",
+    es="Permita durante seis horas más que la clave de {recovery} escriba archivos aquí.",
+    note_en="The window needs it, and the six hours may be over.",
+    note_es="La ventana lo necesita, y las seis horas pueden haber pasado.",
+)
 FILES_BACK = Step(
     "recovery",
     "Copy the files back while customers work on.",
@@ -55,9 +64,11 @@ CLOSE_RECOVERY = Step(
     "limpiamente.",
     (*odoo_stops("recovery"), FILES_BACK_COMMAND, *stopped("recovery")),
     note_en="From here on the customers cannot work. It prints one line that begins with stopped=. "
-    "Copy that line: the next step needs it.",
+    "Copy that line: the next step needs it. If the block ends without OK, go on with the step "
+    '"start PostgreSQL and Odoo on {recovery} again".',
     note_es="Desde aquí los clientes no pueden trabajar. Imprime una línea que empieza con "
-    "stopped=. Copie esa línea: el paso siguiente la necesita.",
+    "stopped=. Copie esa línea: el paso siguiente la necesita. Si el bloque termina sin OK, siga "
+    'con el paso "arranque de nuevo PostgreSQL y Odoo en {recovery}".',
 )
 COMPARE_BACK = Step(
     "origin",
@@ -71,17 +82,20 @@ COMPARE_BACK = Step(
 )
 SERVE_ON_THERE = Step(
     "recovery",
-    "Only if {previous} printed f: let {recovery} serve again, and try later.",
-    "Solo si {previous} respondió f: deje que {recovery} atienda de nuevo e inténtelo más tarde.",
+    "Only if {previous} printed f, or the step before it ended without OK: start PostgreSQL and "
+    "Odoo on {recovery} again, and try later.",
+    "Solo si {previous} respondió f, o el paso anterior a ese terminó sin OK: arranque de nuevo "
+    "PostgreSQL y Odoo en {recovery}, e inténtelo más tarde.",
     (
         at_boot("recovery", "auto"),
         *start("{recovery_cluster_unit}"),
         *await_true("recovery", "SELECT NOT pg_is_in_recovery()"),
         *odoo_serves("recovery"),
     ),
-    note_en="Nothing is lost. Let {origin} catch up, and go back to the step before the window.",
-    note_es="No se perdió nada. Deje que {origin} se ponga al día y vuelva al paso anterior a la "
-    "ventana.",
+    note_en="Nothing is lost. Go back to the step that sees whether {origin} has caught up, and go "
+    "on from there.",
+    note_es="No se perdió nada. Vuelva al paso que comprueba si {origin} está al día y siga desde "
+    "allí.",
 )
 GUARD_OUT = Step(
     "origin",
@@ -123,7 +137,7 @@ HIDE_SITE = Step(
             "echo 'include /etc/nginx/relevo/{instance}/standby.conf;' "
             ">/etc/nginx/relevo/{instance}/shown.conf"
         ),
-        "systemctl reload nginx",
+        "systemctl reload-or-restart nginx",
     ),
 )
 FOLLOW_AGAIN = Step(

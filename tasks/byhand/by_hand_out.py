@@ -71,8 +71,12 @@ STOP_ODOO_AT_ORIGIN = Step(
     "Stop Odoo on {origin}, and keep it from starting at boot.",
     "Detenga Odoo en {origin} e impida que arranque al iniciar el servidor.",
     odoo_stops("origin"),
-    note_en="From here on the customers cannot work.",
-    note_es="Desde aquí los clientes no pueden trabajar.",
+    note_en="From here on the customers cannot work. If this block, or one of the next, ends "
+    'without OK and cannot be helped, go on with the step "start PostgreSQL and Odoo on {origin} '
+    'again".',
+    note_es="Desde aquí los clientes no pueden trabajar. Si este bloque, o uno de los siguientes, "
+    'termina sin OK y no tiene arreglo, siga con el paso "arranque de nuevo PostgreSQL y Odoo en '
+    '{origin}".',
 )
 LAST_FILES = Step(
     "recovery",
@@ -84,6 +88,10 @@ LAST_FILES = Step(
             "{instance}:{origin_data_dir}/filestore/ {recovery_data_dir}/filestore/"
         ),
     ),
+    note_en="If it ends without OK and cannot be helped, go on with the step "
+    '"start PostgreSQL and Odoo on {origin} again".',
+    note_es="Si termina sin OK y no tiene arreglo, siga con el paso "
+    '"arranque de nuevo PostgreSQL y Odoo en {origin}".',
 )
 STOP_ORIGIN = Step(
     "origin",
@@ -106,8 +114,10 @@ COMPARE = Step(
 )
 SERVE_ON = Step(
     "origin",
-    "Only if {previous} printed f: let {origin} serve again, and try later.",
-    "Solo si {previous} respondió f: deje que {origin} atienda de nuevo e inténtelo más tarde.",
+    "Only if {previous} printed f, or a step since Odoo was stopped ended without OK: start "
+    "PostgreSQL and Odoo on {origin} again, and try later.",
+    "Solo si {previous} respondió f, o un paso desde que se detuvo Odoo terminó sin OK: arranque "
+    "de nuevo PostgreSQL y Odoo en {origin}, e inténtelo más tarde.",
     (
         at_boot("origin", "auto"),
         *start("{origin_cluster_unit}"),

@@ -31,6 +31,11 @@ MAKE_SLOT = (
     "SELECT pg_create_physical_replication_slot('{instance}', true) WHERE NOT EXISTS "
     "(SELECT FROM pg_replication_slots WHERE slot_name = '{instance}')"
 )
+# The status of Odoo's first page; it may take a minute to make it.
+LOGIN = (
+    'import http.client, sys; odoo = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), '
+    'timeout=60); odoo.request("GET", "/web/login"); print(odoo.getresponse().status)'
+)
 PRINT = "printf '%s\\n' \"$answer\""
 GO_ON = 'test "$answer" = t'
 
@@ -187,10 +192,11 @@ def odoo_serves(place: str) -> tuple[str, ...]:
     return (
         *start(f"{{{place}_unit}}"),
         f"systemctl enable {{{place}_unit}}",
-        (
-            "answer=$(curl -sS --retry 60 --retry-delay 1 --retry-connrefused -o /dev/null "
-            f"-w '%{{{{http_code}}}}' http://127.0.0.1:{{{place}_http_port}}/web/login)"
-        ),
+        "for second in $(seq 60); do",
+        f"  answer=$(python3 -c '{LOGIN}' {{{place}_http_port}} 2>/dev/null) || answer=503",
+        '  test "$answer" -ge 500 || break',
+        "  sleep 1",
+        "done",
         PRINT,
         'test "$answer" -lt 500',
     )
