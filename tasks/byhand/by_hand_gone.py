@@ -1,6 +1,6 @@
 """How customers are served from the origin when their recovery host has died."""
 
-from tasks.byhand.by_hand_rejoin import MARKER, NO_SYNCHRONOUS, OWNER
+from tasks.byhand.by_hand_rejoin import ABOVE, MARKER, NO_SYNCHRONOUS, OVER, OWNER
 from tasks.byhand.by_hand_step import Step, ask, at_boot, copied, directory, odoo_serves, promoted
 
 POWER_OFF = Step(
@@ -22,14 +22,16 @@ PUT_BACK = Step(
     "Solo si existe el archivo " + MARKER + ": ponga en su lugar la copia guardada.",
     (
         directory("origin"),
+        ABOVE,
+        f"kept=$(sed -n 2p {MARKER})   # nothing where an earlier Relevo wrote it",
         (
-            f'kept=$({OWNER}find "$(dirname "$data")" -maxdepth 1 -type d '
+            f'test -n "$kept" || kept=$({OWNER}find "$(dirname "$data")" -maxdepth 1 -type d '
             '-name "$(basename "$data").quarantine-*" ! -name "*.only-here" ! -name "*.partial" '
             "-printf '%C@ %p\\n' | sort -n | tail -n 1 | cut -d ' ' -f 2-)"
         ),
         f'{OWNER}test -e "$kept/PG_VERSION"',
-        f'{OWNER}mv -T "$data" "$data.quarantine-half-rewound"',
-        f'{OWNER}mv -T "$kept" "$data"',
+        f'{OVER}mv -T "$data" "$data.quarantine-half-rewound"',
+        f'{OVER}mv -T "$kept" "$data"',
         f"rm {MARKER}",
     ),
     note_en="{origin} was just being rewound, and is unusable as it is.",

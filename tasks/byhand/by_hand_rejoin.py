@@ -22,17 +22,29 @@ KEPT = "/run/relevo/{instance}.kept-by-hand"
 ASIDE = 'aside="$data.quarantine-by-hand-$(date +%Y%m%d-%H%M%S)"'
 NO_SYNCHRONOUS = f"{OWNER}rm -f {{origin_config}}/conf.d/relevo-synchronous.conf"
 IS_THERE = "if test -e {origin_config}/postgresql.conf; then"
+# A name beside the data directory is made and moved as whoever owns the folder: root, or postgres.
+ABOVE = 'over=$(stat -Lc %U "$(dirname "$data")")'
+OVER = 'runuser -u "$over" -- '
+
+
+def made(folder: str) -> str:
+    """Make a folder of the cluster's user beside the data directory."""
+    group = '-g "$(id -gn {origin_owner})"'
+    return f'{OVER}install -d -m 700 -o {{origin_owner}} {group} "{folder}"'
+
 
 BEFORE_BOOT = Step(
     "origin",
     "Only if {origin} is powered off: keep it from serving before it boots.",
     "Solo si {origin} está apagado: impida que atienda antes de que arranque.",
     (
-        "systemctl disable {origin_unit}",
         IS_THERE,
         f"  {at_boot('origin', 'manual')}",
         f"  {NO_SYNCHRONOUS}",
         "fi",
+        # In a chroot systemctl tells of no unit whether it is there, but disables one that is.
+        "said=$(LC_ALL=C systemctl disable {origin_unit} 2>&1) ||",
+        "  printf '%s\\n' \"$said\" | grep 'does not exist'",
     ),
     note_en="Boot it in the hoster's rescue mode, mount its disk, enter it with chroot, and paste "
     "the block there. Then boot it. Otherwise it would come up and accept changes beside "
@@ -46,13 +58,16 @@ HOLD_ORIGIN = Step(
     "Hold {origin}: neither Odoo nor PostgreSQL may serve there.",
     "Retenga {origin}: allí no deben atender ni Odoo ni PostgreSQL.",
     (
-        "systemctl disable {origin_unit}",
-        "systemctl stop {origin_unit}",
+        "systemctl stop 'relevo-{instance}-*.service'   # a long job of Relevo's own",
         IS_THERE,
         f"  {at_boot('origin', 'manual')}",
         "  systemctl daemon-reload",
         f"  {stop('origin')}",
         f"  {NO_SYNCHRONOUS}",
+        "fi",
+        "if systemctl cat {origin_unit} >/dev/null 2>&1; then",
+        "  systemctl disable {origin_unit}",
+        "  systemctl stop {origin_unit}",
         "fi",
     ),
     note_en="Customers work on {recovery} meanwhile; there is no hurry.",
@@ -93,24 +108,28 @@ KEEP_ASIDE = Step(
     "Keep what only {origin} has, before anything in it is taken back.",
     "Guarde lo que solo tiene {origin} antes de deshacer nada.",
     (
+        f"test ! -e {MARKER}",
         directory("origin"),
+        ABOVE,
         ASIDE,
         f'need=$({OWNER}du -skL "$data" | cut -f 1)',
         'free=$(df -k --output=avail "$data" | tail -n 1)',
         'echo "need: $need KB, free: $free KB"',
         'test "$free" -gt "$((need + need / 10))"',
-        f'{OWNER}mkdir -m 700 "$aside.partial"',
+        made("$aside.partial"),
         f'{OWNER}cp -aL --reflink=auto "$data/." "$aside.partial"',
         f'{OWNER}sync -f "$aside.partial"',
-        f'{OWNER}mv -T "$aside.partial" "$aside"',
+        f'{OVER}mv -T "$aside.partial" "$aside"',
         "mkdir -p /run/relevo",
         f'echo "$aside" >{KEPT}',
     ),
     note_en="It needs room on the disk for a second copy, and prints what it needs and what is "
-    "free. Without room it stops: make room beside the data directory, then paste it again.",
+    "free. Without room it stops: make room beside the data directory, then paste it again. "
+    "If it stops without a word, pg_rewind has begun here before: begin this page again.",
     note_es="Necesita espacio en el disco para una segunda copia, e imprime cuánto necesita y "
     "cuánto hay libre. Si no alcanza se detiene: libere espacio junto al directorio de datos y "
-    "péguelo otra vez.",
+    "péguelo otra vez. Si se detiene sin decir nada, pg_rewind ya empezó aquí antes: comience de "
+    "nuevo esta página.",
 )
 REWIND = Step(
     "origin",
@@ -127,10 +146,10 @@ REWIND = Step(
         "  {recover_offline} </dev/null",
         "fi",
         "mkdir -p /var/lib/relevo/{instance}",
-        f"echo started >{MARKER}",
+        f"printf '%s\\n' started \"$kept\" >{MARKER}",
         f"sync {MARKER}",
         "{rewind}",
-        f"echo done >{MARKER}",
+        f"printf '%s\\n' done \"$kept\" >{MARKER}",
         f"sync {MARKER}",
         f'{OWNER}cp -a "$kept/postgresql.auto.conf" "$data/postgresql.auto.conf"',
     ),
@@ -163,12 +182,13 @@ MAKE_ANEW = Step(
 SYSTEM = "sed -n 's/^Database system identifier: *//p'"
 CLONE_COMMANDS = (
     directory("origin"),
+    ABOVE,
     'new="$data.relevo-new" from="$data"',
     ASIDE,
     f'if test -e {KEPT}; then from="$(cat {KEPT})"; fi',
     'df -h "$(dirname "$data")"',
-    f'{OWNER}rm -rf "$new"',
-    f'{OWNER}mkdir -m 700 "$new"',
+    f'if {OWNER}test -e "$new"; then {OWNER}find "$new" -mindepth 1 -delete; fi',
+    made("$new"),
     OWNER + "{base_backup}",
     "{verify_backup}",
     f"old=$({control('origin', '$from')} 2>/dev/null | {SYSTEM}) || old=",
@@ -192,8 +212,8 @@ CLONE_COMMANDS = (
     at_boot("origin", "manual"),
     stop("origin"),
     f'{OWNER}sync -f "$new"',
-    f'if {OWNER}test -e "$data"; then {OWNER}mv -T "$data" "$aside"; fi',
-    f'{OWNER}mv -T "$new" "$data"',
+    f'if {OWNER}test -e "$data"; then {OVER}mv -T "$data" "$aside"; fi',
+    f'{OVER}mv -T "$new" "$data"',
     f"rm -f {MARKER}",
 )
 PRINT_PASSWORDS = Step(
@@ -221,8 +241,11 @@ WRITE_PASSWORDS = Step(
             f'{OWNER}sh -c \'umask 077; cat >>"$1"\' sh "{{origin_passfile}}"'
         ),
     ),
-    note_en="Paste first the line passwords=... that {previous} printed, then the block.",
-    note_es="Pegue primero la línea passwords=... que imprimió {previous}, después el bloque.",
+    note_en="Paste first `unset HISTFILE`, so that no file keeps what you paste; then the line "
+    "passwords=... that {previous} printed, then the block, and at the end `unset passwords`.",
+    note_es="Pegue primero `unset HISTFILE`, para que ningún archivo guarde lo que pega; después "
+    "la línea passwords=... que imprimió {previous}, después el bloque, y al final "
+    "`unset passwords`.",
 )
 CLONE_NOTE = (
     (

@@ -29,7 +29,7 @@ TELL = Step(
         'if test -n "$said"; then',
         _tells("signal", "standby.signal"),
         _tells("label", "backup_label"),
-        f"  rewind=$(cat {MARKER} 2>/dev/null) || rewind=no",
+        f"  rewind=$(head -n 1 {MARKER} 2>/dev/null) || rewind=no",
         f"  facts=$(printf '%s\\n' \"$said\" | {FIELDS})",
         '  facts="$facts|$signal|$label|$rewind"',
         "fi",

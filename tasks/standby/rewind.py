@@ -22,11 +22,11 @@ REWIND_SECONDS = 6 * 3600
 # crash recovery that forks the node silently. So the host itself remembers, whoever died.
 REWIND = """
 set -e
-marker=$1
-shift
+marker=$1 kept=$2
+shift 2
 mkdir -p "$(dirname "$marker")"
 note() {
-    echo "$1" >"$marker.new"
+    printf '%s\\n' "$1" "$kept" >"$marker.new"
     sync "$marker.new"
     mv "$marker.new" "$marker"
     sync "$(dirname "$marker")"
@@ -46,8 +46,11 @@ def job(instance: OdooInstance) -> str:
 
 
 def marker(instance: OdooInstance, node: Place) -> str:
-    """What the node's host remembers of pg_rewind: nothing, "started" or "done"."""
-    return files.read(node.host.shell(), marker_path(instance)).strip()
+    """What the node's host remembers of pg_rewind: nothing, "started" or "done".
+
+    The second line says where the copy is that was kept; the page by hand reads it.
+    """
+    return files.read(node.host.shell(), marker_path(instance)).partition("\n")[0]
 
 
 def recover_offline(node: Place) -> None:
@@ -68,14 +71,15 @@ def rewind(instance: OdooInstance, node: Place, leader: Place) -> None:
             hint="run failback: it follows after a finished rewind and re-clones after a dead one",
         )
     assert seen.control is not None, "a node without a control file is re-cloned"
-    forensics.examine(instance, node, leader, keep(node), seen.control.last_timeline)
+    kept = keep(node)
+    forensics.examine(instance, node, leader, kept, seen.control.last_timeline)
     own = files.read(shell, seen.directory / auto_conf.FILE)
     record.write(node, instance, AutoConf(text=own))
     source = login.rewind_conninfo(instance, node, leader)
     command = commands.rewind(node.cluster, directory=seen.directory, source=source)
     run_job(
         shell, job(instance),
-        ("sh", "-c", REWIND, "rewind", str(marker_path(instance)),
+        ("sh", "-c", REWIND, "rewind", str(marker_path(instance)), str(kept),
          "runuser", "-u", node.cluster.owner, "--", *command),
         user="root", timeout_seconds=REWIND_SECONDS,
         on_progress=progress.reporter(f"pg_rewind of {node}"),

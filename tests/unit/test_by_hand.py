@@ -66,6 +66,7 @@ def test_every_block_is_a_shell_of_its_own_that_bash_can_read(
     blocks = [each for each in read(instance if shared else confined, procedure) if each.block]
 
     assert len(blocks) > 5
+    assert "curl" not in page(instance, procedure), "no server has to have it"
     for each in blocks:
         done = typed("-n", text=each.block)
         assert (done.returncode, done.stderr) == (0, ""), each.label
@@ -202,7 +203,8 @@ def test_a_failback_may_begin_with_an_origin_that_is_off_and_lets_none_serve_twi
     assert before.only
     assert "systemctl stop" not in before.block, "nothing runs in a rescue mode"
     for each in (before, hold):
-        assert "systemctl disable odoo.service" in each.block
+        disables = each.block.index("systemctl disable odoo.service")
+        assert each.block.index("echo manual") < disables, "PostgreSQL first, whatever Odoo is"
         assert "echo manual | runuser -u postgres -- tee" in each.block
         assert "rm -f /etc/postgresql/13/main/conf.d/relevo-synchronous.conf" in each.block
 
