@@ -207,7 +207,7 @@ def test_no_history_keeps_the_passwords_and_nginx_is_started_if_it_is_down(
     assert write.text.index("`unset HISTFILE`") < write.text.index("passwords=")
     assert "`unset passwords`" in write.text
     for each in (("failback", "standby.conf"), ("failover", "serving.conf")):
-        shown = step(confined, *each)  # type: ignore[arg-type]  # both are procedures
+        shown = step(confined, *each)
         assert "systemctl reload-or-restart nginx" in shown.block
 
 
