@@ -42,10 +42,13 @@ def say_failed(flow: Flow[..., object], flow_run: FlowRun, state: State[object])
     instance = flow.validate_parameters(flow_run.parameters)["instance"]
     with terminal.without_server():
         found = aftermath.measure(instance, flow.name, ended="has failed")
+        lock = aftermath.lock_said(instance)
+        approved = aftermath.approved(instance, str(flow_run.id))
     button = flow_run.deployment_id
     text = aftermath_read.page(
-        found, why=state.message or "", button=f"{BUTTONS}{button}" if button else ""
-    )
+        found, why=state.message or "", button=f"{BUTTONS}{button}" if button else "", lock=lock,
+        approved=approved,
+    )  # fmt: skip
     page = ArtifactCreate(
         key=slug(f"failed-{flow.name}-{instance.name}"), type="markdown", data=text,
         description=found.said(), flow_run_id=flow_run.id,

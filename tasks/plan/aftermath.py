@@ -1,7 +1,7 @@
 """What a run leaves that was cancelled or has failed: said on its own page.
 
 Of a cancelled run Prefect calls the hook in the worker's process, by keyword, once the run's own
-process is gone; of a failed one in the run's own, at its end. Its lock is free by then, and what it
+process is gone; of a failed one in the run's own, at its end. It has no lock by then, and what it
 was about to do it does no more.
 """
 
@@ -10,9 +10,12 @@ from typing import Any
 from blocks.errors import RelevoError, ShutOut, Unreachable
 from blocks.instance import OdooInstance, Place
 from tasks.authority.situation import SILENT
+from tasks.host import lock
 from tasks.odoo import service
 from tasks.plan.aftermath_read import End, Standing
 from tasks.postgres.look import Seen, look
+from tasks.records import record
+from tasks.records.records import Decided
 from tasks.recovery import users
 
 LONG = "systemctl list-units --plain --no-legend --state=running \"$1\" | awk '{print $1}'"
@@ -47,6 +50,24 @@ def measure(instance: OdooInstance, procedure: str, *, ended: str = "was cancell
         except RelevoError as error:
             ends.append(End(str(place), f"not known: {error.message}", place.odoo.unit))
     return Standing(instance.name, procedure, ends[0], ends[1], tuple(going_on), ended)
+
+
+def lock_said(instance: OdooInstance) -> str:
+    """Say who holds the lock now; another run may."""
+    try:
+        holder = lock.under_way(instance)
+    except RelevoError:
+        return f"{instance.recovery} does not say who holds the lock."
+    return f"{holder} holds the lock." if holder else "The lock is free."
+
+
+def approved(instance: OdooInstance, run: str) -> bool:
+    """Tell whether a yes to this very run is written down, so that its Retry asks for none."""
+    try:
+        kept = record.read(instance.recovery, instance, Decided)
+    except RelevoError:
+        return False
+    return kept is not None and kept.run == run
 
 
 def _end(place: Place, seen: Seen) -> End:

@@ -6,6 +6,8 @@ from blocks.plain import markdown
 from tasks.authority.situation import SILENT
 from tasks.run.tags import BOARD
 
+ASKS_NO_MORE = "*Retry* does not ask for the approval again."
+
 PAGE = """\
 # {title}
 
@@ -16,12 +18,12 @@ PAGE = """\
 ## What is kept
 
 - {said}
-- Completed steps are kept, and the next run finds them done. The lock is free.
+- Completed steps are kept, and the next run finds them done. {lock}
 
 ## What to press
 
-- When that is fixed: *Retry*, in the menu at the top right of the run's page, or {button} again.
-  *Retry* does not ask for the approval again.
+- When that is fixed: *Retry*, in the menu at the top right of the run's page, or {button} \
+again.{asks}
 - {hint}
 - [The board]({board}) says how all instances are.
 """
@@ -104,12 +106,14 @@ class Standing:
         return f"customers are served from {writer.place}"
 
 
-def page(standing: Standing, *, why: str, button: str) -> str:
+def page(standing: Standing, *, why: str, button: str, lock: str, approved: bool = False) -> str:
     """Say on one page what failed, what is kept, and what to press.
+
+    `lock` is the sentence about it; `approved` where a yes to this very run is written down.
 
     >>> uno, due = End("uno", "standby", "odoo.service"), End("due", "primary", "odoo_1", True)
     >>> failed = Standing("vps_1", "failback", uno, due, ended="has failed")
-    >>> page(failed, why="no room on uno", button="/v2/x").splitlines()[0]
+    >>> page(failed, why="no room on uno", button="/v2/x", lock="").splitlines()[0]
     '# failback of vps_1 has failed'
     """
     button = f"[{standing.procedure}]({button})" if button else "the same button"
@@ -117,4 +121,5 @@ def page(standing: Standing, *, why: str, button: str) -> str:
     return PAGE.format(
         title=markdown(title), why="  \n".join(markdown(line) for line in why.splitlines()),
         said=markdown(standing.said()), button=button, hint=markdown(standing.hint()), board=BOARD,
+        lock=markdown(lock), asks=f"\n  {ASKS_NO_MORE}" if approved else "",
     )  # fmt: skip

@@ -13,14 +13,15 @@ from prefect.client.schemas.sorting import ArtifactSort
 from prefect.flow_engine import run_flow
 from prefect.states import Failed
 
-from blocks.errors import CATCHING, Refused
+from blocks.errors import CATCHING, Refused, Unreachable
 from blocks.instance import OdooInstance
 from flows.failover import failover
 from tasks.orchestrator import hooks
+from tasks.records.records import Approval, Decided
 from tasks.recovery.procedure import flow
 from tasks.run.report import Report
 from tasks.run.step import step
-from tests.fakes import FakeHost
+from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, dead, serving
 
 pytestmark = pytest.mark.usefixtures("prefect")
@@ -124,15 +125,34 @@ def test_a_flow_that_is_called_in_python_gives_what_it_gives() -> None:
         ending("slots")
 
 
+DECIDED = "read /var/lib/relevo/vps_1/notes/decided.json"
+
+
+@pytest.mark.parametrize(
+    ("holder", "lock", "approved"),
+    [
+        ("", "The lock is free.", True),
+        ("rsync-filestore\n", "The lock is free.", False),
+        ("failback\n", "failback holds the lock.", False),
+        (Unreachable("due hangs"), "due does not say who holds the lock.", False),
+    ],
+)
 def test_a_failed_move_leaves_a_page_that_says_what_is_kept_and_what_to_press(
-    instance: OdooInstance, hosts: Hosts
+    instance: OdooInstance, hosts: Hosts, holder: Answer, lock: str, approved: bool
 ) -> None:
-    answers = {**serving(), "systemctl is-active odoo_vps_1.service": "active\n", "long *": ""}
-    hosts(dead(), FakeHost("due", answers))
+    due = FakeHost("due")
+    hosts(dead(), due)
     with get_client(sync_client=True) as client:
         run = client.create_flow_run(
             failover, parameters={"instance": instance.model_dump(mode="json")}
         )
+
+    said = Approval(origin_is_down=True, reason="it burns", approved_by="Ann")
+    yes = Decided(run=str(run.id) if approved else "another", procedure="failover", said=said)
+    due.answers = {
+        DECIDED: yes.as_text(), "holder /run/relevo/vps_1": holder, **serving(),
+        "systemctl is-active odoo_vps_1.service": "active\n", "long *": "",
+    }  # fmt: skip
 
     hooks.say_failed(
         cast("Flow[..., object]", failover), run, Failed(message="no room on due\nHINT: make room")
@@ -140,8 +160,10 @@ def test_a_failed_move_leaves_a_page_that_says_what_is_kept_and_what_to_press(
 
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(sort=ArtifactSort.ID_DESC)
-    page = next(each for each in found if each.key == "failed-failover-vps-1")
-    assert page.flow_run_id == run.id
+    page = next(each for each in found if each.flow_run_id == run.id)
+    assert page.key == "failed-failover-vps-1"
     assert "## What failed\n\nno room on due  \nHINT: make room" in str(page.data)
     assert "customers are served from due" in str(page.data)
     assert "*Retry*" in str(page.data)
+    assert f"finds them done. {lock}\n" in str(page.data)
+    assert ("does not ask for the approval again" in str(page.data)) == approved
