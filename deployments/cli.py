@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = parser.language_of(sys.argv[1:] if argv is None else argv) or Settings().language
     with read_in(asked or "en"):
         given = parser.build().parse_args(argv)
-        return _main(given, asked)
+        return _main(given, getattr(given, "language", None) or asked)
 
 
 def _main(given: argparse.Namespace, asked: Language | None) -> int:
