@@ -63,10 +63,10 @@ def tell_refused(flow: Flow[..., object], flow_run: FlowRun, state: State[object
         return
     if alike(state.message or "", _last_words(flow_run)):
         return
-    instance = flow.validate_parameters(flow_run.parameters)["instance"]
+    instance = flow.validate_parameters(flow_run.parameters).get("instance")
     for tag in flow_run.tags:
         if tag.startswith(OWNER):
-            with read_in(instance.language):
+            with read_in(instance.language if instance else "en"):
                 telling.tell(tag.removeprefix(OWNER), "filestore-refused", error.message)
 
 
