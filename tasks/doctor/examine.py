@@ -42,7 +42,7 @@ def examine(
 
 
 def has_replica(instance: OdooInstance) -> bool:
-    """Tell whether a set-up has come to its end; one of before that was noted has not, for this."""
+    """Tell whether a set-up has come to its end; earlier releases did not note that."""
     if ahead.is_new(instance):
         return False
     return record.stamped(instance.recovery, instance, SetUp) is not None
