@@ -71,7 +71,7 @@ def _run_command(given: argparse.Namespace, asked: Language | None) -> int:
         settings.inventory = Path(given.inventory)
     try:
         if given.command == "discover":  # of servers that no inventory has to know yet
-            return discover.run(given, settings)
+            return discover.run(given, settings, asked)
         document = inventory_file.read(settings.inventory_path())
         secrets = Secrets(settings.secrets_path())
         instances = inventory.instances(document, secrets)
