@@ -8,7 +8,7 @@ from typing import Any
 from blocks.errors import CommandFailed
 
 # What taking apart a text raises when the text is another one than was expected.
-SENSELESS = (ValueError, LookupError, RecursionError)
+SENSELESS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 LOOK = "look at what it answers there, and repair or remove what is damaged"
 
 

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
+from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
 
 from blocks.errors import ShutOut, Unreachable
 from blocks.ssh_login import BROKEN, CONNECT_SECONDS, Packets
 
 KNOWN_HOSTS = Path("~/.ssh/known_hosts")
+HASHED = "|1|"  # how a name begins that known_hosts does not show
+# What a damaged line raises: of a key, of no UTF-8, and of a name that is hashed.
+DAMAGED = (InvalidHostKey, ValueError, AssertionError)
 RSA = "ssh-rsa"  # how a key is filed with which a host signs in the newer ways, too
 
 
@@ -26,8 +30,7 @@ class ShownKey:
 
 def ask(host: str, port: int) -> ShownKey:
     """Let a host show its key, without a login; raise ShutOut when another one is known."""
-    filed = _filed(host, port)
-    known: Mapping[str, paramiko.PKey] = filed.lookup(_name(host, port)) or {}
+    known = _filed(host, port)
     try:
         with contextlib.closing(_greeted(host, port, known.keys())) as transport:
             key = transport.get_remote_server_key()
@@ -48,16 +51,42 @@ def ask(host: str, port: int) -> ShownKey:
     return ShownKey(f"{key.get_name()} {key.get_base64()}", key.fingerprint, known=bool(known))
 
 
-def _filed(host: str, port: int) -> paramiko.HostKeys:
+def _filed(host: str, port: int) -> Mapping[str, paramiko.PKey]:
     path = KNOWN_HOSTS.expanduser()
     try:
-        return paramiko.HostKeys(str(path)) if path.exists() else paramiko.HostKeys()
+        filed = paramiko.HostKeys(str(path)) if path.exists() else paramiko.HostKeys()
+        return filed.lookup(_name(host, port)) or {}
     except OSError as error:
         raise ShutOut(
             f"{path} cannot be read, so the key of {host} port {port} is not known: "
             f"{error.strerror}",
             hint="correct its owner or mode",
         ) from error
+    except DAMAGED as error:
+        raise ShutOut(
+            f"line {_damaged(path)} of {path} is damaged, so the key of {host} port {port} is not "
+            "known",
+            hint="remove the line that it names",
+        ) from error
+
+
+def _damaged(path: Path) -> int:
+    """Number the first line that cannot be read; 0 where each can."""
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            _read(line.decode().strip())
+        except paramiko.SSHException:  # a key of a kind that nobody here knows
+            continue
+        except DAMAGED:
+            return number
+    return 0
+
+
+def _read(line: str) -> None:
+    entry = None if line.startswith("#") else HostKeyEntry.from_line(line)
+    for name in entry.hostnames if entry else ():
+        if name.startswith(HASHED):
+            paramiko.HostKeys.hash_host("", name)
 
 
 def _name(host: str, port: int) -> str:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import IO
 
+WITH_VALUE = ("--inventory", "--language")
 NOBODY_READS = 128 + signal.SIGPIPE  # as a shell says it
 WITH_PREFECT = {"apply", "rotate-key", "remove"}  # they tell a server what has changed
 
@@ -50,10 +51,12 @@ def command(words: Sequence[str]) -> str:
 
     >>> command(["--inventory", "apply", "failover", "vps_1", "--reason", "remove"])
     'failover'
+    >>> command(["--language", "es", "apply"])
+    'apply'
     """
     rest = iter(words)
     for word in rest:
-        if word != "--" and "--inventory".startswith(word):
+        if word != "--" and any(each.startswith(word) for each in WITH_VALUE):
             next(rest, None)
         elif not word.startswith("-"):
             return word

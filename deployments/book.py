@@ -51,13 +51,17 @@ class Book:
             lines[-1] += "\n"
         if key is None or found is None:
             return replace(self, text="".join((*lines, f"\n{INSTANCES}:\n", *entries)))
-        if isinstance(found, yaml.CollectionNode) and found.flow_style:
+        if not (isinstance(found, yaml.MappingNode) and found.value):
+            begin, end = found.start_mark.index, found.end_mark.index
+            lines = f"{self.text[:begin].rstrip(' ')}{self.text[end:]}".splitlines(keepends=True)
+            at = key.end_mark.line + 1
+        elif found.flow_style:
             raise Refused(
                 f"the instances of {self.path} stand between braces, where nothing can be added",
-                hint="write each instance on lines of its own, or run this without --write",
+                hint="write each instance on lines of its own",
             )
-        empty = not isinstance(found, yaml.MappingNode)
-        at = key.end_mark.line + 1 if empty else _end(lines, found.end_mark.line)
+        else:
+            at = _end(lines, found.end_mark.line)
         return replace(self, text="".join((*lines[:at], *entries, *lines[at:])))
 
     def _instances(self) -> tuple[yaml.Node | None, yaml.Node | None]:

@@ -177,7 +177,7 @@ def measured(instances: list[OdooInstance]) -> list[Judged]:
 
 def say_check(rows: list[Judged], line: str) -> None:
     """Say what was measured, its first line as Nagios wants it."""
-    say(line)
+    print(plain(line))  # noqa: T201  # Nagios reads it, and no person's language changes it
     for seen, colour, why in rows:
         say(f"{colour:<6} {seen.instance:<24} {'; '.join(why)}")
 

@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = parser.language_of(sys.argv[1:] if argv is None else argv) or Settings().language
     with read_in(asked or "en"):
         given = parser.build().parse_args(argv)
-        return _main(given, asked)
+        return _main(given, getattr(given, "language", None) or asked)
 
 
 def _main(given: argparse.Namespace, asked: Language | None) -> int:
@@ -71,7 +71,7 @@ def _run_command(given: argparse.Namespace, asked: Language | None) -> int:
         settings.inventory = Path(given.inventory)
     try:
         if given.command == "discover":  # of servers that no inventory has to know yet
-            return discover.run(given, settings)
+            return discover.run(given, settings, asked)
         document = inventory_file.read(settings.inventory_path())
         secrets = Secrets(settings.secrets_path())
         instances = inventory.instances(document, secrets)

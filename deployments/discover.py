@@ -10,6 +10,7 @@ from typing import Any
 from blocks.answers import understood
 from blocks.errors import CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
+from blocks.names import Language
 from blocks.plain import plain
 from blocks.shell import Shell
 from blocks.version import VERSION
@@ -23,24 +24,29 @@ from deployments.targets import Target
 from deployments.way_in import Defaults
 from tasks.discovery import find, objections, server
 from tasks.discovery.entry import Entry, render
+from tasks.language.catalogue import spoken
+from tasks.language.reader import read_in, reading, said
 
-DONE, LEFT, SILENT = 0, 1, 5
+DONE, LEFT, UNCLEAR, SILENT = 0, 1, 2, 5
 NEW = Path("the new inventory")
 AS_IT_WAS = "as it was"
 
 
-def run(given: argparse.Namespace, settings: Settings) -> int:
+def run(given: argparse.Namespace, settings: Settings, asked: Language | None) -> int:
     """Ask all servers; print their entries, or append them to a file; say what is left to do."""
-    try:
-        return _run(given, settings)
-    except (Unreachable, CommandFailed) as error:
-        _say(f"relevo: {error}")
-        return SILENT if isinstance(error, Unreachable) else LEFT
-
-
-def _run(given: argparse.Namespace, settings: Settings) -> int:
     book = _book(given, settings)
     document = book.document() if book else None
+    with read_in(asked or (document.language if document else "en")):
+        try:
+            return _run(given, book, document)
+        except RelevoError as error:
+            _say(f"relevo: {spoken(error, reading())}")
+            if isinstance(error, Unreachable):
+                return SILENT
+            return LEFT if isinstance(error, CommandFailed) else UNCLEAR
+
+
+def _run(given: argparse.Namespace, book: Book | None, document: Document | None) -> int:
     told = targets.defaults(document, given.key_file)
     accepted = targets.fingerprints(given.accept_host_key)
     asked = _targets(given.hosts, document, told, accepted)
@@ -53,14 +59,15 @@ def _run(given: argparse.Namespace, settings: Settings) -> int:
     new = [entry for each in asked for entry in each.entries]
     made = draft.instances(draft.settle(new, base, recovery), new)
     targets.side_by_side(asked, lambda each: _object(each, made, recovery))
-    _say_errors(asked)
+    _say_errors(asked, recovery)
     if given.json:
         written = bool(given.write) and _write(given.write, base, new)
-        machine.say(_answer(asked, base, given.write if written else None))
-        return _code(asked)
+        with read_in("en"):  # a program
+            machine.say(_answer(asked, base, given.write if written else None))
+        return _code(asked, recovery)
     _say_drift(asked)
     _put(given.write, base, new, recovery)
-    return _code(asked)
+    return _code(asked, recovery)
 
 
 def _book(given: argparse.Namespace, settings: Settings) -> Book | None:
@@ -110,7 +117,7 @@ def _recovery(
     except RelevoError as error:
         if named:
             raise
-        return Recovery(host, why=error.message)
+        return Recovery(host, error=error)
     return Recovery(host, frozenset({*taken, host.port}))
 
 
@@ -163,23 +170,26 @@ def _object(target: Target, made: Mapping[str, OdooInstance], recovery: Recovery
     for entry in target.entries:
         if instance := made.get(entry.name):
             try:
-                for said in ask(instance):
-                    entry.remark(said)
+                for objection in ask(instance):
+                    entry.remark(objection)
             except Unreachable as error:
                 entry.remark(f"not all that replicate asks could be asked: {error.message}")
 
 
-def _say_errors(asked: Sequence[Target]) -> None:
+def _say_errors(asked: Sequence[Target], recovery: Recovery) -> None:
     """Say beside the entries what went wrong."""
-    for each in asked:
-        if each.error:
-            _say(f"relevo: {each.called}: {each.error}")
+    found = [(each.called, each.error) for each in asked]
+    found += [(recovery.host.name, recovery.error)] if recovery.host else []
+    for called, error in found:
+        if error:
+            _say(f"relevo: {called}: {spoken(error, reading())}")
 
 
 def _say_drift(asked: Sequence[Target]) -> None:
     for each in asked:
         for line in each.drift:
-            _print(f"# {line}")
+            *where, what = line.split(": ", 2)  # an instance, and maybe a field of it
+            _print(f"# {': '.join((*where, said(what)))}")
 
 
 def _put(named: str | None, base: Book, new: Sequence[Entry], recovery: Recovery) -> None:
@@ -196,12 +206,14 @@ def _write(named: str, base: Book, new: Sequence[Entry]) -> bool:
     if not new:
         return False
     if all(entry.barred for entry in new):
-        _say(f"relevo: {named} was left as it is: no entry would load")
+        left = said(f"{named} was left as it is: no entry would load")
+        _say(f"relevo: {left}")
         return False
     whole = base.with_entries([_headed(entry, base.indent) for entry in new])
     whole.document()
     whole.save(base)
-    _say(f"added to {named}: {', '.join(e.name for e in new if not e.barred)}")
+    names = ", ".join(each.name for each in new if not each.barred)
+    _say(said(f"added to {named}: {names}"))
     return True
 
 
@@ -236,13 +248,15 @@ def _discovered(entry: Entry, indent: int) -> Discovered:
 
 def _headed(entry: Entry, indent: int) -> str:
     day = f"{datetime.now(UTC):%Y-%m-%d}"
-    return f"{' ' * indent}# found by relevo {VERSION} on {day}\n{render(entry, indent=indent)}"
+    found = said(f"found by relevo {VERSION} on {day}")
+    return f"{' ' * indent}# {found}\n{render(entry, indent=indent)}"
 
 
 def _head(base: Book, recovery: Recovery) -> Iterator[str]:
     """What stands above the entries, so that all that is printed is YAML."""
     if not base.is_new:
-        yield f"# to be added to {base.path} (--write does that)"
+        added = said(f"to be added to {base.path} (--write does that)")
+        yield f"# {added}"
         yield "instances:"
     elif recovery.host is None:
         yield "# recovery: not known. Run this with --recovery HOST, or write its entry here."
@@ -251,13 +265,13 @@ def _head(base: Book, recovery: Recovery) -> Iterator[str]:
         yield base.text.rstrip("\n")
 
 
-def _code(asked: Sequence[Target]) -> int:
-    if any(isinstance(each.error, Unreachable) for each in asked):
+def _code(asked: Sequence[Target], recovery: Recovery) -> int:
+    errors = [*filter(None, (recovery.error, *(each.error for each in asked)))]
+    if any(isinstance(each, Unreachable) for each in errors):
         return SILENT
     as_it_was = all(line.endswith(AS_IT_WAS) for each in asked for line in each.drift)
     complete = all(entry.complete for each in asked for entry in each.entries)
-    failed = any(each.error for each in asked)
-    return DONE if as_it_was and complete and not failed else LEFT
+    return DONE if as_it_was and complete and not errors else LEFT
 
 
 def _say(text: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from blocks.errors import Refused
+from blocks.errors import Refused, RelevoError
 from blocks.host import Host
 from blocks.instance import OdooInstance
 from deployments import inventory
@@ -21,15 +21,15 @@ NO_SECRETS = Path("/nowhere/secrets.yaml")  # passwords that are made for a ques
 
 @dataclass(frozen=True)
 class Recovery:
-    """The recovery server as far as it is known: its host, its ports, or why it was not asked."""
+    """The recovery server as far as it is known: its host, its ports, or what went wrong there."""
 
     host: Host | None = None
     taken: frozenset[int] = frozenset()
-    why: str = ""
+    error: RelevoError | None = None
 
     @property
     def asked(self) -> bool:
-        return self.host is not None and not self.why
+        return self.host is not None and self.error is None
 
 
 def blank(path: Path, recovery: Recovery) -> Book:
@@ -95,7 +95,7 @@ def _allot(entry: Entry, taken: set[int], recovery: Recovery) -> None:
     if not recovery.asked:
         entry.remark(
             "the recovery server was not asked which of its ports are free: "
-            + (recovery.why or "name it with --recovery")
+            + (recovery.error.message if recovery.error else "name it with --recovery")
         )
 
 

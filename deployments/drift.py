@@ -29,7 +29,8 @@ class Drift:
         domains: the inventory says [a.example], the server nothing
         """
         ours, theirs = (_said(each) for each in (self.inventory, self.server))
-        return f"{self.field}: the inventory says {ours}, the server {theirs}"
+        differs = f"the inventory says {ours}, the server {theirs}"
+        return f"{self.field}: {differs}"
 
 
 def _said(value: object) -> str:
@@ -62,7 +63,8 @@ def unseen(entry: Entry) -> Iterator[str]:
     """
     for place, why in entry.missing.items():
         if place.startswith(("odoo.", "postgres.")):
-            yield f"{place}: not found: {why}"
+            lacks = f"not found: {why}"
+            yield f"{place}: {lacks}"
 
 
 def really(shell: Shell, user: str, found: Iterable[Drift]) -> Iterator[Drift]:

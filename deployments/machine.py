@@ -195,6 +195,9 @@ class Done(Fields):
     kept_on: tuple[Literal["origin", "recovery"], ...] = Field(
         description="The servers that say so; whoever owns an origin can write there what he likes."
     )
+    end_kept_on: tuple[Literal["origin", "recovery"], ...] = Field(
+        description="The servers that say how it ended; the recovery server's word counts."
+    )
 
 
 class HistoryDocument(Document):

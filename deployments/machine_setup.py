@@ -82,7 +82,7 @@ class SetUp(Fields):
         description="`there` where `--all` found its replica, and did nothing."
     )
     code: int = Field(description="The exit code of its own `relevo run replicate`.")
-    said: str | None = Field(description="Why it failed.")
+    said: str | None = Field(description="Why it failed, in the language of the command.")
 
 
 class ReplicateDocument(Document):

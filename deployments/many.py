@@ -4,6 +4,7 @@ A set-up that fails, hangs or is killed takes no other with it, and each keeps i
 """
 
 import argparse
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -20,9 +21,13 @@ from deployments.break_glass import say
 from deployments.secrets import Secrets
 from deployments.settings import Settings
 from tasks.doctor import examine
+from tasks.language.catalogue import spoken
+from tasks.language.reader import read_in, reading, shown
 from tasks.run import terminal
 
 OURS = "relevo: "
+SIGNAL = 128  # and its number: how a shell says that one was killed
+STAMP = re.compile(r"(?:\d\d:){2}\d\d ")
 BACK = "\x1b[A\x1b[2K"
 
 
@@ -45,6 +50,7 @@ class Table:
 
     def tell(self, instance: str, step: str) -> None:
         """Show the step that an instance is at."""
+        step = _shown(step)
         with self.lock:
             self.now[instance] = step
             if self.live:
@@ -58,7 +64,7 @@ class Table:
         with self.lock:
             self.now.pop(instance, None)
             self._clear()
-            self._say(f"{instance}: {sentence}")
+            self._say(f"{instance}: {shown(sentence)}")
             self._draw()
 
     def _say(self, text: str) -> None:
@@ -77,6 +83,13 @@ class Table:
             self.drawn = len(self.now)
 
 
+def _shown(line: str) -> str:
+    """Say a line of a log to whoever reads; the time before it stays."""
+    stamp = STAMP.match(line)
+    at = stamp.end() if stamp else 0
+    return line[:at] + shown(line[at:])
+
+
 def command(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
 ) -> int:
@@ -87,11 +100,13 @@ def command(
     if given.at_most < 1:
         raise Refused("--at-most wants 1 or more", hint="leave it out: two at a time")
     asked = [chosen.named(each, instances) for each in dict.fromkeys(given.instance)] or instances
-    inventory = str(settings.inventory_path())
+    language = reading()
+    options = ("--inventory", str(settings.inventory_path()), "--language", language)
     table = Table(sys.stderr if given.json else sys.stdout)
 
     def one(instance: OdooInstance) -> Ended:
-        return _one(instance, table, inventory, only_new=given.all)
+        with read_in(language):  # a thread of the pool knows no reader
+            return _one(instance, table, options, only_new=given.all)
 
     with ThreadPoolExecutor(max_workers=given.at_most) as pool:
         ended = list(pool.map(one, asked))
@@ -103,7 +118,7 @@ def command(
     return codes.pop() if len(codes) == 1 else int(bool(codes))
 
 
-def _one(instance: OdooInstance, table: Table, inventory: str, *, only_new: bool) -> Ended:
+def _one(instance: OdooInstance, table: Table, options: Sequence[str], *, only_new: bool) -> Ended:
     name = instance.name
     if only_new:
         try:
@@ -111,11 +126,13 @@ def _one(instance: OdooInstance, table: Table, inventory: str, *, only_new: bool
                 there = examine.has_replica(instance)
         except RelevoError as error:
             table.end(name, "failed")
-            return Ended(name, exit_codes.of(error), str(error))
+            return Ended(name, exit_codes.of(error), spoken(error, reading()))
         if there:
             table.end(name, "has its replica")
             return Ended(name, 0, ran=False)
-    argv = (sys.executable, "-m", "deployments", "--inventory", inventory, "run", "replicate", name)
+    # Without -P a folder `deployments` where this was called would be run, as root.
+    ours = (sys.executable, "-P", "-m", "deployments")
+    argv = (*ours, *options, "run", "replicate", name)
     found = follow(name, argv, table.tell)
     table.end(name, "failed" if found.code else "done")
     return found
@@ -125,8 +142,9 @@ def follow(name: str, argv: Sequence[str], tell: Callable[[str, str], None]) -> 
     """Run a command to its end; tell each line, and keep what it says of its failure."""
     said: list[str] = []
     with subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as child:
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, errors="replace",
+    ) as child:  # fmt: skip
         assert child.stdout is not None, "it is a pipe"
         for line in child.stdout:
             text = line.rstrip()
@@ -134,7 +152,8 @@ def follow(name: str, argv: Sequence[str], tell: Callable[[str, str], None]) -> 
                 said.append(text)
             else:
                 tell(name, text)
-        code = child.wait()
+        status = child.wait()
+    code = status if status >= 0 else SIGNAL - status
     return Ended(name, code, "\n".join(said).removeprefix(OURS))
 
 

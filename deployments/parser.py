@@ -47,7 +47,7 @@ exit codes: 0 done, 1 failed, 2 bad input, 3 refused, 4 busy, 5 a host did not a
             discover: 0 nothing is left to do, 1 something is, 5 a server did not answer
             doctor: 0 all well, 1 something to fix, 2 not all could be asked
             replicate: 0 all done, else that of the set-ups that failed, 1 where these differ
-            status: 0 all known, 1 two servers accept writes, 5 who serves is not known
+            status: 0 all known, 1 two servers accept writes, else 5 who serves is not known
             141: whoever read the output has gone
 The log is printed here and kept in /var/log/relevo/runs (or RELEVO_LOG_DIR).
 """

@@ -196,7 +196,11 @@ def _line(kept: Kept) -> str:
     took = f"after {(entry.ended - entry.begun).total_seconds():.0f} s" if entry.ended else ""
     ended = f"{entry.outcome} {took}" if entry.ended else "no end is known"
     said = f"{begun}  {entry.procedure:<18} {ended:<18} {entry.person or 'nobody known'}"
-    doubt = "" if "recovery" in kept.places else "the origin alone says so"
+    doubt = ""
+    if "recovery" not in kept.places:
+        doubt = "the origin alone says so"
+    elif kept.ends == ("origin",):
+        doubt = "the origin alone says how it ended"
     why = "; ".join(filter(None, (entry.reason, entry.said, doubt)))
     return f"{said}: {why}" if why else said
 
@@ -207,4 +211,5 @@ def _done(kept: Kept) -> machine.Done:
         run=entry.run, procedure=entry.procedure, person=entry.person or None,
         reason=entry.reason or None, runner=entry.runner, begun=entry.begun, ended=entry.ended,
         outcome=entry.outcome, said=entry.said or None, kept_on=kept.places,
+        end_kept_on=kept.ends,
     )  # fmt: skip

@@ -2,7 +2,9 @@
 
 import os
 from pathlib import Path
+from typing import get_args
 
+from pydantic import field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from blocks.names import Language
@@ -15,13 +17,20 @@ class Settings(BaseSettings):
     _LANGUAGE (of the shell; else that of the inventory).
     """
 
-    model_config = SettingsConfigDict(env_prefix="RELEVO_")
+    model_config = SettingsConfigDict(env_prefix="RELEVO_", env_ignore_empty=True)
 
     inventory: Path | None = None
     secrets: Path | None = None
     work_pool: str = "relevo"
     log_dir: Path | None = None
     language: Language | None = None
+
+    @field_validator("language", mode="before")
+    @classmethod
+    def _as_of_a_locale(cls, value: object) -> str | None:
+        """Take es_AR.UTF-8 for es; what is neither language stops no failover."""
+        short = str(value)[:2].lower()
+        return short if short in get_args(Language) else None
 
     def inventory_path(self) -> Path:
         """The inventory that was named, or the first that is there."""

@@ -79,11 +79,11 @@ def _served(row: Standing) -> str:
 
 
 def code(rows: Sequence[Standing]) -> int:
-    """Give the exit code: of an instance nothing is known, or two servers accept writes.
+    """Give the exit code: two servers accept writes, or else of an instance nothing is known.
 
     >>> code([])
     0
     """
-    if any(not row.known for row in rows):
-        return NOT_KNOWN
-    return BOTH_WRITE if any(len(row.served_from) > 1 for row in rows) else 0
+    if any(len(row.served_from) > 1 for row in rows):
+        return BOTH_WRITE
+    return NOT_KNOWN if any(not row.known for row in rows) else 0

@@ -16,6 +16,8 @@ from deployments.inventory import Document, HostEntry
 from deployments.way_in import Defaults, Way
 from tasks.discovery.addresses import is_ip
 from tasks.discovery.entry import Entry
+from tasks.language.reader import reading, said
+from tasks.run.terminal import AGREED
 
 AT_ONCE = 8
 UNKNOWN = "192.0.2.1"  # of nobody (RFC 5737): until the server itself was asked for its address
@@ -123,9 +125,13 @@ def _have_accepted(way: Way, key: ShownKey) -> None:
             f"the host key of {way} is not known: {kind} {key.fingerprint}",
             hint=f"compare it there ({compare}), then add --accept-host-key {key.fingerprint}",
         )
-    asked = f"{way} shows the host key {kind} {key.fingerprint}\nCompare it there: {compare}\n"
-    print(f"{asked}Is it this one? Type yes: ", end="", file=sys.stderr, flush=True)  # noqa: T201
-    if sys.stdin.readline().strip().lower() != "yes":
+    lines = (
+        f"{way} shows the host key {kind} {key.fingerprint}",
+        f"Compare it there: {compare}",
+        "Is it this one? Type yes: ",
+    )
+    print("\n".join(map(said, lines)), end="", file=sys.stderr, flush=True)  # noqa: T201
+    if sys.stdin.readline().strip().lower() not in {"yes", *AGREED[reading()]}:
         raise Refused(
             f"the host key of {way} was not accepted", hint="run this again to answer yes"
         )

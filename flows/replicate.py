@@ -9,6 +9,8 @@ from tasks.notices import schedules
 from tasks.plan import aftermath
 from tasks.readiness import ahead, parity, preflight
 from tasks.receipts import receipts
+from tasks.records import record
+from tasks.records.records import SetUp
 from tasks.recovery import settling, users
 from tasks.recovery.procedure import flow
 from tasks.synchronous import synchronous
@@ -46,6 +48,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
             durable.settle(place)
         settling.forget_former(instance)
         parity.require(instance)
+        record.stamp(instance.recovery, instance, SetUp)
 
 
 def watch_over(instance: OdooInstance) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
 
-from tasks.language.catalogue import SPANISH
+from tasks.language.catalogue import LABEL, SPANISH
 from tasks.language.template import Template
 from tasks.readiness import ahead, at_home, failed_over, preflight
 
@@ -51,18 +51,22 @@ NOT_READ = frozenset(
     ]
 )
 HEADING = re.compile(r"^##+ ")
-# Words that stand alone: in a table, on a button, before a count.
+# Words that stand alone: in a table, before a count.
 LABELS = (
     "lost", "next", "domains", "clone", "promotion", "roles", "stream", "service", "receipts",
     "guard", "databases", "green", "amber", "red", "instance", "database", "name", "record",
     "author", "created", "file", "files", "seconds", "Steps", "downtime", "nothing", "never",
     "customers", "stays", "Ready", "lag", "slot", "certificate", "disk", "documents", "modules",
     "primary", "standby", "silent", "down", "done", "failed", "yes", "no", "instances",
-    "🟢 green", "🟠 *amber*", "🔴 **RED**", "**Press** {buttons}", "**Press** {first} or {last}",
-    "BOTH", "kept", "not all could be asked", "all well", "with", "without", "gone", "starting",
-    "recovery", "Reason", "Type {instance}", "{host} (origin)", "{host} (recovery)",
-    "failover of {instance}", "failback of {instance}", "switchover of {instance}",
-    "switchover home of {instance}", "promote of {instance}", "pg_rewind of {instance}",
+    "🟢 green", "🟠 *amber*", "🔴 **RED**", "BOTH", "kept", "with", "without", "gone", "starting",
+    "recovery", "Reason",
+)  # fmt: skip
+# Sentences of a word or two, or put together of variables.
+SHORT = (
+    "**Press** {buttons}", "**Press** {first} or {last}", "not all could be asked", "all well",
+    "Type {instance}", "{host} (origin)", "{host} (recovery)", "failover of {instance}",
+    "failback of {instance}", "switchover of {instance}", "switchover home of {instance}",
+    "promote of {instance}", "pg_rewind of {instance}",
 )  # fmt: skip
 CODE = re.compile(
     r"\n.*\S|^\s*(SELECT|ALTER|CREATE|DROP|WITH|INSERT|UPDATE|DELETE|SET|CHECKPOINT|GRANT|REVOKE)\b"
@@ -75,6 +79,7 @@ FEWEST = 2  # words
 class Sentence:
     where: str
     text: str  # as the catalogue has it: places by name
+    context: str | None = None
 
 
 def sentences() -> list[Sentence]:
@@ -86,8 +91,9 @@ def sentences() -> list[Sentence]:
             continue
         for line, text in _strings(ast.parse(path.read_text())):
             found.append(Sentence(f"{name}:{line}", text))
+    found += [Sentence("tests/catalogue.py", text) for text in SHORT]
     alone = {*LABELS, *(need.name for need in NEEDS)} - {each.text for each in found}
-    return [*found, *(Sentence("a label", text) for text in sorted(alone))]
+    return [*found, *(Sentence("a label", text, LABEL) for text in sorted(alone))]
 
 
 # What says nothing to a person, or says it in both languages by itself.
@@ -163,8 +169,8 @@ def update() -> None:
         Catalog(locale="es", project="relevo"),
     )
     for each in sentences():
-        known = old.get(each.text)
-        new.add(each.text, known.string if known else "", auto_comments=[])
+        known = old.get(each.text, each.context)
+        new.add(each.text, known.string if known else "", context=each.context)
     with SPANISH.open("wb") as file:
         write_po(file, new, width=98, sort_output=True, omit_header=True)
 

@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from blocks.plain import plain
+from tasks.language.reader import said
 
 GROUPS = (
     "host", "postgres", "odoo", "recovery", "domains", "dns", "certificate", "certificates",
@@ -50,8 +51,8 @@ class Entry:
         try:
             model.model_validate({**others, (name or group): value})
         except ValidationError as error:
-            said = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-            self.lack(place, f"it is {value!s:.120} there; in an inventory it {said}")
+            wants = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+            self.lack(place, f"it is {value!s:.120} there; in an inventory it {wants}")
             return False
         self.put(place, value)
         return True
@@ -65,13 +66,13 @@ class Entry:
         self.proposed[place] = scalar(value)
         self.lack(place, why)
 
-    def remark(self, said: str) -> None:
+    def remark(self, what: str) -> None:
         """Say what somebody should know before replicate is run."""
-        self.remarks.append(plain(" ".join(said.split()), longest=LONGEST))
+        self.remarks.append(plain(" ".join(what.split()), longest=LONGEST))
 
 
 def render(entry: Entry, *, indent: int = 2, step: int = 2) -> str:
-    """Write an entry as YAML; one that would not load is written as comments.
+    """Write an entry as YAML, with comments for whoever reads; one that would not load is comments.
 
     >>> one = Entry("vps_1", {"host": {"address": "10.0.0.1"}})
     >>> one.lack("odoo.config", "not found")
@@ -82,13 +83,13 @@ def render(entry: Entry, *, indent: int = 2, step: int = 2) -> str:
         # odoo:
           # config:  # FILL IN: not found
     """
-    lines = [f"{' ' * step}# {said}" for said in entry.remarks]
+    lines = [f"{' ' * step}# {said(each)}" for each in entry.remarks]
     for group in GROUPS:
         lines += [" " * step + line for line in _group(entry, group, " " * step)]
     lines = [f"{entry.name}:", *lines]
     if entry.barred:
-        said = [f"{entry.name} would not load: {plain(each)}" for each in entry.barred]
-        lines = [f"# {line}" for line in (*said, *lines)]
+        why = [said(f"{entry.name} would not load: {plain(each)}") for each in entry.barred]
+        lines = [f"# {line}" for line in (*why, *lines)]
     return "".join(f"{' ' * indent}{line}\n" for line in lines)
 
 
@@ -109,7 +110,7 @@ def _group(entry: Entry, group: str, step: str) -> Iterator[str]:
 
 def _lacking(missing: Mapping[str, str], group: str) -> dict[str, str]:
     parts = {place.partition(".")[::2]: why for place, why in missing.items()}
-    return {name: why for (head, name), why in parts.items() if head == group}
+    return {name: said(why) for (head, name), why in parts.items() if head == group}
 
 
 def _field(name: str, value: object, step: str) -> Iterator[str]:
@@ -126,5 +127,5 @@ def scalar(value: object) -> str:
     >>> scalar("no"), scalar(5432), scalar(["/opt/a", "/opt/b"])
     ("'no'", '5432', '[/opt/a, /opt/b]')
     """
-    said = yaml.safe_dump(value, default_flow_style=True, width=1 << 20, allow_unicode=True)
-    return said.strip().removesuffix("...").strip()
+    text = yaml.safe_dump(value, default_flow_style=True, width=1 << 20, allow_unicode=True)
+    return text.strip().removesuffix("...").strip()

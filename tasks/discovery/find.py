@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+import yaml
+
 from blocks.cluster import Cluster
 from blocks.errors import CommandFailed, Refused
 from blocks.host import Host
@@ -61,10 +63,13 @@ def name_of(called: str, hostname: str) -> str:
 
     >>> name_of("vps-1.example.com", "vps1"), name_of("10.0.0.1", "Uno"), name_of("::1", "1-a")
     ('vps_1', 'uno', 'vps_1_a')
+    >>> name_of("no.example.com", ""), name_of("null", ""), name_of("node", "")
+    ('vps_no', 'vps_null', 'node')
     """
     word = hostname if addresses.is_ip(called) or not called else called
     name = SIGNS.sub("_", word.partition(".")[0].lower()).strip("_") or "odoo"
-    return (name if name[0].isalpha() else f"vps_{name}")[: LONGEST_NAME - 2].rstrip("_")
+    is_word = name[0].isalpha() and yaml.safe_load(name) == name  # to YAML, `no` is none
+    return (name if is_word else f"vps_{name}")[: LONGEST_NAME - 2].rstrip("_")
 
 
 def _entry(asked: Server, running: Running | None, name: str, peer: str) -> Entry:

@@ -15,7 +15,8 @@ from tasks.doctor.findings import Examined, Finding, State, settled
 from tasks.postgres.look import Seen, look_if_there
 from tasks.readiness import ahead, at_home, failed_over, preflight
 from tasks.readiness.probes import ROLES, Ends, Need
-from tasks.receipts import receipt_files
+from tasks.records import record
+from tasks.records.records import SetUp
 from tasks.recovery import users
 from tasks.run import terminal
 
@@ -41,11 +42,10 @@ def examine(
 
 
 def has_replica(instance: OdooInstance) -> bool:
-    """Tell whether a set-up has come so far that its first receipt was written."""
-    found = users.as_found(instance)
-    if ahead.is_new(found):
+    """Tell whether a set-up has come to its end; earlier releases did not note that."""
+    if ahead.is_new(instance):
         return False
-    return bool(receipt_files.kept_on(found, found.recovery).signed)
+    return record.stamped(instance.recovery, instance, SetUp) is not None
 
 
 def _server(place: Place) -> Server:

@@ -60,12 +60,12 @@ class Template:
             found = text.find(literal, at, end)
             if found < 0:
                 return None
-            values.setdefault(str(name), text[at:found])
+            if values.setdefault(str(name), text[at:found]) != text[at:found]:
+                return None  # one name stands for one thing
             at, name = found + len(literal), following
         if at > end:
             return None
-        values.setdefault(str(name), text[at:end])
-        return values
+        return values if values.setdefault(str(name), text[at:end]) == text[at:end] else None
 
     def make(self, values: dict[str, str]) -> str:
         return "".join(

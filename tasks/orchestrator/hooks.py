@@ -18,6 +18,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.logging.loggers import flow_run_logger
 
 from blocks.errors import Busy, Refused
+from tasks.language.reader import read_in, said, shown
 from tasks.notices import telling
 from tasks.plan import aftermath, aftermath_read
 from tasks.run import terminal
@@ -49,25 +50,27 @@ def say_failed(flow: Flow[..., object], flow_run: FlowRun, state: State[object])
         found, why=state.message or "", button=f"{BUTTONS}{button}" if button else "", lock=lock,
         approved=approved,
     )  # fmt: skip
-    page = ArtifactCreate(
-        key=slug(f"failed-{flow.name}-{instance.name}"), type="markdown", data=text,
-        description=found.said(), flow_run_id=flow_run.id,
-    )  # fmt: skip
+    with read_in(instance.language):
+        page = ArtifactCreate(
+            key=slug(f"failed-{flow.name}-{instance.name}"), type="markdown", data=shown(text),
+            description=said(found.said()), flow_run_id=flow_run.id,
+        )  # fmt: skip
     with get_client(sync_client=True) as client:
         client.create_artifact(page)
 
 
 def tell_refused(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:
     """Tell, once, of a copy that refused to go on, which will not heal by itself."""
-    del flow
     error = state.result(raise_on_failure=False)
     if not isinstance(error, Refused) or isinstance(error, Busy):
         return
     if alike(state.message or "", _last_words(flow_run)):
         return
+    instance = flow.validate_parameters(flow_run.parameters).get("instance")
     for tag in flow_run.tags:
         if tag.startswith(OWNER):
-            telling.tell(tag.removeprefix(OWNER), "filestore-refused", error.message)
+            with read_in(instance.language if instance else "en"):
+                telling.tell(tag.removeprefix(OWNER), "filestore-refused", error.message)
 
 
 def _last_words(flow_run: FlowRun) -> str:

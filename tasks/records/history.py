@@ -5,7 +5,7 @@ It stands on both hosts. A line that cannot be read is left out aloud, and stops
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from blocks.errors import Refused
@@ -124,26 +124,34 @@ def understood(text: str, where: str) -> Iterator[Entry]:
         log().warning("%d more lines of %s are left out", spoiled - COMPLAINTS, where)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Kept:
-    """An entry, and the servers that keep it: `origin`, `recovery` or both."""
+    """An entry, the servers that keep it (`origin`, `recovery` or both), and those with its end."""
 
     entry: Entry
     places: tuple[Side, ...]
+    ends: tuple[Side, ...]
 
 
 def merged(found: Iterable[tuple[Side, Iterable[Entry]]]) -> list[Kept]:
     """Put what both servers keep together, oldest first; an end takes the place of its begin.
 
     Of a procedure that both know the recovery host's line counts: whoever owns an origin can write
-    there what he likes.
+    there what he likes. Where the origin alone has the end, no more than that is taken from it.
     """
-    whole: dict[tuple[str, str, str], Kept] = {}
+    whole: dict[tuple[str, str, str], dict[Side, Entry]] = {}
     for place, entries in sorted(found, key=lambda pair: pair[0] == "recovery"):
         for each in entries:
-            key = (each.run, each.procedure, each.begun.isoformat())
-            kept = whole.setdefault(key, Kept(each, ()))
-            kept.places = tuple(dict.fromkeys((*kept.places, place)))
-            if each.ended:
-                kept.entry = each
-    return sorted(whole.values(), key=lambda kept: kept.entry.begun)
+            told = whole.setdefault((each.run, each.procedure, each.begun.isoformat()), {})
+            if each.ended or place not in told:
+                told[place] = each
+    return sorted(map(_kept, whole.values()), key=lambda kept: kept.entry.begun)
+
+
+def _kept(told: dict[Side, Entry]) -> Kept:
+    entry = told.get("recovery") or told["origin"]
+    ends = tuple(place for place, each in told.items() if each.ended)
+    if ends == ("origin",):
+        end = told["origin"]
+        entry = replace(entry, ended=end.ended, outcome=end.outcome, said=end.said)
+    return Kept(entry, tuple(told), ends)

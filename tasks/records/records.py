@@ -10,26 +10,11 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
 
-from tasks.postgres.wal import Lsn
-from tasks.records.loss import Exposure, Sample
+from tasks.records.loss import Exposure
+from tasks.records.samples import Sampled
 from tasks.records.schema import Record
 
 Moment = Annotated[datetime, PlainSerializer(datetime.isoformat)]
-
-
-def _sample(found: Any) -> Any:
-    """Read a sample; older ones lack the next transaction."""
-    if not isinstance(found, list):
-        return found
-    try:
-        at, written, *next_xid = found
-        return Sample(float(at), Lsn.parse(written), *map(int, next_xid))
-    except (TypeError, AttributeError, OverflowError) as error:
-        raise ValueError(str(error)) from error
-
-
-def _sampled(sample: Sample) -> list[Any]:
-    return [sample.at, str(sample.written), sample.next_xid]
 
 
 # The procedures
@@ -60,7 +45,7 @@ class Link(Record):
     """How far the origin had written, at one or two times; at the recovery host."""
 
     name = "link"
-    samples: tuple[Annotated[Sample, BeforeValidator(_sample), PlainSerializer(_sampled)], ...] = ()
+    samples: tuple[Sampled, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +103,13 @@ class Stamp(Record):
     """That something has succeeded, and when (seconds since 1970)."""
 
     at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetUp(Stamp):
+    """The last set-up that came to its end; at the recovery host."""
+
+    name = "notes/set-up"
 
 
 @dataclass(frozen=True, kw_only=True)

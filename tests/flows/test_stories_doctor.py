@@ -3,18 +3,23 @@ replicated, in the order of what to mend first; and nothing is changed."""
 
 import base64
 import json
+import sys
 from argparse import Namespace
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from blocks.errors import LoginRefused, Unreachable
+from blocks.errors import LoginRefused, Refused, Unreachable
 from blocks.host import Host
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
 from deployments import doctor
 from deployments.secrets import Secrets
 from deployments.settings import Settings
+from flows.replicate import replicate
 from tasks.doctor import examine
 from tasks.doctor.findings import SHOWN, Examined, Finding, State
 from tasks.readiness import ahead, at_home, preflight
@@ -252,3 +257,53 @@ def test_a_program_reads_all_findings_in_the_order_of_what_to_mend(
     assert "rsync" in first["said"]
     assert "rsync" in first["remedy"]
     assert (last["state"], last["remedy"]) == ("well", None)
+
+
+# ------------------------------------------------------------------------- whether it is set up
+
+
+class Recorder:
+    """A module whose every function says that it was called, and does nothing."""
+
+    def __init__(self, name: str, acts: list[str], stumble: str = "") -> None:
+        self.name, self.acts, self.stumble = name, acts, stumble
+
+    def __getattr__(self, function: str) -> Callable[..., object]:
+        def act(*_: object, **__: object) -> object:
+            self.acts.append(f"{self.name}.{function}")
+            if self.acts[-1] == self.stumble:
+                raise Refused("it is not so")
+            return nullcontext()
+
+        return act
+
+
+@pytest.mark.parametrize("stumble", ["", "guard.prove", "follower.start", "parity.require"])
+def test_a_set_up_is_noted_when_all_of_it_is_done(
+    instance: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch, stumble: str
+) -> None:
+    hosts(FakeHost("uno"), FakeHost("due"))
+    acts: list[str] = []
+    story = sys.modules["flows.replicate"]
+    for name, value in vars(story).items():
+        if isinstance(value, ModuleType):
+            monkeypatch.setattr(story, name, Recorder(name, acts, stumble))
+
+    with pytest.raises(Refused) if stumble else nullcontext():
+        replicate(instance)
+
+    assert acts[-1] == (stumble or "record.stamp")
+    assert acts.count("record.stamp") == (not stumble)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "noted", "is_whole"),
+    [(1, "", False), (0, "", False), (0, '{"at": 5.0, "version": 1}', True), (0, "{", False)],
+)
+def test_a_set_up_that_stopped_half_way_is_no_replica(
+    instance: OdooInstance, hosts: Hosts, cluster: int, noted: str, is_whole: bool
+) -> None:
+    due = FakeHost("due", {"test -e *": cluster, "read */notes/set-up.json": noted})
+    hosts(FakeHost("uno"), due)
+
+    assert examine.has_replica(instance) == is_whole

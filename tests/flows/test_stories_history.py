@@ -309,8 +309,8 @@ def test_an_end_takes_the_place_of_its_begin_from_whichever_host() -> None:
 
     found = history.merged([("recovery", [other, entry()]), ("origin", [ended, entry()])])
 
-    assert [(each.entry, each.places) for each in found] == [
-        (ended, ("origin", "recovery")), (other, ("recovery",)),
+    assert [(each.entry, each.places, each.ends) for each in found] == [
+        (ended, ("origin", "recovery"), ("origin",)), (other, ("recovery",), ()),
     ]  # fmt: skip
 
 
@@ -321,6 +321,18 @@ def test_an_origin_cannot_rewrite_what_the_recovery_host_keeps() -> None:
     (kept,) = history.merged([("recovery", [entry(), true]), ("origin", [forged])])
 
     assert kept.entry == true
+    assert kept.ends == ("origin", "recovery")
+
+
+def test_of_an_origin_that_alone_knows_the_end_no_more_than_the_end_is_taken() -> None:
+    forged = entry(
+        person="Eva", reason="none", runner="hers", ended=LATER, outcome="done", said="it went well"
+    )
+
+    (kept,) = history.merged([("recovery", [entry()]), ("origin", [forged])])
+
+    assert kept.entry == entry(ended=LATER, outcome="done", said="it went well")
+    assert (kept.places, kept.ends) == (("origin", "recovery"), ("origin",))
 
 
 @pytest.mark.parametrize(
@@ -375,6 +387,26 @@ def test_the_history_of_both_hosts_is_read_as_one(
     assert said["entries"][0]["ended"] == "2026-11-28T12:01:00Z"
     assert said["entries"][1]["person"] is None
     assert [each["kept_on"] for each in said["entries"]] == [["origin", "recovery"], ["origin"]]
+
+
+def test_an_end_that_the_origin_alone_tells_is_marked(
+    instance: OdooInstance, hosts: Hosts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = entry(person="Eva", ended=LATER, outcome="done")
+    hosts(
+        FakeHost("uno", {"read-history *": ended.as_text()}),
+        FakeHost("due", {"read-history *": entry().as_text()}),
+    )
+
+    assert past(instance) == 0
+    assert capsys.readouterr().out == (
+        "2026-11-28 12:00:00Z  failover           done after 60 s    Ana: a fire; "
+        "the origin alone says how it ended\n"
+    )
+
+    assert past(instance, as_json=True) == 0
+    (said,) = json.loads(capsys.readouterr().out)["entries"]
+    assert (said["person"], said["end_kept_on"]) == ("Ana", ["origin"])
 
 
 def test_a_host_that_is_silent_keeps_nobody_from_the_other_s_history(

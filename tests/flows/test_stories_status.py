@@ -48,3 +48,14 @@ def test_the_code_says_whether_it_is_known_who_serves(
     line = list(status.lines(rows))[1]
     assert ("not known: " in line) == (not known)
     assert ("BOTH: uno and due" in line) == (len(served) > 1)
+
+
+def test_two_that_accept_writes_are_told_though_of_another_instance_nothing_is_known(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    hosts(origin(control("in_production")), FakeHost("due", serving()))
+    both = status.measure([instance])
+    hosts(dead(), silent())
+    unknown = status.measure([instance])
+
+    assert status.code([*unknown, *both]) == status.code([*both, *unknown]) == 1

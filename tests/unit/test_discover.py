@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,6 +22,7 @@ from deployments.draft import Recovery
 from deployments.way_in import Defaults, Way
 from tasks.discovery import objections, server
 from tasks.discovery.entry import Entry, render
+from tasks.language.reader import read_in
 from tasks.serving import zones
 from tests.fakes import FakeHost
 from tests.unit.test_discovery import CLUSTER, CONF, DATA, debian, facts, listeners, started
@@ -28,6 +30,7 @@ from tests.unit.test_shell import Hostile, hostile
 
 Run: TypeAlias = Callable[..., int]
 KEY = ShownKey(f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA{'A' * 60}", "SHA256:abc", known=True)
+KEY_OF_UNO = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'A' * 43}"
 RECOVERY = {
     "facts *": facts("respaldo", "10.0.0.9"),
     "ss -Hltn": "LISTEN 0 128 0.0.0.0:22 0.0.0.0:*\nLISTEN 0 244 0.0.0.0:5433 0.0.0.0:*\n",
@@ -162,6 +165,47 @@ def test_a_recovery_server_that_was_named_has_to_answer(
     assert "vps3 did not answer" in capsys.readouterr().err
 
 
+def test_a_silent_recovery_server_is_said_also_where_nothing_is_new(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "new.yaml"
+    assert run("vps1", "--recovery", "10.0.0.9", "--write", str(path)) == 0
+
+    def fall_silent(_: object) -> None:
+        raise Unreachable("respaldo did not answer", hint="see it")
+
+    monkeypatch.setattr(server, "taken_ports", fall_silent)
+    capsys.readouterr()
+
+    assert run("vps1", "--inventory", str(path)) == 5
+
+    said = capsys.readouterr()
+    assert said.err == "relevo: respaldo: respaldo did not answer\nHINT: see it\n"
+    assert said.out == "# vps1: as it was\n"
+
+
+def test_an_inventory_in_spanish_is_answered_in_spanish_and_a_program_in_english(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "inventory.yaml").write_text(f"{INVENTORY}language: es\n")
+
+    assert run("vps1", "vps2", "bad name") == 1
+
+    said = capsys.readouterr()
+    assert "# vps1: odoo.sources: el inventario dice [/opt/odoo/old], el servidor " in said.out
+    assert "# encontrado por relevo" in said.out
+    assert "# vps1: certificate: el inventario dice nada, el servidor {chain: /etc/" in said.out
+    assert "# FILL IN: no hay nginx, y otro programa escucha en 443" in said.out
+    assert "\nSUGERENCIA: escriba HOST, USER@HOST" in said.err
+
+    assert run("vps2", "--json") == 1
+    (asked,) = json.loads(capsys.readouterr().out)["servers"]
+    assert "# found by relevo" in asked["entries"][0]["yaml"]
+
+    assert run("vps1", "--language", "en") == 1
+    assert "odoo.sources: the inventory says [/opt/odoo/old]" in capsys.readouterr().out
+
+
 def test_an_inventory_is_begun_and_then_appended_to_and_nothing_is_written_over(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -186,7 +230,7 @@ def test_an_entry_is_added_behind_the_others_in_their_own_layout(tmp_path: Path)
     book = Book.open(path)
     entry = Entry("vps9", {"host": {"address": "10.0.0.7"}, "postgres": {"version": 15}})
 
-    draft.settle([entry], book, Recovery(why="it is far away"))
+    draft.settle([entry], book, Recovery(error=Unreachable("it is far away")))
 
     assert entry.barred == []
     whole = book.with_entries([render(entry, indent=book.indent)])
@@ -209,13 +253,40 @@ def test_a_file_that_was_changed_meanwhile_is_left_as_it_is(tmp_path: Path) -> N
         book.save(book)
 
 
-@pytest.mark.parametrize("text", ["recovery: {address: 10.0.0.9}\ninstances: {}\n"])
-def test_instances_between_braces_are_left_alone(tmp_path: Path, text: str) -> None:
+def test_instances_between_braces_are_left_alone(tmp_path: Path) -> None:
+    one = yaml.safe_dump(yaml.safe_load(INVENTORY)["instances"], default_flow_style=True, width=999)
     path = tmp_path / "inventory.yaml"
-    path.write_text(text)
+    path.write_text(f"recovery: {{address: 10.0.0.9}}\ninstances: {one}")
 
     with pytest.raises(Refused, match="stand between braces"):
         Book.open(path).with_entries(["  a:\n"])
+
+
+@pytest.mark.parametrize(
+    "nothing", ["", " {}", " {}  # none yet", " {\n}", "\n  {}", " null", " ~"]
+)
+def test_an_inventory_without_instances_takes_the_first(tmp_path: Path, nothing: str) -> None:
+    path = tmp_path / "inventory.yaml"
+    text = f"recovery: {{address: 10.0.0.9}}\ninstances:{nothing}\ndefaults: {{}}\n"
+
+    whole = Book(path, text).with_entries(["  a: {host: {address: 10.0.0.1}}\n"])
+
+    found = yaml.safe_load(whole.text)
+    assert found["instances"] == {"a": {"host": {"address": "10.0.0.1"}}}
+    assert found["defaults"] == {}
+    assert ("# none yet" in whole.text) == ("#" in nothing)
+
+
+def test_an_inventory_with_empty_braces_is_no_reason_to_refuse(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "recovery: {address: 10.0.0.9}\ninstances: {}\n"
+    (tmp_path / "inventory.yaml").write_text(text)
+
+    assert run("vps1") == 0
+
+    assert "vps1" in yaml.safe_load(capsys.readouterr().out)["instances"]
+    assert (tmp_path / "inventory.yaml").read_text() == text
 
 
 def test_a_second_run_says_what_has_drifted_by_field(
@@ -358,6 +429,52 @@ def test_a_host_key_is_known_given_or_asked_for(
     assert ("shows the host key ssh-ed25519 SHA256:abc" in capsys.readouterr().err) == (
         typed is not None
     )
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_yes"), [("sí", True), ("Si", True), ("yes", True), ("no", False), ("", False)]
+)
+def test_who_reads_spanish_is_asked_for_a_host_key_in_spanish(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    answer: str,
+    is_yes: bool,
+) -> None:
+    stdin = io.StringIO(f"{answer}\n")
+    monkeypatch.setattr(stdin, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", stdin)
+    monkeypatch.setattr(targets, "_host", _host)
+
+    with read_in("es"), nullcontext() if is_yes else pytest.raises(Refused):
+        targets._accept(_target(known=False), set())
+
+    assert capsys.readouterr().err == (
+        "admin@10.0.0.1 port 22 muestra la clave de host ssh-ed25519 SHA256:abc\n"
+        "Compárela allí: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\n"
+        "¿Es esta? Escriba sí: "
+    )
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"uno ssh-ed25519 AAAAC3NzaC1lZDI1NTE5A",
+        b"uno ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAABWFiY2Rl",
+        b"u\xf1o ssh-ed25519 AAAA",
+        f"|1|c2hvcnQ=|c2hvcnQ= {KEY_OF_UNO}".encode(),
+    ],
+    ids=["cut", "too short", "latin-1", "hashed"],
+)
+def test_a_damaged_line_of_known_hosts_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: bytes
+) -> None:
+    file = tmp_path / "known_hosts"
+    file.write_bytes(b"# one of mine\ndue ssh-strange AAAA\n" + damaged + b"\n")
+    monkeypatch.setattr(host_key, "KNOWN_HOSTS", file)
+
+    with pytest.raises(ShutOut, match=f"line 3 of {file} is damaged") as refused:
+        host_key.ask("127.0.0.1", 1)
+    assert refused.value.hint == "remove the line that it names"
 
 
 def test_a_host_shows_its_key_to_who_does_not_log_in(

@@ -592,12 +592,17 @@ def test_without_a_recovery_server_the_way_to_it_is_not_known(look: Servers) -> 
     assert entry.remarks[0].endswith("recovery host: run discover with --recovery")
 
 
+NAMED = {"hostname": "uno", "clock": "1", "route": ""}
+
+
 @pytest.mark.parametrize(
     "words",
     [
         {"hostname": "uno"},
         {"hostname": "uno", "clock": "x", "addresses": "", "route": ""},
         {"hostname": "uno", "clock": "1", "addresses": plainly("{}"), "route": ""},
+        {**NAMED, "addresses": plainly('[{"addr_info": null}]')},
+        {**NAMED, "addresses": plainly('[{"addr_info": ["10.0.0.1"]}]')},
     ],
 )
 def test_a_server_that_answers_nonsense_is_an_error_of_its_own(

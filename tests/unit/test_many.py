@@ -1,6 +1,7 @@
 """Several set-ups at a time: each is a process of its own, and its failure is its own."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from blocks.errors import Unreachable
 from blocks.instance import OdooInstance
+from blocks.version import VERSION
 from deployments import cli, many
 from deployments.many import Ended
 from tasks.doctor import examine
@@ -32,6 +34,58 @@ def test_each_line_is_told_and_the_failure_is_kept() -> None:
 
     assert told == ["10:00:00 clone"]
     assert ended == Ended("a", 3, "no room\nHINT: make some")
+
+
+def test_a_child_that_is_killed_has_the_code_of_a_shell_and_may_say_any_bytes() -> None:
+    told: list[str] = []
+    words = (
+        "import os, sys; sys.stdout.buffer.write(b'a\\xff\\n'); sys.stdout.flush(); "
+        "os.kill(os.getpid(), 9)"
+    )
+
+    ended = many.follow("a", (sys.executable, "-c", words), lambda _, line: told.append(line))
+
+    assert told == ["a\N{REPLACEMENT CHARACTER}"]
+    assert ended == Ended("a", 137)
+
+
+def test_a_child_is_ours_wherever_this_is_called(
+    inventory: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "deployments").mkdir()
+    (tmp_path / "deployments" / "__init__.py").touch()
+    (tmp_path / "deployments" / "__main__.py").write_text("print('somebody else')")
+    monkeypatch.chdir(tmp_path)
+    said: list[str] = []
+
+    def follow(name: str, argv: tuple[str, ...], _: object) -> Ended:
+        ours = argv[: argv.index("deployments") + 1]
+        done = subprocess.run((*ours, "--version"), capture_output=True, text=True, check=False)
+        said.append(done.stdout)
+        return Ended(name, 0)
+
+    monkeypatch.setattr(many, "follow", follow)
+
+    assert cli.main(["--inventory", inventory, "replicate", ONE]) == 0
+    assert said == [f"relevo {VERSION}\n"]
+
+
+def test_who_reads_spanish_is_told_in_spanish_and_so_are_the_children(
+    inventory: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def follow(name: str, argv: tuple[str, ...], tell: Callable[[str, str], None]) -> Ended:
+        assert argv[-5:] == ("--language", "es", "run", "replicate", name)
+        tell(name, "10:00:00 forget vps_1 on due")
+        return Ended(name, 0)
+
+    monkeypatch.setattr(examine, "has_replica", lambda each: each.name == OTHER)
+    monkeypatch.setattr(many, "follow", follow)
+
+    cli.main(["--language", "es", "--inventory", inventory, "replicate", "--all"])
+
+    said = capsys.readouterr().out
+    assert f"{ONE}: 10:00:00 olvidar vps_1 en due\n" in said
+    assert f"{OTHER}: ya tiene su réplica\n" in said
 
 
 def test_all_means_those_without_a_replica_and_one_failure_is_one_instances(

@@ -33,6 +33,7 @@ WRITTEN: list[Record] = [
     records.Link(samples=(Sample(10.5, Lsn.parse("0/3000028"), 733), Sample(70.0, Lsn(99), 0))),
     records.AutoConf(text="archive_mode = 'on'\n"),
     records.Users(odoo=OWN.odoo, postgres=OWN.postgres, whole=True),
+    records.SetUp(at=1795867200.5),
     records.Synced(at=1795867200.5),
     records.Verified(at=1795867200.5),
     records.Served(at=1795867200.5, seconds=41.5),
