@@ -13,10 +13,12 @@ from pathlib import Path
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
 
-from tasks.language.catalogue import LABEL, SPANISH
+from tasks.language.catalogue import LABEL, MARK, SPANISH
 from tasks.language.template import Template
+from tasks.plan.aftermath_read import PAGE
 from tasks.readiness import ahead, at_home, failed_over, preflight
 
+PAGES = (PAGE,)  # whole pages, said line by line
 NEEDS = (*preflight.NEEDS, *ahead.NEEDS, *at_home.NEEDS, *failed_over.NEEDS)
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("blocks", "tasks", "flows", "deployments")
@@ -92,6 +94,8 @@ def sentences() -> list[Sentence]:
         for line, text in _strings(ast.parse(path.read_text())):
             found.append(Sentence(f"{name}:{line}", text))
     found += [Sentence("tests/catalogue.py", text) for text in SHORT]
+    lines = (MARK.fullmatch(line) for page in PAGES for line in page.splitlines())
+    found += [Sentence("a page", line[3]) for line in lines if line and _is_read(line[3])]
     alone = {*LABELS, *(need.name for need in NEEDS)} - {each.text for each in found}
     return [*found, *(Sentence("a label", text, LABEL) for text in sorted(alone))]
 
