@@ -194,7 +194,7 @@ def test_an_inventory_in_spanish_is_answered_in_spanish_and_a_program_in_english
     said = capsys.readouterr()
     assert "# vps1: odoo.sources: el inventario dice [/opt/odoo/old], el servidor " in said.out
     assert "# encontrado por relevo" in said.out
-    assert "# vps1: certificate: el inventario dice nada, el servidor {chain: /etc/" in said.out
+    assert "# vps1: certificate: el inventario no dice nada, el servidor {chain: /etc/" in said.out
     assert "# FILL IN: no hay nginx, y otro programa escucha en 443" in said.out
     assert "\nSUGERENCIA: escriba HOST, USER@HOST" in said.err
 

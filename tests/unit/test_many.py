@@ -1,6 +1,7 @@
 """Several set-ups at a time: each is a process of its own, and its failure is its own."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -57,10 +58,13 @@ def test_a_child_is_ours_wherever_this_is_called(
     (tmp_path / "deployments" / "__main__.py").write_text("print('somebody else')")
     monkeypatch.chdir(tmp_path)
     said: list[str] = []
+    found = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 
     def follow(name: str, argv: tuple[str, ...], _: object) -> Ended:
         ours = argv[: argv.index("deployments") + 1]
-        done = subprocess.run((*ours, "--version"), capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            (*ours, "--version"), capture_output=True, text=True, check=False, env=found
+        )
         said.append(done.stdout)
         return Ended(name, 0)
 
