@@ -69,8 +69,8 @@ SHORT = (
     "Type {instance}", "{host} (origin)", "{host} (recovery)", "failover of {instance}",
     "failback of {instance}", "switchover of {instance}", "switchover home of {instance}",
     "promote of {instance}", "pg_rewind of {instance}",
-    "{field}: the inventory says nothing, the server {theirs}",
-    "{field}: the inventory says {ours}, the server nothing",
+    "the inventory says nothing, the server {theirs}",
+    "the inventory says {ours}, the server nothing",
 )  # fmt: skip
 CODE = re.compile(
     r"\n.*\S|^\s*(SELECT|ALTER|CREATE|DROP|WITH|INSERT|UPDATE|DELETE|SET|CHECKPOINT|GRANT|REVOKE)\b"
