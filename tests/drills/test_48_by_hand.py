@@ -20,7 +20,7 @@ Blocks = dict[str, OdooInstance]
 OUTAGE = "CREATE TABLE outage AS SELECT generate_series(1, 10) AS n"
 ALONE = "CREATE TABLE only_here AS SELECT generate_series(1, 10) AS n"
 GONE = "SELECT count(*) FROM pg_class WHERE relname = 'only_here'"
-LANGUAGES = ["en", "es"]
+EN, ES = "en", "es"  # the commands are the same, as a unit test holds: each page is followed in one
 
 
 def kept(pair: Pair, block: OdooInstance, name: str, language: str) -> Follower:
@@ -54,7 +54,7 @@ def home_by(page: Follower, way: str, *, was_off: bool) -> None:
     page.follow(way, first=f"{way}1")
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", [ES])
 def test_a_night_by_hand_with_an_origin_that_answers_loses_nothing_and_comes_home_following(
     dos: Pair, blocks: Blocks, language: str
 ) -> None:
@@ -73,7 +73,7 @@ def test_a_night_by_hand_with_an_origin_that_answers_loses_nothing_and_comes_hom
     whole_again(dos, block)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", [EN])
 def test_a_night_by_hand_with_a_dead_origin_comes_home_by_a_rewind(
     dos: Pair, blocks: Blocks, language: str
 ) -> None:
@@ -96,7 +96,7 @@ def test_a_night_by_hand_with_a_dead_origin_comes_home_by_a_rewind(
     whole_again(dos, block)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", [ES])
 def test_a_night_by_hand_after_which_the_origin_was_wiped_comes_home_by_a_clone(
     dos: Pair, blocks: Blocks, language: str
 ) -> None:
@@ -114,7 +114,7 @@ def test_a_night_by_hand_after_which_the_origin_was_wiped_comes_home_by_a_clone(
     whole_again(dos, block)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", [EN])
 def test_a_rewind_by_hand_that_fails_goes_on_with_the_clone_that_is_printed_there(
     dos: Pair, blocks: Blocks, language: str
 ) -> None:
@@ -148,7 +148,7 @@ def test_a_rewind_by_hand_that_fails_goes_on_with_the_clone_that_is_printed_ther
     whole_again(dos, block)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", [ES])
 def test_a_failback_by_hand_after_a_failover_by_the_button_is_taken_up_by_the_buttons(
     dos: Pair, blocks: Blocks, language: str
 ) -> None:
@@ -164,7 +164,7 @@ def test_a_failback_by_hand_after_a_failover_by_the_button_is_taken_up_by_the_bu
     whole_again(dos, block)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", [EN])
 def test_a_failback_by_the_button_brings_home_what_was_moved_by_hand(
     dos: Pair, blocks: Blocks, language: str
 ) -> None:
@@ -179,7 +179,7 @@ def test_a_failback_by_the_button_brings_home_what_was_moved_by_hand(
     whole_again(dos, block)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", [ES])
 def test_customers_come_home_by_hand_from_a_recovery_host_that_has_died(
     dos: Pair, blocks: Blocks, language: str
 ) -> None:
