@@ -45,6 +45,8 @@ def test_a_dead_origin_is_failed_over_and_brought_home_by_somebody_at_a_browser(
     desk.fill_in(dialog, name="vps_dos", reason="the hoster confirms a fire", by="Ana")
     dialog.get_by_role("switch").click()
     dialog.get_by_role("button", name="Resume").click()
+    # Not in Python before that: the browser's requests go through this process.
+    expect(desk.page.get_by_text("Flow run resumed")).to_be_visible()
     wait_until(lambda: WRONG in desk.stack.said(desk.run), "it says what is wrong", 120)
     desk.page.reload()  # what it shows may be of the pause before
     desk.wait_for("Paused")
