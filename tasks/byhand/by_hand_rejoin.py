@@ -184,7 +184,6 @@ CLONE_COMMANDS = (
     directory("origin"),
     ABOVE,
     'new="$data.relevo-new" from="$data"',
-    ASIDE,
     f'if test -e {KEPT}; then from="$(cat {KEPT})"; fi',
     'df -h "$(dirname "$data")"',
     f'if {OWNER}test -e "$new"; then {OWNER}find "$new" -mindepth 1 -delete; fi',
@@ -212,6 +211,7 @@ CLONE_COMMANDS = (
     at_boot("origin", "manual"),
     stop("origin"),
     f'{OWNER}sync -f "$new"',
+    ASIDE,  # only now: the second of the copy that was kept before is over
     f'if {OWNER}test -e "$data"; then {OVER}mv -T "$data" "$aside"; fi',
     f'{OVER}mv -T "$new" "$data"',
     f"rm -f {MARKER}",
