@@ -46,7 +46,7 @@ def _impatience(name: str, entry: InstanceEntry) -> Iterator[str]:
     apart = entry.schedules.filestore_seconds
     if entry.alarms.sync_minutes * 60 < 2 * apart:
         yield (
-            f"instances.{name}.alarms.sync_minutes: wants two copies at least, which are "
+            f"instances.{name}.alarms.sync_minutes: must cover at least two copies, which are "
             f"schedules.filestore_seconds ({apart}) apart"
         )
 
@@ -74,7 +74,7 @@ def _namesakes(document: Document) -> Iterator[str]:
 def _overlaps(name: str, entry: InstanceEntry) -> Iterator[str]:
     """Find roles that are one, and folders that would be copied twice."""
     if entry.replication.user == entry.replication.rewind_user:
-        yield f"instances.{name}.replication.rewind_user: wants another role than user"
+        yield f"instances.{name}.replication.rewind_user: must be another role than user"
     folders = [*entry.odoo.sources, entry.odoo.data_dir]
     for index, folder in enumerate(folders):
         others = folders[:index] + folders[index + 1 :]

@@ -96,9 +96,9 @@ def command(
     """Replicate those that were named, or all that have no replica yet."""
     del secrets
     if bool(given.instance) == given.all:
-        raise Refused("it is not said what to replicate", hint="name instances, or say --all")
+        raise Refused("no instance is named", hint="name instances, or give --all")
     if given.at_most < 1:
-        raise Refused("--at-most wants 1 or more", hint="leave it out: two at a time")
+        raise Refused("--at-most must be 1 or more", hint="leave it out: the default is 2")
     asked = [chosen.named(each, instances) for each in dict.fromkeys(given.instance)] or instances
     language = reading()
     options = ("--inventory", str(settings.inventory_path()), "--language", language)

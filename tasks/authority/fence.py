@@ -223,8 +223,8 @@ def hold_former(instance: OdooInstance, former: Place) -> None:
     if seen.is_primary:
         log().warning("%s had come back as a second primary of %s", former, instance.name)
     if not seen.is_standby:
-        cluster.stop_any(former)
         cluster.give_up_start(former)
+        cluster.stop_any(former)
 
 
 @step("see whether {instance.origin} has come back meanwhile", retries=0)

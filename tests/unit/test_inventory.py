@@ -141,11 +141,11 @@ def test_a_hostile_domain_is_refused(tmp_path: Path, domain: str) -> None:
         ),
         (
             lambda d: d["instances"][ONE].update(replication={"user": "x", "rewind_user": "x"}),
-            f"{ONE}.replication.rewind_user: wants another role",
+            f"{ONE}.replication.rewind_user: must be another role",
         ),
         (
             lambda d: d["instances"][ONE].update(alarms={"sync_minutes": 9}),
-            f"{ONE}.alarms.sync_minutes: wants two copies at least",
+            f"{ONE}.alarms.sync_minutes: must cover at least two copies",
         ),
         (
             lambda d: d["instances"][OTHER]["host"].update(address=d["recovery"]["address"]),
