@@ -2,6 +2,7 @@
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
+from deployments import ports
 from deployments.inventory_words import alike
 from deployments.secrets import Secrets
 
@@ -28,7 +29,7 @@ def one(name: str, instances: list[OdooInstance], secrets: Secrets) -> OdooInsta
             f"{secrets.path} has no passwords for {name}",
             hint="copy secrets.yaml here; or run relevo apply, if the instance is new",
         )
-    return found
+    return ports.known_there(found, secrets) if name in secrets.portless else found
 
 
 def lacks_passwords(name: str, secrets: Secrets) -> bool:

@@ -23,6 +23,7 @@ from deployments import (
     machine,
     many,
     parser,
+    ports,
     quiet,
     removal,
     rotation,
@@ -97,6 +98,12 @@ def _apply(
     from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
     from deployments.apply import apply, is_saved  # noqa: PLC0415
 
+    if secrets.portless:
+        document = inventory_file.read(settings.inventory_path())
+        for sentence in ports.allot(document, secrets):
+            _print(sentence)
+        secrets.portless.clear()
+        instances = inventory.instances(document, secrets)
     if not server.named():
         _keep_secrets(instances, secrets, in_prefect=lambda _: False)
         raise Refused(

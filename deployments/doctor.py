@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from blocks.errors import Refused
@@ -12,6 +13,7 @@ from deployments.secrets import Secrets
 from deployments.settings import Settings
 from tasks.doctor import examine, findings
 from tasks.doctor.findings import NOT_ASKED, TO_FIX, WELL, Examined, Finding
+from tasks.readiness import ahead
 
 VERDICTS: dict[int, Literal["well", "to fix", "not all asked"]] = {
     WELL: "well",
@@ -30,7 +32,8 @@ def command(
     asked = [chosen.named(given.instance, instances)] if given.instance else instances
     known = {each.name: list(_known_here(each.name, secrets)) for each in asked}
     examined = []
-    for each in examine.examine(asked, known):
+    for found in examine.examine(asked, known):
+        each = _without_ports(found) if found.instance in secrets.portless else found
         for line in () if given.json else each.lines(well=given.well or len(asked) == 1):
             say(line)
         examined.append(each)
@@ -39,6 +42,12 @@ def command(
     elif len(asked) != 1:
         say(findings.summary(examined))
     return findings.code(examined)
+
+
+def _without_ports(examined: Examined) -> Examined:
+    """Leave out what was asked of ports that stand for those which are not allotted yet."""
+    left = [each for each in examined.findings if each.check not in ahead.PORTS]
+    return replace(examined, findings=left)
 
 
 def document(examined: Sequence[Examined]) -> machine_setup.DoctorDocument:
@@ -61,6 +70,11 @@ def _patient(examined: Examined) -> machine_setup.Patient:
 
 def _known_here(name: str, secrets: Secrets) -> Iterator[Finding]:
     """What this machine lacks itself."""
+    if name in secrets.portless:
+        yield Finding(
+            "recovery ports", "next", "none are allotted yet: the inventory leaves them out",
+            "run relevo apply, which has the recovery server allot them",
+        )  # fmt: skip
     if chosen.lacks_passwords(name, secrets):
         yield Finding(
             "passwords", "replicate", f"{secrets.path} has none for {name}",

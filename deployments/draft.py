@@ -8,13 +8,14 @@ from blocks.errors import Refused, RelevoError
 from blocks.host import Host
 from blocks.instance import OdooInstance
 from deployments import inventory
+from deployments import ports as allotted
 from deployments.book import Book
 from deployments.inventory import Document
 from deployments.secrets import Secrets
 from deployments.targets import UNKNOWN
-from tasks.discovery import ports
 from tasks.discovery.addresses import is_ip
 from tasks.discovery.entry import Entry, render, scalar
+from tasks.recovery import ports
 
 NO_SECRETS = Path("/nowhere/secrets.yaml")  # passwords that are made for a question, and not kept
 
@@ -54,7 +55,8 @@ def settle(entries: Sequence[Entry], base: Book, recovery: Recovery) -> Book:
     """Name each entry, give it ports, and bar the one that would not load beside the others."""
     document = None if base.is_new else base.document()
     names = set(document.instances) if document else set[str]()
-    taken = set(recovery.taken) | set(_ports(document))
+    kept = allotted.read(base.path.with_name(allotted.FILE)).values()
+    taken = {*recovery.taken, *_ports(document), *(port for each in kept for port in each.values())}
     draft = base
     for entry in entries:
         entry.name = _unused(entry.name, names)
@@ -79,7 +81,9 @@ def _unused(name: str, names: Collection[str]) -> str:
 def _ports(document: Document | None) -> list[int]:
     if document is None:
         return []
-    every = [getattr(e.recovery, f) for e in document.instances.values() for f in ports.FIELDS]
+    every = [
+        port for e in document.instances.values() for port in allotted.given(e.recovery).values()
+    ]
     return [document.recovery.port, *every]
 
 

@@ -47,8 +47,10 @@ from blocks.names import (
     is_zone,
 )
 from blocks.odoo import Odoo
+from deployments import ports
 from deployments.secrets import Secrets
 
+ALLOTTED = "None: `relevo apply` has that server allot one, and keeps it in ports.yaml."
 OWN_USERS = "Shared by several instances; none means a user of its own for each."
 
 
@@ -107,9 +109,13 @@ class RecoveryEntry(HostEntry):
 class RecoveryPorts(Entry):
     """The ports of an instance on the recovery server; its users, if Relevo is not to choose."""
 
-    postgres_port: Port = Field(description="The port of its cluster there.")
-    http_port: Port = Field(description="Odoo's http_port there.")
-    longpolling_port: Port = Field(description="gevent_port or longpolling_port there.")
+    postgres_port: Port | None = Field(
+        default=None, description=f"The port of its cluster there. {ALLOTTED}"
+    )
+    http_port: Port | None = Field(default=None, description=f"Odoo's http_port there. {ALLOTTED}")
+    longpolling_port: Port | None = Field(
+        default=None, description=f"gevent_port or longpolling_port there. {ALLOTTED}"
+    )
     odoo_user: UserName | None = Field(default=None, description=OWN_USERS)
     postgres_user: UserName | None = Field(default=None, description=OWN_USERS)
 
@@ -149,7 +155,7 @@ class InstanceEntry(Entry):
     host: HostEntry
     postgres: PostgresEntry
     odoo: Odoo = Odoo()
-    recovery: RecoveryPorts
+    recovery: RecoveryPorts = RecoveryPorts()
     domains: Listed[DomainName] = ()
     dns: DnsEntry | None = None
     certificate: Certificate | None = None
@@ -186,6 +192,7 @@ class Document(Reading):
 
 def instances(document: Document, secrets: Secrets) -> list[OdooInstance]:
     """Make the blocks of all instances."""
+    document = ports.filled(document, secrets)
     have = Counter(user for name in document.instances for user in _users(document, name))
     zoned = document.model_copy(update={"timezone": document.timezone or own_zone()})
     return [
@@ -253,14 +260,14 @@ def own_zone() -> str:
 def _recovery(
     recovery: RecoveryEntry, name: str, entry: InstanceEntry, odoo_user: str, owner: str
 ) -> Place:
-    directory = recovery.directory / name
+    directory, numbers = recovery.directory / name, ports.given(entry.recovery)
     return Place(
         kind="recovery",
         host=recovery.block("recovery"),
         cluster=Cluster(
             version=entry.postgres.version,
             name=name,
-            port=entry.recovery.postgres_port,
+            port=numbers["postgres_port"],
             owner=owner,
             sockets=users.sockets(name, owner),
         ),
@@ -270,7 +277,7 @@ def _recovery(
             config=directory / "odoo.conf",
             data_dir=directory / "data_dir",
             python=directory / "venv" / "bin" / "python",
-            http_port=entry.recovery.http_port,
-            longpolling_port=entry.recovery.longpolling_port,
+            http_port=numbers["http_port"],
+            longpolling_port=numbers["longpolling_port"],
         ),
     )

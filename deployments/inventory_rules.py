@@ -14,6 +14,8 @@ def clashes(document: Document) -> Iterator[str]:
     for name, entry in document.instances.items():
         for field, port in entry.recovery.model_dump(exclude=set(USER_FIELDS)).items():
             place = f"instances.{name}.recovery.{field}"
+            if port is None:
+                continue
             if port in ports:
                 yield f"{place}: port {port} is {ports[port]}'s already"
             ports.setdefault(port, place)

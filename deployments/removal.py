@@ -7,7 +7,7 @@
 5. The origin loses slots, roles, settings and keys, then the guard, then its receipts. Up to then
    the recovery host answers the guard, so that a boot in between holds no customers.
 6. The recovery host loses what answered, the users and the receipts.
-7. signers.yaml and secrets.yaml forget it, last: by then no host knows the key.
+7. signers.yaml, ports.yaml and secrets.yaml forget it, last: by then no host knows the key.
 
 Killed anywhere, it is run again: each step looks at what is there. Only the inventory keeps it.
 """
@@ -22,7 +22,7 @@ from typing import Any
 from blocks import signing, users
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
-from deployments import signers
+from deployments import ports, signers
 from deployments.secrets import Secrets, write
 from tasks.host import lock
 from tasks.readiness import aside
@@ -172,6 +172,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 @step("forget the keys and passwords of {instance.name}")
 def forget(instance: OdooInstance, secrets: Secrets) -> None:
-    """Take its entries out of signers.yaml and secrets.yaml."""
+    """Take its entries out of signers.yaml, ports.yaml and secrets.yaml."""
     signers.forget(secrets, instance.name)
+    ports.forget(secrets, instance.name)
     secrets.forget(instance.name)

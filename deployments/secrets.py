@@ -45,6 +45,7 @@ class Secrets:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.invented: list[str] = []
+        self.portless: set[str] = set()  # whose ports at the recovery host nobody has allotted yet
         self._raw = self._read()
 
     def _read(self) -> dict[str, dict[str, object]]:

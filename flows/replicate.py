@@ -11,7 +11,7 @@ from tasks.readiness import ahead, parity, preflight
 from tasks.receipts import receipts
 from tasks.records import record
 from tasks.records.records import SetUp
-from tasks.recovery import settling, users
+from tasks.recovery import allotted, settling, users
 from tasks.recovery.procedure import flow
 from tasks.synchronous import synchronous
 
@@ -31,6 +31,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
         move.require_ended(users.as_found(instance))
         preflight.require_hosts(instance)
         ahead.require(instance, allow_restart=allow_restart)
+        allotted.keep(instance)
         setup_primary.prepare(instance, allow_restart=allow_restart)
         configure_ssh.open_way(instance)
         basebackup.build(instance, reclone=False)

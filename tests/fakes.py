@@ -37,6 +37,8 @@ LOOKS = (
 # What the program for files is asked, in the words that one would type.
 TYPED = {"exists": "test -e", "remove": "rm -f", "remove_tree": "rm -rf --one-file-system"}
 ASIDE = re.compile(r"find \S+ -maxdepth 1 -name '\S+\.\*' -print0")
+LEDGER = tuple(f"{verb} /var/lib/relevo/ports.json" for verb in ("read", "install", "test -e"))
+LEDGER_ASKED = {*LEDGER, LEDGER[1] + " *"}
 SELECTS_THAT_ACT = re.compile(
     r"SELECT .*pg_(reload|promote|create|drop|terminate|cancel|switch|wal_replay_[pr])"
 )
@@ -110,6 +112,7 @@ class FakeHost:
     answers: Mapping[str, Answer] = field(default_factory=dict)
     ran: list[str] = field(default_factory=list)
     history: str = ""
+    wrote: list[str] = field(default_factory=list)
 
     @property
     def changes(self) -> list[str]:
@@ -120,10 +123,8 @@ class FakeHost:
         return FakeShell(self)
 
     def answer(self, asked: str) -> str | int | RelevoError:
-        if asked.startswith("note-history "):  # told by every flow; see `history`
-            return self.answers.get("note-history *", "")  # type: ignore[return-value]
-        if asked.startswith("users "):  # asked by every flow; these instances have users of theirs
-            return ""
+        if (everywhere := self._asked_everywhere(asked)) is not None:
+            return everywhere  # type: ignore[return-value]  # no list is among them
         self.ran.append(asked)
         if asked.startswith("id -gn "):
             return f"{asked.rsplit(maxsplit=1)[-1]}\n"
@@ -135,6 +136,16 @@ class FakeHost:
         if asked.startswith("read-history ") or ASIDE.fullmatch(asked):
             return ""  # nothing was done yet, and nothing was kept aside
         pytest.fail(f"{self.name} was asked what its table does not hold: {asked}")
+
+    def _asked_everywhere(self, asked: str) -> "Answer | None":
+        """Answer what every flow asks or tells, so that no table has to hold it."""
+        if asked.startswith("note-history "):  # see `history`
+            return self.answers.get("note-history *", "")
+        if asked.startswith("users "):  # these instances have users of theirs
+            return ""
+        if asked.startswith(LEDGER) and LEDGER_ASKED.isdisjoint(self.answers):
+            return int(asked.startswith("test")) or ""  # no instance has noted any ports here
+        return None
 
 
 class FakeShell:
@@ -161,6 +172,9 @@ class FakeShell:
         said = answer if isinstance(answer, str) else ""
         if question(argv).startswith("note-history "):
             self.fake.history += stdin
+        if is_about_files(argv) and argv[len(files.BEGIN)] == "install":
+            packed = stdin.removeprefix(files.PROGRAM)
+            self.fake.wrote.append(base64.b64decode(packed).decode(errors="surrogateescape"))
         if is_about_files(argv) and argv[len(files.BEGIN)] == "read":
             said = base64.b64encode(said.encode()).decode()
         done = Completed(tuple(argv), status, said, "")

@@ -12,6 +12,7 @@ from tasks.discovery import addresses, listening
 from tasks.discovery.addresses import Addresses
 from tasks.discovery.listening import Listener, Running
 from tasks.postgres import commands, lsclusters
+from tasks.recovery import allotted
 
 MOST_BYTES = 4 << 20
 ASK_SECONDS = 30
@@ -112,8 +113,9 @@ def introduced(host: Host) -> Host:
 
 
 def taken_ports(shell: Shell) -> set[int]:
-    """Name the ports that nothing new could have: those in use, and those of clusters."""
+    """Name the ports that nothing new could have: in use, a cluster's, or noted for an instance."""
     said = shell.run(("ss", "-Hltn"), timeout_seconds=ASK_SECONDS, limit_bytes=MOST_BYTES).stdout
     with understood(f"who listens on {shell.host}"):
         busy = {each.port for each in listening.sockets(said)}
-    return busy | {each.port for each in clusters(shell)}
+    noted = {port for each in allotted.known(shell).values() for port in each.values()}
+    return busy | noted | {each.port for each in clusters(shell)}

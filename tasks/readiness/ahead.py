@@ -16,7 +16,7 @@ from tasks.postgres.look import listening
 from tasks.readiness import probes
 from tasks.readiness.parity import EXTENSIONS
 from tasks.readiness.probes import Need, SetUp
-from tasks.recovery import users
+from tasks.recovery import allotted, users
 from tasks.run.step import step
 from tasks.standby import clone, replica
 
@@ -24,6 +24,9 @@ from tasks.standby import clone, replica
 RESTARTED = (
     "wal_level", "wal_log_hints", "hot_standby", "listen_addresses", "max_wal_senders",
     "max_replication_slots",
+)  # fmt: skip
+PORTS = (
+    "ports at the recovery", "HTTP port at the recovery", "PostgreSQL port at the recovery",
 )  # fmt: skip
 EXTENSION = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
@@ -136,6 +139,10 @@ def _http_port(instance: OdooInstance) -> str:
     return f"{instance.recovery.odoo.http_port} is free, or ours"
 
 
+def _ports(instance: OdooInstance) -> str:
+    return allotted.require_free(instance)
+
+
 def _postgres_port(instance: OdooInstance) -> str:
     """Refuse a port of the recovery host that somebody else listens on."""
     recovery, shell = instance.recovery, instance.recovery.host.shell()
@@ -224,11 +231,16 @@ OF_BOTH: tuple[Need, ...] = (
         remedy="install its package there", when=probes.primary,
     ),
     SetUp(
-        "HTTP port at the recovery", _http_port, tried="it is asked what listens there",
+        PORTS[0], _ports, tried="its list of the ports of all instances is read",
+        remedy="give the instance other ports, or leave them out and run relevo apply",
+        hosts="recovery",
+    ),
+    SetUp(
+        PORTS[1], _http_port, tried="it is asked what listens there",
         remedy="give the instance another recovery.http_port", hosts="recovery",
     ),
     SetUp(
-        "PostgreSQL port at the recovery", _postgres_port, tried="it is asked what listens there",
+        PORTS[2], _postgres_port, tried="it is asked what listens there",
         remedy="give the instance another recovery.postgres_port", hosts="recovery",
     ),
 )  # fmt: skip

@@ -18,7 +18,7 @@ from tasks.install.units import UNITS
 from tasks.postgres import cluster
 from tasks.postgres.look import look
 from tasks.readiness import aside
-from tasks.recovery import confinement, door
+from tasks.recovery import allotted, confinement, door
 from tasks.run.outcome import Outcome
 from tasks.run.step import log, step
 from tasks.serving import site
@@ -149,6 +149,7 @@ def forget(instance: OdooInstance) -> None:
     shell, name = instance.recovery.host.shell(), re.escape(instance.name)
     follower = re.escape(engine.follower_log(instance).name)
     files.remove_tree(shell, STATE / instance.name)
+    allotted.free(instance)
     files.remove(shell, STATE / ".turns" / instance.name)
     traces.forget_empty(shell, (STATE / ".turns",))
     logs = rf"{name}-[a-z-]+\.log"

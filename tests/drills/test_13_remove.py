@@ -66,6 +66,7 @@ SAVED = "SELECT to_regclass('saved') IS NOT NULL"
 SAVE = "runuser -u postgres -- setsid psql -d postgres -f /tmp/sql >/dev/null 2>&1 &"
 STARTED = "SELECT pg_postmaster_start_time()"
 ROOM = "/var/lib/relevo"
+PORTS = f"{ROOM}/ports.json"
 
 
 def seen(machine: Machine) -> set[str]:
@@ -155,6 +156,7 @@ def test_an_instance_that_is_taken_out_leaves_nothing_though_it_is_killed_at_eac
     ready(check(blocks[dos.name]))
     no_strangers(dos)
 
+    assert set(json.loads(uno.recovery.read(PORTS))["instances"]) == {dos.name}
     assert uno.name not in yaml.safe_load(secrets.read_text())
     assert uno.name not in signers.read(Secrets(secrets))
     found = stack.request("POST", "/deployments/filter", {"limit": 200})
@@ -204,6 +206,7 @@ def test_an_instance_is_taken_out_by_hand_as_the_page_says(
     assert not found, "\n".join(found)
     ready(check(blocks[dos.name]))
     no_strangers(dos)
+    assert set(json.loads(uno.recovery.read(PORTS))["instances"]) == {dos.name}
     boot(uno)
     stack.complete(f"replicate/{uno.name}")
     no_strangers(uno)

@@ -74,6 +74,7 @@ def test_all_that_speaks_against_a_set_up_is_said_at_once_and_before_any_change(
         "missing *": "/usr/share/postgresql/13/extension/postgis.control\n",
         "listens 5433": "LISTEN 0 244 127.0.0.1:5433\n",
         "ss -Hltn *": "LISTEN\n", "systemctl is-active *": "inactive\n",
+        "read /var/lib/relevo/ports.json": '{"instances": {"vps_2": {"http_port": 8169}}}',
     })  # fmt: skip
     hosts(uno, due)
 
@@ -85,6 +86,7 @@ def test_all_that_speaks_against_a_set_up_is_said_at_once_and_before_any_change(
         "due lacks the locales of uno: es_ES.UTF-8", "tablespaces: fast",
         "due has 0 MB free", "shop uses postgis", "port 5433 on due is taken",
         "port 8169 on due is taken",
+        "due has noted ports of vps_1 for other instances: http_port 8169 (vps_2)",
     ):  # fmt: skip
         assert said in refused.value.message
     assert refused.value.hint.endswith("nothing was changed, so run this again")

@@ -259,6 +259,24 @@ def test_a_program_reads_all_findings_in_the_order_of_what_to_mend(
     assert (last["state"], last["remedy"]) == ("well", None)
 
 
+def test_ports_that_nobody_has_allotted_yet_are_next_and_not_judged(
+    instance: OdooInstance, hosts: Hosts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = {"listens 5433": "LISTEN 0 244 127.0.0.1:5433\n"}
+    hosts(FakeHost("uno", UNO), FakeHost("due", but(DUE, taken)))
+    given = Namespace(instance="vps_1", all=False, well=False, json=False)
+    secrets = Secrets(tmp_path / "secrets.yaml")
+
+    doctor.command(given, [instance], secrets, Settings())
+    assert "port 5433 on due is taken" in capsys.readouterr().out
+    secrets.portless.add("vps_1")
+    doctor.command(given, [instance], secrets, Settings())
+
+    said = capsys.readouterr().out
+    assert "next              recovery ports: none are allotted yet" in said
+    assert "is taken" not in said
+
+
 # ------------------------------------------------------------------------- whether it is set up
 
 

@@ -12,7 +12,7 @@ from blocks.errors import Busy, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from deployments import removal as walk
 from deployments.secrets import Secrets
-from tasks.removal import leave_origin, removal, words
+from tasks.removal import leave_origin, leave_recovery, removal, words
 from tasks.removal.removal import Survey, Wishes
 from tasks.run import terminal
 from tests.fakes import Answer, FakeHost
@@ -269,6 +269,30 @@ def test_a_spoiled_file_of_receipts_is_not_written_over(
         walk.keep_receipts(instance, secrets, Wishes(), why="it moves")
 
     assert path.read_text() == "{"
+
+
+def test_the_ports_of_an_instance_that_is_taken_out_are_free_again(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    noted = {name: {"http_port": port} for name, port in (("vps_1", 8169), ("vps_2", 8269))}
+    answers: dict[str, Answer] = {
+        "read /var/lib/relevo/ports.json": json.dumps({"instances": noted}),
+        "test -e /var/lib/relevo/ports.json": 0,
+        "test -e *": 1, "install /var/lib/relevo/ports.json *": "installed\n",
+        "missing *": "/var/lib/relevo\n/etc/relevo/guard\n",
+        "rm *": "", "empty *": "", "find *": "",
+    }  # fmt: skip
+    due = FakeHost("due", answers)
+    hosts(FakeHost("uno"), due)
+
+    with terminal.without_server():
+        leave_recovery.forget(instance)
+
+    (written,) = [each for each in due.ran if each.startswith("install /var/lib/relevo/ports")]
+    assert "root:root 600" in written
+    assert not any("rm -f /var/lib/relevo/ports.json" in each for each in due.ran)
+    (left,) = due.wrote
+    assert json.loads(left)["instances"] == {"vps_2": {"http_port": 8269}}
 
 
 ROLE_IS_OURS = json.dumps([{

@@ -14,6 +14,7 @@ from tasks.records import records
 from tasks.records.loss import Exposure, Sample
 from tasks.records.records import Approval, Owners
 from tasks.records.schema import HINT, Record, parse
+from tasks.recovery import allotted
 
 GOLDEN = Path(__file__).parent / "golden" / "records"
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -55,6 +56,9 @@ WRITTEN: list[Record] = [
     records.LeftOutFilestore(count=1, named=("null",)),
     records.Aside(seen={"/pg/13/main.quarantine-1-0-28": 1795867200.5}),
     records.Trash(at=1795867200.5, seen={"2026-11-27": 86400.0}),
+    allotted.Ports(
+        instances={"vps_1": {"postgres_port": 5433, "http_port": 8169, "longpolling_port": 8172}}
+    ),
 ]  # fmt: skip
 MOVING = {
     "odoo": "odoo_vps_1", "postgres": "postgres", "whole": False,
