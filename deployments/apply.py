@@ -21,7 +21,8 @@ from pydantic import BaseModel, HttpUrl, SecretStr, ValidationError
 
 from blocks.host import Host
 from blocks.instance import OdooInstance
-from deployments import automations, server
+from blocks.names import Language
+from deployments import automations, forms, server
 from deployments.wanted import BOARDS, PROCEDURES, SYNC, Wanted, everything
 from tasks.orchestrator.schedules import read_deployments
 from tasks.orchestrator.sweep import HEARTBEAT_SECONDS
@@ -62,8 +63,10 @@ def _changes(
         yield from _block(instance)
         document = str(_load(instance.name)._block_document_id)  # noqa: SLF001  # no other way
         documents[instance.name] = _chosen(document)
+    language = instances[0].language if instances else "en"
     for wanted in everything(instances):
-        yield from _deployment(client, wanted, documents.get(wanted.instance, {}), pool)
+        fixed = documents.get(wanted.instance, {})
+        yield from _deployment(client, wanted, fixed, pool, language)
     yield from automations.notify(client, instances, receivers)
 
 
@@ -151,7 +154,11 @@ def _differences(old: object, new: object, path: str = "") -> Iterator[str]:
 
 
 def _deployment(
-    client: SyncPrefectClient, wanted: Wanted, fixed: dict[str, Any], pool: str
+    client: SyncPrefectClient,
+    wanted: Wanted,
+    fixed: dict[str, Any],
+    pool: str,
+    language: Language = "en",
 ) -> Iterator[str]:
     found = Flow.from_source(source=str(ROOT), entrypoint=wanted.entrypoint)
     flow = cast("Flow[..., Any]", found)
@@ -160,7 +167,13 @@ def _deployment(
     parameters = {**fixed, **wanted.parameters}
     form = flow.parameters.model_dump_json()
     version = wanted.fingerprint(
-        pool, sys.executable, str(ROOT), flow.description or "", form, *wanted.tags
+        pool,
+        sys.executable,
+        str(ROOT),
+        flow.description or "",
+        form,
+        *wanted.tags,
+        *([language] if language != "en" else []),
     )
     if existing and existing.version == version and existing.parameters == parameters:
         return
@@ -179,7 +192,9 @@ def _deployment(
             "env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS)},
         },
     )
-    cast("RunnerDeployment", deployment).apply(work_pool_name=pool)
+    made = cast("RunnerDeployment", deployment)
+    forms.tell(made, language)
+    made.apply(work_pool_name=pool)
     yield f"{'changed' if existing else 'created'} deployment {full}"
 
 

@@ -22,7 +22,7 @@ from blocks.plain import plain
 from tasks.authority.situation import Plan, Procedure
 from tasks.board import board
 from tasks.board.words import Judged
-from tasks.language.reader import reading, shown
+from tasks.language.reader import reading, said, shown, word
 from tasks.notices import journal
 from tasks.plan import decision, measure, pages, summary, words
 from tasks.run import approval, terminal
@@ -35,7 +35,12 @@ UNATTENDED = "--set decide=unattended (and reason, origin_is_down where somethin
 
 def say(text: str) -> None:
     """Print for whoever sits there; what others have named does nothing to the terminal."""
-    print(plain(shown(text), lines=True))  # noqa: T201
+    put(shown(text))
+
+
+def put(text: str) -> None:
+    """Print what is said already in the language of whoever sits there."""
+    print(plain(text, lines=True))  # noqa: T201
 
 
 @contextmanager
@@ -179,7 +184,7 @@ def say_check(rows: list[Judged], line: str) -> None:
     """Say what was measured, its first line as Nagios wants it."""
     print(plain(line))  # noqa: T201  # Nagios reads it, and no person's language changes it
     for seen, colour, why in rows:
-        say(f"{colour:<6} {seen.instance:<24} {'; '.join(why)}")
+        put(f"{word(colour):<7} {seen.instance:<24} {'; '.join(map(said, why))}")
 
 
 def keep_pages(instances: list[OdooInstance], rows: list[Judged]) -> None:

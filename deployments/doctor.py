@@ -8,7 +8,7 @@ from typing import Literal
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from deployments import chosen, machine, machine_setup
-from deployments.break_glass import say
+from deployments.break_glass import put, say
 from deployments.secrets import Secrets
 from deployments.settings import Settings
 from tasks.doctor import examine, findings
@@ -35,7 +35,7 @@ def command(
     for found in examine.examine(asked, known):
         each = _without_ports(found) if found.instance in secrets.portless else found
         for line in () if given.json else each.lines(well=given.well or len(asked) == 1):
-            say(line)
+            put(line)
         examined.append(each)
     if given.json:
         machine.say(document(examined))

@@ -7,50 +7,14 @@ from typing import TypeAlias, cast, get_args
 
 from blocks.names import Language
 from blocks.version import VERSION
+from deployments.parser_words import DESCRIPTION, epilog
 from tasks.language.reader import said
 
-DESCRIPTION = (
-    "relevo: apply an inventory, and run the procedures from a shell when no server is up."
-)
 FLOWS = (
     "setup_primary", "configure_ssh", "basebackup", "rsync_filestore", "build_service", "promote",
     "pg_rewind", "replicate", "failover", "failback", "switchover", "check", "drill",
     "reconcile_filestore", "restore_filestore", "follow_filestore",
 )  # fmt: skip
-EPILOG = """\
-examples, on the night itself (none of them needs a server):
-  relevo status                                 who serves each instance now
-  relevo plan failover vps_1                    what would be done and lost, with every command
-  relevo plan failback vps_1 --language es      in Spanish; so can every command
-  relevo plan recovery-is-gone vps_1            the page for when the recovery host dies serving
-  relevo failover vps_1                         shows the plan, and asks for the name
-  relevo failover vps_1 --yes --origin-is-down --reason "hoster confirms fire"
-  relevo failback vps_1
-  relevo switchover vps_1                       a planned move; --to origin brings it home
-  relevo check                                  all instances; Nagios reads its exit code
-  relevo check vps_1 --textfile /var/lib/prometheus/node-exporter/relevo.prom
-
-and on other days:
-  relevo discover vps1 vps2 --recovery respaldo entries of the inventory, from live servers
-  relevo discover                               what of the inventory's servers has changed
-  relevo doctor                                 what to fix, before a replica and after; no change
-  relevo apply                                  tell Prefect what the inventory says
-  relevo list                                   the instances of the inventory
-  relevo history vps_1                          who did what to it, when and why
-  relevo replicate --all --at-most 2            all that have no replica yet
-  relevo run replicate vps_1                    any other procedure, without a server
-  relevo rotate-key vps_1                       a new key for its receipts; the old one is retired
-  relevo remove vps_1                           remove it; customers at home notice nothing
-
-exit codes: 0 done, 1 failed, 2 bad input, 3 refused, 4 busy, 5 a host did not answer
-            check: 0 all green, 1 a warning, 2 critical, 3 not known
-            discover: 0 nothing is left to do, 1 something is, 5 a server did not answer
-            doctor: 0 all well, 1 something to fix, 2 not all could be asked
-            replicate: 0 all done, else that of the set-ups that failed, 1 where these differ
-            status: 0 all known, 1 two servers accept writes, else 5 who serves is not known
-            141: whoever read the output has gone
-The log is printed here and kept in /var/log/relevo/runs (or RELEVO_LOG_DIR).
-"""
 PROCEDURES = ("failover", "failback", "switchover")
 GONE = "recovery-is-gone"
 NAMED = "its name in the inventory"
@@ -60,7 +24,7 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # n
 def build() -> argparse.ArgumentParser:
     """Make the parser of the whole command line."""
     made = argparse.ArgumentParser(
-        prog="relevo", description=DESCRIPTION, epilog=EPILOG,
+        prog="relevo", description=said(DESCRIPTION), epilog=epilog(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     made.add_argument(

@@ -14,11 +14,13 @@ from tasks.authority.situation import Plan
 from tasks.board import words as board_words
 from tasks.board.alarms import Colour, Measured
 from tasks.board.words import Judged
+from tasks.language.reader import said, word
 from tasks.plan.doing import doing
 from tasks.records import history
 from tasks.records.history import Entry, Kept
 from tasks.records.loss import Exposure
 from tasks.run import terminal
+from tasks.run.moments import Clock, span
 
 
 def complete(given: argparse.Namespace) -> int:
@@ -64,7 +66,7 @@ def status_of_all(
         machine.say(machine.StatusDocument(instances=tuple(rows)))
     else:
         for line in status.lines(rows):
-            break_glass.say(line)
+            break_glass.put(line)
     return status.code(rows)
 
 
@@ -124,7 +126,7 @@ def _checked(seen: Measured, colour: Colour, why: Iterable[str]) -> machine.Chec
 def plan_document(made: Plan) -> machine.PlanDocument:
     """A plan as fields; what it takes is in English."""
     seen, names = made.situation, {key: plain(name) for key, name in made.names.items()}
-    said = doing(made.procedure, made.usual, names, wakes=seen.leader_is_down)
+    takes = doing(made.procedure, made.usual, names, wakes=seen.leader_is_down)
     return machine.PlanDocument(
         procedure=made.procedure,
         instance=made.instance,
@@ -141,8 +143,8 @@ def plan_document(made: Plan) -> machine.PlanDocument:
         asks_whether_down=made.asks_whether_down,
         refusals=seen.refusals,
         lacking=seen.lacking,
-        before=said.before,
-        then=said.then,
+        before=takes.before,
+        then=takes.then,
     )
 
 
@@ -176,7 +178,7 @@ def past(
         machine.say(machine.HistoryDocument(instance=instance.name, asked=asked, entries=done))
         return 0
     for each in entries:
-        break_glass.say(_line(each))
+        break_glass.put(_line(each, Clock(instance.timezone, dated=True)))
     return 0
 
 
@@ -190,19 +192,21 @@ def _histories(instance: OdooInstance) -> Iterator[tuple[Place, list[Entry]]]:
                 terminal.LOG.warning("the history on %s is not read: %s", place, error.message)
 
 
-def _line(kept: Kept) -> str:
+def _line(kept: Kept, clock: Clock) -> str:
     entry = kept.entry
-    begun = f"{entry.begun.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
-    took = f"after {(entry.ended - entry.begun).total_seconds():.0f} s" if entry.ended else ""
-    ended = f"{entry.outcome} {took}" if entry.ended else "no end is known"
-    said = f"{begun}  {entry.procedure:<18} {ended:<18} {entry.person or 'nobody known'}"
+    ended = said("no end is known")
+    if entry.ended:
+        took = said(f"after {span((entry.ended - entry.begun).total_seconds())}")
+        ended = f"{word(entry.outcome or '')} {took}"
+    person = entry.person or said("nobody known")
+    line = f"{said(clock.said(entry.begun))}  {entry.procedure:<18} {ended:<18} {person}"
     doubt = ""
     if "recovery" not in kept.places:
         doubt = "the origin alone says so"
     elif kept.ends == ("origin",):
         doubt = "the origin alone says how it ended"
-    why = "; ".join(filter(None, (entry.reason, entry.said, doubt)))
-    return f"{said}: {why}" if why else said
+    why = "; ".join(filter(None, (entry.reason, said(entry.said), said(doubt))))
+    return f"{line}: {why}" if why else line
 
 
 def _done(kept: Kept) -> machine.Done:

@@ -7,6 +7,7 @@ from typing import Literal
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
 from deployments.machine import End, Standing
+from tasks.language.reader import said, word
 from tasks.postgres.look import look, look_or_why, unheard
 from tasks.recovery import users
 
@@ -62,20 +63,21 @@ def _standing(
 
 def lines(rows: Sequence[Standing]) -> Iterator[str]:
     """Say it as a table."""
-    yield f"{'instance':<24} {'origin':<10} {'recovery':<10} served from"
+    heads = (word("instance"), word("origin"), word("recovery"))
+    yield f"{heads[0]:<24} {heads[1]:<12} {heads[2]:<12} {word('served from')}"
     for row in rows:
-        recovery = "?" if row.recovery.role == "not known" else row.recovery.role
-        yield f"{row.instance:<24} {row.origin.role:<10} {recovery:<10} {_served(row)}"
+        recovery = "?" if row.recovery.role == "not known" else word(row.recovery.role)
+        yield f"{row.instance:<24} {word(row.origin.role):<12} {recovery:<12} {_served(row)}"
 
 
 def _served(row: Standing) -> str:
     named = {"origin": row.origin.server, "recovery": row.recovery.server}
     serves = [named[kind] for kind in row.served_from]
     if len(serves) > 1:
-        return "BOTH: " + " and ".join(serves)
+        return f"{word('BOTH')}: " + f" {word('and')} ".join(serves)
     if serves:
         return serves[0]
-    return str(row.why) if row.known else f"not known: {row.why}"
+    return word(NOBODY) if row.known else said(f"not known: {row.why}")
 
 
 def code(rows: Sequence[Standing]) -> int:

@@ -13,6 +13,8 @@ from pathlib import Path
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
 
+from deployments.parser_words import ARGPARSE, meanings
+from tasks.language import prose
 from tasks.language.catalogue import LABEL, MARK, SPANISH
 from tasks.language.template import Template
 from tasks.plan.aftermath_read import PAGE
@@ -61,7 +63,9 @@ LABELS = (
     "customers", "stays", "Ready", "lag", "slot", "certificate", "disk", "documents", "modules",
     "primary", "standby", "silent", "down", "done", "failed", "yes", "no", "instances",
     "🟢 green", "🟠 *amber*", "🔴 **RED**", "BOTH", "kept", "with", "without", "gone", "starting",
-    "recovery", "Reason",
+    "recovery", "Reason", "origin", "served from", "not known", "nobody", "refused", "and",
+    "well", "next", "NOW", "NOT ASKED", "BLOCKS REPLICATE", "BLOCKS FAILOVER", "BLOCKS FAILBACK",
+    "replica", "passwords", "unknown",
 )  # fmt: skip
 # Sentences of a word or two, or put together of variables.
 SHORT = (
@@ -70,12 +74,35 @@ SHORT = (
     "failback of {instance}", "switchover of {instance}", "switchover home of {instance}",
     "promote of {instance}", "pg_rewind of {instance}",
     "the inventory says nothing, the server {theirs}",
-    "the inventory says {ours}, the server nothing",
+    "the inventory says {ours}, the server nothing", "after {span}", "{count} checks",
+    "{instance}: {recovery} is gone",
+)  # fmt: skip
+# What scripts on a host say of it, as it comes back; {places} for what they put in.
+SCRIPTED = (
+    "the user {name}", "the command {name}", "the unit {name}", "an unknown host",
+    (
+        'the login of {user} prints "{said}" also when it is no terminal, and rsync cannot read '
+        "past that (let its ~/.bashrc begin with: {line})"
+    ),
+    (
+        "{path} is a symbolic link, and what is moved aside would stay where it points to (name "
+        "the real folder in data_directory)"
+    ),
+    (
+        "{path} is a mount point, and could not be moved aside (move the data directory one "
+        "folder deeper)"
+    ),
+    "port {port} is served by {unit}, not by {wanted} (odoo.unit)",
+    "there is a network here (see PrivateNetwork= of systemd): no rehearsal is safe",
+    "{data} belongs to {owner}, and {user} would see what is not its own",
+    "its home is {known}, and not {wanted}",
 )  # fmt: skip
 CODE = re.compile(
     r"\n.*\S|^\s*(SELECT|ALTER|CREATE|DROP|WITH|INSERT|UPDATE|DELETE|SET|CHECKPOINT|GRANT|REVOKE)\b"
-    r"|\$[1-9@({]|\"\$|(^|\s)--[a-z]|^#|2>|\\[swnd(]|&&|=\{|^/|\bFROM\b|\[@?[a-z]+\]|^<"
+    r"|\$[1-9@({]|\"\$|(^|\s)--[a-z]|^#|2>|\\[swnd(]|&&|=\{|^/|^import |\bFROM\b|\[@?[a-z]+\]|^<"
 )
+# What another has said, below a sentence of ours.
+BELOW = re.compile(r"\n(\{\w+\}\s*)+$")
 FEWEST = 2  # words
 
 
@@ -93,26 +120,31 @@ def sentences() -> list[Sentence]:
         name = str(path.relative_to(ROOT))
         if name.startswith(NOT_SAID):
             continue
-        for line, text in _strings(ast.parse(path.read_text())):
-            found.append(Sentence(f"{name}:{line}", text))
-    found += [Sentence("tests/catalogue.py", text) for text in SHORT]
+        tree = ast.parse(path.read_text())
+        found += [Sentence(f"{name}:{line}", text) for line, text in _strings(tree)]
+        if name.startswith("flows/"):
+            found += [Sentence(f"{name}: a flow", text) for text in _of_flows(tree)]
+    found += [Sentence("tests/catalogue.py", text) for text in (*SHORT, *SCRIPTED)]
+    found += [Sentence("relevo --help", text) for text in (*meanings(), *ARGPARSE) if " " in text]
     lines = (MARK.fullmatch(line) for page in PAGES for line in page.splitlines())
     found += [Sentence("a page", line[3]) for line in lines if line and _is_read(line[3])]
-    alone = {*LABELS, *(need.name for need in NEEDS)} - {each.text for each in found}
+    words = {text for text in ARGPARSE if " " not in text} | {need.name for need in NEEDS}
+    alone = {*LABELS, *fields(), *words} - {each.text for each in found}
     return [*found, *(Sentence("a label", text, LABEL) for text in sorted(alone))]
 
 
 # What says nothing to a person, or says it in both languages by itself.
 NOT_SAID = (
     "tasks/programs/", "tasks/byhand/", "tasks/language/", "deployments/reference.py",
-    "deployments/reference_json.py", "tasks/install/zipapp.py",
+    "deployments/reference_json.py", "deployments/parser_words.py", "tasks/install/zipapp.py",
 )  # fmt: skip
 
 
 def _strings(node: ast.AST) -> Iterator[tuple[int, str]]:
     if isinstance(node, ast.JoinedStr | ast.Constant):
         text = _text(node)
-        for part in HEADING.sub("", text or "").split("\n\n"):
+        for whole in HEADING.sub("", text or "").split("\n\n"):
+            part = BELOW.sub("", whole)
             if _is_read(part):
                 yield getattr(node, "lineno", 0), part
         return
@@ -121,6 +153,36 @@ def _strings(node: ast.AST) -> Iterator[tuple[int, str]]:
     for child in ast.iter_child_nodes(node):
         if not _is_docstring(node, child):
             yield from _strings(child)
+
+
+def flows() -> Iterator[ast.FunctionDef]:
+    """Find the flows: what their docstrings say stands on a page of Prefect's, with a form."""
+    for path in sorted((ROOT / "flows").glob("*.py")):
+        yield from _flows(ast.parse(path.read_text()))
+
+
+def _flows(tree: ast.Module) -> Iterator[ast.FunctionDef]:
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and any(map(_is_flow, node.decorator_list)):
+            yield node
+
+
+def _is_flow(decorator: ast.expr) -> bool:
+    return isinstance(decorator, ast.Call) and _name(decorator.func) == "flow"
+
+
+def _of_flows(tree: ast.Module) -> Iterator[str]:
+    for each in _flows(tree):
+        for part in prose.parts(ast.get_docstring(each) or ""):
+            yield part.text.replace("{", "{{").replace("}", "}}")
+
+
+def fields() -> set[str]:
+    """Name the fields of the forms."""
+    return {each.arg for flow in flows() for each in (*flow.args.args, *flow.args.kwonlyargs)} - {
+        "instance",
+        "instances",
+    }
 
 
 def _is_docstring(parent: ast.AST, child: ast.AST) -> bool:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from blocks.plain import plain
+from tasks.language.catalogue import HINT
+from tasks.language.reader import reading, said, word
 
 State = Literal["now", "not asked", "replicate", "failover", "failback", "amber", "next", "well"]
 # What is fixed first stands first; what follows may only stumble over it.
@@ -20,7 +22,6 @@ SHOWN: dict[State, str] = {
 }
 GOOD: tuple[State, ...] = ("next", "well")
 WELL, TO_FIX, NOT_ASKED = range(3)
-WIDTH = max(map(len, SHOWN.values()))
 LONGEST = 2000
 
 
@@ -42,9 +43,15 @@ class Finding:
         >>> print(Finding("restart", "replicate", "uno waits for a restart", "restart it"))
         BLOCKS REPLICATE  restart: uno waits for a restart (HINT: restart it)
         """
-        hint = f" (HINT: {self.remedy})" if self.remedy else ""
-        line = " ".join(f"{self.check}: {self.said}{hint}".split())
-        return f"{SHOWN[self.state]:<{WIDTH}}  {plain(line, longest=LONGEST)}"
+        hint = f" ({HINT[reading()]}: {said(self.remedy)})" if self.remedy else ""
+        check = ", ".join(map(word, self.check.split(", ")))
+        line = " ".join(f"{check}: {said(self.said)}{hint}".split())
+        return f"{_state(self.state)}  {plain(line, longest=LONGEST)}"
+
+
+def _state(state: State) -> str:
+    """Say a state, as wide as the widest of them."""
+    return f"{word(SHOWN[state]):<{max(map(len, map(word, SHOWN.values())))}}"
 
 
 @dataclass(frozen=True)
@@ -75,12 +82,12 @@ class Examined:
 
     def lines(self, *, well: bool) -> Iterator[str]:
         """Say all of it; what is well by name, or only how much of it there is."""
-        yield f"{self.instance} ({self.way}): {self._verdict()}"
+        yield f"{self.instance} ({self.way}): {said(self._verdict())}"
         good = [each for each in self.in_order if each.state == "well"]
         shown = [each for each in self.in_order if well or each.state != "well"]
         yield from (f"  {each}" for each in shown)
         if good and not well:
-            yield f"  {SHOWN['well']:<{WIDTH}}  {len(good)} checks"
+            yield f"  {_state('well')}  {said(f'{len(good)} checks')}"
 
     def _verdict(self) -> str:
         wrong = sum(each.state not in (*GOOD, "not asked") for each in self.findings)

@@ -25,6 +25,7 @@ LABEL = "label"
 DEPTH = 4  # a sentence in a sentence in a sentence
 # What is longer, or of more parts, was not made of our sentences alone.
 LONGEST, PARTS = 2000, 50
+VERBATIM = "shlex_join"  # how such a place is called: as the code fills it
 HINT = {"en": "HINT", "es": "SUGERENCIA"}
 FIGURE = re.compile(r"-?\d+\.\d+ (?:s|ms|%|B|kB|MB|GB|TB|min|h)")
 AGES = (
@@ -99,14 +100,32 @@ def _said(text: str, depth: int) -> str:
 
 @functools.lru_cache(maxsize=8192)
 def _sentence(text: str, depth: int) -> str:
+    if (found := _known(text, depth)) is not None:
+        return found
+    # A sentence that was taken out of several may have left its full stop behind.
+    if not text.endswith(".") and (found := _known(f"{text}.", depth)) is not None:
+        return found.removesuffix(".")
+    return _in_parts(text, depth)
+
+
+def _known(text: str, depth: int) -> str | None:
+    """Say a sentence that the catalogue has as it is, or with other names in it."""
     if (twin := twins().get(text)) is not None:
         return twin
     if (figure := _figure(text)) is not None:
         return figure
     for template, twin_of in _templates():
         if template.longest in text and (values := template.read(text)) is not None:
-            return twin_of.make({name: _said(each, depth - 1) for name, each in values.items()})
-    return _in_parts(text, depth)
+            return twin_of.make({name: _value(name, values[name], depth) for name in values})
+    return None
+
+
+def _value(place: str, text: str, depth: int) -> str:
+    """Say what stands at a place; a command that may be typed again stays as it is."""
+    if not place.startswith(VERBATIM):
+        return _said(text, depth - 1)
+    command, newline, below = text.partition("\n")
+    return f"{command}{newline}{_said(below, depth - 1)}"
 
 
 def _figure(text: str) -> str | None:

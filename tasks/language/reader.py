@@ -30,6 +30,13 @@ def said(text: str) -> str:
     return catalogue.said(text, reading())
 
 
+def word(alone: str) -> str:
+    """Say a word where no name can stand: a role in its column, a colour, how something ended."""
+    if reading() == "en":
+        return alone
+    return catalogue.labels().get(alone) or catalogue.twins().get(alone, alone)
+
+
 def shown(markdown: str) -> str:
     """Say a page, or the lines of a terminal, to whoever reads."""
     return catalogue.page(markdown, reading())

@@ -90,18 +90,18 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield f"# {plan.procedure} of {plan.instance}"
     yield from ("", "| | |", "|---|---|")
     yield from (f"| {markdown(name)} | {markdown(value)} |" for name, value in facts(plan).items())
-    yield from _listed("Refused as things are", seen.refusals)
-    yield from _listed("Lacking (the move goes on without it)", seen.lacking)
+    yield from listed("Refused as things are", seen.refusals)
+    yield from listed("Lacking (the move goes on without it)", seen.lacking)
     names = {key: plain(name) for key, name in plan.names.items()}
     said = doing(plan.procedure, plan.usual, names, wakes=seen.leader_is_down)
-    yield from _listed("Before you approve, you ...", said.before)
+    yield from listed("Before you approve, you ...", said.before)
     yield from ("", "## Relevo will then ...", "")
     if seen.refusals:
         yield from ("(when what it is refused for is fixed)", "")
     yield from (f"{number}. {markdown(each)}" for number, each in enumerate(said.then, 1))
 
 
-def _listed(title: str, sentences: tuple[str, ...]) -> Iterator[str]:
+def listed(title: str, sentences: tuple[str, ...]) -> Iterator[str]:
     if sentences:
         yield from ("", f"## {title}", "")
         yield from (f"- {markdown(' '.join(each.split()))}" for each in sentences)

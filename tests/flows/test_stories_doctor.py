@@ -262,7 +262,7 @@ def test_a_program_reads_all_findings_in_the_order_of_what_to_mend(
 def test_ports_that_nobody_has_allotted_yet_are_next_and_not_judged(
     instance: OdooInstance, hosts: Hosts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    taken = {"listens 5433": "LISTEN 0 244 127.0.0.1:5433\n"}
+    taken: dict[str, Answer] = {"listens 5433": "LISTEN 0 244 127.0.0.1:5433\n"}
     hosts(FakeHost("uno", UNO), FakeHost("due", but(DUE, taken)))
     given = Namespace(instance="vps_1", all=False, well=False, json=False)
     secrets = Secrets(tmp_path / "secrets.yaml")

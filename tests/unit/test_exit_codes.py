@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from blocks.errors import Busy, CommandFailed, Refused, RelevoError, ShutOut, Unreachable
-from deployments import cli, parser
+from deployments import cli, parser, parser_words
 from deployments.__main__ import NOBODY_READS
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,7 @@ def test_a_command_line_that_is_not_understood_is_bad_input(given: list[str]) ->
 
 
 def test_every_code_is_documented() -> None:
-    said = parser.EPILOG
+    said = parser_words.EPILOG
     for word in (*"012345", str(NOBODY_READS)):
         assert f" {word} " in said or f" {word}: " in said
 

@@ -343,7 +343,6 @@ def test_each_mistake_is_said_once_with_its_line_its_value_and_what_is_wanted(
     assert refused.value.message.replace(f"{path}: ", "").splitlines() == [
         f"line 3: defaults.host.usr: {UNKNOWN}: did you mean user?",
         f"line 6: {name}: is 'Vps-Clientes-3'; it must be {NAMED}: did you mean vps_clientes_3?",
-        f"line 8: {name}.recovery.http_port: is missing",
         f"line 8: {name}.recovery.http_prot: {UNKNOWN}: did you mean http_port?",
         "line 12: instances.dos.schedules.check_seconds: is 5; it must be at least 60",
         "line 13: instances.dos.recovery.postgres_port: is 'many'; it must be a whole number",

@@ -139,7 +139,8 @@ def test_paramiko_speaks_in_one_place_only() -> None:
 OF_PREFECT = {"prefect", "httpx"}
 WITH_PREFECT = {
     "blocks/runtime.py",  # asks whether it is there
-    "deployments/apply.py", "deployments/automations.py", "deployments/server.py",
+    "deployments/apply.py", "deployments/automations.py", "deployments/forms.py",
+    "deployments/server.py",
 }  # fmt: skip
 LOADED_AT_ONCE = {"flows/board.py", "deployments/apply.py"}  # which only a server's run needs
 
