@@ -75,6 +75,7 @@ SHORT = (
     "promote of {instance}", "pg_rewind of {instance}",
     "the inventory says nothing, the server {theirs}",
     "the inventory says {ours}, the server nothing", "after {span}", "{count} checks",
+    "{size} free", "{size} behind",
     "{instance}: {recovery} is gone",
 )  # fmt: skip
 # What scripts on a host say of it, as it comes back; {places} for what they put in.

@@ -12,6 +12,7 @@ from tasks.postgres.look import look
 from tasks.receipts import receipt_files, receipts
 from tasks.records import record
 from tasks.records.records import Failover
+from tasks.run.moments import size
 from tasks.run.step import log, step
 from tasks.standby import replication
 
@@ -93,7 +94,7 @@ def _stream(instance: OdooInstance, giver: Place, taker: Place) -> str:
             f"{taker} does not stream from {giver}", hint=f"read PostgreSQL's log on {taker}"
         )
     promotable.require_replay(taker)
-    return f"{replication.require_quick(instance, giver, taker)} bytes behind"
+    return f"{size(replication.require_quick(instance, giver, taker))} behind"
 
 
 def _service(instance: OdooInstance, giver: Place, taker: Place) -> str:

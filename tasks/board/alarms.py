@@ -135,7 +135,7 @@ def _long_ago(seen: Measured) -> Iterator[str]:
         if age is None and seen.roles:
             yield f"no {name} yet"
         elif age is not None and age > days * 86400:
-            yield f"last {name} {age / 86400:.0f} days ago: run {button}"
+            yield f"the last {name} was {span(age)} ago: run {button}"
 
 
 def verdict(seen: Measured, limits: Limits) -> tuple[Colour, list[str]]:
@@ -153,12 +153,12 @@ def verdict(seen: Measured, limits: Limits) -> tuple[Colour, list[str]]:
     amber = [*seen.remarks, *seen.paused]
     for name, value, (low, least) in (("free share of the disk", seen.free_share, FREE_SHARE),):
         if value is not None and value < least:
-            red.append(f"{name}: {value:g}")
+            red.append(f"{name}: {value:.0%}")
         elif value is not None and value < low:
-            amber.append(f"{name}: {value:g}")
+            amber.append(f"{name}: {value:.0%}")
     synced = seen.age(seen.synced_at)
     if seen.served == "origin" and (synced is None or synced > limits.sync_seconds):
-        red.append("files not copied" + (f" for {synced / 60:.0f} min" if synced else " yet"))
+        red.append(f"files not copied for {span(synced)}" if synced else "files not copied yet")
     amber += _long_ago(seen)
     if red:
         return "red", [*red, *amber]

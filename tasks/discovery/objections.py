@@ -12,7 +12,7 @@ from blocks.shell import Shell
 from tasks.odoo import odoo_settings
 from tasks.postgres import cluster_settings
 from tasks.readiness import ahead, preflight
-from tasks.run import terminal
+from tasks.run import moments, terminal
 from tasks.standby import clone, replica
 
 ASK_SECONDS = 60
@@ -68,8 +68,8 @@ def _room(instance: OdooInstance) -> None:
     free = _free(recovery.host.shell(), instance.directory)
     if need * 1.1 > free:
         raise Refused(
-            f"{recovery} has {free >> 20} MB free in {instance.directory.parent}, and the files of "
-            f"{origin} need {need >> 20} MB"
+            f"{recovery} has {moments.size(free)} free in {instance.directory.parent}, and the "
+            f"files of {origin} need {moments.size(need)}"
         )
 
 

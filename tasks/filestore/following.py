@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from blocks.plain import plain
+from tasks.run.moments import span
 
 SILENT_SECONDS = 60.0  # it writes every five
 LEAST_SECONDS = 300.0  # the thread that proves may rest for two minutes
@@ -32,21 +33,21 @@ class Following:
         ''
         >>> hung = Following("following", "", 3.0, {"looked at the database": 700.0})
         >>> hung.objection(patience_seconds=600, up_seconds=9000)
-        'the follower of its files has not looked at the database for 700 s: following'
+        'the follower of its files has not looked at the database for 12 min: following'
         >>> hung.objection(patience_seconds=600, up_seconds=20)
         ''
         >>> away = Following("away", "no route", 3.0, {"proved that none is missing": 700.0})
         >>> away.objection(patience_seconds=600, up_seconds=9000)
-        'the follower of its files has not proved that none is missing for 700 s: away (no route)'
+        'the follower of its files has not proved that none is missing for 12 min: away (no route)'
         >>> Following("following", "", 90.0, {}).objection(patience_seconds=600, up_seconds=9000)
         'the follower of its files has said nothing for 90 s'
         """
         if abs(self.written_age) > SILENT_SECONDS:
-            return f"the follower of its files has said nothing for {self.written_age:.0f} s"
+            return f"the follower of its files has said nothing for {span(self.written_age)}"
         limit = max(patience_seconds, LEAST_SECONDS)
         for what, age in self.ages.items():
             if min(age, up_seconds) > limit:
-                return f"the follower of its files has not {what} for {age:.0f} s: {self}"
+                return f"the follower of its files has not {what} for {span(age)}: {self}"
         return ""
 
     def __str__(self) -> str:

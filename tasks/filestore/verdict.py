@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from blocks.plain import plain
+from tasks.run.moments import span
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Verdict:
         shop: 7 files, known for 12 s; never seen whole
         """
         since = (
-            f"{self.agreed_lsn}, {self.agreed_age_seconds or 0:.0f} s ago"
+            f"{self.agreed_lsn}, {span(self.agreed_age_seconds or 0)} ago"
             if self.agreed_lsn
             else ""
         )
@@ -78,11 +79,11 @@ class Verdict:
         if self.unread:
             return f"{self.database}: not read ({self.unread}); {seen}"
         if not (self.missing or self.wrong or since):
-            known = "" if self.known_seconds is None else f", known for {self.known_seconds:.0f} s"
+            known = "" if self.known_seconds is None else f", known for {span(self.known_seconds)}"
             return f"{self.database}: {self.rows} files{known}; {seen}"
         return (
             f"{self.database}: {self.missing} of {self.rows} files missing, {self.wrong} wrong, "
-            f"the oldest for {self.oldest_pending_seconds:.0f} s; {seen}"
+            f"the oldest for {span(self.oldest_pending_seconds)}; {seen}"
         )
 
     @property

@@ -28,6 +28,7 @@ LONGEST, PARTS = 2000, 50
 VERBATIM = "shlex_join"  # how such a place is called: as the code fills it
 HINT = {"en": "HINT", "es": "SUGERENCIA"}
 FIGURE = re.compile(r"-?\d+\.\d+ (?:s|ms|%|B|kB|MB|GB|TB|min|h)")
+DECIMAL = re.compile(r"-?\d+\.\d+")  # a version, too: a figure only where seconds stand
 AGES = (
     (re.compile(r"(\d+ (?:s|min|h|d)) ago"), r"hace \1"),
     (re.compile(r"in (\d+ (?:s|min|h|d))"), r"dentro de \1"),
@@ -122,6 +123,8 @@ def _known(text: str, depth: int) -> str | None:
 
 def _value(place: str, text: str, depth: int) -> str:
     """Say what stands at a place; a command that may be typed again stays as it is."""
+    if "seconds" in place and DECIMAL.fullmatch(text):
+        return text.replace(".", ",")
     if not place.startswith(VERBATIM):
         return _said(text, depth - 1)
     command, newline, below = text.partition("\n")
@@ -196,6 +199,8 @@ def _row(cells: Sequence[str], head: Sequence[str]) -> Iterator[str]:
         yield from cells
     elif len(cells) == FACTS:
         before, fact, value, after = cells
+        if "seconds" in "".join((fact, *head)) and DECIMAL.fullmatch(value.strip()):
+            value = value.replace(".", ",")
         known = {word: labels()[word] for word in VALUES & labels().keys()}
         yield from (before, _marked(fact, words=labels()), _marked(value, words=known), after)
     else:

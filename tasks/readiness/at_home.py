@@ -27,6 +27,7 @@ from tasks.readiness.probes import (
 )
 from tasks.receipts import receipt_files
 from tasks.recovery import door, users
+from tasks.run.moments import size
 from tasks.serving import dns, https, site
 from tasks.standby import limits, replication
 from tasks.synchronous import synchronous_state
@@ -86,7 +87,7 @@ def _stream(instance: OdooInstance) -> str:
     sql = "SELECT pg_last_wal_replay_lsn()"
     replayed = Lsn.parse(recovery.cluster.value(recovery.host.shell(), sql))
     now = Lsn.parse(origin.cluster.value(origin.host.shell(), "SELECT pg_current_wal_lsn()"))
-    return f"streaming, {max(0, now - replayed)} bytes behind"
+    return f"streaming, {size(max(0, now - replayed))} behind"
 
 
 def _slot(instance: OdooInstance) -> str:
@@ -100,7 +101,8 @@ def _slot(instance: OdooInstance) -> str:
             f"{instance.recovery} has replication slots with no consumer, which retain WAL: "
             f"{strangers}"
         )
-    return f"{'active' if rows[0]['active'] else 'inactive'}, keeps {rows[0]['kept']} bytes of WAL"
+    kept = size(float(rows[0]["kept"] or 0))
+    return f"{'active' if rows[0]['active'] else 'inactive'}, keeps {kept} of WAL"
 
 
 def _commits(instance: OdooInstance) -> str:

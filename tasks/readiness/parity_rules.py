@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from blocks.names import TRIED
 from blocks.version import VERSION
+from tasks.run.moments import size
 
 SKEW_SECONDS = (5.0, 60.0)
-GIGABYTE = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -155,11 +155,11 @@ def remarks(pair: Pair) -> list[str]:
     if there.free_bytes < pair.data_bytes:
         found.append(
             f"a new clone would not fit beside the old one on {there.name}: "
-            f"{pair.data_bytes / GIGABYTE:.1f} GB, and {there.free_bytes / GIGABYTE:.1f} are free"
+            f"{size(pair.data_bytes)}, and {size(there.free_bytes)} are free"
         )
     found += [
-        f"{side.name} may keep {pair.kept_bytes / GIGABYTE:.1f} GB of WAL, but only "
-        f"{side.free_bytes / GIGABYTE:.1f} are free"
+        f"{side.name} may keep {size(pair.kept_bytes)} of WAL, but only "
+        f"{size(side.free_bytes)} are free"
         for side in (there, here)
         if side.free_bytes < pair.kept_bytes
     ]

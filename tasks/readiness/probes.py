@@ -14,6 +14,7 @@ from tasks.odoo import http as asking
 from tasks.odoo import service
 from tasks.postgres.look import Seen, look, look_or_why, try_look
 from tasks.readiness import aside
+from tasks.run import moments
 from tasks.run.report import Strong
 
 LEAST_FREE = 0.1
@@ -201,17 +202,17 @@ def disk(place_of: PlaceOf) -> Callable[[OdooInstance], str]:
         argv = ("df", "--output=avail,size", "-B1", str(look(place).directory))
         free, size = map(int, place.host.shell().run(argv).stdout.split()[-2:])
         if free < LEAST_FREE * size:
-            raise RelevoError(f"{place} has only {free >> 20} MB free for PostgreSQL")
+            raise RelevoError(f"{place} has only {moments.size(free)} free for PostgreSQL")
         folders, taken = aside.size(place)
         noun = "directory" if folders == 1 else "directories"
-        kept = f"{folders} data {noun} kept aside on {place}, {taken >> 20} MB"
+        kept = f"{folders} data {noun} kept aside on {place}, {moments.size(taken)}"
         if taken > free:
             raise RelevoError(
-                f"{kept}, and only {free >> 20} MB are free: a clone may not fit",
+                f"{kept}, and only {moments.size(free)} are free: a clone may not fit",
                 hint=f"read summary.json beside each *.quarantine-* on {place}, and delete those "
                 "that nobody needs",
             )
-        return f"{free >> 30} GB free" + (f"; {kept}" if folders else "")
+        return f"{moments.size(free)} free" + (f"; {kept}" if folders else "")
 
     return ask
 

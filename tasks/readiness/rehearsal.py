@@ -20,6 +20,7 @@ from tasks.odoo import http, service
 from tasks.odoo.customers import odoo_databases
 from tasks.postgres.look import look
 from tasks.readiness import rehearsal_commands as lines
+from tasks.run import moments
 from tasks.run.step import log, step
 from tasks.run.timing import Stopwatch
 from tasks.run.wait import until
@@ -128,8 +129,8 @@ def clone(stage: Stage) -> str:
     free = files.free_bytes(shell, stage.directory.parent)
     if need * 1.2 > free:
         raise Refused(
-            f"{recovery} has {free >> 20} MB free, but a drill of {stage.instance.name} needs "
-            f"{need >> 20} MB for its clone",
+            f"{recovery} has {moments.size(free)} free, but a drill of {stage.instance.name} needs "
+            f"{moments.size(need)} for its clone",
             hint=f"make room in {stage.directory.parent} on {recovery}",
         )
     user = recovery.cluster.owner
@@ -139,7 +140,7 @@ def clone(stage: Stage) -> str:
         user=user, timeout_seconds=CLONE_SECONDS,
         on_progress=progress.reporter(f"clone of the standby of {stage.instance.name}"),
     )  # fmt: skip
-    return f"{need >> 20} MB in {watch.read()} s"
+    return f"{moments.size(need)} in {moments.span(float(watch.read()))}"
 
 
 @step("promote the clone of {stage.instance.name}")

@@ -11,6 +11,7 @@ from tasks.notices import progress
 from tasks.postgres import commands
 from tasks.postgres.look import leader as look_leader
 from tasks.postgres.look import look, read_control
+from tasks.run import moments
 from tasks.run.step import log
 from tasks.run.wait import until
 from tasks.standby import replication
@@ -90,7 +91,8 @@ def require_room(node: Place, leader: Place, folder: PurePosixPath) -> None:
     free = files.free_bytes(node.host.shell(), folder)
     if need * 1.2 > free:
         raise Refused(
-            f"{node} has {free >> 20} MB free, but a clone of {leader} needs {need >> 20} MB",
+            f"{node} has {moments.size(free)} free, but a clone of {leader} needs "
+            f"{moments.size(need)}",
             hint=f"make room in {folder} on {node}, then run this again",
         )
 

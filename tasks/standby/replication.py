@@ -6,6 +6,7 @@ from blocks.shell import Shell
 from tasks.postgres.look import leader as look_leader
 from tasks.postgres.look import look, received, replayed
 from tasks.postgres.wal import Lsn
+from tasks.run import moments
 from tasks.run.step import step
 from tasks.run.wait import until
 
@@ -151,7 +152,7 @@ def require_quick(instance: OdooInstance, giver: Place, taker: Place) -> int:
     behind = max(0, position - replayed(taker))
     if behind > MOST_BEHIND_BYTES:
         raise Refused(
-            f"{taker} is {behind >> 20} MB behind {giver}: customers would wait for it",
+            f"{taker} is {moments.size(behind)} behind {giver}: customers would wait for it",
             hint="wait until it has caught up (check shows the lag)",
         )
     shell, cluster = giver.host.shell(), giver.cluster

@@ -15,6 +15,7 @@ from tasks.postgres.controldata import ControlData
 from tasks.postgres.look import look
 from tasks.records import record
 from tasks.records.records import AutoConf
+from tasks.run import moments
 from tasks.standby import clone, forensics
 
 REWIND_SECONDS = 6 * 3600
@@ -99,8 +100,8 @@ def keep(node: Place) -> PurePosixPath:
     free = files.free_bytes(shell, seen.directory)
     if need * 1.1 > free:
         raise Refused(
-            f"{node} has {free >> 20} MB free, but {need >> 20} MB are needed to keep what only "
-            "it has before it is rewound",
+            f"{node} has {moments.size(free)} free, but {moments.size(need)} are needed to keep "
+            "what only it has before it is rewound",
             hint=f"make room beside {seen.directory} on {node}, then run this again",
         )
     partial, owner = target.with_name(target.name + ".partial"), node.cluster.owner

@@ -84,7 +84,7 @@ def test_all_that_speaks_against_a_set_up_is_said_at_once_and_before_any_change(
     for said in (
         "uno does not offer TLS", "would also apply shared_buffers",
         "due lacks the locales of uno: es_ES.UTF-8", "tablespaces: fast",
-        "due has 0 MB free", "shop uses postgis", "port 5433 on due is taken",
+        "due has 1.0 kB free", "shop uses postgis", "port 5433 on due is taken",
         "port 8169 on due is taken",
         "due has noted ports of vps_1 for other instances: http_port 8169 (vps_2)",
     ):  # fmt: skip
@@ -134,7 +134,7 @@ def test_a_clone_without_room_is_refused_before_the_standby_is_touched(
     due = FakeHost("due", {**standby(), "locale -a": "es_ES.utf8\n", "df *": "Avail\n1000\n"})
     hosts(FakeHost("uno", ORIGIN), due)
 
-    with pytest.raises(Refused, match="due has 0 MB free, but a clone of uno needs"):
+    with pytest.raises(Refused, match=r"due has .* free, but a clone of uno needs"):
         ahead.require_clone(instance, reclone=True)
 
     assert due.changes == []

@@ -43,7 +43,7 @@ def test_a_plan_only_run_says_what_would_be_lost_and_takes_no_lock(
 
     assert report.facts["uno (origin)"] == "silent"
     assert "behind the origin" not in report.facts, "of an origin that is silent nobody knows"
-    lacking = "disk at the recovery: due has only 1 MB free for PostgreSQL"
+    lacking = "disk at the recovery: due has only 1.0 MB free for PostgreSQL"
     assert lacking in report.facts["lacking"], "a forced failover goes on, and names it"
     assert "may be lost: 13 s before this plan" in report.facts["what would be lost"]
     assert due.changes == []

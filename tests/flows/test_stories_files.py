@@ -73,11 +73,11 @@ WHOLE = {
         ({"agreed_lsn": "", "agreed_age_seconds": None, "known_seconds": 3.0}, ""),
         (
             {"agreed_lsn": "", "agreed_age_seconds": None, "known_seconds": 601.0},
-            "shop: 7 files, known for 601 s; never seen whole",
+            "shop: 7 files, known for 10 min; never seen whole",
         ),
         ({"unread": "it belongs to other", "foreign": True}, ""),
         ({"elsewhere": 5000, "storage": "s3"}, ""),
-        ({"agreed_age_seconds": 601.0}, "whole up to 0/5000, 601 s ago"),
+        ({"agreed_age_seconds": 601.0}, "whole up to 0/5000, 10 min ago"),
     ],
 )
 def test_check_is_red_for_files_of_a_database_that_was_not_seen_whole_lately(
@@ -144,11 +144,11 @@ WELL = {
             "relevo-follow-odoo.service does not run on due",
         ),
         (RUNS, [], "relevo-follow-odoo.service on due does not follow it"),
-        (RUNS, [WELL | {"looked": 9000.0}], "has not looked at the database for 1000 s: following"),
+        (RUNS, [WELL | {"looked": 9000.0}], "has not looked at the database for 17 min: following"),
         (
             RUNS,
             [WELL | {"proved": 0.0}],
-            "has not proved that none is missing for 9000 s: following",
+            "has not proved that none is missing for 2 h: following",
         ),
         (RUNS, [WELL | {"begun": 9990.0, "looked": 0.0, "proved": 0.0, "state": "starting"}], ""),
     ],

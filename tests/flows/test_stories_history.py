@@ -406,7 +406,7 @@ def test_an_end_that_the_origin_alone_tells_is_marked(
 
     assert past(instance) == 0
     assert capsys.readouterr().out == (
-        "2026-11-28 12:00:00Z  failover           done after 60 s    Ana: a fire; "
+        f"{_when(NOON)}  failover           done after 60 s    Ana: a fire; "
         "the origin alone says how it ended\n"
     )
 

@@ -292,9 +292,9 @@ def test_what_was_kept_aside_is_said_with_its_size(instance: OdooInstance, hosts
     hosts(dead(), due)
     ask = need(at_home.NEEDS, "disk at the recovery").ask
 
-    assert ask(instance) == "0 GB free; 1 data directory kept aside on due, 0 MB"
+    assert ask(instance) == "900 bytes free; 1 data directory kept aside on due, 500 bytes"
     with pytest.raises(
-        RelevoError, match="kept aside on due, 0 MB, and only 0 MB are free"
+        RelevoError, match="kept aside on due, 500 bytes, and only 400 bytes are free"
     ) as said:
         ask(instance)
     assert "delete those that nobody needs" in said.value.hint

@@ -51,7 +51,7 @@ def test_disks_that_could_not_hold_what_they_may_have_to_are_said() -> None:
     said = remarks(Pair(small, TWO, data_bytes=2 << 30, kept_bytes=4 << 30))
     assert [each.split(" on ")[0].split(" of ")[0] for each in said] == [
         "a new clone would not fit beside the old one",
-        "uno may keep 4.0 GB",
+        "uno may keep 4.3 GB",
     ]
 
 

@@ -1,5 +1,6 @@
 """Words alone and texts of many lines are said in Spanish as well, and no name or command is."""
 
+import ast
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,14 +29,15 @@ NAME, HOST, OTHER = "files", "primary", "standby"
 def standing(origin: str, recovery: str, *serves: str, why: str | None = None) -> Standing:
     return Standing(
         instance=NAME, origin=End(server=HOST, role=origin),
-        recovery=End(server=OTHER, role=recovery), served_from=serves,  # type: ignore[arg-type]
+        recovery=End(server=OTHER, role=recovery), served_from=serves,
         known=bool(serves) or why == status.NOBODY, why=why,
     )  # fmt: skip
 
 
 def test_who_serves_is_said_in_spanish_and_each_name_stays() -> None:
     rows = [
-        standing("primary", "standby", "origin"), standing("primary", "primary", "origin", "recovery"),
+        standing("primary", "standby", "origin"),
+        standing("primary", "primary", "origin", "recovery"),
         standing("down", "standby", why=status.NOBODY),
         standing("silent", "not known", why="uno does not answer"),
     ]  # fmt: skip
@@ -135,8 +137,8 @@ def test_what_a_host_says_in_our_words_is_still_what_its_scripts_say() -> None:
 
 
 @pytest.mark.parametrize("flow", list(found.flows()), ids=lambda flow: flow.name)
-def test_a_flow_is_described_in_spanish(flow: found.ast.FunctionDef) -> None:
-    text = found.ast.get_docstring(flow) or ""
+def test_a_flow_is_described_in_spanish(flow: ast.FunctionDef) -> None:
+    text = ast.get_docstring(flow) or ""
 
     said = prose.said(text, "es")
 
@@ -147,3 +149,28 @@ def test_a_flow_is_described_in_spanish(flow: found.ast.FunctionDef) -> None:
 
 def test_every_field_of_a_form_has_a_name_in_spanish() -> None:
     assert found.fields() <= catalogue.labels().keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("streaming, 5.2 MB behind", "en streaming, con 5,2 MB de retraso"),
+        ("1.0 MB free", "1,0 MB libres"),
+        ("the last drill or move was 100 d ago: run drill", "hace 100 d: ejecute drill"),
+        (
+            "PostgreSQL 15.2 and 15.2, glibc 2.31 and 2.36, clocks 0.5 s apart",
+            "15.2, glibc 2.31 y 2.36, relojes con 0,5 s de diferencia",
+        ),
+    ],
+)
+def test_sizes_ages_and_decimals_are_said_as_people_write_them(text: str, said: str) -> None:
+    assert said in catalogue.said(text, "es")
+
+
+def test_seconds_of_a_report_have_their_comma_and_versions_keep_their_point() -> None:
+    facts = "| | |\n|---|---|\n| seconds of downtime | 3.1 |\n| domains | 16.4 |"
+    steps = "| | seconds |\n|---|---|\n| promote due | 0.6 |"
+
+    assert "| 3,1 |" in catalogue.page(facts, "es")
+    assert "| 16.4 |" in catalogue.page(facts, "es")
+    assert "| 0,6 |" in catalogue.page(steps, "es")
