@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from prefect import Flow
 
 from blocks.errors import CommandFailed
-from deployments import break_glass, cli, parser_words, quiet, status
+from deployments import break_glass, cli, forms, parser_words, quiet, status
 from deployments.machine import End, Standing
 from tasks.board.alarms import Measured
 from tasks.doctor.findings import Examined, Finding
@@ -174,3 +175,22 @@ def test_seconds_of_a_report_have_their_comma_and_versions_keep_their_point() ->
     assert "| 3,1 |" in catalogue.page(facts, "es")
     assert "| 16.4 |" in catalogue.page(facts, "es")
     assert "| 0,6 |" in catalogue.page(steps, "es")
+
+
+def test_a_deployment_says_its_form_in_spanish_and_takes_what_it_took() -> None:
+    flow = Flow.from_source(source=str(ROOT), entrypoint="flows/failover.py:failover")
+    made, english = (flow.to_deployment(name="vps_1") for _ in range(2))  # type: ignore[union-attr]
+
+    forms.tell(made, "es")  # type: ignore[arg-type]
+    forms.tell(english, "en")  # type: ignore[arg-type]
+
+    spanish, kept = (each._parameter_openapi_schema.properties for each in (made, english))  # type: ignore[union-attr]
+    assert spanish["origin_is_down"]["title"] == "el origen está caído"
+    assert "seguirá caído" in spanish["origin_is_down"]["description"]
+    assert kept["origin_is_down"]["title"] == "origin_is_down"
+    words = ("title", "description")
+    for name, field in spanish.items():
+        assert {k: v for k, v in field.items() if k not in words} == {
+            k: v for k, v in kept[name].items() if k not in words
+        }
+    assert str(made.description).startswith("Atiende a los clientes")  # type: ignore[union-attr]
