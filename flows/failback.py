@@ -7,14 +7,17 @@ from tasks.filestore import copies, documents, judgement
 from tasks.host import durable, lock
 from tasks.notices import events, reports, schedules
 from tasks.odoo import service
+from tasks.odoo.service import Served
 from tasks.plan import aftermath, decision
-from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
+from tasks.plan.decision import WAIT_MINUTES, Decide, Decision, Minutes
 from tasks.postgres import cluster
 from tasks.receipts import receipts
 from tasks.records import record
 from tasks.recovery import door
 from tasks.recovery.procedure import flow
-from tasks.run.report import Report, publish
+from tasks.run.document import Document
+from tasks.run.outcome import Outcome
+from tasks.run.report import Report
 from tasks.run.timing import Stopwatch
 from tasks.serving import dns, site
 from tasks.standby import forensics, rejoin, replication
@@ -73,19 +76,12 @@ def failback(
         keys.require_known(instance)
         schedules.pause(instance)
         if move.stage(instance, at_a_loss=accept_loss) == "away":
-            move.wake(instance)
-            move.note_by_hand(instance)
-            bring_back(instance, reclone=reclone)
-            judgement.heal(instance)
-            copies.push(instance, when="while customers work")
-
-        down = Stopwatch(from_now=True)
-        if move.stage(instance, at_a_loss=accept_loss) != "home":
-            hand_over(instance, accept_loss=accept_loss, reason=decided.signed)
-        service.start(origin)
-        served = service.wait_until_serving(origin)
-        downtime = down.read()
-
+            prepare(instance, reclone=reclone)
+        with Stopwatch(from_now=True) as down:
+            if move.stage(instance, at_a_loss=accept_loss) != "home":
+                hand_over(instance, accept_loss=accept_loss, reason=decided.signed)
+            service.start(origin)
+            served = service.wait_until_serving(origin)
         pointed = dns.point(instance, origin)
         shown = site.disable(instance)
         aside = forensics.kept(instance, origin)
@@ -93,26 +89,19 @@ def failback(
         missing = documents.find_missing(instance, origin)
         events.tell_served(instance, origin)
 
-    report = publish(
-        Report(
-            title=f"{instance.name} is back on {origin}",
-            facts={
-                "lost": receipts.cost(instance, origin),
-                "next": f"nothing: {instance.recovery} follows {origin} again",
-                "databases that answer": str(served),
-                "seconds of downtime": downtime,
-                "seconds in all": decided.watch.read(),
-                "domains": pointed.sentence,
-                **decided.facts,
-                "kept aside": aside or f"nothing: {origin} followed with its own data directory",
-            },
-            documents=missing,
-        ),
-        key=f"failback-{instance.name}",
+    report = write_report(
+        instance, decided, served, down=down, pointed=pointed, aside=aside, missing=missing
     )
-    reports.keep(instance, "failback", report)
     service.require_whole(instance, origin, served.outcome, shown, pointed)
     return report
+
+
+def prepare(instance: OdooInstance, *, reclone: bool) -> None:
+    move.wake(instance)
+    move.note_by_hand(instance)
+    bring_back(instance, reclone=reclone)
+    judgement.heal(instance)
+    copies.push(instance, when="while customers work")
 
 
 def hand_over(instance: OdooInstance, *, accept_loss: bool = False, reason: str = "") -> None:
@@ -146,3 +135,28 @@ def settle(instance: OdooInstance) -> None:
     for place in (origin, recovery):
         durable.settle(place)
     record.close(instance)  # last: until then this procedure can be run again to its end
+
+
+def write_report(
+    instance: OdooInstance,
+    decided: Decision,
+    served: Served,
+    *,
+    down: Stopwatch,
+    pointed: Outcome,
+    aside: str,
+    missing: list[Document],
+) -> Report:
+    origin, recovery = instance.origin, instance.recovery
+    facts = {
+        "lost": receipts.cost(instance, origin),
+        "next": f"nothing: {recovery} follows {origin} again",
+        "databases that answer": str(served),
+        "seconds of downtime": down.seconds,
+        "seconds in all": decided.watch.read(),
+        "domains": pointed.sentence,
+        **decided.facts,
+        "kept aside": aside or f"nothing: {origin} followed with its own data directory",
+    }
+    report = Report(f"{instance.name} is back on {origin}", facts, documents=missing)
+    return reports.hand_in(instance, "failback", report)

@@ -9,7 +9,7 @@ from tasks.plan import aftermath, decision
 from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
 from tasks.recovery import door
 from tasks.recovery.procedure import flow
-from tasks.run.report import Report, publish
+from tasks.run.report import Report
 from tasks.standby import forensics, former, rejoin
 from tasks.synchronous import synchronous
 
@@ -58,19 +58,13 @@ def pg_rewind(
         bring_back(instance, reclone=reclone)
         aside = forensics.kept(instance, origin)
 
-    report = publish(
-        Report(
-            title=f"{origin} follows {instance.recovery}, which serves {instance.name}",
-            facts={
-                "next": "run failback to bring the customers home",
-                "kept aside": aside or f"nothing: {origin} followed with its own data directory",
-                **decided.facts,
-            },
-        ),
-        key=f"pg_rewind-{instance.name}",
-    )
-    reports.keep(instance, "pg_rewind", report)
-    return report
+    title = f"{origin} follows {instance.recovery}, which serves {instance.name}"
+    facts = {
+        "next": "run failback to bring the customers home",
+        "kept aside": aside or f"nothing: {origin} followed with its own data directory",
+        **decided.facts,
+    }
+    return reports.hand_in(instance, "pg_rewind", Report(title, facts))
 
 
 def bring_back(instance: OdooInstance, *, reclone: bool) -> None:

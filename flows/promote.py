@@ -12,7 +12,7 @@ from tasks.receipts import receipts
 from tasks.records.loss import Exposure
 from tasks.recovery import settling
 from tasks.recovery.procedure import flow
-from tasks.run.report import Report, publish
+from tasks.run.report import Report
 from tasks.standby import limits
 
 
@@ -47,8 +47,7 @@ def promote(
         wait_minutes: How long the plan waits for an approval. Then the run ends, with nothing
             changed.
     """
-    if decide != "plan only":
-        instance = settling.finish(instance)
+    instance = settling.finish(instance, plan_only=decide == "plan only")
     decided = decision.reach(
         instance, "promote", decide,
         origin_is_down=origin_is_down, reason=reason, approved_by=approved_by,
@@ -63,19 +62,13 @@ def promote(
         schedules.pause(instance)
         cluster.checkpoint(instance.recovery)
 
-    report = publish(
-        Report(
-            title=f"PostgreSQL of {instance.name} on {instance.recovery} accepts writes",
-            facts={
-                "may be lost": exposure.said(instance, exposed),
-                "next": "run failover, which starts Odoo: until then no customer can work",
-                **decided.facts,
-            },
-        ),
-        key=f"promote-{instance.name}",
-    )
-    reports.keep(instance, "promote", report)
-    return report
+    title = f"PostgreSQL of {instance.name} on {instance.recovery} accepts writes"
+    facts = {
+        "may be lost": exposure.said(instance, exposed),
+        "next": "run failover, which starts Odoo: until then no customer can work",
+        **decided.facts,
+    }
+    return reports.hand_in(instance, "promote", Report(title, facts))
 
 
 def take_over(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> Exposure:

@@ -12,13 +12,15 @@ from tasks.filestore import documents
 from tasks.host import durable, lock
 from tasks.notices import events, reports, schedules
 from tasks.odoo import service
+from tasks.odoo.service import Served
 from tasks.plan import aftermath, decision
-from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
+from tasks.plan.decision import WAIT_MINUTES, Decide, Decision, Minutes
 from tasks.records import record
 from tasks.recovery import settling
 from tasks.recovery.procedure import flow
+from tasks.run.document import Document
 from tasks.run.outcome import Outcome
-from tasks.run.report import Report, publish
+from tasks.run.report import Report
 from tasks.run.timing import Stopwatch
 from tasks.serving import dns, site
 
@@ -54,10 +56,8 @@ def switchover(
         wait_minutes: How long the plan waits for an approval. Then the run ends, with nothing
             changed.
     """
-    if decide != "plan only":
-        instance = settling.finish(instance)
-    taker = instance.recovery if to == "recovery" else instance.origin
-    giver = instance.opposite(taker)
+    instance = settling.finish(instance, plan_only=decide == "plan only")
+    giver, taker = handover.sides(instance, to)
     decided = decision.reach(
         instance, handover.procedure(taker), decide,
         reason=reason, approved_by=approved_by, wait_minutes=wait_minutes,
@@ -67,43 +67,30 @@ def switchover(
 
     with lock.held(instance, "switchover", preempt=True):
         keys.require_known(instance)
-        if to == "origin":
-            move.wake(instance)
+        wake(instance, giver)
         handover.require_lossless(instance, giver, taker)
         bring_along(instance, taker)
-
-        down = Stopwatch(from_now=True)
-        give(instance, taker, reason=decided.signed)
-        service.start(taker)
-        schedules.pause(instance)  # while Odoo starts; until then the copies refuse by themselves
-        served = service.wait_until_serving(taker)
-        downtime = down.read()
-        if taker.kind == "recovery":
-            record.note_served(instance, seconds=downtime, watch=down)
-
+        with Stopwatch(from_now=True) as down:
+            give(instance, taker, reason=decided.signed)
+            service.start(taker)
+            schedules.pause(instance)  # Odoo starts; until now the copies refuse by themselves
+            served = service.wait_until_serving(taker)
+        note_served(instance, taker, down)
         pointed, shown = show(instance, taker)
         follow(instance, taker)
         missing = documents.find_missing(instance, taker)
         events.tell_served(instance, taker)
 
-    report = publish(
-        Report(
-            title=f"{instance.name} is served from {taker}, and {giver} follows",
-            facts={
-                "lost": f"nothing: {taker} held the shutdown checkpoint before it was promoted",
-                "next": NEXT[taker.kind],
-                "databases that answer": str(served),
-                "seconds of downtime": downtime,
-                "domains": pointed.sentence,
-                **decided.facts,
-            },
-            documents=missing,
-        ),
-        key=f"switchover-{instance.name}",
+    report = write_report(
+        instance, taker, decided, served, down=down, pointed=pointed, missing=missing
     )
-    reports.keep(instance, "switchover", report)
     service.require_whole(instance, taker, served.outcome, shown, pointed)
     return report
+
+
+def wake(instance: OdooInstance, giver: Place) -> None:
+    if giver.kind == "recovery":
+        move.wake(instance)
 
 
 def bring_along(instance: OdooInstance, taker: Place) -> None:
@@ -118,6 +105,11 @@ def give(instance: OdooInstance, taker: Place, *, reason: str) -> None:
         take_over(instance, origin_is_down=False, reason=reason)
     elif move.stage(instance) != "home":
         hand_over(instance, reason=reason)
+
+
+def note_served(instance: OdooInstance, taker: Place, down: Stopwatch) -> None:
+    if taker.kind == "recovery":
+        record.note_served(instance, seconds=down.seconds, watch=down)
 
 
 def show(instance: OdooInstance, taker: Place) -> tuple[Outcome, Outcome]:
@@ -135,3 +127,26 @@ def follow(instance: OdooInstance, taker: Place) -> None:
             durable.settle(place)
     else:
         settle(instance)
+
+
+def write_report(
+    instance: OdooInstance,
+    taker: Place,
+    decided: Decision,
+    served: Served,
+    *,
+    down: Stopwatch,
+    pointed: Outcome,
+    missing: list[Document],
+) -> Report:
+    facts = {
+        "lost": f"nothing: {taker} held the shutdown checkpoint before it was promoted",
+        "next": NEXT[taker.kind],
+        "databases that answer": str(served),
+        "seconds of downtime": down.seconds,
+        "domains": pointed.sentence,
+        **decided.facts,
+    }
+    giver = instance.opposite(taker)
+    title = f"{instance.name} is served from {taker}, and {giver} follows"
+    return reports.hand_in(instance, "switchover", Report(title, facts, documents=missing))

@@ -8,7 +8,7 @@ from tasks.authority import guard, promotable
 from tasks.authority.situation import Procedure
 from tasks.host import files
 from tasks.odoo.customers import odoo_databases
-from tasks.postgres.look import look
+from tasks.postgres.look import Seen, look
 from tasks.receipts import receipt_files, receipts
 from tasks.records import record
 from tasks.records.records import Failover
@@ -19,6 +19,12 @@ from tasks.standby import replication
 def procedure(taker: Place) -> Procedure:
     """What a planned move is called: away from the origin, or home."""
     return "switchover" if taker.kind == "recovery" else "switchover home"
+
+
+def sides(instance: OdooInstance, to: str) -> tuple[Place, Place]:
+    """Who hands the write right over in a planned move, and who takes it."""
+    taker = instance.recovery if to == "recovery" else instance.origin
+    return instance.opposite(taker), taker
 
 
 @step("require that {giver} can hand over to {taker} and lose nothing")
@@ -79,11 +85,15 @@ def _roles(instance: OdooInstance, giver: Place, taker: Place) -> str:
             hint=f"run check to see the state of {instance.name}; failover is for a primary that "
             "does not answer, failback for an origin that does not follow",
         )
+    _require_copy(here, there, giver, taker)
+    return f"{giver} is primary, {taker} is standby"
+
+
+def _require_copy(here: Seen, there: Seen, giver: Place, taker: Place) -> None:
     if here.control and there.control:
         one, other = here.control.system_identifier, there.control.system_identifier
         if one != other:
             raise Refused(f"{taker} is a copy of cluster {other}, and {giver} is {one}")
-    return f"{giver} is primary, {taker} is standby"
 
 
 def _stream(instance: OdooInstance, giver: Place, taker: Place) -> str:

@@ -140,8 +140,7 @@ def _pg_rewind(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> S
 
 
 def _switchover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Situation:
-    giver, taker = instance.origin, instance.recovery
-    refusals = _objections(instance, giver, taker)
+    refusals = _objections(instance, instance.origin, instance.recovery)
     leads = bool(origin and origin.is_primary)
     lag_bytes, lag_seconds = _lag(instance, recovery, leads=leads)
     return Situation(

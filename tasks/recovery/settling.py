@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from blocks import users
 from blocks.errors import Refused
-from blocks.instance import OdooInstance
+from blocks.instance import OdooInstance, Place
 from tasks.build import build
 from tasks.host import files, layout, lock, managed_block
 from tasks.host.job import stop_job
@@ -63,13 +63,15 @@ def settle(instance: OdooInstance) -> None:
     _move(as_found(instance), former)
 
 
-def finish(instance: OdooInstance) -> OdooInstance:
+def finish(instance: OdooInstance, *, plan_only: bool = False) -> OdooInstance:
     """End a move to its own users that was cut off; give the instance as it is then.
+
+    A plan changes nothing: it takes the instance as it is.
 
     A replicate that died may have left the standby down, with its files half given away. Replicate
     needs the origin to go on; a failover must not.
     """
-    if instance.settled != "moving":
+    if plan_only or instance.settled != "moving":
         return instance
     with lock.held(instance, "replicate", preempt=True):
         _finish(instance)
@@ -111,7 +113,7 @@ def _move_cluster(instance: OdooInstance) -> None:
 
 def _require_movable(found: OdooInstance) -> None:
     """Refuse, before anything is touched, to move an instance that serves, or one in two places."""
-    recovery, shell = found.recovery, found.recovery.host.shell()
+    recovery = found.recovery
     moved = record.read(recovery, found, Failover) is not None
     if moved or look(recovery).is_primary:
         raise Refused(
@@ -119,7 +121,11 @@ def _require_movable(found: OdooInstance) -> None:
             f"its customers are served from {recovery}",
             hint="run failback first, then replicate",
         )
-    wal = look(recovery).directory / "pg_wal"
+    _require_wal_inside(recovery)
+
+
+def _require_wal_inside(recovery: Place) -> None:
+    shell, wal = recovery.host.shell(), look(recovery).directory / "pg_wal"
     elsewhere = shell.run(("test", "-L", str(wal)), user=recovery.cluster.owner, check=False)
     if elsewhere.status == 0:
         raise Refused(

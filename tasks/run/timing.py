@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import Self
 
 from tasks.run.desk import desk
 
@@ -41,7 +42,12 @@ def timed(title: str) -> Iterator[None]:
 
 
 class Stopwatch:
-    """Counts from the moment the button was pressed, or from now without a server."""
+    """Counts from the moment the button was pressed, or from now without a server.
+
+    Around a part of a procedure it keeps how many seconds that part took.
+    """
+
+    seconds = ""
 
     def __init__(self, *, from_now: bool = False, begun: str = "") -> None:
         self.begun = datetime.fromisoformat(begun) if begun else datetime.now(UTC)
@@ -49,6 +55,12 @@ class Stopwatch:
         pressed = run.created if run and not from_now else None
         if pressed is not None and not begun:
             self.begun = min(self.begun, pressed)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds = self.read()
 
     @property
     def retried(self) -> bool:

@@ -125,13 +125,17 @@ def _remove(instance: OdooInstance, *, recovery_is_gone: bool = False) -> None:
     cluster_settings.reload(shell, origin)
     shell.run(("systemctl", "daemon-reload"))
     files.remove_tree(shell, folder(instance))  # last: while it is there, there is something to do
+    _require_no_wait(instance)
+    log().info("commits at %s no longer wait for %s", origin, instance.recovery)
+
+
+def _require_no_wait(instance: OdooInstance) -> None:
     if _waits(instance):
         raise Refused(
-            f"commits at {origin} still wait for {instance.recovery}",
+            f"commits at {instance.origin} still wait for {instance.recovery}",
             hint="find the file that sets synchronous_standby_names there: pg_file_settings names "
             "it",
         )
-    log().info("commits at %s no longer wait for %s", origin, instance.recovery)
 
 
 def _waits(instance: OdooInstance) -> bool:
