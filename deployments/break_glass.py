@@ -24,9 +24,9 @@ from tasks.board import board
 from tasks.board.words import Judged
 from tasks.language.reader import reading, shown
 from tasks.notices import journal
-from tasks.plan import decision, measure, pages, summary, words
-from tasks.run import approval, terminal
-from tasks.run.approval import Question, Yes
+from tasks.plan import approval, measure, pages, summary, words
+from tasks.run import question, terminal
+from tasks.run.question import Question, Yes
 
 LOG = logging.getLogger("relevo")
 YES = "--yes (and --reason, --origin-is-down where something may be lost)"
@@ -141,7 +141,7 @@ def ask(
         raise Refused(
             "; ".join(made.situation.refusals), hint="fix this first; nothing was changed"
         )
-    yes = _obtain(decision.question(made, reason=reason, approved_by=by))
+    yes = _obtain(approval.question(made, reason=reason, approved_by=by))
     down = {"origin_is_down": True} if yes.origin_is_down else {}
     return {**down, "reason": yes.reason, "approved_by": yes.approved_by}
 
@@ -159,9 +159,9 @@ def confirm(instance: OdooInstance, procedure: str, *, reason: str, by: str) -> 
     return _obtain(Question(procedure, instance.name, reason=reason, approved_by=by))
 
 
-def _obtain(question: Question) -> Yes:
+def _obtain(asked: Question) -> Yes:
     with terminal.without_server():
-        return approval.obtain(question)
+        return question.ask(asked)
 
 
 def _require_somebody(instead: str) -> None:

@@ -8,8 +8,8 @@ from tasks.host import durable, lock
 from tasks.notices import events, reports, schedules
 from tasks.odoo import service
 from tasks.odoo.service import Served
-from tasks.plan import aftermath, decision
-from tasks.plan.decision import WAIT_MINUTES, Decide, Decision, Minutes
+from tasks.plan import aftermath, approval
+from tasks.plan.approval import WAIT_MINUTES, Decide, Decision, Minutes
 from tasks.postgres import cluster
 from tasks.receipts import receipts
 from tasks.records import record
@@ -65,11 +65,11 @@ def failback(
             changed.
     """
     origin = instance.origin
-    decided = decision.reach(
+    decided = approval.obtain(
         instance, "failback", decide, at_a_loss=accept_loss,
         reason=reason, approved_by=approved_by, wait_minutes=wait_minutes,
     )  # fmt: skip
-    if not decided.go:
+    if not decided.approved:
         return decided.report
 
     with lock.held(instance, "failback", preempt=True):

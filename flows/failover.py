@@ -11,8 +11,8 @@ from tasks.host import durable, lock
 from tasks.notices import events, reports, schedules
 from tasks.odoo import service
 from tasks.odoo.service import Served
-from tasks.plan import aftermath, decision
-from tasks.plan.decision import WAIT_MINUTES, Decide, Decision, Minutes
+from tasks.plan import aftermath, approval
+from tasks.plan.approval import WAIT_MINUTES, Decide, Decision, Minutes
 from tasks.postgres import cluster
 from tasks.records import record
 from tasks.records.loss import Exposure
@@ -60,11 +60,11 @@ def failover(
             changed.
     """
     instance = settling.finish(instance, plan_only=decide == "plan only")
-    decided = decision.reach(
+    decided = approval.obtain(
         instance, "failover", decide, wait_minutes=wait_minutes,
         origin_is_down=origin_is_down, reason=reason, approved_by=approved_by,
     )  # fmt: skip
-    if not decided.go:
+    if not decided.approved:
         return decided.report
 
     recovery = instance.recovery

@@ -5,8 +5,8 @@ from tasks.authority import fence, guard, keys
 from tasks.host import lock
 from tasks.logins import login
 from tasks.notices import reports
-from tasks.plan import aftermath, decision
-from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
+from tasks.plan import aftermath, approval
+from tasks.plan.approval import WAIT_MINUTES, Decide, Minutes
 from tasks.recovery import door
 from tasks.recovery.procedure import flow
 from tasks.run.report import Report
@@ -45,11 +45,11 @@ def pg_rewind(
             changed.
     """
     origin = instance.origin
-    decided = decision.reach(
+    decided = approval.obtain(
         instance, "pg_rewind", decide,
         reason=reason, approved_by=approved_by, wait_minutes=wait_minutes,
     )  # fmt: skip
-    if not decided.go:
+    if not decided.approved:
         return decided.report
 
     with lock.held(instance, "pg_rewind", preempt=True):

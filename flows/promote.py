@@ -5,8 +5,8 @@ from tasks.authority import exposure, fence, keys, move, promotable
 from tasks.build import build
 from tasks.host import lock
 from tasks.notices import reports, schedules
-from tasks.plan import aftermath, decision
-from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
+from tasks.plan import aftermath, approval
+from tasks.plan.approval import WAIT_MINUTES, Decide, Minutes
 from tasks.postgres import cluster
 from tasks.receipts import receipts
 from tasks.records.loss import Exposure
@@ -48,12 +48,12 @@ def promote(
             changed.
     """
     instance = settling.finish(instance, plan_only=decide == "plan only")
-    decided = decision.reach(
+    decided = approval.obtain(
         instance, "promote", decide,
         origin_is_down=origin_is_down, reason=reason, approved_by=approved_by,
         wait_minutes=wait_minutes,
     )  # fmt: skip
-    if not decided.go:
+    if not decided.approved:
         return decided.report
 
     with lock.held(instance, "promote", preempt=True):

@@ -13,8 +13,8 @@ from tasks.host import durable, lock
 from tasks.notices import events, reports, schedules
 from tasks.odoo import service
 from tasks.odoo.service import Served
-from tasks.plan import aftermath, decision
-from tasks.plan.decision import WAIT_MINUTES, Decide, Decision, Minutes
+from tasks.plan import aftermath, approval
+from tasks.plan.approval import WAIT_MINUTES, Decide, Decision, Minutes
 from tasks.records import record
 from tasks.recovery import settling
 from tasks.recovery.procedure import flow
@@ -58,11 +58,11 @@ def switchover(
     """
     instance = settling.finish(instance, plan_only=decide == "plan only")
     giver, taker = handover.sides(instance, to)
-    decided = decision.reach(
+    decided = approval.obtain(
         instance, handover.procedure(taker), decide,
         reason=reason, approved_by=approved_by, wait_minutes=wait_minutes,
     )  # fmt: skip
-    if not decided.go:
+    if not decided.approved:
         return decided.report
 
     with lock.held(instance, "switchover", preempt=True):

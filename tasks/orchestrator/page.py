@@ -26,10 +26,10 @@ from blocks.instance import OdooInstance
 from blocks.plain import PLAINLY
 from tasks.language.catalogue import spoken
 from tasks.language.reader import reading, said, shown
-from tasks.orchestrator import approval, schedules
+from tasks.orchestrator import form, schedules
 from tasks.run import terminal
-from tasks.run.approval import Question, Yes
 from tasks.run.desk import Logger, Run
+from tasks.run.question import Question, Yes
 from tasks.run.report import Report
 from tasks.run.step import Step, heals
 
@@ -121,7 +121,7 @@ class Page:
         return schedules.links()
 
     def ask(self, question: Question, *, attempt: int, wrong: str, minutes: float) -> Yes:
-        return approval.ask(question, attempt=attempt, wrong=wrong, minutes=minutes)
+        return form.ask(question, attempt=attempt, wrong=wrong, minutes=minutes)
 
 
 def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001

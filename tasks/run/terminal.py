@@ -14,8 +14,8 @@ from blocks.instance import OdooInstance
 from blocks.plain import PLAINLY, plain
 from blocks.runtime import Flow
 from tasks.language.reader import reading, said
-from tasks.run.approval import Question, Yes
 from tasks.run.desk import DESK, Desk, Logger, Run, desk
+from tasks.run.question import Question, Yes
 from tasks.run.step import Step
 
 P = ParamSpec("P")

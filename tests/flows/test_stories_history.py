@@ -17,14 +17,14 @@ from deployments.secrets import Secrets
 from deployments.settings import Settings
 from tasks.host import lock
 from tasks.notices import audit
-from tasks.plan import decision
+from tasks.plan import approval
 from tasks.receipts import receipts
 from tasks.records import history
 from tasks.records.history import Entry
 from tasks.recovery.procedure import flow
-from tasks.run import act, approval, terminal
-from tasks.run.approval import Question, Yes
+from tasks.run import act, question, terminal
 from tasks.run.desk import Run
+from tasks.run.question import Question, Yes
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, dead, standby
 
@@ -167,7 +167,7 @@ def test_a_yes_on_the_page_is_what_counts(
 
     @flow(name="tidy")
     def tidy(instance: OdooInstance) -> None:
-        approval.obtain(Question("tidy", "vps_1"))
+        question.ask(Question("tidy", "vps_1"))
         with lock.held(instance, "tidy"):
             pass
 
@@ -188,7 +188,7 @@ def test_a_yes_of_before_a_retry_counts_for_the_retry(
 
     @flow(name="failback")
     def retried(instance: OdooInstance) -> None:
-        decision.said_before(instance, "failback")
+        approval.given_before(instance, "failback")
         with lock.held(instance, "failback"):
             pass
 

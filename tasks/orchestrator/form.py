@@ -21,7 +21,7 @@ from pydantic import Field, create_model
 
 from blocks.errors import Refused
 from tasks.language import reader
-from tasks.run.approval import Question, Yes
+from tasks.run.question import Question, Yes
 
 POLL_SECONDS = 1
 
