@@ -2,7 +2,7 @@
 
 from blocks.instance import OdooInstance
 from flows.pg_rewind import bring_back
-from tasks.authority import demotion, exposure, fence, keys, move
+from tasks.authority import demotion, exposure, fence, keys, stage
 from tasks.filestore import copies, documents, judgement
 from tasks.host import durable, lock
 from tasks.notices import events, reports, schedules
@@ -75,10 +75,10 @@ def failback(
     with lock.held(instance, "failback", preempt=True):
         keys.require_known(instance)
         schedules.pause(instance)
-        if move.stage(instance, at_a_loss=accept_loss) == "away":
-            prepare(instance, reclone=reclone)
+        if stage.find(instance, at_a_loss=accept_loss) == "failed over":
+            prepare_origin(instance, reclone=reclone)
         with Stopwatch(from_now=True) as down:
-            if move.stage(instance, at_a_loss=accept_loss) != "home":
+            if stage.find(instance, at_a_loss=accept_loss) != "home":
                 hand_over(instance, accept_loss=accept_loss, reason=decided.signed)
             service.start(origin)
             served = service.wait_until_serving(origin)
@@ -96,9 +96,9 @@ def failback(
     return report
 
 
-def prepare(instance: OdooInstance, *, reclone: bool) -> None:
-    move.wake(instance)
-    move.note_by_hand(instance)
+def prepare_origin(instance: OdooInstance, *, reclone: bool) -> None:
+    stage.start_fallen_primary(instance)
+    stage.note_by_hand(instance)
     bring_back(instance, reclone=reclone)
     judgement.heal(instance)
     copies.push(instance, when="while customers work")

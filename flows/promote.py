@@ -1,7 +1,7 @@
 """Runbook: "Failover de Postgresql"."""
 
 from blocks.instance import OdooInstance
-from tasks.authority import exposure, fence, keys, move, promotable
+from tasks.authority import exposure, fence, keys, promotable, stage
 from tasks.build import build
 from tasks.host import lock
 from tasks.notices import reports, schedules
@@ -74,7 +74,7 @@ def promote(
 def take_over(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> Exposure:
     recovery, loss_accepted = instance.recovery, origin_is_down and bool(reason.strip())
 
-    move.wake(instance, origin_is_down=loss_accepted)
+    stage.start_fallen_primary(instance, origin_is_down=loss_accepted)
     if loss_accepted:
         limits.raise_standby(instance)
     promotable.require_ready_to_serve(instance)
@@ -82,7 +82,7 @@ def take_over(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> E
     exposed = exposure.measure(instance, lossless=lossless)
     exposure.require_accepted(instance, exposed, loss_accepted=loss_accepted)
 
-    move.note(instance, exposed, reason=reason)
+    stage.note(instance, exposed, reason=reason)
     receipts.award(instance, exposed, reason=reason)
     fence.hold_returned(instance, lossless=lossless)
     build.adopt(instance)

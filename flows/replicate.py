@@ -2,7 +2,7 @@
 
 from blocks.instance import OdooInstance
 from flows import basebackup, build_service, configure_ssh, rsync_filestore, setup_primary
-from tasks.authority import exposure, guard, keys, move
+from tasks.authority import exposure, guard, keys, stage
 from tasks.filestore import follower
 from tasks.host import durable, lock
 from tasks.notices import schedules
@@ -28,7 +28,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
     """
     with lock.held(instance, "replicate"):
         keys.require_known(instance)
-        move.require_ended(users.as_found(instance))
+        stage.require_ended(users.as_found(instance))
         preflight.require_hosts(instance)
         ahead.require(instance, allow_restart=allow_restart)
         setup_primary.prepare(instance, allow_restart=allow_restart)

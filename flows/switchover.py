@@ -7,7 +7,7 @@ from flows import build_service, rsync_filestore
 from flows.failback import hand_over, settle
 from flows.pg_rewind import bring_back
 from flows.promote import take_over
-from tasks.authority import handover, keys, move
+from tasks.authority import handover, keys, stage
 from tasks.filestore import documents
 from tasks.host import durable, lock
 from tasks.notices import events, reports, schedules
@@ -67,7 +67,7 @@ def switchover(
 
     with lock.held(instance, "switchover", preempt=True):
         keys.require_known(instance)
-        wake(instance, giver)
+        start_fallen_primary(instance, giver)
         handover.require_lossless(instance, giver, taker)
         bring_along(instance, taker)
         with Stopwatch(from_now=True) as down:
@@ -88,9 +88,9 @@ def switchover(
     return report
 
 
-def wake(instance: OdooInstance, giver: Place) -> None:
+def start_fallen_primary(instance: OdooInstance, giver: Place) -> None:
     if giver.kind == "recovery":
-        move.wake(instance)
+        stage.start_fallen_primary(instance)
 
 
 def bring_along(instance: OdooInstance, taker: Place) -> None:
@@ -103,7 +103,7 @@ def bring_along(instance: OdooInstance, taker: Place) -> None:
 def give(instance: OdooInstance, taker: Place, *, reason: str) -> None:
     if taker.kind == "recovery":
         take_over(instance, origin_is_down=False, reason=reason)
-    elif move.stage(instance) != "home":
+    elif stage.find(instance) != "home":
         hand_over(instance, reason=reason)
 
 

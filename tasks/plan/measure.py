@@ -7,7 +7,7 @@ from functools import partial
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
-from tasks.authority import demotion, exposure, fence, handover, keys, move, promotable
+from tasks.authority import demotion, exposure, fence, handover, keys, promotable, stage
 from tasks.authority.situation import FORWARD, SILENT, Plan, Procedure, Situation
 from tasks.filestore import documents
 from tasks.plan import placeholders
@@ -73,7 +73,7 @@ def _lacking(
 def _failover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Situation:
     refusals: list[str] = []
     streaming = bool(origin and origin.is_primary and _streams(instance))
-    down = move.leader_is_down(instance)
+    down = stage.leader_is_down(instance)
     try:
         if not down:
             promotable.require_ready(instance)
@@ -109,8 +109,8 @@ def _failback(
     refusals: list[str] = []
     way, why = "", ""
     try:
-        stage = move.how_far(instance, at_a_loss=at_a_loss)
-        if stage == "away" and origin is not None and recovery.is_primary:
+        reached = stage.how_far(instance, at_a_loss=at_a_loss)
+        if reached == "failed over" and origin is not None and recovery.is_primary:
             way, why = _way(instance, origin)
         if at_a_loss:
             way, why = "at a loss", demotion.given_up(instance.recovery, instance.origin)
@@ -124,7 +124,7 @@ def _failback(
         exposure=Exposure.none(),
         way=way,
         why=why,
-        leader_is_down=move.leader_is_down(instance),
+        leader_is_down=stage.leader_is_down(instance),
         last_drill=last_drill(instance),
         refusals=tuple(refusals),
     )
@@ -236,7 +236,7 @@ def _word(instance: OdooInstance, recovery: Seen) -> Word | None:
 
 def _exposure(instance: OdooInstance, recovery: Seen) -> Exposure:
     begun = record.read(instance.recovery, instance, Failover)
-    if begun is not None and move.leader_is_down(instance):
+    if begun is not None and stage.leader_is_down(instance):
         return begun.exposure
     if not recovery.answers:
         return Exposure(lossless=False, seconds=None, about_bytes=None, last_commit="")

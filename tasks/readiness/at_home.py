@@ -4,7 +4,7 @@ from functools import partial
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
-from tasks.authority import guard, keys, move, promotable
+from tasks.authority import guard, keys, promotable, stage
 from tasks.build import build, modules
 from tasks.build import programs_of_odoo as programs
 from tasks.filestore import follower
@@ -54,7 +54,7 @@ def probe(instance: OdooInstance, ends: Ends) -> Found:
 def roles(instance: OdooInstance, ends: Ends) -> str:
     """Say that the origin is the primary and the recovery host its standby, as usual."""
     origin, recovery = ends.origin, ends.recovery
-    if not recovery.answers and move.leader_is_down(instance):
+    if not recovery.answers and stage.leader_is_down(instance):
         raise RelevoError(
             f"customers were moved to {instance.recovery}, and its PostgreSQL is {recovery}: run "
             "failover, which starts it"
@@ -72,7 +72,7 @@ def roles(instance: OdooInstance, ends: Ends) -> str:
 
 
 def _moves(instance: OdooInstance) -> str:
-    if said := move.half_done(instance):
+    if said := stage.half_done(instance):
         raise RelevoError(f"{said}: run failback, which goes on from there")
     return "none under way"
 

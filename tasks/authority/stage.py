@@ -14,7 +14,7 @@ from tasks.records.records import Failover
 from tasks.run.moments import Clock
 from tasks.run.step import log, step
 
-Stage = Literal["away", "handing over", "home"]
+Stage = Literal["failed over", "handing over", "home"]
 
 
 @step("note the failover of {instance.name}")
@@ -59,7 +59,7 @@ def half_done(instance: OdooInstance) -> str:
 
 
 @step("start PostgreSQL on {instance.recovery}, if it leads and is down")
-def wake(instance: OdooInstance, *, origin_is_down: bool = False) -> None:
+def start_fallen_primary(instance: OdooInstance, *, origin_is_down: bool = False) -> None:
     """Start the cluster that has the write right, where a crash or a full disk has ended it.
 
     Not beside an origin that is merely silent: somebody may have promoted it by hand since.
@@ -99,7 +99,7 @@ def _taker(instance: OdooInstance) -> str:
 
 
 @step("find out who serves {instance.name}")
-def stage(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
+def find(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
     """How far a failback has come, asked of both clusters; refuse when they make no sense."""
     return how_far(instance, at_a_loss=at_a_loss)
 
@@ -115,14 +115,14 @@ def how_far(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
             hint="run failback again when the server is up and reachable by ssh",
         )
     if recovery.is_primary:
-        return "away"
+        return "failed over"
     taker = _taker(instance)
     if origin.is_primary and taker == "origin":
         return "home"
     if origin.is_standby and not recovery.online and (taker == "origin" or at_a_loss):
         return "handing over"
     if not at_a_loss and leader_is_down(instance):
-        return "away"  # and it is started first
+        return "failed over"  # and it is started first
     raise Refused(
         f"{instance.name} is not served from the recovery host: {instance.origin} is {origin}, "
         f"{instance.recovery} is {recovery}",
