@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from blocks.instance import OdooInstance
-from flows.promote import take_over
+from flows.promote import promote_recovery
 from tasks.authority import exposure, keys
 from tasks.build import modules
 from tasks.filestore import documents, judgement
@@ -70,23 +70,23 @@ def failover(
     recovery = instance.recovery
     with lock.held(instance, "failover", preempt=True):
         keys.require_known(instance, ask_origin=False)
-        exposed = take_over(instance, origin_is_down=decided.origin_is_down, reason=decided.signed)
+        exposed = promote_recovery(
+            instance, origin_is_down=decided.origin_is_down, reason=decided.signed
+        )
 
         service.start(recovery)
         schedules.pause(instance)  # while Odoo starts; until then the copies refuse by themselves
         served = service.wait_until_serving(recovery)
-        seconds = decided.watch.read()
+        decided.watch.stop()
         shown = site.enable(instance)
         pointed = dns.point(instance, recovery)
         cluster.checkpoint(recovery)  # it takes as long as the disk does, and customers work
         missing = find_missing(instance)
-        record.note_served(instance, seconds=seconds, watch=decided.watch)
+        record.note_served(instance, decided.watch)
         durable.settle(recovery)
         events.tell_served(instance, recovery)
 
-    report = write_report(
-        instance, decided, exposed, served, seconds=seconds, pointed=pointed, missing=missing
-    )
+    report = write_report(instance, decided, exposed, served, pointed=pointed, missing=missing)
     service.require_whole(instance, recovery, served.outcome, shown, pointed)
     return report
 
@@ -114,7 +114,6 @@ def write_report(
     exposed: Exposure,
     served: Served,
     *,
-    seconds: str,
     pointed: Outcome,
     missing: Missing,
 ) -> Report:
@@ -125,7 +124,7 @@ def write_report(
         "databases that answer": str(served),
         "database and files": missing.agreed,
         "modules that are missing": missing.modules,
-        "seconds from the button to Odoo answering": seconds,
+        "seconds from the button to Odoo answering": decided.watch.seconds,
         "domains": pointed.sentence,
         **decided.facts,
     }

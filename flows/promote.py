@@ -58,7 +58,9 @@ def promote(
 
     with lock.held(instance, "promote", preempt=True):
         keys.require_known(instance, ask_origin=False)
-        exposed = take_over(instance, origin_is_down=decided.origin_is_down, reason=decided.signed)
+        exposed = promote_recovery(
+            instance, origin_is_down=decided.origin_is_down, reason=decided.signed
+        )
         schedules.pause(instance)
         cluster.checkpoint(instance.recovery)
 
@@ -71,7 +73,7 @@ def promote(
     return reports.hand_in(instance, "promote", Report(title, facts))
 
 
-def take_over(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> Exposure:
+def promote_recovery(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> Exposure:
     recovery, loss_accepted = instance.recovery, origin_is_down and bool(reason.strip())
 
     stage.start_fallen_primary(instance, origin_is_down=loss_accepted)

@@ -6,7 +6,7 @@ from blocks.instance import OdooInstance, Place
 from flows import build_service, rsync_filestore
 from flows.failback import hand_over, settle
 from flows.pg_rewind import bring_back
-from flows.promote import take_over
+from flows.promote import promote_recovery
 from tasks.authority import handover, keys, stage
 from tasks.filestore import documents
 from tasks.host import durable, lock
@@ -102,14 +102,14 @@ def bring_along(instance: OdooInstance, taker: Place) -> None:
 
 def give(instance: OdooInstance, taker: Place, *, reason: str) -> None:
     if taker.kind == "recovery":
-        take_over(instance, origin_is_down=False, reason=reason)
+        promote_recovery(instance, origin_is_down=False, reason=reason)
     elif stage.find(instance) != "home":
         hand_over(instance, reason=reason)
 
 
 def note_served(instance: OdooInstance, taker: Place, down: Stopwatch) -> None:
     if taker.kind == "recovery":
-        record.note_served(instance, seconds=down.seconds, watch=down)
+        record.note_served(instance, down)
 
 
 def show(instance: OdooInstance, taker: Place) -> tuple[Outcome, Outcome]:

@@ -262,7 +262,7 @@ def closed(instance: OdooInstance, place: Place) -> Iterator[None]:
         hold_odoo(place)
         yield
     except BaseException:
-        if lock.taken_over(instance):
+        if lock.lost_to_another_run(instance):
             raise
         with lease.regardless():
             if look(place).is_primary:

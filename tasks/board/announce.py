@@ -37,7 +37,7 @@ def _tell(instance: OdooInstance, seen: Measured) -> None:
         return  # somebody has moved it and told so since it was measured
     told = Told(kept.alarms, kept.seen)
     if seen.synchronous is not None:
-        told = replace(told, alarms=(*told.alarms, *_take_over(instance)))
+        told = replace(told, alarms=(*told.alarms, *_adopt_origin_alarms(instance)))
     told = _tell_new(instance, seen, told)
     served = kept.served or ""
     place = served if seen.two_writers else seen.served or served
@@ -70,7 +70,7 @@ def _tell_away(instance: OdooInstance, seen: Measured) -> None:
         record.write(instance.origin, instance, noted)
 
 
-def _take_over(instance: OdooInstance) -> tuple[str, ...]:
+def _adopt_origin_alarms(instance: OdooInstance) -> tuple[str, ...]:
     """What was told while the recovery host was away; from now on that one keeps it."""
     kept = record.read(instance.origin, instance, ToldAway)
     if kept is None:

@@ -74,7 +74,7 @@ def now(shell: Shell) -> str:
 
 
 @step("note that {instance.recovery} serves {instance.name}")
-def note_served(instance: OdooInstance, *, seconds: str, watch: Stopwatch) -> None:
+def note_served(instance: OdooInstance, watch: Stopwatch) -> None:
     """Keep when a move to the recovery host worked, and how long it took: the next one's guess.
 
     Only of a run that made the whole move: one that was retried tells how long a mend took, and
@@ -82,7 +82,7 @@ def note_served(instance: OdooInstance, *, seconds: str, watch: Stopwatch) -> No
     """
     begun = read(instance.recovery, instance, Failover)
     if begun and begun.time.timestamp() > watch.begun.timestamp() - 1 and not watch.retried:
-        write(instance.recovery, instance, Served(at=time.time(), seconds=float(seconds)))
+        write(instance.recovery, instance, Served(at=time.time(), seconds=float(watch.seconds)))
 
 
 @step("note the drill of {instance.name}")

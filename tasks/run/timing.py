@@ -44,7 +44,7 @@ def timed(title: str) -> Iterator[None]:
 class Stopwatch:
     """Counts from the moment the button was pressed, or from now without a server.
 
-    Around a part of a procedure it keeps how many seconds that part took.
+    Around a part of a procedure it keeps, as `seconds`, how long that part took.
     """
 
     seconds = ""
@@ -60,13 +60,17 @@ class Stopwatch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.seconds = self.read()
+        self.stop()
 
     @property
     def retried(self) -> bool:
         """Tell whether this run has failed before, and somebody has mended something since."""
         run = desk().run()
         return bool(run and run.times > 1)
+
+    def stop(self) -> None:
+        """Keep the seconds until now."""
+        self.seconds = self.read()
 
     def read(self) -> str:
         return f"{(datetime.now(UTC) - self.begun).total_seconds():.1f}"
