@@ -32,5 +32,5 @@ def build(instance: OdooInstance) -> None:
 
     with door.opened(instance):
         login.prove_login(instance, instance.origin, instance.recovery)
-    durable.settle(instance.recovery)
+    durable.sync(instance.recovery)
     record.stamp(instance.recovery, instance, Verified)

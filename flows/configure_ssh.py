@@ -19,7 +19,7 @@ def configure_ssh(instance: OdooInstance) -> None:
 
 
 def open_way(instance: OdooInstance) -> None:
-    settling.settle(instance)
+    settling.give_users(instance)
     public_key = trust.make_key(instance)
     trust.authorise_key(instance, public_key)
     trust.pin_host_key(instance)

@@ -85,7 +85,7 @@ def failback(
         pointed = dns.point(instance, origin)
         shown = site.disable(instance)
         aside = forensics.kept(instance, origin)
-        settle(instance)
+        restore_replication(instance)
         missing = documents.find_missing(instance, origin)
         events.tell_served(instance, origin)
 
@@ -121,7 +121,7 @@ def hand_over(instance: OdooInstance, *, accept_loss: bool = False, reason: str 
     cluster.promote(origin)
 
 
-def settle(instance: OdooInstance) -> None:
+def restore_replication(instance: OdooInstance) -> None:
     origin, recovery = instance.origin, instance.recovery
 
     rejoin.rejoin(instance, recovery, origin)
@@ -133,7 +133,7 @@ def settle(instance: OdooInstance) -> None:
     exposure.sample_link(instance)
     schedules.resume(instance)
     for place in (origin, recovery):
-        durable.settle(place)
+        durable.sync(place)
     record.close(instance)  # last: until then this procedure can be run again to its end
 
 

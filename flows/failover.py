@@ -83,7 +83,7 @@ def failover(
         cluster.checkpoint(recovery)  # it takes as long as the disk does, and customers work
         missing = find_missing(instance)
         record.note_served(instance, decided.watch)
-        durable.settle(recovery)
+        durable.sync(recovery)
         events.tell_served(instance, recovery)
 
     report = write_report(instance, decided, exposed, served, pointed=pointed, missing=missing)

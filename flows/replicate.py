@@ -45,7 +45,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
         synchronous.apply(instance)
         exposure.sample_link(instance)
         for place in (instance.origin, instance.recovery):
-            durable.settle(place)
+            durable.sync(place)
         settling.forget_former(instance)
         parity.require(instance)
         record.stamp(instance.recovery, instance, SetUp)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from blocks.instance import OdooInstance, Place
 from flows import build_service, rsync_filestore
-from flows.failback import hand_over, settle
+from flows.failback import hand_over, restore_replication
 from flows.pg_rewind import bring_back
 from flows.promote import promote_recovery
 from tasks.authority import handover, keys, stage
@@ -124,9 +124,9 @@ def follow(instance: OdooInstance, taker: Place) -> None:
     if taker.kind == "recovery":
         bring_back(instance, reclone=False)
         for place in (instance.origin, instance.recovery):
-            durable.settle(place)
+            durable.sync(place)
     else:
-        settle(instance)
+        restore_replication(instance)
 
 
 def write_report(

@@ -80,7 +80,7 @@ def fetch_ahead(instance: OdooInstance) -> None:
 
 
 def _pass(instance: OdooInstance) -> engine.Facts:
-    engine.settle(instance)
+    engine.ensure(instance)
     facts = engine.run(instance, "pass")
     _note(instance, facts)
     return facts
@@ -267,7 +267,7 @@ def push(instance: OdooInstance, *, when: str) -> None:
         f"{instance.name}:{origin.data_dir}/",
         quarantine=trust.file_quarantine(instance) / stamp,
     )
-    engine.settle(instance)
+    engine.ensure(instance)
     with trust.writable(instance, "failback"):
         _rsync(instance, "filestore", command)
         facts = engine.run(instance, "push")  # last: it ends when all is on the origin's disk

@@ -62,7 +62,7 @@ def _role(instance: OdooInstance) -> str:
     return odoo_conf.database_role(text, default="") or replica.odoo_role(instance)
 
 
-def settle(instance: OdooInstance) -> None:
+def ensure(instance: OdooInstance) -> None:
     """Install the program and what it has to know of an instance; the origin must answer."""
     shell, recovery = instance.recovery.host.shell(), instance.recovery
     wishes, owner = instance.filestore, files.owner(shell, recovery.odoo.user)

@@ -32,7 +32,7 @@ known=$(getent passwd "$1" | cut -d: -f6)
 
 
 @step("give {instance.name} its own users on {instance.recovery}")
-def settle(instance: OdooInstance) -> None:
+def give_users(instance: OdooInstance) -> None:
     """Make the users and the folders of an instance; move what an earlier Relevo left elsewhere.
 
     A move that was cut off is taken up again. The cluster follows later (`move_cluster`): it needs

@@ -155,7 +155,7 @@ def _alter_system(instance: OdooInstance, node: Place, leader: Place, fresh: Pur
     own = _own(instance, node, leader)
     if own and node.kind == "origin":
         return own
-    return auto_conf.settle(files.read(node.host.shell(), fresh / auto_conf.FILE), own=own)
+    return auto_conf.merged(files.read(node.host.shell(), fresh / auto_conf.FILE), own=own)
 
 
 def _own(instance: OdooInstance, node: Place, leader: Place) -> str:
