@@ -7,7 +7,7 @@ from typing import Literal
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
 from deployments.machine import End, Standing
-from tasks.postgres.look import look, look_or_why, unheard
+from tasks.postgres.observe import observe, observe_or_why, unheard
 from tasks.recovery import users
 
 AT_ONCE = 16
@@ -25,14 +25,14 @@ def _measure(instance: OdooInstance) -> Standing:
     why = ""
     try:
         instance = users.as_found(instance)
-        origin, closed = look_or_why(instance.origin)
+        origin, closed = observe_or_why(instance.origin)
         seen = str(origin or ("not known" if closed else "silent"))
         if origin is None:
             why = unheard(instance.origin, closed)
     except RelevoError as error:
         origin, seen, why = None, "refused", error.message
     try:
-        recovery = look(instance.recovery)
+        recovery = observe(instance.recovery)
     except RelevoError as error:
         return _standing(instance, seen, "not known", (), error.message)
     serves: tuple[Literal["origin", "recovery"], ...] = ()

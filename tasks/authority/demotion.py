@@ -3,7 +3,7 @@
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from tasks.postgres import cluster
-from tasks.postgres.look import Seen, look, received
+from tasks.postgres.observe import ClusterState, observe, received
 from tasks.postgres.wal import Lsn
 from tasks.receipts import receipts
 from tasks.run.step import step
@@ -19,14 +19,14 @@ def demote(instance: OdooInstance, giver: Place, taker: Place, *, reason: str = 
     The receipt is written on both hosts, and only after the proof. A giver that was demoted
     before is proven again and left as it is.
     """
-    seen = look(giver)
+    seen = observe(giver)
     if seen.is_primary:
         require_streaming_standby(giver, taker)
     if not seen.is_standby:
         cluster.start_at_boot(giver, "manual")  # also where somebody else has stopped it
         cluster.stop_any(giver)
     require_received(giver, taker)
-    if not look(taker).is_primary:
+    if not observe(taker).is_primary:
         receipts.record_demotion(instance, giver, taker, reason=reason)
 
 
@@ -38,7 +38,7 @@ def abandon(instance: OdooInstance, giver: Place, taker: Place, *, reason: str) 
             f"a reason is needed to give up what {taker} has not received from {giver}",
             hint="give a reason; it is kept in the receipt",
         )
-    if look(taker).is_primary:
+    if observe(taker).is_primary:
         return
     cluster.start_at_boot(giver, "manual")
     cluster.stop_any(giver)
@@ -52,7 +52,7 @@ def given_up(giver: Place, taker: Place) -> str:
 
 
 def require_streaming_standby(giver: Place, taker: Place) -> None:
-    if not look(taker).is_standby:
+    if not observe(taker).is_standby:
         raise Refused(
             f"{taker} is not a standby of {giver}: {giver} will not be stopped",
             hint="run check for this instance and fix what it names",
@@ -61,13 +61,13 @@ def require_streaming_standby(giver: Place, taker: Place) -> None:
 
 def require_received(giver: Place, taker: Place) -> Lsn:
     """Require that the taker holds the giver's shutdown checkpoint: then nothing is lost."""
-    control = look(giver).control
+    control = observe(giver).control
     if control is None or not control.shut_down:
         raise Refused(
             f"the control file on {giver} does not show a clean shutdown",
             hint=f"start PostgreSQL on {giver} again and rerun, or accept the loss",
         )
-    if (seen := look(taker)).is_primary:
+    if (seen := observe(taker)).is_primary:
         return control.checkpoint
     checkpoint = control.checkpoint
     try:
@@ -93,12 +93,12 @@ def require_received(giver: Place, taker: Place) -> Lsn:
 
 def stopped_whole(giver: Place, taker: Place) -> bool:
     """Tell whether the giver was stopped cleanly, and the taker has all that it wrote."""
-    return holds_all_of(look(giver), taker)
+    return holds_all_of(observe(giver), taker)
 
 
-def holds_all_of(giver: Seen, taker: Place) -> bool:
+def holds_all_of(giver: ClusterState, taker: Place) -> bool:
     """Tell whether the taker has all that a giver wrote, which was stopped cleanly."""
-    control, there = giver.control, look(taker).control
+    control, there = giver.control, observe(taker).control
     if control is None or there is None or there.system_identifier != control.system_identifier:
         return False
     return control.ends_at(received(taker))

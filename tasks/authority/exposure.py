@@ -2,7 +2,7 @@
 
 from blocks.errors import CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.postgres.wal import Lsn
 from tasks.records import record
 from tasks.records.loss import Exposure, Sample, kept, sentence
@@ -28,7 +28,7 @@ SELECT extract(epoch FROM now()) AS at, pg_current_wal_lsn() AS lsn,
 def measure(instance: OdooInstance, *, lossless: bool) -> Exposure:
     """Say, before the promotion, what had not been streamed when the origin was last heard of."""
     kept = record.read(instance.recovery, instance, Failover)
-    if kept is not None and look(instance.recovery).is_primary:
+    if kept is not None and observe(instance.recovery).is_primary:
         return kept.exposure
     if lossless:
         return Exposure.none()

@@ -14,7 +14,7 @@ from tasks.filestore import copies
 from tasks.host import lock
 from tasks.odoo import service
 from tasks.postgres import cluster
-from tasks.postgres.look import look, look_if_there
+from tasks.postgres.observe import observe, observe_if_there
 from tasks.receipts import receipt_files
 from tasks.run.step import log, step
 from tasks.run.wait import until
@@ -102,10 +102,10 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool, reason: str = "
         return False
     with _said_of_a_broken_disk(origin):
         keys.require_believed(instance, origin)
-        seen = look_if_there(origin)
+        seen = observe_if_there(origin)
     if not loss_accepted:
         seen.require_asked()
-    if seen.is_primary and not look(recovery).is_primary:
+    if seen.is_primary and not observe(recovery).is_primary:
         _require_streaming(instance, loss_accepted=loss_accepted)
         with closed(instance, origin):
             _show_rows(instance, within_seconds=demotion.RECEIVE_SECONDS)
@@ -113,7 +113,7 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool, reason: str = "
             demotion.demote(instance, origin, recovery, reason=reason)
         return True
     lossless = demotion.holds_all_of(seen, recovery)
-    if lossless or loss_accepted or look(recovery).is_primary:
+    if lossless or loss_accepted or observe(recovery).is_primary:
         with _said_of_a_broken_disk(origin):
             hold_former(instance, origin)
     return lossless
@@ -215,7 +215,7 @@ def _fetch_last_files(instance: OdooInstance, *, loss_accepted: bool) -> None:
 def hold_former(instance: OdooInstance, former: Place) -> None:
     """Keep a returned primary from serving; one that follows the leader already may go on."""
     stop_odoo(former)
-    seen = look_if_there(former)
+    seen = observe_if_there(former)
     if seen.gone:
         log().warning("%s has no cluster %s any more: nothing to fence", former, former.cluster)
         return
@@ -235,7 +235,7 @@ def hold_returned(instance: OdooInstance, *, lossless: bool) -> None:
     time in which its guard holds it.
     """
     origin, recovery = instance.origin, instance.recovery
-    if lossless or look(recovery).is_primary:
+    if lossless or observe(recovery).is_primary:
         return
     shell, receipt_there = recovery.host.shell(), time.monotonic()
     argv = ("sh", "-c", SINCE, "since", str(receipt_files.asked_path(instance)))
@@ -265,7 +265,7 @@ def closed(instance: OdooInstance, place: Place) -> Iterator[None]:
         if lock.lost_to_another_run(instance):
             raise
         with lease.regardless():
-            if look(place).is_primary:
+            if observe(place).is_primary:
                 log().warning("nothing was handed over: Odoo on %s serves again", place)
                 cluster.start_at_boot(place, "auto")
                 service.start(place)

@@ -13,7 +13,7 @@ from tasks.host.files import STATE
 from tasks.install import program_config, units
 from tasks.install.units import GUARDS, LIBRARY, UNITS
 from tasks.logins import ssh
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.receipts import receipt_files
 from tasks.receipts.receipt import NAMESPACE
 from tasks.receipts.signers import Signers
@@ -97,8 +97,8 @@ def remember_signers(instance: OdooInstance, place: Place, signers: Signers) -> 
 def _facts(instance: OdooInstance) -> dict[str, object]:
     """What the guard must know; no secret is among it."""
     origin, recovery = instance.origin, instance.recovery
-    seen = look(origin)
-    control = look(recovery).control
+    seen = observe(origin)
+    control = observe(recovery).control
     assert control is not None, "it streams, so it has a control file"
     question = text.question(
         address=recovery.host.peer_address, port=recovery.host.port, user=recovery.host.user,

@@ -8,7 +8,7 @@ from tasks.authority import guard, promotable
 from tasks.authority.situation import Procedure
 from tasks.host import files
 from tasks.odoo.customers import odoo_databases
-from tasks.postgres.look import Seen, look
+from tasks.postgres.observe import ClusterState, observe
 from tasks.receipts import receipt_files, receipts
 from tasks.records import record
 from tasks.records.records import Failover
@@ -64,7 +64,7 @@ def has_begun(instance: OdooInstance, taker: Place) -> bool:
 
 
 def _has_begun(instance: OdooInstance, giver: Place, taker: Place) -> bool:
-    here, there = look(giver), look(taker)
+    here, there = observe(giver), observe(taker)
     if there.is_primary:
         begun = record.read(instance.recovery, instance, Failover) is not None
         known = receipts.newest(instance)
@@ -74,7 +74,7 @@ def _has_begun(instance: OdooInstance, giver: Place, taker: Place) -> bool:
 
 
 def _roles(instance: OdooInstance, giver: Place, taker: Place) -> str:
-    here, there = look(giver), look(taker)
+    here, there = observe(giver), observe(taker)
     if there.is_primary and here.is_standby:
         raise Refused(
             f"it is already served from {taker}", hint="do nothing: it is where it should be"
@@ -89,7 +89,7 @@ def _roles(instance: OdooInstance, giver: Place, taker: Place) -> str:
     return f"{giver} is primary, {taker} is standby"
 
 
-def _require_copy(here: Seen, there: Seen, giver: Place, taker: Place) -> None:
+def _require_copy(here: ClusterState, there: ClusterState, giver: Place, taker: Place) -> None:
     if here.control and there.control:
         one, other = here.control.system_identifier, there.control.system_identifier
         if one != other:

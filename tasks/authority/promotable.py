@@ -6,7 +6,7 @@ from tasks.build import build
 from tasks.host import files
 from tasks.install.units import UNITS
 from tasks.odoo import service
-from tasks.postgres.look import Seen, look
+from tasks.postgres.observe import ClusterState, observe
 from tasks.records import record
 from tasks.records.records import Failover, Identity
 from tasks.run.step import log, step
@@ -21,7 +21,7 @@ def require_ready_to_serve(instance: OdooInstance) -> None:
 
 def require_ready(instance: OdooInstance) -> None:
     recovery = instance.recovery
-    shell, seen = recovery.host.shell(), look(recovery)
+    shell, seen = recovery.host.shell(), observe(recovery)
     if seen.is_primary and record.read(recovery, instance, Failover) is None:
         raise Refused(
             f"the cluster of {instance.name} on {recovery} already accepts writes, but no "
@@ -45,7 +45,7 @@ def require_ready(instance: OdooInstance) -> None:
 def require_replay(standby: Place) -> None:
     """Refuse a standby whose replay is paused: it would not be promoted, or not with all it has."""
     if limits.is_paused(standby):
-        _require_limits(look(standby))
+        _require_limits(observe(standby))
         raise Refused(
             f"replay is paused on {standby}",
             hint="find out who paused it, and run SELECT pg_wal_replay_resume() there when they "
@@ -53,7 +53,7 @@ def require_replay(standby: Place) -> None:
         )
 
 
-def _require_limits(seen: Seen) -> None:
+def _require_limits(seen: ClusterState) -> None:
     """Refuse a standby that lower limits than the other server's keep down, or paused.
 
     Resumed, it would stop.
@@ -62,7 +62,7 @@ def _require_limits(seen: Seen) -> None:
         raise Refused(why, hint=limits.HINT)
 
 
-def _require_same_system(instance: OdooInstance, seen: Seen) -> None:
+def _require_same_system(instance: OdooInstance, seen: ClusterState) -> None:
     """Refuse a cluster that is not the copy of the origin's that basebackup made."""
     known = record.read(instance.recovery, instance, Identity)
     control = seen.control

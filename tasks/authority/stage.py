@@ -6,7 +6,7 @@ from typing import Literal
 from blocks.errors import Refused, Unreachable
 from blocks.instance import OdooInstance
 from tasks.postgres import cluster
-from tasks.postgres.look import look, look_or_why, try_look, unheard
+from tasks.postgres.observe import observe, observe_if_reachable, observe_or_why, unheard
 from tasks.receipts import receipts
 from tasks.records import record
 from tasks.records.loss import Exposure
@@ -21,7 +21,7 @@ Stage = Literal["failed over", "handing over", "home"]
 def note(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
     """Write down, before the promotion, what was known and why it is done."""
     begun = record.read(instance.recovery, instance, Failover) is not None
-    if begun and look(instance.recovery).is_primary:
+    if begun and observe(instance.recovery).is_primary:
         return  # a run that never came to the promotion has left it: this one knows better
     _write_down(instance, exposure, reason)
 
@@ -49,9 +49,9 @@ def require_ended(instance: OdooInstance) -> None:
 def half_done(instance: OdooInstance) -> str:
     """Say when the origin serves again, and what the move left open was never closed."""
     begun = record.read(instance.recovery, instance, Failover)
-    if begun is None or look(instance.recovery).is_primary:
+    if begun is None or observe(instance.recovery).is_primary:
         return ""
-    origin = try_look(instance.origin)
+    origin = observe_if_reachable(instance.origin)
     if origin is None or not origin.is_primary or _taker(instance) != "origin":
         return ""
     at = Clock(instance.timezone).said(begun.time)
@@ -67,7 +67,7 @@ def start_fallen_primary(instance: OdooInstance, *, origin_is_down: bool = False
     origin, recovery = instance.origin, instance.recovery
     if not leader_is_down(instance):
         return
-    seen, why = look_or_why(origin)
+    seen, why = observe_or_why(origin)
     if not origin_is_down and seen is None:
         raise Refused(
             f"customers were moved to {recovery}, whose PostgreSQL is down, and "
@@ -84,9 +84,9 @@ def leader_is_down(instance: OdooInstance) -> bool:
 
     Somebody may have brought them home by hand since, past all receipts.
     """
-    if look(instance.recovery).answers or _taker(instance) != instance.recovery.kind:
+    if observe(instance.recovery).answers or _taker(instance) != instance.recovery.kind:
         return False
-    origin = try_look(instance.origin)
+    origin = observe_if_reachable(instance.origin)
     return origin is None or not origin.is_primary
 
 
@@ -106,7 +106,7 @@ def find(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
 
 def how_far(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
     """The same for a plan, where an answer that makes no sense is one more answer."""
-    (origin, why), recovery = look_or_why(instance.origin), look(instance.recovery)
+    (origin, why), recovery = observe_or_why(instance.origin), observe(instance.recovery)
     if why:
         raise why
     if origin is None:

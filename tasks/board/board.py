@@ -18,7 +18,7 @@ from tasks.board.alarms import Limits, Measured, verdict
 from tasks.board.words import Judged
 from tasks.host import lock
 from tasks.notices import journal, schedules
-from tasks.postgres.look import Seen
+from tasks.postgres.observe import ClusterState
 from tasks.postgres.wal import Lsn
 from tasks.readiness import at_home
 from tasks.readiness.probes import COMMITS, ODOO, ROLES, STREAM, Ends, Found, look_at_both
@@ -179,7 +179,7 @@ def _lag(instance: OdooInstance, position: Lsn | None) -> tuple[int | None, floa
     return None if position is None else max(0, position - replayed), seconds
 
 
-def _free_share(shell: Shell, recovery: Seen) -> float:
+def _free_share(shell: Shell, recovery: ClusterState) -> float:
     argv = ("df", "--output=avail,size", "-B1", str(recovery.directory))
     free, size = map(int, shell.run(argv).stdout.split()[-2:])
     return free / size

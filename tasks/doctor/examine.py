@@ -12,7 +12,7 @@ from blocks.answers import understood
 from blocks.errors import CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance, Place
 from tasks.doctor.findings import Examined, Finding, State, settled
-from tasks.postgres.look import Seen, look_if_there
+from tasks.postgres.observe import ClusterState, observe_if_there
 from tasks.readiness import ahead, at_home, failed_over, preflight
 from tasks.readiness.probes import ROLES, Ends, Need
 from tasks.records import record
@@ -105,16 +105,16 @@ def _findings(instance: OdooInstance, *, origin_answers: bool) -> Iterator[list[
         yield _taken(need, instance)
 
 
-def _look(place: Place) -> tuple[Seen | None, Refused | None]:
+def _look(place: Place) -> tuple[ClusterState | None, Refused | None]:
     """Look at a cluster; where that is refused, why: a check of the set-up is refused as well."""
     try:
-        return look_if_there(place), None
+        return observe_if_there(place), None
     except Refused as error:
         return None, error
 
 
-def _unseen(place: Place) -> Seen:
-    return Seen(
+def _unseen(place: Place) -> ClusterState:
+    return ClusterState(
         place, PurePosixPath("/"), online=False, answers=False, in_recovery=False, control=None
     )
 

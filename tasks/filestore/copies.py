@@ -11,7 +11,7 @@ from tasks.build import links
 from tasks.filestore import engine, leftout, rsync, trust
 from tasks.host import durable, files
 from tasks.host.job import run_job
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.run.step import log, step
 
 Kind = Literal["filestore", "sources", "requirements"]
@@ -46,7 +46,7 @@ def pull(instance: OdooInstance, kind: Kind) -> None:
 def require_standby(instance: OdooInstance) -> None:
     """Copy nothing over files that the recovery host itself is serving."""
     recovery = instance.recovery
-    seen = look(recovery)
+    seen = observe(recovery)
     if seen.is_primary:
         raise Busy(
             f"the cluster of {instance.name} on {recovery} is primary, not standby: customers are "
@@ -255,7 +255,7 @@ def push(instance: OdooInstance, *, when: str) -> None:
 
     A recovery host that has handed over already gave them before, with its doors closed.
     """
-    if not look(instance.recovery).is_primary:
+    if not observe(instance.recovery).is_primary:
         log().info("%s has stopped: it gave its files before that", instance.recovery)
         return
     log().info("copying back: %s", when)

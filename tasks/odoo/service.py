@@ -7,7 +7,7 @@ from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks.odoo import customers, http
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.run.outcome import Outcome
 from tasks.run.step import step
 from tasks.run.wait import until
@@ -69,7 +69,7 @@ def starts_at_boot(shell: Shell, unit: str) -> bool:
 @step("start Odoo on {place}")
 def start(place: Place) -> None:
     """Start Odoo by its unit, now and at the next boot."""
-    if not look(place).is_primary:
+    if not observe(place).is_primary:
         raise Refused(
             f"PostgreSQL on {place} does not accept writes, so Odoo is not started there",
             hint="run the procedure again: it promotes first",

@@ -13,7 +13,7 @@ from tasks.authority.situation import SILENT
 from tasks.host import lock
 from tasks.odoo import service
 from tasks.plan.aftermath_read import End, Standing
-from tasks.postgres.look import Seen, look
+from tasks.postgres.observe import ClusterState, observe
 from tasks.records import record
 from tasks.records.records import Decided
 from tasks.recovery import users
@@ -42,7 +42,7 @@ def measure(instance: OdooInstance, procedure: str, *, ended: str = "was cancell
     ends, going_on = [], []
     for place in (origin, recovery):
         try:
-            ends.append(_end(place, look(place)))
+            ends.append(_end(place, observe(place)))
             going_on += [f"{unit} on {place}" for unit in _long(instance, place)]
         except Unreachable as error:
             said = f"not known: {error.message}" if isinstance(error, ShutOut) else SILENT
@@ -70,7 +70,7 @@ def approved(instance: OdooInstance, run: str) -> bool:
     return kept is not None and kept.run == run
 
 
-def _end(place: Place, seen: Seen) -> End:
+def _end(place: Place, seen: ClusterState) -> End:
     runs = service.is_active(place.host.shell(), place.odoo.unit)
     return End(str(place), str(seen), place.odoo.unit, odoo_runs=runs)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import TypeAlias
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
@@ -11,7 +12,14 @@ from tasks.authority import demotion, exposure, fence, handover, keys, promotabl
 from tasks.authority.situation import FORWARD, SILENT, Plan, Procedure, Situation
 from tasks.filestore import documents
 from tasks.plan import placeholders
-from tasks.postgres.look import Seen, look, look_or_why, received, try_look, unheard
+from tasks.postgres.observe import (
+    ClusterState,
+    observe,
+    observe_if_reachable,
+    observe_or_why,
+    received,
+    unheard,
+)
 from tasks.postgres.wal import Lsn
 from tasks.readiness import at_home
 from tasks.readiness.probes import Ends, Found
@@ -24,6 +32,8 @@ from tasks.run.step import log, step
 from tasks.standby import clone, former, limits, rejoin, replication
 from tasks.synchronous import synchronous_state
 
+Origin: TypeAlias = ClusterState | None  # none where it does not answer
+
 
 @step("draw up the {procedure} of {instance.name}")
 def draw(instance: OdooInstance, procedure: Procedure, *, at_a_loss: bool = False) -> Plan:
@@ -34,7 +44,7 @@ def draw(instance: OdooInstance, procedure: Procedure, *, at_a_loss: bool = Fals
     instance = users.as_found(instance)
     if procedure == "recovery is gone":
         return _recovery_is_gone(instance)
-    (origin, why), recovery = look_or_why(instance.origin), look(instance.recovery)
+    (origin, why), recovery = observe_or_why(instance.origin), observe(instance.recovery)
     if at_a_loss and procedure == "failback":
         seen = _failback(instance, origin, recovery, at_a_loss=True)
     else:
@@ -70,7 +80,7 @@ def _lacking(
     return tuple(f"{name}: {why}" for name, why in found.failed.items() if why not in said)
 
 
-def _failover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Situation:
+def _failover(instance: OdooInstance, origin: Origin, recovery: ClusterState) -> Situation:
     refusals: list[str] = []
     streaming = bool(origin and origin.is_primary and _streams(instance))
     down = stage.leader_is_down(instance)
@@ -104,7 +114,7 @@ def _failover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Si
 
 
 def _failback(
-    instance: OdooInstance, origin: Seen | None, recovery: Seen, *, at_a_loss: bool = False
+    instance: OdooInstance, origin: Origin, recovery: ClusterState, *, at_a_loss: bool = False
 ) -> Situation:
     refusals: list[str] = []
     way, why = "", ""
@@ -130,7 +140,7 @@ def _failback(
     )
 
 
-def _pg_rewind(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Situation:
+def _pg_rewind(instance: OdooInstance, origin: Origin, recovery: ClusterState) -> Situation:
     """What a failback would do first; it is refused where there is nothing to rejoin."""
     seen = _failback(instance, origin, recovery)
     if seen.refusals:
@@ -139,7 +149,7 @@ def _pg_rewind(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> S
     return replace(seen, refusals=(wrong.message,)) if wrong else seen
 
 
-def _switchover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Situation:
+def _switchover(instance: OdooInstance, origin: Origin, recovery: ClusterState) -> Situation:
     refusals = _objections(instance, instance.origin, instance.recovery)
     leads = bool(origin and origin.is_primary)
     lag_bytes, lag_seconds = _lag(instance, recovery, leads=leads)
@@ -157,7 +167,7 @@ def _switchover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> 
     )
 
 
-def _switchover_home(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Situation:
+def _switchover_home(instance: OdooInstance, origin: Origin, recovery: ClusterState) -> Situation:
     refusals = _objections(instance, instance.recovery, instance.origin)
     return Situation(
         at=record.now(instance.recovery.host.shell()),
@@ -172,7 +182,7 @@ def _switchover_home(instance: OdooInstance, origin: Seen | None, recovery: Seen
 
 def _recovery_is_gone(instance: OdooInstance) -> Plan:
     """The way home without the recovery host, which is asked nothing: it may be gone now."""
-    origin = try_look(instance.origin)
+    origin = observe_if_reachable(instance.origin)
     unknown = Exposure(lossless=False, seconds=None, about_bytes=None, last_commit="")
     seen = Situation(
         at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
@@ -192,7 +202,7 @@ def _objections(instance: OdooInstance, giver: Place, taker: Place) -> tuple[str
         return (error.message,)
 
 
-MEASURES: dict[Procedure, Callable[[OdooInstance, Seen | None, Seen], Situation]] = {
+MEASURES: dict[Procedure, Callable[[OdooInstance, Origin, ClusterState], Situation]] = {
     "failover": _failover,
     "promote": _failover,
     "failback": _failback,
@@ -202,14 +212,14 @@ MEASURES: dict[Procedure, Callable[[OdooInstance, Seen | None, Seen], Situation]
 }
 
 
-def _handed_over(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> bool:
+def _handed_over(instance: OdooInstance, origin: Origin, recovery: ClusterState) -> bool:
     """Tell whether an earlier run got as far as to stop the origin, with nothing left to lose."""
     if origin is None or origin.gone or origin.answers or not recovery.is_standby:
         return False
     return demotion.stopped_whole(instance.origin, instance.recovery)
 
 
-def _way(instance: OdooInstance, origin: Seen) -> tuple[str, str]:
+def _way(instance: OdooInstance, origin: ClusterState) -> tuple[str, str]:
     if origin.is_standby and _streams(instance, back=True):
         return "follow", f"{instance.origin} follows {instance.recovery} already"
     way = rejoin.choose(instance, instance.origin, instance.recovery)
@@ -227,14 +237,14 @@ def _streams(instance: OdooInstance, *, back: bool = False) -> bool:
         return False
 
 
-def _word(instance: OdooInstance, recovery: Seen) -> Word | None:
+def _word(instance: OdooInstance, recovery: ClusterState) -> Word | None:
     """What the origin last said of its commits; it needs not be asked."""
     if instance.replication.synchronous == "off" or not recovery.is_standby:
         return None
     return synchronous_state.heard(instance).word
 
 
-def _exposure(instance: OdooInstance, recovery: Seen) -> Exposure:
+def _exposure(instance: OdooInstance, recovery: ClusterState) -> Exposure:
     begun = record.read(instance.recovery, instance, Failover)
     if begun is not None and stage.leader_is_down(instance):
         return begun.exposure
@@ -243,7 +253,9 @@ def _exposure(instance: OdooInstance, recovery: Seen) -> Exposure:
     return exposure.measure(instance, lossless=False)
 
 
-def _lag(instance: OdooInstance, recovery: Seen, *, leads: bool) -> tuple[int | None, float | None]:
+def _lag(
+    instance: OdooInstance, recovery: ClusterState, *, leads: bool
+) -> tuple[int | None, float | None]:
     """How far the standby is behind: bytes not replayed, and seconds since it last replayed."""
     if not recovery.is_standby:
         return None, None
@@ -259,7 +271,7 @@ def _lag(instance: OdooInstance, recovery: Seen, *, leads: bool) -> tuple[int | 
     return ahead, seconds
 
 
-def _with_documents(instance: OdooInstance, recovery: Seen, seen: Situation) -> Situation:
+def _with_documents(instance: OdooInstance, recovery: ClusterState, seen: Situation) -> Situation:
     """Count the documents whose file is missing; name what is not compared, or not copied."""
     if not recovery.answers:
         return seen

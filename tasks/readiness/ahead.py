@@ -12,7 +12,7 @@ from tasks.host import files
 from tasks.logins import roles
 from tasks.odoo import customers, service
 from tasks.postgres import cluster_settings
-from tasks.postgres.look import listening
+from tasks.postgres.observe import listening
 from tasks.readiness import probes
 from tasks.readiness.parity import EXTENSIONS
 from tasks.readiness.probes import Need, SetUp

@@ -11,7 +11,7 @@ from blocks.answers import understood
 from blocks.instance import OdooInstance, Place
 from tasks.filestore import trust
 from tasks.host import files
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.run.step import step
 from tasks.standby import forensics
 
@@ -85,7 +85,7 @@ def unfinished(place: Place) -> list[PurePosixPath]:
 
 def _beside(place: Place, suffix: str) -> list[PurePosixPath]:
     """Folders beside the data directory whose names are ours, asked as the cluster's owner."""
-    shell, directory = place.host.shell(), look(place).directory
+    shell, directory = place.host.shell(), observe(place).directory
     argv = (
         "find", str(directory.parent), "-maxdepth", "1", "-name", f"{directory.name}.*", "-print0",
     )  # fmt: skip

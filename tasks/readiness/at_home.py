@@ -8,7 +8,7 @@ from tasks.authority import guard, keys, promotable, stage
 from tasks.build import build, modules
 from tasks.build import programs_of_odoo as programs
 from tasks.filestore import follower
-from tasks.postgres.look import look, unheard
+from tasks.postgres.observe import observe, unheard
 from tasks.postgres.wal import Lsn
 from tasks.readiness import failed_over, parity, preflight, writable
 from tasks.readiness import parity_rules as judge
@@ -105,7 +105,7 @@ def _slot(instance: OdooInstance) -> str:
 
 def _commits(instance: OdooInstance) -> str:
     """What the origin says of its commits; the other end's part where its PostgreSQL answers."""
-    if look(instance.recovery).answers:
+    if observe(instance.recovery).answers:
         return synchronous_state.measure(instance)
     return synchronous_state.at_origin(instance)
 

@@ -13,7 +13,7 @@ from tasks.install import units
 from tasks.install.release import VERSIONS
 from tasks.odoo import customers, odoo_conf
 from tasks.odoo.customers import Database
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.readiness import parity_rules
 from tasks.readiness.parity_rules import Pair, Side
 from tasks.run.step import log, step
@@ -111,7 +111,7 @@ def _names(asked: list[Database], sql: str) -> dict[str, list[str]]:
 def _side(instance: OdooInstance, place: Place) -> Side:
     peer = instance.opposite(place)
     argv = (
-        "sh", "-c", SIDE, "side", str(place.cluster.bin_dir), str(look(place).directory),
+        "sh", "-c", SIDE, "side", str(place.cluster.bin_dir), str(observe(place).directory),
         peer.host.peer_address, str(peer.cluster.port), REACH, VERSIONS,
         *map(str, units.installed(instance, place)),
     )  # fmt: skip

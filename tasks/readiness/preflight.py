@@ -8,8 +8,8 @@ from blocks.instance import OdooInstance, Place
 from blocks.names import TRIED
 from tasks.odoo import odoo_settings
 from tasks.postgres import cluster_settings
-from tasks.postgres.look import LET_US_ASK, find, look
 from tasks.postgres.lsclusters import Listed
+from tasks.postgres.observe import LET_US_ASK, find, observe
 from tasks.readiness import parity_rules, probes
 from tasks.readiness.probes import Need, PlaceOf, SetUp
 from tasks.run.step import log, step
@@ -140,7 +140,7 @@ def _needless(place: Place) -> str:
     listed, at_all = find(place.host.shell(), place), f"{place} listens on all addresses"
     if listed is None or not listed.online or listed.port != place.cluster.port:
         return NOT_ASKED
-    if look(place).refuses:
+    if observe(place).refuses:
         return NOT_ASKED
     return at_all if cluster_settings.in_force(place, LISTEN)["listen_addresses"] == "*" else ""
 
@@ -163,7 +163,7 @@ def _of_the_cluster(origin: Place, listed: Listed) -> Iterator[str]:
         yield f"{origin.cluster} on {origin} belongs to {listed.owner}, not to postgres"
     if listed.port != origin.cluster.port:
         yield f"{origin.cluster} on {origin} has port {listed.port} (postgres.port)"
-    elif listed.online and (seen := look(origin)).refuses:
+    elif listed.online and (seen := observe(origin)).refuses:
         yield f"PostgreSQL {origin.cluster} on {origin} is {seen}: {LET_US_ASK}"
 
 

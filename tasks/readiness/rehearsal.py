@@ -18,7 +18,7 @@ from tasks.install.units import UNITS
 from tasks.notices import progress
 from tasks.odoo import http, service
 from tasks.odoo.customers import odoo_databases
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.readiness import rehearsal_commands as lines
 from tasks.run.step import log, step
 from tasks.run.timing import Stopwatch
@@ -59,7 +59,7 @@ def _unit(instance: OdooInstance, what: str) -> str:
 @step("require that {instance.recovery} has a standby of {instance.name} for the drill")
 def require_standby(instance: OdooInstance) -> None:
     """Refuse a rehearsal beside the real thing."""
-    seen = look(instance.recovery)
+    seen = observe(instance.recovery)
     if not seen.is_standby:
         raise Refused(
             f"{instance.name} on {instance.recovery} is {seen}, but a drill needs a standby",
@@ -72,7 +72,7 @@ def require_standby(instance: OdooInstance) -> None:
 def stage(instance: OdooInstance) -> Iterator[Stage]:
     """Prepare the place, and clear it away whatever happens there."""
     shell, recovery = instance.recovery.host.shell(), instance.recovery
-    standby = look(recovery).directory
+    standby = observe(recovery).directory
     directory = standby.with_name(f"{standby.name}.drill")
     clear(instance, directory)
     sockets = recovery.cluster.value(shell, "SHOW unix_socket_directories").split(",")[0].strip()
@@ -124,7 +124,7 @@ def clone(stage: Stage) -> str:
     """Copy the running standby beside itself; say how big the copy is and how long it took."""
     shell, watch, recovery = stage.shell, Stopwatch(from_now=True), stage.instance.recovery
     require_no_tablespaces(recovery)
-    need = files.used_bytes(shell, look(recovery).directory, user=recovery.cluster.owner)
+    need = files.used_bytes(shell, observe(recovery).directory, user=recovery.cluster.owner)
     free = files.free_bytes(shell, stage.directory.parent)
     if need * 1.2 > free:
         raise Refused(

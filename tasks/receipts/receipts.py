@@ -14,7 +14,7 @@ from blocks.errors import Refused, Unreachable
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks.host import files
-from tasks.postgres.look import look, received, try_look
+from tasks.postgres.observe import observe, observe_if_reachable, received
 from tasks.receipts import receipt as reading
 from tasks.receipts import receipt_files
 from tasks.receipts.receipt import NAMESPACE, Kind, Receipt, Stand
@@ -158,7 +158,7 @@ def write(
 def _make(instance: OdooInstance, *, kind: Kind, taker: Place, reason: str, loss: str) -> Receipt:
     """Say what the control file says: the giver's, if it was demoted, else the taker's."""
     giver = instance.opposite(taker)
-    seen = try_look(giver) if kind == "demotion" else look(taker)
+    seen = observe_if_reachable(giver) if kind == "demotion" else observe(taker)
     control = seen.control if seen else None
     if control is None:
         raise Refused(f"there is no control file to write a receipt of {instance.name} from")
@@ -179,7 +179,7 @@ def _make(instance: OdooInstance, *, kind: Kind, taker: Place, reason: str, loss
 
 def objection(instance: OdooInstance, giver: Place, taker: Place, receipt: Receipt | None) -> str:
     """Why a receipt does not entitle the taker to write now; nothing when it does."""
-    control = look(giver).control
+    control = observe(giver).control
     if control is None or not control.shut_down:
         return f"{giver} was not shut down cleanly"
     stand = Stand(
@@ -216,7 +216,7 @@ def require_genuine(instance: OdooInstance) -> None:
 @step("require the receipt by which {taker} may write")
 def require(instance: OdooInstance, giver: Place, taker: Place) -> None:
     """Refuse to promote without a genuine receipt, the newest, that fits what the hosts say."""
-    if look(taker).is_primary:
+    if observe(taker).is_primary:
         return
     kept = {str(place): receipt_files.history(instance, place) for place in (giver, taker)}
     known = max((each for held in kept.values() for each in held), key=_epoch, default=None)
@@ -246,7 +246,7 @@ def award(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
     origin, recovery = instance.origin, instance.recovery
     asked = ask(instance, ask_origin=exposure.lossless)
     known = asked.newest
-    if look(recovery).is_primary and known and known.taker == recovery.kind:
+    if observe(recovery).is_primary and known and known.taker == recovery.kind:
         return
     if exposure.lossless:
         record_demotion(instance, origin, recovery, reason=reason)

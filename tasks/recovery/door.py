@@ -18,7 +18,7 @@ from tasks.host.lines import lines_of
 from tasks.install import units
 from tasks.install.units import LIBRARY, UNITS
 from tasks.postgres import hba, pg_hba
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.run.step import step
 from tasks.run.wait import until
 
@@ -92,7 +92,7 @@ def opened(instance: OdooInstance) -> Iterator[None]:
     try:
         yield
     finally:
-        if not look(instance.recovery).is_primary:
+        if not observe(instance.recovery).is_primary:
             shut(instance)
 
 

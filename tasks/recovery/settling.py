@@ -16,7 +16,7 @@ from tasks.host.job import stop_job
 from tasks.logins import login
 from tasks.odoo import odoo_conf, service
 from tasks.postgres import hba
-from tasks.postgres.look import find, look
+from tasks.postgres.observe import find, observe
 from tasks.records import record
 from tasks.records.records import Failover, Owners, Users
 from tasks.recovery import confinement
@@ -115,7 +115,7 @@ def _require_movable(found: OdooInstance) -> None:
     """Refuse, before anything is touched, to move an instance that serves, or one in two places."""
     recovery = found.recovery
     moved = record.read(recovery, found, Failover) is not None
-    if moved or look(recovery).is_primary:
+    if moved or observe(recovery).is_primary:
         raise Refused(
             f"{found.name} keeps the users {recovery.odoo.user} and {recovery.cluster.owner} while "
             f"its customers are served from {recovery}",
@@ -125,7 +125,7 @@ def _require_movable(found: OdooInstance) -> None:
 
 
 def _require_wal_inside(recovery: Place) -> None:
-    shell, wal = recovery.host.shell(), look(recovery).directory / "pg_wal"
+    shell, wal = recovery.host.shell(), observe(recovery).directory / "pg_wal"
     elsewhere = shell.run(("test", "-L", str(wal)), user=recovery.cluster.owner, check=False)
     if elsewhere.status == 0:
         raise Refused(

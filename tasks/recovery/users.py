@@ -6,7 +6,7 @@ A customer's superuser or module can do there what these users can, and no more.
 from blocks import users
 from blocks.errors import RelevoError, Unreachable
 from blocks.instance import OdooInstance
-from tasks.postgres.look import find
+from tasks.postgres.observe import find
 from tasks.records import record
 from tasks.records.records import Identity, Owners, Users
 

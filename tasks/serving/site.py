@@ -12,7 +12,7 @@ from blocks.shell import Shell
 from tasks.host import files
 from tasks.install import traces
 from tasks.odoo import http, service
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.run.outcome import Outcome
 from tasks.run.step import log, step
 from tasks.run.wait import until
@@ -53,7 +53,7 @@ def install(instance: OdooInstance) -> None:
     site_files.write(instance, folder(instance))
     former = files.read(shell, shown)
     try:
-        _show(instance, "standby" if look(instance.recovery).is_standby else "serving")
+        _show(instance, "standby" if observe(instance.recovery).is_standby else "serving")
     except RelevoError:
         if former:
             files.install(shell, shown, former, mode="600")

@@ -9,8 +9,8 @@ from tasks.host.job import is_running, run_job, stop_job
 from tasks.logins import login
 from tasks.notices import progress
 from tasks.postgres import commands
-from tasks.postgres.look import leader as look_leader
-from tasks.postgres.look import look, read_control
+from tasks.postgres.observe import leader as look_leader
+from tasks.postgres.observe import observe, read_control
 from tasks.run.step import log
 from tasks.run.wait import until
 from tasks.standby import replication
@@ -34,7 +34,7 @@ def slot(instance: OdooInstance) -> str:
 
 def make(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPath:
     """Make a clone and prove that it is whole; return where it lies."""
-    shell, directory = node.host.shell(), look(node).directory
+    shell, directory = node.host.shell(), observe(node).directory
     target = beside(directory)
     require_room(node, leader, directory.parent)
     require_no_tablespaces(leader)
@@ -73,7 +73,7 @@ def abandon(instance: OdooInstance, node: Place, leader: Place) -> None:
 
 def drop(instance: OdooInstance, node: Place) -> None:
     """End and remove a clone that is not wanted any more."""
-    shell, target = node.host.shell(), beside(look(node).directory)
+    shell, target = node.host.shell(), beside(observe(node).directory)
     if files.exists(shell, target):
         stop_job(shell, _job(instance))
         files.remove_tree(shell, target)
@@ -97,7 +97,7 @@ def require_room(node: Place, leader: Place, folder: PurePosixPath) -> None:
 
 def keeps_wal_elsewhere(node: Place) -> bool:
     """Tell whether a node's pg_wal is a link, which a clone of its leader does not have."""
-    argv = ("test", "-L", str(look(node).directory / "pg_wal"))
+    argv = ("test", "-L", str(observe(node).directory / "pg_wal"))
     return node.host.shell().run(argv, user=node.cluster.owner, check=False).status == 0
 
 

@@ -14,8 +14,8 @@ from tasks.host.files import STATE
 from tasks.host.job import run_job
 from tasks.install import units
 from tasks.install.units import LIBRARY
-from tasks.postgres.look import leader as look_leader
-from tasks.postgres.look import look
+from tasks.postgres.observe import leader as look_leader
+from tasks.postgres.observe import observe
 from tasks.records import record
 from tasks.records.records import Aside, Failover
 from tasks.run.step import log, step
@@ -104,7 +104,7 @@ def _aside(instance: OdooInstance, place: Place) -> dict[PurePosixPath, float]:
 
     By our clock: that of a host that has lost power may be years off, and set right a minute later.
     """
-    shell, directory = place.host.shell(), look(place).directory
+    shell, directory = place.host.shell(), observe(place).directory
     argv = (
         "find", str(directory.parent), "-maxdepth", "1", "-name", f"{directory.name}.quarantine-*",
         "-print0",

@@ -4,7 +4,7 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from tasks.host import files
 from tasks.postgres import cluster_settings, hba
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.run.step import log, step
 from tasks.standby import replication
 
@@ -18,7 +18,7 @@ def require_serving(place: Place) -> None:
 
 def not_serving(place: Place) -> Refused | None:
     """What speaks against a rejoin to this cluster."""
-    seen = look(place)
+    seen = observe(place)
     if seen.is_primary:
         return None
     return Refused(
@@ -52,7 +52,7 @@ def refurnish(instance: OdooInstance) -> None:
     Without it the origin would lead again, and the recovery host could not follow it.
     """
     origin, recovery = instance.origin, instance.recovery
-    look(origin)  # which says what to do where there is none
+    observe(origin)  # which says what to do where there is none
     shell, path = origin.host.shell(), cluster_settings.path(origin.cluster)
     if not files.exists(shell, path):
         log().warning("%s has no %s: it has a new cluster, which is set up again", origin, path)

@@ -13,7 +13,7 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from tasks.host import files
 from tasks.postgres import auto_conf, cluster, cluster_settings, postgresql_conf
-from tasks.postgres.look import Seen, look
+from tasks.postgres.observe import ClusterState, observe
 from tasks.postgres.postgresql_conf import HOT_STANDBY
 from tasks.run.step import log, step
 
@@ -26,7 +26,7 @@ HINT = (
 )
 
 
-def in_force(seen: Seen) -> dict[str, int]:
+def in_force(seen: ClusterState) -> dict[str, int]:
     """The limits of a cluster: in force where it answers, else those that it would start with."""
     if not seen.answers:
         return configured(seen.place)
@@ -50,7 +50,7 @@ def is_paused(standby: Place) -> bool:
     return standby.cluster.value(standby.host.shell(), sql) == "t"
 
 
-def lower(seen: Seen) -> dict[str, tuple[int, int]]:
+def lower(seen: ClusterState) -> dict[str, tuple[int, int]]:
     """The limits that keep a cluster from going on with its WAL: what each is, and must be."""
     if seen.control is None or seen.is_primary or not seen.control.was_standby:
         return {}
@@ -59,14 +59,14 @@ def lower(seen: Seen) -> dict[str, tuple[int, int]]:
     return postgresql_conf.lower(in_force(seen), seen.control.limits)
 
 
-def needed(node: Seen, leader: Place) -> dict[str, int]:
+def needed(node: ClusterState, leader: Place) -> dict[str, int]:
     """The limits with which a node can follow: its leader's, and those of its own WAL."""
     theirs = cluster_settings.in_force(leader, HOT_STANDBY)
     mine = node.control.limits if node.control else {}
     return {name: max(int(value), mine.get(name, 0)) for name, value in theirs.items()}
 
 
-def why(seen: Seen) -> str:
+def why(seen: ClusterState) -> str:
     """Say which limits keep a standby down, or its replay paused; nothing where none does."""
     found = lower(seen)
     if not found:
@@ -86,7 +86,7 @@ def raise_standby(instance: OdooInstance) -> None:
     Nobody else has to be asked: the server that wrote the WAL may be dead.
     """
     recovery = instance.recovery
-    seen = look(recovery)
+    seen = observe(recovery)
     if (sentence := why(seen)) and seen.control:
         log().warning("%s; they are raised", sentence)
         fit(recovery, seen.directory, seen.control.limits)
@@ -115,7 +115,7 @@ def fit(place: Place, directory: PurePosixPath, needs: Mapping[str, int]) -> Non
 
 def restart(place: Place) -> None:
     """Start a cluster anew, or for the first time since it stopped."""
-    if look(place).online:
+    if observe(place).online:
         cluster.restart(place)
     else:
         cluster.start(place)

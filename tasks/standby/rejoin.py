@@ -10,8 +10,8 @@ from tasks.host.job import await_job, is_running
 from tasks.logins import login
 from tasks.postgres import auto_conf, cluster
 from tasks.postgres.controldata import ControlData
-from tasks.postgres.look import leader as look_leader
-from tasks.postgres.look import look
+from tasks.postgres.observe import leader as look_leader
+from tasks.postgres.observe import observe
 from tasks.records import record
 from tasks.records.records import AutoConf
 from tasks.run.step import log, step
@@ -24,7 +24,7 @@ ASKED = "the operator asked for it"
 
 def choose(instance: OdooInstance, node: Place, leader: Place) -> Way:
     """Decide how a stopped node rejoins."""
-    seen = look(node)
+    seen = observe(node)
     if is_running(node.host.shell(), rewind.job(instance)):
         return Way("rewind", "its pg_rewind is under way, and is waited for")
     if seen.control is None:
@@ -63,14 +63,14 @@ def rejoin(
         log().info("%s already follows %s", node, leader)
         clear(instance, node, leader)
         return None
-    if look(node).is_primary:
+    if observe(node).is_primary:
         raise Refused(
             f"{node} accepts writes while {leader} does: it must be fenced first",
             hint="run failback, which stops it and keeps what only it has",
         )
     _prepare(instance, leader)
     aside = None
-    if not look(node).is_standby or reclone:
+    if not observe(node).is_standby or reclone:
         cluster.stop_any(node)
         aside = _by_a_way(instance, node, leader, meant=why if reclone else "")
     _follow(instance, node, leader)
@@ -112,7 +112,7 @@ def _by_a_way(
 
 def _chosen(instance: OdooInstance, node: Place, leader: Place) -> Way:
     """Choose the way; a primary that crashed is first recovered, with no door open."""
-    way, seen = choose(instance, node, leader), look(node)
+    way, seen = choose(instance, node, leader), observe(node)
     if way.kind != "rewind" or seen.control is None or seen.control.shut_down:
         return way
     if not _lacking(node, seen.directory, "standby.signal"):
@@ -130,7 +130,7 @@ def _replace(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPat
     """Put a new clone in the place of the data directory, which is kept; say where."""
     fresh = clone.make(instance, node, leader)
     cluster.stop_any(node)
-    shell, seen = node.host.shell(), look(node)
+    shell, seen = node.host.shell(), observe(node)
     # A standby that asked for what is gone has spoiled its slot once more.
     replication.ensure_slot(leader.host.shell(), leader, instance.name)
     # Before it is where a boot finds it: without these it would come up as a second primary.
@@ -162,7 +162,7 @@ def _own(instance: OdooInstance, node: Place, leader: Place) -> str:
     """What ALTER SYSTEM had set at a node; nothing if it has been another cluster until now."""
     if kept := record.read(node, instance, AutoConf):
         return kept.text
-    seen = look(node)
+    seen = observe(node)
     if not _same_system(seen.control, leader):
         return ""
     return files.read(node.host.shell(), seen.directory / auto_conf.FILE)
@@ -200,7 +200,7 @@ def _same_system(control: ControlData | None, leader: Place) -> bool:
 
 def _follow(instance: OdooInstance, node: Place, leader: Place) -> None:
     """Write the signal file and the connection after the rewind and before the start."""
-    seen = look(node)
+    seen = observe(node)
     if not seen.answers:
         kept = record.read(node, instance, AutoConf)
         own = kept.text if kept else None

@@ -7,7 +7,7 @@ from blocks.instance import OdooInstance, Place
 from tasks.host import files
 from tasks.odoo import odoo_conf, odoo_settings
 from tasks.postgres import cluster, cluster_settings, postgresql_conf
-from tasks.postgres.look import look, read_control
+from tasks.postgres.observe import observe, read_control
 from tasks.records import record
 from tasks.records.records import Identity
 from tasks.run.step import log, step
@@ -18,7 +18,7 @@ from tasks.standby import limits, rejoin, replication
 @step("require that {place} is the primary")
 def require_primary(place: Place) -> None:
     """Refuse to clone from a cluster that is not the one that accepts writes."""
-    seen = look(place)
+    seen = observe(place)
     seen.require_asked()
     if not seen.is_primary:
         raise Refused(
@@ -75,7 +75,7 @@ def configure(instance: OdooInstance) -> None:
     """
     origin, recovery = instance.origin, instance.recovery
     cluster_settings.require_included(recovery)
-    seen = look(recovery)
+    seen = observe(recovery)
     running = seen.answers
     theirs = cluster_settings.in_force(
         origin, (*postgresql_conf.HOT_STANDBY, *cluster_settings.CURRENT)
@@ -118,7 +118,7 @@ def clone(instance: OdooInstance, *, reclone: bool) -> None:
         log().warning("%s no longer has the WAL that %s needs: cloning it again", origin, recovery)
     anew = reclone or gone or not _is_copy(instance)
     aside = None
-    if anew and look(recovery).is_standby:
+    if anew and observe(recovery).is_standby:
         rejoin.renew(instance, recovery, origin)
     else:
         cluster.stop_any(recovery)
@@ -138,12 +138,12 @@ def require_clonable(instance: OdooInstance, *, reclone: bool) -> None:
     _require_replaceable(instance, reclone=reclone)
     if reclone or not _is_copy(instance):
         clones.require_no_tablespaces(origin)
-        clones.require_room(recovery, origin, look(recovery).directory.parent)
+        clones.require_room(recovery, origin, observe(recovery).directory.parent)
 
 
 def _require_replaceable(instance: OdooInstance, *, reclone: bool) -> None:
     """Refuse to put a clone in the place of a cluster that serves, or that may be the last copy."""
-    recovery, seen = instance.recovery, look(instance.recovery)
+    recovery, seen = instance.recovery, observe(instance.recovery)
     if seen.is_primary and not (seen.control and seen.control.never_used):
         raise Refused(
             f"{recovery.cluster} on {recovery} accepts writes: a new clone would throw away what "
@@ -161,7 +161,7 @@ def _require_same_origin(instance: OdooInstance) -> None:
     A clone of the new one that was asked for, and cut off after it was swapped in, goes on.
     """
     origin, recovery = instance.origin, instance.recovery
-    known, control = record.read(recovery, instance, Identity), look(origin).control
+    known, control = record.read(recovery, instance, Identity), observe(origin).control
     if known is None or control is None or _is_copy(instance):
         return
     if known.system_identifier != control.system_identifier:
@@ -181,7 +181,7 @@ def _why(instance: OdooInstance, *, reclone: bool) -> str:
 
 
 def _is_copy(instance: OdooInstance) -> bool:
-    mine, theirs = look(instance.recovery).control, look(instance.origin).control
+    mine, theirs = observe(instance.recovery).control, observe(instance.origin).control
     return bool(mine and theirs and mine.system_identifier == theirs.system_identifier)
 
 
@@ -201,7 +201,7 @@ def _delete_if_never_used(place: Place, aside: PurePosixPath) -> None:
 @step("note which cluster {instance.name} is")
 def note_identity(instance: OdooInstance) -> None:
     """Write down the system identifier of the copy, by which a failover knows it."""
-    control = look(instance.recovery).control
+    control = observe(instance.recovery).control
     assert control is not None, "it streams, so it has a control file"
     noted = Identity(system_identifier=control.system_identifier)
     record.write(instance.recovery, instance, noted)

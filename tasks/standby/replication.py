@@ -3,8 +3,8 @@
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
-from tasks.postgres.look import leader as look_leader
-from tasks.postgres.look import look, received, replayed
+from tasks.postgres.observe import leader as look_leader
+from tasks.postgres.observe import observe, received, replayed
 from tasks.postgres.wal import Lsn
 from tasks.run.step import step
 from tasks.run.wait import until
@@ -46,7 +46,7 @@ def ensure_slot(shell: Shell, leader: Place, name: str) -> None:
 
 def is_out_of_reach(standby: Place, leader: Place) -> bool:
     """Tell whether the leader has thrown away WAL that a standby still needs."""
-    if not look(standby).is_standby:
+    if not observe(standby).is_standby:
         return False
     needs = str(received(standby))
     return leader.cluster.value(leader.host.shell(), OUT_OF_REACH, needs) == "t"
@@ -102,7 +102,7 @@ def require_receiving(standby: Place, leader: Place) -> None:
 
     A leader that was stopped for a hand-over already has proven it otherwise.
     """
-    if not look(leader).is_primary:
+    if not observe(leader).is_primary:
         return
     mark = Lsn.parse(leader.cluster.execute(leader.host.shell(), MARK))
     try:
@@ -125,7 +125,7 @@ def require_replayed(standby: Place, leader: Place) -> None:
 
     A leader that was stopped for a hand-over already has proven it otherwise.
     """
-    if not look(leader).is_primary:
+    if not observe(leader).is_primary:
         return
     require_no_fork(standby, leader)
     position = str(look_leader(leader).position)
@@ -203,4 +203,4 @@ def replay(standby: Place) -> tuple[Lsn, float | None]:
 
 def is_following(instance: OdooInstance, node: Place, leader: Place) -> bool:
     """Tell whether a node already is the leader's standby."""
-    return look(node).is_standby and is_streaming(instance, node, leader)
+    return observe(node).is_standby and is_streaming(instance, node, leader)

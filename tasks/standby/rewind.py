@@ -12,7 +12,7 @@ from tasks.logins import login
 from tasks.notices import progress
 from tasks.postgres import auto_conf, commands
 from tasks.postgres.controldata import ControlData
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.records import record
 from tasks.records.records import AutoConf
 from tasks.standby import clone, forensics
@@ -55,7 +55,7 @@ def marker(instance: OdooInstance, node: Place) -> str:
 
 def recover_offline(node: Place) -> None:
     """Let a crashed cluster recover and stop, without serving anybody."""
-    shell, seen = node.host.shell(), look(node)
+    shell, seen = node.host.shell(), observe(node)
     files.remove(shell, seen.directory / "postmaster.pid")
     argv = commands.recover_offline(node.cluster, seen.directory)
     shell.run(argv, user=node.cluster.owner, timeout_seconds=REWIND_SECONDS)
@@ -63,7 +63,7 @@ def recover_offline(node: Place) -> None:
 
 def rewind(instance: OdooInstance, node: Place, leader: Place) -> None:
     """Take back what only the node wrote. Never twice: the host remembers."""
-    shell, seen = node.host.shell(), look(node)
+    shell, seen = node.host.shell(), observe(node)
     if remembered := marker(instance, node):
         raise Refused(
             f"pg_rewind was already {remembered} on {node} and it has not been started since; a "
@@ -88,7 +88,7 @@ def rewind(instance: OdooInstance, node: Place, leader: Place) -> None:
 
 def keep(node: Place) -> PurePosixPath:
     """Copy the data directory aside before anything in it is taken back; say where to."""
-    shell, seen = node.host.shell(), look(node)
+    shell, seen = node.host.shell(), observe(node)
     assert seen.control is not None, "a node without a control file is re-cloned"
     target = quarantine(seen.directory, seen.control)
     if files.exists(shell, target):

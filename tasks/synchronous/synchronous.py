@@ -15,7 +15,7 @@ from tasks.host import files, systemd_unit
 from tasks.install import program_config, units
 from tasks.install.units import LIBRARY, UNITS
 from tasks.postgres import cluster_settings
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.run.step import log, step
 from tasks.standby import replication
 from tasks.synchronous import files as text
@@ -154,7 +154,7 @@ def rest(instance: OdooInstance) -> None:
     if gone and instance.replication.synchronous == "off":
         return
     files.remove(shell, settings_path(instance))
-    if look(origin).answers and _waits(instance):
+    if observe(origin).answers and _waits(instance):
         cluster_settings.reload(shell, origin)
 
 

@@ -35,7 +35,7 @@ MAY = {
     "tasks/host/layout.py CLOSED": "asks whether a user may pass, as that user",
     "tasks/host/lock.py HOLD": "/run/relevo is root's",
     "tasks/host/lock.py HOLDER": "/run/relevo is root's",
-    "tasks/postgres/look.py LOOK": "reads what is root's, and asks whose a folder is",
+    "tasks/postgres/observe.py LOOK": "reads what is root's, and asks whose a folder is",
     "tasks/discovery/program.py BY_PATH": "/proc is the kernel's",
     "tasks/odoo/odoo_settings.py STARTED": "/proc is the kernel's",
     "tasks/odoo/service.py STRANGERS": "/proc is the kernel's",

@@ -17,7 +17,7 @@ LET_US_ASK = "add to its pg_hba.conf the line: local all postgres peer"
 
 
 @dataclass(frozen=True)
-class Seen:
+class ClusterState:
     """One cluster, at one moment.
 
     `said` is what it answers instead of an answer; `gone` is one whose host has it no more.
@@ -123,7 +123,7 @@ def find(shell: Shell, place: Place) -> lsclusters.Listed | None:
     return next((each for each in listed if (each.version, each.name) == wanted), None)
 
 
-def look(place: Place) -> Seen:
+def observe(place: Place) -> ClusterState:
     """Look at a cluster; raise Refused when there is none."""
     cluster = place.cluster
     words = (
@@ -151,7 +151,7 @@ def look(place: Place) -> Seen:
             hint="run replicate, which corrects that on the recovery host; at an origin, run SHOW "
             "data_directory there",
         )
-    return Seen(
+    return ClusterState(
         place=place,
         directory=PurePosixPath(directory),
         online=status.startswith("online"),
@@ -199,27 +199,27 @@ def read_control(shell: Shell, place: Place, directory: PurePosixPath) -> Contro
     return _control(done.stdout, place) if done.status == 0 else None
 
 
-def look_if_there(place: Place) -> Seen:
+def observe_if_there(place: Place) -> ClusterState:
     """Look at a cluster that may be lost while its host is well: that is down, and stays down."""
     try:
-        return look(place)
+        return observe(place)
     except NoCluster:
         version, name = str(place.cluster.version), place.cluster.name
-        return Seen(
+        return ClusterState(
             place=place, directory=PurePosixPath("/var/lib/postgresql", version, name),
             online=False, answers=False, in_recovery=False, control=None, gone=True,
         )  # fmt: skip
 
 
-def try_look(place: Place) -> Seen | None:
+def observe_if_reachable(place: Place) -> ClusterState | None:
     """Look at a cluster whose host may be dead; none when it does not answer."""
-    return look_or_why(place)[0]
+    return observe_or_why(place)[0]
 
 
-def look_or_why(place: Place) -> tuple[Seen | None, ShutOut | None]:
+def observe_or_why(place: Place) -> tuple[ClusterState | None, ShutOut | None]:
     """The same, and why a host that is not silent cannot be asked."""
     try:
-        return look_if_there(place), None
+        return observe_if_there(place), None
     except ShutOut as error:
         return None, error
     except Unreachable:
