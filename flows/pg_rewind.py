@@ -10,7 +10,7 @@ from tasks.plan.approval import WAIT_MINUTES, Decide, Minutes
 from tasks.recovery import door
 from tasks.recovery.procedure import flow
 from tasks.run.report import Report
-from tasks.standby import forensics, former, rejoin
+from tasks.standby import forensics, old_primary, rejoin
 from tasks.synchronous import synchronous
 
 
@@ -54,7 +54,7 @@ def pg_rewind(
 
     with lock.held(instance, "pg_rewind", preempt=True):
         keys.require_known(instance)
-        former.require_not_following(instance)
+        old_primary.require_not_following(instance)
         bring_back(instance, reclone=reclone)
         aside = forensics.kept(instance, origin)
 
@@ -70,10 +70,10 @@ def pg_rewind(
 def bring_back(instance: OdooInstance, *, reclone: bool) -> None:
     origin, recovery = instance.origin, instance.recovery
 
-    former.require_serving(recovery)
+    old_primary.require_serving(recovery)
     guard.tell_held(instance)
-    fence.hold_former(instance, origin)
-    former.refurnish(instance)
+    fence.fence_old_primary(instance, origin)
+    old_primary.refurnish(instance)
     synchronous.rest_while_following(instance)
     login.write_pgpass(instance, origin, recovery)
     door.admit(instance)

@@ -86,7 +86,7 @@ def promote_recovery(instance: OdooInstance, *, origin_is_down: bool, reason: st
 
     stage.note(instance, exposed, reason=reason)
     receipts.award(instance, exposed, reason=reason)
-    fence.hold_returned(instance, lossless=lossless)
+    fence.fence_returned(instance, lossless=lossless)
     build.adopt(instance)
     cluster.promote(recovery)
     return exposed

@@ -57,9 +57,9 @@ def switchover(
             changed.
     """
     instance = settling.finish(instance, plan_only=decide == "plan only")
-    giver, taker = handover.sides(instance, to)
+    old_primary, new_primary = handover.sides(instance, to)
     decided = approval.obtain(
-        instance, handover.procedure(taker), decide,
+        instance, handover.procedure(new_primary), decide,
         reason=reason, approved_by=approved_by, wait_minutes=wait_minutes,
     )  # fmt: skip
     if not decided.approved:
@@ -67,61 +67,61 @@ def switchover(
 
     with lock.held(instance, "switchover", preempt=True):
         keys.require_known(instance)
-        start_fallen_primary(instance, giver)
-        handover.require_lossless(instance, giver, taker)
-        bring_along(instance, taker)
+        start_fallen_primary(instance, old_primary)
+        handover.require_lossless(instance, old_primary, new_primary)
+        bring_along(instance, new_primary)
         with Stopwatch(from_now=True) as down:
-            give(instance, taker, reason=decided.signed)
-            service.start(taker)
+            give(instance, new_primary, reason=decided.signed)
+            service.start(new_primary)
             schedules.pause(instance)  # Odoo starts; until now the copies refuse by themselves
-            served = service.wait_until_serving(taker)
-        note_served(instance, taker, down)
-        pointed, shown = show(instance, taker)
-        follow(instance, taker)
-        missing = documents.find_missing(instance, taker)
-        events.tell_served(instance, taker)
+            served = service.wait_until_serving(new_primary)
+        note_served(instance, new_primary, down)
+        pointed, shown = show(instance, new_primary)
+        follow(instance, new_primary)
+        missing = documents.find_missing(instance, new_primary)
+        events.tell_served(instance, new_primary)
 
     report = write_report(
-        instance, taker, decided, served, down=down, pointed=pointed, missing=missing
+        instance, new_primary, decided, served, down=down, pointed=pointed, missing=missing
     )
-    service.require_whole(instance, taker, served.outcome, shown, pointed)
+    service.require_whole(instance, new_primary, served.outcome, shown, pointed)
     return report
 
 
-def start_fallen_primary(instance: OdooInstance, giver: Place) -> None:
-    if giver.kind == "recovery":
+def start_fallen_primary(instance: OdooInstance, old_primary: Place) -> None:
+    if old_primary.kind == "recovery":
         stage.start_fallen_primary(instance)
 
 
-def bring_along(instance: OdooInstance, taker: Place) -> None:
-    if taker.kind == "recovery" and not handover.has_begun(instance, taker):
+def bring_along(instance: OdooInstance, new_primary: Place) -> None:
+    if new_primary.kind == "recovery" and not handover.has_begun(instance, new_primary):
         rsync_filestore.copy(instance, "sources")
         rsync_filestore.copy(instance, "requirements")
         build_service.build(instance)
 
 
-def give(instance: OdooInstance, taker: Place, *, reason: str) -> None:
-    if taker.kind == "recovery":
+def give(instance: OdooInstance, new_primary: Place, *, reason: str) -> None:
+    if new_primary.kind == "recovery":
         promote_recovery(instance, origin_is_down=False, reason=reason)
     elif stage.find(instance) != "home":
         hand_over(instance, reason=reason)
 
 
-def note_served(instance: OdooInstance, taker: Place, down: Stopwatch) -> None:
-    if taker.kind == "recovery":
+def note_served(instance: OdooInstance, new_primary: Place, down: Stopwatch) -> None:
+    if new_primary.kind == "recovery":
         record.note_served(instance, down)
 
 
-def show(instance: OdooInstance, taker: Place) -> tuple[Outcome, Outcome]:
-    if taker.kind == "recovery":
+def show(instance: OdooInstance, new_primary: Place) -> tuple[Outcome, Outcome]:
+    if new_primary.kind == "recovery":
         shown = site.enable(instance)
-        return dns.point(instance, taker), shown
-    pointed = dns.point(instance, taker)
+        return dns.point(instance, new_primary), shown
+    pointed = dns.point(instance, new_primary)
     return pointed, site.disable(instance)
 
 
-def follow(instance: OdooInstance, taker: Place) -> None:
-    if taker.kind == "recovery":
+def follow(instance: OdooInstance, new_primary: Place) -> None:
+    if new_primary.kind == "recovery":
         bring_back(instance, reclone=False)
         for place in (instance.origin, instance.recovery):
             durable.sync(place)
@@ -131,7 +131,7 @@ def follow(instance: OdooInstance, taker: Place) -> None:
 
 def write_report(
     instance: OdooInstance,
-    taker: Place,
+    new_primary: Place,
     decided: Decision,
     served: Served,
     *,
@@ -140,13 +140,13 @@ def write_report(
     missing: list[Document],
 ) -> Report:
     facts = {
-        "lost": f"nothing: {taker} held the shutdown checkpoint before it was promoted",
-        "next": NEXT[taker.kind],
+        "lost": f"nothing: {new_primary} held the shutdown checkpoint before it was promoted",
+        "next": NEXT[new_primary.kind],
         "databases that answer": str(served),
         "seconds of downtime": down.seconds,
         "domains": pointed.sentence,
         **decided.facts,
     }
-    giver = instance.opposite(taker)
-    title = f"{instance.name} is served from {taker}, and {giver} follows"
+    old_primary = instance.opposite(new_primary)
+    title = f"{instance.name} is served from {new_primary}, and {old_primary} follows"
     return reports.hand_in(instance, "switchover", Report(title, facts, documents=missing))

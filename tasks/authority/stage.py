@@ -52,7 +52,7 @@ def half_done(instance: OdooInstance) -> str:
     if begun is None or observe(instance.recovery).is_primary:
         return ""
     origin = observe_if_reachable(instance.origin)
-    if origin is None or not origin.is_primary or _taker(instance) != "origin":
+    if origin is None or not origin.is_primary or _new_primary(instance) != "origin":
         return ""
     at = Clock(instance.timezone).said(begun.time)
     return f"the move of {instance.name} that began at {at}, was never finished"
@@ -84,13 +84,13 @@ def leader_is_down(instance: OdooInstance) -> bool:
 
     Somebody may have brought them home by hand since, past all receipts.
     """
-    if observe(instance.recovery).answers or _taker(instance) != instance.recovery.kind:
+    if observe(instance.recovery).answers or _new_primary(instance) != instance.recovery.kind:
         return False
     origin = observe_if_reachable(instance.origin)
     return origin is None or not origin.is_primary
 
 
-def _taker(instance: OdooInstance) -> str:
+def _new_primary(instance: OdooInstance) -> str:
     """To whom an open move gave the write right last; nobody where none is open."""
     if record.read(instance.recovery, instance, Failover) is None:
         return ""
@@ -116,10 +116,10 @@ def how_far(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
         )
     if recovery.is_primary:
         return "failed over"
-    taker = _taker(instance)
-    if origin.is_primary and taker == "origin":
+    new_primary = _new_primary(instance)
+    if origin.is_primary and new_primary == "origin":
         return "home"
-    if origin.is_standby and not recovery.online and (taker == "origin" or at_a_loss):
+    if origin.is_standby and not recovery.online and (new_primary == "origin" or at_a_loss):
         return "handing over"
     if not at_a_loss and leader_is_down(instance):
         return "failed over"  # and it is started first

@@ -29,7 +29,7 @@ from tasks.records.loss import Exposure
 from tasks.records.records import Failover
 from tasks.recovery import users
 from tasks.run.step import log, step
-from tasks.standby import clone, former, limits, rejoin, replication
+from tasks.standby import clone, limits, old_primary, rejoin, replication
 from tasks.synchronous import synchronous_state
 
 Origin: TypeAlias = ClusterState | None  # none where it does not answer
@@ -145,7 +145,7 @@ def _pg_rewind(instance: OdooInstance, origin: Origin, recovery: ClusterState) -
     seen = _failback(instance, origin, recovery)
     if seen.refusals:
         return seen
-    wrong = former.not_serving(instance.recovery) or former.following(instance)
+    wrong = old_primary.not_serving(instance.recovery) or old_primary.following(instance)
     return replace(seen, refusals=(wrong.message,)) if wrong else seen
 
 
@@ -194,10 +194,10 @@ def _recovery_is_gone(instance: OdooInstance) -> Plan:
     return Plan("recovery is gone", seen, placeholders.names(instance), instance.timezone)
 
 
-def _objections(instance: OdooInstance, giver: Place, taker: Place) -> tuple[str, ...]:
+def _objections(instance: OdooInstance, old: Place, new: Place) -> tuple[str, ...]:
     """What a planned move would be refused for; it is never forced."""
     try:
-        return tuple(each.message for each in handover.objections(instance, giver, taker))
+        return tuple(each.message for each in handover.objections(instance, old, new))
     except RelevoError as error:
         return (error.message,)
 

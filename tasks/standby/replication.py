@@ -140,32 +140,33 @@ def require_replayed(standby: Place, leader: Place) -> None:
         ) from error
 
 
-def require_quick(instance: OdooInstance, giver: Place, taker: Place) -> int:
-    """Refuse to stop a giver for which customers would wait long; give the bytes to be replayed.
+def require_quick(instance: OdooInstance, old_primary: Place, new_primary: Place) -> int:
+    """Refuse to stop an old primary for which customers would wait; give the bytes to be replayed.
 
     A promotion replays what was received before it ends. A clean stop waits until the archiver has
     its backlog, and every other standby and backup has what was written (PostgreSQL manual,
     "Shutting Down the Server").
     """
-    position = look_leader(giver).position
-    behind = max(0, position - replayed(taker))
+    position = look_leader(old_primary).position
+    behind = max(0, position - replayed(new_primary))
     if behind > MOST_BEHIND_BYTES:
         raise Refused(
-            f"{taker} is {behind >> 20} MB behind {giver}: customers would wait for it",
+            f"{new_primary} is {behind >> 20} MB behind {old_primary}: customers would wait for it",
             hint="wait until it has caught up (check shows the lag)",
         )
-    shell, cluster = giver.host.shell(), giver.cluster
+    shell, cluster = old_primary.host.shell(), old_primary.cluster
     ours = [instance.name, f"{instance.name}_clone"]
     slow = cluster.query(shell, OTHERS, ours, MOST_BEHIND_BYTES)
     if slow:
         raise Refused(
-            f"{giver} could not stop: {slow[0]['who']}, which streams from it too, is far behind",
+            f"{old_primary} could not stop: {slow[0]['who']}, which streams from it too, is "
+            "far behind",
             hint="let it catch up, or end it (pg_terminate_backend) if it does not need what is "
             "written",
         )
     if (waiting := int(cluster.value(shell, UNARCHIVED))) > MOST_UNARCHIVED:
         raise Refused(
-            f"{giver} could not stop: {waiting} segments of WAL wait to be archived",
+            f"{old_primary} could not stop: {waiting} segments of WAL wait to be archived",
             hint="check that its archive_command works, and let it catch up",
         )
     return int(behind)
