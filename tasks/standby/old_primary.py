@@ -1,4 +1,4 @@
-"""The former primary, on its way back."""
+"""The old primary, on its way back."""
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
