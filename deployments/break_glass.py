@@ -23,7 +23,7 @@ from tasks.authority.situation import Plan, Procedure
 from tasks.board import board
 from tasks.board.words import Judged
 from tasks.language.reader import reading, shown
-from tasks.notices import journal
+from tasks.notices import offline_runs
 from tasks.plan import approval, measure, pages, summary, words
 from tasks.run import question, terminal
 from tasks.run.question import Question, Yes
@@ -103,7 +103,7 @@ def checked(flow: Any, values: dict[str, Any]) -> dict[str, Any]:
 def _keep(instance: OdooInstance, flow: str, *, ended: str, text: str, good: bool) -> None:
     """Keep the run for Prefect; the log file has it anyway, so a dead host stops nothing here."""
     try:
-        journal.keep(instance, flow, ended=ended, text=text, good=good)
+        offline_runs.keep(instance, flow, ended=ended, text=text, good=good)
     except RelevoError as error:
         LOG.warning("the run is not noted on %s: %s", instance.recovery, error.message)
 

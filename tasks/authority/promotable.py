@@ -4,7 +4,7 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from tasks.build import build
 from tasks.host import files
-from tasks.install.units import UNITS
+from tasks.install.programs import UNITS
 from tasks.odoo import service
 from tasks.postgres.observe import ClusterState, observe
 from tasks.records import record

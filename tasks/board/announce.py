@@ -8,7 +8,7 @@ from blocks.instance import OdooInstance
 from tasks.board.alarms import Measured, Told, alarms
 from tasks.board.board import limits
 from tasks.board.words import Judged
-from tasks.notices import events, telling
+from tasks.notices import emitter, events
 from tasks.records import record, records
 from tasks.records.records import ToldAway
 from tasks.run.step import log, step
@@ -20,7 +20,7 @@ def tell(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> None:
     for instance, (seen, _, _) in zip(instances, rows, strict=True):
         if seen.busy:
             if seen.served == "recovery":
-                telling.tell(instance.name, events.RESTING, "the recovery host serves")
+                emitter.emit(instance.name, events.RESTING, "the recovery host serves")
             continue
         try:
             if seen.roles:
@@ -43,9 +43,9 @@ def _tell(instance: OdooInstance, seen: Measured) -> None:
     place = served if seen.two_writers else seen.served or served
     if kept.served not in {None, place}:
         named = instance.recovery if place == "recovery" else instance.origin
-        telling.tell(instance.name, events.SERVED, f"{instance.name} is served from {named} now")
+        emitter.emit(instance.name, events.SERVED, f"{instance.name} is served from {named} now")
     if place == "recovery":
-        telling.tell(instance.name, events.RESTING, "the recovery host serves")
+        emitter.emit(instance.name, events.RESTING, "the recovery host serves")
     after = replace(kept, alarms=told.alarms, seen=told.seen, served=place)
     if after != kept:
         record.write(instance.recovery, instance, after)
@@ -56,7 +56,7 @@ def _tell_new(instance: OdooInstance, seen: Measured, told: Told) -> Told:
     now = alarms(seen, limits(instance))
     told, due = told.after(now)
     for name in due:
-        telling.tell(instance.name, name, now[name])
+        emitter.emit(instance.name, name, now[name])
     return told
 
 

@@ -17,7 +17,7 @@ from tasks.board import table, words
 from tasks.board.alarms import Limits, Measured, verdict
 from tasks.board.words import Judged
 from tasks.host import lock
-from tasks.notices import journal, schedules
+from tasks.notices import offline_runs, schedules
 from tasks.postgres.observe import ClusterState
 from tasks.postgres.wal import Lsn
 from tasks.readiness import at_home
@@ -217,4 +217,4 @@ def catch_up(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> None:
             continue
         if seen.served in {"origin", "recovery"}:
             schedules.catch_up(instance, on=seen.served == "origin")
-        journal.bring(instance)
+        offline_runs.bring(instance)

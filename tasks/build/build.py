@@ -11,7 +11,7 @@ from blocks.instance import OdooInstance
 from blocks.plain import plain
 from tasks.build import environment, links, trial
 from tasks.host import confine, files, layout, systemd_unit
-from tasks.install.units import UNITS
+from tasks.install.programs import UNITS
 from tasks.odoo import odoo_conf, odoo_settings, odoo_start, service
 from tasks.postgres.observe import observe
 from tasks.run.step import log, step

@@ -8,7 +8,7 @@ from blocks.errors import Busy, CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance
 from blocks.plain import plain
 from tasks.build import links
-from tasks.filestore import engine, leftout, rsync, trust
+from tasks.filestore import engine, key, leftout, rsync
 from tasks.host import durable, files
 from tasks.host.job import run_job
 from tasks.postgres.observe import observe
@@ -200,7 +200,7 @@ def _rsync(
     program, *rest = command
     try:
         said = run_job(
-            shell, f"{instance.name}-{kind}", (program, *trust.rsh(instance), *rest), user=user,
+            shell, f"{instance.name}-{kind}", (program, *key.rsh(instance), *rest), user=user,
             timeout_seconds=PASS_SECONDS, accept=(*VANISHED, SOME_LEFT) if partial else VANISHED,
         )  # fmt: skip
     except CommandFailed as error:
@@ -265,10 +265,10 @@ def push(instance: OdooInstance, *, when: str) -> None:
     command = rsync.give_back(
         f"{recovery.data_dir}/",
         f"{instance.name}:{origin.data_dir}/",
-        quarantine=trust.file_quarantine(instance) / stamp,
+        quarantine=key.file_quarantine(instance) / stamp,
     )
     engine.ensure(instance)
-    with trust.writable(instance, "failback"):
+    with key.writable(instance, "failback"):
         _rsync(instance, "filestore", command)
         facts = engine.run(instance, "push")  # last: it ends when all is on the origin's disk
     log().info(

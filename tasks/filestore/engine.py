@@ -13,10 +13,10 @@ from blocks import answers
 from blocks.errors import CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
-from tasks.filestore import trust
+from tasks.filestore import key
 from tasks.host import confine, files, layout, systemd_unit
 from tasks.host.job import LOGS, run_job, show
-from tasks.install import units
+from tasks.install import programs
 from tasks.notices import progress
 from tasks.odoo import odoo_conf
 from tasks.programs.filestore.settings import Settings
@@ -49,7 +49,7 @@ def settings_path(instance: OdooInstance) -> PurePosixPath:
 
 def install(shell: Shell) -> None:
     """Put the program on the recovery host."""
-    units.install_program(shell, PROGRAM, "filestore")
+    programs.install_program(shell, PROGRAM, "filestore")
 
 
 def _role(instance: OdooInstance) -> str:
@@ -77,7 +77,7 @@ def ensure(instance: OdooInstance) -> None:
         filestore=str(recovery.odoo.data_dir / "filestore"),
         work=str(work(instance)),
         trash=str(instance.trash),
-        channel=(*trust.ssh(instance), "-o", CIPHERS, instance.name, "relevo files"),
+        channel=(*key.ssh(instance), "-o", CIPHERS, instance.name, "relevo files"),
         grace_seconds=wishes.grace_hours * 3600,
         max_deleted_share=wishes.max_deleted_share,
         scrub_days=wishes.scrub_days,
@@ -177,12 +177,12 @@ def follow(instance: OdooInstance) -> None:
     shell, unit = instance.recovery.host.shell(), f"{follower(instance)}.service"
     install(shell)
     shell.run(("install", "-d", "-m", "750", str(LOGS)))
-    path = units.UNITS / unit
+    path = programs.UNITS / unit
     if files.install(shell, path, _follower_unit(instance)):
         _end_transient(shell, unit)
         shell.run(("systemctl", "daemon-reload"))
         shell.run(("systemctl", "enable", unit))
-    if following(instance) and not units.outdated(shell, unit, PROGRAM, path):
+    if following(instance) and not programs.outdated(shell, unit, PROGRAM, path):
         return
     shell.run(("systemctl", "reset-failed", unit), check=False)
     shell.run(("systemctl", "restart", unit), timeout_seconds=120)

@@ -4,7 +4,7 @@ import contextlib
 
 from blocks.errors import CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance
-from tasks.filestore import engine, leftout, trust, verdict
+from tasks.filestore import engine, key, leftout, verdict
 from tasks.filestore.verdict import Verdict
 from tasks.run.step import log, step
 
@@ -27,7 +27,7 @@ def reconcile(
     """
     engine.ensure(instance)
     options = ("--accept-deletions",) if accept_deletions else ()
-    with trust.writable(instance, "repair") if repair_origin else contextlib.nullcontext():
+    with key.writable(instance, "repair") if repair_origin else contextlib.nullcontext():
         return engine.run(
             instance, "reconcile", *(("--repair",) if repair_origin else ()), *options
         )

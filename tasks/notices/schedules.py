@@ -6,7 +6,7 @@ A schedule that is on by mistake does no harm: each copy refuses by itself when 
 from collections.abc import Sequence
 
 from blocks.instance import OdooInstance
-from tasks.notices import events, telling
+from tasks.notices import emitter, events
 from tasks.records import record
 from tasks.records.records import Schedules
 from tasks.run.desk import desk
@@ -19,7 +19,7 @@ def pause(instance: OdooInstance) -> None:
 
     A server that does not answer must not hold up a failover: the copies refuse by themselves.
     """
-    telling.tell(instance.name, events.RESTING, f"the copies of {instance.name} are paused")
+    emitter.emit(instance.name, events.RESTING, f"the copies of {instance.name} are paused")
     if not desk().copies(instance, on=False):
         _later(instance, on=False)
 
@@ -28,7 +28,7 @@ def pause(instance: OdooInstance) -> None:
 def resume(instance: OdooInstance) -> None:
     """Copy this instance's files by schedule again."""
     said = f"the copies of {instance.name} run by schedule"
-    telling.tell(instance.name, events.AWAITED, said, timezone=instance.timezone)
+    emitter.emit(instance.name, events.AWAITED, said, timezone=instance.timezone)
     if not desk().copies(instance, on=True):
         _later(instance, on=True)
 

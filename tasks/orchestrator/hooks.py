@@ -19,7 +19,7 @@ from prefect.logging.loggers import flow_run_logger
 
 from blocks.errors import Busy, Refused
 from tasks.language.reader import read_in, said, shown
-from tasks.notices import telling
+from tasks.notices import emitter
 from tasks.plan import aftermath, aftermath_read
 from tasks.run import terminal
 from tasks.run.report import slug
@@ -70,7 +70,7 @@ def tell_refused(flow: Flow[..., object], flow_run: FlowRun, state: State[object
     for tag in flow_run.tags:
         if tag.startswith(OWNER):
             with read_in(instance.language if instance else "en"):
-                telling.tell(tag.removeprefix(OWNER), "filestore-refused", error.message)
+                emitter.emit(tag.removeprefix(OWNER), "filestore-refused", error.message)
 
 
 def _last_words(flow_run: FlowRun) -> str:

@@ -2,7 +2,7 @@
 
 from blocks.instance import Place
 from tasks.host import files, systemd_unit
-from tasks.install.units import LIBRARY, UNITS, install_script
+from tasks.install.programs import LIBRARY, UNITS, install_script
 from tasks.postgres.observe import observe
 from tasks.run.step import step
 

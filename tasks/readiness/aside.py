@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from blocks.answers import understood
 from blocks.instance import OdooInstance, Place
-from tasks.filestore import trust
+from tasks.filestore import key
 from tasks.host import files
 from tasks.postgres.observe import observe
 from tasks.run.step import step
@@ -50,7 +50,7 @@ def found(instance: OdooInstance, place: Place) -> list[Kept]:
 
 def _files(instance: OdooInstance, place: Place) -> list[Kept]:
     """Count the files that only the origin had, and that a failback has put beside the others."""
-    shell, folder = place.host.shell(), trust.file_quarantine(instance)
+    shell, folder = place.host.shell(), key.file_quarantine(instance)
     if not files.exists(shell, folder):
         return []
     argv = ("find", str(folder), "-type", "f", "-printf", ".")
@@ -102,7 +102,7 @@ def delete(instance: OdooInstance, place: Place) -> None:
     for path in paths(place):
         files.remove_tree(shell, path)
     if place.kind == "origin":
-        files.remove_tree(shell, trust.file_quarantine(instance))
+        files.remove_tree(shell, key.file_quarantine(instance))
 
 
 @step("delete what was never finished on {place}")

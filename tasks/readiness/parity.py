@@ -9,7 +9,7 @@ from blocks.answers import understood
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from tasks.host import files
-from tasks.install import units
+from tasks.install import programs
 from tasks.install.release import VERSIONS
 from tasks.odoo import customers, odoo_conf
 from tasks.odoo.customers import Database
@@ -113,13 +113,13 @@ def _side(instance: OdooInstance, place: Place) -> Side:
     argv = (
         "sh", "-c", SIDE, "side", str(place.cluster.bin_dir), str(observe(place).directory),
         peer.host.peer_address, str(peer.cluster.port), REACH, VERSIONS,
-        *map(str, units.installed(instance, place)),
+        *map(str, programs.installed(instance, place)),
     )  # fmt: skip
     shell, asked = place.host.shell(), time.time()
     said = shell.run(argv).stdout.split()
     answered = time.time()
     with understood(f"what {place} says of itself"):
-        postgres, glibc, clock, free, *programs, ready = said
+        postgres, glibc, clock, free, *versions, ready = said
         clock_there, free_bytes = float(clock), int(free)
     able = place.cluster.query(shell, ABILITIES)[0]
     return Side(
@@ -133,5 +133,5 @@ def _side(instance: OdooInstance, place: Place) -> Side:
         rewindable=bool(able["rewindable"]),
         archives=bool(able["archives"]),
         wal_elsewhere=clone.keeps_wal_elsewhere(place),
-        programs=tuple(programs),
+        programs=tuple(versions),
     )

@@ -14,7 +14,7 @@ from tasks.authority import promotable as standby
 from tasks.build import build
 from tasks.host import confine, files, layout, systemd_unit
 from tasks.host.job import run_job, show, stop_job
-from tasks.install.units import UNITS
+from tasks.install.programs import UNITS
 from tasks.notices import progress
 from tasks.odoo import http, service
 from tasks.odoo.customers import odoo_databases

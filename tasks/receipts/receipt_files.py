@@ -9,7 +9,7 @@ from blocks.answers import understood
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from tasks.host.files import STATE
-from tasks.install.units import GUARDS
+from tasks.install.programs import GUARDS
 from tasks.receipts import receipt as reading
 from tasks.receipts import signers as reading_signers
 from tasks.receipts.receipt import NAMESPACE, Receipt

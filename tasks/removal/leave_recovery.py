@@ -14,7 +14,7 @@ from tasks.host import files
 from tasks.host.files import STATE
 from tasks.host.job import LOGS
 from tasks.install import traces
-from tasks.install.units import UNITS
+from tasks.install.programs import UNITS
 from tasks.postgres import cluster
 from tasks.postgres.observe import observe
 from tasks.readiness import aside

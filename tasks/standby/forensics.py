@@ -12,8 +12,8 @@ from blocks.shell import Shell
 from tasks.host import files
 from tasks.host.files import STATE
 from tasks.host.job import run_job
-from tasks.install import units
-from tasks.install.units import LIBRARY
+from tasks.install import programs
+from tasks.install.programs import LIBRARY
 from tasks.postgres.observe import leader as look_leader
 from tasks.postgres.observe import observe
 from tasks.records import record
@@ -45,7 +45,7 @@ def examine(
     if fork is None:
         log().warning("no fork of timeline %d is known: %s is kept as it is", timeline, quarantine)
         return None
-    units.install_program(shell, LIBRARY / "divergence", "divergence")
+    programs.install_program(shell, LIBRARY / "divergence", "divergence")
     config = STATE / instance.name / "divergence.json"
     facts = {
         "bin": str(node.cluster.bin_dir),

@@ -12,8 +12,8 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from blocks.sql import Identifier, compose
 from tasks.host import files, systemd_unit
-from tasks.install import program_config, units
-from tasks.install.units import LIBRARY, UNITS
+from tasks.install import program_config, programs
+from tasks.install.programs import LIBRARY, UNITS
 from tasks.postgres import cluster_settings
 from tasks.postgres.observe import observe
 from tasks.run.step import log, step
@@ -53,9 +53,9 @@ def _install(instance: OdooInstance) -> None:
         what=f"let commits of {instance.name} wait for the recovery host, as its policy says",
         name=f"relevo_synchronous_{instance.name}", program=program, config=config,
     )  # fmt: skip
-    units.install_program(shell, program, "synchronous")
+    programs.install_program(shell, program, "synchronous")
     files.install(shell, config, facts)
-    units.install_watcher(shell, unit(instance), watcher)
+    programs.install_watcher(shell, unit(instance), watcher)
 
 
 def _facts(instance: OdooInstance) -> dict[str, object]:

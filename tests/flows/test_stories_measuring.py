@@ -18,7 +18,7 @@ from deployments.automations import SILENCE
 from flows.rsync_filestore import rsync_filestore
 from tasks.board import announce, board
 from tasks.board.alarms import Measured
-from tasks.notices import events, schedules, telling
+from tasks.notices import emitter, events, schedules
 from tasks.orchestrator import schedules as on_a_page
 from tasks.readiness import at_home, failed_over, parity
 from tasks.readiness.probes import NOT_MEASURED, look_at_both
@@ -49,7 +49,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         assert instance in said
         names.append(name)
 
-    monkeypatch.setattr(telling, "tell", note)
+    monkeypatch.setattr(emitter, "emit", note)
     monkeypatch.setattr(events, "tell", note)
     return names
 

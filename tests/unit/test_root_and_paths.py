@@ -49,11 +49,11 @@ MAY = {
     "tasks/install/traces.py EMPTY": "takes empty folders of root's alone",
     "tasks/install/traces.py find": "/var/lib/relevo, /etc/relevo and both folders of logs: root's",
     "tasks/install/traces.py rm": "both are root's folders: of a link it takes the name alone",
-    "tasks/filestore/trust.py cat /etc/ssh/ssh_host_*_key.pub": "/etc/ssh is root's",
-    "tasks/filestore/trust.py MAKE_KEY": "the folder ssh of an instance is root's",
+    "tasks/filestore/key.py cat /etc/ssh/ssh_host_*_key.pub": "/etc/ssh is root's",
+    "tasks/filestore/key.py MAKE_KEY": "the folder ssh of an instance is root's",
     "tasks/readiness/writable.py WRITE": "all that it is asked of is root's: units, records, nginx",
     "tasks/recovery/users.py FOUND": "reads a record of root's, and asks whose some folders are",
-    "tasks/install/units.py OUTDATED": "/usr/local/lib/relevo and /etc/relevo are root's",
+    "tasks/install/programs.py OUTDATED": "/usr/local/lib/relevo and /etc/relevo are root's",
 }
 
 

@@ -9,7 +9,7 @@ PREFIX = "relevo."
 RESOURCE = "relevo.instance."
 
 
-def tell(instance: str, name: str, said: str, *, timezone: str = "", **facts: str) -> None:
+def emit(instance: str, name: str, said: str, *, timezone: str = "", **facts: str) -> None:
     """Emit one event of one instance, with a sentence for whoever is told.
 
     With a time zone it says when it was, for a mail that is sent because nothing followed.
