@@ -20,7 +20,7 @@ from tasks.run.outcome import Outcome
 from tasks.run.report import Report
 from tasks.run.timing import Stopwatch
 from tasks.serving import dns, site
-from tasks.standby import forensics, rejoin, replication
+from tasks.standby import diverged, rejoin, replication
 from tasks.synchronous import synchronous_state
 
 
@@ -84,7 +84,7 @@ def failback(
             served = service.wait_until_serving(origin)
         pointed = dns.point(instance, origin)
         shown = site.disable(instance)
-        aside = forensics.kept(instance, origin)
+        aside = diverged.kept(instance, origin)
         restore_replication(instance)
         missing = documents.find_missing(instance, origin)
         events.tell_served(instance, origin)
@@ -129,7 +129,7 @@ def restore_replication(instance: OdooInstance) -> None:
     cluster.follow_at_boot(recovery)
     replication.drop_slot(instance, recovery)
     synchronous_state.prove_again(instance)
-    forensics.purge(instance, origin)
+    diverged.purge(instance, origin)
     exposure.sample_link(instance)
     schedules.resume(instance)
     for place in (origin, recovery):

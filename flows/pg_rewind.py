@@ -10,7 +10,7 @@ from tasks.plan.approval import WAIT_MINUTES, Decide, Minutes
 from tasks.recovery import door
 from tasks.recovery.procedure import flow
 from tasks.run.report import Report
-from tasks.standby import forensics, old_primary, rejoin
+from tasks.standby import diverged, old_primary, rejoin
 from tasks.synchronous import synchronous
 
 
@@ -56,7 +56,7 @@ def pg_rewind(
         keys.require_known(instance)
         old_primary.require_not_following(instance)
         bring_back(instance, reclone=reclone)
-        aside = forensics.kept(instance, origin)
+        aside = diverged.kept(instance, origin)
 
     title = f"{origin} follows {instance.recovery}, which serves {instance.name}"
     facts = {

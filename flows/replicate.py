@@ -7,7 +7,7 @@ from tasks.filestore import follower
 from tasks.host import durable, lock
 from tasks.notices import schedules
 from tasks.plan import aftermath
-from tasks.readiness import ahead, parity, preflight
+from tasks.readiness import ahead, compatibility, preflight
 from tasks.receipts import receipts
 from tasks.records import record
 from tasks.records.records import SetUp
@@ -47,7 +47,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
         for place in (instance.origin, instance.recovery):
             durable.sync(place)
         settling.forget_former(instance)
-        parity.require(instance)
+        compatibility.require(instance)
         record.stamp(instance.recovery, instance, SetUp)
 
 

@@ -14,7 +14,7 @@ from tasks.odoo import customers, service
 from tasks.postgres import cluster_settings
 from tasks.postgres.observe import listening
 from tasks.readiness import probes
-from tasks.readiness.parity import EXTENSIONS
+from tasks.readiness.compatibility import EXTENSIONS
 from tasks.readiness.probes import Need, SetUp
 from tasks.recovery import users
 from tasks.run.step import step

@@ -1,6 +1,6 @@
 """What was kept aside of an instance: data directories, rows and files that nobody else has.
 
-Only looked for, given to root or deleted here; `forensics` and `rejoin` say when something is kept.
+Only looked for, given to root or deleted here; `diverged` and `rejoin` say when something is kept.
 """
 
 import re
@@ -13,7 +13,7 @@ from tasks.filestore import key
 from tasks.host import files
 from tasks.postgres.observe import observe
 from tasks.run.step import step
-from tasks.standby import forensics
+from tasks.standby import diverged
 
 # What a clone, a copy or a rehearsal left that was cut off: it is made anew, and no evidence.
 UNFINISHED = (".relevo-new", ".drill")
@@ -41,7 +41,7 @@ def found(instance: OdooInstance, place: Place) -> list[Kept]:
     """Name what was kept aside on a host; nothing is noted, and nothing changed."""
     shell = place.host.shell()
     kept = [
-        Kept(str(place), str(path), forensics.only_there(shell, path))
+        Kept(str(place), str(path), diverged.only_there(shell, path))
         for path in paths(place)
         if path.suffix != ".only-here"
     ]

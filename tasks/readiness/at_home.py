@@ -10,8 +10,8 @@ from tasks.build import programs_of_odoo as programs
 from tasks.filestore import follower
 from tasks.postgres.observe import observe, unheard
 from tasks.postgres.wal import Lsn
-from tasks.readiness import failed_over, parity, preflight, writable
-from tasks.readiness import parity_rules as judge
+from tasks.readiness import compatibility, failed_over, preflight, writable
+from tasks.readiness import compatibility_rules as judge
 from tasks.readiness import probes as need
 from tasks.readiness.probes import (
     COMMITS,
@@ -143,7 +143,7 @@ def _built(instance: OdooInstance) -> list[str]:
 
 
 def _parity(instance: OdooInstance) -> list[str]:
-    pair = parity.measure(instance)
+    pair = compatibility.measure(instance)
     if wrong := judge.wrong(pair):
         raise RelevoError("; ".join(wrong))
     return [str(pair), *judge.remarks(pair)]

@@ -10,7 +10,7 @@ from tasks.odoo import odoo_settings
 from tasks.postgres import cluster_settings
 from tasks.postgres.lsclusters import Listed
 from tasks.postgres.observe import LET_US_ASK, find, observe
-from tasks.readiness import parity_rules, probes
+from tasks.readiness import compatibility_rules, probes
 from tasks.readiness.probes import Need, PlaceOf, SetUp
 from tasks.run.step import log, step
 
@@ -59,7 +59,7 @@ PACKAGES = (
 def require_hosts(instance: OdooInstance) -> None:
     """Refuse to begin where a program, a user or a file is missing; name every one of them."""
     if (version := instance.origin.cluster.version) > TRIED[1]:
-        log().warning("%s", parity_rules.untried(version))
+        log().warning("%s", compatibility_rules.untried(version))
     if found := essential(probes.refusals(NEEDS, instance)):
         raise Refused(
             f"{instance.name} cannot be replicated yet: "

@@ -15,7 +15,7 @@ from tasks.postgres.observe import observe
 from tasks.records import record
 from tasks.records.records import AutoConf
 from tasks.run.step import log, step
-from tasks.standby import clone, forensics, limits, replication, rewind
+from tasks.standby import clone, diverged, limits, replication, rewind
 from tasks.standby import way as decision
 from tasks.standby.way import Way
 
@@ -140,7 +140,7 @@ def _replace(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPat
     kept = _unused(shell, aside)
     files.swap(shell, fresh, seen.directory, kept)
     if seen.control and _went_on(leader, seen.control):
-        forensics.examine(instance, node, leader, aside, seen.control.last_timeline)
+        diverged.examine(instance, node, leader, aside, seen.control.last_timeline)
     record.forget(node, instance, AutoConf)
     files.remove(shell, rewind.marker_path(instance))
     return kept

@@ -15,7 +15,7 @@ from tasks.postgres.controldata import ControlData
 from tasks.postgres.observe import observe
 from tasks.records import record
 from tasks.records.records import AutoConf
-from tasks.standby import clone, forensics
+from tasks.standby import clone, diverged
 
 REWIND_SECONDS = 6 * 3600
 # pg_rewind must never run twice on a node that was not started in between: the second run does a
@@ -72,7 +72,7 @@ def rewind(instance: OdooInstance, node: Place, leader: Place) -> None:
         )
     assert seen.control is not None, "a node without a control file is re-cloned"
     kept = keep(node)
-    forensics.examine(instance, node, leader, kept, seen.control.last_timeline)
+    diverged.examine(instance, node, leader, kept, seen.control.last_timeline)
     own = files.read(shell, seen.directory / auto_conf.FILE)
     record.write(node, instance, AutoConf(text=own))
     source = login.rewind_conninfo(instance, node, leader)

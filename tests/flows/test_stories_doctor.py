@@ -278,7 +278,7 @@ class Recorder:
         return act
 
 
-@pytest.mark.parametrize("stumble", ["", "guard.prove", "follower.start", "parity.require"])
+@pytest.mark.parametrize("stumble", ["", "guard.prove", "follower.start", "compatibility.require"])
 def test_a_set_up_is_noted_when_all_of_it_is_done(
     instance: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch, stumble: str
 ) -> None:

@@ -20,7 +20,7 @@ from tasks.board import announce, board
 from tasks.board.alarms import Measured
 from tasks.notices import emitter, events, schedules
 from tasks.orchestrator import schedules as on_a_page
-from tasks.readiness import at_home, failed_over, parity
+from tasks.readiness import at_home, compatibility, failed_over
 from tasks.readiness.probes import NOT_MEASURED, look_at_both
 from tasks.receipts import receipts
 from tasks.receipts.receipt import Receipt
@@ -274,7 +274,7 @@ def test_each_server_is_asked_for_the_versions_of_its_programs_with_everything_e
     uno, due = FakeHost("uno", PRIMARY | answers), FakeHost("due", serving() | answers)
     hosts(uno, due)
 
-    found = [parity._side(instance, place) for place in (instance.origin, instance.recovery)]
+    found = [compatibility._side(instance, place) for place in (instance.origin, instance.recovery)]
 
     assert [each.programs for each in found] == [("0.0.9", "unknown")] * 2
     asked = [" ".join(a for a in host.ran if a.startswith("side ")) for host in (uno, due)]

@@ -8,7 +8,7 @@ from blocks.version import VERSION
 from tasks.filestore import rsync_gate
 from tasks.install import programs, traces, zipapp
 from tasks.install.release import VERSIONS
-from tasks.readiness.parity_rules import Pair, Side, remarks
+from tasks.readiness.compatibility_rules import Pair, Side, remarks
 
 UNO = Side("uno", "13.9", "2.31", 0, 9 << 30, True, True, programs=(VERSION, VERSION))
 DUE = replace(UNO, name="due")

@@ -14,8 +14,8 @@ from tasks.install.release import VERSIONS
 from tasks.odoo import customers, odoo_conf
 from tasks.odoo.customers import Database
 from tasks.postgres.observe import observe
-from tasks.readiness import parity_rules
-from tasks.readiness.parity_rules import Pair, Side
+from tasks.readiness import compatibility_rules
+from tasks.readiness.compatibility_rules import Pair, Side
 from tasks.run.step import log, step
 from tasks.standby import clone
 
@@ -70,9 +70,9 @@ def require(instance: OdooInstance) -> None:
     """Refuse a pair of servers between which a move would fail; say what should be mended."""
     pair = measure(instance)
     log().info("%s", pair)
-    for remark in parity_rules.remarks(pair):
+    for remark in compatibility_rules.remarks(pair):
         log().warning("%s", remark)
-    if found := parity_rules.wrong(pair):
+    if found := compatibility_rules.wrong(pair):
         raise Refused(
             "; ".join(found),
             hint="fix this and run replicate again; the replica is there and follows",
