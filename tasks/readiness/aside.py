@@ -15,7 +15,7 @@ from tasks.postgres.observe import observe
 from tasks.run.step import step
 from tasks.standby import diverged
 
-# What a clone, a copy or a rehearsal left that was cut off: it is made anew, and no evidence.
+# What a clone, a copy or a drill left that was cut off: it is made anew, and no evidence.
 UNFINISHED = (".relevo-new", ".drill")
 PARTIAL = ".partial"
 COUNT_SECONDS = 600
@@ -107,6 +107,6 @@ def delete(instance: OdooInstance, place: Place) -> None:
 
 @step("delete what was never finished on {place}")
 def sweep(place: Place) -> None:
-    """Delete clones, copies and rehearsals that were cut off."""
+    """Delete clones, copies and drills that were cut off."""
     for path in unfinished(place):
         files.remove_tree(place.host.shell(), path)

@@ -87,7 +87,7 @@ def note_served(instance: OdooInstance, watch: Stopwatch) -> None:
 
 @step("note the drill of {instance.name}")
 def note_drilled(instance: OdooInstance, *, seconds: str) -> None:
-    """Keep when a rehearsal ended well, and how long it took."""
+    """Keep when a drill ended well, and how long it took."""
     write(instance.recovery, instance, Drilled(at=time.time(), seconds=float(seconds)))
 
 

@@ -60,8 +60,8 @@ EXCEPTIONS = {
     "tasks/programs/door.py:carry": "part by part, and handed on",
     "tasks/install/zipapp.py:_texts": "our own programs, as they are installed with us",
     "tasks/install/programs.py:script": "our own program, as it is installed with us",
-    "tasks/readiness/rehearsal.py:clone": "a stopwatch",
-    "tasks/readiness/rehearsal.py:promote": "a stopwatch",
+    "tasks/readiness/drill_steps.py:clone": "a stopwatch",
+    "tasks/readiness/drill_steps.py:promote": "a stopwatch",
 }
 UNBOUNDED_WITHOUT_SIZE = {"read", "readline", "read1"}
 UNBOUNDED = {

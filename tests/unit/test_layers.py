@@ -35,7 +35,7 @@ PURE = {
     "odoo": "odoo_conf odoo_options odoo_start started",
     "plan": "aftermath_read doing summary words",
     "postgres": "auto_conf commands controldata lsclusters pg_hba postgresql_conf wal",
-    "readiness": "compatibility_rules rehearsal_commands",
+    "readiness": "compatibility_rules drill_commands",
     "receipts": "receipt signers",
     "records": "commits loss",
     "removal": "words",

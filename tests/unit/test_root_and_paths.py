@@ -23,7 +23,7 @@ IN_SCRIPTS = "|".join(map(re.escape, sorted({*CHANGE, *ASK, "cat", "find"})))
 SCRIPT = re.compile(rf"(?:^|[;&|({{`!]|\b(?:then|do|else|if)\b)\s*({IN_SCRIPTS})\s+(.*)")
 ASKS_OF_WORDS = re.compile(r"^(-[nz]\s|!?\s*-[nz]\s|\"[^\"]*\"\s*!?=)")
 MAY = {
-    "tasks/readiness/rehearsal_commands.py VIEW": "/run/relevo-drill is root's",
+    "tasks/readiness/drill_commands.py VIEW": "/run/relevo-drill is root's",
     "tasks/plan/pages.py find": "/var/lib/relevo is root's",
     "tasks/plan/pages.py touch": "/var/lib/relevo is root's",
     "tasks/recovery/confinement.py CERTIFICATE": "/var/lib/relevo/NAME/postgres is root's",

@@ -19,7 +19,7 @@ from tasks.notices import progress
 from tasks.odoo import http, service
 from tasks.odoo.customers import odoo_databases
 from tasks.postgres.observe import observe
-from tasks.readiness import rehearsal_commands as lines
+from tasks.readiness import drill_commands as lines
 from tasks.run.step import log, step
 from tasks.run.timing import Stopwatch
 from tasks.run.wait import until
@@ -33,7 +33,7 @@ FREE_PORT = 'p=65432; while [ -e "$1/.s.PGSQL.$p" ]; do p=$((p - 1)); done; echo
 
 @dataclass
 class Stage:
-    """Where the rehearsal takes place."""
+    """Where the drill takes place."""
 
     instance: OdooInstance
     directory: PurePosixPath
@@ -58,7 +58,7 @@ def _unit(instance: OdooInstance, what: str) -> str:
 
 @step("require that {instance.recovery} has a standby of {instance.name} for the drill")
 def require_standby(instance: OdooInstance) -> None:
-    """Refuse a rehearsal beside the real thing."""
+    """Refuse a drill beside the real thing."""
     seen = observe(instance.recovery)
     if not seen.is_standby:
         raise Refused(
@@ -87,7 +87,7 @@ def stage(instance: OdooInstance) -> Iterator[Stage]:
 
 @step("clear away the drill of {instance.name}")
 def clear(instance: OdooInstance, directory: PurePosixPath) -> None:
-    """Stop what an earlier or dead rehearsal has started, delete its clone, and prove it."""
+    """Stop what an earlier or dead drill has started, delete its clone, and prove it."""
     shell = instance.recovery.host.shell()
     stop_job(shell, f"{instance.name}-drill-clone")
     for what in ("odoo", "postgres"):
@@ -100,7 +100,7 @@ def clear(instance: OdooInstance, directory: PurePosixPath) -> None:
 def require_apart(stage: Stage) -> None:
     """Refuse, before anything is copied, a host on which Odoo could not be kept from its network.
 
-    A container often may not make a network of its own, or mount what a rehearsal looks through.
+    A container often may not make a network of its own, or mount what a drill looks through.
     """
     shell, odoo = stage.shell, stage.instance.recovery.odoo
     trial = stage.layer / "trial"
