@@ -74,7 +74,7 @@ def bring_back(instance: OdooInstance, *, reclone: bool) -> None:
     guard.tell_held(instance)
     fence.fence_old_primary(instance, origin)
     old_primary.refurnish(instance)
-    synchronous.rest_while_following(instance)
+    synchronous.suspend_while_following(instance)
     login.write_pgpass(instance, origin, recovery)
     door.admit(instance)
     login.prove_login(instance, origin, recovery)

@@ -44,7 +44,7 @@ def measure(instance: OdooInstance, *, lossless: bool) -> Exposure:
         known_lag=max(0, told - has),
         samples=_samples(instance),
         next_xid=int(row["next_xid"] or 0),
-        word=synchronous_state.holding(instance) if asked else None,
+        notice=synchronous_state.notice_in_force(instance) if asked else None,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tasks.records.commits import Word
+from tasks.records.commits import CommitNotice
 from tasks.records.loss import Exposure
 
 Procedure = Literal[
@@ -35,7 +35,7 @@ class Situation:
     not_copied: tuple[str, ...] = ()
     last_drill: str = ""
     predicted_seconds: float | None = None
-    word: Word | None = None
+    notice: CommitNotice | None = None
     way: str = ""
     why: str = ""
     leader_is_down: bool = False

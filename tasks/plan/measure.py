@@ -24,7 +24,7 @@ from tasks.postgres.wal import Lsn
 from tasks.readiness import at_home
 from tasks.readiness.probes import Ends, Found
 from tasks.records import record
-from tasks.records.commits import Word
+from tasks.records.commits import CommitNotice
 from tasks.records.loss import Exposure
 from tasks.records.records import Failover
 from tasks.recovery import users
@@ -107,7 +107,7 @@ def _failover(instance: OdooInstance, origin: Origin, recovery: ClusterState) ->
         lag_seconds=lag_seconds,
         last_drill=last_drill(instance),
         predicted_seconds=predicted_seconds(instance),
-        word=_word(instance, recovery),
+        notice=_notice(instance, recovery),
         leader_is_down=down,
         refusals=tuple(refusals),
     )
@@ -237,11 +237,11 @@ def _streams(instance: OdooInstance, *, back: bool = False) -> bool:
         return False
 
 
-def _word(instance: OdooInstance, recovery: ClusterState) -> Word | None:
+def _notice(instance: OdooInstance, recovery: ClusterState) -> CommitNotice | None:
     """What the origin last said of its commits; it needs not be asked."""
     if instance.replication.synchronous == "off" or not recovery.is_standby:
         return None
-    return synchronous_state.heard(instance).word
+    return synchronous_state.last_notice(instance).notice
 
 
 def _exposure(instance: OdooInstance, recovery: ClusterState) -> Exposure:

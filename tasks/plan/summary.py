@@ -47,15 +47,15 @@ def _loss(plan: Plan, clock: Clock) -> str:
 
 
 def _waits(plan: Plan, clock: Clock) -> str:
-    said = plan.situation.word
-    if said is None or plan.procedure not in OUT:
+    notice = plan.situation.notice
+    if notice is None or plan.procedure not in OUT:
         return ""
-    since = clock.said(said.since)
-    if not said.waits:
+    since = clock.said(notice.since)
+    if not notice.waits:
         return f"no: {plan.names['origin']} commits alone since {since}"
-    if said.policy == "wait":
+    if notice.policy == "wait":
         return f"always, since {since}"
-    return f"since {since}; after {span(said.seconds)} without it they go on"
+    return f"since {since}; after {span(notice.seconds)} without it they go on"
 
 
 def _lag(plan: Plan) -> dict[str, str]:

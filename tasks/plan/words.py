@@ -144,12 +144,12 @@ def loses(exposure: Exposure, language: Language) -> str:
 
 
 def _waits(plan: Plan, language: Language) -> str:
-    said = plan.situation.word
-    if said is None:
+    notice = plan.situation.notice
+    if notice is None:
         return ""
-    at = f"{datetime.fromtimestamp(said.since, UTC):%Y-%m-%d %H:%M:%SZ}"
-    key = f"waits_{said.policy}" if said.waits else "waits_no"
-    return word(key, language).format(since=at, seconds=said.seconds, **plan.names)
+    at = f"{datetime.fromtimestamp(notice.since, UTC):%Y-%m-%d %H:%M:%SZ}"
+    key = f"waits_{notice.policy}" if notice.waits else "waits_no"
+    return word(key, language).format(since=at, seconds=notice.seconds, **plan.names)
 
 
 def _lag(plan: Plan, unknown: str) -> str:

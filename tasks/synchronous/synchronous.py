@@ -144,7 +144,7 @@ def _waits(instance: OdooInstance) -> bool:
     return found["synchronous_standby_names"] == text.names(instance.name)
 
 
-def rest(instance: OdooInstance) -> None:
+def suspend(instance: OdooInstance) -> None:
     """Let an origin that is to follow wait for nobody: promoted again, it would wait in vain.
 
     Its program does the same, and switches the waiting on again when it has a standby.
@@ -159,6 +159,6 @@ def rest(instance: OdooInstance) -> None:
 
 
 @step("stop commits at {instance.origin} from waiting while it follows")
-def rest_while_following(instance: OdooInstance) -> None:
+def suspend_while_following(instance: OdooInstance) -> None:
     """Switch the waiting off before the origin becomes a standby."""
-    rest(instance)
+    suspend(instance)

@@ -155,7 +155,7 @@ def test_commits_that_still_wait_are_let_go_although_the_file_has_gone(
     hosts(uno, FakeHost("due"))
     roles = instance.replication.model_copy(update={"synchronous": "go_on"})
 
-    synchronous.rest(instance.model_copy(update={"replication": roles}))
+    synchronous.suspend(instance.model_copy(update={"replication": roles}))
 
     assert RELOAD in uno.ran
 

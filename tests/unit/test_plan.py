@@ -14,7 +14,7 @@ from tasks.byhand import by_hand
 from tasks.byhand.by_hand_gone import FILES_HOME
 from tasks.orchestrator.form import form
 from tasks.plan import approval, summary, words
-from tasks.records.commits import Word
+from tasks.records.commits import CommitNotice
 from tasks.records.loss import Exposure
 from tasks.run.question import Yes, objection
 
@@ -45,11 +45,11 @@ NAMES = {
 
 def plan(
     procedure: Procedure = "failover", origin: str = SILENT, exposure: Exposure = LOSS, *,
-    way: str = "", refusals: tuple[str, ...] = (), word: Word | None = None,
+    way: str = "", refusals: tuple[str, ...] = (), notice: CommitNotice | None = None,
 ) -> Plan:  # fmt: skip
     seen = Situation(
         at="2027-01-15T08:00:12Z", origin=origin, recovery="standby", streaming=False,
-        exposure=exposure, lag_bytes=256, way=way, refusals=refusals, word=word,
+        exposure=exposure, lag_bytes=256, way=way, refusals=refusals, notice=notice,
     )  # fmt: skip
     return Plan(procedure, seen, NAMES)
 
@@ -167,9 +167,11 @@ def test_a_page_in_spanish_has_no_english_sentence_left() -> None:
     ],
 )
 def test_a_plan_says_whether_commits_waited(waits: bool, language: Language, row: str) -> None:
-    word = Word("go_on", 30, waits, since=1_800_000_000, covered=1_800_000_000, timeline=1)
+    notice = CommitNotice(
+        "go_on", 30, waits, since=1_800_000_000, covered=1_800_000_000, timeline=1
+    )
 
-    assert row in words.page(plan(word=word), language)
+    assert row in words.page(plan(notice=notice), language)
     assert "| commits wait for" not in words.page(plan(), "en")
 
 
