@@ -33,4 +33,4 @@ def build(instance: OdooInstance) -> None:
     with door.opened(instance):
         login.prove_login(instance, instance.origin, instance.recovery)
     durable.sync(instance.recovery)
-    record.stamp(instance.recovery, instance, Verified)
+    record.record_success(instance.recovery, instance, Verified)

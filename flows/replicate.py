@@ -48,7 +48,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
             durable.sync(place)
         settling.forget_former(instance)
         compatibility.require(instance)
-        record.stamp(instance.recovery, instance, SetUp)
+        record.record_success(instance.recovery, instance, SetUp)
 
 
 def watch_over(instance: OdooInstance) -> None:

@@ -45,7 +45,7 @@ def has_replica(instance: OdooInstance) -> bool:
     """Tell whether a set-up has come to its end; earlier releases did not note that."""
     if ahead.is_new(instance):
         return False
-    return record.stamped(instance.recovery, instance, SetUp) is not None
+    return record.last_success(instance.recovery, instance, SetUp) is not None
 
 
 def _server(place: Place) -> Server:

@@ -56,7 +56,7 @@ def tell_served(instance: OdooInstance, place: Place) -> None:
 def tell_synced(instance: OdooInstance, kind: str) -> None:
     """Note a good copy, and reset the dead-man's switch."""
     if kind == "filestore":
-        record.stamp(instance.recovery, instance, Synced)
+        record.record_success(instance.recovery, instance, Synced)
         said = f"the files of {instance.name} are copied"
         emit(instance.name, SYNCED, said, timezone=instance.timezone)
 

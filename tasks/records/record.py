@@ -57,12 +57,12 @@ def forget(place: Place, instance: OdooInstance, kind: type[Record]) -> None:
     files.remove(place.host.shell(), path(instance, kind))
 
 
-def stamp(place: Place, instance: OdooInstance, kind: type[Stamp]) -> None:
+def record_success(place: Place, instance: OdooInstance, kind: type[Stamp]) -> None:
     """Write down that something has succeeded, and when."""
     write(place, instance, kind(at=time.time()))
 
 
-def stamped(place: Place, instance: OdooInstance, kind: type[Stamp]) -> float | None:
+def last_success(place: Place, instance: OdooInstance, kind: type[Stamp]) -> float | None:
     """When something last succeeded; none if it never has."""
     found = read(place, instance, kind)
     return found.at if found else None
