@@ -5,7 +5,7 @@ from tasks.filestore import judgement
 from tasks.host import lock
 from tasks.plan import aftermath
 from tasks.readiness import drill_steps
-from tasks.records import record
+from tasks.records import records
 from tasks.recovery.procedure import flow
 from tasks.run.report import Report, publish
 
@@ -34,7 +34,7 @@ def drill(instance: OdooInstance) -> Report:
             served = drill_steps.wait_until_serving(stage)
             seconds = stage.watch.read()
         agreed = judgement.judge(instance)
-        record.note_drilled(instance, seconds=seconds)
+        records.note_drilled(instance, seconds=seconds)
 
     return publish(
         Report(

@@ -12,7 +12,7 @@ from tasks.plan import aftermath, approval
 from tasks.plan.approval import WAIT_MINUTES, Decide, Decision, Minutes
 from tasks.postgres import cluster
 from tasks.receipts import receipts
-from tasks.records import record
+from tasks.records import records
 from tasks.recovery import door
 from tasks.recovery.procedure import flow
 from tasks.run.document import Document
@@ -134,7 +134,7 @@ def restore_replication(instance: OdooInstance) -> None:
     schedules.resume(instance)
     for place in (origin, recovery):
         durable.sync(place)
-    record.close(instance)  # last: until then this procedure can be run again to its end
+    records.close(instance)  # last: until then this procedure can be run again to its end
 
 
 def write_report(

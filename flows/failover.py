@@ -14,7 +14,7 @@ from tasks.odoo.service import Served
 from tasks.plan import aftermath, approval
 from tasks.plan.approval import WAIT_MINUTES, Decide, Decision, Minutes
 from tasks.postgres import cluster
-from tasks.records import record
+from tasks.records import records
 from tasks.records.loss import Exposure
 from tasks.recovery import settling
 from tasks.recovery.procedure import flow
@@ -82,7 +82,7 @@ def failover(
         pointed = dns.point(instance, recovery)
         cluster.checkpoint(recovery)  # it takes as long as the disk does, and customers work
         missing = find_missing(instance)
-        record.note_served(instance, decided.watch)
+        records.note_served(instance, decided.watch)
         durable.sync(recovery)
         events.tell_served(instance, recovery)
 

@@ -9,8 +9,8 @@ from tasks.notices import schedules
 from tasks.plan import aftermath
 from tasks.readiness import ahead, compatibility, preflight
 from tasks.receipts import receipts
-from tasks.records import record
-from tasks.records.records import SetUp
+from tasks.records import records
+from tasks.records.kinds import SetUp
 from tasks.recovery import settling, users
 from tasks.recovery.procedure import flow
 from tasks.synchronous import synchronous
@@ -48,7 +48,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
             durable.sync(place)
         settling.forget_former(instance)
         compatibility.require(instance)
-        record.record_success(instance.recovery, instance, SetUp)
+        records.record_success(instance.recovery, instance, SetUp)
 
 
 def watch_over(instance: OdooInstance) -> None:

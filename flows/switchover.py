@@ -15,7 +15,7 @@ from tasks.odoo import service
 from tasks.odoo.service import Served
 from tasks.plan import aftermath, approval
 from tasks.plan.approval import WAIT_MINUTES, Decide, Decision, Minutes
-from tasks.records import record
+from tasks.records import records
 from tasks.recovery import settling
 from tasks.recovery.procedure import flow
 from tasks.run.document import Document
@@ -109,7 +109,7 @@ def give(instance: OdooInstance, new_primary: Place, *, reason: str) -> None:
 
 def note_served(instance: OdooInstance, new_primary: Place, down: Stopwatch) -> None:
     if new_primary.kind == "recovery":
-        record.note_served(instance, down)
+        records.note_served(instance, down)
 
 
 def show(instance: OdooInstance, new_primary: Place) -> tuple[Outcome, Outcome]:

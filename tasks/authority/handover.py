@@ -10,8 +10,8 @@ from tasks.host import files
 from tasks.odoo.customers import odoo_databases
 from tasks.postgres.observe import ClusterState, observe
 from tasks.receipts import receipt_files, receipts
-from tasks.records import record
-from tasks.records.records import Failover
+from tasks.records import records
+from tasks.records.kinds import Failover
 from tasks.run.step import log, step
 from tasks.standby import replication
 
@@ -66,7 +66,7 @@ def has_begun(instance: OdooInstance, new_primary: Place) -> bool:
 def _has_begun(instance: OdooInstance, old_primary: Place, new_primary: Place) -> bool:
     here, there = observe(old_primary), observe(new_primary)
     if there.is_primary:
-        begun = record.read(instance.recovery, instance, Failover) is not None
+        begun = records.read(instance.recovery, instance, Failover) is not None
         known = receipts.newest(instance)
         return (
             begun and not here.is_primary and known is not None and known.taker == new_primary.kind

@@ -7,8 +7,8 @@ from tasks.host import files
 from tasks.install.programs import UNITS
 from tasks.odoo import service
 from tasks.postgres.observe import ClusterState, observe
-from tasks.records import record
-from tasks.records.records import Failover, Identity
+from tasks.records import records
+from tasks.records.kinds import Failover, Identity
 from tasks.run.step import log, step
 from tasks.standby import limits
 
@@ -22,7 +22,7 @@ def require_ready_to_serve(instance: OdooInstance) -> None:
 def require_ready(instance: OdooInstance) -> None:
     recovery = instance.recovery
     shell, seen = recovery.host.shell(), observe(recovery)
-    if seen.is_primary and record.read(recovery, instance, Failover) is None:
+    if seen.is_primary and records.read(recovery, instance, Failover) is None:
         raise Refused(
             f"the cluster of {instance.name} on {recovery} already accepts writes, but no "
             "failover of Relevo promoted it",
@@ -64,7 +64,7 @@ def _require_limits(seen: ClusterState) -> None:
 
 def _require_same_system(instance: OdooInstance, seen: ClusterState) -> None:
     """Refuse a cluster that is not the copy of the origin's that basebackup made."""
-    known = record.read(instance.recovery, instance, Identity)
+    known = records.read(instance.recovery, instance, Identity)
     control = seen.control
     if known is None or control is None:
         raise Refused(

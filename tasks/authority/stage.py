@@ -8,9 +8,9 @@ from blocks.instance import OdooInstance
 from tasks.postgres import cluster
 from tasks.postgres.observe import observe, observe_if_reachable, observe_or_why, unheard
 from tasks.receipts import receipts
-from tasks.records import record
+from tasks.records import records
+from tasks.records.kinds import Failover
 from tasks.records.loss import Exposure
-from tasks.records.records import Failover
 from tasks.run.moments import Clock
 from tasks.run.step import log, step
 
@@ -20,7 +20,7 @@ Stage = Literal["failed over", "handing over", "home"]
 @step("note the failover of {instance.name}")
 def note(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
     """Write down, before the promotion, what was known and why it is done."""
-    begun = record.read(instance.recovery, instance, Failover) is not None
+    begun = records.read(instance.recovery, instance, Failover) is not None
     if begun and observe(instance.recovery).is_primary:
         return  # a run that never came to the promotion has left it: this one knows better
     _write_down(instance, exposure, reason)
@@ -28,13 +28,13 @@ def note(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
 
 def _write_down(instance: OdooInstance, exposure: Exposure, reason: str) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
-    record.write(instance.recovery, instance, Failover(exposure=exposure, reason=reason, time=now))
+    records.write(instance.recovery, instance, Failover(exposure=exposure, reason=reason, time=now))
 
 
 @step("note that {instance.name} was moved by hand, if it was")
 def note_by_hand(instance: OdooInstance) -> None:
     """Write down a move that nobody has written down, so that a failback that dies can go on."""
-    if record.read(instance.recovery, instance, Failover) is None:
+    if records.read(instance.recovery, instance, Failover) is None:
         unknown = Exposure(lossless=False, seconds=None, about_bytes=None, last_commit="")
         _write_down(instance, unknown, "moved by hand")
 
@@ -48,7 +48,7 @@ def require_ended(instance: OdooInstance) -> None:
 
 def half_done(instance: OdooInstance) -> str:
     """Say when the origin serves again, and what the move left open was never closed."""
-    begun = record.read(instance.recovery, instance, Failover)
+    begun = records.read(instance.recovery, instance, Failover)
     if begun is None or observe(instance.recovery).is_primary:
         return ""
     origin = observe_if_reachable(instance.origin)
@@ -92,7 +92,7 @@ def leader_is_down(instance: OdooInstance) -> bool:
 
 def _new_primary(instance: OdooInstance) -> str:
     """To whom an open move gave the write right last; nobody where none is open."""
-    if record.read(instance.recovery, instance, Failover) is None:
+    if records.read(instance.recovery, instance, Failover) is None:
         return ""
     known = receipts.newest(instance)
     return known.taker if known else ""

@@ -9,8 +9,8 @@ from tasks.board.alarms import Measured, Told, alarms
 from tasks.board.board import limits
 from tasks.board.words import Judged
 from tasks.notices import emitter, events
-from tasks.records import record, records
-from tasks.records.records import ToldAway
+from tasks.records import kinds, records
+from tasks.records.kinds import ToldAway
 from tasks.run.step import log, step
 
 
@@ -32,7 +32,7 @@ def tell(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> None:
 
 
 def _tell(instance: OdooInstance, seen: Measured) -> None:
-    kept = record.read(instance.recovery, instance, records.Told) or records.Told()
+    kept = records.read(instance.recovery, instance, kinds.Told) or kinds.Told()
     if (kept.at or 0) > seen.at:
         return  # somebody has moved it and told so since it was measured
     told = Told(kept.alarms, kept.seen)
@@ -48,7 +48,7 @@ def _tell(instance: OdooInstance, seen: Measured) -> None:
         emitter.emit(instance.name, events.RESTING, "the recovery host serves")
     after = replace(kept, alarms=told.alarms, seen=told.seen, served=place)
     if after != kept:
-        record.write(instance.recovery, instance, after)
+        records.write(instance.recovery, instance, after)
 
 
 def _tell_new(instance: OdooInstance, seen: Measured, told: Told) -> Told:
@@ -62,18 +62,18 @@ def _tell_new(instance: OdooInstance, seen: Measured, told: Told) -> Told:
 
 def _tell_away(instance: OdooInstance, seen: Measured) -> None:
     """Tell what only the origin knows, which keeps the note of it meanwhile."""
-    kept = record.read(instance.origin, instance, ToldAway) or ToldAway()
+    kept = records.read(instance.origin, instance, ToldAway) or ToldAway()
     told = Told(kept.alarms, kept.seen)
     after = _tell_new(instance, seen, told)
     if after != told:
         noted = ToldAway(alarms=after.alarms, seen=after.seen)
-        record.write(instance.origin, instance, noted)
+        records.write(instance.origin, instance, noted)
 
 
 def _adopt_origin_alarms(instance: OdooInstance) -> tuple[str, ...]:
     """What was told while the recovery host was away; from now on that one keeps it."""
-    kept = record.read(instance.origin, instance, ToldAway)
+    kept = records.read(instance.origin, instance, ToldAway)
     if kept is None:
         return ()
-    record.forget(instance.origin, instance, ToldAway)
+    records.forget(instance.origin, instance, ToldAway)
     return kept.alarms

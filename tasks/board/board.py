@@ -22,8 +22,8 @@ from tasks.postgres.observe import ClusterState
 from tasks.postgres.wal import Lsn
 from tasks.readiness import at_home
 from tasks.readiness.probes import COMMITS, ODOO, ROLES, STREAM, Ends, Found, look_at_both
-from tasks.records import record
-from tasks.records.records import Failover, Lags, Runs, Schedules, Synced, Verified
+from tasks.records import records
+from tasks.records.kinds import Failover, Lags, Runs, Schedules, Synced, Verified
 from tasks.records.schema import Record
 from tasks.recovery import users
 from tasks.run import terminal
@@ -105,7 +105,7 @@ def _measure(instance: OdooInstance) -> Measured:
         exposure.sample_link(instance)
     status, kept_bytes, position = _slot(instance) if leads else ("", None, None)
     behind, seconds = _lag(instance, position) if recovery.is_standby else (None, None)
-    found, proof = at_home.probe(instance, ends), record.proof(instance)
+    found, proof = at_home.probe(instance, ends), records.proof(instance)
     # One that has begun meanwhile: half of this is of before.
     busy = busy or lock.under_way(instance)
     return Measured(
@@ -119,8 +119,8 @@ def _measure(instance: OdooInstance) -> Measured:
         lag_seconds=seconds if behind else 0.0,
         slot=status,
         kept_bytes=kept_bytes,
-        synced_at=record.last_success(instance.recovery, instance, Synced),
-        verified_at=record.last_success(instance.recovery, instance, Verified),
+        synced_at=records.last_success(instance.recovery, instance, Synced),
+        verified_at=records.last_success(instance.recovery, instance, Verified),
         drilled_at=proof.at if proof else None,
         certificate_days=https.days_left(instance),
         free_share=_free_share(shell, recovery),
@@ -134,7 +134,7 @@ def _measure(instance: OdooInstance) -> Measured:
         remarks=tuple(found.remarks),
         lags=_history(instance, behind),
         synchronous=_synchronous(instance, found) if leads else None,
-        left_word=any(record.read(instance.recovery, instance, kind) for kind in LEFT_WORD),
+        left_word=any(records.read(instance.recovery, instance, kind) for kind in LEFT_WORD),
     )
 
 
@@ -147,7 +147,7 @@ def _nobody_works(ends: Ends, found: Found) -> str:
 
 def _handed_over(instance: OdooInstance) -> bool:
     """Tell whether the move that is noted was one with the origin's help."""
-    noted = record.read(instance.recovery, instance, Failover)
+    noted = records.read(instance.recovery, instance, Failover)
     return noted is not None and noted.exposure.lossless
 
 
@@ -187,10 +187,10 @@ def _free_share(shell: Shell, recovery: ClusterState) -> float:
 
 def _history(instance: OdooInstance, behind: int | None) -> tuple[int, ...]:
     """The lag at the last boards, kept on the recovery host."""
-    kept = (record.read(instance.recovery, instance, Lags) or Lags()).lags
+    kept = (records.read(instance.recovery, instance, Lags) or Lags()).lags
     if behind is not None:
         kept = (*kept, behind)[-HISTORY:]
-        record.write(instance.recovery, instance, Lags(lags=kept))
+        records.write(instance.recovery, instance, Lags(lags=kept))
     return kept
 
 

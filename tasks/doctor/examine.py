@@ -15,8 +15,8 @@ from tasks.doctor.findings import Examined, Finding, State, settled
 from tasks.postgres.observe import ClusterState, observe_if_there
 from tasks.readiness import ahead, at_home, failed_over, preflight
 from tasks.readiness.probes import ROLES, Ends, Need
-from tasks.records import record
-from tasks.records.records import SetUp
+from tasks.records import records
+from tasks.records.kinds import SetUp
 from tasks.recovery import users
 from tasks.run import terminal
 
@@ -45,7 +45,7 @@ def has_replica(instance: OdooInstance) -> bool:
     """Tell whether a set-up has come to its end; earlier releases did not note that."""
     if ahead.is_new(instance):
         return False
-    return record.last_success(instance.recovery, instance, SetUp) is not None
+    return records.last_success(instance.recovery, instance, SetUp) is not None
 
 
 def _server(place: Place) -> Server:

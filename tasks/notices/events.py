@@ -14,8 +14,8 @@ from urllib.request import HTTPRedirectHandler, build_opener
 
 from blocks.instance import OdooInstance, Place
 from tasks.notices.emitter import emit
-from tasks.records import record
-from tasks.records.records import Synced, Told
+from tasks.records import records
+from tasks.records.kinds import Synced, Told
 from tasks.run.desk import desk
 from tasks.run.step import log, step
 
@@ -42,21 +42,21 @@ def tell_served(instance: OdooInstance, place: Place) -> None:
     """Tell of a change of place, once."""
     if not desk().emits:
         return
-    kept = record.read(instance.recovery, instance, Told) or Told()
+    kept = records.read(instance.recovery, instance, Told) or Told()
     if kept.served != place.kind:
         emit(instance.name, SERVED, f"{instance.name} is served from {place} now")
     if place.kind == "recovery":
         emit(instance.name, RESTING, "the recovery host serves")
     # What was seen before the change was otherwise.
     after = replace(kept, served=place.kind, at=time.time(), seen=())
-    record.write(instance.recovery, instance, after)
+    records.write(instance.recovery, instance, after)
 
 
 @step("note the copy of the {kind} of {instance.name}")
 def tell_synced(instance: OdooInstance, kind: str) -> None:
     """Note a good copy, and reset the dead-man's switch."""
     if kind == "filestore":
-        record.record_success(instance.recovery, instance, Synced)
+        records.record_success(instance.recovery, instance, Synced)
         said = f"the files of {instance.name} are copied"
         emit(instance.name, SYNCED, said, timezone=instance.timezone)
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from blocks.instance import OdooInstance
 from tasks.notices import emitter, events
-from tasks.records import record
-from tasks.records.records import Schedules
+from tasks.records import records
+from tasks.records.kinds import Schedules
 from tasks.run.desk import desk
 from tasks.run.step import log, step
 
@@ -41,7 +41,7 @@ def idle(instances: Sequence[OdooInstance]) -> set[str]:
 
 def _later(instance: OdooInstance, *, on: bool) -> None:
     """Leave word for the next check with a server; until then the copies judge for themselves."""
-    record.write(instance.recovery, instance, Schedules(on=on))
+    records.write(instance.recovery, instance, Schedules(on=on))
     log().info("the schedules will be switched %s by the next check", "on" if on else "off")
 
 
@@ -51,9 +51,9 @@ def catch_up(instance: OdooInstance, *, on: bool) -> None:
 
     `on` is what is right now: what that run left word of may have been undone by a later one.
     """
-    if record.read(instance.recovery, instance, Schedules) is None:
+    if records.read(instance.recovery, instance, Schedules) is None:
         return
     from tasks.orchestrator import schedules  # noqa: PLC0415  # Prefect, which a shell never loads
 
     schedules.turn(instance, on=on)
-    record.forget(instance.recovery, instance, Schedules)
+    records.forget(instance.recovery, instance, Schedules)

@@ -14,8 +14,8 @@ from tasks.host import lock
 from tasks.odoo import service
 from tasks.plan.aftermath_read import End, Standing
 from tasks.postgres.observe import ClusterState, observe
-from tasks.records import record
-from tasks.records.records import Decided
+from tasks.records import records
+from tasks.records.kinds import Decided
 from tasks.recovery import users
 
 LONG = "systemctl list-units --plain --no-legend --state=running \"$1\" | awk '{print $1}'"
@@ -64,7 +64,7 @@ def lock_said(instance: OdooInstance) -> str:
 def approved(instance: OdooInstance, run: str) -> bool:
     """Tell whether a yes to this very run is written down, so that its Retry asks for none."""
     try:
-        kept = record.read(instance.recovery, instance, Decided)
+        kept = records.read(instance.recovery, instance, Decided)
     except RelevoError:
         return False
     return kept is not None and kept.run == run

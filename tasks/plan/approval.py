@@ -13,8 +13,8 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from tasks.authority.situation import Plan, Procedure
 from tasks.plan import measure, summary
-from tasks.records import record
-from tasks.records.records import Approval, Decided
+from tasks.records import records
+from tasks.records.kinds import Approval, Decided
 from tasks.run import act
 from tasks.run.desk import desk
 from tasks.run.question import Question, ask
@@ -131,7 +131,7 @@ def _decided(given: Decision, said: Approval) -> Decision:
 def note(instance: OdooInstance, procedure: Procedure, said: Approval) -> None:
     """Write down on the recovery host what was said to this run, so that a retry goes on."""
     noted = Decided(run=_run_id(), procedure=procedure, said=said)
-    record.write(instance.recovery, instance, noted)
+    records.write(instance.recovery, instance, noted)
 
 
 @step("find out whether the {procedure} of {instance.name} was decided before")
@@ -140,7 +140,7 @@ def given_before(instance: OdooInstance, procedure: Procedure) -> Approval | Non
 
     The guards of the procedure judge the facts anew: a loss that was not accepted is refused.
     """
-    kept = record.read(instance.recovery, instance, Decided)
+    kept = records.read(instance.recovery, instance, Decided)
     if kept is None or (kept.run, kept.procedure) != (_run_id(), procedure):
         return None
     act.decided(reason=kept.said.reason, person=kept.said.approved_by)

@@ -23,10 +23,10 @@ from tasks.postgres.observe import (
 from tasks.postgres.wal import Lsn
 from tasks.readiness import at_home
 from tasks.readiness.probes import Ends, Found
-from tasks.records import record
+from tasks.records import records
 from tasks.records.commits import CommitNotice
+from tasks.records.kinds import Failover
 from tasks.records.loss import Exposure
-from tasks.records.records import Failover
 from tasks.recovery import users
 from tasks.run.step import log, step
 from tasks.standby import clone, limits, old_primary, rejoin, replication
@@ -98,7 +98,7 @@ def _failover(instance: OdooInstance, origin: Origin, recovery: ClusterState) ->
     lossless = streaming or _handed_over(instance, origin, recovery)
     lag_bytes, lag_seconds = _lag(instance, recovery, leads=streaming)
     return Situation(
-        at=record.now(instance.recovery.host.shell()),
+        at=records.now(instance.recovery.host.shell()),
         origin=str(origin or SILENT),
         recovery=str(recovery),
         streaming=streaming,
@@ -127,7 +127,7 @@ def _failback(
     except RelevoError as error:
         refusals.append(error.message)
     return Situation(
-        at=record.now(instance.recovery.host.shell()),
+        at=records.now(instance.recovery.host.shell()),
         origin=str(origin or SILENT),
         recovery=str(recovery),
         streaming=False,
@@ -154,7 +154,7 @@ def _switchover(instance: OdooInstance, origin: Origin, recovery: ClusterState) 
     leads = bool(origin and origin.is_primary)
     lag_bytes, lag_seconds = _lag(instance, recovery, leads=leads)
     return Situation(
-        at=record.now(instance.recovery.host.shell()),
+        at=records.now(instance.recovery.host.shell()),
         origin=str(origin or SILENT),
         recovery=str(recovery),
         streaming=not refusals,
@@ -170,7 +170,7 @@ def _switchover(instance: OdooInstance, origin: Origin, recovery: ClusterState) 
 def _switchover_home(instance: OdooInstance, origin: Origin, recovery: ClusterState) -> Situation:
     refusals = _objections(instance, instance.recovery, instance.origin)
     return Situation(
-        at=record.now(instance.recovery.host.shell()),
+        at=records.now(instance.recovery.host.shell()),
         origin=str(origin or SILENT),
         recovery=str(recovery),
         streaming=not refusals,
@@ -245,7 +245,7 @@ def _notice(instance: OdooInstance, recovery: ClusterState) -> CommitNotice | No
 
 
 def _exposure(instance: OdooInstance, recovery: ClusterState) -> Exposure:
-    begun = record.read(instance.recovery, instance, Failover)
+    begun = records.read(instance.recovery, instance, Failover)
     if begun is not None and stage.leader_is_down(instance):
         return begun.exposure
     if not recovery.answers:
@@ -286,11 +286,11 @@ def _with_documents(instance: OdooInstance, recovery: ClusterState, seen: Situat
 
 def last_drill(instance: OdooInstance) -> str:
     """When the recovery host last served this instance, or its clone did in a drill."""
-    kept = record.proof(instance)
+    kept = records.proof(instance)
     return f"{datetime.fromtimestamp(kept.at, UTC):%Y-%m-%d %H:%MZ}" if kept else ""
 
 
 def predicted_seconds(instance: OdooInstance) -> float | None:
     """How long the last move to the recovery host, or drill, took: the best guess."""
-    kept = record.proof(instance)
+    kept = records.proof(instance)
     return kept.seconds if kept else None

@@ -19,7 +19,7 @@ from tasks.receipts import receipt as reading
 from tasks.receipts import receipt_files
 from tasks.receipts.receipt import NAMESPACE, Kind, Receipt, Stand
 from tasks.receipts.receipt_files import Kept
-from tasks.records import record
+from tasks.records import records
 from tasks.records.loss import Exposure
 from tasks.run.act import because
 from tasks.run.step import log, step
@@ -171,7 +171,7 @@ def _make(instance: OdooInstance, *, kind: Kind, taker: Place, reason: str, loss
         system_identifier=control.system_identifier,
         timeline=control.last_timeline,
         checkpoint=str(control.checkpoint) if kind == "demotion" else "",
-        time=record.now(taker.host.shell()),
+        time=records.now(taker.host.shell()),
         reason=because(reason) if kind in {"demotion", "forced"} else reason,
         loss=loss,
     )

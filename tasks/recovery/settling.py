@@ -17,8 +17,8 @@ from tasks.logins import login
 from tasks.odoo import odoo_conf, service
 from tasks.postgres import hba
 from tasks.postgres.observe import find, observe
-from tasks.records import record
-from tasks.records.records import Failover, Owners, Users
+from tasks.records import records
+from tasks.records.kinds import Failover, Owners, Users
 from tasks.recovery import confinement
 from tasks.recovery.users import as_found, owners_of, with_owners
 from tasks.run.step import log, step
@@ -41,7 +41,7 @@ def give_users(instance: OdooInstance) -> None:
     if instance.settled == "shared":
         return  # replicate alone moves it
     recovery, wanted = instance.recovery, owners_of(instance)
-    known = record.read(recovery, instance, Users)
+    known = records.read(recovery, instance, Users)
     if known and known.whole and known.owners == wanted:
         return
     former = _former(instance, known)
@@ -51,14 +51,14 @@ def give_users(instance: OdooInstance) -> None:
     layout.require_way(instance)
     if not former:
         layout.make(instance)
-        record.write(recovery, instance, _settled(instance))
+        records.write(recovery, instance, _settled(instance))
         return
     log().info("moving %s on %s to %s, %s", instance.name, recovery, wanted.odoo, wanted.postgres)
     # Written down first: whoever finds the move cut off goes by these names.
     moving = Users(
         odoo=wanted.odoo, postgres=former.postgres, wanted=wanted, former=former, whole=False
     )
-    record.write(recovery, instance, moving)
+    records.write(recovery, instance, moving)
     layout.make(instance)
     _move(as_found(instance), former)
 
@@ -81,7 +81,7 @@ def finish(instance: OdooInstance, *, plan_only: bool = False) -> OdooInstance:
 @step("finish the interrupted move of {instance.name} to its own users")
 def _finish(instance: OdooInstance) -> None:
     recovery = instance.recovery
-    known = record.read(recovery, instance, Users)
+    known = records.read(recovery, instance, Users)
     assert known is not None, "it was found in the middle of a move"
     assert known.former is not None, "no record is of a move from nobody"
     assert known.wanted is not None, "no record is of a move to nobody"
@@ -100,7 +100,7 @@ def move_cluster(instance: OdooInstance) -> None:
 
 def _move_cluster(instance: OdooInstance) -> None:
     recovery = instance.recovery
-    known, owners = record.read(recovery, instance, Users), owners_of(instance)
+    known, owners = records.read(recovery, instance, Users), owners_of(instance)
     if known is None or known.whole:
         confinement.settle(instance, former=recovery.cluster.owner)
         return
@@ -108,13 +108,13 @@ def _move_cluster(instance: OdooInstance) -> None:
     confinement.settle(instance, former=known.former.postgres)
     build.take_over(instance)
     moved = replace(known, odoo=owners.odoo, postgres=owners.postgres, whole=True)
-    record.write(recovery, instance, moved)
+    records.write(recovery, instance, moved)
 
 
 def _require_movable(found: OdooInstance) -> None:
     """Refuse, before anything is touched, to move an instance that serves, or one in two places."""
     recovery = found.recovery
-    moved = record.read(recovery, found, Failover) is not None
+    moved = records.read(recovery, found, Failover) is not None
     if moved or observe(recovery).is_primary:
         raise Refused(
             f"{found.name} keeps the users {recovery.odoo.user} and {recovery.cluster.owner} while "
@@ -203,7 +203,7 @@ def forget_former(instance: OdooInstance) -> None:
     Last in a set-up: by then the new ones have been proven.
     """
     recovery, shell = instance.recovery, instance.recovery.host.shell()
-    known = record.read(recovery, instance, Users)
+    known = records.read(recovery, instance, Users)
     if known is None or (former := known.former) is None:
         return
     if former.odoo != recovery.odoo.user:
@@ -216,7 +216,7 @@ def forget_former(instance: OdooInstance) -> None:
         pem = home / ".postgresql" / f"relevo_{instance.name}_origin.pem"
         files.remove(shell, pem)
         login.forget_passwords(instance, home / ".pgpass", former.postgres)
-    record.write(recovery, instance, _settled(instance))
+    records.write(recovery, instance, _settled(instance))
 
 
 def _without_block(instance: OdooInstance) -> Callable[[str], str]:

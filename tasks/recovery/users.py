@@ -7,8 +7,8 @@ from blocks import users
 from blocks.errors import RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from tasks.postgres.observe import find
-from tasks.records import record
-from tasks.records.records import Identity, Owners, Users
+from tasks.records import records
+from tasks.records.kinds import Identity, Owners, Users
 
 # Arguments: the record, what tells an instance of Relevo 0.1, and the folders that its Odoo owned.
 FOUND = """
@@ -24,7 +24,7 @@ def as_found(instance: OdooInstance) -> OdooInstance:
     Between an upgrade of the runner and the next replicate these may be the ones that all instances
     shared. Of a recovery host that does not answer, the next step says so.
     """
-    noted, copied = (record.path(instance, kind) for kind in (Users, Identity))
+    noted, copied = (records.path(instance, kind) for kind in (Users, Identity))
     words = (noted, copied, instance.recovery.odoo.data_dir, instance.directory)
     argv = ("sh", "-c", FOUND, "users", *map(str, words))
     try:
@@ -37,7 +37,7 @@ def as_found(instance: OdooInstance) -> OdooInstance:
         return with_owners(instance, Owners(user, users.SHARED_CLUSTER_USER), settled="shared")
     if not said:
         return instance
-    known = record.understood(instance.recovery, instance, Users, said)
+    known = records.understood(instance.recovery, instance, Users, said)
     if known.whole:
         return with_owners(instance, known.owners, settled="own")
     assert known.wanted is not None, "no record is of a move to nobody"

@@ -12,8 +12,8 @@ from tasks.postgres.observe import observe
 from tasks.readiness import aside
 from tasks.readiness.aside import Kept
 from tasks.receipts import receipt_files, receipts
-from tasks.records import record
-from tasks.records.records import Failover
+from tasks.records import records
+from tasks.records.kinds import Failover
 from tasks.recovery import users
 from tasks.run.step import step
 from tasks.standby import replication
@@ -103,7 +103,7 @@ def _require_at_rest(instance: OdooInstance, wishes: Wishes) -> None:
         )
     if wishes.origin_is_gone:
         return
-    begun = record.read(recovery, instance, Failover)
+    begun = records.read(recovery, instance, Failover)
     known = receipts.newest(instance)
     away = known is not None and known.taker == recovery.kind
     if begun or away or (_has_cluster(recovery) and observe(recovery).is_primary):

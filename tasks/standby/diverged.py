@@ -16,8 +16,8 @@ from tasks.install import programs
 from tasks.install.programs import LIBRARY
 from tasks.postgres.observe import leader as look_leader
 from tasks.postgres.observe import observe
-from tasks.records import record
-from tasks.records.records import Aside, Failover
+from tasks.records import records
+from tasks.records.kinds import Aside, Failover
 from tasks.run.step import log, step
 from tasks.standby.divergence import Divergence, parse
 
@@ -88,7 +88,7 @@ def _read(text: str, node: Place) -> Divergence:
 @step("look for what was kept aside on {place}")
 def kept(instance: OdooInstance, place: Place) -> str:
     """Name every data directory that this move has put aside, and how many rows only it has."""
-    begun = record.read(instance.recovery, instance, Failover)
+    begun = records.read(instance.recovery, instance, Failover)
     since = begun.time.timestamp() if begun else time.time() - DAY
     found = [path for path, seen in _aside(instance, place).items() if seen >= since]
     shell = place.host.shell()
@@ -109,14 +109,14 @@ def _aside(instance: OdooInstance, place: Place) -> dict[PurePosixPath, float]:
         "find", str(directory.parent), "-maxdepth", "1", "-name", f"{directory.name}.quarantine-*",
         "-print0",
     )  # fmt: skip
-    known = (record.read(instance.recovery, instance, Aside) or Aside()).seen
+    known = (records.read(instance.recovery, instance, Aside) or Aside()).seen
     ours = re.compile(rf"{re.escape(str(directory))}\.quarantine-[A-Za-z0-9_.-]+")
     # A name with a line feed would be read as two, and the second could be any path.
     said = shell.run(argv, user=place.cluster.owner).stdout
     paths = sorted(each for each in said.split("\0") if ours.fullmatch(each))
     seen = {path: known.get(path, time.time()) for path in paths}
     if seen != known:
-        record.write(instance.recovery, instance, Aside(seen=seen))
+        records.write(instance.recovery, instance, Aside(seen=seen))
     return {PurePosixPath(path): at for path, at in seen.items()}
 
 

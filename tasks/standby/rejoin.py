@@ -12,8 +12,8 @@ from tasks.postgres import auto_conf, cluster
 from tasks.postgres.controldata import ControlData
 from tasks.postgres.observe import leader as look_leader
 from tasks.postgres.observe import observe
-from tasks.records import record
-from tasks.records.records import AutoConf
+from tasks.records import records
+from tasks.records.kinds import AutoConf
 from tasks.run.step import log, step
 from tasks.standby import clone, diverged, limits, replication, rewind
 from tasks.standby import way as decision
@@ -141,7 +141,7 @@ def _replace(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPat
     files.swap(shell, fresh, seen.directory, kept)
     if seen.control and _went_on(leader, seen.control):
         diverged.examine(instance, node, leader, aside, seen.control.last_timeline)
-    record.forget(node, instance, AutoConf)
+    records.forget(node, instance, AutoConf)
     files.remove(shell, rewind.marker_path(instance))
     return kept
 
@@ -160,7 +160,7 @@ def _alter_system(instance: OdooInstance, node: Place, leader: Place, fresh: Pur
 
 def _own(instance: OdooInstance, node: Place, leader: Place) -> str:
     """What ALTER SYSTEM had set at a node; nothing if it has been another cluster until now."""
-    if kept := record.read(node, instance, AutoConf):
+    if kept := records.read(node, instance, AutoConf):
         return kept.text
     seen = observe(node)
     if not _same_system(seen.control, leader):
@@ -202,7 +202,7 @@ def _follow(instance: OdooInstance, node: Place, leader: Place) -> None:
     """Write the signal file and the connection after the rewind and before the start."""
     seen = observe(node)
     if not seen.answers:
-        kept = record.read(node, instance, AutoConf)
+        kept = records.read(node, instance, AutoConf)
         own = kept.text if kept else None
         write_signals(instance, node, leader, seen.directory, own=own)
         limits.fit(node, seen.directory, limits.needed(seen, leader))
@@ -233,5 +233,5 @@ def write_signals(
 def clear(instance: OdooInstance, node: Place, leader: Place) -> None:
     """Take away what was kept for a rejoin that has now ended, be it that of a run that died."""
     files.remove(node.host.shell(), rewind.marker_path(instance))
-    record.forget(node, instance, AutoConf)
+    records.forget(node, instance, AutoConf)
     clone.abandon(instance, node, leader)

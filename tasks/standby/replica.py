@@ -8,8 +8,8 @@ from tasks.host import files
 from tasks.odoo import odoo_conf, odoo_settings
 from tasks.postgres import cluster, cluster_settings, postgresql_conf
 from tasks.postgres.observe import observe, read_control
-from tasks.records import record
-from tasks.records.records import Identity
+from tasks.records import records
+from tasks.records.kinds import Identity
 from tasks.run.step import log, step
 from tasks.standby import clone as clones
 from tasks.standby import limits, rejoin, replication
@@ -161,7 +161,7 @@ def _require_same_origin(instance: OdooInstance) -> None:
     A clone of the new one that was asked for, and cut off after it was swapped in, goes on.
     """
     origin, recovery = instance.origin, instance.recovery
-    known, control = record.read(recovery, instance, Identity), observe(origin).control
+    known, control = records.read(recovery, instance, Identity), observe(origin).control
     if known is None or control is None or _is_copy(instance):
         return
     if known.system_identifier != control.system_identifier:
@@ -204,4 +204,4 @@ def note_identity(instance: OdooInstance) -> None:
     control = observe(instance.recovery).control
     assert control is not None, "it streams, so it has a control file"
     noted = Identity(system_identifier=control.system_identifier)
-    record.write(instance.recovery, instance, noted)
+    records.write(instance.recovery, instance, noted)

@@ -13,8 +13,8 @@ from tasks.notices import progress
 from tasks.postgres import auto_conf, commands
 from tasks.postgres.controldata import ControlData
 from tasks.postgres.observe import observe
-from tasks.records import record
-from tasks.records.records import AutoConf
+from tasks.records import records
+from tasks.records.kinds import AutoConf
 from tasks.standby import clone, diverged
 
 REWIND_SECONDS = 6 * 3600
@@ -74,7 +74,7 @@ def rewind(instance: OdooInstance, node: Place, leader: Place) -> None:
     kept = keep(node)
     diverged.examine(instance, node, leader, kept, seen.control.last_timeline)
     own = files.read(shell, seen.directory / auto_conf.FILE)
-    record.write(node, instance, AutoConf(text=own))
+    records.write(node, instance, AutoConf(text=own))
     source = login.rewind_conninfo(instance, node, leader)
     command = commands.rewind(node.cluster, directory=seen.directory, source=source)
     run_job(

@@ -292,8 +292,8 @@ def test_a_set_up_is_noted_when_all_of_it_is_done(
     with pytest.raises(Refused) if stumble else nullcontext():
         replicate(instance)
 
-    assert acts[-1] == (stumble or "record.record_success")
-    assert acts.count("record.record_success") == (not stumble)
+    assert acts[-1] == (stumble or "records.record_success")
+    assert acts.count("records.record_success") == (not stumble)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from tasks.readiness import at_home, compatibility, failed_over
 from tasks.readiness.probes import NOT_MEASURED, look_at_both
 from tasks.receipts import receipts
 from tasks.receipts.receipt import Receipt
-from tasks.records import record
+from tasks.records import records
 from tasks.records.schema import Record
 from tasks.recovery import users
 from tasks.run import terminal
@@ -203,8 +203,8 @@ def test_that_nobody_can_work_is_told_at_the_second_board_in_a_row_and_not_again
     instance: OdooInstance, monkeypatch: pytest.MonkeyPatch, told: list[str]
 ) -> None:
     notes: list[Record] = []
-    monkeypatch.setattr(record, "read", lambda *_: notes[-1] if notes else None)
-    monkeypatch.setattr(record, "write", lambda *given: notes.append(given[-1]))
+    monkeypatch.setattr(records, "read", lambda *_: notes[-1] if notes else None)
+    monkeypatch.setattr(records, "write", lambda *given: notes.append(given[-1]))
     down = Measured("vps_1", 1, roles="silent/standby", nobody_works="uno does not answer")
     up = Measured("vps_1", 1, roles="primary/standby", served="origin")
 

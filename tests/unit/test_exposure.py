@@ -7,8 +7,8 @@ import pytest
 
 from tasks.postgres.wal import Lsn
 from tasks.records.commits import CommitNotice
+from tasks.records.kinds import Failover
 from tasks.records.loss import Exposure, Sample, rate
-from tasks.records.records import Failover
 from tasks.records.schema import parse
 
 NOW = 1_800_000_000.0
