@@ -28,7 +28,7 @@ from tasks.run.tags import BUTTONS, OWNER
 ENDED = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED]
 
 
-def say_standing(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:
+def say_aftermath(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:
     """Say in the log of a cancelled run how things are, and what to press next."""
     del state
     log = flow_run_logger(flow_run, flow)

@@ -12,7 +12,7 @@ from blocks.instance import OdooInstance, Place
 from tasks.authority.situation import SILENT
 from tasks.host import lock
 from tasks.odoo import service
-from tasks.plan.aftermath_read import End, Standing
+from tasks.plan.aftermath_read import Aftermath, End
 from tasks.postgres.observe import ClusterState, observe
 from tasks.records import records
 from tasks.records.kinds import Decided
@@ -25,7 +25,7 @@ def say(flow: Any, flow_run: Any, state: Any) -> None:
     """Say in the log of a cancelled run how things are, and what to press next."""
     from tasks.orchestrator import hooks  # noqa: PLC0415  # Prefect, which a shell never loads
 
-    hooks.say_standing(flow, flow_run, state)
+    hooks.say_aftermath(flow, flow_run, state)
 
 
 def say_failed(flow: Any, flow_run: Any, state: Any) -> None:
@@ -35,7 +35,7 @@ def say_failed(flow: Any, flow_run: Any, state: Any) -> None:
     hooks.say_failed(flow, flow_run, state)
 
 
-def measure(instance: OdooInstance, procedure: str, *, ended: str = "was cancelled") -> Standing:
+def measure(instance: OdooInstance, procedure: str, *, ended: str = "was cancelled") -> Aftermath:
     """Ask both ends; of one that cannot be asked, say why."""
     instance = users.as_found(instance)
     origin, recovery = instance.origin, instance.recovery
@@ -49,7 +49,7 @@ def measure(instance: OdooInstance, procedure: str, *, ended: str = "was cancell
             ends.append(End(str(place), said, place.odoo.unit))
         except RelevoError as error:
             ends.append(End(str(place), f"not known: {error.message}", place.odoo.unit))
-    return Standing(instance.name, procedure, ends[0], ends[1], tuple(going_on), ended)
+    return Aftermath(instance.name, procedure, ends[0], ends[1], tuple(going_on), ended)
 
 
 def lock_said(instance: OdooInstance) -> str:
