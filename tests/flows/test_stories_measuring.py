@@ -50,7 +50,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(name)
 
     monkeypatch.setattr(emitter, "emit", note)
-    monkeypatch.setattr(events, "tell", note)
+    monkeypatch.setattr(events, "emit", note)
     return names
 
 

@@ -85,10 +85,10 @@ VARIANTS: list[tuple[dict[str, Any], Record]] = [
 ]
 
 
-def kinds(base: type[Record] = Record) -> list[type[Record]]:
+def every_kind(base: type[Record] = Record) -> list[type[Record]]:
     """Every class that has a file."""
     below = base.__subclasses__()
-    return [kind for each in below for kind in (each, *kinds(each)) if hasattr(kind, "name")]
+    return [kind for each in below for kind in (each, *every_kind(each)) if hasattr(kind, "name")]
 
 
 def golden(kind: type[Record]) -> str:
@@ -102,8 +102,8 @@ def named(written: Record) -> str:
 def test_each_record_has_a_file_of_its_own_and_a_golden_one() -> None:
     paths = sorted(str(path.relative_to(GOLDEN)) for path in GOLDEN.rglob("*.json"))
 
-    assert sorted(f"{kind.name}.json" for kind in kinds()) == paths
-    assert {type(each) for each in WRITTEN} == set(kinds())
+    assert sorted(f"{kind.name}.json" for kind in every_kind()) == paths
+    assert {type(each) for each in WRITTEN} == set(every_kind())
 
 
 @pytest.mark.parametrize("written", WRITTEN, ids=named)
@@ -140,7 +140,7 @@ def test_keys_that_this_version_does_not_know_do_no_harm(written: Record) -> Non
     assert parse(type(written), json.dumps({**facts, **strange}), WHERE) == written
 
 
-@pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", every_kind(), ids=lambda kind: kind.name)
 def test_a_record_of_a_newer_version_is_refused_whatever_stands_in_it(kind: type[Record]) -> None:
     said = re.escape(
         "the record failover.json on due was written by a newer Relevo (version 2, this one "
