@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from blocks.instance import OdooInstance
 from deployments import server
 from deployments.wanted import board_seconds
-from tasks.language.reader import read_in, said, shown
+from tasks.language.reader import read_in, shown, translated
 from tasks.notices import emitter, events
 from tasks.run.report import slug
 from tasks.run.tags import MOVES
@@ -213,7 +213,9 @@ def _notifications(
     """Tell each receiver, and where the board is."""
     linked = shown(f"{body}\n\nThe board: {server.board()}")
     return [
-        SendNotification(block_document_id=block, subject=SUBJECT % (who, said(face)), body=linked)
+        SendNotification(
+            block_document_id=block, subject=SUBJECT % (who, translated(face)), body=linked
+        )
         for block in blocks
     ]
 

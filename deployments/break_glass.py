@@ -178,8 +178,8 @@ def measured(instances: list[OdooInstance]) -> list[Judged]:
 def say_check(rows: list[Judged], line: str) -> None:
     """Say what was measured, its first line as Nagios wants it."""
     print(plain(line))  # noqa: T201  # Nagios reads it, and no person's language changes it
-    for seen, colour, why in rows:
-        say(f"{colour:<6} {seen.instance:<24} {'; '.join(why)}")
+    for measured, colour, why in rows:
+        say(f"{colour:<6} {measured.instance:<24} {'; '.join(why)}")
 
 
 def keep_pages(instances: list[OdooInstance], rows: list[Judged]) -> None:

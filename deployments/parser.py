@@ -7,7 +7,7 @@ from typing import TypeAlias, cast, get_args
 
 from blocks.names import Language
 from blocks.version import VERSION
-from tasks.language.reader import said
+from tasks.language.reader import translated
 
 DESCRIPTION = (
     "relevo: apply an inventory, and run the procedures from a shell when no server is up."
@@ -109,9 +109,9 @@ def _say_helps(parser: argparse.ArgumentParser) -> None:
     for each in parser._actions:  # noqa: SLF001  # argparse has no other way
         if isinstance(each, argparse._SubParsersAction):  # noqa: SLF001
             for command in each._choices_actions:  # noqa: SLF001
-                command.help = said(command.help or "")
+                command.help = translated(command.help or "")
         if each.help and each.help is not argparse.SUPPRESS:
-            each.help = said(each.help)
+            each.help = translated(each.help)
 
 
 def _add_quiet(commands: Commands) -> None:

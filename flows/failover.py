@@ -119,7 +119,7 @@ def write_report(
 ) -> Report:
     origin, recovery = instance.origin, instance.recovery
     facts = {
-        "may be lost": exposure.said(instance, exposed),
+        "may be lost": exposure.describe(instance, exposed),
         "next": f"keep {origin} from serving; when it is repaired, run failback",
         "databases that answer": str(served),
         "database and files": missing.agreed,

@@ -66,7 +66,7 @@ def promote(
 
     title = f"PostgreSQL of {instance.name} on {instance.recovery} accepts writes"
     facts = {
-        "may be lost": exposure.said(instance, exposed),
+        "may be lost": exposure.describe(instance, exposed),
         "next": "run failover, which starts Odoo: until then no customer can work",
         **decided.facts,
     }

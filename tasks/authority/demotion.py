@@ -21,10 +21,10 @@ def demote(
     The receipt is written on both hosts, and only after the proof. An old primary that was demoted
     before is proven again and left as it is.
     """
-    seen = observe(old_primary)
-    if seen.is_primary:
+    state = observe(old_primary)
+    if state.is_primary:
         require_streaming_standby(old_primary, new_primary)
-    if not seen.is_standby:
+    if not state.is_standby:
         cluster.start_at_boot(old_primary, "manual")  # also where somebody else has stopped it
         cluster.stop_any(old_primary)
     require_received(old_primary, new_primary)
@@ -69,12 +69,12 @@ def require_received(old_primary: Place, new_primary: Place) -> Lsn:
             f"the control file on {old_primary} does not show a clean shutdown",
             hint=f"start PostgreSQL on {old_primary} again and rerun, or accept the loss",
         )
-    if (seen := observe(new_primary)).is_primary:
+    if (state := observe(new_primary)).is_primary:
         return control.checkpoint
     checkpoint = control.checkpoint
     try:
         until(
-            lambda: seen.answers and received(new_primary) > checkpoint,
+            lambda: state.answers and received(new_primary) > checkpoint,
             what=f"{new_primary} has received the shutdown checkpoint of {old_primary} at "
             f"{checkpoint}",
             timeout_seconds=RECEIVE_SECONDS,

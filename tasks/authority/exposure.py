@@ -48,7 +48,7 @@ def measure(instance: OdooInstance, *, lossless: bool) -> Exposure:
     )
 
 
-def said(instance: OdooInstance, exposure: Exposure) -> str:
+def describe(instance: OdooInstance, exposure: Exposure) -> str:
     """Say in a report, which is kept, what was lost at most."""
     return sentence(exposure, Clock(instance.timezone, dated=True), before="the failover")
 

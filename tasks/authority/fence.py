@@ -102,17 +102,17 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool, reason: str = "
         return False
     with _said_of_a_broken_disk(origin):
         keys.require_believed(instance, origin)
-        seen = observe_if_there(origin)
+        state = observe_if_there(origin)
     if not loss_accepted:
-        seen.require_asked()
-    if seen.is_primary and not observe(recovery).is_primary:
+        state.require_asked()
+    if state.is_primary and not observe(recovery).is_primary:
         _require_streaming(instance, loss_accepted=loss_accepted)
         with closed(instance, origin):
             _show_rows(instance, within_seconds=demotion.RECEIVE_SECONDS)
             _fetch_last_files(instance, loss_accepted=loss_accepted)
             demotion.demote(instance, origin, recovery, reason=reason)
         return True
-    lossless = demotion.holds_all_of(seen, recovery)
+    lossless = demotion.holds_all_of(state, recovery)
     if lossless or loss_accepted or observe(recovery).is_primary:
         with _said_of_a_broken_disk(origin):
             fence_old_primary(instance, origin)
@@ -215,16 +215,16 @@ def _fetch_last_files(instance: OdooInstance, *, loss_accepted: bool) -> None:
 def fence_old_primary(instance: OdooInstance, old_primary: Place) -> None:
     """Keep a returned primary from serving; one that follows the leader already may go on."""
     stop_odoo(old_primary)
-    seen = observe_if_there(old_primary)
-    if seen.gone:
+    state = observe_if_there(old_primary)
+    if state.gone:
         log().warning(
             "%s has no cluster %s any more: nothing to fence", old_primary, old_primary.cluster
         )
         return
     cluster.start_at_boot(old_primary, "manual")
-    if seen.is_primary:
+    if state.is_primary:
         log().warning("%s had come back as a second primary of %s", old_primary, instance.name)
-    if not seen.is_standby:
+    if not state.is_standby:
         cluster.give_up_start(old_primary)
         cluster.stop_any(old_primary)
 

@@ -97,7 +97,7 @@ def remember_signers(instance: OdooInstance, place: Place, signers: Signers) -> 
 def _facts(instance: OdooInstance) -> dict[str, object]:
     """What the guard must know; no secret is among it."""
     origin, recovery = instance.origin, instance.recovery
-    seen = observe(origin)
+    state = observe(origin)
     control = observe(recovery).control
     assert control is not None, "it streams, so it has a control file"
     question = text.question(
@@ -126,7 +126,7 @@ def _facts(instance: OdooInstance) -> dict[str, object]:
         "owner": origin.cluster.owner,
         "cluster_unit": origin.cluster.unit,
         "odoo_unit": origin.odoo.unit,
-        "data_directory": str(seen.directory),
+        "data_directory": str(state.directory),
         "start_conf": str(origin.cluster.config_dir / "start.conf"),
     }
 

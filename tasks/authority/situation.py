@@ -88,6 +88,6 @@ class Plan:
     @property
     def asks_whether_down(self) -> bool:
         """Somebody has to see by other means that the origin is down, or data could fork."""
-        seen = self.situation
-        beside_silence = seen.leader_is_down and seen.origin == SILENT
-        return self.procedure in FORWARD and (not seen.exposure.lossless or beside_silence)
+        situation = self.situation
+        beside_silence = situation.leader_is_down and situation.origin == SILENT
+        return self.procedure in FORWARD and (not situation.exposure.lossless or beside_silence)

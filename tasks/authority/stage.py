@@ -54,7 +54,7 @@ def half_done(instance: OdooInstance) -> str:
     origin = observe_if_reachable(instance.origin)
     if origin is None or not origin.is_primary or _new_primary(instance) != "origin":
         return ""
-    at = Clock(instance.timezone).said(begun.time)
+    at = Clock(instance.timezone).when(begun.time)
     return f"the move of {instance.name} that began at {at}, was never finished"
 
 
@@ -67,8 +67,8 @@ def start_fallen_primary(instance: OdooInstance, *, origin_is_down: bool = False
     origin, recovery = instance.origin, instance.recovery
     if not leader_is_down(instance):
         return
-    seen, why = observe_or_why(origin)
-    if not origin_is_down and seen is None:
+    state, why = observe_or_why(origin)
+    if not origin_is_down and state is None:
         raise Refused(
             f"customers were moved to {recovery}, whose PostgreSQL is down, and "
             f"{unheard(origin, why)}",

@@ -71,25 +71,25 @@ def _judge(instance: OdooInstance, *, idle: bool) -> Judged:
     with terminal.without_server():
         try:
             with understood(f"a host's answer about {instance.name}"):
-                seen = replace(_measure(users.as_found(instance)), idle=idle)
+                measured = replace(_measure(users.as_found(instance)), idle=idle)
         except RelevoError as error:
-            seen = _away(instance, error.message)
-    return (seen, *verdict(seen, limits(instance)))
+            measured = _away(instance, error.message)
+    return (measured, *verdict(measured, limits(instance)))
 
 
 def _away(instance: OdooInstance, why: str) -> Measured:
     """Without the recovery host there is one thing that the origin knows: how its commits stand."""
-    seen = Measured(instance.name, _now(), wrong=(why,))
+    measured = Measured(instance.name, _now(), wrong=(why,))
     if instance.replication.synchronous == "off":
-        return seen
+        return measured
     try:
         synchronous_state.at_origin(instance)
     except (Unreachable, CommandFailed, Refused) as error:
-        return replace(seen, wrong=(why, error.message))
+        return replace(measured, wrong=(why, error.message))
     except RelevoError as error:
         known = None if synchronous_state.follows(instance) else False
-        return replace(seen, wrong=(why, error.message), synchronous=known)
-    return replace(seen, synchronous=True)
+        return replace(measured, wrong=(why, error.message), synchronous=known)
+    return replace(measured, synchronous=True)
 
 
 def _now() -> float:
@@ -197,7 +197,9 @@ def _history(instance: OdooInstance, behind: int | None) -> tuple[int, ...]:
 def at_rest(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> list[OdooInstance]:
     """Name those that were measured, and are not being moved."""
     pairs = zip(instances, rows, strict=True)
-    return [instance for instance, (seen, _, _) in pairs if seen.roles and not seen.busy]
+    return [
+        instance for instance, (measured, _, _) in pairs if measured.roles and not measured.busy
+    ]
 
 
 @step("publish the board")
@@ -212,9 +214,9 @@ def publish(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> None:
 @step("do what runs without a server left to do")
 def catch_up(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> None:
     """Switch the schedules, and show the runs, that a shell could only note."""
-    for instance, (seen, _, _) in zip(instances, rows, strict=True):
-        if not seen.left_word or seen.busy:
+    for instance, (measured, _, _) in zip(instances, rows, strict=True):
+        if not measured.left_word or measured.busy:
             continue
-        if seen.served in {"origin", "recovery"}:
-            schedules.catch_up(instance, on=seen.served == "origin")
+        if measured.served in {"origin", "recovery"}:
+            schedules.catch_up(instance, on=measured.served == "origin")
         offline_runs.bring(instance)

@@ -46,17 +46,17 @@ def pull(instance: OdooInstance, kind: Kind) -> None:
 def require_standby(instance: OdooInstance) -> None:
     """Copy nothing over files that the recovery host itself is serving."""
     recovery = instance.recovery
-    seen = observe(recovery)
-    if seen.is_primary:
+    state = observe(recovery)
+    if state.is_primary:
         raise Busy(
             f"the cluster of {instance.name} on {recovery} is primary, not standby: customers are "
             "served from there, and copying from the origin could overwrite what they have written",
             hint="run failback, which switches the copies on again; after a failover this is "
             "normal",
         )
-    if not seen.answers:
+    if not state.answers:
         raise CommandFailed(
-            f"the cluster of {instance.name} on {recovery} is {seen}; only a running one says "
+            f"the cluster of {instance.name} on {recovery} is {state}; only a running one says "
             "which files it needs",
             hint=f"run systemctl start {recovery.cluster.unit} there, and read its log",
         )

@@ -39,5 +39,5 @@ def _show(instance: OdooInstance, run: Run) -> None:
     from tasks.orchestrator import history  # noqa: PLC0415  # Prefect, which a shell never loads
 
     at = Clock(instance.timezone, dated=True).at(run.time)
-    said = plain(f"run from a shell without a server, ended at {at}: {run.ended}")
-    history.show(instance, run.procedure, said=said, text=run.text, good=run.good)
+    sentence = plain(f"run from a shell without a server, ended at {at}: {run.ended}")
+    history.show(instance, run.procedure, sentence=sentence, text=run.text, good=run.good)

@@ -28,7 +28,7 @@ class Page:
     """
 
     status: int = 0
-    said: str = ""
+    words: str = ""
     leaf: str = ""
     error: str = ""
 

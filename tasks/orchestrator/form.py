@@ -130,7 +130,7 @@ class Asked(NamedTuple):
 
     def at(self, position: int) -> Any:
         return Field(
-            title=reader.said(self.title), description=reader.said(self.description),
+            title=reader.translated(self.title), description=reader.translated(self.description),
             json_schema_extra={"position": position},
         )  # fmt: skip
 

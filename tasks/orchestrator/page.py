@@ -25,7 +25,7 @@ from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
 from blocks.plain import PLAINLY
 from tasks.language.catalogue import spoken
-from tasks.language.reader import reading, said, shown
+from tasks.language.reader import reading, shown, translated
 from tasks.orchestrator import form, schedules
 from tasks.run import terminal
 from tasks.run.desk import Logger, Run
@@ -72,7 +72,7 @@ class Page:
         if isinstance(ended, RelevoError):
             return Failed(message=spoken(ended, reading()), data=ended)
         if isinstance(ended, Report):
-            return Completed(name=ended.ended, message=said(ended.title), data=ended)
+            return Completed(name=ended.ended, message=translated(ended.title), data=ended)
         return Completed(message=f"{context.flow_run.name}: done", data=ended)
 
     def take(self, step: Step[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -89,7 +89,7 @@ class Page:
 
     def show(self, text: str, *, key: str, title: str) -> None:
         if FlowRunContext.get() is not None:
-            create_markdown_artifact(shown(text), key=key, description=said(title))
+            create_markdown_artifact(shown(text), key=key, description=translated(title))
 
     def progress(self, what: str) -> Callable[[float], None]:
         shown: list[UUID] = []

@@ -52,7 +52,7 @@ def measure(instance: OdooInstance, procedure: str, *, ended: str = "was cancell
     return Aftermath(instance.name, procedure, ends[0], ends[1], tuple(going_on), ended)
 
 
-def lock_said(instance: OdooInstance) -> str:
+def lock_sentence(instance: OdooInstance) -> str:
     """Say who holds the lock now; another run may."""
     try:
         holder = lock.under_way(instance)
@@ -70,9 +70,9 @@ def approved(instance: OdooInstance, run: str) -> bool:
     return kept is not None and kept.run == run
 
 
-def _end(place: Place, seen: ClusterState) -> End:
+def _end(place: Place, state: ClusterState) -> End:
     runs = service.is_active(place.host.shell(), place.odoo.unit)
-    return End(str(place), str(seen), place.odoo.unit, odoo_runs=runs)
+    return End(str(place), str(state), place.odoo.unit, odoo_runs=runs)
 
 
 def _long(instance: OdooInstance, place: Place) -> list[str]:

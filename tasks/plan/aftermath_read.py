@@ -65,7 +65,7 @@ class Aftermath:
     going_on: tuple[str, ...] = ()
     ended: str = "was cancelled"
 
-    def said(self) -> str:
+    def sentence(self) -> str:
         """Who serves, and how both ends are."""
         ends = f"{self.origin}; {self.recovery}"
         said = f"{self.procedure} of {self.instance} {self.ended}: {self._served()} ({ends})"
@@ -120,6 +120,6 @@ def page(aftermath: Aftermath, *, why: str, button: str, lock: str, approved: bo
     title = f"{aftermath.procedure} of {aftermath.instance} {aftermath.ended}"
     return PAGE.format(
         title=markdown(title), why="  \n".join(markdown(line) for line in why.splitlines()),
-        said=markdown(aftermath.said()), button=button, hint=markdown(aftermath.hint()),
+        said=markdown(aftermath.sentence()), button=button, hint=markdown(aftermath.hint()),
         board=BOARD, lock=markdown(lock), asks=f"\n  {ASKS_NO_MORE}" if approved else "",
     )  # fmt: skip

@@ -46,20 +46,22 @@ def draw(instance: OdooInstance, procedure: Procedure, *, at_a_loss: bool = Fals
         return _recovery_is_gone(instance)
     (origin, why), recovery = observe_or_why(instance.origin), observe(instance.recovery)
     if at_a_loss and procedure == "failback":
-        seen = _failback(instance, origin, recovery, at_a_loss=True)
+        situation = _failback(instance, origin, recovery, at_a_loss=True)
     else:
-        seen = MEASURES[procedure](instance, origin, recovery)
-    seen = replace(
-        seen, lacking=_lacking(instance, procedure, Ends(origin, recovery), seen.refusals)
+        situation = MEASURES[procedure](instance, origin, recovery)
+    situation = replace(
+        situation, lacking=_lacking(instance, procedure, Ends(origin, recovery), situation.refusals)
     )
-    seen = _with_documents(instance, recovery, seen)
+    situation = _with_documents(instance, recovery, situation)
     if unknown := keys.objections(instance, origin_answers=origin is not None):
-        seen = replace(seen, refusals=(*unknown, *seen.refusals))
+        situation = replace(situation, refusals=(*unknown, *situation.refusals))
     if why:
-        seen = replace(seen, shut_out=f"not known: {unheard(instance.origin, why)}")
+        situation = replace(situation, shut_out=f"not known: {unheard(instance.origin, why)}")
     if procedure in FORWARD and (alive := fence.objection(instance.origin, why)):
-        seen = replace(seen, refusals=(*seen.refusals, f"{alive.message}: {alive.hint}"))
-    return Plan(procedure, seen, placeholders.names(instance), instance.timezone)
+        situation = replace(
+            situation, refusals=(*situation.refusals, f"{alive.message}: {alive.hint}")
+        )
+    return Plan(procedure, situation, placeholders.names(instance), instance.timezone)
 
 
 def _lacking(
@@ -142,11 +144,11 @@ def _failback(
 
 def _pg_rewind(instance: OdooInstance, origin: Origin, recovery: ClusterState) -> Situation:
     """What a failback would do first; it is refused where there is nothing to rejoin."""
-    seen = _failback(instance, origin, recovery)
-    if seen.refusals:
-        return seen
+    situation = _failback(instance, origin, recovery)
+    if situation.refusals:
+        return situation
     wrong = old_primary.not_serving(instance.recovery) or old_primary.following(instance)
-    return replace(seen, refusals=(wrong.message,)) if wrong else seen
+    return replace(situation, refusals=(wrong.message,)) if wrong else situation
 
 
 def _switchover(instance: OdooInstance, origin: Origin, recovery: ClusterState) -> Situation:
@@ -184,14 +186,14 @@ def _recovery_is_gone(instance: OdooInstance) -> Plan:
     """The way home without the recovery host, which is asked nothing: it may be gone now."""
     origin = observe_if_reachable(instance.origin)
     unknown = Exposure(lossless=False, seconds=None, about_bytes=None, last_commit="")
-    seen = Situation(
+    situation = Situation(
         at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         origin=str(origin or SILENT),
         recovery=SILENT,
         streaming=False,
         exposure=unknown,
     )
-    return Plan("recovery is gone", seen, placeholders.names(instance), instance.timezone)
+    return Plan("recovery is gone", situation, placeholders.names(instance), instance.timezone)
 
 
 def _objections(instance: OdooInstance, old: Place, new: Place) -> tuple[str, ...]:
@@ -271,14 +273,16 @@ def _lag(
     return ahead, seconds
 
 
-def _with_documents(instance: OdooInstance, recovery: ClusterState, seen: Situation) -> Situation:
+def _with_documents(
+    instance: OdooInstance, recovery: ClusterState, situation: Situation
+) -> Situation:
     """Count the documents whose file is missing; name what is not compared, or not copied."""
     if not recovery.answers:
-        return seen
+        return situation
     found = documents.find_missing(instance, instance.recovery)
     unread = any(each.kind == "unread" for each in found)
     return replace(
-        seen,
+        situation,
         documents=None if unread else sum(each.is_known for each in found),
         not_copied=tuple(str(each) for each in found if not each.is_known),
     )

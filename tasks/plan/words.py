@@ -100,19 +100,21 @@ def facts(plan: Plan, language: Language) -> dict[str, str]:
     """What was measured, as rows of a table; in English as whoever approves it reads it."""
     if language == "en":
         return summary.facts(plan)
-    seen, unknown = plan.situation, word("unknown", language)
+    situation, unknown = plan.situation, word("unknown", language)
     rows = {
-        "at": seen.at,
-        "origin": seen.shut_out or seen.origin,
-        "recovery": seen.recovery,
-        "loses": loses(seen.exposure, language),
+        "at": situation.at,
+        "origin": situation.shut_out or situation.origin,
+        "recovery": situation.recovery,
+        "loses": loses(situation.exposure, language),
         "waits": _waits(plan, language),
         "lag": _lag(plan, unknown),
-        "documents": unknown if seen.documents is None else str(seen.documents),
-        "not_copied": "; ".join(seen.not_copied),
-        "way": f"{seen.way}: {seen.why}" if seen.way else "",
-        "drill": seen.last_drill or word("never", language),
-        "rto": unknown if seen.predicted_seconds is None else f"{seen.predicted_seconds:.0f}",
+        "documents": unknown if situation.documents is None else str(situation.documents),
+        "not_copied": "; ".join(situation.not_copied),
+        "way": f"{situation.way}: {situation.why}" if situation.way else "",
+        "drill": situation.last_drill or word("never", language),
+        "rto": unknown
+        if situation.predicted_seconds is None
+        else f"{situation.predicted_seconds:.0f}",
     }
     for key in UNSAID.get(plan.procedure, ()):
         del rows[key]
@@ -153,11 +155,11 @@ def _waits(plan: Plan, language: Language) -> str:
 
 
 def _lag(plan: Plan, unknown: str) -> str:
-    seen = plan.situation
-    if seen.lag_bytes is None:
+    situation = plan.situation
+    if situation.lag_bytes is None:
         return unknown
-    seconds = f", {seen.lag_seconds:.1f} s" if seen.lag_seconds is not None else ""
-    return f"{seen.lag_bytes} bytes{seconds}"
+    seconds = f", {situation.lag_seconds:.1f} s" if situation.lag_seconds is not None else ""
+    return f"{situation.lag_bytes} bytes{seconds}"
 
 
 def page(plan: Plan, language: Language) -> str:

@@ -53,9 +53,9 @@ def wait_until_answering(place: Place) -> ClusterState:
     """Wait until a cluster answers SQL, whatever its role."""
 
     def answering() -> ClusterState | None:
-        seen = observe(place)
-        seen.require_asked()
-        return seen if seen.answers else None
+        state = observe(place)
+        state.require_asked()
+        return state if state.answers else None
 
     try:
         return until(
@@ -101,14 +101,14 @@ def stop(place: Place) -> ClusterState:
     complains. What counts is what is found afterwards.
     """
     said = ""
-    if (seen := observe(place)).online:
-        said = _stop(place, seen.directory)
-        seen = observe(place)
-    if seen.online or seen.control is None:
+    if (state := observe(place)).online:
+        said = _stop(place, state.directory)
+        state = observe(place)
+    if state.online or state.control is None:
         raise CommandFailed(
             f"PostgreSQL {place.cluster} on {place} did not stop{said}", hint=_log(place)
         )
-    return seen
+    return state
 
 
 def _stop(place: Place, directory: PurePosixPath) -> str:
@@ -118,7 +118,7 @@ def _stop(place: Place, directory: PurePosixPath) -> str:
     try:
         done = shell.run(argv, user=owner, check=False, timeout_seconds=STOP_SECONDS)
     except Unreachable as error:
-        if not (seen := observe_if_reachable(place)) or seen.answers or not seen.online:
+        if not (state := observe_if_reachable(place)) or state.answers or not state.online:
             raise
         raise CommandFailed(
             f"PostgreSQL {place.cluster} on {place} is still shutting down after {STOP_SECONDS} s: "
@@ -174,11 +174,11 @@ def promote(place: Place) -> None:
     Whether it does is asked by SQL: the exit code has been wrong both ways.
     """
     shell = place.host.shell()
-    if (seen := observe(place)).is_primary:
+    if (state := observe(place)).is_primary:
         log().info("%s already accepts writes", place)
     else:
         promoted = shell.run(
-            commands.control(place.cluster, seen.directory, "promote"),
+            commands.control(place.cluster, state.directory, "promote"),
             user=place.cluster.owner,
             check=False,
             timeout_seconds=PROMOTE_SECONDS,

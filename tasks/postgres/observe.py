@@ -20,7 +20,7 @@ LET_US_ASK = "add to its pg_hba.conf the line: local all postgres peer"
 class ClusterState:
     """One cluster, at one moment.
 
-    `said` is what it answers instead of an answer; `gone` is one whose host has it no more.
+    `message` is what it answers instead of an answer; `gone` is one whose host has it no more.
     """
 
     place: Place
@@ -29,7 +29,7 @@ class ClusterState:
     answers: bool
     in_recovery: bool
     control: ControlData | None
-    said: str = ""
+    message: str = ""
     gone: bool = False
 
     @property
@@ -47,14 +47,14 @@ class ClusterState:
         if self.gone:
             return "gone"
         if self.refuses:
-            return f"up, but refuses our login ({self.said})"
+            return f"up, but refuses our login ({self.message})"
         return "starting" if self.online else "down"
 
     @property
     def refuses(self) -> bool:
         """It runs and does not let us ask; one that starts or stops says so itself."""
-        on_its_way = any(words in self.said for words in ON_ITS_WAY)
-        return self.online and not self.answers and bool(self.said) and not on_its_way
+        on_its_way = any(words in self.message for words in ON_ITS_WAY)
+        return self.online and not self.answers and bool(self.message) and not on_its_way
 
     def require_asked(self) -> None:
         """Refuse to go on with a cluster that runs and does not let us ask."""
@@ -158,7 +158,7 @@ def observe(place: Place) -> ClusterState:
         answers=role != "unknown",
         in_recovery=role == "t",
         control=_control(control, place) if control else None,
-        said=plain(" ".join(refusal.split()), longest=500),
+        message=plain(" ".join(refusal.split()), longest=500),
     )
 
 

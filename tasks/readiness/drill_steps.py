@@ -59,10 +59,10 @@ def _unit(instance: OdooInstance, what: str) -> str:
 @step("require that {instance.recovery} has a standby of {instance.name} for the drill")
 def require_standby(instance: OdooInstance) -> None:
     """Refuse a drill beside the real thing."""
-    seen = observe(instance.recovery)
-    if not seen.is_standby:
+    state = observe(instance.recovery)
+    if not state.is_standby:
         raise Refused(
-            f"{instance.name} on {instance.recovery} is {seen}, but a drill needs a standby",
+            f"{instance.name} on {instance.recovery} is {state}, but a drill needs a standby",
             hint="run check to see the state of the instance; a drill is for quiet days",
         )
     standby.require_ready(instance)

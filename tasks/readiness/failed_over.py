@@ -54,10 +54,10 @@ def _receipt(instance: OdooInstance) -> str:
 def _origin(instance: OdooInstance) -> list[str]:
     """What becomes of the other end: does anything follow what customers write?"""
     origin, recovery = instance.origin, instance.recovery
-    seen, why = observe_or_why(origin)
-    if seen and seen.is_standby and replication.is_streaming(instance, origin, recovery):
+    state, why = observe_or_why(origin)
+    if state and state.is_standby and replication.is_streaming(instance, origin, recovery):
         return [f"{origin} follows {recovery}"]
-    said = f"{origin} is {seen}" if seen else unheard(origin, why)
+    said = f"{origin} is {state}" if state else unheard(origin, why)
     return [said, f"{said}: what customers write is only on {recovery}"]
 
 

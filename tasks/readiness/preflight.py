@@ -163,8 +163,8 @@ def _of_the_cluster(origin: Place, listed: Listed) -> Iterator[str]:
         yield f"{origin.cluster} on {origin} belongs to {listed.owner}, not to postgres"
     if listed.port != origin.cluster.port:
         yield f"{origin.cluster} on {origin} has port {listed.port} (postgres.port)"
-    elif listed.online and (seen := observe(origin)).refuses:
-        yield f"PostgreSQL {origin.cluster} on {origin} is {seen}: {LET_US_ASK}"
+    elif listed.online and (state := observe(origin)).refuses:
+        yield f"PostgreSQL {origin.cluster} on {origin} is {state}: {LET_US_ASK}"
 
 
 def _layout(instance: OdooInstance) -> str:

@@ -158,8 +158,8 @@ def write(
 def _make(instance: OdooInstance, *, kind: Kind, taker: Place, reason: str, loss: str) -> Receipt:
     """Say what the control file says: the giver's, if it was demoted, else the taker's."""
     giver = instance.opposite(taker)
-    seen = observe_if_reachable(giver) if kind == "demotion" else observe(taker)
-    control = seen.control if seen else None
+    state = observe_if_reachable(giver) if kind == "demotion" else observe(taker)
+    control = state.control if state else None
     if control is None:
         raise Refused(f"there is no control file to write a receipt of {instance.name} from")
     return Receipt(

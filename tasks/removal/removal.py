@@ -116,10 +116,10 @@ def _require_at_rest(instance: OdooInstance, wishes: Wishes) -> None:
 def _require_served(instance: OdooInstance, wishes: Wishes) -> None:
     """Refuse to leave an origin that does not have the write right, or whose cluster is down."""
     origin = instance.origin
-    seen = observe(origin)
-    if not seen.is_primary:
+    state = observe(origin)
+    if not state.is_primary:
         raise Refused(
-            f"PostgreSQL on {origin} is {seen}, but customers of {instance.name} would go on with "
+            f"PostgreSQL on {origin} is {state}, but customers of {instance.name} would go on with "
             "it",
             hint=f"start {origin.cluster.unit} there; run relevo status to see who serves",
         )

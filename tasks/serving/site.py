@@ -121,8 +121,8 @@ def astray(instance: OdooInstance, form: Form) -> str:
     path, wanted = nginx.path(instance.name), nginx.answer(instance.name, form)
     pages = http.pages(instance.recovery, list(where.values()), path=path)
     for domain, url in where.items():
-        if (page := pages[url]).said != wanted:
-            said = page.error or f"{page.status} {page.said[:60]!r}"
+        if (page := pages[url]).words != wanted:
+            said = page.error or f"{page.status} {page.words[:60]!r}"
             return f"nginx on {instance.recovery} answers for {domain} with {said}, not {wanted!r}"
     return ""
 

@@ -26,11 +26,11 @@ HINT = (
 )
 
 
-def in_force(seen: ClusterState) -> dict[str, int]:
+def in_force(state: ClusterState) -> dict[str, int]:
     """The limits of a cluster: in force where it answers, else those that it would start with."""
-    if not seen.answers:
-        return configured(seen.place)
-    said = cluster_settings.in_force(seen.place, HOT_STANDBY)
+    if not state.answers:
+        return configured(state.place)
+    said = cluster_settings.in_force(state.place, HOT_STANDBY)
     return {name: int(value) for name, value in said.items()}
 
 
@@ -50,13 +50,13 @@ def is_paused(standby: Place) -> bool:
     return standby.cluster.value(standby.host.shell(), sql) == "t"
 
 
-def lower(seen: ClusterState) -> dict[str, tuple[int, int]]:
+def lower(state: ClusterState) -> dict[str, tuple[int, int]]:
     """The limits that keep a cluster from going on with its WAL: what each is, and must be."""
-    if seen.control is None or seen.is_primary or not seen.control.was_standby:
+    if state.control is None or state.is_primary or not state.control.was_standby:
         return {}
-    if seen.answers and not is_paused(seen.place):
+    if state.answers and not is_paused(state.place):
         return {}
-    return postgresql_conf.lower(in_force(seen), seen.control.limits)
+    return postgresql_conf.lower(in_force(state), state.control.limits)
 
 
 def needed(node: ClusterState, leader: Place) -> dict[str, int]:
@@ -66,15 +66,15 @@ def needed(node: ClusterState, leader: Place) -> dict[str, int]:
     return {name: max(int(value), mine.get(name, 0)) for name, value in theirs.items()}
 
 
-def why(seen: ClusterState) -> str:
+def why(state: ClusterState) -> str:
     """Say which limits keep a standby down, or its replay paused; nothing where none does."""
-    found = lower(seen)
+    found = lower(state)
     if not found:
         return ""
     each = ", ".join(f"{name} is {has} there and must be {needs}" for name, (has, needs)
                      in found.items())  # fmt: skip
     return (
-        f"PostgreSQL {seen.place.cluster} on {seen.place} cannot replay what the other server "
+        f"PostgreSQL {state.place.cluster} on {state.place} cannot replay what the other server "
         f"wrote: {each}; run replicate, which raises it"
     )
 
@@ -86,10 +86,10 @@ def raise_standby(instance: OdooInstance) -> None:
     Nobody else has to be asked: the server that wrote the WAL may be dead.
     """
     recovery = instance.recovery
-    seen = observe(recovery)
-    if (sentence := why(seen)) and seen.control:
+    state = observe(recovery)
+    if (sentence := why(state)) and state.control:
         log().warning("%s; they are raised", sentence)
-        fit(recovery, seen.directory, seen.control.limits)
+        fit(recovery, state.directory, state.control.limits)
         restart(recovery)
 
 

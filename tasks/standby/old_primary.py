@@ -18,11 +18,11 @@ def require_serving(place: Place) -> None:
 
 def not_serving(place: Place) -> Refused | None:
     """What speaks against a rejoin to this cluster."""
-    seen = observe(place)
-    if seen.is_primary:
+    state = observe(place)
+    if state.is_primary:
         return None
     return Refused(
-        f"PostgreSQL {place.cluster} on {place} is {seen}, not primary: there is nothing to "
+        f"PostgreSQL {place.cluster} on {place} is {state}, not primary: there is nothing to "
         "rejoin to",
         hint="run check for this instance; this procedure is for the time after a failover",
     )

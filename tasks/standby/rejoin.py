@@ -24,14 +24,14 @@ ASKED = "the operator asked for it"
 
 def choose(instance: OdooInstance, node: Place, leader: Place) -> Way:
     """Decide how a stopped node rejoins."""
-    seen = observe(node)
+    state = observe(node)
     if is_running(node.host.shell(), rewind.job(instance)):
         return Way("rewind", "its pg_rewind is under way, and is waited for")
-    if seen.control is None:
+    if state.control is None:
         return Way("reclone", "its data directory is missing or unreadable")
     # A primary has no signal file, and a standby that was started has no label any more.
-    lacking = _lacking(node, seen.directory, "backup_label", "standby.signal")
-    control = seen.control.as_primary() if "standby.signal" in lacking else seen.control
+    lacking = _lacking(node, state.directory, "backup_label", "standby.signal")
+    control = state.control.as_primary() if "standby.signal" in lacking else state.control
     way = decision.way(
         control, look_leader(leader), rewind=rewind.marker(instance, node), unstarted=not lacking
     )
@@ -112,10 +112,10 @@ def _by_a_way(
 
 def _chosen(instance: OdooInstance, node: Place, leader: Place) -> Way:
     """Choose the way; a primary that crashed is first recovered, with no door open."""
-    way, seen = choose(instance, node, leader), observe(node)
-    if way.kind != "rewind" or seen.control is None or seen.control.shut_down:
+    way, state = choose(instance, node, leader), observe(node)
+    if way.kind != "rewind" or state.control is None or state.control.shut_down:
         return way
-    if not _lacking(node, seen.directory, "standby.signal"):
+    if not _lacking(node, state.directory, "standby.signal"):
         return way  # a standby that stopped cleanly, which pg_rewind takes as it is
     rewind.keep(node)
     try:
@@ -130,17 +130,17 @@ def _replace(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPat
     """Put a new clone in the place of the data directory, which is kept; say where."""
     fresh = clone.make(instance, node, leader)
     cluster.stop_any(node)
-    shell, seen = node.host.shell(), observe(node)
+    shell, state = node.host.shell(), observe(node)
     # A standby that asked for what is gone has spoiled its slot once more.
     replication.ensure_slot(leader.host.shell(), leader, instance.name)
     # Before it is where a boot finds it: without these it would come up as a second primary.
     text = _alter_system(instance, node, leader, fresh)
     write_signals(instance, node, leader, fresh, own=text)
-    aside = _aside(seen.directory, seen.control)
+    aside = _aside(state.directory, state.control)
     kept = _unused(shell, aside)
-    files.swap(shell, fresh, seen.directory, kept)
-    if seen.control and _went_on(leader, seen.control):
-        diverged.examine(instance, node, leader, aside, seen.control.last_timeline)
+    files.swap(shell, fresh, state.directory, kept)
+    if state.control and _went_on(leader, state.control):
+        diverged.examine(instance, node, leader, aside, state.control.last_timeline)
     records.forget(node, instance, AutoConf)
     files.remove(shell, rewind.marker_path(instance))
     return kept
@@ -162,10 +162,10 @@ def _own(instance: OdooInstance, node: Place, leader: Place) -> str:
     """What ALTER SYSTEM had set at a node; nothing if it has been another cluster until now."""
     if kept := records.read(node, instance, AutoConf):
         return kept.text
-    seen = observe(node)
-    if not _same_system(seen.control, leader):
+    state = observe(node)
+    if not _same_system(state.control, leader):
         return ""
-    return files.read(node.host.shell(), seen.directory / auto_conf.FILE)
+    return files.read(node.host.shell(), state.directory / auto_conf.FILE)
 
 
 def _aside(directory: PurePosixPath, control: ControlData | None) -> PurePosixPath:
@@ -200,12 +200,12 @@ def _same_system(control: ControlData | None, leader: Place) -> bool:
 
 def _follow(instance: OdooInstance, node: Place, leader: Place) -> None:
     """Write the signal file and the connection after the rewind and before the start."""
-    seen = observe(node)
-    if not seen.answers:
+    state = observe(node)
+    if not state.answers:
         kept = records.read(node, instance, AutoConf)
         own = kept.text if kept else None
-        write_signals(instance, node, leader, seen.directory, own=own)
-        limits.fit(node, seen.directory, limits.needed(seen, leader))
+        write_signals(instance, node, leader, state.directory, own=own)
+        limits.fit(node, state.directory, limits.needed(state, leader))
     cluster.start(node)
     replication.wait_until_streaming(instance, node, leader)
     clear(instance, node, leader)

@@ -18,11 +18,11 @@ from tasks.standby import limits, rejoin, replication
 @step("require that {place} is the primary")
 def require_primary(place: Place) -> None:
     """Refuse to clone from a cluster that is not the one that accepts writes."""
-    seen = observe(place)
-    seen.require_asked()
-    if not seen.is_primary:
+    state = observe(place)
+    state.require_asked()
+    if not state.is_primary:
         raise Refused(
-            f"PostgreSQL {place.cluster} on {place} is {seen}, not primary",
+            f"PostgreSQL {place.cluster} on {place} is {state}, not primary",
             hint="run failback after a failover; otherwise start PostgreSQL there",
         )
 
@@ -75,8 +75,8 @@ def configure(instance: OdooInstance) -> None:
     """
     origin, recovery = instance.origin, instance.recovery
     cluster_settings.require_included(recovery)
-    seen = observe(recovery)
-    running = seen.answers
+    state = observe(recovery)
+    running = state.answers
     theirs = cluster_settings.in_force(
         origin, (*postgresql_conf.HOT_STANDBY, *cluster_settings.CURRENT)
     )
@@ -85,7 +85,7 @@ def configure(instance: OdooInstance) -> None:
     wanted = dict(cluster_settings.wanted(instance, recovery, base))
     if recovery.cluster.confined:
         del wanted["listen_addresses"]  # its door listens outside (tasks/recovery/confinement.py)
-    wrote = seen.control.limits if seen.control and seen.control.was_standby else {}
+    wrote = state.control.limits if state.control and state.control.was_standby else {}
     needs = {
         name: max(int(value), int(wanted.get(name, 0)), wrote.get(name, 0))
         for name, value in postgresql_conf.at_least(theirs, mine).items()
@@ -93,7 +93,7 @@ def configure(instance: OdooInstance) -> None:
     wanted |= needs
     shell = recovery.host.shell()
     cluster_settings.install(shell, recovery.cluster, wanted)
-    limits.fit(recovery, seen.directory, needs)
+    limits.fit(recovery, state.directory, needs)
     if not running:
         return
     cluster_settings.load(shell, recovery, cluster_settings.path(recovery.cluster), settings=wanted)
@@ -143,8 +143,8 @@ def require_clonable(instance: OdooInstance, *, reclone: bool) -> None:
 
 def _require_replaceable(instance: OdooInstance, *, reclone: bool) -> None:
     """Refuse to put a clone in the place of a cluster that serves, or that may be the last copy."""
-    recovery, seen = instance.recovery, observe(instance.recovery)
-    if seen.is_primary and not (seen.control and seen.control.never_used):
+    recovery, state = instance.recovery, observe(instance.recovery)
+    if state.is_primary and not (state.control and state.control.never_used):
         raise Refused(
             f"{recovery.cluster} on {recovery} accepts writes: a new clone would throw away what "
             f"customers of {instance.name} write there",

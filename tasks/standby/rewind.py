@@ -55,28 +55,28 @@ def marker(instance: OdooInstance, node: Place) -> str:
 
 def recover_offline(node: Place) -> None:
     """Let a crashed cluster recover and stop, without serving anybody."""
-    shell, seen = node.host.shell(), observe(node)
-    files.remove(shell, seen.directory / "postmaster.pid")
-    argv = commands.recover_offline(node.cluster, seen.directory)
+    shell, state = node.host.shell(), observe(node)
+    files.remove(shell, state.directory / "postmaster.pid")
+    argv = commands.recover_offline(node.cluster, state.directory)
     shell.run(argv, user=node.cluster.owner, timeout_seconds=REWIND_SECONDS)
 
 
 def rewind(instance: OdooInstance, node: Place, leader: Place) -> None:
     """Take back what only the node wrote. Never twice: the host remembers."""
-    shell, seen = node.host.shell(), observe(node)
+    shell, state = node.host.shell(), observe(node)
     if remembered := marker(instance, node):
         raise Refused(
             f"pg_rewind was already {remembered} on {node} and it has not been started since; a "
             "second run would fork it silently",
             hint="run failback: it follows after a finished rewind and re-clones after a dead one",
         )
-    assert seen.control is not None, "a node without a control file is re-cloned"
+    assert state.control is not None, "a node without a control file is re-cloned"
     kept = keep(node)
-    diverged.examine(instance, node, leader, kept, seen.control.last_timeline)
-    own = files.read(shell, seen.directory / auto_conf.FILE)
+    diverged.examine(instance, node, leader, kept, state.control.last_timeline)
+    own = files.read(shell, state.directory / auto_conf.FILE)
     records.write(node, instance, AutoConf(text=own))
     source = login.rewind_conninfo(instance, node, leader)
-    command = commands.rewind(node.cluster, directory=seen.directory, source=source)
+    command = commands.rewind(node.cluster, directory=state.directory, source=source)
     run_job(
         shell, job(instance),
         ("sh", "-c", REWIND, "rewind", str(marker_path(instance)), str(kept),
@@ -88,20 +88,20 @@ def rewind(instance: OdooInstance, node: Place, leader: Place) -> None:
 
 def keep(node: Place) -> PurePosixPath:
     """Copy the data directory aside before anything in it is taken back; say where to."""
-    shell, seen = node.host.shell(), observe(node)
-    assert seen.control is not None, "a node without a control file is re-cloned"
-    target = quarantine(seen.directory, seen.control)
+    shell, state = node.host.shell(), observe(node)
+    assert state.control is not None, "a node without a control file is re-cloned"
+    target = quarantine(state.directory, state.control)
     if files.exists(shell, target):
         return target
-    if kept := _kept(node, seen.directory, seen.control):
+    if kept := _kept(node, state.directory, state.control):
         return kept
-    need = files.used_bytes(shell, seen.directory, user=node.cluster.owner)
-    free = files.free_bytes(shell, seen.directory)
+    need = files.used_bytes(shell, state.directory, user=node.cluster.owner)
+    free = files.free_bytes(shell, state.directory)
     if need * 1.1 > free:
         raise Refused(
             f"{node} has {free >> 20} MB free, but {need >> 20} MB are needed to keep what only "
             "it has before it is rewound",
-            hint=f"make room beside {seen.directory} on {node}, then run this again",
+            hint=f"make room beside {state.directory} on {node}, then run this again",
         )
     partial, owner = target.with_name(target.name + ".partial"), node.cluster.owner
     if not is_running(shell, f"{node.cluster.name}-quarantine"):
@@ -110,7 +110,7 @@ def keep(node: Place) -> PurePosixPath:
     run_job(
         shell, f"{node.cluster.name}-quarantine",
         # What a link names is copied too: a pg_wal on another disk is about to change.
-        ("cp", "-aL", "--reflink=auto", f"{seen.directory}/.", str(partial)),
+        ("cp", "-aL", "--reflink=auto", f"{state.directory}/.", str(partial)),
         user=owner, timeout_seconds=clone.CLONE_SECONDS,
     )  # fmt: skip
     files.move(shell, partial, target)

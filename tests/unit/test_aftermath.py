@@ -40,7 +40,7 @@ def test_it_says_who_serves_and_what_to_press(
 ) -> None:
     found = aftermath(origin, recovery, odoo=odoo)
 
-    assert found.said().startswith("failover of vps_1 was cancelled: " + served)
+    assert found.sentence().startswith("failover of vps_1 was cancelled: " + served)
     assert next_step in found.hint()
     assert "press failover again" in found.hint() or "then press failover" in found.hint()
 
@@ -48,4 +48,4 @@ def test_it_says_who_serves_and_what_to_press(
 def test_it_names_a_long_command_that_outlives_the_run() -> None:
     unit = "relevo-vps_1-basebackup.service on uno"
 
-    assert unit in aftermath("down", "primary", odoo=(False, True), going_on=(unit,)).said()
+    assert unit in aftermath("down", "primary", odoo=(False, True), going_on=(unit,)).sentence()
