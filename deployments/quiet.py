@@ -124,7 +124,7 @@ def _checked(measured: Measured, colour: Colour, why: Iterable[str]) -> machine.
 def plan_document(made: Plan) -> machine.PlanDocument:
     """A plan as fields; what it takes is in English."""
     situation, names = made.situation, {key: plain(name) for key, name in made.names.items()}
-    said = doing(made.procedure, made.usual, names, wakes=situation.leader_is_down)
+    steps = doing(made.procedure, made.usual, names, wakes=situation.leader_is_down)
     return machine.PlanDocument(
         procedure=made.procedure,
         instance=made.instance,
@@ -141,8 +141,8 @@ def plan_document(made: Plan) -> machine.PlanDocument:
         asks_whether_down=made.asks_whether_down,
         refusals=situation.refusals,
         lacking=situation.lacking,
-        before=said.before,
-        then=said.then,
+        before=steps.before,
+        then=steps.then,
     )
 
 

@@ -50,8 +50,8 @@ def admit(instance: OdooInstance) -> None:
         here.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(key)))
     path = key.with_name("key.pub")
     public = ssh.public_key(files.read(here, path), where=f"{origin} in {path}")
-    said = there.run(("sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub")).stdout
-    known = ssh.known_hosts(said, alias=instance.name)
+    output = there.run(("sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub")).stdout
+    known = ssh.known_hosts(output, alias=instance.name)
     files.install(here, folder(instance) / "known_hosts", known, mode="600")
     right = LIBRARY / "right"
     programs.install_script(there, right, "right.sh")
@@ -194,10 +194,10 @@ def tell_held(instance: OdooInstance) -> str:
 
 def held(instance: OdooInstance) -> str:
     origin = instance.origin
-    said = files.read(origin.host.shell(), held_path(instance))
-    if not said:
+    noted = files.read(origin.host.shell(), held_path(instance))
+    if not noted:
         return ""
-    told = facts(said, f"{held_path(instance)} on {origin}")
+    told = facts(noted, f"{held_path(instance)} on {origin}")
     sentence = f"{origin} has been fenced since {told.get('time')}: {told.get('why')}"
     log().warning("%s", sentence)
     return sentence

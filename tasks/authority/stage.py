@@ -42,8 +42,8 @@ def note_by_hand(instance: OdooInstance) -> None:
 @step("require that no move of {instance.name} is half done")
 def require_ended(instance: OdooInstance) -> None:
     """Refuse to go on beside a move that died on its last steps: failback takes those."""
-    if said := half_done(instance):
-        raise Refused(said, hint="run failback, which goes on from there")
+    if sentence := half_done(instance):
+        raise Refused(sentence, hint="run failback, which goes on from there")
 
 
 def half_done(instance: OdooInstance) -> str:

@@ -148,8 +148,11 @@ def verdict(measured: Measured, limits: Limits) -> tuple[Colour, list[str]]:
     """
     if measured.busy:
         return "amber", [f"{measured.busy} is under way"]
-    said = alarms(measured, limits).values()
-    red = [*measured.wrong, *(each for each in said if not any(w in each for w in measured.wrong))]
+    reasons = alarms(measured, limits).values()
+    red = [
+        *measured.wrong,
+        *(each for each in reasons if not any(w in each for w in measured.wrong)),
+    ]
     amber = [*measured.remarks, *measured.paused]
     for name, value, (low, least) in (("free share of the disk", measured.free_share, FREE_SHARE),):
         if value is not None and value < least:

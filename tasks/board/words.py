@@ -39,11 +39,11 @@ def nagios(rows: Sequence[Judged]) -> tuple[int, str]:
         return 3, "UNKNOWN - there are no instances"
     worst = max((colour for _, colour, _ in rows), key=lambda colour: NAGIOS[colour][0])
     code, word = NAGIOS[worst]
-    said = [
+    reasons = [
         f"{measured.instance}: {'; '.join(why)}" for measured, c, why in rows if c == worst and why
     ]
     # What stands behind a bar, Nagios takes for figures.
-    line = plain(" / ".join(said).replace("\n", " ").replace("|", "/"))
+    line = plain(" / ".join(reasons).replace("\n", " ").replace("|", "/"))
     return code, f"{word} - {line or f'{len(rows)} instances are ready'}"
 
 

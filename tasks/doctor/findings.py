@@ -84,10 +84,10 @@ class Examined:
 
     def _verdict(self) -> str:
         wrong = sum(each.state not in (*GOOD, "not asked") for each in self.findings)
-        said = f"{wrong} to fix" if wrong else ""
+        sentence = f"{wrong} to fix" if wrong else ""
         if self.code == NOT_ASKED:
-            said = f"{said}, not all could be asked".removeprefix(", ")
-        return said or "all well"
+            sentence = f"{sentence}, not all could be asked".removeprefix(", ")
+        return sentence or "all well"
 
 
 def settled(found: Sequence[Finding], essential: Sequence[str]) -> list[Finding]:

@@ -149,8 +149,10 @@ def _bring(
     for source, target in trees.items():
         aside = _aside(instance, kind, target)
         kept = (*rsync.keep(aside), *options)
-        said = _rsync(instance, kind, rsync.copy(source, f"{target}/", options=kept), partial=True)
-        left = rsync.left_out(said)
+        output = _rsync(
+            instance, kind, rsync.copy(source, f"{target}/", options=kept), partial=True
+        )
+        left = rsync.left_out(output)
         unreadable += left.unreadable
         special += left.special
         if not left.unreadable:
@@ -185,8 +187,8 @@ def _pull_requirements(instance: OdooInstance) -> None:
     """Write down which Python packages the origin's Odoo has."""
     origin, recovery = instance.origin, instance.recovery
     freeze = (str(origin.odoo.python), "-m", "pip", "freeze", "--all")
-    said = origin.host.shell().run(freeze, user=origin.odoo.user, timeout_seconds=120).stdout
-    files.install(recovery.host.shell(), instance.directory / "requirements.txt", said)
+    output = origin.host.shell().run(freeze, user=origin.odoo.user, timeout_seconds=120).stdout
+    files.install(recovery.host.shell(), instance.directory / "requirements.txt", output)
 
 
 def _rsync(
@@ -199,7 +201,7 @@ def _rsync(
     shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
     program, *rest = command
     try:
-        said = run_job(
+        output = run_job(
             shell, f"{instance.name}-{kind}", (program, *key.rsh(instance), *rest), user=user,
             timeout_seconds=PASS_SECONDS, accept=(*VANISHED, SOME_LEFT) if partial else VANISHED,
         )  # fmt: skip
@@ -207,13 +209,13 @@ def _rsync(
         if error.status in CUT_OFF and not _is_refused(error):
             raise Unreachable(error.message, hint=error.hint) from error
         raise
-    if rsync.is_partial(said) and not rsync.left_out(said).unreadable:
-        tail = plain("\n".join(said.strip().splitlines()[-10:]), lines=True)
+    if rsync.is_partial(output) and not rsync.left_out(output).unreadable:
+        tail = plain("\n".join(output.strip().splitlines()[-10:]), lines=True)
         raise CommandFailed(
             f"the copy of the {kind} of {instance.name} is incomplete:\n{tail}",
             hint=f"fix on {instance.recovery} what it names, then run this again",
         )
-    return said
+    return output
 
 
 def _is_refused(error: CommandFailed) -> bool:

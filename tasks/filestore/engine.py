@@ -88,7 +88,7 @@ def ensure(instance: OdooInstance) -> None:
 def run(instance: OdooInstance, verb: str, *options: str) -> Facts:
     """Run the engine to its end; give what it found, or raise what it complains of."""
     shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
-    said = run_job(
+    output = run_job(
         shell,
         f"{instance.name}-engine-{verb}",
         ("python3", "-I", str(PROGRAM), verb, str(settings_path(instance)), *options),
@@ -97,13 +97,13 @@ def run(instance: OdooInstance, verb: str, *options: str) -> Facts:
         accept=STATUSES,
         on_progress=_teller(f"{verb} of the filestore of {instance.name}"),
     )
-    facts = last(said, "result", "error")
+    facts = last(output, "result", "error")
     if error := facts.get("error"):
         with answers.understood(f"what the filestore engine of {instance.name} complains of"):
             kind, message, hint = error["kind"], str(error["message"]), str(error["hint"])
         raise KINDS.get(kind, CommandFailed)(message, hint=hint)
     if "result" not in facts:
-        tail = "\n".join(said.strip().splitlines()[-10:])
+        tail = "\n".join(output.strip().splitlines()[-10:])
         raise CommandFailed(
             f"the filestore engine of {instance.name} failed on {shell.host}:\n{tail}",
             hint=f"read its full output in {LOGS} there",
@@ -112,7 +112,7 @@ def run(instance: OdooInstance, verb: str, *options: str) -> Facts:
     return result
 
 
-def last(said: str, *names: str) -> Facts:
+def last(output: str, *names: str) -> Facts:
     r"""The last thing of a kind that the engine said.
 
     >>> last('RELEVO {"progress": 1}\nRELEVO {"result": {}}\n', "result")
@@ -120,7 +120,7 @@ def last(said: str, *names: str) -> Facts:
     >>> last("nothing", "result")
     {}
     """
-    for line in reversed(said.splitlines()):
+    for line in reversed(output.splitlines()):
         if line.startswith(MARK) and line.endswith("}"):
             with contextlib.suppress(CommandFailed):  # a line that looks like one of the engine's
                 found = answers.facts(line.removeprefix(MARK), "a line of the engine")
@@ -133,8 +133,8 @@ def _teller(what: str) -> Callable[[str], None]:
     """Show in the UI how far a long work has come."""
     show_percent = progress.reporter(what)
 
-    def tell(said: str) -> None:
-        facts = last(said, "progress").get("progress")
+    def tell(output: str) -> None:
+        facts = last(output, "progress").get("progress")
         if facts and facts["of"]:
             log().info("%s", sentence(facts))
             show_percent(f"({100 * facts['files'] // facts['of']:.0f}%)")

@@ -75,8 +75,8 @@ def make(instance: OdooInstance) -> str:
     shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
     group = files.owner(shell, user).split(":")[1]
     words = (str(key_path(instance)), f"relevo {instance.name}", group)
-    said = shell.run(("sh", "-c", MAKE_KEY, "make key", *words)).stdout
-    return ssh_config.public_key(said, where=f"{instance.recovery} in {key_path(instance)}.pub")
+    output = shell.run(("sh", "-c", MAKE_KEY, "make key", *words)).stdout
+    return ssh_config.public_key(output, where=f"{instance.recovery} in {key_path(instance)}.pub")
 
 
 @step("admit that key at {instance.origin}, for rsync alone")

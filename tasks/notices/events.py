@@ -57,8 +57,8 @@ def tell_synced(instance: OdooInstance, kind: str) -> None:
     """Note a good copy, and reset the dead-man's switch."""
     if kind == "filestore":
         records.record_success(instance.recovery, instance, Synced)
-        said = f"the files of {instance.name} are copied"
-        emit(instance.name, SYNCED, said, timezone=instance.timezone)
+        sentence = f"the files of {instance.name} are copied"
+        emit(instance.name, SYNCED, sentence, timezone=instance.timezone)
 
 
 @step("note that a board was published")

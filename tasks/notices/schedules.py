@@ -27,8 +27,8 @@ def pause(instance: OdooInstance) -> None:
 @step("resume the schedules of {instance.name}")
 def resume(instance: OdooInstance) -> None:
     """Copy this instance's files by schedule again."""
-    said = f"the copies of {instance.name} run by schedule"
-    emitter.emit(instance.name, events.AWAITED, said, timezone=instance.timezone)
+    sentence = f"the copies of {instance.name} run by schedule"
+    emitter.emit(instance.name, events.AWAITED, sentence, timezone=instance.timezone)
     if not desk().copies(instance, on=True):
         _later(instance, on=True)
 

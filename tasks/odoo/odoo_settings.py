@@ -102,9 +102,9 @@ def _file(origin: Place) -> str:
 def _started(origin: Place) -> Started:
     shell, odoo = origin.host.shell(), origin.odoo
     argv = ("sh", "-c", STARTED, "started", odoo.unit, str(odoo.http_port))
-    said = shell.run(argv, limit_bytes=LONGEST).stdout
+    output = shell.run(argv, limit_bytes=LONGEST).stdout
     with understood(f"how {odoo.unit} on {origin} is started"):
-        return reading.read(said)
+        return reading.read(output)
 
 
 def _program(origin: Place, started: Started) -> PurePosixPath:

@@ -62,8 +62,8 @@ def is_active(shell: Shell, unit: str) -> bool:
 
 def starts_at_boot(shell: Shell, unit: str) -> bool:
     """Tell whether systemd starts a unit at boot, by whatever way that was arranged."""
-    said = shell.run(("systemctl", "is-enabled", unit), check=False).stdout.strip()
-    return said not in {"disabled", "masked"}
+    state = shell.run(("systemctl", "is-enabled", unit), check=False).stdout.strip()
+    return state not in {"disabled", "masked"}
 
 
 @step("start Odoo on {place}")
@@ -128,9 +128,9 @@ def _require_own_listener(place: Place) -> None:
 
 def _ask_all(place: Place, waiting: dict[str, str]) -> list[str]:
     """Ask the databases that have not answered yet; give those that do, note why of the others."""
-    said = http.answers(place, list(waiting))
-    waiting.update({name: f"{name}: {why}" if why else "" for name, why in said.items()})
-    answered = [name for name, why in said.items() if not why]
+    answers = http.answers(place, list(waiting))
+    waiting.update({name: f"{name}: {why}" if why else "" for name, why in answers.items()})
+    answered = [name for name, why in answers.items() if not why]
     for name in answered:
         del waiting[name]
     return answered

@@ -45,8 +45,8 @@ def measure(instance: OdooInstance, procedure: str, *, ended: str = "was cancell
             ends.append(_end(place, observe(place)))
             going_on += [f"{unit} on {place}" for unit in _long(instance, place)]
         except Unreachable as error:
-            said = f"not known: {error.message}" if isinstance(error, ShutOut) else SILENT
-            ends.append(End(str(place), said, place.odoo.unit))
+            sentence = f"not known: {error.message}" if isinstance(error, ShutOut) else SILENT
+            ends.append(End(str(place), sentence, place.odoo.unit))
         except RelevoError as error:
             ends.append(End(str(place), f"not known: {error.message}", place.odoo.unit))
     return Aftermath(instance.name, procedure, ends[0], ends[1], tuple(going_on), ended)
@@ -78,5 +78,5 @@ def _end(place: Place, state: ClusterState) -> End:
 def _long(instance: OdooInstance, place: Place) -> list[str]:
     """The long commands of this instance that outlive the run which began them."""
     pattern = f"relevo-{instance.name}-*"
-    said = place.host.shell().run(("sh", "-c", LONG, "long", pattern), check=False).stdout
-    return said.split()
+    output = place.host.shell().run(("sh", "-c", LONG, "long", pattern), check=False).stdout
+    return output.split()

@@ -111,26 +111,26 @@ def obtain(
         wait_minutes,
     )
     yes = ask(question(drawn), minutes=wait_minutes)
-    said = Approval(
+    approval = Approval(
         origin_is_down=origin_is_down or yes.origin_is_down, reason=yes.reason,
         approved_by=yes.approved_by, watch=Stopwatch(from_now=True).begun,
     )  # fmt: skip
-    note(instance, procedure, said)
-    return replace(_decided(given, said), report=report)
+    note(instance, procedure, approval)
+    return replace(_decided(given, approval), report=report)
 
 
-def _decided(given: Decision, said: Approval) -> Decision:
+def _decided(given: Decision, approval: Approval) -> Decision:
     return replace(
-        given, origin_is_down=said.origin_is_down, reason=said.reason,
-        approved_by=said.approved_by,
-        watch=Stopwatch(begun=said.watch.isoformat() if said.watch else ""),
+        given, origin_is_down=approval.origin_is_down, reason=approval.reason,
+        approved_by=approval.approved_by,
+        watch=Stopwatch(begun=approval.watch.isoformat() if approval.watch else ""),
     )  # fmt: skip
 
 
 @step("note the approval of the {procedure} of {instance.name}")
-def note(instance: OdooInstance, procedure: Procedure, said: Approval) -> None:
+def note(instance: OdooInstance, procedure: Procedure, approval: Approval) -> None:
     """Write down on the recovery host what was said to this run, so that a retry goes on."""
-    noted = Decided(run=_run_id(), procedure=procedure, said=said)
+    noted = Decided(run=_run_id(), procedure=procedure, said=approval)
     records.write(instance.recovery, instance, noted)
 
 

@@ -99,12 +99,12 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield from _listed("Refused as things are", situation.refusals)
     yield from _listed("Lacking (the move goes on without it)", situation.lacking)
     names = {key: plain(name) for key, name in plan.names.items()}
-    said = doing(plan.procedure, plan.usual, names, wakes=situation.leader_is_down)
-    yield from _listed("Before you approve, you ...", said.before)
+    steps = doing(plan.procedure, plan.usual, names, wakes=situation.leader_is_down)
+    yield from _listed("Before you approve, you ...", steps.before)
     yield from ("", "## Relevo will then ...", "")
     if situation.refusals:
         yield from ("(when what it is refused for is fixed)", "")
-    yield from (f"{number}. {markdown(each)}" for number, each in enumerate(said.then, 1))
+    yield from (f"{number}. {markdown(each)}" for number, each in enumerate(steps.then, 1))
 
 
 def _listed(title: str, sentences: tuple[str, ...]) -> Iterator[str]:

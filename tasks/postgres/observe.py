@@ -117,8 +117,8 @@ LISTENS = 'ss -Hltn "sport = :$1"; ss -Hlx | grep -F ".s.PGSQL.$1 " || true'
 
 def find(shell: Shell, place: Place) -> lsclusters.Listed | None:
     """Find the cluster in pg_lsclusters, which reads what its customers may have written there."""
-    said = shell.run(commands.list_clusters(), user=place.cluster.owner).stdout
-    listed = lsclusters.parse(said)
+    output = shell.run(commands.list_clusters(), user=place.cluster.owner).stdout
+    listed = lsclusters.parse(output)
     wanted = (place.cluster.version, place.cluster.name)
     return next((each for each in listed if (each.version, each.name) == wanted), None)
 
@@ -131,8 +131,8 @@ def observe(place: Place) -> ClusterState:
         cluster.owner, str(cluster.sockets), pinned.superuser(cluster.version),
         "yes" if cluster.confined else "no", SAID,
     )  # fmt: skip
-    said = place.host.shell().run(("sh", "-c", LOOK, "look", *words)).stdout
-    line, _, control = said.partition("\n")
+    output = place.host.shell().run(("sh", "-c", LOOK, "look", *words)).stdout
+    line, _, control = output.partition("\n")
     if not line:
         raise _missing(place)
     control, _, refusal = control.partition(SAID)
@@ -162,9 +162,9 @@ def observe(place: Place) -> ClusterState:
     )
 
 
-def _control(said: str, place: Place) -> ControlData:
+def _control(output: str, place: Place) -> ControlData:
     with understood(f"what pg_controldata says on {place}"):
-        return controldata.parse(said)
+        return controldata.parse(output)
 
 
 def listening(shell: Shell, port: int) -> bool:
@@ -252,11 +252,11 @@ def leader(place: Place) -> Leader:
 
 def received(place: Place) -> Lsn:
     """How far a running standby has come: what it received, or replayed from its own WAL."""
-    said = place.cluster.value(place.host.shell(), RECEIVED)
-    return Lsn.parse(said or "0/0")
+    position = place.cluster.value(place.host.shell(), RECEIVED)
+    return Lsn.parse(position or "0/0")
 
 
 def replayed(place: Place) -> Lsn:
     """How far a running standby shows what it received."""
-    said = place.cluster.value(place.host.shell(), "SELECT pg_last_wal_replay_lsn()")
-    return Lsn.parse(said or "0/0")
+    position = place.cluster.value(place.host.shell(), "SELECT pg_last_wal_replay_lsn()")
+    return Lsn.parse(position or "0/0")

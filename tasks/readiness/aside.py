@@ -54,8 +54,8 @@ def _files(instance: OdooInstance, place: Place) -> list[Kept]:
     if not files.exists(shell, folder):
         return []
     argv = ("find", str(folder), "-type", "f", "-printf", ".")
-    said = shell.run(argv, user=place.odoo.user, timeout_seconds=COUNT_SECONDS).stdout
-    return [Kept(str(place), str(folder), f"{len(said)} files")] if said else []
+    output = shell.run(argv, user=place.odoo.user, timeout_seconds=COUNT_SECONDS).stdout
+    return [Kept(str(place), str(folder), f"{len(output)} files")] if output else []
 
 
 def paths(place: Place) -> list[PurePosixPath]:
@@ -72,9 +72,9 @@ def size(place: Place) -> tuple[int, int]:
     argv = ("du", "--summarize", "--total", "--block-size=1", "--", *folders)
     shell, owner = place.host.shell(), place.cluster.owner
     # One that is deleted meanwhile costs a word of du, and not the sum.
-    said = shell.run(argv, user=owner, timeout_seconds=COUNT_SECONDS, check=False).stdout
+    output = shell.run(argv, user=owner, timeout_seconds=COUNT_SECONDS, check=False).stdout
     with understood(f"what du says of {place}"):
-        return len(folders), int(said.splitlines()[-1].split()[0])
+        return len(folders), int(output.splitlines()[-1].split()[0])
 
 
 def unfinished(place: Place) -> list[PurePosixPath]:
@@ -91,8 +91,8 @@ def _beside(place: Place, suffix: str) -> list[PurePosixPath]:
     )  # fmt: skip
     ours = re.compile(re.escape(str(directory)) + suffix)
     # A name with a line feed would be read as two, and the second could be any path.
-    said = shell.run(argv, user=place.cluster.owner).stdout
-    return [PurePosixPath(path) for path in sorted(said.split("\0")) if ours.fullmatch(path)]
+    output = shell.run(argv, user=place.cluster.owner).stdout
+    return [PurePosixPath(path) for path in sorted(output.split("\0")) if ours.fullmatch(path)]
 
 
 @step("delete what was kept aside on {place}")

@@ -72,8 +72,8 @@ def roles(instance: OdooInstance, ends: Ends) -> str:
 
 
 def _moves(instance: OdooInstance) -> str:
-    if said := stage.half_done(instance):
-        raise RelevoError(f"{said}: run failback, which goes on from there")
+    if sentence := stage.half_done(instance):
+        raise RelevoError(f"{sentence}: run failback, which goes on from there")
     return "none under way"
 
 

@@ -116,10 +116,10 @@ def _side(instance: OdooInstance, place: Place) -> Side:
         *map(str, programs.installed(instance, place)),
     )  # fmt: skip
     shell, asked = place.host.shell(), time.time()
-    said = shell.run(argv).stdout.split()
+    fields = shell.run(argv).stdout.split()
     answered = time.time()
     with understood(f"what {place} says of itself"):
-        postgres, glibc, clock, free, *versions, ready = said
+        postgres, glibc, clock, free, *versions, ready = fields
         clock_there, free_bytes = float(clock), int(free)
     able = place.cluster.query(shell, ABILITIES)[0]
     return Side(

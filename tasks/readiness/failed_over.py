@@ -57,8 +57,8 @@ def _origin(instance: OdooInstance) -> list[str]:
     state, why = observe_or_why(origin)
     if state and state.is_standby and replication.is_streaming(instance, origin, recovery):
         return [f"{origin} follows {recovery}"]
-    said = f"{origin} is {state}" if state else unheard(origin, why)
-    return [said, f"{said}: what customers write is only on {recovery}"]
+    sentence = f"{origin} is {state}" if state else unheard(origin, why)
+    return [sentence, f"{sentence}: what customers write is only on {recovery}"]
 
 
 # What the failback will need, and customers until then.

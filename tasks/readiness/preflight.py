@@ -83,8 +83,8 @@ def _there(place_of: PlaceOf) -> Callable[[OdooInstance], str]:
             "sh", "-c", LACKING, "lacking", _user_to_be_there(instance, place),
             *map(" ".join, (commands, paths, units)),
         )  # fmt: skip
-        said = place.host.shell().run(argv).stdout
-        _require_none(f"{place} lacks {line}" for line in said.splitlines())
+        output = place.host.shell().run(argv).stdout
+        _require_none(f"{place} lacks {line}" for line in output.splitlines())
         return f"{len(commands)} commands and {len(paths)} paths are there"
 
     return ask
@@ -174,8 +174,8 @@ def _layout(instance: OdooInstance) -> str:
         "sh", "-c", LAYOUT, "layout", origin.host.user, str(_listed(instance).data_directory),
         origin.odoo.unit, str(origin.odoo.http_port),
     )  # fmt: skip
-    said = origin.host.shell().run(argv).stdout
-    _require_none(f"on {origin}, {line}" for line in said.splitlines())
+    output = origin.host.shell().run(argv).stdout
+    _require_none(f"on {origin}, {line}" for line in output.splitlines())
     return "login, data directory and unit are as Relevo can work with"
 
 

@@ -122,8 +122,10 @@ def astray(instance: OdooInstance, form: Form) -> str:
     pages = http.pages(instance.recovery, list(where.values()), path=path)
     for domain, url in where.items():
         if (page := pages[url]).words != wanted:
-            said = page.error or f"{page.status} {page.words[:60]!r}"
-            return f"nginx on {instance.recovery} answers for {domain} with {said}, not {wanted!r}"
+            sentence = page.error or f"{page.status} {page.words[:60]!r}"
+            return (
+                f"nginx on {instance.recovery} answers for {domain} with {sentence}, not {wanted!r}"
+            )
     return ""
 
 
@@ -229,8 +231,8 @@ def judge(instance: OdooInstance, form: Form) -> str:
     read = read_by_nginx(shell)
     if lacking := [p for p in (shown, folder(instance) / f"{form}.conf") if str(p) not in read]:
         raise Refused(f"nginx on {instance.recovery} does not read {lacking[0]}")
-    if said := astray(instance, form):
-        raise Refused(said)
+    if sentence := astray(instance, form):
+        raise Refused(sentence)
     if not service.starts_at_boot(shell, "nginx.service"):
         raise Refused(
             f"nginx on {instance.recovery} would not start at its next boot",

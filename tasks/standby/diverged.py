@@ -112,8 +112,8 @@ def _aside(instance: OdooInstance, place: Place) -> dict[PurePosixPath, float]:
     known = (records.read(instance.recovery, instance, Aside) or Aside()).seen
     ours = re.compile(rf"{re.escape(str(directory))}\.quarantine-[A-Za-z0-9_.-]+")
     # A name with a line feed would be read as two, and the second could be any path.
-    said = shell.run(argv, user=place.cluster.owner).stdout
-    paths = sorted(each for each in said.split("\0") if ours.fullmatch(each))
+    output = shell.run(argv, user=place.cluster.owner).stdout
+    paths = sorted(each for each in output.split("\0") if ours.fullmatch(each))
     seen = {path: known.get(path, time.time()) for path in paths}
     if seen != known:
         records.write(instance.recovery, instance, Aside(seen=seen))

@@ -39,9 +39,9 @@ def configured(place: Place) -> dict[str, int]:
     server = str(place.cluster.bin_dir / "postgres")
     words = (server, str(place.cluster.config_dir), *HOT_STANDBY)
     argv = ("sh", "-c", CONFIGURED, "configured", *words)
-    said = place.host.shell().run(argv, user=place.cluster.owner).stdout.split()
+    fields = place.host.shell().run(argv, user=place.cluster.owner).stdout.split()
     with understood(f"the limits of PostgreSQL {place.cluster} on {place}"):
-        return dict(zip(HOT_STANDBY, map(int, said), strict=True))
+        return dict(zip(HOT_STANDBY, map(int, fields), strict=True))
 
 
 def is_paused(standby: Place) -> bool:

@@ -128,6 +128,6 @@ def _kept(node: Place, directory: PurePosixPath, control: ControlData) -> PurePo
     pattern = f"{directory.name}.quarantine-{control.timeline}-*"
     argv = ("find", str(directory.parent), "-maxdepth", "1", "-name", pattern, "-cmin", "-60")
     ours = re.compile(re.escape(str(directory)) + r"\.quarantine-[A-Za-z0-9_-]+")
-    said = node.host.shell().run(argv, user=node.cluster.owner).stdout
-    found = said.split("\n")  # of a name with a line feed, no half is ours
+    output = node.host.shell().run(argv, user=node.cluster.owner).stdout
+    found = output.split("\n")  # of a name with a line feed, no half is ours
     return next((PurePosixPath(path) for path in found if ours.fullmatch(path)), None)

@@ -85,12 +85,12 @@ def last_notice(instance: OdooInstance) -> LastNotice:
     rows = recovery.cluster.query(recovery.host.shell(), HEARD, instance.replication.user)
     if not rows:
         return LastNotice()
-    said, timeline = str(rows[0]["word"]), int(rows[0]["timeline"] or 1)
-    notice = reading.parse(said)
+    comment, timeline = str(rows[0]["word"]), int(rows[0]["timeline"] or 1)
+    notice = reading.parse(comment)
     if notice is not None and notice.timeline < timeline:
         notice = None
     replayed = bool(rows[0]["replayed"])
-    holds = reading.in_force(said, timeline=timeline, replayed=replayed)
+    holds = reading.in_force(comment, timeline=timeline, replayed=replayed)
     return LastNotice(notice, holds, behind=bool(rows[0]["behind"]))
 
 
@@ -110,13 +110,13 @@ def notice_in_force(instance: OdooInstance) -> CommitNotice | None:
 
 def measure(instance: OdooInstance) -> str:
     """Say how both ends stand; raise when commits do not wait, or stand still."""
-    said = at_origin(instance)
+    sentence = at_origin(instance)
     _require_no_names(instance, instance.recovery)
     wanted = instance.replication.synchronous
     notice = None if wanted == "off" else last_notice(instance).notice
     if wanted != "off" and (notice is None or (notice.waits, notice.policy) != (True, wanted)):
         raise RelevoError(f"{instance.recovery} has not been told that commits wait for it")
-    return said
+    return sentence
 
 
 def at_origin(instance: OdooInstance) -> str:
@@ -125,15 +125,15 @@ def at_origin(instance: OdooInstance) -> str:
         return "off"
     shell, origin = instance.origin.host.shell(), instance.origin
     state = _state(instance)
-    said = reading.sentence(state, origin=str(origin), recovery=str(instance.recovery))
+    sentence = reading.sentence(state, origin=str(origin), recovery=str(instance.recovery))
     policy = _said_policy(instance)
     if state.get("state") != "synchronous":
-        raise RelevoError(f"{said}; the policy is: {policy}", hint=WEAKER)
+        raise RelevoError(f"{sentence}; the policy is: {policy}", hint=WEAKER)
     if shell.run(("systemctl", "is-active", unit(instance)), check=False).stdout != "active\n":
         raise RelevoError(
             f"{unit(instance)} does not run on {origin}: the commit policy is not enforced"
         )
-    return f"{policy}; {said}"
+    return f"{policy}; {sentence}"
 
 
 def follows(instance: OdooInstance) -> bool:
@@ -142,8 +142,8 @@ def follows(instance: OdooInstance) -> bool:
 
 
 def _state(instance: OdooInstance) -> dict[str, str]:
-    said = files.read(instance.origin.host.shell(), state_path(instance))
-    return answers.facts(said or "{}", f"{state_path(instance)} on {instance.origin}")
+    text = files.read(instance.origin.host.shell(), state_path(instance))
+    return answers.facts(text or "{}", f"{state_path(instance)} on {instance.origin}")
 
 
 def _said_policy(instance: OdooInstance) -> str:
