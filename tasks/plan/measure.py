@@ -46,22 +46,19 @@ def draw(instance: OdooInstance, procedure: Procedure, *, at_a_loss: bool = Fals
         return _recovery_is_gone(instance)
     (origin, why), recovery = observe_or_why(instance.origin), observe(instance.recovery)
     if at_a_loss and procedure == "failback":
-        situation = _failback(instance, origin, recovery, at_a_loss=True)
+        found = _failback(instance, origin, recovery, at_a_loss=True)
     else:
-        situation = MEASURES[procedure](instance, origin, recovery)
-    situation = replace(
-        situation, lacking=_lacking(instance, procedure, Ends(origin, recovery), situation.refusals)
-    )
-    situation = _with_documents(instance, recovery, situation)
+        found = MEASURES[procedure](instance, origin, recovery)
+    lacking = _lacking(instance, procedure, Ends(origin, recovery), found.refusals)
+    found = replace(found, lacking=lacking)
+    found = _with_documents(instance, recovery, found)
     if unknown := keys.objections(instance, origin_answers=origin is not None):
-        situation = replace(situation, refusals=(*unknown, *situation.refusals))
+        found = replace(found, refusals=(*unknown, *found.refusals))
     if why:
-        situation = replace(situation, shut_out=f"not known: {unheard(instance.origin, why)}")
+        found = replace(found, shut_out=f"not known: {unheard(instance.origin, why)}")
     if procedure in FORWARD and (alive := fence.objection(instance.origin, why)):
-        situation = replace(
-            situation, refusals=(*situation.refusals, f"{alive.message}: {alive.hint}")
-        )
-    return Plan(procedure, situation, placeholders.names(instance), instance.timezone)
+        found = replace(found, refusals=(*found.refusals, f"{alive.message}: {alive.hint}"))
+    return Plan(procedure, found, placeholders.names(instance), instance.timezone)
 
 
 def _lacking(
