@@ -109,7 +109,7 @@ class Told:
     """Which alarms stand: those that were told, and those that were seen at the last board."""
 
     alarms: tuple[str, ...] = ()
-    measured: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
 
     def after(self, now: Mapping[str, str]) -> tuple["Told", list[str]]:
         """Take in what is seen now; give what is to be kept, and which alarms are to be told.
