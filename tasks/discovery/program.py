@@ -101,7 +101,7 @@ class Program:
         return self.started.folder / said
 
 
-def look(shell: Shell, running: Running) -> Program:
+def observe(shell: Shell, running: Running) -> Program:
     """Ask with what an Odoo runs, or would; raise Refused when its odoo.conf cannot be read."""
     started = _started(shell, running)
     at = listening.program_at(started.words)

@@ -127,7 +127,7 @@ def _judge(shell: Shell, entry: Entry, chain: PurePosixPath, domains: Sequence[s
 
 def _names(entry: Entry, mine: Addresses, domains: Sequence[str]) -> None:
     """Find where the names lead, and who could change that."""
-    named = zones.look(domains)
+    named = zones.look_up(domains)
     if named.remark:
         entry.remark(named.remark)
     public, odd = addresses.public(named.addresses, mine)

@@ -231,7 +231,7 @@ def unheard(place: Place, why: ShutOut | None) -> str:
     return f"{why.message}; {why.hint}" if why else f"{place} does not answer"
 
 
-def leader(place: Place) -> Leader:
+def observe_leader(place: Place) -> Leader:
     """What a node must know of the primary that it is to follow."""
     shell, cluster = place.host.shell(), place.cluster
     row = cluster.query(

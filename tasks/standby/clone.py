@@ -9,8 +9,7 @@ from tasks.host.job import is_running, run_job, stop_job
 from tasks.logins import login
 from tasks.notices import progress
 from tasks.postgres import commands
-from tasks.postgres.observe import leader as look_leader
-from tasks.postgres.observe import observe, read_control
+from tasks.postgres.observe import observe, observe_leader, read_control
 from tasks.run.step import log
 from tasks.run.wait import until
 from tasks.standby import replication
@@ -114,7 +113,7 @@ def _require_whole(node: Place, leader: Place, beside: PurePosixPath) -> None:
     """Prove a fresh clone before it takes the old directory's place."""
     shell = node.host.shell()
     control = read_control(shell, node, beside)
-    if control is None or control.system_identifier != look_leader(leader).system_identifier:
+    if control is None or control.system_identifier != observe_leader(leader).system_identifier:
         raise CommandFailed(
             f"the clone in {beside} on {node} is not a copy of {leader}",
             hint="run this again; the old data directory has not been touched",

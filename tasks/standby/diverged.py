@@ -14,8 +14,7 @@ from tasks.host.files import STATE
 from tasks.host.job import run_job
 from tasks.install import programs
 from tasks.install.programs import LIBRARY
-from tasks.postgres.observe import leader as look_leader
-from tasks.postgres.observe import observe
+from tasks.postgres.observe import observe, observe_leader
 from tasks.records import records
 from tasks.records.kinds import Aside, Failover
 from tasks.run.step import log, step
@@ -41,7 +40,7 @@ def examine(
     shell = node.host.shell()
     if text := files.read(shell, output(quarantine) / "summary.json"):
         return _read(text, node)
-    fork = look_leader(leader).forks.get(timeline)
+    fork = observe_leader(leader).forks.get(timeline)
     if fork is None:
         log().warning("no fork of timeline %d is known: %s is kept as it is", timeline, quarantine)
         return None

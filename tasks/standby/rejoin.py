@@ -10,8 +10,7 @@ from tasks.host.job import await_job, is_running
 from tasks.logins import login
 from tasks.postgres import auto_conf, cluster
 from tasks.postgres.controldata import ControlData
-from tasks.postgres.observe import leader as look_leader
-from tasks.postgres.observe import observe
+from tasks.postgres.observe import observe, observe_leader
 from tasks.records import records
 from tasks.records.kinds import AutoConf
 from tasks.run.step import log, step
@@ -33,7 +32,7 @@ def choose(instance: OdooInstance, node: Place, leader: Place) -> Way:
     lacking = _lacking(node, state.directory, "backup_label", "standby.signal")
     control = state.control.as_primary() if "standby.signal" in lacking else state.control
     way = decision.way(
-        control, look_leader(leader), rewind=rewind.marker(instance, node), unstarted=not lacking
+        control, observe_leader(leader), rewind=rewind.marker(instance, node), unstarted=not lacking
     )
     if way.kind == "refuse":
         raise Refused(
@@ -188,14 +187,14 @@ def _went_on(leader: Place, control: ControlData) -> bool:
     """
     if control.was_standby or not _same_system(control, leader):
         return False
-    fork = look_leader(leader).forks.get(control.timeline)
+    fork = observe_leader(leader).forks.get(control.timeline)
     return not (control.shut_down and fork is not None and control.checkpoint < fork)
 
 
 def _same_system(control: ControlData | None, leader: Place) -> bool:
     if control is None:
         return False
-    return control.system_identifier == look_leader(leader).system_identifier
+    return control.system_identifier == observe_leader(leader).system_identifier
 
 
 def _follow(instance: OdooInstance, node: Place, leader: Place) -> None:

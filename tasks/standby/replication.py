@@ -3,8 +3,7 @@
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
-from tasks.postgres.observe import leader as look_leader
-from tasks.postgres.observe import observe, received, replayed
+from tasks.postgres.observe import observe, observe_leader, received, replayed
 from tasks.postgres.wal import Lsn
 from tasks.run.step import step
 from tasks.run.wait import until
@@ -93,7 +92,7 @@ def wait_until_streaming(instance: OdooInstance, standby: Place, leader: Place) 
         hint=f"read the end of PostgreSQL's log on {standby}",
     )
     require_no_fork(standby, leader)
-    wait_until_replayed(standby, str(look_leader(leader).position))
+    wait_until_replayed(standby, str(observe_leader(leader).position))
 
 
 @step("require that {standby} receives what {leader} writes")
@@ -128,7 +127,7 @@ def require_replayed(standby: Place, leader: Place) -> None:
     if not observe(leader).is_primary:
         return
     require_no_fork(standby, leader)
-    position = str(look_leader(leader).position)
+    position = str(observe_leader(leader).position)
     try:
         wait_until_replayed(standby, position, timeout_seconds=REPLAY_SECONDS)
     except CommandFailed as error:
@@ -147,7 +146,7 @@ def require_quick(instance: OdooInstance, old_primary: Place, new_primary: Place
     its backlog, and every other standby and backup has what was written (PostgreSQL manual,
     "Shutting Down the Server").
     """
-    position = look_leader(old_primary).position
+    position = observe_leader(old_primary).position
     behind = max(0, position - replayed(new_primary))
     if behind > MOST_BEHIND_BYTES:
         raise Refused(
@@ -175,7 +174,7 @@ def require_quick(instance: OdooInstance, old_primary: Place, new_primary: Place
 def require_no_fork(standby: Place, leader: Place) -> None:
     """Refuse a standby that is ahead of its own leader: both wrote on one timeline."""
     has = received(standby)
-    at = look_leader(leader).position
+    at = observe_leader(leader).position
     if has > at:
         raise Refused(
             f"{standby} holds WAL up to {has}, which {leader} (at {at}) never wrote: "
