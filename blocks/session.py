@@ -117,9 +117,9 @@ class Session:
         if link.over or self.connection.closed:
             link.end()  # from here on nothing more of it is sent
             return Gone(_reason(link, error), sent=link.sent != before)
-        said = f"{error.diag.severity or 'ERROR'}: {error.diag.message_primary or error}"
+        message = f"{error.diag.severity or 'ERROR'}: {error.diag.message_primary or error}"
         return StatementFailed(
-            f"{self.named} refused a statement: {_line(said)}", sqlstate=error.sqlstate or ""
+            f"{self.named} refused a statement: {_line(message)}", sqlstate=error.sqlstate or ""
         )
 
     def _silent(self, why: str) -> StatementFailed:

@@ -30,8 +30,8 @@ class Completed:
     @property
     def tail(self) -> str:
         """The last ten lines that it said, the errors if there were any."""
-        said = self.stderr.strip() or self.stdout.strip()
-        return plain("\n".join(said.splitlines()[-10:]), lines=True, longest=TAIL)
+        output = self.stderr.strip() or self.stdout.strip()
+        return plain("\n".join(output.splitlines()[-10:]), lines=True, longest=TAIL)
 
 
 class Shell(Protocol):
@@ -106,13 +106,13 @@ def _by_root(user: str, argv: Sequence[str]) -> tuple[str, ...]:
     return ("runuser", "-u", user, "--", "sh", "-c", f"HOME=~{user}; {BEGIN}", "sh", *argv)
 
 
-def own_words(said: str) -> str:
+def own_words(output: str) -> str:
     r"""Leave out what a login's own files printed before the command began.
 
     >>> own_words("Welcome!\nrelevo-begins\n1\n"), own_words("sudo: a password is required\n")
     ('1\n', 'sudo: a password is required\n')
     """
-    before, begins, after = said.partition(f"{BEGINS}\n")
+    before, begins, after = output.partition(f"{BEGINS}\n")
     return after if begins else before
 
 

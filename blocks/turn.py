@@ -53,11 +53,11 @@ class Turn:
         return ("python3", "-I", "-S", "-c", PROGRAM, *words)
 
 
-def verdict(status: int, said: str) -> str:
+def verdict(status: int, output: str) -> str:
     r"""What a host said of the turn: "over", "unknown", or nothing where the command ran.
 
     >>> verdict(97, "relevo-turn over\n"), verdict(97, "rsync: 97"), verdict(0, "")
     ('over', '', '')
     """
-    word, _, what = said.strip().rpartition("\n")[2].partition(" ")
+    word, _, what = output.strip().rpartition("\n")[2].partition(" ")
     return what if status == REFUSED and word == SAYS else ""

@@ -24,8 +24,8 @@ from blocks.instance import OdooInstance
 from blocks.names import Language
 from deployments import automations, forms, server
 from deployments.wanted import BOARDS, PROCEDURES, SYNC, Wanted, everything
+from tasks.orchestrator.dead_runs import HEARTBEAT_SECONDS
 from tasks.orchestrator.schedules import read_deployments
-from tasks.orchestrator.sweep import HEARTBEAT_SECONDS
 from tasks.run.outcome import Outcome
 from tasks.run.report import slug
 from tasks.run.tags import MANAGED, OWNER, SCHEDULED, tag

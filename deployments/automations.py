@@ -23,8 +23,8 @@ from pydantic import SecretStr
 from blocks.instance import OdooInstance
 from deployments import server
 from deployments.wanted import board_seconds
-from tasks.language.reader import read_in, said, shown
-from tasks.notices import events, telling
+from tasks.language.reader import read_in, shown, translated
+from tasks.notices import emitter, events
 from tasks.run.report import slug
 from tasks.run.tags import MOVES
 
@@ -139,7 +139,7 @@ def _told(instances: list[OdooInstance], blocks: list[str]) -> Iterator[Automati
         face = f"no good copy of files for {minutes} minutes"
         # Absence of success: a copy that hangs, a worker that is dead, a schedule that is off.
         trigger = EventTrigger(
-            match={"prefect.resource.id": [f"{telling.RESOURCE}{name}" for name in named]},
+            match={"prefect.resource.id": [f"{emitter.RESOURCE}{name}" for name in named]},
             for_each={"prefect.resource.id"},
             after={events.SYNCED, events.AWAITED},
             expect={events.SYNCED, events.RESTING},
@@ -154,7 +154,7 @@ def _told(instances: list[OdooInstance], blocks: list[str]) -> Iterator[Automati
 def _silence(instances: Sequence[OdooInstance], blocks: list[str]) -> AutomationCore:
     """Tell when no board was published for some times that one was due."""
     trigger = EventTrigger(
-        match={"prefect.resource.id": f"{telling.RESOURCE}{events.EVERYBODY}"},
+        match={"prefect.resource.id": f"{emitter.RESOURCE}{events.EVERYBODY}"},
         for_each={"prefect.resource.id"},
         after={events.BOARD},
         expect={events.BOARD},
@@ -183,9 +183,9 @@ def _checks(client: SyncPrefectClient, instances: list[OdooInstance]) -> Iterato
 def _at_once(instance: str, *names: str) -> EventTrigger:
     """As soon as one of these events is told of an instance, or of any."""
     return EventTrigger(
-        match={"prefect.resource.id": f"{telling.RESOURCE}{instance}"},
+        match={"prefect.resource.id": f"{emitter.RESOURCE}{instance}"},
         for_each={"prefect.resource.id"},
-        expect={telling.PREFIX + name for name in names},
+        expect={emitter.PREFIX + name for name in names},
         posture=Posture.Reactive,
         threshold=1,
         within=timedelta(0),
@@ -213,7 +213,9 @@ def _notifications(
     """Tell each receiver, and where the board is."""
     linked = shown(f"{body}\n\nThe board: {server.board()}")
     return [
-        SendNotification(block_document_id=block, subject=SUBJECT % (who, said(face)), body=linked)
+        SendNotification(
+            block_document_id=block, subject=SUBJECT % (who, translated(face)), body=linked
+        )
         for block in blocks
     ]
 

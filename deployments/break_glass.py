@@ -22,11 +22,11 @@ from blocks.plain import plain
 from tasks.authority.situation import Plan, Procedure
 from tasks.board import board
 from tasks.board.words import Judged
-from tasks.language.reader import reading, said, shown, word
-from tasks.notices import journal
-from tasks.plan import decision, measure, pages, summary, words
-from tasks.run import approval, terminal
-from tasks.run.approval import Question, Yes
+from tasks.language.reader import reading, shown, translated, word
+from tasks.notices import offline_runs
+from tasks.plan import approval, measure, pages, summary, words
+from tasks.run import question, terminal
+from tasks.run.question import Question, Yes
 
 LOG = logging.getLogger("relevo")
 YES = "--yes (and --reason, --origin-is-down where something may be lost)"
@@ -108,7 +108,7 @@ def checked(flow: Any, values: dict[str, Any]) -> dict[str, Any]:
 def _keep(instance: OdooInstance, flow: str, *, ended: str, text: str, good: bool) -> None:
     """Keep the run for Prefect; the log file has it anyway, so a dead host stops nothing here."""
     try:
-        journal.keep(instance, flow, ended=ended, text=text, good=good)
+        offline_runs.keep(instance, flow, ended=ended, text=text, good=good)
     except RelevoError as error:
         LOG.warning("the run is not noted on %s: %s", instance.recovery, error.message)
 
@@ -146,7 +146,7 @@ def ask(
         raise Refused(
             "; ".join(made.situation.refusals), hint="fix this first; nothing was changed"
         )
-    yes = _obtain(decision.question(made, reason=reason, approved_by=by))
+    yes = _obtain(approval.question(made, reason=reason, approved_by=by))
     down = {"origin_is_down": True} if yes.origin_is_down else {}
     return {**down, "reason": yes.reason, "approved_by": yes.approved_by}
 
@@ -164,9 +164,9 @@ def confirm(instance: OdooInstance, procedure: str, *, reason: str, by: str) -> 
     return _obtain(Question(procedure, instance.name, reason=reason, approved_by=by))
 
 
-def _obtain(question: Question) -> Yes:
+def _obtain(asked: Question) -> Yes:
     with terminal.without_server():
-        return approval.obtain(question)
+        return question.ask(asked)
 
 
 def _require_somebody(instead: str) -> None:
@@ -183,8 +183,8 @@ def measured(instances: list[OdooInstance]) -> list[Judged]:
 def say_check(rows: list[Judged], line: str) -> None:
     """Say what was measured, its first line as Nagios wants it."""
     print(plain(line))  # noqa: T201  # Nagios reads it, and no person's language changes it
-    for seen, colour, why in rows:
-        put(f"{word(colour):<7} {seen.instance:<24} {'; '.join(map(said, why))}")
+    for measured, colour, why in rows:
+        put(f"{word(colour):<7} {measured.instance:<24} {'; '.join(map(translated, why))}")
 
 
 def keep_pages(instances: list[OdooInstance], rows: list[Judged]) -> None:

@@ -34,7 +34,7 @@ from deployments.secrets import Secrets
 from deployments.settings import Settings
 from tasks.authority.situation import Procedure
 from tasks.language.catalogue import spoken
-from tasks.language.reader import read_in, reading, said, shown
+from tasks.language.reader import read_in, reading, shown, translated
 from tasks.notices import audit
 from tasks.removal import words as removal_words
 from tasks.removal.removal import Wishes, survey
@@ -87,7 +87,7 @@ def _run_command(given: argparse.Namespace, asked: Language | None) -> int:
 
 
 def _say(error: RelevoError | str, code: int) -> int:
-    text = spoken(error, reading()) if isinstance(error, RelevoError) else said(error)
+    text = spoken(error, reading()) if isinstance(error, RelevoError) else translated(error)
     print(plain(f"relevo: {text}", lines=True), file=sys.stderr)  # noqa: T201
     return code
 

@@ -25,7 +25,7 @@ from deployments.way_in import Defaults
 from tasks.discovery import find, objections, server
 from tasks.discovery.entry import Entry, render
 from tasks.language.catalogue import spoken
-from tasks.language.reader import read_in, reading, said
+from tasks.language.reader import read_in, reading, translated
 
 DONE, LEFT, UNCLEAR, SILENT = 0, 1, 2, 5
 NEW = Path("the new inventory")
@@ -189,7 +189,7 @@ def _say_drift(asked: Sequence[Target]) -> None:
     for each in asked:
         for line in each.drift:
             *where, what = line.split(": ", 2)  # an instance, and maybe a field of it
-            _print(f"# {': '.join((*where, said(what)))}")
+            _print(f"# {': '.join((*where, translated(what)))}")
 
 
 def _put(named: str | None, base: Book, new: Sequence[Entry], recovery: Recovery) -> None:
@@ -206,14 +206,14 @@ def _write(named: str, base: Book, new: Sequence[Entry]) -> bool:
     if not new:
         return False
     if all(entry.barred for entry in new):
-        left = said(f"{named} was left as it is: no entry would load")
+        left = translated(f"{named} was left as it is: no entry would load")
         _say(f"relevo: {left}")
         return False
     whole = base.with_entries([_headed(entry, base.indent) for entry in new])
     whole.document()
     whole.save(base)
     names = ", ".join(each.name for each in new if not each.barred)
-    _say(said(f"added to {named}: {names}"))
+    _say(translated(f"added to {named}: {names}"))
     return True
 
 
@@ -248,14 +248,14 @@ def _discovered(entry: Entry, indent: int) -> Discovered:
 
 def _headed(entry: Entry, indent: int) -> str:
     day = f"{datetime.now(UTC):%Y-%m-%d}"
-    found = said(f"found by relevo {VERSION} on {day}")
+    found = translated(f"found by relevo {VERSION} on {day}")
     return f"{' ' * indent}# {found}\n{render(entry, indent=indent)}"
 
 
 def _head(base: Book, recovery: Recovery) -> Iterator[str]:
     """What stands above the entries, so that all that is printed is YAML."""
     if not base.is_new:
-        added = said(f"to be added to {base.path} (--write does that)")
+        added = translated(f"to be added to {base.path} (--write does that)")
         yield f"# {added}"
         yield "instances:"
     elif recovery.host is None:

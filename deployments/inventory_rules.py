@@ -33,6 +33,7 @@ def clashes(document: Document) -> Iterator[str]:
     except ValueError as error:
         yield f"recovery.{error}"
     yield from _root_users("recovery", document.recovery)
+    yield from _without_public_address(document)
     yield from _namesakes(document)
     yield from twins.find(document)
 
@@ -53,10 +54,8 @@ def _impatience(name: str, entry: InstanceEntry) -> Iterator[str]:
         )
 
 
-def _namesakes(document: Document) -> Iterator[str]:
-    """Find two servers of one name, and a customer's name that leads to two instances."""
-    hosts = {document.recovery.name or "recovery": document.recovery.address}
-    domains: dict[str, str] = {}
+def _without_public_address(document: Document) -> Iterator[str]:
+    """Find servers to which domains are to point, and of which only an inner address is known."""
     shown = list[tuple[str, HostEntry]]()
     if any(entry.domains for entry in document.instances.values()):
         shown.append(("recovery", document.recovery))
@@ -64,6 +63,12 @@ def _namesakes(document: Document) -> Iterator[str]:
     for place, server in shown:
         if server.public_address is None and server.peer_address not in {None, server.address}:
             yield f"{place}.public_address: is needed, because domains are to point at this server"
+
+
+def _namesakes(document: Document) -> Iterator[str]:
+    """Find two servers of one name, and a customer's name that leads to two instances."""
+    hosts = {document.recovery.name or "recovery": document.recovery.address}
+    domains: dict[str, str] = {}
     for name, entry in document.instances.items():
         host = entry.host.name or name
         if hosts.setdefault(host, entry.host.address) != entry.host.address:

@@ -32,15 +32,19 @@ def page() -> str:
         ".SH NAME", f"relevo \\- {text(said)}",
         ".SH SYNOPSIS", f".B {text('relevo [--inventory INVENTORY] COMMAND ...')}",
         ".SH OPTIONS", *_arguments(words),
-        ".SH COMMANDS",
+        ".SH COMMANDS", *_commands(words),
     ]  # fmt: skip
-    meanings = helps(words)
-    for name, each in parser.commands(words).items():
-        lines += [f".SS {text(usage(name, each))}", text(sentence(meanings[name]))]
-        lines += _arguments(each)
     lines += [".SH ENVIRONMENT", *_defined(ENVIRONMENT), ".SH FILES", *_defined(FILES)]
     lines += [".SH NOTES", ".nf", *map(text, str(words.epilog).rstrip().splitlines()), ".fi"]
     return "\n".join(lines) + "\n"
+
+
+def _commands(words: argparse.ArgumentParser) -> Iterator[str]:
+    meanings = helps(words)
+    for name, each in parser.commands(words).items():
+        yield f".SS {text(usage(name, each))}"
+        yield text(sentence(meanings[name]))
+        yield from _arguments(each)
 
 
 def _arguments(words: argparse.ArgumentParser) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TypeAlias, cast, get_args
 from blocks.names import Language
 from blocks.version import VERSION
 from deployments.parser_words import DESCRIPTION, epilog
-from tasks.language.reader import said
+from tasks.language.reader import translated
 
 FLOWS = (
     "setup_primary", "configure_ssh", "basebackup", "rsync_filestore", "build_service", "promote",
@@ -24,7 +24,7 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # n
 def build() -> argparse.ArgumentParser:
     """Make the parser of the whole command line."""
     made = argparse.ArgumentParser(
-        prog="relevo", description=said(DESCRIPTION), epilog=epilog(),
+        prog="relevo", description=translated(DESCRIPTION), epilog=epilog(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     made.add_argument(
@@ -73,9 +73,9 @@ def _say_helps(parser: argparse.ArgumentParser) -> None:
     for each in parser._actions:  # noqa: SLF001  # argparse has no other way
         if isinstance(each, argparse._SubParsersAction):  # noqa: SLF001
             for command in each._choices_actions:  # noqa: SLF001
-                command.help = said(command.help or "")
+                command.help = translated(command.help or "")
         if each.help and each.help is not argparse.SUPPRESS:
-            each.help = said(each.help)
+            each.help = translated(each.help)
 
 
 def _add_quiet(commands: Commands) -> None:

@@ -4,7 +4,7 @@ import argparse
 import re
 from collections.abc import Iterator
 
-from tasks.language.reader import said, word
+from tasks.language.reader import translated, word
 
 DESCRIPTION = (
     "relevo: apply an inventory, and run the procedures from a shell when no server is up."
@@ -59,7 +59,7 @@ ARGPARSE = (
 
 def epilog() -> str:
     """Say what stands below the options; commands stay as one types them."""
-    return "".join(f"{before}{said(words)}\n" for before, words in _lines())
+    return "".join(f"{before}{translated(words)}\n" for before, words in _lines())
 
 
 def meanings() -> Iterator[str]:
@@ -79,7 +79,7 @@ def _of_argparse(text: str) -> str:
     if text not in ARGPARSE:
         return text
     alone = text.strip()
-    return text.replace(alone, said(alone) if " " in alone else word(alone))
+    return text.replace(alone, translated(alone) if " " in alone else word(alone))
 
 
 argparse._ = _of_argparse  # type: ignore[attr-defined]  # where it looks its words up

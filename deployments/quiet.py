@@ -14,7 +14,7 @@ from tasks.authority.situation import Plan
 from tasks.board import words as board_words
 from tasks.board.alarms import Colour, Measured
 from tasks.board.words import Judged
-from tasks.language.reader import said, word
+from tasks.language.reader import translated, word
 from tasks.plan.doing import doing
 from tasks.records import history
 from tasks.records.history import Entry, Kept
@@ -98,53 +98,53 @@ def check_document(rows: Sequence[Judged]) -> machine.CheckDocument:
     )
 
 
-def _checked(seen: Measured, colour: Colour, why: Iterable[str]) -> machine.Checked:
-    both = "both" if seen.served == "both" else None
-    place = "origin" if seen.served == "origin" else "recovery" if seen.served else None
+def _checked(measured: Measured, colour: Colour, why: Iterable[str]) -> machine.Checked:
+    both = "both" if measured.served == "both" else None
+    place = "origin" if measured.served == "origin" else "recovery" if measured.served else None
     return machine.Checked(
-        instance=seen.instance,
+        instance=measured.instance,
         colour=colour,
         why=tuple(why),
-        measured_at=datetime.fromtimestamp(seen.at, UTC),
+        measured_at=datetime.fromtimestamp(measured.at, UTC),
         served_from=both or place,
-        under_way=seen.busy or None,
-        streaming=seen.streaming if seen.roles else None,
-        synchronous=seen.synchronous,
-        lag_bytes=seen.lag_bytes,
-        lag_seconds=seen.lag_seconds,
-        slot=seen.slot or None,
-        slot_kept_bytes=seen.kept_bytes,
-        files_synced_at=machine.moment(seen.synced_at),
-        service_tried_at=machine.moment(seen.verified_at),
-        drilled_at=machine.moment(seen.drilled_at),
-        certificate_days=seen.certificate_days,
-        disk_free_ratio=seen.free_share,
-        predicted_rto_seconds=seen.predicted_seconds,
+        under_way=measured.busy or None,
+        streaming=measured.streaming if measured.roles else None,
+        synchronous=measured.synchronous,
+        lag_bytes=measured.lag_bytes,
+        lag_seconds=measured.lag_seconds,
+        slot=measured.slot or None,
+        slot_kept_bytes=measured.kept_bytes,
+        files_synced_at=machine.moment(measured.synced_at),
+        service_tried_at=machine.moment(measured.verified_at),
+        drilled_at=machine.moment(measured.drilled_at),
+        certificate_days=measured.certificate_days,
+        disk_free_ratio=measured.free_share,
+        predicted_rto_seconds=measured.predicted_seconds,
     )
 
 
 def plan_document(made: Plan) -> machine.PlanDocument:
     """A plan as fields; what it takes is in English."""
-    seen, names = made.situation, {key: plain(name) for key, name in made.names.items()}
-    takes = doing(made.procedure, made.usual, names, wakes=seen.leader_is_down)
+    situation, names = made.situation, {key: plain(name) for key, name in made.names.items()}
+    steps = doing(made.procedure, made.usual, names, wakes=situation.leader_is_down)
     return machine.PlanDocument(
         procedure=made.procedure,
         instance=made.instance,
-        measured_at=datetime.fromisoformat(seen.at),
-        origin=machine.End(server=names["origin"], role=seen.shut_out or seen.origin),
-        recovery=machine.End(server=names["recovery"], role=seen.recovery),
+        measured_at=datetime.fromisoformat(situation.at),
+        origin=machine.End(server=names["origin"], role=situation.shut_out or situation.origin),
+        recovery=machine.End(server=names["recovery"], role=situation.recovery),
         kind=made.kind,
-        loss=_loss(seen.exposure),
-        lag_bytes=seen.lag_bytes,
-        lag_seconds=seen.lag_seconds,
-        documents_missing=seen.documents,
-        not_copied=seen.not_copied,
-        predicted_seconds=seen.predicted_seconds,
+        loss=_loss(situation.exposure),
+        lag_bytes=situation.lag_bytes,
+        lag_seconds=situation.lag_seconds,
+        documents_missing=situation.documents,
+        not_copied=situation.not_copied,
+        predicted_seconds=situation.predicted_seconds,
         asks_whether_down=made.asks_whether_down,
-        refusals=seen.refusals,
-        lacking=seen.lacking,
-        before=takes.before,
-        then=takes.then,
+        refusals=situation.refusals,
+        lacking=situation.lacking,
+        before=steps.before,
+        then=steps.then,
     )
 
 
@@ -194,18 +194,18 @@ def _histories(instance: OdooInstance) -> Iterator[tuple[Place, list[Entry]]]:
 
 def _line(kept: Kept, clock: Clock) -> str:
     entry = kept.entry
-    ended = said("no end is known")
+    ended = translated("no end is known")
     if entry.ended:
-        took = said(f"after {span((entry.ended - entry.begun).total_seconds())}")
+        took = translated(f"after {span((entry.ended - entry.begun).total_seconds())}")
         ended = f"{word(entry.outcome or '')} {took}"
-    person = entry.person or said("nobody known")
-    line = f"{said(clock.said(entry.begun))}  {entry.procedure:<18} {ended:<18} {person}"
+    person = entry.person or translated("nobody known")
+    line = f"{translated(clock.when(entry.begun))}  {entry.procedure:<18} {ended:<18} {person}"
     doubt = ""
     if "recovery" not in kept.places:
         doubt = "the origin alone says so"
     elif kept.ends == ("origin",):
         doubt = "the origin alone says how it ended"
-    why = "; ".join(filter(None, (entry.reason, said(entry.said), said(doubt))))
+    why = "; ".join(filter(None, (entry.reason, translated(entry.said), translated(doubt))))
     return f"{line}: {why}" if why else line
 
 

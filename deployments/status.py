@@ -7,8 +7,8 @@ from typing import Literal
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
 from deployments.machine import End, Standing
-from tasks.language.reader import said, word
-from tasks.postgres.look import look, look_or_why, unheard
+from tasks.language.reader import translated, word
+from tasks.postgres.observe import observe, observe_or_why, unheard
 from tasks.recovery import users
 
 AT_ONCE = 16
@@ -26,14 +26,14 @@ def _measure(instance: OdooInstance) -> Standing:
     why = ""
     try:
         instance = users.as_found(instance)
-        origin, closed = look_or_why(instance.origin)
+        origin, closed = observe_or_why(instance.origin)
         seen = str(origin or ("not known" if closed else "silent"))
         if origin is None:
             why = unheard(instance.origin, closed)
     except RelevoError as error:
         origin, seen, why = None, "refused", error.message
     try:
-        recovery = look(instance.recovery)
+        recovery = observe(instance.recovery)
     except RelevoError as error:
         return _standing(instance, seen, "not known", (), error.message)
     serves: tuple[Literal["origin", "recovery"], ...] = ()
@@ -77,7 +77,7 @@ def _served(row: Standing) -> str:
         return f"{word('BOTH')}: " + f" {word('and')} ".join(serves)
     if serves:
         return serves[0]
-    return word(NOBODY) if row.known else said(f"not known: {row.why}")
+    return word(NOBODY) if row.known else translated(f"not known: {row.why}")
 
 
 def code(rows: Sequence[Standing]) -> int:

@@ -16,7 +16,7 @@ from deployments.inventory import Document, HostEntry
 from deployments.way_in import Defaults, Way
 from tasks.discovery.addresses import is_ip
 from tasks.discovery.entry import Entry
-from tasks.language.reader import reading, said
+from tasks.language.reader import reading, translated
 from tasks.run.terminal import AGREED
 
 AT_ONCE = 8
@@ -130,7 +130,7 @@ def _have_accepted(way: Way, key: ShownKey) -> None:
         f"Compare it there: {compare}",
         "Is it this one? Type yes: ",
     )
-    print("\n".join(map(said, lines)), end="", file=sys.stderr, flush=True)  # noqa: T201
+    print("\n".join(map(translated, lines)), end="", file=sys.stderr, flush=True)  # noqa: T201
     if sys.stdin.readline().strip().lower() not in {"yes", *AGREED[reading()]}:
         raise Refused(
             f"the host key of {way} was not accepted", hint="run this again to answer yes"
@@ -149,16 +149,16 @@ def _host(way: Way, key: ShownKey) -> Host:
 
 def defaults(document: Document | None, key_file: Path | None) -> Defaults:
     """What the command line says, else what the inventory says of all its servers."""
-    said = document.defaults.get("host", {}) if document else {}
-    entry = HostEntry.model_validate({"address": UNKNOWN, **said})
-    user = entry.user if "user" in said else ""
+    given = document.defaults.get("host", {}) if document else {}
+    entry = HostEntry.model_validate({"address": UNKNOWN, **given})
+    user = entry.user if "user" in given else ""
     return Defaults(user=user, port=entry.port, key_file=key_file or entry.key_file)
 
 
-def fingerprints(said: Sequence[str]) -> list[str]:
+def fingerprints(printed: Sequence[str]) -> list[str]:
     """Take fingerprints as ssh-keygen -l prints them.
 
     >>> fingerprints(["SHA256:abc", "abc="])
     ['SHA256:abc', 'SHA256:abc']
     """
-    return [f"SHA256:{word.removeprefix('SHA256:').rstrip('=')}" for word in said]
+    return [f"SHA256:{word.removeprefix('SHA256:').rstrip('=')}" for word in printed]

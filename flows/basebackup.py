@@ -38,7 +38,7 @@ def build(instance: OdooInstance, *, reclone: bool) -> None:
     hba.admit(instance, recovery, origin, odoo_role=replica.odoo_role(instance))
     replica.clone(instance, reclone=reclone)
 
-    durable.settle(recovery)
+    durable.sync(recovery)
     replica.note_identity(instance)
     with door.opened(instance):
         login.prove_login(instance, origin, recovery)

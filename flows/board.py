@@ -3,7 +3,7 @@
 from tasks.board import announce
 from tasks.board import board as desk
 from tasks.notices import events, schedules
-from tasks.orchestrator import fleet, sweep
+from tasks.orchestrator import dead_runs, instances
 from tasks.plan import pages
 from tasks.recovery.procedure import flow
 
@@ -18,12 +18,12 @@ def board() -> None:
     a run without a server left to do, and marks runs whose process is presumed dead, so that they
     can be retried.
     """
-    instances = fleet.known()
-    rows = desk.measure(instances, idle=schedules.idle(instances))
+    everyone = instances.saved()
+    rows = desk.measure(everyone, idle=schedules.idle(everyone))
 
-    announce.tell(instances, rows)
-    desk.publish(instances, rows)
-    events.tell_board(instances)
-    pages.refresh(desk.at_rest(instances, rows))
-    desk.catch_up(instances, rows)
-    sweep.mark_dead()
+    announce.tell(everyone, rows)
+    desk.publish(everyone, rows)
+    events.tell_board(everyone)
+    pages.refresh(desk.at_rest(everyone, rows))
+    desk.catch_up(everyone, rows)
+    dead_runs.mark_dead()

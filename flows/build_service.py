@@ -4,8 +4,8 @@ from blocks.instance import OdooInstance
 from tasks.build import build as odoo
 from tasks.host import durable, lock
 from tasks.logins import login
-from tasks.records import record
-from tasks.records.records import Verified
+from tasks.records import records
+from tasks.records.kinds import Verified
 from tasks.recovery import door
 from tasks.recovery.procedure import flow
 from tasks.serving import site
@@ -32,5 +32,5 @@ def build(instance: OdooInstance) -> None:
 
     with door.opened(instance):
         login.prove_login(instance, instance.origin, instance.recovery)
-    durable.settle(instance.recovery)
-    record.stamp(instance.recovery, instance, Verified)
+    durable.sync(instance.recovery)
+    records.record_success(instance.recovery, instance, Verified)

@@ -22,12 +22,12 @@ def check(instance: OdooInstance) -> Report:
     board.require_idle(instance)
     pages.write(instance)
     idle = schedules.idle([instance])
-    seen, colour, why = board.measure_one(instance, idle=instance.name in idle)
+    measured, colour, why = board.measure_one(instance, idle=instance.name in idle)
 
     report = publish(
         Report(
             title=f"{instance.name}: {colour}",
-            facts={"why": "; ".join(why) or NOTHING, **seen.facts},
+            facts={"why": "; ".join(why) or NOTHING, **measured.facts},
         ),
         key=f"check-{instance.name}",
     )

@@ -1,7 +1,7 @@
 """Runbook: "Replicación del Filestore", keys and ~/.ssh/config."""
 
 from blocks.instance import OdooInstance
-from tasks.filestore import trust
+from tasks.filestore import key
 from tasks.host import lock
 from tasks.recovery import settling
 from tasks.recovery.procedure import flow
@@ -19,9 +19,9 @@ def configure_ssh(instance: OdooInstance) -> None:
 
 
 def open_way(instance: OdooInstance) -> None:
-    settling.settle(instance)
-    public_key = trust.make_key(instance)
-    trust.authorise_key(instance, public_key)
-    trust.pin_host_key(instance)
+    settling.give_users(instance)
+    public_key = key.make(instance)
+    key.authorise(instance, public_key)
+    key.pin_host_key(instance)
 
-    trust.prove_key(instance)
+    key.prove(instance)

@@ -1,11 +1,11 @@
-"""A rehearsal, on the days on which nothing burns."""
+"""A drill, on the days on which nothing burns."""
 
 from blocks.instance import OdooInstance
 from tasks.filestore import judgement
 from tasks.host import lock
 from tasks.plan import aftermath
-from tasks.readiness import rehearsal
-from tasks.records import record
+from tasks.readiness import drill_steps
+from tasks.records import records
 from tasks.recovery.procedure import flow
 from tasks.run.report import Report, publish
 
@@ -25,16 +25,16 @@ def drill(instance: OdooInstance) -> Report:
     drill leaves ends within the hour, and the next drill deletes its clone.
     """
     with lock.held(instance, "drill", beside=True):
-        rehearsal.require_standby(instance)
-        with rehearsal.stage(instance) as stage:
-            rehearsal.require_apart(stage)
-            copied = rehearsal.clone(stage)
-            promoted = rehearsal.promote(stage)
-            rehearsal.start_odoo(stage)
-            served = rehearsal.wait_until_serving(stage)
+        drill_steps.require_standby(instance)
+        with drill_steps.stage(instance) as stage:
+            drill_steps.require_apart(stage)
+            copied = drill_steps.clone(stage)
+            promoted = drill_steps.promote(stage)
+            drill_steps.start_odoo(stage)
+            served = drill_steps.wait_until_serving(stage)
             seconds = stage.watch.read()
         agreed = judgement.judge(instance)
-        record.note_drilled(instance, seconds=seconds)
+        records.note_drilled(instance, seconds=seconds)
 
     return publish(
         Report(

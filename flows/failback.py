@@ -2,22 +2,25 @@
 
 from blocks.instance import OdooInstance
 from flows.pg_rewind import bring_back
-from tasks.authority import demotion, exposure, fence, keys, move
+from tasks.authority import demotion, exposure, fence, keys, stage
 from tasks.filestore import copies, documents, judgement
 from tasks.host import durable, lock
 from tasks.notices import events, reports, schedules
 from tasks.odoo import service
-from tasks.plan import aftermath, decision
-from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
+from tasks.odoo.service import Served
+from tasks.plan import aftermath, approval
+from tasks.plan.approval import WAIT_MINUTES, Decide, Decision, Minutes
 from tasks.postgres import cluster
 from tasks.receipts import receipts
-from tasks.records import record
+from tasks.records import records
 from tasks.recovery import door
 from tasks.recovery.procedure import flow
-from tasks.run.report import Report, publish
+from tasks.run.document import Document
+from tasks.run.outcome import Outcome
+from tasks.run.report import Report
 from tasks.run.timing import Stopwatch
 from tasks.serving import dns, site
-from tasks.standby import forensics, rejoin, replication
+from tasks.standby import diverged, rejoin, replication
 from tasks.synchronous import synchronous_state
 
 
@@ -62,57 +65,43 @@ def failback(
             changed.
     """
     origin = instance.origin
-    decided = decision.reach(
+    decided = approval.obtain(
         instance, "failback", decide, at_a_loss=accept_loss,
         reason=reason, approved_by=approved_by, wait_minutes=wait_minutes,
     )  # fmt: skip
-    if not decided.go:
+    if not decided.approved:
         return decided.report
 
     with lock.held(instance, "failback", preempt=True):
         keys.require_known(instance)
         schedules.pause(instance)
-        if move.stage(instance, at_a_loss=accept_loss) == "away":
-            move.wake(instance)
-            move.note_by_hand(instance)
-            bring_back(instance, reclone=reclone)
-            judgement.heal(instance)
-            copies.push(instance, when="while customers work")
-
-        down = Stopwatch(from_now=True)
-        if move.stage(instance, at_a_loss=accept_loss) != "home":
-            hand_over(instance, accept_loss=accept_loss, reason=decided.signed)
-        service.start(origin)
-        served = service.wait_until_serving(origin)
-        downtime = down.read()
-
+        if stage.find(instance, at_a_loss=accept_loss) == "failed over":
+            prepare_origin(instance, reclone=reclone)
+        with Stopwatch(from_now=True) as down:
+            if stage.find(instance, at_a_loss=accept_loss) != "home":
+                hand_over(instance, accept_loss=accept_loss, reason=decided.signed)
+            service.start(origin)
+            served = service.wait_until_serving(origin)
         pointed = dns.point(instance, origin)
         shown = site.disable(instance)
-        aside = forensics.kept(instance, origin)
-        settle(instance)
+        aside = diverged.kept(instance, origin)
+        restore_replication(instance)
         missing = documents.find_missing(instance, origin)
         events.tell_served(instance, origin)
 
-    report = publish(
-        Report(
-            title=f"{instance.name} is back on {origin}",
-            facts={
-                "lost": receipts.cost(instance, origin),
-                "next": f"nothing: {instance.recovery} follows {origin} again",
-                "databases that answer": str(served),
-                "seconds of downtime": downtime,
-                "seconds in all": decided.watch.read(),
-                "domains": pointed.sentence,
-                **decided.facts,
-                "kept aside": aside or f"nothing: {origin} followed with its own data directory",
-            },
-            documents=missing,
-        ),
-        key=f"failback-{instance.name}",
+    report = write_report(
+        instance, decided, served, down=down, pointed=pointed, aside=aside, missing=missing
     )
-    reports.keep(instance, "failback", report)
     service.require_whole(instance, origin, served.outcome, shown, pointed)
     return report
+
+
+def prepare_origin(instance: OdooInstance, *, reclone: bool) -> None:
+    stage.start_fallen_primary(instance)
+    stage.note_by_hand(instance)
+    bring_back(instance, reclone=reclone)
+    judgement.heal(instance)
+    copies.push(instance, when="while customers work")
 
 
 def hand_over(instance: OdooInstance, *, accept_loss: bool = False, reason: str = "") -> None:
@@ -132,7 +121,7 @@ def hand_over(instance: OdooInstance, *, accept_loss: bool = False, reason: str 
     cluster.promote(origin)
 
 
-def settle(instance: OdooInstance) -> None:
+def restore_replication(instance: OdooInstance) -> None:
     origin, recovery = instance.origin, instance.recovery
 
     rejoin.rejoin(instance, recovery, origin)
@@ -140,9 +129,34 @@ def settle(instance: OdooInstance) -> None:
     cluster.follow_at_boot(recovery)
     replication.drop_slot(instance, recovery)
     synchronous_state.prove_again(instance)
-    forensics.purge(instance, origin)
+    diverged.purge(instance, origin)
     exposure.sample_link(instance)
     schedules.resume(instance)
     for place in (origin, recovery):
-        durable.settle(place)
-    record.close(instance)  # last: until then this procedure can be run again to its end
+        durable.sync(place)
+    records.close(instance)  # last: until then this procedure can be run again to its end
+
+
+def write_report(
+    instance: OdooInstance,
+    decided: Decision,
+    served: Served,
+    *,
+    down: Stopwatch,
+    pointed: Outcome,
+    aside: str,
+    missing: list[Document],
+) -> Report:
+    origin, recovery = instance.origin, instance.recovery
+    facts = {
+        "lost": receipts.cost(instance, origin),
+        "next": f"nothing: {recovery} follows {origin} again",
+        "databases that answer": str(served),
+        "seconds of downtime": down.seconds,
+        "seconds in all": decided.watch.read(),
+        "domains": pointed.sentence,
+        **decided.facts,
+        "kept aside": aside or f"nothing: {origin} followed with its own data directory",
+    }
+    report = Report(f"{instance.name} is back on {origin}", facts, documents=missing)
+    return reports.hand_in(instance, "failback", report)

@@ -1,20 +1,26 @@
 """Runbook: "Failover" to "Pasos Finales del Failover"."""
 
+from dataclasses import dataclass
+
 from blocks.instance import OdooInstance
-from flows.promote import take_over
+from flows.promote import promote_recovery
 from tasks.authority import exposure, keys
 from tasks.build import modules
 from tasks.filestore import documents, judgement
 from tasks.host import durable, lock
 from tasks.notices import events, reports, schedules
 from tasks.odoo import service
-from tasks.plan import aftermath, decision
-from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
+from tasks.odoo.service import Served
+from tasks.plan import aftermath, approval
+from tasks.plan.approval import WAIT_MINUTES, Decide, Decision, Minutes
 from tasks.postgres import cluster
-from tasks.records import record
+from tasks.records import records
+from tasks.records.loss import Exposure
 from tasks.recovery import settling
 from tasks.recovery.procedure import flow
-from tasks.run.report import Report, publish
+from tasks.run.document import Document
+from tasks.run.outcome import Outcome
+from tasks.run.report import Report
 from tasks.serving import dns, site
 
 
@@ -53,53 +59,75 @@ def failover(
         wait_minutes: How long the plan waits for an approval. Then the run ends, with nothing
             changed.
     """
-    if decide != "plan only":
-        instance = settling.finish(instance)
-    recovery = instance.recovery
-    decided = decision.reach(
-        instance, "failover", decide,
+    instance = settling.finish(instance, plan_only=decide == "plan only")
+    decided = approval.obtain(
+        instance, "failover", decide, wait_minutes=wait_minutes,
         origin_is_down=origin_is_down, reason=reason, approved_by=approved_by,
-        wait_minutes=wait_minutes,
     )  # fmt: skip
-    if not decided.go:
+    if not decided.approved:
         return decided.report
 
+    recovery = instance.recovery
     with lock.held(instance, "failover", preempt=True):
         keys.require_known(instance, ask_origin=False)
-        exposed = take_over(instance, origin_is_down=decided.origin_is_down, reason=decided.signed)
+        exposed = promote_recovery(
+            instance, origin_is_down=decided.origin_is_down, reason=decided.signed
+        )
 
         service.start(recovery)
         schedules.pause(instance)  # while Odoo starts; until then the copies refuse by themselves
         served = service.wait_until_serving(recovery)
-        served_after = decided.watch.read()
-
+        decided.watch.stop()
         shown = site.enable(instance)
         pointed = dns.point(instance, recovery)
         cluster.checkpoint(recovery)  # it takes as long as the disk does, and customers work
-        agreed = judgement.judge(instance)
-        missing = documents.find_missing(instance, recovery)
-        absent = modules.missing(instance)
-        record.note_served(instance, seconds=served_after, watch=decided.watch)
-        durable.settle(recovery)
+        missing = find_missing(instance)
+        records.note_served(instance, decided.watch)
+        durable.sync(recovery)
         events.tell_served(instance, recovery)
 
-    report = publish(
-        Report(
-            title=f"{instance.name} is served from {recovery}",
-            facts={
-                "may be lost": exposure.said(instance, exposed),
-                "next": f"keep {instance.origin} from serving; when it is repaired, run failback",
-                "databases that answer": str(served),
-                "database and files": agreed,
-                "modules that are missing": absent,
-                "seconds from the button to Odoo answering": served_after,
-                "domains": pointed.sentence,
-                **decided.facts,
-            },
-            documents=missing,
-        ),
-        key=f"failover-{instance.name}",
-    )
-    reports.keep(instance, "failover", report)
+    report = write_report(instance, decided, exposed, served, pointed=pointed, missing=missing)
     service.require_whole(instance, recovery, served.outcome, shown, pointed)
     return report
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What customers may miss, once they work again."""
+
+    agreed: str
+    documents: list[Document]
+    modules: str
+
+
+def find_missing(instance: OdooInstance) -> Missing:
+    return Missing(
+        agreed=judgement.judge(instance),
+        documents=documents.find_missing(instance, instance.recovery),
+        modules=modules.missing(instance),
+    )
+
+
+def write_report(
+    instance: OdooInstance,
+    decided: Decision,
+    exposed: Exposure,
+    served: Served,
+    *,
+    pointed: Outcome,
+    missing: Missing,
+) -> Report:
+    origin, recovery = instance.origin, instance.recovery
+    facts = {
+        "may be lost": exposure.describe(instance, exposed),
+        "next": f"keep {origin} from serving; when it is repaired, run failback",
+        "databases that answer": str(served),
+        "database and files": missing.agreed,
+        "modules that are missing": missing.modules,
+        "seconds from the button to Odoo answering": decided.watch.seconds,
+        "domains": pointed.sentence,
+        **decided.facts,
+    }
+    title = f"{instance.name} is served from {recovery}"
+    report = Report(title, facts, documents=missing.documents)
+    return reports.hand_in(instance, "failover", report)

@@ -5,12 +5,12 @@ from tasks.authority import fence, guard, keys
 from tasks.host import lock
 from tasks.logins import login
 from tasks.notices import reports
-from tasks.plan import aftermath, decision
-from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
+from tasks.plan import aftermath, approval
+from tasks.plan.approval import WAIT_MINUTES, Decide, Minutes
 from tasks.recovery import door
 from tasks.recovery.procedure import flow
-from tasks.run.report import Report, publish
-from tasks.standby import forensics, former, rejoin
+from tasks.run.report import Report
+from tasks.standby import diverged, old_primary, rejoin
 from tasks.synchronous import synchronous
 
 
@@ -45,42 +45,36 @@ def pg_rewind(
             changed.
     """
     origin = instance.origin
-    decided = decision.reach(
+    decided = approval.obtain(
         instance, "pg_rewind", decide,
         reason=reason, approved_by=approved_by, wait_minutes=wait_minutes,
     )  # fmt: skip
-    if not decided.go:
+    if not decided.approved:
         return decided.report
 
     with lock.held(instance, "pg_rewind", preempt=True):
         keys.require_known(instance)
-        former.require_not_following(instance)
+        old_primary.require_not_following(instance)
         bring_back(instance, reclone=reclone)
-        aside = forensics.kept(instance, origin)
+        aside = diverged.kept(instance, origin)
 
-    report = publish(
-        Report(
-            title=f"{origin} follows {instance.recovery}, which serves {instance.name}",
-            facts={
-                "next": "run failback to bring the customers home",
-                "kept aside": aside or f"nothing: {origin} followed with its own data directory",
-                **decided.facts,
-            },
-        ),
-        key=f"pg_rewind-{instance.name}",
-    )
-    reports.keep(instance, "pg_rewind", report)
-    return report
+    title = f"{origin} follows {instance.recovery}, which serves {instance.name}"
+    facts = {
+        "next": "run failback to bring the customers home",
+        "kept aside": aside or f"nothing: {origin} followed with its own data directory",
+        **decided.facts,
+    }
+    return reports.hand_in(instance, "pg_rewind", Report(title, facts))
 
 
 def bring_back(instance: OdooInstance, *, reclone: bool) -> None:
     origin, recovery = instance.origin, instance.recovery
 
-    former.require_serving(recovery)
+    old_primary.require_serving(recovery)
     guard.tell_held(instance)
-    fence.hold_former(instance, origin)
-    former.refurnish(instance)
-    synchronous.rest_while_following(instance)
+    fence.fence_old_primary(instance, origin)
+    old_primary.refurnish(instance)
+    synchronous.suspend_while_following(instance)
     login.write_pgpass(instance, origin, recovery)
     door.admit(instance)
     login.prove_login(instance, origin, recovery)

@@ -1,18 +1,18 @@
 """Runbook: "Failover de Postgresql"."""
 
 from blocks.instance import OdooInstance
-from tasks.authority import exposure, fence, keys, move, promotable
+from tasks.authority import exposure, fence, keys, promotable, stage
 from tasks.build import build
 from tasks.host import lock
 from tasks.notices import reports, schedules
-from tasks.plan import aftermath, decision
-from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
+from tasks.plan import aftermath, approval
+from tasks.plan.approval import WAIT_MINUTES, Decide, Minutes
 from tasks.postgres import cluster
 from tasks.receipts import receipts
 from tasks.records.loss import Exposure
 from tasks.recovery import settling
 from tasks.recovery.procedure import flow
-from tasks.run.report import Report, publish
+from tasks.run.report import Report
 from tasks.standby import limits
 
 
@@ -47,41 +47,36 @@ def promote(
         wait_minutes: How long the plan waits for an approval. Then the run ends, with nothing
             changed.
     """
-    if decide != "plan only":
-        instance = settling.finish(instance)
-    decided = decision.reach(
+    instance = settling.finish(instance, plan_only=decide == "plan only")
+    decided = approval.obtain(
         instance, "promote", decide,
         origin_is_down=origin_is_down, reason=reason, approved_by=approved_by,
         wait_minutes=wait_minutes,
     )  # fmt: skip
-    if not decided.go:
+    if not decided.approved:
         return decided.report
 
     with lock.held(instance, "promote", preempt=True):
         keys.require_known(instance, ask_origin=False)
-        exposed = take_over(instance, origin_is_down=decided.origin_is_down, reason=decided.signed)
+        exposed = promote_recovery(
+            instance, origin_is_down=decided.origin_is_down, reason=decided.signed
+        )
         schedules.pause(instance)
         cluster.checkpoint(instance.recovery)
 
-    report = publish(
-        Report(
-            title=f"PostgreSQL of {instance.name} on {instance.recovery} accepts writes",
-            facts={
-                "may be lost": exposure.said(instance, exposed),
-                "next": "run failover, which starts Odoo: until then no customer can work",
-                **decided.facts,
-            },
-        ),
-        key=f"promote-{instance.name}",
-    )
-    reports.keep(instance, "promote", report)
-    return report
+    title = f"PostgreSQL of {instance.name} on {instance.recovery} accepts writes"
+    facts = {
+        "may be lost": exposure.describe(instance, exposed),
+        "next": "run failover, which starts Odoo: until then no customer can work",
+        **decided.facts,
+    }
+    return reports.hand_in(instance, "promote", Report(title, facts))
 
 
-def take_over(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> Exposure:
+def promote_recovery(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> Exposure:
     recovery, loss_accepted = instance.recovery, origin_is_down and bool(reason.strip())
 
-    move.wake(instance, origin_is_down=loss_accepted)
+    stage.start_fallen_primary(instance, origin_is_down=loss_accepted)
     if loss_accepted:
         limits.raise_standby(instance)
     promotable.require_ready_to_serve(instance)
@@ -89,9 +84,9 @@ def take_over(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> E
     exposed = exposure.measure(instance, lossless=lossless)
     exposure.require_accepted(instance, exposed, loss_accepted=loss_accepted)
 
-    move.note(instance, exposed, reason=reason)
+    stage.note(instance, exposed, reason=reason)
     receipts.award(instance, exposed, reason=reason)
-    fence.hold_returned(instance, lossless=lossless)
+    fence.fence_returned(instance, lossless=lossless)
     build.adopt(instance)
     cluster.promote(recovery)
     return exposed

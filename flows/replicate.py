@@ -2,15 +2,15 @@
 
 from blocks.instance import OdooInstance
 from flows import basebackup, build_service, configure_ssh, rsync_filestore, setup_primary
-from tasks.authority import exposure, guard, keys, move
+from tasks.authority import exposure, guard, keys, stage
 from tasks.filestore import follower
 from tasks.host import durable, lock
 from tasks.notices import schedules
 from tasks.plan import aftermath
-from tasks.readiness import ahead, parity, preflight
+from tasks.readiness import ahead, compatibility, preflight
 from tasks.receipts import receipts
-from tasks.records import record
-from tasks.records.records import SetUp
+from tasks.records import records
+from tasks.records.kinds import SetUp
 from tasks.recovery import allotted, settling, users
 from tasks.recovery.procedure import flow
 from tasks.synchronous import synchronous
@@ -28,7 +28,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
     """
     with lock.held(instance, "replicate"):
         keys.require_known(instance)
-        move.require_ended(users.as_found(instance))
+        stage.require_ended(users.as_found(instance))
         preflight.require_hosts(instance)
         ahead.require(instance, allow_restart=allow_restart)
         allotted.keep(instance)
@@ -46,10 +46,10 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
         synchronous.apply(instance)
         exposure.sample_link(instance)
         for place in (instance.origin, instance.recovery):
-            durable.settle(place)
+            durable.sync(place)
         settling.forget_former(instance)
-        parity.require(instance)
-        record.stamp(instance.recovery, instance, SetUp)
+        compatibility.require(instance)
+        records.record_success(instance.recovery, instance, SetUp)
 
 
 def watch_over(instance: OdooInstance) -> None:

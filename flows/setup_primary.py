@@ -25,7 +25,7 @@ def setup_primary(instance: OdooInstance, *, allow_restart: bool = True) -> None
 def prepare(instance: OdooInstance, *, allow_restart: bool) -> None:
     origin, recovery = instance.origin, instance.recovery
 
-    settling.settle(instance)
+    settling.give_users(instance)
     cluster_settings.configure(instance, origin, allow_restart=allow_restart)
     boot.start_afresh(origin)
     login.create_roles(instance, origin)

@@ -4,21 +4,23 @@ from typing import Literal
 
 from blocks.instance import OdooInstance, Place
 from flows import build_service, rsync_filestore
-from flows.failback import hand_over, settle
+from flows.failback import hand_over, restore_replication
 from flows.pg_rewind import bring_back
-from flows.promote import take_over
-from tasks.authority import handover, keys, move
+from flows.promote import promote_recovery
+from tasks.authority import handover, keys, stage
 from tasks.filestore import documents
 from tasks.host import durable, lock
 from tasks.notices import events, reports, schedules
 from tasks.odoo import service
-from tasks.plan import aftermath, decision
-from tasks.plan.decision import WAIT_MINUTES, Decide, Minutes
-from tasks.records import record
+from tasks.odoo.service import Served
+from tasks.plan import aftermath, approval
+from tasks.plan.approval import WAIT_MINUTES, Decide, Decision, Minutes
+from tasks.records import records
 from tasks.recovery import settling
 from tasks.recovery.procedure import flow
+from tasks.run.document import Document
 from tasks.run.outcome import Outcome
-from tasks.run.report import Report, publish
+from tasks.run.report import Report
 from tasks.run.timing import Stopwatch
 from tasks.serving import dns, site
 
@@ -54,84 +56,97 @@ def switchover(
         wait_minutes: How long the plan waits for an approval. Then the run ends, with nothing
             changed.
     """
-    if decide != "plan only":
-        instance = settling.finish(instance)
-    taker = instance.recovery if to == "recovery" else instance.origin
-    giver = instance.opposite(taker)
-    decided = decision.reach(
-        instance, handover.procedure(taker), decide,
+    instance = settling.finish(instance, plan_only=decide == "plan only")
+    old_primary, new_primary = handover.sides(instance, to)
+    decided = approval.obtain(
+        instance, handover.procedure(new_primary), decide,
         reason=reason, approved_by=approved_by, wait_minutes=wait_minutes,
     )  # fmt: skip
-    if not decided.go:
+    if not decided.approved:
         return decided.report
 
     with lock.held(instance, "switchover", preempt=True):
         keys.require_known(instance)
-        if to == "origin":
-            move.wake(instance)
-        handover.require_lossless(instance, giver, taker)
-        bring_along(instance, taker)
+        start_fallen_primary(instance, old_primary)
+        handover.require_lossless(instance, old_primary, new_primary)
+        bring_along(instance, new_primary)
+        with Stopwatch(from_now=True) as down:
+            give(instance, new_primary, reason=decided.signed)
+            service.start(new_primary)
+            schedules.pause(instance)  # Odoo starts; until now the copies refuse by themselves
+            served = service.wait_until_serving(new_primary)
+        note_served(instance, new_primary, down)
+        pointed, shown = show(instance, new_primary)
+        follow(instance, new_primary)
+        missing = documents.find_missing(instance, new_primary)
+        events.tell_served(instance, new_primary)
 
-        down = Stopwatch(from_now=True)
-        give(instance, taker, reason=decided.signed)
-        service.start(taker)
-        schedules.pause(instance)  # while Odoo starts; until then the copies refuse by themselves
-        served = service.wait_until_serving(taker)
-        downtime = down.read()
-        if taker.kind == "recovery":
-            record.note_served(instance, seconds=downtime, watch=down)
-
-        pointed, shown = show(instance, taker)
-        follow(instance, taker)
-        missing = documents.find_missing(instance, taker)
-        events.tell_served(instance, taker)
-
-    report = publish(
-        Report(
-            title=f"{instance.name} is served from {taker}, and {giver} follows",
-            facts={
-                "lost": f"nothing: {taker} held the shutdown checkpoint before it was promoted",
-                "next": NEXT[taker.kind],
-                "databases that answer": str(served),
-                "seconds of downtime": downtime,
-                "domains": pointed.sentence,
-                **decided.facts,
-            },
-            documents=missing,
-        ),
-        key=f"switchover-{instance.name}",
+    report = write_report(
+        instance, new_primary, decided, served, down=down, pointed=pointed, missing=missing
     )
-    reports.keep(instance, "switchover", report)
-    service.require_whole(instance, taker, served.outcome, shown, pointed)
+    service.require_whole(instance, new_primary, served.outcome, shown, pointed)
     return report
 
 
-def bring_along(instance: OdooInstance, taker: Place) -> None:
-    if taker.kind == "recovery" and not handover.has_begun(instance, taker):
+def start_fallen_primary(instance: OdooInstance, old_primary: Place) -> None:
+    if old_primary.kind == "recovery":
+        stage.start_fallen_primary(instance)
+
+
+def bring_along(instance: OdooInstance, new_primary: Place) -> None:
+    if new_primary.kind == "recovery" and not handover.has_begun(instance, new_primary):
         rsync_filestore.copy(instance, "sources")
         rsync_filestore.copy(instance, "requirements")
         build_service.build(instance)
 
 
-def give(instance: OdooInstance, taker: Place, *, reason: str) -> None:
-    if taker.kind == "recovery":
-        take_over(instance, origin_is_down=False, reason=reason)
-    elif move.stage(instance) != "home":
+def give(instance: OdooInstance, new_primary: Place, *, reason: str) -> None:
+    if new_primary.kind == "recovery":
+        promote_recovery(instance, origin_is_down=False, reason=reason)
+    elif stage.find(instance) != "home":
         hand_over(instance, reason=reason)
 
 
-def show(instance: OdooInstance, taker: Place) -> tuple[Outcome, Outcome]:
-    if taker.kind == "recovery":
+def note_served(instance: OdooInstance, new_primary: Place, down: Stopwatch) -> None:
+    if new_primary.kind == "recovery":
+        records.note_served(instance, down)
+
+
+def show(instance: OdooInstance, new_primary: Place) -> tuple[Outcome, Outcome]:
+    if new_primary.kind == "recovery":
         shown = site.enable(instance)
-        return dns.point(instance, taker), shown
-    pointed = dns.point(instance, taker)
+        return dns.point(instance, new_primary), shown
+    pointed = dns.point(instance, new_primary)
     return pointed, site.disable(instance)
 
 
-def follow(instance: OdooInstance, taker: Place) -> None:
-    if taker.kind == "recovery":
+def follow(instance: OdooInstance, new_primary: Place) -> None:
+    if new_primary.kind == "recovery":
         bring_back(instance, reclone=False)
         for place in (instance.origin, instance.recovery):
-            durable.settle(place)
+            durable.sync(place)
     else:
-        settle(instance)
+        restore_replication(instance)
+
+
+def write_report(
+    instance: OdooInstance,
+    new_primary: Place,
+    decided: Decision,
+    served: Served,
+    *,
+    down: Stopwatch,
+    pointed: Outcome,
+    missing: list[Document],
+) -> Report:
+    facts = {
+        "lost": f"nothing: {new_primary} held the shutdown checkpoint before it was promoted",
+        "next": NEXT[new_primary.kind],
+        "databases that answer": str(served),
+        "seconds of downtime": down.seconds,
+        "domains": pointed.sentence,
+        **decided.facts,
+    }
+    old_primary = instance.opposite(new_primary)
+    title = f"{instance.name} is served from {new_primary}, and {old_primary} follows"
+    return reports.hand_in(instance, "switchover", Report(title, facts, documents=missing))

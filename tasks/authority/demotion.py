@@ -3,7 +3,7 @@
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from tasks.postgres import cluster
-from tasks.postgres.look import Seen, look, received
+from tasks.postgres.observe import ClusterState, observe, received
 from tasks.postgres.wal import Lsn
 from tasks.receipts import receipts
 from tasks.run.step import step
@@ -12,93 +12,96 @@ from tasks.run.wait import until
 RECEIVE_SECONDS = 120
 
 
-@step("demote {giver}, in favour of {taker}", retries=0)
-def demote(instance: OdooInstance, giver: Place, taker: Place, *, reason: str = "") -> None:
-    """Hand the write right over: stop the giver cleanly and prove that the taker has it all.
+@step("demote {old_primary}, in favour of {new_primary}", retries=0)
+def demote(
+    instance: OdooInstance, old_primary: Place, new_primary: Place, *, reason: str = ""
+) -> None:
+    """Hand the write right over: stop the old primary cleanly, prove that the new one has it all.
 
-    The receipt is written on both hosts, and only after the proof. A giver that was demoted
+    The receipt is written on both hosts, and only after the proof. An old primary that was demoted
     before is proven again and left as it is.
     """
-    seen = look(giver)
-    if seen.is_primary:
-        require_streaming_standby(giver, taker)
-    if not seen.is_standby:
-        cluster.start_at_boot(giver, "manual")  # also where somebody else has stopped it
-        cluster.stop_any(giver)
-    require_received(giver, taker)
-    if not look(taker).is_primary:
-        receipts.record_demotion(instance, giver, taker, reason=reason)
+    state = observe(old_primary)
+    if state.is_primary:
+        require_streaming_standby(old_primary, new_primary)
+    if not state.is_standby:
+        cluster.start_at_boot(old_primary, "manual")  # also where somebody else has stopped it
+        cluster.stop_any(old_primary)
+    require_received(old_primary, new_primary)
+    if not observe(new_primary).is_primary:
+        receipts.record_demotion(instance, old_primary, new_primary, reason=reason)
 
 
-@step("take the write right from {giver} without its receipt", retries=0)
-def abandon(instance: OdooInstance, giver: Place, taker: Place, *, reason: str) -> None:
-    """Hand over although nobody can prove that the taker has it all; the reason is kept."""
+@step("take the write right from {old_primary} without its receipt", retries=0)
+def abandon(instance: OdooInstance, old_primary: Place, new_primary: Place, *, reason: str) -> None:
+    """Hand over although nobody can prove that the new primary has it all; the reason is kept."""
     if not reason.strip():
         raise Refused(
-            f"a reason is needed to give up what {taker} has not received from {giver}",
+            f"a reason is needed to give up what {new_primary} has not received from {old_primary}",
             hint="give a reason; it is kept in the receipt",
         )
-    if look(taker).is_primary:
+    if observe(new_primary).is_primary:
         return
-    cluster.start_at_boot(giver, "manual")
-    cluster.stop_any(giver)
-    loss = given_up(giver, taker)
-    receipts.write(instance, kind="forced", taker=taker, reason=reason, loss=loss)
+    cluster.start_at_boot(old_primary, "manual")
+    cluster.stop_any(old_primary)
+    loss = given_up(old_primary, new_primary)
+    receipts.write(instance, kind="forced", taker=new_primary, reason=reason, loss=loss)
 
 
-def given_up(giver: Place, taker: Place) -> str:
-    """What is lost where nobody can prove that the taker has it all."""
-    return f"what {giver} wrote after {received(taker)}, if anything"
+def given_up(old_primary: Place, new_primary: Place) -> str:
+    """What is lost where nobody can prove that the new primary has it all."""
+    return f"what {old_primary} wrote after {received(new_primary)}, if anything"
 
 
-def require_streaming_standby(giver: Place, taker: Place) -> None:
-    if not look(taker).is_standby:
+def require_streaming_standby(old_primary: Place, new_primary: Place) -> None:
+    if not observe(new_primary).is_standby:
         raise Refused(
-            f"{taker} is not a standby of {giver}: {giver} will not be stopped",
+            f"{new_primary} is not a standby of {old_primary}: {old_primary} will not be stopped",
             hint="run check for this instance and fix what it names",
         )
 
 
-def require_received(giver: Place, taker: Place) -> Lsn:
-    """Require that the taker holds the giver's shutdown checkpoint: then nothing is lost."""
-    control = look(giver).control
+def require_received(old_primary: Place, new_primary: Place) -> Lsn:
+    """Require that the new primary holds the old one's shutdown checkpoint: nothing is lost."""
+    control = observe(old_primary).control
     if control is None or not control.shut_down:
         raise Refused(
-            f"the control file on {giver} does not show a clean shutdown",
-            hint=f"start PostgreSQL on {giver} again and rerun, or accept the loss",
+            f"the control file on {old_primary} does not show a clean shutdown",
+            hint=f"start PostgreSQL on {old_primary} again and rerun, or accept the loss",
         )
-    if (seen := look(taker)).is_primary:
+    if (state := observe(new_primary)).is_primary:
         return control.checkpoint
     checkpoint = control.checkpoint
     try:
         until(
-            lambda: seen.answers and received(taker) > checkpoint,
-            what=f"{taker} has received the shutdown checkpoint of {giver} at {checkpoint}",
+            lambda: state.answers and received(new_primary) > checkpoint,
+            what=f"{new_primary} has received the shutdown checkpoint of {old_primary} at "
+            f"{checkpoint}",
             timeout_seconds=RECEIVE_SECONDS,
         )
     except CommandFailed as error:
         raise Refused(
-            f"{error.message}; it has {received(taker)}",
-            hint=f"start PostgreSQL on {giver} again, let {taker} catch up, and rerun; nothing is "
-            "lost yet",
+            f"{error.message}; it has {received(new_primary)}",
+            hint=f"start PostgreSQL on {old_primary} again, let {new_primary} catch up, and "
+            "rerun; nothing is lost yet",
         ) from error
-    if not control.ends_at(received(taker)):
+    if not control.ends_at(received(new_primary)):
         raise Refused(
-            f"{taker} does not have the shutdown checkpoint of {giver} at {checkpoint}: their "
-            "histories differ",
+            f"{new_primary} does not have the shutdown checkpoint of {old_primary} at "
+            f"{checkpoint}: their histories differ",
             hint="keep both data directories, and find out which of them customers have seen",
         )
     return checkpoint
 
 
-def stopped_whole(giver: Place, taker: Place) -> bool:
-    """Tell whether the giver was stopped cleanly, and the taker has all that it wrote."""
-    return holds_all_of(look(giver), taker)
+def stopped_whole(old_primary: Place, new_primary: Place) -> bool:
+    """Tell whether the old primary was stopped cleanly, and the new one has all that it wrote."""
+    return holds_all_of(observe(old_primary), new_primary)
 
 
-def holds_all_of(giver: Seen, taker: Place) -> bool:
-    """Tell whether the taker has all that a giver wrote, which was stopped cleanly."""
-    control, there = giver.control, look(taker).control
+def holds_all_of(old_primary: ClusterState, new_primary: Place) -> bool:
+    """Tell whether the new primary has all that an old primary wrote, which was stopped cleanly."""
+    control, there = old_primary.control, observe(new_primary).control
     if control is None or there is None or there.system_identifier != control.system_identifier:
         return False
-    return control.ends_at(received(taker))
+    return control.ends_at(received(new_primary))

@@ -2,11 +2,11 @@
 
 from blocks.errors import CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.postgres.wal import Lsn
-from tasks.records import record
+from tasks.records import records
+from tasks.records.kinds import Failover, Link
 from tasks.records.loss import Exposure, Sample, kept, sentence
-from tasks.records.records import Failover, Link
 from tasks.run.moments import Clock
 from tasks.run.step import log, step
 from tasks.synchronous import synchronous_state
@@ -27,8 +27,8 @@ SELECT extract(epoch FROM now()) AS at, pg_current_wal_lsn() AS lsn,
 @step("measure what {instance.name} would lose")
 def measure(instance: OdooInstance, *, lossless: bool) -> Exposure:
     """Say, before the promotion, what had not been streamed when the origin was last heard of."""
-    kept = record.read(instance.recovery, instance, Failover)
-    if kept is not None and look(instance.recovery).is_primary:
+    kept = records.read(instance.recovery, instance, Failover)
+    if kept is not None and observe(instance.recovery).is_primary:
         return kept.exposure
     if lossless:
         return Exposure.none()
@@ -44,17 +44,17 @@ def measure(instance: OdooInstance, *, lossless: bool) -> Exposure:
         known_lag=max(0, told - has),
         samples=_samples(instance),
         next_xid=int(row["next_xid"] or 0),
-        word=synchronous_state.holding(instance) if asked else None,
+        notice=synchronous_state.notice_in_force(instance) if asked else None,
     )
 
 
-def said(instance: OdooInstance, exposure: Exposure) -> str:
+def describe(instance: OdooInstance, exposure: Exposure) -> str:
     """Say in a report, which is kept, what was lost at most."""
     return sentence(exposure, Clock(instance.timezone, dated=True), before="the failover")
 
 
 def _samples(instance: OdooInstance) -> list[Sample]:
-    known = record.read(instance.recovery, instance, Link)
+    known = records.read(instance.recovery, instance, Link)
     return list(known.samples) if known else []
 
 
@@ -70,7 +70,7 @@ def sample_link(instance: OdooInstance) -> None:
     at, lsn, xid = float(row["at"] or 0), Lsn.parse(str(row["lsn"])), int(row["next_xid"] or 0)
     new = Sample(at, lsn, xid)
     samples = tuple(kept(_samples(instance), new))
-    record.write(instance.recovery, instance, Link(samples=samples))
+    records.write(instance.recovery, instance, Link(samples=samples))
 
 
 @step("require that the exposure of {instance.name} is accepted")

@@ -14,7 +14,7 @@ from tasks.filestore import copies
 from tasks.host import lock
 from tasks.odoo import service
 from tasks.postgres import cluster
-from tasks.postgres.look import look, look_if_there
+from tasks.postgres.observe import observe, observe_if_there
 from tasks.receipts import receipt_files
 from tasks.run.step import log, step
 from tasks.run.wait import until
@@ -66,7 +66,7 @@ def _unit_state(shell: Shell, unit: str, question: str) -> str:
 
 
 @step("stop Odoo on {place}")
-def hold_odoo(place: Place) -> None:
+def fence_odoo(place: Place) -> None:
     """Stop Odoo; it does not start by itself any more."""
     stop_odoo(place)
 
@@ -102,20 +102,20 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool, reason: str = "
         return False
     with _said_of_a_broken_disk(origin):
         keys.require_believed(instance, origin)
-        seen = look_if_there(origin)
+        state = observe_if_there(origin)
     if not loss_accepted:
-        seen.require_asked()
-    if seen.is_primary and not look(recovery).is_primary:
+        state.require_asked()
+    if state.is_primary and not observe(recovery).is_primary:
         _require_streaming(instance, loss_accepted=loss_accepted)
         with closed(instance, origin):
             _show_rows(instance, within_seconds=demotion.RECEIVE_SECONDS)
             _fetch_last_files(instance, loss_accepted=loss_accepted)
             demotion.demote(instance, origin, recovery, reason=reason)
         return True
-    lossless = demotion.holds_all_of(seen, recovery)
-    if lossless or loss_accepted or look(recovery).is_primary:
+    lossless = demotion.holds_all_of(state, recovery)
+    if lossless or loss_accepted or observe(recovery).is_primary:
         with _said_of_a_broken_disk(origin):
-            hold_former(instance, origin)
+            fence_old_primary(instance, origin)
     return lossless
 
 
@@ -211,31 +211,33 @@ def _fetch_last_files(instance: OdooInstance, *, loss_accepted: bool) -> None:
         log().warning("the last files could not be fetched: %s", error.message)
 
 
-@step("fence {former}, which has come back")
-def hold_former(instance: OdooInstance, former: Place) -> None:
+@step("fence {old_primary}, which has come back")
+def fence_old_primary(instance: OdooInstance, old_primary: Place) -> None:
     """Keep a returned primary from serving; one that follows the leader already may go on."""
-    stop_odoo(former)
-    seen = look_if_there(former)
-    if seen.gone:
-        log().warning("%s has no cluster %s any more: nothing to fence", former, former.cluster)
+    stop_odoo(old_primary)
+    state = observe_if_there(old_primary)
+    if state.gone:
+        log().warning(
+            "%s has no cluster %s any more: nothing to fence", old_primary, old_primary.cluster
+        )
         return
-    cluster.start_at_boot(former, "manual")
-    if seen.is_primary:
-        log().warning("%s had come back as a second primary of %s", former, instance.name)
-    if not seen.is_standby:
-        cluster.give_up_start(former)
-        cluster.stop_any(former)
+    cluster.start_at_boot(old_primary, "manual")
+    if state.is_primary:
+        log().warning("%s had come back as a second primary of %s", old_primary, instance.name)
+    if not state.is_standby:
+        cluster.give_up_start(old_primary)
+        cluster.stop_any(old_primary)
 
 
 @step("see whether {instance.origin} has come back meanwhile", retries=0)
-def hold_returned(instance: OdooInstance, *, lossless: bool) -> None:
+def fence_returned(instance: OdooInstance, *, lossless: bool) -> None:
     """Let nobody be promoted beside an origin that was told "you may" before the receipt was there.
 
     One that asks from now on is told otherwise. One that asked a moment ago is held, or left the
     time in which its guard holds it.
     """
     origin, recovery = instance.origin, instance.recovery
-    if lossless or look(recovery).is_primary:
+    if lossless or observe(recovery).is_primary:
         return
     shell, receipt_there = recovery.host.shell(), time.monotonic()
     argv = ("sh", "-c", SINCE, "since", str(receipt_files.asked_path(instance)))
@@ -243,7 +245,7 @@ def hold_returned(instance: OdooInstance, *, lossless: bool) -> None:
         return
     log().warning("%s asked %d s ago who may write: it has come back, and is fenced", origin, ago)
     if answers(origin):
-        hold_former(instance, origin)
+        fence_old_primary(instance, origin)
     else:  # its guard has to
         until(
             lambda: time.monotonic() > receipt_there + HELD_SECONDS,
@@ -259,13 +261,13 @@ def closed(instance: OdooInstance, place: Place) -> Iterator[None]:
     Where another run holds it by now, the door is that one's.
     """
     try:
-        hold_odoo(place)
+        fence_odoo(place)
         yield
     except BaseException:
-        if lock.taken_over(instance):
+        if lock.lost_to_another_run(instance):
             raise
         with lease.regardless():
-            if look(place).is_primary:
+            if observe(place).is_primary:
                 log().warning("nothing was handed over: Odoo on %s serves again", place)
                 cluster.start_at_boot(place, "auto")
                 service.start(place)

@@ -10,10 +10,10 @@ from blocks.shell import Shell
 from tasks.authority import guard_files as text
 from tasks.host import files, managed_block, sshd, systemd_unit
 from tasks.host.files import STATE
-from tasks.install import program_config, units
-from tasks.install.units import GUARDS, LIBRARY, UNITS
+from tasks.install import program_config, programs
+from tasks.install.programs import GUARDS, LIBRARY, UNITS
 from tasks.logins import ssh
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.receipts import receipt_files
 from tasks.receipts.receipt import NAMESPACE
 from tasks.receipts.signers import Signers
@@ -50,11 +50,11 @@ def admit(instance: OdooInstance) -> None:
         here.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(key)))
     path = key.with_name("key.pub")
     public = ssh.public_key(files.read(here, path), where=f"{origin} in {path}")
-    said = there.run(("sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub")).stdout
-    known = ssh.known_hosts(said, alias=instance.name)
+    output = there.run(("sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub")).stdout
+    known = ssh.known_hosts(output, alias=instance.name)
     files.install(here, folder(instance) / "known_hosts", known, mode="600")
     right = LIBRARY / "right"
-    units.install_script(there, right, "right.sh")
+    programs.install_script(there, right, "right.sh")
     command = f"{right} {receipt_files.right_path(instance)}"
     line = f'restrict,from="{origin.host.peer_address}",command="{command}" {public}\n'
     user = recovery.host.user
@@ -70,7 +70,7 @@ def install(instance: OdooInstance) -> None:
     """Put a question before every start of PostgreSQL and Odoo, and a watcher beside them."""
     shell, origin = instance.origin.host.shell(), instance.origin
     program, config = LIBRARY / "guard", config_path(instance)
-    units.install_program(shell, program, "guard")
+    programs.install_program(shell, program, "guard")
     for place in (instance.recovery, origin):
         remember_signers(instance, place, receipt_files.believed(instance))
     files.install(shell, config, program_config.render(_facts(instance)), mode="600")
@@ -85,7 +85,7 @@ def install(instance: OdooInstance) -> None:
         what=f"stop {instance.name} here when another server has the write right",
         name=f"relevo_guard_{instance.name}", program=program, config=config,
     )  # fmt: skip
-    units.install_watcher(shell, watcher_unit(instance), watcher)
+    programs.install_watcher(shell, watcher_unit(instance), watcher)
 
 
 def remember_signers(instance: OdooInstance, place: Place, signers: Signers) -> None:
@@ -97,8 +97,8 @@ def remember_signers(instance: OdooInstance, place: Place, signers: Signers) -> 
 def _facts(instance: OdooInstance) -> dict[str, object]:
     """What the guard must know; no secret is among it."""
     origin, recovery = instance.origin, instance.recovery
-    seen = look(origin)
-    control = look(recovery).control
+    state = observe(origin)
+    control = observe(recovery).control
     assert control is not None, "it streams, so it has a control file"
     question = text.question(
         address=recovery.host.peer_address, port=recovery.host.port, user=recovery.host.user,
@@ -126,7 +126,7 @@ def _facts(instance: OdooInstance) -> dict[str, object]:
         "owner": origin.cluster.owner,
         "cluster_unit": origin.cluster.unit,
         "odoo_unit": origin.odoo.unit,
-        "data_directory": str(seen.directory),
+        "data_directory": str(state.directory),
         "start_conf": str(origin.cluster.config_dir / "start.conf"),
     }
 
@@ -179,7 +179,7 @@ def _require_in_force(shell: Shell, instance: OdooInstance) -> None:
         raise CommandFailed(
             f"{watcher} does not run on {origin}", hint="run systemctl status there"
         )
-    if unread := units.outdated(shell, watcher, LIBRARY / "guard", config_path(instance)):
+    if unread := programs.outdated(shell, watcher, LIBRARY / "guard", config_path(instance)):
         raise Refused(
             f"{watcher} on {origin} still runs an older version of {' and '.join(unread)}",
             hint="run replicate, which restarts it",
@@ -194,10 +194,10 @@ def tell_held(instance: OdooInstance) -> str:
 
 def held(instance: OdooInstance) -> str:
     origin = instance.origin
-    said = files.read(origin.host.shell(), held_path(instance))
-    if not said:
+    noted = files.read(origin.host.shell(), held_path(instance))
+    if not noted:
         return ""
-    told = facts(said, f"{held_path(instance)} on {origin}")
+    told = facts(noted, f"{held_path(instance)} on {origin}")
     sentence = f"{origin} has been fenced since {told.get('time')}: {told.get('why')}"
     log().warning("%s", sentence)
     return sentence

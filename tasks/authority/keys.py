@@ -69,10 +69,10 @@ def objections(instance: OdooInstance, *, origin_answers: bool) -> list[str]:
     """What a plan says of the key."""
     places = (instance.recovery, *((instance.origin,) if origin_answers else ()))
     try:
-        said = [why for place in places if (why := objection(instance, place))]
+        reasons = [why for place in places if (why := objection(instance, place))]
     except RelevoError as error:
         return [error.message]
-    return [f"{why} ({_hint(instance)})" for why in said[:1]]
+    return [f"{why} ({_hint(instance)})" for why in reasons[:1]]
 
 
 def measure(instance: OdooInstance) -> str:

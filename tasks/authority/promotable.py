@@ -4,11 +4,11 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from tasks.build import build
 from tasks.host import files
-from tasks.install.units import UNITS
+from tasks.install.programs import UNITS
 from tasks.odoo import service
-from tasks.postgres.look import Seen, look
-from tasks.records import record
-from tasks.records.records import Failover, Identity
+from tasks.postgres.observe import ClusterState, observe
+from tasks.records import records
+from tasks.records.kinds import Failover, Identity
 from tasks.run.step import log, step
 from tasks.standby import limits
 
@@ -21,23 +21,23 @@ def require_ready_to_serve(instance: OdooInstance) -> None:
 
 def require_ready(instance: OdooInstance) -> None:
     recovery = instance.recovery
-    shell, seen = recovery.host.shell(), look(recovery)
-    if seen.is_primary and record.read(recovery, instance, Failover) is None:
+    shell, state = recovery.host.shell(), observe(recovery)
+    if state.is_primary and records.read(recovery, instance, Failover) is None:
         raise Refused(
             f"the cluster of {instance.name} on {recovery} already accepts writes, but no "
             "failover of Relevo promoted it",
             hint="find out who promoted it; if customers are served from there, run failback",
         )
-    if not seen.answers:
-        _require_limits(seen)
-        seen.require_asked()
+    if not state.answers:
+        _require_limits(state)
+        state.require_asked()
         raise Refused(
-            f"the standby of {instance.name} on {recovery} is {seen}",
+            f"the standby of {instance.name} on {recovery} is {state}",
             hint=f"run systemctl start {recovery.cluster.unit} there, and read its log",
         )
-    if seen.is_standby:
+    if state.is_standby:
         require_replay(recovery)
-    _require_same_system(instance, seen)
+    _require_same_system(instance, state)
     _require_built(instance)
     service.require_free_port(shell, instance)
 
@@ -45,7 +45,7 @@ def require_ready(instance: OdooInstance) -> None:
 def require_replay(standby: Place) -> None:
     """Refuse a standby whose replay is paused: it would not be promoted, or not with all it has."""
     if limits.is_paused(standby):
-        _require_limits(look(standby))
+        _require_limits(observe(standby))
         raise Refused(
             f"replay is paused on {standby}",
             hint="find out who paused it, and run SELECT pg_wal_replay_resume() there when they "
@@ -53,19 +53,19 @@ def require_replay(standby: Place) -> None:
         )
 
 
-def _require_limits(seen: Seen) -> None:
+def _require_limits(state: ClusterState) -> None:
     """Refuse a standby that lower limits than the other server's keep down, or paused.
 
     Resumed, it would stop.
     """
-    if why := limits.why(seen):
+    if why := limits.why(state):
         raise Refused(why, hint=limits.HINT)
 
 
-def _require_same_system(instance: OdooInstance, seen: Seen) -> None:
+def _require_same_system(instance: OdooInstance, state: ClusterState) -> None:
     """Refuse a cluster that is not the copy of the origin's that basebackup made."""
-    known = record.read(instance.recovery, instance, Identity)
-    control = seen.control
+    known = records.read(instance.recovery, instance, Identity)
+    control = state.control
     if known is None or control is None:
         raise Refused(
             f"{instance.name} has not been replicated by Relevo on {instance.recovery}",

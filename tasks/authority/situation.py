@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tasks.records.commits import Word
+from tasks.records.commits import CommitNotice
 from tasks.records.loss import Exposure
 
 Procedure = Literal[
@@ -35,7 +35,7 @@ class Situation:
     not_copied: tuple[str, ...] = ()
     last_drill: str = ""
     predicted_seconds: float | None = None
-    word: Word | None = None
+    notice: CommitNotice | None = None
     way: str = ""
     why: str = ""
     leader_is_down: bool = False
@@ -88,6 +88,6 @@ class Plan:
     @property
     def asks_whether_down(self) -> bool:
         """Somebody has to see by other means that the origin is down, or data could fork."""
-        seen = self.situation
-        beside_silence = seen.leader_is_down and seen.origin == SILENT
-        return self.procedure in FORWARD and (not seen.exposure.lossless or beside_silence)
+        situation = self.situation
+        beside_silence = situation.leader_is_down and situation.origin == SILENT
+        return self.procedure in FORWARD and (not situation.exposure.lossless or beside_silence)

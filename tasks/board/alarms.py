@@ -74,31 +74,31 @@ class Measured:
         return None if moment is None else max(0.0, self.at - moment)
 
 
-def alarms(seen: Measured, limits: Limits) -> dict[str, str]:
+def alarms(measured: Measured, limits: Limits) -> dict[str, str]:
     """What somebody has to be woken for: the names of events, each with a sentence.
 
     While a procedure is under way figures mean nothing, and while the recovery host serves there
     is nothing to lag behind. An origin that has handed over was never away: that its host answers
     is no news.
     """
-    name, found = seen.instance, dict[str, str]()
-    if seen.busy:
+    name, found = measured.instance, dict[str, str]()
+    if measured.busy:
         return found
-    if seen.two_writers:
-        return {"two-writers": f"{name}: {seen.two_writers}"}
-    if seen.nobody_works:
-        found["not-served"] = f"{name}: nobody can work, as far as is seen: {seen.nobody_works}"
-    if seen.served == "recovery":
-        if seen.origin_answers and not seen.handed_over:
+    if measured.two_writers:
+        return {"two-writers": f"{name}: {measured.two_writers}"}
+    if measured.nobody_works:
+        found["not-served"] = f"{name}: nobody can work, as far as is seen: {measured.nobody_works}"
+    if measured.served == "recovery":
+        if measured.origin_answers and not measured.handed_over:
             found["origin-returned"] = (
                 f"{name}: the origin answers again while the recovery host serves"
             )
         return found
-    if seen.slot == "lost":
+    if measured.slot == "lost":
         found["slot-lost"] = f"{name}: the replication slot is lost; run replicate"
-    if seen.synchronous is False:
+    if measured.synchronous is False:
         found["not-synchronous"] = f"{name}: commits do not wait for the recovery host"
-    bytes_behind, seconds = seen.lag_bytes or 0, seen.lag_seconds or 0.0
+    bytes_behind, seconds = measured.lag_bytes or 0, measured.lag_seconds or 0.0
     if bytes_behind > limits.lag_bytes or (bytes_behind and seconds > limits.lag_seconds):
         found["lag"] = f"{name}: {size(bytes_behind)} and {span(seconds)} behind"
     return found
@@ -125,20 +125,20 @@ class Told:
         return Told(tuple(due), tuple(sorted(now))), [n for n in due if n not in self.alarms]
 
 
-def _long_ago(seen: Measured) -> Iterator[str]:
+def _long_ago(measured: Measured) -> Iterator[str]:
     """Say what nobody has tried for long; of what could not be asked nothing is known."""
     for name, moment, days, button in (
-        ("drill or move", seen.drilled_at, DRILL_DAYS, "drill"),
-        ("try of the service", seen.verified_at, VERIFIED_DAYS, "build-service"),
+        ("drill or move", measured.drilled_at, DRILL_DAYS, "drill"),
+        ("try of the service", measured.verified_at, VERIFIED_DAYS, "build-service"),
     ):
-        age = seen.age(moment)
-        if age is None and seen.roles:
+        age = measured.age(moment)
+        if age is None and measured.roles:
             yield f"no {name} yet"
         elif age is not None and age > days * 86400:
             yield f"the last {name} was {span(age)} ago: run {button}"
 
 
-def verdict(seen: Measured, limits: Limits) -> tuple[Colour, list[str]]:
+def verdict(measured: Measured, limits: Limits) -> tuple[Colour, list[str]]:
     """Judge one instance; the worst of its findings gives the colour.
 
     >>> verdict(Measured("vps_1", 0, wrong=("no slot",)), Limits(1, 1, 1))[0]
@@ -146,20 +146,23 @@ def verdict(seen: Measured, limits: Limits) -> tuple[Colour, list[str]]:
     >>> verdict(Measured("vps_1", 0, busy="failback"), Limits(1, 1, 1))
     ('amber', ['failback is under way'])
     """
-    if seen.busy:
-        return "amber", [f"{seen.busy} is under way"]
-    said = alarms(seen, limits).values()
-    red = [*seen.wrong, *(each for each in said if not any(w in each for w in seen.wrong))]
-    amber = [*seen.remarks, *seen.paused]
-    for name, value, (low, least) in (("free share of the disk", seen.free_share, FREE_SHARE),):
+    if measured.busy:
+        return "amber", [f"{measured.busy} is under way"]
+    reasons = alarms(measured, limits).values()
+    red = [
+        *measured.wrong,
+        *(each for each in reasons if not any(w in each for w in measured.wrong)),
+    ]
+    amber = [*measured.remarks, *measured.paused]
+    for name, value, (low, least) in (("free share of the disk", measured.free_share, FREE_SHARE),):
         if value is not None and value < least:
             red.append(f"{name}: {value:.0%}")
         elif value is not None and value < low:
             amber.append(f"{name}: {value:.0%}")
-    synced = seen.age(seen.synced_at)
-    if seen.served == "origin" and (synced is None or synced > limits.sync_seconds):
+    synced = measured.age(measured.synced_at)
+    if measured.served == "origin" and (synced is None or synced > limits.sync_seconds):
         red.append(f"files not copied for {span(synced)}" if synced else "files not copied yet")
-    amber += _long_ago(seen)
+    amber += _long_ago(measured)
     if red:
         return "red", [*red, *amber]
     return ("amber" if amber else "green"), amber

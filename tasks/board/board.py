@@ -17,13 +17,13 @@ from tasks.board import table, words
 from tasks.board.alarms import Limits, Measured, verdict
 from tasks.board.words import Judged
 from tasks.host import lock
-from tasks.notices import journal, schedules
-from tasks.postgres.look import Seen
+from tasks.notices import offline_runs, schedules
+from tasks.postgres.observe import ClusterState
 from tasks.postgres.wal import Lsn
 from tasks.readiness import at_home
 from tasks.readiness.probes import COMMITS, ODOO, ROLES, STREAM, Ends, Found, look_at_both
-from tasks.records import record
-from tasks.records.records import Failover, Lags, Runs, Schedules, Synced, Verified
+from tasks.records import records
+from tasks.records.kinds import Failover, Lags, Runs, Schedules, Synced, Verified
 from tasks.records.schema import Record
 from tasks.recovery import users
 from tasks.run import terminal
@@ -71,25 +71,25 @@ def _judge(instance: OdooInstance, *, idle: bool) -> Judged:
     with terminal.without_server():
         try:
             with understood(f"a host's answer about {instance.name}"):
-                seen = replace(_measure(users.as_found(instance)), idle=idle)
+                measured = replace(_measure(users.as_found(instance)), idle=idle)
         except RelevoError as error:
-            seen = _away(instance, error.message)
-    return (seen, *verdict(seen, limits(instance)))
+            measured = _away(instance, error.message)
+    return (measured, *verdict(measured, limits(instance)))
 
 
 def _away(instance: OdooInstance, why: str) -> Measured:
     """Without the recovery host there is one thing that the origin knows: how its commits stand."""
-    seen = Measured(instance.name, _now(), wrong=(why,))
+    measured = Measured(instance.name, _now(), wrong=(why,))
     if instance.replication.synchronous == "off":
-        return seen
+        return measured
     try:
         synchronous_state.at_origin(instance)
     except (Unreachable, CommandFailed, Refused) as error:
-        return replace(seen, wrong=(why, error.message))
+        return replace(measured, wrong=(why, error.message))
     except RelevoError as error:
         known = None if synchronous_state.follows(instance) else False
-        return replace(seen, wrong=(why, error.message), synchronous=known)
-    return replace(seen, synchronous=True)
+        return replace(measured, wrong=(why, error.message), synchronous=known)
+    return replace(measured, synchronous=True)
 
 
 def _now() -> float:
@@ -105,7 +105,7 @@ def _measure(instance: OdooInstance) -> Measured:
         exposure.sample_link(instance)
     status, kept_bytes, position = _slot(instance) if leads else ("", None, None)
     behind, seconds = _lag(instance, position) if recovery.is_standby else (None, None)
-    found, proof = at_home.probe(instance, ends), record.proof(instance)
+    found, proof = at_home.probe(instance, ends), records.proof(instance)
     # One that has begun meanwhile: half of this is of before.
     busy = busy or lock.under_way(instance)
     return Measured(
@@ -119,8 +119,8 @@ def _measure(instance: OdooInstance) -> Measured:
         lag_seconds=seconds if behind else 0.0,
         slot=status,
         kept_bytes=kept_bytes,
-        synced_at=record.stamped(instance.recovery, instance, Synced),
-        verified_at=record.stamped(instance.recovery, instance, Verified),
+        synced_at=records.last_success(instance.recovery, instance, Synced),
+        verified_at=records.last_success(instance.recovery, instance, Verified),
         drilled_at=proof.at if proof else None,
         certificate_days=https.days_left(instance),
         free_share=_free_share(shell, recovery),
@@ -134,7 +134,7 @@ def _measure(instance: OdooInstance) -> Measured:
         remarks=tuple(found.remarks),
         lags=_history(instance, behind),
         synchronous=_synchronous(instance, found) if leads else None,
-        left_word=any(record.read(instance.recovery, instance, kind) for kind in LEFT_WORD),
+        left_word=any(records.read(instance.recovery, instance, kind) for kind in LEFT_WORD),
     )
 
 
@@ -147,7 +147,7 @@ def _nobody_works(ends: Ends, found: Found) -> str:
 
 def _handed_over(instance: OdooInstance) -> bool:
     """Tell whether the move that is noted was one with the origin's help."""
-    noted = record.read(instance.recovery, instance, Failover)
+    noted = records.read(instance.recovery, instance, Failover)
     return noted is not None and noted.exposure.lossless
 
 
@@ -179,7 +179,7 @@ def _lag(instance: OdooInstance, position: Lsn | None) -> tuple[int | None, floa
     return None if position is None else max(0, position - replayed), seconds
 
 
-def _free_share(shell: Shell, recovery: Seen) -> float:
+def _free_share(shell: Shell, recovery: ClusterState) -> float:
     argv = ("df", "--output=avail,size", "-B1", str(recovery.directory))
     free, size = map(int, shell.run(argv).stdout.split()[-2:])
     return free / size
@@ -187,17 +187,19 @@ def _free_share(shell: Shell, recovery: Seen) -> float:
 
 def _history(instance: OdooInstance, behind: int | None) -> tuple[int, ...]:
     """The lag at the last boards, kept on the recovery host."""
-    kept = (record.read(instance.recovery, instance, Lags) or Lags()).lags
+    kept = (records.read(instance.recovery, instance, Lags) or Lags()).lags
     if behind is not None:
         kept = (*kept, behind)[-HISTORY:]
-        record.write(instance.recovery, instance, Lags(lags=kept))
+        records.write(instance.recovery, instance, Lags(lags=kept))
     return kept
 
 
 def at_rest(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> list[OdooInstance]:
     """Name those that were measured, and are not being moved."""
     pairs = zip(instances, rows, strict=True)
-    return [instance for instance, (seen, _, _) in pairs if seen.roles and not seen.busy]
+    return [
+        instance for instance, (measured, _, _) in pairs if measured.roles and not measured.busy
+    ]
 
 
 @step("publish the board")
@@ -212,9 +214,9 @@ def publish(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> None:
 @step("do what runs without a server left to do")
 def catch_up(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> None:
     """Switch the schedules, and show the runs, that a shell could only note."""
-    for instance, (seen, _, _) in zip(instances, rows, strict=True):
-        if not seen.left_word or seen.busy:
+    for instance, (measured, _, _) in zip(instances, rows, strict=True):
+        if not measured.left_word or measured.busy:
             continue
-        if seen.served in {"origin", "recovery"}:
-            schedules.catch_up(instance, on=seen.served == "origin")
-        journal.bring(instance)
+        if measured.served in {"origin", "recovery"}:
+            schedules.catch_up(instance, on=measured.served == "origin")
+        offline_runs.bring(instance)

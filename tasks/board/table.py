@@ -49,12 +49,12 @@ def _table(head: Sequence[str], rows: Iterator[Sequence[str]]) -> Iterator[str]:
 
 
 def _todo(row: Judged, links: Buttons) -> Sequence[str]:
-    seen, colour, why = row
+    measured, colour, why = row
     said = markdown("; ".join(why).replace("\n", " "))
-    buttons = [_button(seen.instance, flow, links) for flow in presses(seen)]
+    buttons = [_button(measured.instance, flow, links) for flow in presses(measured)]
     press = f"**Press** {' or '.join(_two(buttons))}" if buttons else ""
     text = ". ".join(each for each in (said, press) if each)
-    return (SHOWN[colour], _name(seen, links), _served(seen), text)
+    return (SHOWN[colour], _name(measured, links), _served(measured), text)
 
 
 def _two(buttons: list[str]) -> list[str]:
@@ -67,7 +67,7 @@ def _two(buttons: list[str]) -> list[str]:
     return [", ".join(first), last] if first else [last]
 
 
-def presses(seen: Measured) -> tuple[str, ...]:
+def presses(measured: Measured) -> tuple[str, ...]:
     """Name the buttons that help, the likeliest first.
 
     >>> presses(Measured("vps_1", 0, served="recovery"))
@@ -77,28 +77,31 @@ def presses(seen: Measured) -> tuple[str, ...]:
     >>> presses(Measured("vps_1", 0, served="recovery", busy="failback"))
     ()
     """
-    if seen.busy:
+    if measured.busy:
         return ()
-    if seen.two_writers:
+    if measured.two_writers:
         return ("check",)
-    if seen.nobody_works:
+    if measured.nobody_works:
         return ("failover", "check")
-    if seen.served == "recovery":
+    if measured.served == "recovery":
         return ("failback", "check")
     found = [
         flow
         for flow, is_due in (
-            ("replicate", seen.slot == "lost" or bool(seen.paused)),
-            ("drill", bool(seen.roles) and _is_old(seen, seen.drilled_at, DRILL_DAYS)),
-            ("build-service", bool(seen.roles) and _is_old(seen, seen.verified_at, VERIFIED_DAYS)),
+            ("replicate", measured.slot == "lost" or bool(measured.paused)),
+            ("drill", bool(measured.roles) and _is_old(measured, measured.drilled_at, DRILL_DAYS)),
+            (
+                "build-service",
+                bool(measured.roles) and _is_old(measured, measured.verified_at, VERIFIED_DAYS),
+            ),
         )
         if is_due
     ]
     return (*found, "check")
 
 
-def _is_old(seen: Measured, moment: float | None, days: int) -> bool:
-    age = seen.age(moment)
+def _is_old(measured: Measured, moment: float | None, days: int) -> bool:
+    age = measured.age(moment)
     return age is None or age > days * DAY
 
 
@@ -107,24 +110,25 @@ def _button(instance: str, flow: str, links: Buttons) -> str:
     return f"[{flow}]({url})" if url else f"{flow}/{markdown(instance)}"
 
 
-def _name(seen: Measured, links: Buttons) -> str:
-    url = links.get(seen.instance, {}).get("")
-    return f"[{seen.instance}]({url})" if url else seen.instance
+def _name(measured: Measured, links: Buttons) -> str:
+    url = links.get(measured.instance, {}).get("")
+    return f"[{measured.instance}]({url})" if url else measured.instance
 
 
-def _served(seen: Measured) -> str:
-    return "BOTH" if seen.two_writers else seen.served or seen.roles or "?"
+def _served(measured: Measured) -> str:
+    return "BOTH" if measured.two_writers else measured.served or measured.roles or "?"
 
 
-def _ready(seen: Measured, links: Buttons) -> Sequence[str]:
-    behind = "?" if seen.lag_bytes is None else size(seen.lag_bytes)
-    waits = ", commits wait" if seen.synchronous else ""
+def _ready(measured: Measured, links: Buttons) -> Sequence[str]:
+    behind = "?" if measured.lag_bytes is None else size(measured.lag_bytes)
+    waits = ", commits wait" if measured.synchronous else ""
     return (
-        _name(seen, links), _served(seen), f"{behind} {sparkline(seen.lags[-30:])}{waits}",
-        _ago(seen, seen.synced_at), _ago(seen, seen.drilled_at),
+        _name(measured, links), _served(measured),
+        f"{behind} {sparkline(measured.lags[-30:])}{waits}",
+        _ago(measured, measured.synced_at), _ago(measured, measured.drilled_at),
     )  # fmt: skip
 
 
-def _ago(seen: Measured, moment: float | None) -> str:
-    age = seen.age(moment)
+def _ago(measured: Measured, moment: float | None) -> str:
+    age = measured.age(moment)
     return "never" if age is None else f"{span(age)} ago"

@@ -39,9 +39,11 @@ def nagios(rows: Sequence[Judged]) -> tuple[int, str]:
         return 3, "UNKNOWN - there are no instances"
     worst = max((colour for _, colour, _ in rows), key=lambda colour: NAGIOS[colour][0])
     code, word = NAGIOS[worst]
-    said = [f"{seen.instance}: {'; '.join(why)}" for seen, c, why in rows if c == worst and why]
+    reasons = [
+        f"{measured.instance}: {'; '.join(why)}" for measured, c, why in rows if c == worst and why
+    ]
     # What stands behind a bar, Nagios takes for figures.
-    line = plain(" / ".join(said).replace("\n", " ").replace("|", "/"))
+    line = plain(" / ".join(reasons).replace("\n", " ").replace("|", "/"))
     return code, f"{word} - {line or f'{len(rows)} instances are ready'}"
 
 
@@ -101,8 +103,8 @@ def _seconds(days: int | None) -> int | None:
 def metrics(rows: Sequence[Judged]) -> str:
     """What node_exporter's textfile collector reads.
 
-    >>> seen = Measured("vps_1", 9.0, lag_bytes=5)
-    >>> print(metrics([(seen, "green", [])]), end="")
+    >>> measured = Measured("vps_1", 9.0, lag_bytes=5)
+    >>> print(metrics([(measured, "green", [])]), end="")
     # HELP relevo_ready 0 is red, 1 is amber, 2 is green.
     # TYPE relevo_ready gauge
     relevo_ready{instance="vps_1"} 2

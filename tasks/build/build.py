@@ -11,9 +11,9 @@ from blocks.instance import OdooInstance
 from blocks.plain import plain
 from tasks.build import environment, links, trial
 from tasks.host import confine, files, layout, systemd_unit
-from tasks.install.units import UNITS
+from tasks.install.programs import UNITS
 from tasks.odoo import odoo_conf, odoo_settings, odoo_start, service
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.run.step import log, step
 
 # Of these a sentence may tell the value; others may be passwords.
@@ -128,7 +128,7 @@ def _install(instance: OdooInstance, conf: str, unit: str) -> None:
     files.install(shell, recovery.odoo.config, conf, owner=owner, mode="640")
     files.install(shell, UNITS / recovery.odoo.unit, unit)
     shell.run(("systemctl", "daemon-reload"))
-    if look(recovery).is_standby:  # no boot starts it beside a standby
+    if observe(recovery).is_standby:  # no boot starts it beside a standby
         shell.run(("systemctl", "disable", recovery.odoo.unit))
 
 

@@ -51,8 +51,8 @@ def prepare(instance: OdooInstance) -> PurePosixPath:
     own = _in_venv(instance)
     if not files.exists(shell, _python(_venv(instance))):
         _make(instance, system=not own)
-    said = files.read(shell, instance.directory / "requirements.txt")
-    if others := freeze.left_out(said):
+    text = files.read(shell, instance.directory / "requirements.txt")
+    if others := freeze.left_out(text):
         log().warning(
             "%d packages of %s come from no index, and are not installed here: %s",
             len(others), instance.origin, "; ".join(map(plain, others[:SHOWN])),
@@ -62,7 +62,7 @@ def prepare(instance: OdooInstance) -> PurePosixPath:
         return python
     argv = (str(python), "-m", "pip", "freeze", "--all")
     has = shell.run(argv, user=recovery.odoo.user, timeout_seconds=120).stdout
-    missing = freeze.missing(said, has, exact=True)
+    missing = freeze.missing(text, has, exact=True)
     return add(instance, missing) if missing else python
 
 
@@ -87,8 +87,8 @@ def _in_venv(instance: OdooInstance) -> bool:
     odoo = instance.origin.odoo
     question = "import sys; print(sys.prefix != sys.base_prefix)"
     argv = (str(odoo.python), "-c", question)
-    said = instance.origin.host.shell().run(argv, user=odoo.user).stdout
-    return said.strip() == "True"
+    output = instance.origin.host.shell().run(argv, user=odoo.user).stdout
+    return output.strip() == "True"
 
 
 def lacking(instance: OdooInstance, tried: Tried) -> list[str]:
@@ -97,12 +97,12 @@ def lacking(instance: OdooInstance, tried: Tried) -> list[str]:
     if not names:
         return []
     odoo, shell = instance.origin.odoo, instance.origin.host.shell()
-    said = shell.run((str(odoo.python), "-c", PACKAGES_OF, *names), user=odoo.user).stdout
+    output = shell.run((str(odoo.python), "-c", PACKAGES_OF, *names), user=odoo.user).stdout
     python = str(_newest(instance))
     has = instance.recovery.host.shell().run(
         (python, "-m", "pip", "freeze", "--all"), user=_user(instance), timeout_seconds=120
     )
-    return freeze.missing(said, has.stdout, exact=False)
+    return freeze.missing(output, has.stdout, exact=False)
 
 
 def add(instance: OdooInstance, packages: Sequence[str]) -> PurePosixPath:

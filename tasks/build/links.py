@@ -60,9 +60,9 @@ def lead(instance: OdooInstance) -> None:
     if not sources:
         return
     argv = ("python3", "-I", "-S", "-c", LEAD, str(instance.directory / "sources"), *sources)
-    said = shell.run(argv, user=user, timeout_seconds=600).stdout.strip()
-    if said != "0":
-        log().info("%s links of the sources of %s lead to their copies", said, instance.name)
+    output = shell.run(argv, user=user, timeout_seconds=600).stdout.strip()
+    if output != "0":
+        log().info("%s links of the sources of %s lead to their copies", output, instance.name)
 
 
 def require(instance: OdooInstance) -> None:
@@ -86,8 +86,10 @@ def require(instance: OdooInstance) -> None:
     if not there:
         return
     argv = ("python3", "-I", "-S", "-c", ASTRAY, str(base), *map(str, there))
-    said = shell.run(argv, user=recovery.odoo.user).stdout.splitlines()
-    if astray := [line for line in said if not _is_packaged(PurePosixPath(line.split(" -> ")[-1]))]:
+    lines = shell.run(argv, user=recovery.odoo.user).stdout.splitlines()
+    if astray := [
+        line for line in lines if not _is_packaged(PurePosixPath(line.split(" -> ")[-1]))
+    ]:
         raise Refused(
             f"symbolic links in the folders of modules of {instance.name} lead outside of what is "
             f"copied: {plain('; '.join(astray[:SHOWN]))}",

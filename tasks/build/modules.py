@@ -77,8 +77,8 @@ def absent(instance: OdooInstance) -> dict[str, list[str]]:
         odoo_conf.value(conf, "addons_path"), str(recovery.odoo.data_dir),
         str(instance.directory / "venv"), ",".join(names),
     )  # fmt: skip
-    said = shell.run(argv, user=recovery.odoo.user).stdout.splitlines()
-    return {name: where[name] for name in said if name in where}
+    lines = shell.run(argv, user=recovery.odoo.user).stdout.splitlines()
+    return {name: where[name] for name in lines if name in where}
 
 
 def sentence(lacking: dict[str, list[str]]) -> str:

@@ -132,7 +132,7 @@ def _part(part: Part, names: Mapping[str, str], language: Language, passed: int)
 
 def _step(step: Step, names: Mapping[str, str], language: Language, label: str) -> Iterator[str]:
     where = word("you", language) if step.where == "you" else names.get(step.where, step.where)
-    yield from ("", f"### {label}. {where}: {step.said(language).format(**names)}")
+    yield from ("", f"### {label}. {where}: {step.text(language).format(**names)}")
     if note := step.note(language):
         yield from ("", note.format(**names))
     if step.commands:

@@ -54,7 +54,7 @@ class Step:
     note_en: str = ""
     note_es: str = ""
 
-    def said(self, language: Language) -> str:
+    def text(self, language: Language) -> str:
         return self.en if language == "en" else self.es
 
     def note(self, language: Language) -> str:

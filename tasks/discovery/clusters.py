@@ -93,8 +93,8 @@ def _ask(host: Host, listed: Listed, found: Program) -> Asked:
     except RelevoError as error:
         return Asked(listed, why=f"cannot be asked: {error.message}")
     except ValidationError as error:
-        said = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        return Asked(listed, why=f"cannot be in an inventory: {said}")
+        sentence = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        return Asked(listed, why=f"cannot be in an inventory: {sentence}")
 
 
 def _place(host: Host, listed: Listed, user: str) -> Place:

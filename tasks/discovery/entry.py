@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from blocks.plain import plain
-from tasks.language.reader import said
+from tasks.language.reader import translated
 
 GROUPS = (
     "host", "postgres", "odoo", "recovery", "domains", "dns", "certificate", "certificates",
@@ -83,12 +83,12 @@ def render(entry: Entry, *, indent: int = 2, step: int = 2) -> str:
         # odoo:
           # config:  # FILL IN: not found
     """
-    lines = [f"{' ' * step}# {said(each)}" for each in entry.remarks]
+    lines = [f"{' ' * step}# {translated(each)}" for each in entry.remarks]
     for group in GROUPS:
         lines += [" " * step + line for line in _group(entry, group, " " * step)]
     lines = [f"{entry.name}:", *lines]
     if entry.barred:
-        why = [said(f"{entry.name} would not load: {plain(each)}") for each in entry.barred]
+        why = [translated(f"{entry.name} would not load: {plain(each)}") for each in entry.barred]
         lines = [f"# {line}" for line in (*why, *lines)]
     return "".join(f"{' ' * indent}{line}\n" for line in lines)
 
@@ -110,7 +110,7 @@ def _group(entry: Entry, group: str, step: str) -> Iterator[str]:
 
 def _lacking(missing: Mapping[str, str], group: str) -> dict[str, str]:
     parts = {place.partition(".")[::2]: why for place, why in missing.items()}
-    return {name: said(why) for (head, name), why in parts.items() if head == group}
+    return {name: translated(why) for (head, name), why in parts.items() if head == group}
 
 
 def _field(name: str, value: object, step: str) -> Iterator[str]:

@@ -121,7 +121,7 @@ def _program(entry: Entry, asked: Server, running: Running) -> Program | None:
         )
         return None
     try:
-        return program.look(asked.shell, running)
+        return program.observe(asked.shell, running)
     except (CommandFailed, Refused) as error:
         _lack_odoo(entry, error.message)
         return None

@@ -105,9 +105,9 @@ def processes(text: str) -> list[Process]:
 
 def _process(text: str) -> Process:
     pid, *lines = text.splitlines()
-    said = dict(line.partition("=")[::2] for line in lines)
-    words = base64.b64decode(said.get("words", "")).decode(errors="replace")
-    return Process(int(pid), said.get("cgroup", ""), tuple(words.removesuffix("\0").split("\0")))
+    facts = dict(line.partition("=")[::2] for line in lines)
+    words = base64.b64decode(facts.get("words", "")).decode(errors="replace")
+    return Process(int(pid), facts.get("cgroup", ""), tuple(words.removesuffix("\0").split("\0")))
 
 
 def odoos(found: Sequence[Listener], running: Sequence[Process]) -> list[Running]:
@@ -138,9 +138,9 @@ def planned(text: str) -> Iterator[str]:
     ['odoo.service']
     """
     for block in text.split("\n\n"):
-        said = dict(line.partition("=")[::2] for line in block.splitlines())
-        found = re.search(r"argv\[\]=(.*?) ; ", said.get("ExecStart", ""))
+        facts = dict(line.partition("=")[::2] for line in block.splitlines())
+        found = re.search(r"argv\[\]=(.*?) ; ", facts.get("ExecStart", ""))
         words = found[1].split() if found else []
         of_a_script = bool(words) and re.fullmatch(r"/etc/init\.d/\S*odoo\S*", words[0])
         if program_at(words) is not None or of_a_script:
-            yield said.get("Id", "")
+            yield facts.get("Id", "")

@@ -101,7 +101,7 @@ class Program:
         return self.started.folder / said
 
 
-def look(shell: Shell, running: Running) -> Program:
+def observe(shell: Shell, running: Running) -> Program:
     """Ask with what an Odoo runs, or would; raise Refused when its odoo.conf cannot be read."""
     started = _started(shell, running)
     at = listening.program_at(started.words)
@@ -122,9 +122,9 @@ def look(shell: Shell, running: Running) -> Program:
 def _started(shell: Shell, running: Running) -> Started:
     port = running.ports[0] if running.ports else HTTP_PORT
     argv = ("sh", "-c", odoo_settings.STARTED, "started", running.unit, str(port))
-    said = shell.run(argv, timeout_seconds=ASK_SECONDS, limit_bytes=LONGEST).stdout
+    output = shell.run(argv, timeout_seconds=ASK_SECONDS, limit_bytes=LONGEST).stdout
     with understood(f"how {running.unit} on {shell.host} is started"):
-        return reading.read(said)
+        return reading.read(output)
 
 
 def _python(
@@ -169,12 +169,12 @@ def _package(
             hint=f"run {python} -c 'import odoo' there as {user}",
         )
     what = f"where {python} on {shell.host} has Odoo"
-    said = answers.facts(done.stdout, what)
+    facts = answers.facts(done.stdout, what)
     with understood(what):
-        folder = str(said["package"])
+        folder = str(facts["package"])
         return Package(
-            PurePosixPath(folder) if folder else None, str(said["release"]),
-            tuple(PurePosixPath(str(each)) for each in said["editable"]),
+            PurePosixPath(folder) if folder else None, str(facts["release"]),
+            tuple(PurePosixPath(str(each)) for each in facts["editable"]),
         )  # fmt: skip
 
 

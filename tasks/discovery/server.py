@@ -60,26 +60,26 @@ def facts(shell: Shell, peer: str) -> Facts:
     """Ask a server what it is called, and with which address it would call another one."""
     begun = time.time()
     argv = ("sh", "-c", FACTS, "facts", peer)
-    said = shell.run(argv, timeout_seconds=ASK_SECONDS, limit_bytes=MOST_BYTES).stdout
+    output = shell.run(argv, timeout_seconds=ASK_SECONDS, limit_bytes=MOST_BYTES).stdout
     with understood(f"what {shell.host} says of itself"):
-        told = dict(line.partition("=")[::2] for line in said.splitlines())
+        told = dict(line.partition("=")[::2] for line in output.splitlines())
         clock = int(told["clock"])
         late = max(begun - clock - 1, 0) + min(time.time() - clock, 0)
         found = addresses.read(_unpacked(told["addresses"]), _unpacked(told["route"]))
     return Facts(told["hostname"].strip(), round(late), found)
 
 
-def _unpacked(said: str) -> str:
-    return base64.b64decode(said).decode(errors="replace")
+def _unpacked(output: str) -> str:
+    return base64.b64decode(output).decode(errors="replace")
 
 
 def seen(shell: Shell) -> Seen:
     """Find the Odoos of a server: by what listens, else by the units that would start one."""
     argv = ("sh", "-c", LISTENERS, "listeners")
-    said = shell.run(argv, timeout_seconds=ASK_SECONDS, limit_bytes=MOST_BYTES).stdout
+    output = shell.run(argv, timeout_seconds=ASK_SECONDS, limit_bytes=MOST_BYTES).stdout
     with understood(f"who listens on {shell.host}"):
-        sockets = tuple(listening.sockets(said.partition("process=")[0]))
-        odoos = listening.odoos(sockets, listening.processes(said))
+        sockets = tuple(listening.sockets(output.partition("process=")[0]))
+        odoos = listening.odoos(sockets, listening.processes(output))
     if odoos:
         return Seen(sockets, tuple(odoos[:MOST_ODOOS]), up=True)
     services = shell.run(SERVICES, timeout_seconds=ASK_SECONDS, limit_bytes=MOST_BYTES).stdout
@@ -91,7 +91,7 @@ def seen(shell: Shell) -> Seen:
 def clusters(shell: Shell) -> list[lsclusters.Listed]:
     """List the clusters; none where Debian's tools are not installed."""
     try:
-        said = shell.run(
+        output = shell.run(
             commands.list_clusters(), user="postgres", timeout_seconds=ASK_SECONDS,
             limit_bytes=MOST_BYTES,
         ).stdout  # fmt: skip
@@ -100,7 +100,7 @@ def clusters(shell: Shell) -> list[lsclusters.Listed]:
             raise
         return []
     with understood(f"what pg_lsclusters on {shell.host} says"):
-        return lsclusters.parse(said)
+        return lsclusters.parse(output)
 
 
 def introduced(host: Host) -> Host:
@@ -114,8 +114,8 @@ def introduced(host: Host) -> Host:
 
 def taken_ports(shell: Shell) -> set[int]:
     """Name the ports that nothing new could have: in use, a cluster's, or noted for an instance."""
-    said = shell.run(("ss", "-Hltn"), timeout_seconds=ASK_SECONDS, limit_bytes=MOST_BYTES).stdout
+    output = shell.run(("ss", "-Hltn"), timeout_seconds=ASK_SECONDS, limit_bytes=MOST_BYTES).stdout
     with understood(f"who listens on {shell.host}"):
-        busy = {each.port for each in listening.sockets(said)}
+        busy = {each.port for each in listening.sockets(output)}
     noted = {port for each in allotted.known(shell).values() for port in each.values()}
     return busy | noted | {each.port for each in clusters(shell)}

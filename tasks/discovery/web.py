@@ -71,8 +71,8 @@ def _fits(entry: Entry, name: str) -> bool:
     try:
         DOMAIN.validate_python(name)
     except ValidationError as error:
-        said = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        entry.remark(f"a name of nginx's cannot be in domains: it {said}")
+        sentence = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        entry.remark(f"a name of nginx's cannot be in domains: it {sentence}")
         return False
     return True
 
@@ -98,13 +98,13 @@ def _try_pair(entry: Entry, place: str, pair: Pair) -> None:
     try:
         Certificate.model_validate({"chain": pair[0], "key": pair[1]})
     except ValidationError as error:
-        said = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        sentence = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
         group, _, name = place.partition(".")
         if name:
             entry.values[group].pop(name)
         else:
             entry.values.pop(group)
-        entry.lack(place, f"it is {pair[0]} with {pair[1]} there; in an inventory it {said}")
+        entry.lack(place, f"it is {pair[0]} with {pair[1]} there; in an inventory it {sentence}")
 
 
 def _judge(shell: Shell, entry: Entry, chain: PurePosixPath, domains: Sequence[str]) -> None:
@@ -127,7 +127,7 @@ def _judge(shell: Shell, entry: Entry, chain: PurePosixPath, domains: Sequence[s
 
 def _names(entry: Entry, mine: Addresses, domains: Sequence[str]) -> None:
     """Find where the names lead, and who could change that."""
-    named = zones.look(domains)
+    named = zones.look_up(domains)
     if named.remark:
         entry.remark(named.remark)
     public, odd = addresses.public(named.addresses, mine)

@@ -12,11 +12,11 @@ from blocks.answers import understood
 from blocks.errors import CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance, Place
 from tasks.doctor.findings import Examined, Finding, State, settled
-from tasks.postgres.look import Seen, look_if_there
+from tasks.postgres.observe import ClusterState, observe_if_there
 from tasks.readiness import ahead, at_home, failed_over, preflight
 from tasks.readiness.probes import ROLES, Ends, Need
-from tasks.records import record
-from tasks.records.records import SetUp
+from tasks.records import records
+from tasks.records.kinds import SetUp
 from tasks.recovery import users
 from tasks.run import terminal
 
@@ -45,7 +45,7 @@ def has_replica(instance: OdooInstance) -> bool:
     """Tell whether a set-up has come to its end; earlier releases did not note that."""
     if ahead.is_new(instance):
         return False
-    return record.stamped(instance.recovery, instance, SetUp) is not None
+    return records.last_success(instance.recovery, instance, SetUp) is not None
 
 
 def _server(place: Place) -> Server:
@@ -105,16 +105,16 @@ def _findings(instance: OdooInstance, *, origin_answers: bool) -> Iterator[list[
         yield _taken(need, instance)
 
 
-def _look(place: Place) -> tuple[Seen | None, Refused | None]:
+def _look(place: Place) -> tuple[ClusterState | None, Refused | None]:
     """Look at a cluster; where that is refused, why: a check of the set-up is refused as well."""
     try:
-        return look_if_there(place), None
+        return observe_if_there(place), None
     except Refused as error:
         return None, error
 
 
-def _unseen(place: Place) -> Seen:
-    return Seen(
+def _unseen(place: Place) -> ClusterState:
+    return ClusterState(
         place, PurePosixPath("/"), online=False, answers=False, in_recovery=False, control=None
     )
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from blocks.plain import plain
 from tasks.language.catalogue import HINT
-from tasks.language.reader import reading, said, word
+from tasks.language.reader import reading, translated, word
 
 State = Literal["now", "not asked", "replicate", "failover", "failback", "amber", "next", "well"]
 # What is fixed first stands first; what follows may only stumble over it.
@@ -43,9 +43,9 @@ class Finding:
         >>> print(Finding("restart", "replicate", "uno waits for a restart", "restart it"))
         BLOCKS REPLICATE  restart: uno waits for a restart (HINT: restart it)
         """
-        hint = f" ({HINT[reading()]}: {said(self.remedy)})" if self.remedy else ""
+        hint = f" ({HINT[reading()]}: {translated(self.remedy)})" if self.remedy else ""
         check = ", ".join(map(word, self.check.split(", ")))
-        line = " ".join(f"{check}: {said(self.said)}{hint}".split())
+        line = " ".join(f"{check}: {translated(self.said)}{hint}".split())
         return f"{_state(self.state)}  {plain(line, longest=LONGEST)}"
 
 
@@ -82,19 +82,19 @@ class Examined:
 
     def lines(self, *, well: bool) -> Iterator[str]:
         """Say all of it; what is well by name, or only how much of it there is."""
-        yield f"{self.instance} ({self.way}): {said(self._verdict())}"
+        yield f"{self.instance} ({self.way}): {translated(self._verdict())}"
         good = [each for each in self.in_order if each.state == "well"]
         shown = [each for each in self.in_order if well or each.state != "well"]
         yield from (f"  {each}" for each in shown)
         if good and not well:
-            yield f"  {_state('well')}  {said(f'{len(good)} checks')}"
+            yield f"  {_state('well')}  {translated(f'{len(good)} checks')}"
 
     def _verdict(self) -> str:
         wrong = sum(each.state not in (*GOOD, "not asked") for each in self.findings)
-        said = f"{wrong} to fix" if wrong else ""
+        sentence = f"{wrong} to fix" if wrong else ""
         if self.code == NOT_ASKED:
-            said = f"{said}, not all could be asked".removeprefix(", ")
-        return said or "all well"
+            sentence = f"{sentence}, not all could be asked".removeprefix(", ")
+        return sentence or "all well"
 
 
 def settled(found: Sequence[Finding], essential: Sequence[str]) -> list[Finding]:

@@ -8,10 +8,10 @@ from blocks.errors import Busy, CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance
 from blocks.plain import plain
 from tasks.build import links
-from tasks.filestore import engine, leftout, rsync, trust
+from tasks.filestore import engine, key, leftout, rsync
 from tasks.host import durable, files
 from tasks.host.job import run_job
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.run.step import log, step
 
 Kind = Literal["filestore", "sources", "requirements"]
@@ -46,17 +46,17 @@ def pull(instance: OdooInstance, kind: Kind) -> None:
 def require_standby(instance: OdooInstance) -> None:
     """Copy nothing over files that the recovery host itself is serving."""
     recovery = instance.recovery
-    seen = look(recovery)
-    if seen.is_primary:
+    state = observe(recovery)
+    if state.is_primary:
         raise Busy(
             f"the cluster of {instance.name} on {recovery} is primary, not standby: customers are "
             "served from there, and copying from the origin could overwrite what they have written",
             hint="run failback, which switches the copies on again; after a failover this is "
             "normal",
         )
-    if not seen.answers:
+    if not state.answers:
         raise CommandFailed(
-            f"the cluster of {instance.name} on {recovery} is {seen}; only a running one says "
+            f"the cluster of {instance.name} on {recovery} is {state}; only a running one says "
             "which files it needs",
             hint=f"run systemctl start {recovery.cluster.unit} there, and read its log",
         )
@@ -80,7 +80,7 @@ def fetch_ahead(instance: OdooInstance) -> None:
 
 
 def _pass(instance: OdooInstance) -> engine.Facts:
-    engine.settle(instance)
+    engine.ensure(instance)
     facts = engine.run(instance, "pass")
     _note(instance, facts)
     return facts
@@ -149,8 +149,10 @@ def _bring(
     for source, target in trees.items():
         aside = _aside(instance, kind, target)
         kept = (*rsync.keep(aside), *options)
-        said = _rsync(instance, kind, rsync.copy(source, f"{target}/", options=kept), partial=True)
-        left = rsync.left_out(said)
+        output = _rsync(
+            instance, kind, rsync.copy(source, f"{target}/", options=kept), partial=True
+        )
+        left = rsync.left_out(output)
         unreadable += left.unreadable
         special += left.special
         if not left.unreadable:
@@ -185,8 +187,8 @@ def _pull_requirements(instance: OdooInstance) -> None:
     """Write down which Python packages the origin's Odoo has."""
     origin, recovery = instance.origin, instance.recovery
     freeze = (str(origin.odoo.python), "-m", "pip", "freeze", "--all")
-    said = origin.host.shell().run(freeze, user=origin.odoo.user, timeout_seconds=120).stdout
-    files.install(recovery.host.shell(), instance.directory / "requirements.txt", said)
+    output = origin.host.shell().run(freeze, user=origin.odoo.user, timeout_seconds=120).stdout
+    files.install(recovery.host.shell(), instance.directory / "requirements.txt", output)
 
 
 def _rsync(
@@ -199,21 +201,21 @@ def _rsync(
     shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
     program, *rest = command
     try:
-        said = run_job(
-            shell, f"{instance.name}-{kind}", (program, *trust.rsh(instance), *rest), user=user,
+        output = run_job(
+            shell, f"{instance.name}-{kind}", (program, *key.rsh(instance), *rest), user=user,
             timeout_seconds=PASS_SECONDS, accept=(*VANISHED, SOME_LEFT) if partial else VANISHED,
         )  # fmt: skip
     except CommandFailed as error:
         if error.status in CUT_OFF and not _is_refused(error):
             raise Unreachable(error.message, hint=error.hint) from error
         raise
-    if rsync.is_partial(said) and not rsync.left_out(said).unreadable:
-        tail = plain("\n".join(said.strip().splitlines()[-10:]), lines=True)
+    if rsync.is_partial(output) and not rsync.left_out(output).unreadable:
+        tail = plain("\n".join(output.strip().splitlines()[-10:]), lines=True)
         raise CommandFailed(
             f"the copy of the {kind} of {instance.name} is incomplete:\n{tail}",
             hint=f"fix on {instance.recovery} what it names, then run this again",
         )
-    return said
+    return output
 
 
 def _is_refused(error: CommandFailed) -> bool:
@@ -255,7 +257,7 @@ def push(instance: OdooInstance, *, when: str) -> None:
 
     A recovery host that has handed over already gave them before, with its doors closed.
     """
-    if not look(instance.recovery).is_primary:
+    if not observe(instance.recovery).is_primary:
         log().info("%s has stopped: it gave its files before that", instance.recovery)
         return
     log().info("copying back: %s", when)
@@ -265,10 +267,10 @@ def push(instance: OdooInstance, *, when: str) -> None:
     command = rsync.give_back(
         f"{recovery.data_dir}/",
         f"{instance.name}:{origin.data_dir}/",
-        quarantine=trust.file_quarantine(instance) / stamp,
+        quarantine=key.file_quarantine(instance) / stamp,
     )
-    engine.settle(instance)
-    with trust.writable(instance, "failback"):
+    engine.ensure(instance)
+    with key.writable(instance, "failback"):
         _rsync(instance, "filestore", command)
         facts = engine.run(instance, "push")  # last: it ends when all is on the origin's disk
     log().info(

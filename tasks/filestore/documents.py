@@ -64,13 +64,13 @@ def find_missing(instance: OdooInstance, place: Place) -> list[Document]:
 
 
 def _unread(database: str, why: str) -> Document:
-    said = f"{database}: its documents cannot be read: {why}"
-    return Document(database, 0, "", "", "", "", why=said, kind="unread")
+    sentence = f"{database}: its documents cannot be read: {why}"
+    return Document(database, 0, "", "", "", "", why=sentence, kind="unread")
 
 
 def _foreign(database: str, why: str) -> Document:
-    said = f"{database}: it belongs to another role, and its files are not followed: {why}"
-    return Document(database, 0, "", "", "", "", why=said, kind="not copied")
+    sentence = f"{database}: it belongs to another role, and its files are not followed: {why}"
+    return Document(database, 0, "", "", "", "", why=sentence, kind="not copied")
 
 
 def _elsewhere(database: str, line: str) -> Document | None:

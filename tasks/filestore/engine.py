@@ -13,10 +13,10 @@ from blocks import answers
 from blocks.errors import CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
-from tasks.filestore import trust
+from tasks.filestore import key
 from tasks.host import confine, files, layout, systemd_unit
 from tasks.host.job import LOGS, run_job, show
-from tasks.install import units
+from tasks.install import programs
 from tasks.notices import progress
 from tasks.odoo import odoo_conf
 from tasks.programs.filestore.settings import Settings
@@ -49,7 +49,7 @@ def settings_path(instance: OdooInstance) -> PurePosixPath:
 
 def install(shell: Shell) -> None:
     """Put the program on the recovery host."""
-    units.install_program(shell, PROGRAM, "filestore")
+    programs.install_program(shell, PROGRAM, "filestore")
 
 
 def _role(instance: OdooInstance) -> str:
@@ -62,7 +62,7 @@ def _role(instance: OdooInstance) -> str:
     return odoo_conf.database_role(text, default="") or replica.odoo_role(instance)
 
 
-def settle(instance: OdooInstance) -> None:
+def ensure(instance: OdooInstance) -> None:
     """Install the program and what it has to know of an instance; the origin must answer."""
     shell, recovery = instance.recovery.host.shell(), instance.recovery
     wishes, owner = instance.filestore, files.owner(shell, recovery.odoo.user)
@@ -77,7 +77,7 @@ def settle(instance: OdooInstance) -> None:
         filestore=str(recovery.odoo.data_dir / "filestore"),
         work=str(work(instance)),
         trash=str(instance.trash),
-        channel=(*trust.ssh(instance), "-o", CIPHERS, instance.name, "relevo files"),
+        channel=(*key.ssh(instance), "-o", CIPHERS, instance.name, "relevo files"),
         grace_seconds=wishes.grace_hours * 3600,
         max_deleted_share=wishes.max_deleted_share,
         scrub_days=wishes.scrub_days,
@@ -88,7 +88,7 @@ def settle(instance: OdooInstance) -> None:
 def run(instance: OdooInstance, verb: str, *options: str) -> Facts:
     """Run the engine to its end; give what it found, or raise what it complains of."""
     shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
-    said = run_job(
+    output = run_job(
         shell,
         f"{instance.name}-engine-{verb}",
         ("python3", "-I", str(PROGRAM), verb, str(settings_path(instance)), *options),
@@ -97,13 +97,13 @@ def run(instance: OdooInstance, verb: str, *options: str) -> Facts:
         accept=STATUSES,
         on_progress=_teller(f"{verb} of the filestore of {instance.name}"),
     )
-    facts = last(said, "result", "error")
+    facts = last(output, "result", "error")
     if error := facts.get("error"):
         with answers.understood(f"what the filestore engine of {instance.name} complains of"):
             kind, message, hint = error["kind"], str(error["message"]), str(error["hint"])
         raise KINDS.get(kind, CommandFailed)(message, hint=hint)
     if "result" not in facts:
-        tail = "\n".join(said.strip().splitlines()[-10:])
+        tail = "\n".join(output.strip().splitlines()[-10:])
         raise CommandFailed(
             f"the filestore engine of {instance.name} failed on {shell.host}:\n{tail}",
             hint=f"read its full output in {LOGS} there",
@@ -112,7 +112,7 @@ def run(instance: OdooInstance, verb: str, *options: str) -> Facts:
     return result
 
 
-def last(said: str, *names: str) -> Facts:
+def last(output: str, *names: str) -> Facts:
     r"""The last thing of a kind that the engine said.
 
     >>> last('RELEVO {"progress": 1}\nRELEVO {"result": {}}\n', "result")
@@ -120,7 +120,7 @@ def last(said: str, *names: str) -> Facts:
     >>> last("nothing", "result")
     {}
     """
-    for line in reversed(said.splitlines()):
+    for line in reversed(output.splitlines()):
         if line.startswith(MARK) and line.endswith("}"):
             with contextlib.suppress(CommandFailed):  # a line that looks like one of the engine's
                 found = answers.facts(line.removeprefix(MARK), "a line of the engine")
@@ -133,8 +133,8 @@ def _teller(what: str) -> Callable[[str], None]:
     """Show in the UI how far a long work has come."""
     show_percent = progress.reporter(what)
 
-    def tell(said: str) -> None:
-        facts = last(said, "progress").get("progress")
+    def tell(output: str) -> None:
+        facts = last(output, "progress").get("progress")
         if facts and facts["of"]:
             log().info("%s", sentence(facts))
             show_percent(f"({100 * facts['files'] // facts['of']:.0f}%)")
@@ -177,12 +177,12 @@ def follow(instance: OdooInstance) -> None:
     shell, unit = instance.recovery.host.shell(), f"{follower(instance)}.service"
     install(shell)
     shell.run(("install", "-d", "-m", "750", str(LOGS)))
-    path = units.UNITS / unit
+    path = programs.UNITS / unit
     if files.install(shell, path, _follower_unit(instance)):
         _end_transient(shell, unit)
         shell.run(("systemctl", "daemon-reload"))
         shell.run(("systemctl", "enable", unit))
-    if following(instance) and not units.outdated(shell, unit, PROGRAM, path):
+    if following(instance) and not programs.outdated(shell, unit, PROGRAM, path):
         return
     shell.run(("systemctl", "reset-failed", unit), check=False)
     shell.run(("systemctl", "restart", unit), timeout_seconds=120)

@@ -6,7 +6,7 @@ from blocks.answers import understood
 from blocks.errors import CommandFailed, RelevoError
 from blocks.instance import OdooInstance
 from tasks.filestore import engine, following
-from tasks.notices.telling import tell
+from tasks.notices.emitter import emit
 from tasks.run.step import log, step
 
 LOOK_SECONDS = 5.0
@@ -76,7 +76,7 @@ def judge(instance: OdooInstance) -> str:
 
 def _tell(condition: engine.Facts) -> None:
     log().info("%s: %s", condition["instance"], _sentence(condition))
-    tell(condition["instance"], f"filestore.{condition['state']}", condition["said"])
+    emit(condition["instance"], f"filestore.{condition['state']}", condition["said"])
 
 
 def _sentence(condition: engine.Facts) -> str:

@@ -4,7 +4,7 @@ import contextlib
 
 from blocks.errors import CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance
-from tasks.filestore import engine, leftout, trust, verdict
+from tasks.filestore import engine, key, leftout, verdict
 from tasks.filestore.verdict import Verdict
 from tasks.run.step import log, step
 
@@ -12,7 +12,7 @@ from tasks.run.step import log, step
 @step("fetch files that only {instance.origin} has")
 def heal(instance: OdooInstance) -> None:
     """Fetch what the serving database knows and the recovery host lacks, while customers work."""
-    engine.settle(instance)
+    engine.ensure(instance)
     facts = engine.run(instance, "heal")
     log().info("%d files of %s came from %s", facts["fetched"], instance.name, instance.origin)
 
@@ -25,9 +25,9 @@ def reconcile(
 
     What no document names goes to the trash after the grace time, unless it is suspiciously much.
     """
-    engine.settle(instance)
+    engine.ensure(instance)
     options = ("--accept-deletions",) if accept_deletions else ()
-    with trust.writable(instance, "repair") if repair_origin else contextlib.nullcontext():
+    with key.writable(instance, "repair") if repair_origin else contextlib.nullcontext():
         return engine.run(
             instance, "reconcile", *(("--repair",) if repair_origin else ()), *options
         )

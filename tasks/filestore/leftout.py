@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from blocks.instance import OdooInstance
 from blocks.plain import plain
-from tasks.records import record
-from tasks.records.records import LeftOut, LeftOutFilestore, LeftOutSources
+from tasks.records import records
+from tasks.records.kinds import LeftOut, LeftOutFilestore, LeftOutSources
 from tasks.run.step import log
 
 NAMED = 5
@@ -19,16 +19,16 @@ def note(instance: OdooInstance, kind: str, special: Sequence[str]) -> None:
     if special:
         log().warning("devices in the %s of %s are not copied", KINDS[kind], instance.name)
         named = tuple(plain(each) for each in special[:NAMED])
-        record.write(recovery, instance, left_out(count=len(special), named=named))
-    elif record.read(recovery, instance, left_out) is not None:
-        record.forget(recovery, instance, left_out)
+        records.write(recovery, instance, left_out(count=len(special), named=named))
+    elif records.read(recovery, instance, left_out) is not None:
+        records.forget(recovery, instance, left_out)
 
 
 def remarks(instance: OdooInstance) -> list[str]:
     """Say what the last copies have left out."""
     said = []
     for kind, folder in KINDS.items():
-        if kept := record.read(instance.recovery, instance, RECORDS[kind]):
+        if kept := records.read(instance.recovery, instance, RECORDS[kind]):
             devices = ", ".join(kept.named)
             what = f"{kept.count} devices in the {folder} of {instance.name}"
             said.append(f"{what} are not copied: {devices}")

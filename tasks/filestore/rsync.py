@@ -80,7 +80,7 @@ class LeftOut:
     special: tuple[str, ...]
 
 
-def left_out(said: str) -> LeftOut:
+def left_out(output: str) -> LeftOut:
     r"""
     >>> left_out('skipping non-regular file "a/dev"\n').special
     ('a/dev',)
@@ -89,10 +89,10 @@ def left_out(said: str) -> LeftOut:
     >>> left_out('rsync: [sender] opendir "/o/y" failed: Permission denied (13)').unreadable
     ('/o/y: Permission denied (13)',)
     """
-    unreadable = (f"{each['name']}: {each['why']}" for each in UNREADABLE.finditer(said))
-    return LeftOut(tuple(unreadable), tuple(SPECIAL.findall(said)))
+    unreadable = (f"{each['name']}: {each['why']}" for each in UNREADABLE.finditer(output))
+    return LeftOut(tuple(unreadable), tuple(SPECIAL.findall(output)))
 
 
-def is_partial(said: str) -> bool:
+def is_partial(output: str) -> bool:
     """Tell whether rsync has ended with its 23: some of it was copied, and some could not be."""
-    return PARTIAL in said
+    return PARTIAL in output

@@ -12,8 +12,8 @@ from pathlib import PurePosixPath
 
 from blocks.instance import OdooInstance
 from tasks.host import files
-from tasks.records import record
-from tasks.records.records import Trash
+from tasks.records import records
+from tasks.records.kinds import Trash
 from tasks.run.step import log, step
 
 DAY = 86400.0
@@ -40,7 +40,7 @@ def purge(instance: OdooInstance) -> None:
     days = _days(instance)
     if not days:
         return
-    noted = record.read(instance.recovery, instance, Trash) or Trash(at=time.time())
+    noted = records.read(instance.recovery, instance, Trash) or Trash(at=time.time())
     known, passed = noted.seen, time.time() - noted.at
     if {*known} == {*days} and 0 <= passed < RARELY_SECONDS:
         return
@@ -50,7 +50,7 @@ def purge(instance: OdooInstance) -> None:
     if old:
         _delete(instance, old)
     left = {name: seconds for name, seconds in seen.items() if name not in old}
-    record.write(instance.recovery, instance, Trash(at=time.time(), seen=left))
+    records.write(instance.recovery, instance, Trash(at=time.time(), seen=left))
 
 
 def _days(instance: OdooInstance) -> list[str]:

@@ -14,7 +14,7 @@ SYNC_SECONDS = 900
 
 
 @step("wait until the disk of {place} has everything")
-def settle(place: Place) -> None:
+def sync(place: Place) -> None:
     """Call nothing done that a power cut at the next instant would take back."""
     _sync(place.host.shell())
 

@@ -92,12 +92,12 @@ def read(shell: Shell, path: PurePosixPath, *, at_most: int | None = None) -> st
 
     Bytes that are no UTF-8 stand in it as Python's surrogates, and are written back as they were.
     """
-    said = _ask(shell, "read", path, *(() if at_most is None else (at_most,))).stdout
+    output = _ask(shell, "read", path, *(() if at_most is None else (at_most,))).stdout
     try:
-        return base64.b64decode("".join(said.split()), validate=True).decode(errors=SURROGATES)
+        return base64.b64decode("".join(output.split()), validate=True).decode(errors=SURROGATES)
     except ValueError as error:
         raise CommandFailed(
-            f"{shell.host} did not answer with the content of {path}: {said[:60]!r}",
+            f"{shell.host} did not answer with the content of {path}: {output[:60]!r}",
             hint=f"make sure that nothing but the command itself prints in a shell on {shell.host}",
         ) from error
 
@@ -126,8 +126,8 @@ def give_tree(shell: Shell, path: PurePosixPath, *, former: str, user: str) -> l
 
     Name what was left as it is: files that have other names outside of the tree.
     """
-    said = _ask(shell, "give_tree", path, f"{former}:", f"{user}:", timeout_seconds=GIVE_SECONDS)
-    return said.stdout.splitlines()
+    output = _ask(shell, "give_tree", path, f"{former}:", f"{user}:", timeout_seconds=GIVE_SECONDS)
+    return output.stdout.splitlines()
 
 
 def remove(shell: Shell, *paths: PurePosixPath) -> None:

@@ -63,9 +63,9 @@ def show(shell: Shell, unit: str) -> Unit:
     """Ask systemd for the state of a unit."""
     properties = ("ActiveState", "SubState", "Result", "ExecMainStatus")
     argv = ("systemctl", "show", unit, *(f"--property={name}" for name in properties))
-    said = shell.run(argv).stdout
+    output = shell.run(argv).stdout
     with understood(f"the state of {unit} on {shell.host}"):
-        facts = dict(line.split("=", 1) for line in said.splitlines())
+        facts = dict(line.split("=", 1) for line in output.splitlines())
         active, sub, result, status = (facts[name] for name in properties)
         return Unit(active, sub, result, int(status))
 
@@ -96,7 +96,7 @@ def run_job(
         _start(shell, unit, path, argv, user)
     ended = _wait(shell, unit, path, timeout_seconds, on_progress)
     end = ("sh", "-c", END, "end", unit, str(path), str(END_BYTES))
-    said = shell.run(end, timeout_seconds=120).stdout
+    output = shell.run(end, timeout_seconds=120).stdout
     if ended.sub == "dead":
         raise CommandFailed(
             f"{unit} on {shell.host} was stopped before it finished, or the host was rebooted "
@@ -104,7 +104,7 @@ def run_job(
             hint="retry this run",
         )
     if ended.exit_status not in accept:
-        tail = said.strip().splitlines()[-10:]
+        tail = output.strip().splitlines()[-10:]
         raise CommandFailed(
             f"{argv[0]} failed on {shell.host} with status {ended.status} ({ended.result}):\n"
             + "\n".join(tail),
@@ -113,7 +113,7 @@ def run_job(
             argv=argv,
             last_lines=tail,
         )
-    return said
+    return output
 
 
 def stop_job(shell: Shell, name: str) -> None:

@@ -70,7 +70,7 @@ def under_way(instance: OdooInstance) -> str:
     return "" if found in YIELDING else found
 
 
-def taken_over(instance: OdooInstance) -> bool:
+def lost_to_another_run(instance: OdooInstance) -> bool:
     """Tell whether this run has lost its lock, and another holds it now.
 
     Where the recovery host does not answer nobody can have taken it: it is kept there.

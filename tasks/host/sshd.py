@@ -36,8 +36,8 @@ def admit(shell: Shell, user: str, *, peer: str, change: files.Change) -> None:
             files.make_directory(shell, path.parent, owner=owner, mode="700")
         files.edit(shell, path, change, owner=owner, mode="600")
         return
-    said = shell.run(("stat", "-Lc", "%U:%G %a", str(path)), check=False).stdout.split()
-    kept = said if len(said) == 2 else ["root:root", "644"]  # noqa: PLR2004  # an owner and a mode
+    fields = shell.run(("stat", "-Lc", "%U:%G %a", str(path)), check=False).stdout.split()
+    kept = fields if len(fields) == 2 else ["root:root", "644"]  # noqa: PLR2004  # an owner and a mode
     if not files.exists(shell, path.parent):
         files.make_directory(shell, path.parent, owner="root:root", mode="755")
     files.edit(shell, path, change, owner=kept[0], mode=kept[1])

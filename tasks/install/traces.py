@@ -11,7 +11,7 @@ from blocks.shell import Shell
 from tasks.host import files, managed_block
 from tasks.host.files import STATE
 from tasks.host.job import LOGS
-from tasks.install.units import GUARDS, LIBRARY
+from tasks.install.programs import GUARDS, LIBRARY
 
 RUN = PurePosixPath("/run/relevo")
 PROGRAMS = (

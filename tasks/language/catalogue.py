@@ -75,7 +75,7 @@ def labels() -> dict[str, str]:
 @functools.cache
 def _templates() -> list[tuple[Template, Template]]:
     """Those with places in them; the one that has most words of its own comes first."""
-    pairs = [(Template(said), Template(twin)) for said, twin in twins().items()]
+    pairs = [(Template(sentence), Template(twin)) for sentence, twin in twins().items()]
     known = [pair for pair in pairs if pair[0].names and pair[0].is_known_again]
     return sorted(known, key=lambda pair: -len(pair[0].own))
 
@@ -86,7 +86,7 @@ def forget() -> None:
     _sentence.cache_clear()
 
 
-def said(text: str, language: Language) -> str:
+def translated(text: str, language: Language) -> str:
     """Say an English sentence of ours in a language; leave what is none."""
     return text if language == "en" else _said(text, DEPTH)
 
@@ -152,8 +152,12 @@ def _in_parts(text: str, depth: int) -> str:
 
 def spoken(error: RelevoError, language: Language) -> str:
     """Say what went wrong, and what to do about it."""
-    message = said(error.message, language)
-    return f"{message}\n{HINT[language]}: {said(error.hint, language)}" if error.hint else message
+    message = translated(error.message, language)
+    return (
+        f"{message}\n{HINT[language]}: {translated(error.hint, language)}"
+        if error.hint
+        else message
+    )
 
 
 def page(text: str, language: Language) -> str:

@@ -52,8 +52,8 @@ def parts(text: str) -> Iterator[Part]:
         yield Part(before, " ".join(words))
 
 
-def said(text: str, language: Language) -> str:
+def translated(text: str, language: Language) -> str:
     """Say a text, each of its parts in one line; a reader of English has it as it is."""
     if language == "en":
         return text
-    return "".join(part.before + catalogue.said(part.text, language) for part in parts(text))
+    return "".join(part.before + catalogue.translated(part.text, language) for part in parts(text))

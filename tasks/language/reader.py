@@ -25,9 +25,9 @@ def read_in(language: Language) -> Iterator[None]:
         READER.reset(token)
 
 
-def said(text: str) -> str:
+def translated(text: str) -> str:
     """Say a sentence to whoever reads."""
-    return catalogue.said(text, reading())
+    return catalogue.translated(text, reading())
 
 
 def word(alone: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from blocks.instance import OdooInstance, Place
 from tasks.host import files, layout
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.run.step import log
 
 
@@ -24,7 +24,7 @@ def pin(instance: OdooInstance, node: Place, leader: Place) -> None:
     """Tell a node by which certificate it knows its leader."""
     there, here = leader.host.shell(), node.host.shell()
     named = PurePosixPath(leader.cluster.value(there, "SHOW ssl_cert_file"))
-    source = named if named.is_absolute() else look(leader).directory / named
+    source = named if named.is_absolute() else observe(leader).directory / named
     target = path(instance, node, leader)
     argv = ("openssl", "verify", "-CAfile", str(source), str(source))
     own_root = there.run(argv, user=leader.cluster.owner, check=False)

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, build_opener
 
 from blocks.instance import OdooInstance, Place
-from tasks.notices.telling import tell
-from tasks.records import record
-from tasks.records.records import Synced, Told
+from tasks.notices.emitter import emit
+from tasks.records import records
+from tasks.records.kinds import Synced, Told
 from tasks.run.desk import desk
 from tasks.run.step import log, step
 
@@ -42,23 +42,23 @@ def tell_served(instance: OdooInstance, place: Place) -> None:
     """Tell of a change of place, once."""
     if not desk().emits:
         return
-    kept = record.read(instance.recovery, instance, Told) or Told()
+    kept = records.read(instance.recovery, instance, Told) or Told()
     if kept.served != place.kind:
-        tell(instance.name, SERVED, f"{instance.name} is served from {place} now")
+        emit(instance.name, SERVED, f"{instance.name} is served from {place} now")
     if place.kind == "recovery":
-        tell(instance.name, RESTING, "the recovery host serves")
+        emit(instance.name, RESTING, "the recovery host serves")
     # What was seen before the change was otherwise.
     after = replace(kept, served=place.kind, at=time.time(), seen=())
-    record.write(instance.recovery, instance, after)
+    records.write(instance.recovery, instance, after)
 
 
 @step("note the copy of the {kind} of {instance.name}")
 def tell_synced(instance: OdooInstance, kind: str) -> None:
     """Note a good copy, and reset the dead-man's switch."""
     if kind == "filestore":
-        record.stamp(instance.recovery, instance, Synced)
-        said = f"the files of {instance.name} are copied"
-        tell(instance.name, SYNCED, said, timezone=instance.timezone)
+        records.record_success(instance.recovery, instance, Synced)
+        sentence = f"the files of {instance.name} are copied"
+        emit(instance.name, SYNCED, sentence, timezone=instance.timezone)
 
 
 @step("note that a board was published")
@@ -68,7 +68,7 @@ def tell_board(instances: Sequence[OdooInstance]) -> None:
     A switch elsewhere that does not answer ends no board: it tells by itself that it missed one.
     """
     timezone = instances[0].timezone if instances else ""
-    tell(EVERYBODY, BOARD, "the readiness of all instances was measured", timezone=timezone)
+    emit(EVERYBODY, BOARD, "the readiness of all instances was measured", timezone=timezone)
     for url in sorted({each.alarms.ping_url for each in instances if each.alarms.ping_url}):
         _ping(url)
 

@@ -7,13 +7,13 @@ from tasks.run.desk import desk
 from tasks.run.step import log
 
 
-def percent(said: str) -> float | None:
+def percent(output: str) -> float | None:
     r"""The last percentage that a tool of PostgreSQL printed.
 
     >>> percent("1024/4096 kB (25%), 0/1 tablespace\r2048/4096 kB (50%), 0/1 tablespace")
     50.0
     """
-    found = re.findall(r"\((\d+)%\)", said)
+    found = re.findall(r"\((\d+)%\)", output)
     return float(found[-1]) if found else None
 
 
@@ -21,9 +21,9 @@ def reporter(what: str) -> Callable[[str], None]:
     """Make a listener that shows a percentage each time it has moved."""
     show, before = desk().progress(what), -1.0
 
-    def report(said: str) -> None:
+    def report(output: str) -> None:
         nonlocal before
-        now = percent(said)
+        now = percent(output)
         if now is None or now == before:
             return
         before = now

@@ -9,13 +9,20 @@ from blocks.plain import plain
 from tasks.host import files
 from tasks.language.reader import shown
 from tasks.run.moments import Clock
-from tasks.run.report import Report, timeline
+from tasks.run.report import Report, publish, timeline
 from tasks.run.step import log, step
 from tasks.run.timing import steps
 
 
 def folder(instance: OdooInstance) -> PurePosixPath:
     return files.STATE / instance.name / "reports"
+
+
+def hand_in(instance: OdooInstance, procedure: str, report: Report) -> Report:
+    """Show the report of a move, and keep it."""
+    report = publish(report, key=f"{procedure}-{instance.name}")
+    keep(instance, procedure, report)
+    return report
 
 
 @step("keep the report of the {procedure} of {instance.name} on both servers")

@@ -6,9 +6,9 @@ A schedule that is on by mistake does no harm: each copy refuses by itself when 
 from collections.abc import Sequence
 
 from blocks.instance import OdooInstance
-from tasks.notices import events, telling
-from tasks.records import record
-from tasks.records.records import Schedules
+from tasks.notices import emitter, events
+from tasks.records import records
+from tasks.records.kinds import Schedules
 from tasks.run.desk import desk
 from tasks.run.step import log, step
 
@@ -19,7 +19,7 @@ def pause(instance: OdooInstance) -> None:
 
     A server that does not answer must not hold up a failover: the copies refuse by themselves.
     """
-    telling.tell(instance.name, events.RESTING, f"the copies of {instance.name} are paused")
+    emitter.emit(instance.name, events.RESTING, f"the copies of {instance.name} are paused")
     if not desk().copies(instance, on=False):
         _later(instance, on=False)
 
@@ -27,8 +27,8 @@ def pause(instance: OdooInstance) -> None:
 @step("resume the schedules of {instance.name}")
 def resume(instance: OdooInstance) -> None:
     """Copy this instance's files by schedule again."""
-    said = f"the copies of {instance.name} run by schedule"
-    telling.tell(instance.name, events.AWAITED, said, timezone=instance.timezone)
+    sentence = f"the copies of {instance.name} run by schedule"
+    emitter.emit(instance.name, events.AWAITED, sentence, timezone=instance.timezone)
     if not desk().copies(instance, on=True):
         _later(instance, on=True)
 
@@ -41,7 +41,7 @@ def idle(instances: Sequence[OdooInstance]) -> set[str]:
 
 def _later(instance: OdooInstance, *, on: bool) -> None:
     """Leave word for the next check with a server; until then the copies judge for themselves."""
-    record.write(instance.recovery, instance, Schedules(on=on))
+    records.write(instance.recovery, instance, Schedules(on=on))
     log().info("the schedules will be switched %s by the next check", "on" if on else "off")
 
 
@@ -51,9 +51,9 @@ def catch_up(instance: OdooInstance, *, on: bool) -> None:
 
     `on` is what is right now: what that run left word of may have been undone by a later one.
     """
-    if record.read(instance.recovery, instance, Schedules) is None:
+    if records.read(instance.recovery, instance, Schedules) is None:
         return
     from tasks.orchestrator import schedules  # noqa: PLC0415  # Prefect, which a shell never loads
 
     schedules.turn(instance, on=on)
-    record.forget(instance.recovery, instance, Schedules)
+    records.forget(instance.recovery, instance, Schedules)

@@ -28,7 +28,7 @@ class Page:
     """
 
     status: int = 0
-    said: str = ""
+    words: str = ""
     leaf: str = ""
     error: str = ""
 
@@ -52,9 +52,9 @@ def answers(place: Place, databases: Sequence[str]) -> dict[str, str]:
 
 def pages(place: Place, urls: Sequence[str], *, path: str = "/web/login") -> dict[str, Page]:
     """Ask a place's own web servers for a page, each by the name in its URL."""
-    said = _ask(place, ("python3", "-I", "-c", BROWSE, path, *urls))
+    answers = _ask(place, ("python3", "-I", "-c", BROWSE, path, *urls))
     with understood(f"what web servers on {place} answer"):
-        return {url: _page(said[url]) for url in urls}
+        return {url: _page(answers[url]) for url in urls}
 
 
 def _ask(place: Place, argv: Sequence[str], *, rounds: int = 1) -> dict[str, object]:
@@ -65,10 +65,10 @@ def _ask(place: Place, argv: Sequence[str], *, rounds: int = 1) -> dict[str, obj
     return facts(done.stdout, f"what is answered over HTTP on {place}")
 
 
-def _page(said: object) -> Page:
-    if not isinstance(said, dict):
+def _page(answer: object) -> Page:
+    if not isinstance(answer, dict):
         raise ValueError("it is not a JSON object")  # noqa: TRY004  # a text that is wrong
-    error, leaf = str(said.get("error", "")), str(said.get("leaf", ""))
+    error, leaf = str(answer.get("error", "")), str(answer.get("leaf", ""))
     if error:
         return Page(error=plain(error, longest=LONGEST))
-    return Page(int(said["status"]), plain(str(said["said"]), longest=LONGEST), leaf)
+    return Page(int(answer["status"]), plain(str(answer["said"]), longest=LONGEST), leaf)

@@ -63,7 +63,7 @@ def text(place: Place) -> str:
     return odoo_start.in_force(found, started, line, unit=place.odoo.unit)[0]
 
 
-def look(instance: OdooInstance) -> Start:
+def observe(instance: OdooInstance) -> Start:
     """Ask the origin with what its Odoo is started, and name all that could not be carried over."""
     origin = instance.origin
     file, started = _file(origin), _started(origin)
@@ -102,9 +102,9 @@ def _file(origin: Place) -> str:
 def _started(origin: Place) -> Started:
     shell, odoo = origin.host.shell(), origin.odoo
     argv = ("sh", "-c", STARTED, "started", odoo.unit, str(odoo.http_port))
-    said = shell.run(argv, limit_bytes=LONGEST).stdout
+    output = shell.run(argv, limit_bytes=LONGEST).stdout
     with understood(f"how {odoo.unit} on {origin} is started"):
-        return reading.read(said)
+        return reading.read(output)
 
 
 def _program(origin: Place, started: Started) -> PurePosixPath:
@@ -158,7 +158,7 @@ def _of_the_cluster(origin: Place, found: Start) -> Iterator[str]:
 
 def require(instance: OdooInstance) -> Start:
     """Give the settings in force; refuse what the recovery host's Odoo would not have."""
-    found = look(instance)
+    found = observe(instance)
     if found.wrong:
         raise Refused(
             f"Odoo of {instance.name} would differ on {instance.recovery}: "

@@ -7,7 +7,7 @@ from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks.odoo import customers, http
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.run.outcome import Outcome
 from tasks.run.step import step
 from tasks.run.wait import until
@@ -62,14 +62,14 @@ def is_active(shell: Shell, unit: str) -> bool:
 
 def starts_at_boot(shell: Shell, unit: str) -> bool:
     """Tell whether systemd starts a unit at boot, by whatever way that was arranged."""
-    said = shell.run(("systemctl", "is-enabled", unit), check=False).stdout.strip()
-    return said not in {"disabled", "masked"}
+    state = shell.run(("systemctl", "is-enabled", unit), check=False).stdout.strip()
+    return state not in {"disabled", "masked"}
 
 
 @step("start Odoo on {place}")
 def start(place: Place) -> None:
     """Start Odoo by its unit, now and at the next boot."""
-    if not look(place).is_primary:
+    if not observe(place).is_primary:
         raise Refused(
             f"PostgreSQL on {place} does not accept writes, so Odoo is not started there",
             hint="run the procedure again: it promotes first",
@@ -128,9 +128,9 @@ def _require_own_listener(place: Place) -> None:
 
 def _ask_all(place: Place, waiting: dict[str, str]) -> list[str]:
     """Ask the databases that have not answered yet; give those that do, note why of the others."""
-    said = http.answers(place, list(waiting))
-    waiting.update({name: f"{name}: {why}" if why else "" for name, why in said.items()})
-    answered = [name for name, why in said.items() if not why]
+    answers = http.answers(place, list(waiting))
+    waiting.update({name: f"{name}: {why}" if why else "" for name, why in answers.items()})
+    answered = [name for name, why in answers.items() if not why]
     for name in answered:
         del waiting[name]
     return answered

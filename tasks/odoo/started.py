@@ -47,21 +47,21 @@ class Started:
 
 def read(text: str) -> Started:
     """Read what the script STARTED (tasks/odoo/odoo_settings.py) says."""
-    said = dict(line.partition("=")[::2] for line in text.splitlines())
-    unit = _unpacked(said.get("unit", ""))
+    facts = dict(line.partition("=")[::2] for line in text.splitlines())
+    unit = _unpacked(facts.get("unit", ""))
     settings = tuple(dict.fromkeys(_settings(unit)))
-    if "cmdline" in said:
-        words = _parts(said["cmdline"])
-        environment = dict(each.partition("=")[::2] for each in _parts(said.get("environ", "")))
-        folder = PurePosixPath(said.get("cwd") or "/")
-        return Started(words, _wishes(environment), folder, said.get("owner", ""), True, settings)
-    words, unclear = _planned(said.get("ExecStart", ""))
-    if said.get("EnvironmentFiles"):
-        unclear = unclear or f"EnvironmentFile={said['EnvironmentFiles'].split(' ')[0]}"
-    declared = shlex.split(said.get("Environment", ""))
+    if "cmdline" in facts:
+        words = _parts(facts["cmdline"])
+        environment = dict(each.partition("=")[::2] for each in _parts(facts.get("environ", "")))
+        folder = PurePosixPath(facts.get("cwd") or "/")
+        return Started(words, _wishes(environment), folder, facts.get("owner", ""), True, settings)
+    words, unclear = _planned(facts.get("ExecStart", ""))
+    if facts.get("EnvironmentFiles"):
+        unclear = unclear or f"EnvironmentFile={facts['EnvironmentFiles'].split(' ')[0]}"
+    declared = shlex.split(facts.get("Environment", ""))
     environment = dict(each.partition("=")[::2] for each in declared)
-    folder = PurePosixPath(said.get("WorkingDirectory", "").lstrip("!") or "/")
-    user = said.get("User", "")
+    folder = PurePosixPath(facts.get("WorkingDirectory", "").lstrip("!") or "/")
+    user = facts.get("User", "")
     return Started(words, _wishes(environment), folder, user, False, settings, unclear)
 
 
@@ -89,8 +89,8 @@ def _planned(said: str) -> tuple[tuple[str, ...], str]:
     return tuple(line.split()), f"ExecStart={line}" if varies else ""
 
 
-def _unpacked(said: str) -> str:
-    return base64.b64decode(said).decode(errors="surrogateescape")
+def _unpacked(output: str) -> str:
+    return base64.b64decode(output).decode(errors="surrogateescape")
 
 
 def _parts(said: str) -> tuple[str, ...]:

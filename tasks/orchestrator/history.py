@@ -12,9 +12,9 @@ from tasks.run.report import slug
 from tasks.run.tags import MANAGED, tag
 
 
-def show(instance: OdooInstance, procedure: str, *, said: str, text: str, good: bool) -> None:
+def show(instance: OdooInstance, procedure: str, *, sentence: str, text: str, good: bool) -> None:
     """Make a run that has ended, and the report that it left."""
-    state: State[None] = Completed(message=said) if good else Failed(message=said)
+    state: State[None] = Completed(message=sentence) if good else Failed(message=sentence)
     with get_client(sync_client=True) as client:
         client.create_flow_run(
             Flow(_nothing, name=procedure),
@@ -24,7 +24,7 @@ def show(instance: OdooInstance, procedure: str, *, said: str, text: str, good: 
         )
     if text:
         key = slug(f"{procedure}-{instance.name}")
-        create_markdown_artifact(plain(text, lines=True), key=key, description=said)
+        create_markdown_artifact(plain(text, lines=True), key=key, description=sentence)
 
 
 def _nothing() -> None:

@@ -18,8 +18,8 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.logging.loggers import flow_run_logger
 
 from blocks.errors import Busy, Refused
-from tasks.language.reader import read_in, said, shown
-from tasks.notices import telling
+from tasks.language.reader import read_in, shown, translated
+from tasks.notices import emitter
 from tasks.plan import aftermath, aftermath_read
 from tasks.run import terminal
 from tasks.run.report import slug
@@ -28,14 +28,14 @@ from tasks.run.tags import BUTTONS, OWNER
 ENDED = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED]
 
 
-def say_standing(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:
+def say_aftermath(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:
     """Say in the log of a cancelled run how things are, and what to press next."""
     del state
     log = flow_run_logger(flow_run, flow)
     instance = flow.validate_parameters(flow_run.parameters)["instance"]
     with terminal.without_server():
         found = aftermath.measure(instance, flow.name)
-    log.warning("%s\nHINT: %s", found.said(), found.hint())
+    log.warning("%s\nHINT: %s", found.sentence(), found.hint())
 
 
 def say_failed(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:
@@ -43,7 +43,7 @@ def say_failed(flow: Flow[..., object], flow_run: FlowRun, state: State[object])
     instance = flow.validate_parameters(flow_run.parameters)["instance"]
     with terminal.without_server():
         found = aftermath.measure(instance, flow.name, ended="has failed")
-        lock = aftermath.lock_said(instance)
+        lock = aftermath.lock_sentence(instance)
         approved = aftermath.approved(instance, str(flow_run.id))
     button = flow_run.deployment_id
     text = aftermath_read.page(
@@ -53,7 +53,7 @@ def say_failed(flow: Flow[..., object], flow_run: FlowRun, state: State[object])
     with read_in(instance.language):
         page = ArtifactCreate(
             key=slug(f"failed-{flow.name}-{instance.name}"), type="markdown", data=shown(text),
-            description=said(found.said()), flow_run_id=flow_run.id,
+            description=translated(found.sentence()), flow_run_id=flow_run.id,
         )  # fmt: skip
     with get_client(sync_client=True) as client:
         client.create_artifact(page)
@@ -70,7 +70,7 @@ def tell_refused(flow: Flow[..., object], flow_run: FlowRun, state: State[object
     for tag in flow_run.tags:
         if tag.startswith(OWNER):
             with read_in(instance.language if instance else "en"):
-                telling.tell(tag.removeprefix(OWNER), "filestore-refused", error.message)
+                emitter.emit(tag.removeprefix(OWNER), "filestore-refused", error.message)
 
 
 def _last_words(flow_run: FlowRun) -> str:
@@ -93,7 +93,7 @@ def _last_words(flow_run: FlowRun) -> str:
     return (before[0].state.message or "") if before and before[0].state else ""
 
 
-def alike(said: str, before: str) -> bool:
+def alike(sentence: str, before: str) -> bool:
     """Tell whether two sentences are the same but for their figures.
 
     >>> alike("12 of 40 files are gone", "13 of 41 files are gone")
@@ -101,4 +101,4 @@ def alike(said: str, before: str) -> bool:
     >>> alike("12 of 40 files are gone", "the folder is not mounted"), alike("gone", "")
     (False, False)
     """
-    return re.sub(r"\d+", "0", said) == re.sub(r"\d+", "0", before)
+    return re.sub(r"\d+", "0", sentence) == re.sub(r"\d+", "0", before)

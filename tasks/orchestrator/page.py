@@ -25,11 +25,11 @@ from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
 from blocks.plain import PLAINLY
 from tasks.language.catalogue import spoken
-from tasks.language.reader import reading, said, shown
-from tasks.orchestrator import approval, schedules
+from tasks.language.reader import reading, shown, translated
+from tasks.orchestrator import form, schedules
 from tasks.run import terminal
-from tasks.run.approval import Question, Yes
 from tasks.run.desk import Logger, Run
+from tasks.run.question import Question, Yes
 from tasks.run.report import Report
 from tasks.run.step import Step, heals
 
@@ -72,7 +72,7 @@ class Page:
         if isinstance(ended, RelevoError):
             return Failed(message=spoken(ended, reading()), data=ended)
         if isinstance(ended, Report):
-            return Completed(name=ended.ended, message=said(ended.title), data=ended)
+            return Completed(name=ended.ended, message=translated(ended.title), data=ended)
         return Completed(message=f"{context.flow_run.name}: done", data=ended)
 
     def take(self, step: Step[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -89,7 +89,7 @@ class Page:
 
     def show(self, text: str, *, key: str, title: str) -> None:
         if FlowRunContext.get() is not None:
-            create_markdown_artifact(shown(text), key=key, description=said(title))
+            create_markdown_artifact(shown(text), key=key, description=translated(title))
 
     def progress(self, what: str) -> Callable[[float], None]:
         shown: list[UUID] = []
@@ -121,7 +121,7 @@ class Page:
         return schedules.links()
 
     def ask(self, question: Question, *, attempt: int, wrong: str, minutes: float) -> Yes:
-        return approval.ask(question, attempt=attempt, wrong=wrong, minutes=minutes)
+        return form.ask(question, attempt=attempt, wrong=wrong, minutes=minutes)
 
 
 def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001

@@ -12,10 +12,10 @@ from blocks.instance import OdooInstance, Place
 from tasks.authority.situation import SILENT
 from tasks.host import lock
 from tasks.odoo import service
-from tasks.plan.aftermath_read import End, Standing
-from tasks.postgres.look import Seen, look
-from tasks.records import record
-from tasks.records.records import Decided
+from tasks.plan.aftermath_read import Aftermath, End
+from tasks.postgres.observe import ClusterState, observe
+from tasks.records import records
+from tasks.records.kinds import Decided
 from tasks.recovery import users
 
 LONG = "systemctl list-units --plain --no-legend --state=running \"$1\" | awk '{print $1}'"
@@ -25,7 +25,7 @@ def say(flow: Any, flow_run: Any, state: Any) -> None:
     """Say in the log of a cancelled run how things are, and what to press next."""
     from tasks.orchestrator import hooks  # noqa: PLC0415  # Prefect, which a shell never loads
 
-    hooks.say_standing(flow, flow_run, state)
+    hooks.say_aftermath(flow, flow_run, state)
 
 
 def say_failed(flow: Any, flow_run: Any, state: Any) -> None:
@@ -35,24 +35,24 @@ def say_failed(flow: Any, flow_run: Any, state: Any) -> None:
     hooks.say_failed(flow, flow_run, state)
 
 
-def measure(instance: OdooInstance, procedure: str, *, ended: str = "was cancelled") -> Standing:
+def measure(instance: OdooInstance, procedure: str, *, ended: str = "was cancelled") -> Aftermath:
     """Ask both ends; of one that cannot be asked, say why."""
     instance = users.as_found(instance)
     origin, recovery = instance.origin, instance.recovery
     ends, going_on = [], []
     for place in (origin, recovery):
         try:
-            ends.append(_end(place, look(place)))
+            ends.append(_end(place, observe(place)))
             going_on += [f"{unit} on {place}" for unit in _long(instance, place)]
         except Unreachable as error:
-            said = f"not known: {error.message}" if isinstance(error, ShutOut) else SILENT
-            ends.append(End(str(place), said, place.odoo.unit))
+            sentence = f"not known: {error.message}" if isinstance(error, ShutOut) else SILENT
+            ends.append(End(str(place), sentence, place.odoo.unit))
         except RelevoError as error:
             ends.append(End(str(place), f"not known: {error.message}", place.odoo.unit))
-    return Standing(instance.name, procedure, ends[0], ends[1], tuple(going_on), ended)
+    return Aftermath(instance.name, procedure, ends[0], ends[1], tuple(going_on), ended)
 
 
-def lock_said(instance: OdooInstance) -> str:
+def lock_sentence(instance: OdooInstance) -> str:
     """Say who holds the lock now; another run may."""
     try:
         holder = lock.under_way(instance)
@@ -64,19 +64,19 @@ def lock_said(instance: OdooInstance) -> str:
 def approved(instance: OdooInstance, run: str) -> bool:
     """Tell whether a yes to this very run is written down, so that its Retry asks for none."""
     try:
-        kept = record.read(instance.recovery, instance, Decided)
+        kept = records.read(instance.recovery, instance, Decided)
     except RelevoError:
         return False
     return kept is not None and kept.run == run
 
 
-def _end(place: Place, seen: Seen) -> End:
+def _end(place: Place, state: ClusterState) -> End:
     runs = service.is_active(place.host.shell(), place.odoo.unit)
-    return End(str(place), str(seen), place.odoo.unit, odoo_runs=runs)
+    return End(str(place), str(state), place.odoo.unit, odoo_runs=runs)
 
 
 def _long(instance: OdooInstance, place: Place) -> list[str]:
     """The long commands of this instance that outlive the run which began them."""
     pattern = f"relevo-{instance.name}-*"
-    said = place.host.shell().run(("sh", "-c", LONG, "long", pattern), check=False).stdout
-    return said.split()
+    output = place.host.shell().run(("sh", "-c", LONG, "long", pattern), check=False).stdout
+    return output.split()

@@ -55,7 +55,7 @@ class End:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Aftermath:
     """Both ends of an instance, once the run that was cancelled, or has failed, is gone."""
 
     instance: str
@@ -65,7 +65,7 @@ class Standing:
     going_on: tuple[str, ...] = ()
     ended: str = "was cancelled"
 
-    def said(self) -> str:
+    def sentence(self) -> str:
         """Who serves, and how both ends are."""
         ends = f"{self.origin}; {self.recovery}"
         said = f"{self.procedure} of {self.instance} {self.ended}: {self._served()} ({ends})"
@@ -106,20 +106,20 @@ class Standing:
         return f"customers are served from {writer.place}"
 
 
-def page(standing: Standing, *, why: str, button: str, lock: str, approved: bool = False) -> str:
+def page(aftermath: Aftermath, *, why: str, button: str, lock: str, approved: bool = False) -> str:
     """Say on one page what failed, what is kept, and what to press.
 
     `lock` is the sentence about it; `approved` where a yes to this very run is written down.
 
     >>> uno, due = End("uno", "standby", "odoo.service"), End("due", "primary", "odoo_1", True)
-    >>> failed = Standing("vps_1", "failback", uno, due, ended="has failed")
+    >>> failed = Aftermath("vps_1", "failback", uno, due, ended="has failed")
     >>> page(failed, why="no room on uno", button="/v2/x", lock="").splitlines()[0]
     '# failback of vps_1 has failed'
     """
-    button = f"[{standing.procedure}]({button})" if button else "the same button"
-    title = f"{standing.procedure} of {standing.instance} {standing.ended}"
+    button = f"[{aftermath.procedure}]({button})" if button else "the same button"
+    title = f"{aftermath.procedure} of {aftermath.instance} {aftermath.ended}"
     return PAGE.format(
         title=markdown(title), why="  \n".join(markdown(line) for line in why.splitlines()),
-        said=markdown(standing.said()), button=button, hint=markdown(standing.hint()), board=BOARD,
-        lock=markdown(lock), asks=f"\n  {ASKS_NO_MORE}" if approved else "",
+        said=markdown(aftermath.sentence()), button=button, hint=markdown(aftermath.hint()),
+        board=BOARD, lock=markdown(lock), asks=f"\n  {ASKS_NO_MORE}" if approved else "",
     )  # fmt: skip

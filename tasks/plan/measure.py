@@ -4,25 +4,35 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import TypeAlias
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
-from tasks.authority import demotion, exposure, fence, handover, keys, move, promotable
+from tasks.authority import demotion, exposure, fence, handover, keys, promotable, stage
 from tasks.authority.situation import FORWARD, SILENT, Plan, Procedure, Situation
 from tasks.filestore import documents
 from tasks.plan import placeholders
-from tasks.postgres.look import Seen, look, look_or_why, received, try_look, unheard
+from tasks.postgres.observe import (
+    ClusterState,
+    observe,
+    observe_if_reachable,
+    observe_or_why,
+    received,
+    unheard,
+)
 from tasks.postgres.wal import Lsn
 from tasks.readiness import at_home
 from tasks.readiness.probes import Ends, Found
-from tasks.records import record
-from tasks.records.commits import Word
+from tasks.records import records
+from tasks.records.commits import CommitNotice
+from tasks.records.kinds import Failover
 from tasks.records.loss import Exposure
-from tasks.records.records import Failover
 from tasks.recovery import users
 from tasks.run.step import log, step
-from tasks.standby import clone, former, limits, rejoin, replication
+from tasks.standby import clone, limits, old_primary, rejoin, replication
 from tasks.synchronous import synchronous_state
+
+Origin: TypeAlias = ClusterState | None  # none where it does not answer
 
 
 @step("draw up the {procedure} of {instance.name}")
@@ -34,22 +44,21 @@ def draw(instance: OdooInstance, procedure: Procedure, *, at_a_loss: bool = Fals
     instance = users.as_found(instance)
     if procedure == "recovery is gone":
         return _recovery_is_gone(instance)
-    (origin, why), recovery = look_or_why(instance.origin), look(instance.recovery)
+    (origin, why), recovery = observe_or_why(instance.origin), observe(instance.recovery)
     if at_a_loss and procedure == "failback":
-        seen = _failback(instance, origin, recovery, at_a_loss=True)
+        found = _failback(instance, origin, recovery, at_a_loss=True)
     else:
-        seen = MEASURES[procedure](instance, origin, recovery)
-    seen = replace(
-        seen, lacking=_lacking(instance, procedure, Ends(origin, recovery), seen.refusals)
-    )
-    seen = _with_documents(instance, recovery, seen)
+        found = MEASURES[procedure](instance, origin, recovery)
+    lacking = _lacking(instance, procedure, Ends(origin, recovery), found.refusals)
+    found = replace(found, lacking=lacking)
+    found = _with_documents(instance, recovery, found)
     if unknown := keys.objections(instance, origin_answers=origin is not None):
-        seen = replace(seen, refusals=(*unknown, *seen.refusals))
+        found = replace(found, refusals=(*unknown, *found.refusals))
     if why:
-        seen = replace(seen, shut_out=f"not known: {unheard(instance.origin, why)}")
+        found = replace(found, shut_out=f"not known: {unheard(instance.origin, why)}")
     if procedure in FORWARD and (alive := fence.objection(instance.origin, why)):
-        seen = replace(seen, refusals=(*seen.refusals, f"{alive.message}: {alive.hint}"))
-    return Plan(procedure, seen, placeholders.names(instance), instance.timezone)
+        found = replace(found, refusals=(*found.refusals, f"{alive.message}: {alive.hint}"))
+    return Plan(procedure, found, placeholders.names(instance), instance.timezone)
 
 
 def _lacking(
@@ -70,10 +79,10 @@ def _lacking(
     return tuple(f"{name}: {why}" for name, why in found.failed.items() if why not in said)
 
 
-def _failover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Situation:
+def _failover(instance: OdooInstance, origin: Origin, recovery: ClusterState) -> Situation:
     refusals: list[str] = []
     streaming = bool(origin and origin.is_primary and _streams(instance))
-    down = move.leader_is_down(instance)
+    down = stage.leader_is_down(instance)
     try:
         if not down:
             promotable.require_ready(instance)
@@ -88,7 +97,7 @@ def _failover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Si
     lossless = streaming or _handed_over(instance, origin, recovery)
     lag_bytes, lag_seconds = _lag(instance, recovery, leads=streaming)
     return Situation(
-        at=record.now(instance.recovery.host.shell()),
+        at=records.now(instance.recovery.host.shell()),
         origin=str(origin or SILENT),
         recovery=str(recovery),
         streaming=streaming,
@@ -97,55 +106,54 @@ def _failover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Si
         lag_seconds=lag_seconds,
         last_drill=last_drill(instance),
         predicted_seconds=predicted_seconds(instance),
-        word=_word(instance, recovery),
+        notice=_notice(instance, recovery),
         leader_is_down=down,
         refusals=tuple(refusals),
     )
 
 
 def _failback(
-    instance: OdooInstance, origin: Seen | None, recovery: Seen, *, at_a_loss: bool = False
+    instance: OdooInstance, origin: Origin, recovery: ClusterState, *, at_a_loss: bool = False
 ) -> Situation:
     refusals: list[str] = []
     way, why = "", ""
     try:
-        stage = move.how_far(instance, at_a_loss=at_a_loss)
-        if stage == "away" and origin is not None and recovery.is_primary:
+        reached = stage.how_far(instance, at_a_loss=at_a_loss)
+        if reached == "failed over" and origin is not None and recovery.is_primary:
             way, why = _way(instance, origin)
         if at_a_loss:
             way, why = "at a loss", demotion.given_up(instance.recovery, instance.origin)
     except RelevoError as error:
         refusals.append(error.message)
     return Situation(
-        at=record.now(instance.recovery.host.shell()),
+        at=records.now(instance.recovery.host.shell()),
         origin=str(origin or SILENT),
         recovery=str(recovery),
         streaming=False,
         exposure=Exposure.none(),
         way=way,
         why=why,
-        leader_is_down=move.leader_is_down(instance),
+        leader_is_down=stage.leader_is_down(instance),
         last_drill=last_drill(instance),
         refusals=tuple(refusals),
     )
 
 
-def _pg_rewind(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Situation:
+def _pg_rewind(instance: OdooInstance, origin: Origin, recovery: ClusterState) -> Situation:
     """What a failback would do first; it is refused where there is nothing to rejoin."""
-    seen = _failback(instance, origin, recovery)
-    if seen.refusals:
-        return seen
-    wrong = former.not_serving(instance.recovery) or former.following(instance)
-    return replace(seen, refusals=(wrong.message,)) if wrong else seen
+    situation = _failback(instance, origin, recovery)
+    if situation.refusals:
+        return situation
+    wrong = old_primary.not_serving(instance.recovery) or old_primary.following(instance)
+    return replace(situation, refusals=(wrong.message,)) if wrong else situation
 
 
-def _switchover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Situation:
-    giver, taker = instance.origin, instance.recovery
-    refusals = _objections(instance, giver, taker)
+def _switchover(instance: OdooInstance, origin: Origin, recovery: ClusterState) -> Situation:
+    refusals = _objections(instance, instance.origin, instance.recovery)
     leads = bool(origin and origin.is_primary)
     lag_bytes, lag_seconds = _lag(instance, recovery, leads=leads)
     return Situation(
-        at=record.now(instance.recovery.host.shell()),
+        at=records.now(instance.recovery.host.shell()),
         origin=str(origin or SILENT),
         recovery=str(recovery),
         streaming=not refusals,
@@ -158,10 +166,10 @@ def _switchover(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> 
     )
 
 
-def _switchover_home(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> Situation:
+def _switchover_home(instance: OdooInstance, origin: Origin, recovery: ClusterState) -> Situation:
     refusals = _objections(instance, instance.recovery, instance.origin)
     return Situation(
-        at=record.now(instance.recovery.host.shell()),
+        at=records.now(instance.recovery.host.shell()),
         origin=str(origin or SILENT),
         recovery=str(recovery),
         streaming=not refusals,
@@ -173,27 +181,27 @@ def _switchover_home(instance: OdooInstance, origin: Seen | None, recovery: Seen
 
 def _recovery_is_gone(instance: OdooInstance) -> Plan:
     """The way home without the recovery host, which is asked nothing: it may be gone now."""
-    origin = try_look(instance.origin)
+    origin = observe_if_reachable(instance.origin)
     unknown = Exposure(lossless=False, seconds=None, about_bytes=None, last_commit="")
-    seen = Situation(
+    situation = Situation(
         at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         origin=str(origin or SILENT),
         recovery=SILENT,
         streaming=False,
         exposure=unknown,
     )
-    return Plan("recovery is gone", seen, placeholders.names(instance), instance.timezone)
+    return Plan("recovery is gone", situation, placeholders.names(instance), instance.timezone)
 
 
-def _objections(instance: OdooInstance, giver: Place, taker: Place) -> tuple[str, ...]:
+def _objections(instance: OdooInstance, old: Place, new: Place) -> tuple[str, ...]:
     """What a planned move would be refused for; it is never forced."""
     try:
-        return tuple(each.message for each in handover.objections(instance, giver, taker))
+        return tuple(each.message for each in handover.objections(instance, old, new))
     except RelevoError as error:
         return (error.message,)
 
 
-MEASURES: dict[Procedure, Callable[[OdooInstance, Seen | None, Seen], Situation]] = {
+MEASURES: dict[Procedure, Callable[[OdooInstance, Origin, ClusterState], Situation]] = {
     "failover": _failover,
     "promote": _failover,
     "failback": _failback,
@@ -203,14 +211,14 @@ MEASURES: dict[Procedure, Callable[[OdooInstance, Seen | None, Seen], Situation]
 }
 
 
-def _handed_over(instance: OdooInstance, origin: Seen | None, recovery: Seen) -> bool:
+def _handed_over(instance: OdooInstance, origin: Origin, recovery: ClusterState) -> bool:
     """Tell whether an earlier run got as far as to stop the origin, with nothing left to lose."""
     if origin is None or origin.gone or origin.answers or not recovery.is_standby:
         return False
     return demotion.stopped_whole(instance.origin, instance.recovery)
 
 
-def _way(instance: OdooInstance, origin: Seen) -> tuple[str, str]:
+def _way(instance: OdooInstance, origin: ClusterState) -> tuple[str, str]:
     if origin.is_standby and _streams(instance, back=True):
         return "follow", f"{instance.origin} follows {instance.recovery} already"
     way = rejoin.choose(instance, instance.origin, instance.recovery)
@@ -228,23 +236,25 @@ def _streams(instance: OdooInstance, *, back: bool = False) -> bool:
         return False
 
 
-def _word(instance: OdooInstance, recovery: Seen) -> Word | None:
+def _notice(instance: OdooInstance, recovery: ClusterState) -> CommitNotice | None:
     """What the origin last said of its commits; it needs not be asked."""
     if instance.replication.synchronous == "off" or not recovery.is_standby:
         return None
-    return synchronous_state.heard(instance).word
+    return synchronous_state.last_notice(instance).notice
 
 
-def _exposure(instance: OdooInstance, recovery: Seen) -> Exposure:
-    begun = record.read(instance.recovery, instance, Failover)
-    if begun is not None and move.leader_is_down(instance):
+def _exposure(instance: OdooInstance, recovery: ClusterState) -> Exposure:
+    begun = records.read(instance.recovery, instance, Failover)
+    if begun is not None and stage.leader_is_down(instance):
         return begun.exposure
     if not recovery.answers:
         return Exposure(lossless=False, seconds=None, about_bytes=None, last_commit="")
     return exposure.measure(instance, lossless=False)
 
 
-def _lag(instance: OdooInstance, recovery: Seen, *, leads: bool) -> tuple[int | None, float | None]:
+def _lag(
+    instance: OdooInstance, recovery: ClusterState, *, leads: bool
+) -> tuple[int | None, float | None]:
     """How far the standby is behind: bytes not replayed, and seconds since it last replayed."""
     if not recovery.is_standby:
         return None, None
@@ -260,14 +270,16 @@ def _lag(instance: OdooInstance, recovery: Seen, *, leads: bool) -> tuple[int | 
     return ahead, seconds
 
 
-def _with_documents(instance: OdooInstance, recovery: Seen, seen: Situation) -> Situation:
+def _with_documents(
+    instance: OdooInstance, recovery: ClusterState, situation: Situation
+) -> Situation:
     """Count the documents whose file is missing; name what is not compared, or not copied."""
     if not recovery.answers:
-        return seen
+        return situation
     found = documents.find_missing(instance, instance.recovery)
     unread = any(each.kind == "unread" for each in found)
     return replace(
-        seen,
+        situation,
         documents=None if unread else sum(each.is_known for each in found),
         not_copied=tuple(str(each) for each in found if not each.is_known),
     )
@@ -275,11 +287,11 @@ def _with_documents(instance: OdooInstance, recovery: Seen, seen: Situation) -> 
 
 def last_drill(instance: OdooInstance) -> str:
     """When the recovery host last served this instance, or its clone did in a drill."""
-    kept = record.proof(instance)
+    kept = records.proof(instance)
     return f"{datetime.fromtimestamp(kept.at, UTC):%Y-%m-%d %H:%MZ}" if kept else ""
 
 
 def predicted_seconds(instance: OdooInstance) -> float | None:
     """How long the last move to the recovery host, or drill, took: the best guess."""
-    kept = record.proof(instance)
+    kept = records.proof(instance)
     return kept.seconds if kept else None

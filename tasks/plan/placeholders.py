@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from blocks.instance import OdooInstance, Place
-from tasks.filestore import trust
+from tasks.filestore import key
 from tasks.host import layout, managed_block
 from tasks.logins import login, pgpass
 from tasks.postgres import auto_conf, commands, pg_hba, postgresql_conf
@@ -35,8 +35,8 @@ def names(instance: OdooInstance) -> dict[str, str]:
     roles = instance.replication
     return {
         "instance": instance.name,
-        "writable": str(trust.until_path(instance)),
-        "recovery_rsh": shlex.join(trust.rsh(instance)),
+        "writable": str(key.until_path(instance)),
+        "recovery_rsh": shlex.join(key.rsh(instance)),
         "open_door": door.by_hand(instance, opened=True),
         "close_door": door.by_hand(instance, opened=False),
         "domains": ", ".join(instance.domains),

@@ -20,19 +20,21 @@ def summary(plan: Plan) -> str:
 
 def facts(plan: Plan) -> dict[str, str]:
     """Say what was measured, as rows of a table; what has no meaning here is left out."""
-    seen, there = plan.situation, plan.names["recovery"]
-    clock = Clock(plan.timezone, moment_of(seen.at))
-    drilled = clock.said(seen.last_drill) if seen.last_drill else "never"
+    situation, there = plan.situation, plan.names["recovery"]
+    clock = Clock(plan.timezone, moment_of(situation.at))
+    drilled = clock.when(situation.last_drill) if situation.last_drill else "never"
     rows = {
-        "measured at": Clock(plan.timezone, dated=True).at(seen.at),
-        f"{plan.names['origin']} (origin)": seen.shut_out or seen.origin,
-        f"{there} (recovery)": seen.recovery,
+        "measured at": Clock(plan.timezone, dated=True).at(situation.at),
+        f"{plan.names['origin']} (origin)": situation.shut_out or situation.origin,
+        f"{there} (recovery)": situation.recovery,
         "what would be lost": "" if plan.procedure in BACK else _loss(plan, clock),
         f"commits wait for {there}": _waits(plan, clock),
         **_lag(plan),
-        "documents whose file is missing": _documents(seen),
-        "not copied, or not known": "; ".join(seen.not_copied),
-        f"how {plan.names['origin']} rejoins": f"{seen.way}: {seen.why}" if seen.way else "",
+        "documents whose file is missing": _documents(situation),
+        "not copied, or not known": "; ".join(situation.not_copied),
+        f"how {plan.names['origin']} rejoins": f"{situation.way}: {situation.why}"
+        if situation.way
+        else "",
         "last drill or move": drilled,
         "expected time until Odoo answers": _expected(plan),
     }
@@ -47,15 +49,15 @@ def _loss(plan: Plan, clock: Clock) -> str:
 
 
 def _waits(plan: Plan, clock: Clock) -> str:
-    said = plan.situation.word
-    if said is None or plan.procedure not in OUT:
+    notice = plan.situation.notice
+    if notice is None or plan.procedure not in OUT:
         return ""
-    since = clock.said(said.since)
-    if not said.waits:
+    since = clock.when(notice.since)
+    if not notice.waits:
         return f"no: {plan.names['origin']} commits alone since {since}"
-    if said.policy == "wait":
+    if notice.policy == "wait":
         return f"always, since {since}"
-    return f"since {since}; after {span(said.seconds)} without it they go on"
+    return f"since {since}; after {span(notice.seconds)} without it they go on"
 
 
 def _lag(plan: Plan) -> dict[str, str]:
@@ -63,19 +65,23 @@ def _lag(plan: Plan) -> dict[str, str]:
 
     What it has received, and not replayed yet, it replays before it is promoted.
     """
-    seen = plan.situation
+    situation = plan.situation
     if plan.procedure not in OUT:
         return {}
-    if seen.origin != "primary":
-        return {"received, and not replayed yet": size(seen.lag_bytes)} if seen.lag_bytes else {}
-    if seen.lag_bytes is None:
+    if situation.origin != "primary":
+        return (
+            {"received, and not replayed yet": size(situation.lag_bytes)}
+            if situation.lag_bytes
+            else {}
+        )
+    if situation.lag_bytes is None:
         return {"behind the origin": UNKNOWN}
-    seconds = f", {span(seen.lag_seconds)}" if seen.lag_seconds else ""
-    return {"behind the origin": f"{size(seen.lag_bytes)}{seconds}"}
+    seconds = f", {span(situation.lag_seconds)}" if situation.lag_seconds else ""
+    return {"behind the origin": f"{size(situation.lag_bytes)}{seconds}"}
 
 
-def _documents(seen: Situation) -> str:
-    return UNKNOWN if seen.documents is None else str(seen.documents)
+def _documents(situation: Situation) -> str:
+    return UNKNOWN if situation.documents is None else str(situation.documents)
 
 
 def _expected(plan: Plan) -> str:
@@ -86,19 +92,19 @@ def _expected(plan: Plan) -> str:
 
 
 def _lines(plan: Plan) -> Iterator[str]:
-    seen = plan.situation
+    situation = plan.situation
     yield f"# {plan.procedure} of {plan.instance}"
     yield from ("", "| | |", "|---|---|")
     yield from (f"| {markdown(name)} | {markdown(value)} |" for name, value in facts(plan).items())
-    yield from listed("Refused as things are", seen.refusals)
-    yield from listed("Lacking (the move goes on without it)", seen.lacking)
+    yield from listed("Refused as things are", situation.refusals)
+    yield from listed("Lacking (the move goes on without it)", situation.lacking)
     names = {key: plain(name) for key, name in plan.names.items()}
-    said = doing(plan.procedure, plan.usual, names, wakes=seen.leader_is_down)
-    yield from listed("Before you approve, you ...", said.before)
+    steps = doing(plan.procedure, plan.usual, names, wakes=situation.leader_is_down)
+    yield from listed("Before you approve, you ...", steps.before)
     yield from ("", "## Relevo will then ...", "")
-    if seen.refusals:
+    if situation.refusals:
         yield from ("(when what it is refused for is fixed)", "")
-    yield from (f"{number}. {markdown(each)}" for number, each in enumerate(said.then, 1))
+    yield from (f"{number}. {markdown(each)}" for number, each in enumerate(steps.then, 1))
 
 
 def listed(title: str, sentences: tuple[str, ...]) -> Iterator[str]:

@@ -76,18 +76,18 @@ def without(text: str, names: Collection[str]) -> str:
     return _without(text, tuple(names)) if names else text
 
 
-def settle(text: str, *, own: str = "") -> str:
+def merged(text: str, *, own: str = "") -> str:
     r"""Take over what a leader had set, but for what names its machine: there, the node's own.
 
     What the node has word for word as the leader came with an earlier copy, and goes. So does what
     would run a program, load a library or read another file: a leader is not root at its standby.
 
     >>> theirs = "work_mem = '8MB'\nport = '5432'\narchive_mode = 'on'\n"
-    >>> settle(theirs)
+    >>> merged(theirs)
     "work_mem = '8MB'\n"
-    >>> settle(theirs, own="work_mem = '4MB'\narchive_mode = 'on'\nlog_directory = '/log'\n")
+    >>> merged(theirs, own="work_mem = '4MB'\narchive_mode = 'on'\nlog_directory = '/log'\n")
     "work_mem = '8MB'\nlog_directory = '/log'\n"
-    >>> settle("restore_command 'id'\nssl_passphrase_command = 'id'\ninclude '/tmp/x'\n"
+    >>> merged("restore_command 'id'\nssl_passphrase_command = 'id'\ninclude '/tmp/x'\n"
     ...     "shared_preload_libraries = '/tmp/x'\nArchive_Cleanup_Command='id'\nx='a\n'\n")
     ''
     """

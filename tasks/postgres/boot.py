@@ -2,8 +2,8 @@
 
 from blocks.instance import Place
 from tasks.host import files, systemd_unit
-from tasks.install.units import LIBRARY, UNITS, install_script
-from tasks.postgres.look import look
+from tasks.install.programs import LIBRARY, UNITS, install_script
+from tasks.postgres.observe import observe
 from tasks.run.step import step
 
 
@@ -14,7 +14,7 @@ def start_afresh(place: Place) -> None:
     Where several clusters share a host, the number in one's postmaster.pid is soon another's.
     """
     shell, program = place.host.shell(), LIBRARY / "fresh-start"
-    directory, owner = look(place).directory, place.cluster.owner
+    directory, owner = observe(place).directory, place.cluster.owner
     drop_in = systemd_unit.before_start(program, directory, owner=owner)
     install_script(shell, program, "fresh_start.sh")
     files.install(shell, UNITS / f"{place.cluster.unit}.d" / "relevo-start.conf", drop_in)

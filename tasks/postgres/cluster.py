@@ -8,7 +8,7 @@ from blocks.instance import Place
 from blocks.shell import Shell
 from tasks.host import files
 from tasks.postgres import commands
-from tasks.postgres.look import Seen, find, look, try_look
+from tasks.postgres.observe import ClusterState, find, observe, observe_if_reachable
 from tasks.run.step import log, step
 from tasks.run.wait import until
 
@@ -29,7 +29,7 @@ def create(place: Place) -> None:
         shell.run(commands.create_cluster(cluster))
         shell.run(("systemctl", "daemon-reload"))
     if listed is None or listed.owner == cluster.owner:
-        look(place)
+        observe(place)
 
 
 def require_binaries(shell: Shell, place: Place) -> None:
@@ -42,20 +42,20 @@ def require_binaries(shell: Shell, place: Place) -> None:
         )
 
 
-def restart(place: Place) -> Seen:
+def restart(place: Place) -> ClusterState:
     """Stop a cluster that runs and start it again; wait until it answers SQL."""
     unit = place.cluster.unit
     place.host.shell().run(("systemctl", "restart", unit), timeout_seconds=STOP_SECONDS)
     return wait_until_answering(place)
 
 
-def wait_until_answering(place: Place) -> Seen:
+def wait_until_answering(place: Place) -> ClusterState:
     """Wait until a cluster answers SQL, whatever its role."""
 
-    def answering() -> Seen | None:
-        seen = look(place)
-        seen.require_asked()
-        return seen if seen.answers else None
+    def answering() -> ClusterState | None:
+        state = observe(place)
+        state.require_asked()
+        return state if state.answers else None
 
     try:
         return until(
@@ -79,14 +79,14 @@ def _last_words(place: Place) -> str:
     return place.host.shell().run(argv, user=place.cluster.owner, check=False).stdout
 
 
-def start(place: Place) -> Seen:
+def start(place: Place) -> ClusterState:
     """Start a cluster and wait until it answers SQL; systemd's exit code proves nothing here."""
     shell = place.host.shell()
-    if not look(place).online:
+    if not observe(place).online:
         shell.run(("systemctl", "reset-failed", place.cluster.unit), check=False)
         argv = ("systemctl", "start", place.cluster.unit)
         done = shell.run(argv, check=False, timeout_seconds=START_SECONDS)
-        if done.status and not look(place).online:
+        if done.status and not observe(place).online:
             said = f"{done.tail}\n{_last_words(place)}"
             raise CommandFailed(
                 f"PostgreSQL {place.cluster} on {place} did not start: {said}", hint=_log(place)
@@ -94,21 +94,21 @@ def start(place: Place) -> Seen:
     return wait_until_answering(place)
 
 
-def stop(place: Place) -> Seen:
+def stop(place: Place) -> ClusterState:
     """Stop a cluster cleanly, and prove by its control file that it did.
 
     The origin's guard may stop it at the same moment: pg_ctl then finds nothing to do and
     complains. What counts is what is found afterwards.
     """
     said = ""
-    if (seen := look(place)).online:
-        said = _stop(place, seen.directory)
-        seen = look(place)
-    if seen.online or seen.control is None:
+    if (state := observe(place)).online:
+        said = _stop(place, state.directory)
+        state = observe(place)
+    if state.online or state.control is None:
         raise CommandFailed(
             f"PostgreSQL {place.cluster} on {place} did not stop{said}", hint=_log(place)
         )
-    return seen
+    return state
 
 
 def _stop(place: Place, directory: PurePosixPath) -> str:
@@ -118,7 +118,7 @@ def _stop(place: Place, directory: PurePosixPath) -> str:
     try:
         done = shell.run(argv, user=owner, check=False, timeout_seconds=STOP_SECONDS)
     except Unreachable as error:
-        if not (seen := try_look(place)) or seen.answers or not seen.online:
+        if not (state := observe_if_reachable(place)) or state.answers or not state.online:
             raise
         raise CommandFailed(
             f"PostgreSQL {place.cluster} on {place} is still shutting down after {STOP_SECONDS} s: "
@@ -131,7 +131,7 @@ def _stop(place: Place, directory: PurePosixPath) -> str:
 
 def stop_any(place: Place) -> None:
     """Stop a cluster, or leave it as a crash left it; prove only that it is down."""
-    if look(place).online:
+    if observe(place).online:
         stop(place)
 
 
@@ -174,11 +174,11 @@ def promote(place: Place) -> None:
     Whether it does is asked by SQL: the exit code has been wrong both ways.
     """
     shell = place.host.shell()
-    if (seen := look(place)).is_primary:
+    if (state := observe(place)).is_primary:
         log().info("%s already accepts writes", place)
     else:
         promoted = shell.run(
-            commands.control(place.cluster, seen.directory, "promote"),
+            commands.control(place.cluster, state.directory, "promote"),
             user=place.cluster.owner,
             check=False,
             timeout_seconds=PROMOTE_SECONDS,

@@ -10,7 +10,7 @@ from tasks.host import files, managed_block
 from tasks.postgres import pg_hba
 from tasks.postgres.cluster import config_owner
 from tasks.postgres.cluster_settings import load
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.run.step import step
 
 
@@ -36,7 +36,7 @@ def admit(instance: OdooInstance, place: Place, peer: Place, *, odoo_role: str =
         mapped += pg_hba.ident(map_name="relevo", system_user=cluster.owner, role="postgres")
         _put(shell, place, ident, instance.name, mapped)
     _put(shell, place, hba, instance.name, lines)
-    if look(place).answers:
+    if observe(place).answers:
         load(shell, place, hba, *([ident] if odoo_role else []))
     _require_valid_hba(place)
 
@@ -56,13 +56,13 @@ def edit(place: Place, change: Callable[[str], str]) -> None:
     shell, path = place.host.shell(), place.cluster.config_dir / "pg_hba.conf"
     owner = config_owner(shell, place.cluster, group=True)
     files.edit(shell, path, change, owner=owner, mode="640")
-    if look(place).answers:
+    if observe(place).answers:
         load(shell, place, path)
     _require_valid_hba(place)
 
 
 def _require_valid_hba(place: Place) -> None:
-    if not look(place).answers:
+    if not observe(place).answers:
         return
     sql = "SELECT line_number, error FROM pg_hba_file_rules WHERE error IS NOT NULL"
     if rows := place.cluster.query(place.host.shell(), sql):

@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from blocks.errors import Refused
-from blocks.instance import OdooInstance
+from blocks.instance import OdooInstance, Place
 from tasks.host import files
 from tasks.logins import roles
 from tasks.odoo import customers, service
 from tasks.postgres import cluster_settings
-from tasks.postgres.look import listening
+from tasks.postgres.observe import listening
 from tasks.readiness import probes
-from tasks.readiness.parity import EXTENSIONS
+from tasks.readiness.compatibility import EXTENSIONS
 from tasks.readiness.probes import Need, SetUp
 from tasks.recovery import allotted, users
 from tasks.run.step import step
@@ -114,15 +114,20 @@ def _room(instance: OdooInstance) -> str:
     return "there is room for a clone"
 
 
-def _extensions(instance: OdooInstance) -> str:
-    """Refuse databases whose extensions the recovery host has not installed."""
-    recovery, shell = instance.recovery, instance.recovery.host.shell()
-    said = customers.each(customers.databases(instance.origin), EXTENSIONS).rows
+def _extensions_in_use(origin: Place) -> dict[str, list[str]]:
+    """Name each extension, with the databases that use it."""
     uses: dict[str, list[str]] = {}
-    for database, rows in said.items():
+    for database, rows in customers.each(customers.databases(origin), EXTENSIONS).rows.items():
         for row in rows:
             if EXTENSION.fullmatch(name := str(row["name"])):
                 uses.setdefault(name, []).append(database)
+    return uses
+
+
+def _extensions(instance: OdooInstance) -> str:
+    """Refuse databases whose extensions the recovery host has not installed."""
+    recovery, shell = instance.recovery, instance.recovery.host.shell()
+    uses = _extensions_in_use(instance.origin)
     folder = PurePosixPath(f"/usr/share/postgresql/{recovery.cluster.version}/extension")
     lacking = files.missing(shell, *(folder / f"{name}.control" for name in sorted(uses)))
     if names := [PurePosixPath(path).stem for path in lacking]:

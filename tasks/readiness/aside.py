@@ -1,6 +1,6 @@
 """What was kept aside of an instance: data directories, rows and files that nobody else has.
 
-Only looked for, given to root or deleted here; `forensics` and `rejoin` say when something is kept.
+Only looked for, given to root or deleted here; `diverged` and `rejoin` say when something is kept.
 """
 
 import re
@@ -9,13 +9,13 @@ from pathlib import PurePosixPath
 
 from blocks.answers import understood
 from blocks.instance import OdooInstance, Place
-from tasks.filestore import trust
+from tasks.filestore import key
 from tasks.host import files
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.run.step import step
-from tasks.standby import forensics
+from tasks.standby import diverged
 
-# What a clone, a copy or a rehearsal left that was cut off: it is made anew, and no evidence.
+# What a clone, a copy or a drill left that was cut off: it is made anew, and no evidence.
 UNFINISHED = (".relevo-new", ".drill")
 PARTIAL = ".partial"
 COUNT_SECONDS = 600
@@ -41,7 +41,7 @@ def found(instance: OdooInstance, place: Place) -> list[Kept]:
     """Name what was kept aside on a host; nothing is noted, and nothing changed."""
     shell = place.host.shell()
     kept = [
-        Kept(str(place), str(path), forensics.only_there(shell, path))
+        Kept(str(place), str(path), diverged.only_there(shell, path))
         for path in paths(place)
         if path.suffix != ".only-here"
     ]
@@ -50,12 +50,12 @@ def found(instance: OdooInstance, place: Place) -> list[Kept]:
 
 def _files(instance: OdooInstance, place: Place) -> list[Kept]:
     """Count the files that only the origin had, and that a failback has put beside the others."""
-    shell, folder = place.host.shell(), trust.file_quarantine(instance)
+    shell, folder = place.host.shell(), key.file_quarantine(instance)
     if not files.exists(shell, folder):
         return []
     argv = ("find", str(folder), "-type", "f", "-printf", ".")
-    said = shell.run(argv, user=place.odoo.user, timeout_seconds=COUNT_SECONDS).stdout
-    return [Kept(str(place), str(folder), f"{len(said)} files")] if said else []
+    output = shell.run(argv, user=place.odoo.user, timeout_seconds=COUNT_SECONDS).stdout
+    return [Kept(str(place), str(folder), f"{len(output)} files")] if output else []
 
 
 def paths(place: Place) -> list[PurePosixPath]:
@@ -72,9 +72,9 @@ def size(place: Place) -> tuple[int, int]:
     argv = ("du", "--summarize", "--total", "--block-size=1", "--", *folders)
     shell, owner = place.host.shell(), place.cluster.owner
     # One that is deleted meanwhile costs a word of du, and not the sum.
-    said = shell.run(argv, user=owner, timeout_seconds=COUNT_SECONDS, check=False).stdout
+    output = shell.run(argv, user=owner, timeout_seconds=COUNT_SECONDS, check=False).stdout
     with understood(f"what du says of {place}"):
-        return len(folders), int(said.splitlines()[-1].split()[0])
+        return len(folders), int(output.splitlines()[-1].split()[0])
 
 
 def unfinished(place: Place) -> list[PurePosixPath]:
@@ -85,14 +85,14 @@ def unfinished(place: Place) -> list[PurePosixPath]:
 
 def _beside(place: Place, suffix: str) -> list[PurePosixPath]:
     """Folders beside the data directory whose names are ours, asked as the cluster's owner."""
-    shell, directory = place.host.shell(), look(place).directory
+    shell, directory = place.host.shell(), observe(place).directory
     argv = (
         "find", str(directory.parent), "-maxdepth", "1", "-name", f"{directory.name}.*", "-print0",
     )  # fmt: skip
     ours = re.compile(re.escape(str(directory)) + suffix)
     # A name with a line feed would be read as two, and the second could be any path.
-    said = shell.run(argv, user=place.cluster.owner).stdout
-    return [PurePosixPath(path) for path in sorted(said.split("\0")) if ours.fullmatch(path)]
+    output = shell.run(argv, user=place.cluster.owner).stdout
+    return [PurePosixPath(path) for path in sorted(output.split("\0")) if ours.fullmatch(path)]
 
 
 @step("delete what was kept aside on {place}")
@@ -102,11 +102,11 @@ def delete(instance: OdooInstance, place: Place) -> None:
     for path in paths(place):
         files.remove_tree(shell, path)
     if place.kind == "origin":
-        files.remove_tree(shell, trust.file_quarantine(instance))
+        files.remove_tree(shell, key.file_quarantine(instance))
 
 
 @step("delete what was never finished on {place}")
 def sweep(place: Place) -> None:
-    """Delete clones, copies and rehearsals that were cut off."""
+    """Delete clones, copies and drills that were cut off."""
     for path in unfinished(place):
         files.remove_tree(place.host.shell(), path)

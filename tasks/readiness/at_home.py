@@ -4,14 +4,14 @@ from functools import partial
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
-from tasks.authority import guard, keys, move, promotable
+from tasks.authority import guard, keys, promotable, stage
 from tasks.build import build, modules
 from tasks.build import programs_of_odoo as programs
 from tasks.filestore import follower
-from tasks.postgres.look import look, unheard
+from tasks.postgres.observe import observe, unheard
 from tasks.postgres.wal import Lsn
-from tasks.readiness import failed_over, parity, preflight, writable
-from tasks.readiness import parity_rules as judge
+from tasks.readiness import compatibility, failed_over, preflight, writable
+from tasks.readiness import compatibility_rules as judge
 from tasks.readiness import probes as need
 from tasks.readiness.probes import (
     COMMITS,
@@ -55,7 +55,7 @@ def probe(instance: OdooInstance, ends: Ends) -> Found:
 def roles(instance: OdooInstance, ends: Ends) -> str:
     """Say that the origin is the primary and the recovery host its standby, as usual."""
     origin, recovery = ends.origin, ends.recovery
-    if not recovery.answers and move.leader_is_down(instance):
+    if not recovery.answers and stage.leader_is_down(instance):
         raise RelevoError(
             f"customers were moved to {instance.recovery}, and its PostgreSQL is {recovery}: run "
             "failover, which starts it"
@@ -73,8 +73,8 @@ def roles(instance: OdooInstance, ends: Ends) -> str:
 
 
 def _moves(instance: OdooInstance) -> str:
-    if said := move.half_done(instance):
-        raise RelevoError(f"{said}: run failback, which goes on from there")
+    if sentence := stage.half_done(instance):
+        raise RelevoError(f"{sentence}: run failback, which goes on from there")
     return "none under way"
 
 
@@ -107,7 +107,7 @@ def _slot(instance: OdooInstance) -> str:
 
 def _commits(instance: OdooInstance) -> str:
     """What the origin says of its commits; the other end's part where its PostgreSQL answers."""
-    if look(instance.recovery).answers:
+    if observe(instance.recovery).answers:
         return synchronous_state.measure(instance)
     return synchronous_state.at_origin(instance)
 
@@ -145,7 +145,7 @@ def _built(instance: OdooInstance) -> list[str]:
 
 
 def _parity(instance: OdooInstance) -> list[str]:
-    pair = parity.measure(instance)
+    pair = compatibility.measure(instance)
     if wrong := judge.wrong(pair):
         raise RelevoError("; ".join(wrong))
     return [str(pair), *judge.remarks(pair)]

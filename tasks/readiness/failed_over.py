@@ -6,7 +6,7 @@ from functools import partial
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
 from tasks.authority import keys
-from tasks.postgres.look import look_or_why, unheard
+from tasks.postgres.observe import observe_or_why, unheard
 from tasks.readiness.probes import ODOO, Ends, Need, disk, files, http, odoo, origin_host
 from tasks.receipts import receipt_files, receipts
 from tasks.recovery import users
@@ -54,11 +54,11 @@ def _receipt(instance: OdooInstance) -> str:
 def _origin(instance: OdooInstance) -> list[str]:
     """What becomes of the other end: does anything follow what customers write?"""
     origin, recovery = instance.origin, instance.recovery
-    seen, why = look_or_why(origin)
-    if seen and seen.is_standby and replication.is_streaming(instance, origin, recovery):
+    state, why = observe_or_why(origin)
+    if state and state.is_standby and replication.is_streaming(instance, origin, recovery):
         return [f"{origin} follows {recovery}"]
-    said = f"{origin} is {seen}" if seen else unheard(origin, why)
-    return [said, f"{said}: what customers write is only on {recovery}"]
+    sentence = f"{origin} is {state}" if state else unheard(origin, why)
+    return [sentence, f"{sentence}: what customers write is only on {recovery}"]
 
 
 # What the failback will need, and customers until then.

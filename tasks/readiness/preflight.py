@@ -8,9 +8,9 @@ from blocks.instance import OdooInstance, Place
 from blocks.names import TRIED
 from tasks.odoo import odoo_settings
 from tasks.postgres import cluster_settings
-from tasks.postgres.look import LET_US_ASK, find, look
 from tasks.postgres.lsclusters import Listed
-from tasks.readiness import parity_rules, probes
+from tasks.postgres.observe import LET_US_ASK, find, observe
+from tasks.readiness import compatibility_rules, probes
 from tasks.readiness.probes import Need, PlaceOf, SetUp
 from tasks.run.step import log, step
 
@@ -59,7 +59,7 @@ PACKAGES = (
 def require_hosts(instance: OdooInstance) -> None:
     """Refuse to begin where a program, a user or a file is missing; name every one of them."""
     if (version := instance.origin.cluster.version) > TRIED[1]:
-        log().warning("%s", parity_rules.untried(version))
+        log().warning("%s", compatibility_rules.untried(version))
     if found := essential(probes.refusals(NEEDS, instance)):
         raise Refused(
             f"{instance.name} cannot be replicated yet: "
@@ -83,8 +83,8 @@ def _there(place_of: PlaceOf) -> Callable[[OdooInstance], str]:
             "sh", "-c", LACKING, "lacking", _user_to_be_there(instance, place),
             *map(" ".join, (commands, paths, units)),
         )  # fmt: skip
-        said = place.host.shell().run(argv).stdout
-        _require_none(f"{place} lacks {line}" for line in said.splitlines())
+        output = place.host.shell().run(argv).stdout
+        _require_none(f"{place} lacks {line}" for line in output.splitlines())
         return f"{len(commands)} commands and {len(paths)} paths are there"
 
     return ask
@@ -140,7 +140,7 @@ def _needless(place: Place) -> str:
     listed, at_all = find(place.host.shell(), place), f"{place} listens on all addresses"
     if listed is None or not listed.online or listed.port != place.cluster.port:
         return NOT_ASKED
-    if look(place).refuses:
+    if observe(place).refuses:
         return NOT_ASKED
     return at_all if cluster_settings.in_force(place, LISTEN)["listen_addresses"] == "*" else ""
 
@@ -163,8 +163,8 @@ def _of_the_cluster(origin: Place, listed: Listed) -> Iterator[str]:
         yield f"{origin.cluster} on {origin} belongs to {listed.owner}, not to postgres"
     if listed.port != origin.cluster.port:
         yield f"{origin.cluster} on {origin} has port {listed.port} (postgres.port)"
-    elif listed.online and (seen := look(origin)).refuses:
-        yield f"PostgreSQL {origin.cluster} on {origin} is {seen}: {LET_US_ASK}"
+    elif listed.online and (state := observe(origin)).refuses:
+        yield f"PostgreSQL {origin.cluster} on {origin} is {state}: {LET_US_ASK}"
 
 
 def _layout(instance: OdooInstance) -> str:
@@ -174,8 +174,8 @@ def _layout(instance: OdooInstance) -> str:
         "sh", "-c", LAYOUT, "layout", origin.host.user, str(_listed(instance).data_directory),
         origin.odoo.unit, str(origin.odoo.http_port),
     )  # fmt: skip
-    said = origin.host.shell().run(argv).stdout
-    _require_none(f"on {origin}, {line}" for line in said.splitlines())
+    output = origin.host.shell().run(argv).stdout
+    _require_none(f"on {origin}, {line}" for line in output.splitlines())
     return "login, data directory and unit are as Relevo can work with"
 
 

@@ -12,7 +12,7 @@ from tasks.filestore import judgement, leftout
 from tasks.filestore.verdict import remarks, sentence
 from tasks.odoo import http as asking
 from tasks.odoo import service
-from tasks.postgres.look import Seen, look, look_or_why, try_look
+from tasks.postgres.observe import ClusterState, observe, observe_if_reachable, observe_or_why
 from tasks.readiness import aside
 from tasks.run import moments
 from tasks.run.report import Strong
@@ -33,8 +33,8 @@ class Ends:
     `why` is what keeps us from asking one that is not silent.
     """
 
-    origin: Seen | None
-    recovery: Seen
+    origin: ClusterState | None
+    recovery: ClusterState
     why: ShutOut | None = None
 
     @property
@@ -54,8 +54,8 @@ class Ends:
 
 
 def look_at_both(instance: OdooInstance) -> Ends:
-    origin, why = look_or_why(instance.origin)
-    return Ends(origin, look(instance.recovery), why)
+    origin, why = observe_or_why(instance.origin)
+    return Ends(origin, observe(instance.recovery), why)
 
 
 # What must be there for a probe to make sense.
@@ -167,7 +167,7 @@ def odoo(place_of: PlaceOf) -> Callable[[OdooInstance], list[str]]:
     def ask(instance: OdooInstance) -> list[str]:
         place = place_of(instance)
         shell, unit = place.host.shell(), place.odoo.unit
-        if look(place).is_primary and not service.is_active(shell, unit):
+        if observe(place).is_primary and not service.is_active(shell, unit):
             raise RelevoError(
                 f"{unit} on {place} is not running, so customers cannot work: start it there, or "
                 "run failover"
@@ -199,7 +199,7 @@ def disk(place_of: PlaceOf) -> Callable[[OdooInstance], str]:
 
     def ask(instance: OdooInstance) -> str:
         place = place_of(instance)
-        argv = ("df", "--output=avail,size", "-B1", str(look(place).directory))
+        argv = ("df", "--output=avail,size", "-B1", str(observe(place).directory))
         free, size = map(int, place.host.shell().run(argv).stdout.split()[-2:])
         if free < LEAST_FREE * size:
             raise RelevoError(f"{place} has only {moments.size(free)} free for PostgreSQL")
@@ -221,7 +221,7 @@ def files(instance: OdooInstance) -> list[str]:
     """Require that every database was read, and seen whole no longer ago than two passes."""
     verdicts = judgement.verdicts(instance)
     patience = 2 * instance.schedules.filestore_seconds
-    origin = try_look(instance.origin)
+    origin = observe_if_reachable(instance.origin)
     followed = origin is not None and origin.is_primary
     doubtful = [v for v in verdicts if v.is_doubtful(patience_seconds=patience, followed=followed)]
     if doubtful:

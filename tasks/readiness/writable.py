@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from tasks.host.files import STATE
-from tasks.install.units import UNITS
+from tasks.install.programs import UNITS
 from tasks.serving import site_files
 
 # Arguments: folders of root's.

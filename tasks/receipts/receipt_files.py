@@ -9,7 +9,7 @@ from blocks.answers import understood
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from tasks.host.files import STATE
-from tasks.install.units import GUARDS
+from tasks.install.programs import GUARDS
 from tasks.receipts import receipt as reading
 from tasks.receipts import signers as reading_signers
 from tasks.receipts.receipt import NAMESPACE, Receipt
@@ -94,8 +94,8 @@ def history(instance: OdooInstance, place: Place) -> list[Receipt]:
 def kept_on(instance: OdooInstance, place: Place) -> Kept:
     """Read what a host keeps, and judge whose it is."""
     paths = (str(STATE / instance.name), str(signers_path(instance, place)))
-    said = place.host.shell().run(("sh", "-c", READ, "receipts", *paths), check=False).stdout
-    text, _, rest = said.partition("right\n")
+    output = place.host.shell().run(("sh", "-c", READ, "receipts", *paths), check=False).stdout
+    text, _, rest = output.partition("right\n")
     right, _, named = rest.partition("signers\n")
     mine = believed(instance)
     found = [_Line.judge(instance, mine, line) for line in text.splitlines() if line]
@@ -113,9 +113,9 @@ def kept_on(instance: OdooInstance, place: Place) -> Kept:
 def texts(instance: OdooInstance, place: Place) -> dict[str, str]:
     """All that a host keeps under the name of receipts, genuine or not, by its file."""
     argv = ("sh", "-c", ALL, "all receipts", str(STATE / instance.name))
-    said = place.host.shell().run(argv).stdout
+    output = place.host.shell().run(argv).stdout
     with understood(f"the receipts of {instance.name} on {place}"):
-        pairs = (line.split(" ") for line in said.splitlines())
+        pairs = (line.split(" ") for line in output.splitlines())
         return {
             path: base64.b64decode(text, validate=True).decode(errors="backslashreplace")
             for path, text in pairs

@@ -14,12 +14,12 @@ from blocks.errors import Refused, Unreachable
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks.host import files
-from tasks.postgres.look import look, received, try_look
+from tasks.postgres.observe import observe, observe_if_reachable, received
 from tasks.receipts import receipt as reading
 from tasks.receipts import receipt_files
 from tasks.receipts.receipt import NAMESPACE, Kind, Receipt, Stand
 from tasks.receipts.receipt_files import Kept
-from tasks.records import record
+from tasks.records import records
 from tasks.records.loss import Exposure
 from tasks.run.act import because
 from tasks.run.step import log, step
@@ -158,8 +158,8 @@ def write(
 def _make(instance: OdooInstance, *, kind: Kind, taker: Place, reason: str, loss: str) -> Receipt:
     """Say what the control file says: the giver's, if it was demoted, else the taker's."""
     giver = instance.opposite(taker)
-    seen = try_look(giver) if kind == "demotion" else look(taker)
-    control = seen.control if seen else None
+    state = observe_if_reachable(giver) if kind == "demotion" else observe(taker)
+    control = state.control if state else None
     if control is None:
         raise Refused(f"there is no control file to write a receipt of {instance.name} from")
     return Receipt(
@@ -171,39 +171,41 @@ def _make(instance: OdooInstance, *, kind: Kind, taker: Place, reason: str, loss
         system_identifier=control.system_identifier,
         timeline=control.last_timeline,
         checkpoint=str(control.checkpoint) if kind == "demotion" else "",
-        time=record.now(taker.host.shell()),
+        time=records.now(taker.host.shell()),
         reason=because(reason) if kind in {"demotion", "forced"} else reason,
         loss=loss,
     )
 
 
-def objection(instance: OdooInstance, giver: Place, taker: Place, receipt: Receipt | None) -> str:
-    """Why a receipt does not entitle the taker to write now; nothing when it does."""
-    control = look(giver).control
+def objection(
+    instance: OdooInstance, old_primary: Place, new_primary: Place, receipt: Receipt | None
+) -> str:
+    """Why a receipt does not entitle the new primary to write now; nothing when it does."""
+    control = observe(old_primary).control
     if control is None or not control.shut_down:
-        return f"{giver} was not shut down cleanly"
+        return f"{old_primary} was not shut down cleanly"
     stand = Stand(
         instance=instance.name,
-        giver=giver.kind,
-        taker=taker.kind,
+        giver=old_primary.kind,
+        taker=new_primary.kind,
         system_identifier=control.system_identifier,
         timeline=control.timeline,
         checkpoint=control.checkpoint,
-        received=received(taker),
+        received=received(new_primary),
     )
     return reading.objection(receipt, stand)
 
 
 def record_demotion(
-    instance: OdooInstance, giver: Place, taker: Place, *, reason: str = ""
+    instance: OdooInstance, old_primary: Place, new_primary: Place, *, reason: str = ""
 ) -> None:
     """Write the receipt of a demotion that was proven, unless it stands there already."""
     asked = ask(instance)
     known = asked.newest
-    if known and not objection(instance, giver, taker, known):
+    if known and not objection(instance, old_primary, new_primary, known):
         publish(instance, known, asked)
     else:
-        write(instance, kind="demotion", taker=taker, reason=reason, asked=asked)
+        write(instance, kind="demotion", taker=new_primary, reason=reason, asked=asked)
 
 
 @step("require that the receipts of {instance.name} are genuine")
@@ -213,12 +215,14 @@ def require_genuine(instance: OdooInstance) -> None:
         receipt_files.history(instance, place)
 
 
-@step("require the receipt by which {taker} may write")
-def require(instance: OdooInstance, giver: Place, taker: Place) -> None:
+@step("require the receipt by which {new_primary} may write")
+def require(instance: OdooInstance, old_primary: Place, new_primary: Place) -> None:
     """Refuse to promote without a genuine receipt, the newest, that fits what the hosts say."""
-    if look(taker).is_primary:
+    if observe(new_primary).is_primary:
         return
-    kept = {str(place): receipt_files.history(instance, place) for place in (giver, taker)}
+    kept = {
+        str(place): receipt_files.history(instance, place) for place in (old_primary, new_primary)
+    }
     known = max((each for held in kept.values() for each in held), key=_epoch, default=None)
     for place, held in kept.items():
         if (held[-1] if held else None) != known:
@@ -226,9 +230,9 @@ def require(instance: OdooInstance, giver: Place, taker: Place) -> None:
                 f"the newest receipt of {instance.name} is not on {place}",
                 hint=f"compare {receipt_files.folder(instance)} on both hosts, then run this again",
             )
-    if why := objection(instance, giver, taker, known):
+    if why := objection(instance, old_primary, new_primary, known):
         raise Refused(
-            f"the receipt of {instance.name} does not let {taker} write: {why}",
+            f"the receipt of {instance.name} does not let {new_primary} write: {why}",
             hint="run this again, which demotes again; or accept the loss and give a reason",
         )
 
@@ -246,7 +250,7 @@ def award(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
     origin, recovery = instance.origin, instance.recovery
     asked = ask(instance, ask_origin=exposure.lossless)
     known = asked.newest
-    if look(recovery).is_primary and known and known.taker == recovery.kind:
+    if observe(recovery).is_primary and known and known.taker == recovery.kind:
         return
     if exposure.lossless:
         record_demotion(instance, origin, recovery, reason=reason)

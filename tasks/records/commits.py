@@ -16,7 +16,7 @@ STATES = {
 
 
 @dataclass(frozen=True)
-class Word:
+class CommitNotice:
     """What the origin said in its WAL, at the point up to which somebody has it.
 
     It was written after commits were seen to wait, and is taken back before they stop. `covered`
@@ -31,12 +31,12 @@ class Word:
     timeline: int
 
 
-def parse(comment: str) -> Word | None:
+def parse(comment: str) -> CommitNotice | None:
     """Read the comment of the role that streams; none when it is somebody else's or absent.
 
     >>> parse('{"policy": "wait", "seconds": 30, "waits": true, "since": 1.5, "covered": 2.5,'
     ...     ' "timeline": 3}')
-    Word(policy='wait', seconds=30.0, waits=True, since=1.5, covered=2.5, timeline=3)
+    CommitNotice(policy='wait', seconds=30.0, waits=True, since=1.5, covered=2.5, timeline=3)
     >>> parse(""), parse("the role of the standby"), parse("[]"), parse('{"policy": "x"}')
     (None, None, None, None)
     """
@@ -44,7 +44,7 @@ def parse(comment: str) -> Word | None:
         facts: dict[str, Any] = json.loads(comment)
         if facts["policy"] not in {"wait", "go_on"}:
             return None
-        return Word(
+        return CommitNotice(
             policy=facts["policy"],
             seconds=float(facts["seconds"]),
             waits=facts["waits"] is True,
@@ -56,23 +56,23 @@ def parse(comment: str) -> Word | None:
         return None
 
 
-def holding(comment: str, *, timeline: int, replayed: bool) -> Word | None:
-    """The word that holds for all that a standby lacks; none where there is none.
+def in_force(comment: str, *, timeline: int, replayed: bool) -> CommitNotice | None:
+    """The notice that holds for all that a standby lacks; none where there is none.
 
-    A word of an older timeline is of a time before somebody else was promoted. While WAL that has
-    been received is not replayed, a later word may be in it.
+    A notice of an older timeline is of a time before somebody else was promoted. While WAL that has
+    been received is not replayed, a later notice may be in it.
 
     >>> said = '{"policy": "wait", "seconds": 30, "waits": true, "since": 1, "covered": 2,' \
         ' "timeline": 3}'
-    >>> holding(said, timeline=3, replayed=True).policy
+    >>> in_force(said, timeline=3, replayed=True).policy
     'wait'
-    >>> holding(said, timeline=5, replayed=True), holding(said, timeline=3, replayed=False)
+    >>> in_force(said, timeline=5, replayed=True), in_force(said, timeline=3, replayed=False)
     (None, None)
     """
-    word = parse(comment)
-    if word is None or not word.waits or not replayed or word.timeline < timeline:
+    notice = parse(comment)
+    if notice is None or not notice.waits or not replayed or notice.timeline < timeline:
         return None
-    return word
+    return notice
 
 
 def sentence(state: dict[str, str], *, origin: str, recovery: str) -> str:

@@ -12,7 +12,7 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from blocks.plain import plain
 from tasks.host.files import STATE
-from tasks.records.records import Moment
+from tasks.records.kinds import Moment
 from tasks.records.schema import Record, parse
 from tasks.run.step import log
 

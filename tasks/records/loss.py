@@ -6,7 +6,7 @@ from math import ceil
 from typing import Literal
 
 from tasks.postgres.wal import Lsn
-from tasks.records.commits import Word
+from tasks.records.commits import CommitNotice
 from tasks.run.moments import Clock, size, span
 
 LEAST_SPAN_SECONDS = 10.0
@@ -50,7 +50,7 @@ class Exposure:
         known_lag: int,
         samples: list[Sample],
         next_xid: int = 0,
-        word: Word | None = None,
+        notice: CommitNotice | None = None,
     ) -> "Exposure":
         """Bound the loss in time, and estimate it in bytes from the origin's usual rate.
 
@@ -65,7 +65,7 @@ class Exposure:
         wait it never goes on alone, under go_on not before the seconds of the policy are over,
         counted from a time of which it knew that we had everything.
         """
-        if word and word.policy == "wait":
+        if notice and notice.policy == "wait":
             return cls(lossless=False, seconds=0, about_bytes=0, last_commit="", synchronous="wait")
         whole = [
             sample.at
@@ -73,7 +73,7 @@ class Exposure:
             if sample.written <= received and sample.next_xid >= next_xid
         ]
         known = [*whole, *([last_commit] if last_commit is not None else [])]
-        known += [word.covered + word.seconds] if word else []
+        known += [notice.covered + notice.seconds] if notice else []
         last_commit = max(known, default=None)
         seconds = None
         if last_commit is not None and last_commit <= now + AHEAD_SECONDS:
@@ -87,7 +87,7 @@ class Exposure:
             seconds=seconds,
             about_bytes=about,
             last_commit=at.isoformat(timespec="milliseconds") if at else "",
-            synchronous=word.policy if word else "",
+            synchronous=notice.policy if notice else "",
         )
 
     @property

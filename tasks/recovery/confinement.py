@@ -11,11 +11,11 @@ from blocks import users
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
 from tasks.host import confine, files, layout, managed_block, systemd_unit
-from tasks.install.units import UNITS
+from tasks.install.programs import UNITS
 from tasks.odoo import odoo_conf
 from tasks.postgres import cluster, hba, postgresql_conf
-from tasks.postgres.look import find
 from tasks.postgres.lsclusters import Listed
+from tasks.postgres.observe import find
 from tasks.run.step import log
 from tasks.standby import rejoin, replication
 

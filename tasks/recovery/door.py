@@ -15,10 +15,10 @@ from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
 from tasks.host import confine, files, managed_block, systemd_unit
 from tasks.host.lines import lines_of
-from tasks.install import units
-from tasks.install.units import LIBRARY, UNITS
+from tasks.install import programs
+from tasks.install.programs import LIBRARY, UNITS
 from tasks.postgres import hba, pg_hba
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.run.step import step
 from tasks.run.wait import until
 
@@ -60,7 +60,7 @@ def _install(instance: OdooInstance) -> None:
     handing = systemd_unit.door_service(
         instance.name, command=(str(PROGRAM), peer, str(port)), properties=found
     )
-    units.install_script(shell, PROGRAM, "door.py")
+    programs.install_script(shell, PROGRAM, "door.py")
     files.install(shell, UNITS / f"{unit(instance)}.socket", listening)
     files.install(shell, UNITS / f"{unit(instance)}@.service", handing)
     shell.run(("systemctl", "daemon-reload"))
@@ -92,7 +92,7 @@ def opened(instance: OdooInstance) -> Iterator[None]:
     try:
         yield
     finally:
-        if not look(instance.recovery).is_primary:
+        if not observe(instance.recovery).is_primary:
             shut(instance)
 
 

@@ -9,16 +9,16 @@ from pathlib import PurePosixPath
 
 from blocks import users
 from blocks.errors import Refused
-from blocks.instance import OdooInstance
+from blocks.instance import OdooInstance, Place
 from tasks.build import build
 from tasks.host import files, layout, lock, managed_block
 from tasks.host.job import stop_job
 from tasks.logins import login
 from tasks.odoo import odoo_conf, service
 from tasks.postgres import hba
-from tasks.postgres.look import find, look
-from tasks.records import record
-from tasks.records.records import Failover, Owners, Users
+from tasks.postgres.observe import find, observe
+from tasks.records import records
+from tasks.records.kinds import Failover, Owners, Users
 from tasks.recovery import confinement
 from tasks.recovery.users import as_found, owners_of, with_owners
 from tasks.run.step import log, step
@@ -32,7 +32,7 @@ known=$(getent passwd "$1" | cut -d: -f6)
 
 
 @step("give {instance.name} its own users on {instance.recovery}")
-def settle(instance: OdooInstance) -> None:
+def give_users(instance: OdooInstance) -> None:
     """Make the users and the folders of an instance; move what an earlier Relevo left elsewhere.
 
     A move that was cut off is taken up again. The cluster follows later (`move_cluster`): it needs
@@ -41,7 +41,7 @@ def settle(instance: OdooInstance) -> None:
     if instance.settled == "shared":
         return  # replicate alone moves it
     recovery, wanted = instance.recovery, owners_of(instance)
-    known = record.read(recovery, instance, Users)
+    known = records.read(recovery, instance, Users)
     if known and known.whole and known.owners == wanted:
         return
     former = _former(instance, known)
@@ -51,25 +51,27 @@ def settle(instance: OdooInstance) -> None:
     layout.require_way(instance)
     if not former:
         layout.make(instance)
-        record.write(recovery, instance, _settled(instance))
+        records.write(recovery, instance, _settled(instance))
         return
     log().info("moving %s on %s to %s, %s", instance.name, recovery, wanted.odoo, wanted.postgres)
     # Written down first: whoever finds the move cut off goes by these names.
     moving = Users(
         odoo=wanted.odoo, postgres=former.postgres, wanted=wanted, former=former, whole=False
     )
-    record.write(recovery, instance, moving)
+    records.write(recovery, instance, moving)
     layout.make(instance)
     _move(as_found(instance), former)
 
 
-def finish(instance: OdooInstance) -> OdooInstance:
+def finish(instance: OdooInstance, *, plan_only: bool = False) -> OdooInstance:
     """End a move to its own users that was cut off; give the instance as it is then.
+
+    A plan changes nothing: it takes the instance as it is.
 
     A replicate that died may have left the standby down, with its files half given away. Replicate
     needs the origin to go on; a failover must not.
     """
-    if instance.settled != "moving":
+    if plan_only or instance.settled != "moving":
         return instance
     with lock.held(instance, "replicate", preempt=True):
         _finish(instance)
@@ -79,7 +81,7 @@ def finish(instance: OdooInstance) -> OdooInstance:
 @step("finish the interrupted move of {instance.name} to its own users")
 def _finish(instance: OdooInstance) -> None:
     recovery = instance.recovery
-    known = record.read(recovery, instance, Users)
+    known = records.read(recovery, instance, Users)
     assert known is not None, "it was found in the middle of a move"
     assert known.former is not None, "no record is of a move from nobody"
     assert known.wanted is not None, "no record is of a move to nobody"
@@ -98,7 +100,7 @@ def move_cluster(instance: OdooInstance) -> None:
 
 def _move_cluster(instance: OdooInstance) -> None:
     recovery = instance.recovery
-    known, owners = record.read(recovery, instance, Users), owners_of(instance)
+    known, owners = records.read(recovery, instance, Users), owners_of(instance)
     if known is None or known.whole:
         confinement.settle(instance, former=recovery.cluster.owner)
         return
@@ -106,20 +108,24 @@ def _move_cluster(instance: OdooInstance) -> None:
     confinement.settle(instance, former=known.former.postgres)
     build.take_over(instance)
     moved = replace(known, odoo=owners.odoo, postgres=owners.postgres, whole=True)
-    record.write(recovery, instance, moved)
+    records.write(recovery, instance, moved)
 
 
 def _require_movable(found: OdooInstance) -> None:
     """Refuse, before anything is touched, to move an instance that serves, or one in two places."""
-    recovery, shell = found.recovery, found.recovery.host.shell()
-    moved = record.read(recovery, found, Failover) is not None
-    if moved or look(recovery).is_primary:
+    recovery = found.recovery
+    moved = records.read(recovery, found, Failover) is not None
+    if moved or observe(recovery).is_primary:
         raise Refused(
             f"{found.name} keeps the users {recovery.odoo.user} and {recovery.cluster.owner} while "
             f"its customers are served from {recovery}",
             hint="run failback first, then replicate",
         )
-    wal = look(recovery).directory / "pg_wal"
+    _require_wal_inside(recovery)
+
+
+def _require_wal_inside(recovery: Place) -> None:
+    shell, wal = recovery.host.shell(), observe(recovery).directory / "pg_wal"
     elsewhere = shell.run(("test", "-L", str(wal)), user=recovery.cluster.owner, check=False)
     if elsewhere.status == 0:
         raise Refused(
@@ -197,7 +203,7 @@ def forget_former(instance: OdooInstance) -> None:
     Last in a set-up: by then the new ones have been proven.
     """
     recovery, shell = instance.recovery, instance.recovery.host.shell()
-    known = record.read(recovery, instance, Users)
+    known = records.read(recovery, instance, Users)
     if known is None or (former := known.former) is None:
         return
     if former.odoo != recovery.odoo.user:
@@ -210,7 +216,7 @@ def forget_former(instance: OdooInstance) -> None:
         pem = home / ".postgresql" / f"relevo_{instance.name}_origin.pem"
         files.remove(shell, pem)
         login.forget_passwords(instance, home / ".pgpass", former.postgres)
-    record.write(recovery, instance, _settled(instance))
+    records.write(recovery, instance, _settled(instance))
 
 
 def _without_block(instance: OdooInstance) -> Callable[[str], str]:

@@ -6,9 +6,9 @@ A customer's superuser or module can do there what these users can, and no more.
 from blocks import users
 from blocks.errors import RelevoError, Unreachable
 from blocks.instance import OdooInstance
-from tasks.postgres.look import find
-from tasks.records import record
-from tasks.records.records import Identity, Owners, Users
+from tasks.postgres.observe import find
+from tasks.records import records
+from tasks.records.kinds import Identity, Owners, Users
 
 # Arguments: the record, what tells an instance of Relevo 0.1, and the folders that its Odoo owned.
 FOUND = """
@@ -24,20 +24,20 @@ def as_found(instance: OdooInstance) -> OdooInstance:
     Between an upgrade of the runner and the next replicate these may be the ones that all instances
     shared. Of a recovery host that does not answer, the next step says so.
     """
-    noted, copied = (record.path(instance, kind) for kind in (Users, Identity))
+    noted, copied = (records.path(instance, kind) for kind in (Users, Identity))
     words = (noted, copied, instance.recovery.odoo.data_dir, instance.directory)
     argv = ("sh", "-c", FOUND, "users", *map(str, words))
     try:
-        said = instance.recovery.host.shell().run(argv).stdout
+        output = instance.recovery.host.shell().run(argv).stdout
     except Unreachable:
         return instance
-    if said.startswith("shared "):
-        owner = said.split()[1]
+    if output.startswith("shared "):
+        owner = output.split()[1]
         user = instance.recovery.odoo.user if owner == "root" else owner
         return with_owners(instance, Owners(user, users.SHARED_CLUSTER_USER), settled="shared")
-    if not said:
+    if not output:
         return instance
-    known = record.understood(instance.recovery, instance, Users, said)
+    known = records.understood(instance.recovery, instance, Users, output)
     if known.whole:
         return with_owners(instance, known.owners, settled="own")
     assert known.wanted is not None, "no record is of a move to nobody"
@@ -63,26 +63,26 @@ def with_owners(instance: OdooInstance, known: Owners, *, settled: str) -> OdooI
 def judge(instance: OdooInstance) -> list[str]:
     """Say as whom an instance runs on the recovery host, and who else is the same user."""
     recovery = instance.recovery
-    said = f"Odoo runs as {recovery.odoo.user}, PostgreSQL as {recovery.cluster.owner}"
+    sentence = f"Odoo runs as {recovery.odoo.user}, PostgreSQL as {recovery.cluster.owner}"
     if instance.settled == "moving":
         raise RelevoError(f"the move to {recovery.odoo.user} was interrupted: run replicate")
     if instance.settled == "shared":
         everybody = f"{recovery.odoo.user} and {recovery.cluster.owner}"
         return [
-            said,
+            sentence,
             f"it shares the users {everybody} with others: run replicate while it is at home",
         ]
     if instance.shared_users:
         listed = ", ".join(instance.shared_users)
         return [
-            said,
+            sentence,
             (
                 f"it shares the user {listed} with other instances, so a breach of one is a "
                 "breach of both: remove odoo_user and postgres_user from the inventory, then run "
                 "replicate"
             ),
         ]
-    return [said]
+    return [sentence]
 
 
 def owners_of(instance: OdooInstance) -> Owners:

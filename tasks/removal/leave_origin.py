@@ -11,12 +11,12 @@ from blocks.errors import Refused, StatementFailed
 from blocks.instance import OdooInstance
 from blocks.sql import Identifier, compose
 from tasks.authority import guard
-from tasks.filestore import trust
+from tasks.filestore import key
 from tasks.host import files, managed_block
 from tasks.host.files import STATE
 from tasks.host.job import LOGS
 from tasks.install import traces
-from tasks.install.units import LIBRARY, UNITS
+from tasks.install.programs import LIBRARY, UNITS
 from tasks.logins import certificate, login, pgpass, roles
 from tasks.logins.roles import Found, Role
 from tasks.postgres import cluster_settings, hba
@@ -190,8 +190,8 @@ def shut_way(instance: OdooInstance) -> None:
     """Admit the key of the recovery host no more, and take its gate away."""
     origin, shell = instance.origin, instance.origin.host.shell()
     traces.forget_admission(shell, origin.host.user, instance.name)
-    files.remove(shell, trust.gate_path(instance), trust.until_path(instance))
-    _forget_empty(instance, trust.file_quarantine(instance), origin.odoo.user)
+    files.remove(shell, key.gate_path(instance), key.until_path(instance))
+    _forget_empty(instance, key.file_quarantine(instance), origin.odoo.user)
 
 
 @step("remove the guard of {instance.name} at {instance.origin}")

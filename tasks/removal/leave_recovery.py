@@ -14,9 +14,9 @@ from tasks.host import files
 from tasks.host.files import STATE
 from tasks.host.job import LOGS
 from tasks.install import traces
-from tasks.install.units import UNITS
+from tasks.install.programs import UNITS
 from tasks.postgres import cluster
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.readiness import aside
 from tasks.recovery import allotted, confinement, door
 from tasks.run.outcome import Outcome
@@ -107,7 +107,7 @@ def _delete_data(instance: OdooInstance, *, delete_kept: bool) -> None:
     else:
         for path in aside.paths(recovery):
             files.give_tree(shell, path, former=recovery.cluster.owner, user="root")
-    files.remove_tree(shell, look(recovery).directory)
+    files.remove_tree(shell, observe(recovery).directory)
 
 
 @step("delete the files of {instance.name} on {instance.recovery}")

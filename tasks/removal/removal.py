@@ -8,12 +8,12 @@ from tasks.authority import fence
 from tasks.host import files
 from tasks.odoo import service
 from tasks.postgres import cluster_settings
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.readiness import aside
 from tasks.readiness.aside import Kept
 from tasks.receipts import receipt_files, receipts
-from tasks.records import record
-from tasks.records.records import Failover
+from tasks.records import records
+from tasks.records.kinds import Failover
 from tasks.recovery import users
 from tasks.run.step import step
 from tasks.standby import replication
@@ -103,10 +103,10 @@ def _require_at_rest(instance: OdooInstance, wishes: Wishes) -> None:
         )
     if wishes.origin_is_gone:
         return
-    begun = record.read(recovery, instance, Failover)
+    begun = records.read(recovery, instance, Failover)
     known = receipts.newest(instance)
     away = known is not None and known.taker == recovery.kind
-    if begun or away or (_has_cluster(recovery) and look(recovery).is_primary):
+    if begun or away or (_has_cluster(recovery) and observe(recovery).is_primary):
         raise Refused(
             f"a move of {name} to {recovery} was not finished",
             hint=f"run relevo failback {name}, which goes on from there, then run this again",
@@ -116,10 +116,10 @@ def _require_at_rest(instance: OdooInstance, wishes: Wishes) -> None:
 def _require_served(instance: OdooInstance, wishes: Wishes) -> None:
     """Refuse to leave an origin that does not have the write right, or whose cluster is down."""
     origin = instance.origin
-    seen = look(origin)
-    if not seen.is_primary:
+    state = observe(origin)
+    if not state.is_primary:
         raise Refused(
-            f"PostgreSQL on {origin} is {seen}, but customers of {instance.name} would go on with "
+            f"PostgreSQL on {origin} is {state}, but customers of {instance.name} would go on with "
             "it",
             hint=f"start {origin.cluster.unit} there; run relevo status to see who serves",
         )
@@ -151,7 +151,7 @@ def _has_copy(instance: OdooInstance) -> bool:
 
 def _whereabouts(instance: OdooInstance) -> str:
     recovery = instance.recovery
-    return str(look(recovery).directory) if _has_cluster(recovery) else "what is kept aside"
+    return str(observe(recovery).directory) if _has_cluster(recovery) else "what is kept aside"
 
 
 def _kept(instance: OdooInstance, wishes: Wishes) -> list[Kept]:

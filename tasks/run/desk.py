@@ -15,7 +15,7 @@ from blocks.instance import OdooInstance
 from blocks.runtime import SHELL, Flow
 
 if TYPE_CHECKING:
-    from tasks.run.approval import Question, Yes
+    from tasks.run.question import Question, Yes
     from tasks.run.step import Step
 
 P = ParamSpec("P")

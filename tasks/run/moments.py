@@ -53,10 +53,10 @@ class Clock:
         seconds = (self.now - moment_of(moment)).total_seconds()
         return f"{span(seconds)} ago" if seconds >= 0 else f"in {span(-seconds)}"
 
-    def said(self, moment: Moment) -> str:
+    def when(self, moment: Moment) -> str:
         """Say when something was, and how long ago.
 
-        >>> Clock(now=moment_of("2026-11-25T15:18:46Z")).said("2026-11-22T15:18:06Z")
+        >>> Clock(now=moment_of("2026-11-25T15:18:46Z")).when("2026-11-22T15:18:06Z")
         '2026-11-22 15:18:06 (UTC), 3 d ago'
         """
         return f"{self.at(moment)}, {self.age(moment)}"

@@ -13,9 +13,9 @@ from blocks.errors import Refused, RelevoError, ShutOut, Unreachable
 from blocks.instance import OdooInstance
 from blocks.plain import PLAINLY, plain
 from blocks.runtime import Flow
-from tasks.language.reader import reading, said
-from tasks.run.approval import Question, Yes
+from tasks.language.reader import reading, translated
 from tasks.run.desk import DESK, Desk, Logger, Run, desk
+from tasks.run.question import Question, Yes
 from tasks.run.step import Step
 
 P = ParamSpec("P")
@@ -80,7 +80,7 @@ class Terminal:
             approved_by=question.approved_by or _asked("Who approves it: "),
             reason=question.reason or _asked("Why (the report keeps it): "),
             instance_name=input(
-                "\n" + said(f"Type {question.instance} to begin the {question.procedure}: ")
+                "\n" + translated(f"Type {question.instance} to begin the {question.procedure}: ")
             ),
             origin_is_down=question.asks_whether_down,
         )
@@ -88,15 +88,15 @@ class Terminal:
 
 def _asked(what: str) -> str:
     """Ask until something is said: Enter alone is no answer."""
-    while not (answer := input(said(what)).strip()):
+    while not (answer := input(translated(what)).strip()):
         pass
     return answer
 
 
 def _require_down(question: Question) -> None:
     """Ask what nobody can measure; what is not a yes ends it."""
-    doubt = f"\n{plain(said(question.doubt))}\n" if question.doubt else ""
-    asked = said(
+    doubt = f"\n{plain(translated(question.doubt))}\n" if question.doubt else ""
+    asked = translated(
         f"Does another source confirm that {question.origin} is down and stays down, and do you "
         "accept the loss stated above? (yes/no) "
     )

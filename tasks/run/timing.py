@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import Self
 
 from tasks.run.desk import desk
 
@@ -41,7 +42,12 @@ def timed(title: str) -> Iterator[None]:
 
 
 class Stopwatch:
-    """Counts from the moment the button was pressed, or from now without a server."""
+    """Counts from the moment the button was pressed, or from now without a server.
+
+    Around a part of a procedure it keeps, as `seconds`, how long that part took.
+    """
+
+    seconds = ""
 
     def __init__(self, *, from_now: bool = False, begun: str = "") -> None:
         self.begun = datetime.fromisoformat(begun) if begun else datetime.now(UTC)
@@ -50,11 +56,21 @@ class Stopwatch:
         if pressed is not None and not begun:
             self.begun = min(self.begun, pressed)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     @property
     def retried(self) -> bool:
         """Tell whether this run has failed before, and somebody has mended something since."""
         run = desk().run()
         return bool(run and run.times > 1)
+
+    def stop(self) -> None:
+        """Keep the seconds until now."""
+        self.seconds = self.read()
 
     def read(self) -> str:
         return f"{(datetime.now(UTC) - self.begun).total_seconds():.1f}"

@@ -7,8 +7,8 @@ import time
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import Dns, OdooInstance, Place
 from blocks.lease import require_lease
-from tasks.records import record
-from tasks.records.records import Names, Provider
+from tasks.records import records
+from tasks.records.kinds import Names, Provider
 from tasks.run.outcome import Outcome
 from tasks.run.step import log, step
 from tasks.run.wait import until
@@ -48,7 +48,7 @@ def point(instance: OdooInstance, place: Place) -> Outcome:
         for domain, mine in wanted.items():
             _prove(instance.dns, domain, place, mine)
         if before:  # one that could not be read stays, and is warned of
-            record.forget(instance.recovery, instance, Names)
+            records.forget(instance.recovery, instance, Names)
     except CommandFailed as error:
         log().error("%s", error)
         return Outcome(
@@ -77,11 +77,11 @@ def _note(instance: OdooInstance, known: Dns) -> None:
             if kind not in mine and strange:
                 noted.setdefault(domain, {})[kind] = strange[0]
     if noted:
-        record.write(instance.recovery, instance, Names(addresses=noted))
+        records.write(instance.recovery, instance, Names(addresses=noted))
 
 
 def _noted(instance: OdooInstance) -> dict[str, dict[str, str]]:
-    known = record.read(instance.recovery, instance, Names)
+    known = records.read(instance.recovery, instance, Names)
     return known.addresses if known else {}
 
 
@@ -120,7 +120,7 @@ def _try(instance: OdooInstance, place: Place) -> list[str]:
     """Let the provider show that we may write: once a day, and when the inventory has another."""
     assert instance.dns is not None, "who has none is not asked"
     mark = _mark(instance, instance.dns)
-    noted = record.read(instance.recovery, instance, Provider)
+    noted = records.read(instance.recovery, instance, Provider)
     if noted and noted.mark == mark and time.time() - noted.at < TRY_SECONDS:
         return list(noted.remarks)
     try:
@@ -135,7 +135,7 @@ def _try(instance: OdooInstance, place: Place) -> list[str]:
         ) from error
     remarks = [each for each in said if each]
     tried = Provider(at=time.time(), mark=mark, remarks=tuple(remarks))
-    record.write(instance.recovery, instance, tried)
+    records.write(instance.recovery, instance, tried)
     return remarks
 
 

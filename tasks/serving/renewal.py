@@ -110,17 +110,21 @@ def _parsed(text: str) -> Chain | None:
         return None
 
 
+def _days_left_at_origin(instance: OdooInstance, live: PurePosixPath, source: Certificate) -> int:
+    text = files.read(instance.origin.host.shell(), source.chain)
+    if (chain := _parsed(text)) is None:
+        raise Refused(
+            f"there is no certificate in {source.chain} on {instance.origin}",
+            hint=_copy(instance, live, source),
+        )
+    return chain.days_left(today())
+
+
 def at_origin(instance: OdooInstance) -> list[str]:
     """Judge what the origin will show once customers are home: it may have ended meanwhile."""
     found: dict[PurePosixPath, tuple[int, Certificate]] = {}
     for live, source in site_files.chains(instance).items():
-        text = files.read(instance.origin.host.shell(), source.chain)
-        if (chain := _parsed(text)) is None:
-            raise Refused(
-                f"there is no certificate in {source.chain} on {instance.origin}",
-                hint=_copy(instance, live, source),
-            )
-        found[live] = (chain.days_left(today()), source)
+        found[live] = (_days_left_at_origin(instance, live, source), source)
     if not found:
         return ["none in the inventory: customers come by plain HTTP"]
     live, (days, source) = min(found.items(), key=lambda item: item[1][0])

@@ -12,7 +12,7 @@ from blocks.shell import Shell
 from tasks.host import files
 from tasks.install import traces
 from tasks.odoo import http, service
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.run.outcome import Outcome
 from tasks.run.step import log, step
 from tasks.run.wait import until
@@ -53,7 +53,7 @@ def install(instance: OdooInstance) -> None:
     site_files.write(instance, folder(instance))
     former = files.read(shell, shown)
     try:
-        _show(instance, "standby" if look(instance.recovery).is_standby else "serving")
+        _show(instance, "standby" if observe(instance.recovery).is_standby else "serving")
     except RelevoError:
         if former:
             files.install(shell, shown, former, mode="600")
@@ -121,9 +121,11 @@ def astray(instance: OdooInstance, form: Form) -> str:
     path, wanted = nginx.path(instance.name), nginx.answer(instance.name, form)
     pages = http.pages(instance.recovery, list(where.values()), path=path)
     for domain, url in where.items():
-        if (page := pages[url]).said != wanted:
-            said = page.error or f"{page.status} {page.said[:60]!r}"
-            return f"nginx on {instance.recovery} answers for {domain} with {said}, not {wanted!r}"
+        if (page := pages[url]).words != wanted:
+            sentence = page.error or f"{page.status} {page.words[:60]!r}"
+            return (
+                f"nginx on {instance.recovery} answers for {domain} with {sentence}, not {wanted!r}"
+            )
     return ""
 
 
@@ -229,8 +231,8 @@ def judge(instance: OdooInstance, form: Form) -> str:
     read = read_by_nginx(shell)
     if lacking := [p for p in (shown, folder(instance) / f"{form}.conf") if str(p) not in read]:
         raise Refused(f"nginx on {instance.recovery} does not read {lacking[0]}")
-    if said := astray(instance, form):
-        raise Refused(said)
+    if sentence := astray(instance, form):
+        raise Refused(sentence)
     if not service.starts_at_boot(shell, "nginx.service"):
         raise Refused(
             f"nginx on {instance.recovery} would not start at its next boot",

@@ -34,7 +34,7 @@ class Names:
     remark: str = ""
 
 
-def look(domains: Sequence[str]) -> Names:
+def look_up(domains: Sequence[str]) -> Names:
     """Ask for some domains; a resolver that is silent is asked once, and said."""
     if not domains:
         return Names()

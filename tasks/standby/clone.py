@@ -9,8 +9,7 @@ from tasks.host.job import is_running, run_job, stop_job
 from tasks.logins import login
 from tasks.notices import progress
 from tasks.postgres import commands
-from tasks.postgres.look import leader as look_leader
-from tasks.postgres.look import look, read_control
+from tasks.postgres.observe import observe, observe_leader, read_control
 from tasks.run import moments
 from tasks.run.step import log
 from tasks.run.wait import until
@@ -35,7 +34,7 @@ def slot(instance: OdooInstance) -> str:
 
 def make(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPath:
     """Make a clone and prove that it is whole; return where it lies."""
-    shell, directory = node.host.shell(), look(node).directory
+    shell, directory = node.host.shell(), observe(node).directory
     target = beside(directory)
     require_room(node, leader, directory.parent)
     require_no_tablespaces(leader)
@@ -74,7 +73,7 @@ def abandon(instance: OdooInstance, node: Place, leader: Place) -> None:
 
 def drop(instance: OdooInstance, node: Place) -> None:
     """End and remove a clone that is not wanted any more."""
-    shell, target = node.host.shell(), beside(look(node).directory)
+    shell, target = node.host.shell(), beside(observe(node).directory)
     if files.exists(shell, target):
         stop_job(shell, _job(instance))
         files.remove_tree(shell, target)
@@ -99,7 +98,7 @@ def require_room(node: Place, leader: Place, folder: PurePosixPath) -> None:
 
 def keeps_wal_elsewhere(node: Place) -> bool:
     """Tell whether a node's pg_wal is a link, which a clone of its leader does not have."""
-    argv = ("test", "-L", str(look(node).directory / "pg_wal"))
+    argv = ("test", "-L", str(observe(node).directory / "pg_wal"))
     return node.host.shell().run(argv, user=node.cluster.owner, check=False).status == 0
 
 
@@ -116,7 +115,7 @@ def _require_whole(node: Place, leader: Place, beside: PurePosixPath) -> None:
     """Prove a fresh clone before it takes the old directory's place."""
     shell = node.host.shell()
     control = read_control(shell, node, beside)
-    if control is None or control.system_identifier != look_leader(leader).system_identifier:
+    if control is None or control.system_identifier != observe_leader(leader).system_identifier:
         raise CommandFailed(
             f"the clone in {beside} on {node} is not a copy of {leader}",
             hint="run this again; the old data directory has not been touched",

@@ -13,7 +13,7 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from tasks.host import files
 from tasks.postgres import auto_conf, cluster, cluster_settings, postgresql_conf
-from tasks.postgres.look import Seen, look
+from tasks.postgres.observe import ClusterState, observe
 from tasks.postgres.postgresql_conf import HOT_STANDBY
 from tasks.run.step import log, step
 
@@ -26,11 +26,11 @@ HINT = (
 )
 
 
-def in_force(seen: Seen) -> dict[str, int]:
+def in_force(state: ClusterState) -> dict[str, int]:
     """The limits of a cluster: in force where it answers, else those that it would start with."""
-    if not seen.answers:
-        return configured(seen.place)
-    said = cluster_settings.in_force(seen.place, HOT_STANDBY)
+    if not state.answers:
+        return configured(state.place)
+    said = cluster_settings.in_force(state.place, HOT_STANDBY)
     return {name: int(value) for name, value in said.items()}
 
 
@@ -39,9 +39,9 @@ def configured(place: Place) -> dict[str, int]:
     server = str(place.cluster.bin_dir / "postgres")
     words = (server, str(place.cluster.config_dir), *HOT_STANDBY)
     argv = ("sh", "-c", CONFIGURED, "configured", *words)
-    said = place.host.shell().run(argv, user=place.cluster.owner).stdout.split()
+    fields = place.host.shell().run(argv, user=place.cluster.owner).stdout.split()
     with understood(f"the limits of PostgreSQL {place.cluster} on {place}"):
-        return dict(zip(HOT_STANDBY, map(int, said), strict=True))
+        return dict(zip(HOT_STANDBY, map(int, fields), strict=True))
 
 
 def is_paused(standby: Place) -> bool:
@@ -50,31 +50,31 @@ def is_paused(standby: Place) -> bool:
     return standby.cluster.value(standby.host.shell(), sql) == "t"
 
 
-def lower(seen: Seen) -> dict[str, tuple[int, int]]:
+def lower(state: ClusterState) -> dict[str, tuple[int, int]]:
     """The limits that keep a cluster from going on with its WAL: what each is, and must be."""
-    if seen.control is None or seen.is_primary or not seen.control.was_standby:
+    if state.control is None or state.is_primary or not state.control.was_standby:
         return {}
-    if seen.answers and not is_paused(seen.place):
+    if state.answers and not is_paused(state.place):
         return {}
-    return postgresql_conf.lower(in_force(seen), seen.control.limits)
+    return postgresql_conf.lower(in_force(state), state.control.limits)
 
 
-def needed(node: Seen, leader: Place) -> dict[str, int]:
+def needed(node: ClusterState, leader: Place) -> dict[str, int]:
     """The limits with which a node can follow: its leader's, and those of its own WAL."""
     theirs = cluster_settings.in_force(leader, HOT_STANDBY)
     mine = node.control.limits if node.control else {}
     return {name: max(int(value), mine.get(name, 0)) for name, value in theirs.items()}
 
 
-def why(seen: Seen) -> str:
+def why(state: ClusterState) -> str:
     """Say which limits keep a standby down, or its replay paused; nothing where none does."""
-    found = lower(seen)
+    found = lower(state)
     if not found:
         return ""
     each = ", ".join(f"{name} is {has} there and must be {needs}" for name, (has, needs)
                      in found.items())  # fmt: skip
     return (
-        f"PostgreSQL {seen.place.cluster} on {seen.place} cannot replay what the other server "
+        f"PostgreSQL {state.place.cluster} on {state.place} cannot replay what the other server "
         f"wrote: {each}; run replicate, which raises it"
     )
 
@@ -86,10 +86,10 @@ def raise_standby(instance: OdooInstance) -> None:
     Nobody else has to be asked: the server that wrote the WAL may be dead.
     """
     recovery = instance.recovery
-    seen = look(recovery)
-    if (sentence := why(seen)) and seen.control:
+    state = observe(recovery)
+    if (sentence := why(state)) and state.control:
         log().warning("%s; they are raised", sentence)
-        fit(recovery, seen.directory, seen.control.limits)
+        fit(recovery, state.directory, state.control.limits)
         restart(recovery)
 
 
@@ -115,7 +115,7 @@ def fit(place: Place, directory: PurePosixPath, needs: Mapping[str, int]) -> Non
 
 def restart(place: Place) -> None:
     """Start a cluster anew, or for the first time since it stopped."""
-    if look(place).online:
+    if observe(place).online:
         cluster.restart(place)
     else:
         cluster.start(place)

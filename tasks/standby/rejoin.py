@@ -10,12 +10,11 @@ from tasks.host.job import await_job, is_running
 from tasks.logins import login
 from tasks.postgres import auto_conf, cluster
 from tasks.postgres.controldata import ControlData
-from tasks.postgres.look import leader as look_leader
-from tasks.postgres.look import look
-from tasks.records import record
-from tasks.records.records import AutoConf
+from tasks.postgres.observe import observe, observe_leader
+from tasks.records import records
+from tasks.records.kinds import AutoConf
 from tasks.run.step import log, step
-from tasks.standby import clone, forensics, limits, replication, rewind
+from tasks.standby import clone, diverged, limits, replication, rewind
 from tasks.standby import way as decision
 from tasks.standby.way import Way
 
@@ -24,16 +23,16 @@ ASKED = "the operator asked for it"
 
 def choose(instance: OdooInstance, node: Place, leader: Place) -> Way:
     """Decide how a stopped node rejoins."""
-    seen = look(node)
+    state = observe(node)
     if is_running(node.host.shell(), rewind.job(instance)):
         return Way("rewind", "its pg_rewind is under way, and is waited for")
-    if seen.control is None:
+    if state.control is None:
         return Way("reclone", "its data directory is missing or unreadable")
     # A primary has no signal file, and a standby that was started has no label any more.
-    lacking = _lacking(node, seen.directory, "backup_label", "standby.signal")
-    control = seen.control.as_primary() if "standby.signal" in lacking else seen.control
+    lacking = _lacking(node, state.directory, "backup_label", "standby.signal")
+    control = state.control.as_primary() if "standby.signal" in lacking else state.control
     way = decision.way(
-        control, look_leader(leader), rewind=rewind.marker(instance, node), unstarted=not lacking
+        control, observe_leader(leader), rewind=rewind.marker(instance, node), unstarted=not lacking
     )
     if way.kind == "refuse":
         raise Refused(
@@ -63,14 +62,14 @@ def rejoin(
         log().info("%s already follows %s", node, leader)
         clear(instance, node, leader)
         return None
-    if look(node).is_primary:
+    if observe(node).is_primary:
         raise Refused(
             f"{node} accepts writes while {leader} does: it must be fenced first",
             hint="run failback, which stops it and keeps what only it has",
         )
     _prepare(instance, leader)
     aside = None
-    if not look(node).is_standby or reclone:
+    if not observe(node).is_standby or reclone:
         cluster.stop_any(node)
         aside = _by_a_way(instance, node, leader, meant=why if reclone else "")
     _follow(instance, node, leader)
@@ -112,10 +111,10 @@ def _by_a_way(
 
 def _chosen(instance: OdooInstance, node: Place, leader: Place) -> Way:
     """Choose the way; a primary that crashed is first recovered, with no door open."""
-    way, seen = choose(instance, node, leader), look(node)
-    if way.kind != "rewind" or seen.control is None or seen.control.shut_down:
+    way, state = choose(instance, node, leader), observe(node)
+    if way.kind != "rewind" or state.control is None or state.control.shut_down:
         return way
-    if not _lacking(node, seen.directory, "standby.signal"):
+    if not _lacking(node, state.directory, "standby.signal"):
         return way  # a standby that stopped cleanly, which pg_rewind takes as it is
     rewind.keep(node)
     try:
@@ -130,18 +129,18 @@ def _replace(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPat
     """Put a new clone in the place of the data directory, which is kept; say where."""
     fresh = clone.make(instance, node, leader)
     cluster.stop_any(node)
-    shell, seen = node.host.shell(), look(node)
+    shell, state = node.host.shell(), observe(node)
     # A standby that asked for what is gone has spoiled its slot once more.
     replication.ensure_slot(leader.host.shell(), leader, instance.name)
     # Before it is where a boot finds it: without these it would come up as a second primary.
     text = _alter_system(instance, node, leader, fresh)
     write_signals(instance, node, leader, fresh, own=text)
-    aside = _aside(seen.directory, seen.control)
+    aside = _aside(state.directory, state.control)
     kept = _unused(shell, aside)
-    files.swap(shell, fresh, seen.directory, kept)
-    if seen.control and _went_on(leader, seen.control):
-        forensics.examine(instance, node, leader, aside, seen.control.last_timeline)
-    record.forget(node, instance, AutoConf)
+    files.swap(shell, fresh, state.directory, kept)
+    if state.control and _went_on(leader, state.control):
+        diverged.examine(instance, node, leader, aside, state.control.last_timeline)
+    records.forget(node, instance, AutoConf)
     files.remove(shell, rewind.marker_path(instance))
     return kept
 
@@ -155,17 +154,17 @@ def _alter_system(instance: OdooInstance, node: Place, leader: Place, fresh: Pur
     own = _own(instance, node, leader)
     if own and node.kind == "origin":
         return own
-    return auto_conf.settle(files.read(node.host.shell(), fresh / auto_conf.FILE), own=own)
+    return auto_conf.merged(files.read(node.host.shell(), fresh / auto_conf.FILE), own=own)
 
 
 def _own(instance: OdooInstance, node: Place, leader: Place) -> str:
     """What ALTER SYSTEM had set at a node; nothing if it has been another cluster until now."""
-    if kept := record.read(node, instance, AutoConf):
+    if kept := records.read(node, instance, AutoConf):
         return kept.text
-    seen = look(node)
-    if not _same_system(seen.control, leader):
+    state = observe(node)
+    if not _same_system(state.control, leader):
         return ""
-    return files.read(node.host.shell(), seen.directory / auto_conf.FILE)
+    return files.read(node.host.shell(), state.directory / auto_conf.FILE)
 
 
 def _aside(directory: PurePosixPath, control: ControlData | None) -> PurePosixPath:
@@ -188,24 +187,24 @@ def _went_on(leader: Place, control: ControlData) -> bool:
     """
     if control.was_standby or not _same_system(control, leader):
         return False
-    fork = look_leader(leader).forks.get(control.timeline)
+    fork = observe_leader(leader).forks.get(control.timeline)
     return not (control.shut_down and fork is not None and control.checkpoint < fork)
 
 
 def _same_system(control: ControlData | None, leader: Place) -> bool:
     if control is None:
         return False
-    return control.system_identifier == look_leader(leader).system_identifier
+    return control.system_identifier == observe_leader(leader).system_identifier
 
 
 def _follow(instance: OdooInstance, node: Place, leader: Place) -> None:
     """Write the signal file and the connection after the rewind and before the start."""
-    seen = look(node)
-    if not seen.answers:
-        kept = record.read(node, instance, AutoConf)
+    state = observe(node)
+    if not state.answers:
+        kept = records.read(node, instance, AutoConf)
         own = kept.text if kept else None
-        write_signals(instance, node, leader, seen.directory, own=own)
-        limits.fit(node, seen.directory, limits.needed(seen, leader))
+        write_signals(instance, node, leader, state.directory, own=own)
+        limits.fit(node, state.directory, limits.needed(state, leader))
     cluster.start(node)
     replication.wait_until_streaming(instance, node, leader)
     clear(instance, node, leader)
@@ -233,5 +232,5 @@ def write_signals(
 def clear(instance: OdooInstance, node: Place, leader: Place) -> None:
     """Take away what was kept for a rejoin that has now ended, be it that of a run that died."""
     files.remove(node.host.shell(), rewind.marker_path(instance))
-    record.forget(node, instance, AutoConf)
+    records.forget(node, instance, AutoConf)
     clone.abandon(instance, node, leader)

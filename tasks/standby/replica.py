@@ -7,9 +7,9 @@ from blocks.instance import OdooInstance, Place
 from tasks.host import files
 from tasks.odoo import odoo_conf, odoo_settings
 from tasks.postgres import cluster, cluster_settings, postgresql_conf
-from tasks.postgres.look import look, read_control
-from tasks.records import record
-from tasks.records.records import Identity
+from tasks.postgres.observe import observe, read_control
+from tasks.records import records
+from tasks.records.kinds import Identity
 from tasks.run.step import log, step
 from tasks.standby import clone as clones
 from tasks.standby import limits, rejoin, replication
@@ -18,11 +18,11 @@ from tasks.standby import limits, rejoin, replication
 @step("require that {place} is the primary")
 def require_primary(place: Place) -> None:
     """Refuse to clone from a cluster that is not the one that accepts writes."""
-    seen = look(place)
-    seen.require_asked()
-    if not seen.is_primary:
+    state = observe(place)
+    state.require_asked()
+    if not state.is_primary:
         raise Refused(
-            f"PostgreSQL {place.cluster} on {place} is {seen}, not primary",
+            f"PostgreSQL {place.cluster} on {place} is {state}, not primary",
             hint="run failback after a failover; otherwise start PostgreSQL there",
         )
 
@@ -75,8 +75,8 @@ def configure(instance: OdooInstance) -> None:
     """
     origin, recovery = instance.origin, instance.recovery
     cluster_settings.require_included(recovery)
-    seen = look(recovery)
-    running = seen.answers
+    state = observe(recovery)
+    running = state.answers
     theirs = cluster_settings.in_force(
         origin, (*postgresql_conf.HOT_STANDBY, *cluster_settings.CURRENT)
     )
@@ -85,7 +85,7 @@ def configure(instance: OdooInstance) -> None:
     wanted = dict(cluster_settings.wanted(instance, recovery, base))
     if recovery.cluster.confined:
         del wanted["listen_addresses"]  # its door listens outside (tasks/recovery/confinement.py)
-    wrote = seen.control.limits if seen.control and seen.control.was_standby else {}
+    wrote = state.control.limits if state.control and state.control.was_standby else {}
     needs = {
         name: max(int(value), int(wanted.get(name, 0)), wrote.get(name, 0))
         for name, value in postgresql_conf.at_least(theirs, mine).items()
@@ -93,7 +93,7 @@ def configure(instance: OdooInstance) -> None:
     wanted |= needs
     shell = recovery.host.shell()
     cluster_settings.install(shell, recovery.cluster, wanted)
-    limits.fit(recovery, seen.directory, needs)
+    limits.fit(recovery, state.directory, needs)
     if not running:
         return
     cluster_settings.load(shell, recovery, cluster_settings.path(recovery.cluster), settings=wanted)
@@ -118,7 +118,7 @@ def clone(instance: OdooInstance, *, reclone: bool) -> None:
         log().warning("%s no longer has the WAL that %s needs: cloning it again", origin, recovery)
     anew = reclone or gone or not _is_copy(instance)
     aside = None
-    if anew and look(recovery).is_standby:
+    if anew and observe(recovery).is_standby:
         rejoin.renew(instance, recovery, origin)
     else:
         cluster.stop_any(recovery)
@@ -138,13 +138,13 @@ def require_clonable(instance: OdooInstance, *, reclone: bool) -> None:
     _require_replaceable(instance, reclone=reclone)
     if reclone or not _is_copy(instance):
         clones.require_no_tablespaces(origin)
-        clones.require_room(recovery, origin, look(recovery).directory.parent)
+        clones.require_room(recovery, origin, observe(recovery).directory.parent)
 
 
 def _require_replaceable(instance: OdooInstance, *, reclone: bool) -> None:
     """Refuse to put a clone in the place of a cluster that serves, or that may be the last copy."""
-    recovery, seen = instance.recovery, look(instance.recovery)
-    if seen.is_primary and not (seen.control and seen.control.never_used):
+    recovery, state = instance.recovery, observe(instance.recovery)
+    if state.is_primary and not (state.control and state.control.never_used):
         raise Refused(
             f"{recovery.cluster} on {recovery} accepts writes: a new clone would throw away what "
             f"customers of {instance.name} write there",
@@ -161,7 +161,7 @@ def _require_same_origin(instance: OdooInstance) -> None:
     A clone of the new one that was asked for, and cut off after it was swapped in, goes on.
     """
     origin, recovery = instance.origin, instance.recovery
-    known, control = record.read(recovery, instance, Identity), look(origin).control
+    known, control = records.read(recovery, instance, Identity), observe(origin).control
     if known is None or control is None or _is_copy(instance):
         return
     if known.system_identifier != control.system_identifier:
@@ -181,7 +181,7 @@ def _why(instance: OdooInstance, *, reclone: bool) -> str:
 
 
 def _is_copy(instance: OdooInstance) -> bool:
-    mine, theirs = look(instance.recovery).control, look(instance.origin).control
+    mine, theirs = observe(instance.recovery).control, observe(instance.origin).control
     return bool(mine and theirs and mine.system_identifier == theirs.system_identifier)
 
 
@@ -201,7 +201,7 @@ def _delete_if_never_used(place: Place, aside: PurePosixPath) -> None:
 @step("note which cluster {instance.name} is")
 def note_identity(instance: OdooInstance) -> None:
     """Write down the system identifier of the copy, by which a failover knows it."""
-    control = look(instance.recovery).control
+    control = observe(instance.recovery).control
     assert control is not None, "it streams, so it has a control file"
     noted = Identity(system_identifier=control.system_identifier)
-    record.write(instance.recovery, instance, noted)
+    records.write(instance.recovery, instance, noted)

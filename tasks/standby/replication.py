@@ -3,8 +3,7 @@
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
-from tasks.postgres.look import leader as look_leader
-from tasks.postgres.look import look, received, replayed
+from tasks.postgres.observe import observe, observe_leader, received, replayed
 from tasks.postgres.wal import Lsn
 from tasks.run import moments
 from tasks.run.step import step
@@ -47,7 +46,7 @@ def ensure_slot(shell: Shell, leader: Place, name: str) -> None:
 
 def is_out_of_reach(standby: Place, leader: Place) -> bool:
     """Tell whether the leader has thrown away WAL that a standby still needs."""
-    if not look(standby).is_standby:
+    if not observe(standby).is_standby:
         return False
     needs = str(received(standby))
     return leader.cluster.value(leader.host.shell(), OUT_OF_REACH, needs) == "t"
@@ -94,7 +93,7 @@ def wait_until_streaming(instance: OdooInstance, standby: Place, leader: Place) 
         hint=f"read the end of PostgreSQL's log on {standby}",
     )
     require_no_fork(standby, leader)
-    wait_until_replayed(standby, str(look_leader(leader).position))
+    wait_until_replayed(standby, str(observe_leader(leader).position))
 
 
 @step("require that {standby} receives what {leader} writes")
@@ -103,7 +102,7 @@ def require_receiving(standby: Place, leader: Place) -> None:
 
     A leader that was stopped for a hand-over already has proven it otherwise.
     """
-    if not look(leader).is_primary:
+    if not observe(leader).is_primary:
         return
     mark = Lsn.parse(leader.cluster.execute(leader.host.shell(), MARK))
     try:
@@ -126,10 +125,10 @@ def require_replayed(standby: Place, leader: Place) -> None:
 
     A leader that was stopped for a hand-over already has proven it otherwise.
     """
-    if not look(leader).is_primary:
+    if not observe(leader).is_primary:
         return
     require_no_fork(standby, leader)
-    position = str(look_leader(leader).position)
+    position = str(observe_leader(leader).position)
     try:
         wait_until_replayed(standby, position, timeout_seconds=REPLAY_SECONDS)
     except CommandFailed as error:
@@ -141,32 +140,34 @@ def require_replayed(standby: Place, leader: Place) -> None:
         ) from error
 
 
-def require_quick(instance: OdooInstance, giver: Place, taker: Place) -> int:
-    """Refuse to stop a giver for which customers would wait long; give the bytes to be replayed.
+def require_quick(instance: OdooInstance, old_primary: Place, new_primary: Place) -> int:
+    """Refuse to stop an old primary for which customers would wait; give the bytes to be replayed.
 
     A promotion replays what was received before it ends. A clean stop waits until the archiver has
     its backlog, and every other standby and backup has what was written (PostgreSQL manual,
     "Shutting Down the Server").
     """
-    position = look_leader(giver).position
-    behind = max(0, position - replayed(taker))
+    position = observe_leader(old_primary).position
+    behind = max(0, position - replayed(new_primary))
     if behind > MOST_BEHIND_BYTES:
         raise Refused(
-            f"{taker} is {moments.size(behind)} behind {giver}: customers would wait for it",
+            f"{new_primary} is {moments.size(behind)} behind {old_primary}: customers would wait "
+            "for it",
             hint="wait until it has caught up (check shows the lag)",
         )
-    shell, cluster = giver.host.shell(), giver.cluster
+    shell, cluster = old_primary.host.shell(), old_primary.cluster
     ours = [instance.name, f"{instance.name}_clone"]
     slow = cluster.query(shell, OTHERS, ours, MOST_BEHIND_BYTES)
     if slow:
         raise Refused(
-            f"{giver} could not stop: {slow[0]['who']}, which streams from it too, is far behind",
+            f"{old_primary} could not stop: {slow[0]['who']}, which streams from it too, is "
+            "far behind",
             hint="let it catch up, or end it (pg_terminate_backend) if it does not need what is "
             "written",
         )
     if (waiting := int(cluster.value(shell, UNARCHIVED))) > MOST_UNARCHIVED:
         raise Refused(
-            f"{giver} could not stop: {waiting} segments of WAL wait to be archived",
+            f"{old_primary} could not stop: {waiting} segments of WAL wait to be archived",
             hint="check that its archive_command works, and let it catch up",
         )
     return int(behind)
@@ -175,7 +176,7 @@ def require_quick(instance: OdooInstance, giver: Place, taker: Place) -> int:
 def require_no_fork(standby: Place, leader: Place) -> None:
     """Refuse a standby that is ahead of its own leader: both wrote on one timeline."""
     has = received(standby)
-    at = look_leader(leader).position
+    at = observe_leader(leader).position
     if has > at:
         raise Refused(
             f"{standby} holds WAL up to {has}, which {leader} (at {at}) never wrote: "
@@ -204,4 +205,4 @@ def replay(standby: Place) -> tuple[Lsn, float | None]:
 
 def is_following(instance: OdooInstance, node: Place, leader: Place) -> bool:
     """Tell whether a node already is the leader's standby."""
-    return look(node).is_standby and is_streaming(instance, node, leader)
+    return observe(node).is_standby and is_streaming(instance, node, leader)

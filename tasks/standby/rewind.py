@@ -12,11 +12,11 @@ from tasks.logins import login
 from tasks.notices import progress
 from tasks.postgres import auto_conf, commands
 from tasks.postgres.controldata import ControlData
-from tasks.postgres.look import look
-from tasks.records import record
-from tasks.records.records import AutoConf
+from tasks.postgres.observe import observe
+from tasks.records import records
+from tasks.records.kinds import AutoConf
 from tasks.run import moments
-from tasks.standby import clone, forensics
+from tasks.standby import clone, diverged
 
 REWIND_SECONDS = 6 * 3600
 # pg_rewind must never run twice on a node that was not started in between: the second run does a
@@ -56,28 +56,28 @@ def marker(instance: OdooInstance, node: Place) -> str:
 
 def recover_offline(node: Place) -> None:
     """Let a crashed cluster recover and stop, without serving anybody."""
-    shell, seen = node.host.shell(), look(node)
-    files.remove(shell, seen.directory / "postmaster.pid")
-    argv = commands.recover_offline(node.cluster, seen.directory)
+    shell, state = node.host.shell(), observe(node)
+    files.remove(shell, state.directory / "postmaster.pid")
+    argv = commands.recover_offline(node.cluster, state.directory)
     shell.run(argv, user=node.cluster.owner, timeout_seconds=REWIND_SECONDS)
 
 
 def rewind(instance: OdooInstance, node: Place, leader: Place) -> None:
     """Take back what only the node wrote. Never twice: the host remembers."""
-    shell, seen = node.host.shell(), look(node)
+    shell, state = node.host.shell(), observe(node)
     if remembered := marker(instance, node):
         raise Refused(
             f"pg_rewind was already {remembered} on {node} and it has not been started since; a "
             "second run would fork it silently",
             hint="run failback: it follows after a finished rewind and re-clones after a dead one",
         )
-    assert seen.control is not None, "a node without a control file is re-cloned"
+    assert state.control is not None, "a node without a control file is re-cloned"
     kept = keep(node)
-    forensics.examine(instance, node, leader, kept, seen.control.last_timeline)
-    own = files.read(shell, seen.directory / auto_conf.FILE)
-    record.write(node, instance, AutoConf(text=own))
+    diverged.examine(instance, node, leader, kept, state.control.last_timeline)
+    own = files.read(shell, state.directory / auto_conf.FILE)
+    records.write(node, instance, AutoConf(text=own))
     source = login.rewind_conninfo(instance, node, leader)
-    command = commands.rewind(node.cluster, directory=seen.directory, source=source)
+    command = commands.rewind(node.cluster, directory=state.directory, source=source)
     run_job(
         shell, job(instance),
         ("sh", "-c", REWIND, "rewind", str(marker_path(instance)), str(kept),
@@ -89,20 +89,20 @@ def rewind(instance: OdooInstance, node: Place, leader: Place) -> None:
 
 def keep(node: Place) -> PurePosixPath:
     """Copy the data directory aside before anything in it is taken back; say where to."""
-    shell, seen = node.host.shell(), look(node)
-    assert seen.control is not None, "a node without a control file is re-cloned"
-    target = quarantine(seen.directory, seen.control)
+    shell, state = node.host.shell(), observe(node)
+    assert state.control is not None, "a node without a control file is re-cloned"
+    target = quarantine(state.directory, state.control)
     if files.exists(shell, target):
         return target
-    if kept := _kept(node, seen.directory, seen.control):
+    if kept := _kept(node, state.directory, state.control):
         return kept
-    need = files.used_bytes(shell, seen.directory, user=node.cluster.owner)
-    free = files.free_bytes(shell, seen.directory)
+    need = files.used_bytes(shell, state.directory, user=node.cluster.owner)
+    free = files.free_bytes(shell, state.directory)
     if need * 1.1 > free:
         raise Refused(
             f"{node} has {moments.size(free)} free, but {moments.size(need)} are needed to keep "
             "what only it has before it is rewound",
-            hint=f"make room beside {seen.directory} on {node}, then run this again",
+            hint=f"make room beside {state.directory} on {node}, then run this again",
         )
     partial, owner = target.with_name(target.name + ".partial"), node.cluster.owner
     if not is_running(shell, f"{node.cluster.name}-quarantine"):
@@ -111,7 +111,7 @@ def keep(node: Place) -> PurePosixPath:
     run_job(
         shell, f"{node.cluster.name}-quarantine",
         # What a link names is copied too: a pg_wal on another disk is about to change.
-        ("cp", "-aL", "--reflink=auto", f"{seen.directory}/.", str(partial)),
+        ("cp", "-aL", "--reflink=auto", f"{state.directory}/.", str(partial)),
         user=owner, timeout_seconds=clone.CLONE_SECONDS,
     )  # fmt: skip
     files.move(shell, partial, target)
@@ -129,6 +129,6 @@ def _kept(node: Place, directory: PurePosixPath, control: ControlData) -> PurePo
     pattern = f"{directory.name}.quarantine-{control.timeline}-*"
     argv = ("find", str(directory.parent), "-maxdepth", "1", "-name", pattern, "-cmin", "-60")
     ours = re.compile(re.escape(str(directory)) + r"\.quarantine-[A-Za-z0-9_-]+")
-    said = node.host.shell().run(argv, user=node.cluster.owner).stdout
-    found = said.split("\n")  # of a name with a line feed, no half is ours
+    output = node.host.shell().run(argv, user=node.cluster.owner).stdout
+    found = output.split("\n")  # of a name with a line feed, no half is ours
     return next((PurePosixPath(path) for path in found if ours.fullmatch(path)), None)

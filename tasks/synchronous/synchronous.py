@@ -12,10 +12,10 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from blocks.sql import Identifier, compose
 from tasks.host import files, systemd_unit
-from tasks.install import program_config, units
-from tasks.install.units import LIBRARY, UNITS
+from tasks.install import program_config, programs
+from tasks.install.programs import LIBRARY, UNITS
 from tasks.postgres import cluster_settings
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.run.step import log, step
 from tasks.standby import replication
 from tasks.synchronous import files as text
@@ -53,9 +53,9 @@ def _install(instance: OdooInstance) -> None:
         what=f"let commits of {instance.name} wait for the recovery host, as its policy says",
         name=f"relevo_synchronous_{instance.name}", program=program, config=config,
     )  # fmt: skip
-    units.install_program(shell, program, "synchronous")
+    programs.install_program(shell, program, "synchronous")
     files.install(shell, config, facts)
-    units.install_watcher(shell, unit(instance), watcher)
+    programs.install_watcher(shell, unit(instance), watcher)
 
 
 def _facts(instance: OdooInstance) -> dict[str, object]:
@@ -125,13 +125,17 @@ def _remove(instance: OdooInstance, *, recovery_is_gone: bool = False) -> None:
     cluster_settings.reload(shell, origin)
     shell.run(("systemctl", "daemon-reload"))
     files.remove_tree(shell, folder(instance))  # last: while it is there, there is something to do
+    _require_no_wait(instance)
+    log().info("commits at %s no longer wait for %s", origin, instance.recovery)
+
+
+def _require_no_wait(instance: OdooInstance) -> None:
     if _waits(instance):
         raise Refused(
-            f"commits at {origin} still wait for {instance.recovery}",
+            f"commits at {instance.origin} still wait for {instance.recovery}",
             hint="find the file that sets synchronous_standby_names there: pg_file_settings names "
             "it",
         )
-    log().info("commits at %s no longer wait for %s", origin, instance.recovery)
 
 
 def _waits(instance: OdooInstance) -> bool:
@@ -140,7 +144,7 @@ def _waits(instance: OdooInstance) -> bool:
     return found["synchronous_standby_names"] == text.names(instance.name)
 
 
-def rest(instance: OdooInstance) -> None:
+def suspend(instance: OdooInstance) -> None:
     """Let an origin that is to follow wait for nobody: promoted again, it would wait in vain.
 
     Its program does the same, and switches the waiting on again when it has a standby.
@@ -150,11 +154,11 @@ def rest(instance: OdooInstance) -> None:
     if gone and instance.replication.synchronous == "off":
         return
     files.remove(shell, settings_path(instance))
-    if look(origin).answers and _waits(instance):
+    if observe(origin).answers and _waits(instance):
         cluster_settings.reload(shell, origin)
 
 
 @step("stop commits at {instance.origin} from waiting while it follows")
-def rest_while_following(instance: OdooInstance) -> None:
+def suspend_while_following(instance: OdooInstance) -> None:
     """Switch the waiting off before the origin becomes a standby."""
-    rest(instance)
+    suspend(instance)

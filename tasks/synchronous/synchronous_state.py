@@ -11,7 +11,7 @@ from tasks.host import files
 from tasks.host.files import STATE
 from tasks.postgres import cluster, cluster_settings
 from tasks.records import commits as reading
-from tasks.records.commits import Word
+from tasks.records.commits import CommitNotice
 from tasks.run.step import step
 from tasks.run.wait import until
 
@@ -34,11 +34,11 @@ WEAKER = (
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What a standby has been told: the last word of this timeline, and whether it holds."""
+class LastNotice:
+    """What a standby has been told: the last notice of this timeline, and whether it holds."""
 
-    word: Word | None = None
-    holds: Word | None = None
+    notice: CommitNotice | None = None
+    holds: CommitNotice | None = None
     behind: bool = False
 
 
@@ -68,7 +68,7 @@ def prove(instance: OdooInstance) -> None:
         except RelevoError as error:
             found[:] = [error.message]
             return False
-        return heard(instance).holds is not None
+        return last_notice(instance).holds is not None
 
     try:
         until(proven, what=what, timeout_seconds=BEGIN_SECONDS, every=0.5)
@@ -79,44 +79,44 @@ def prove(instance: OdooInstance) -> None:
         until(proven, what=what, timeout_seconds=CHECKPOINT_SECONDS, every=0.5, hint=hint)
 
 
-def heard(instance: OdooInstance) -> Heard:
+def last_notice(instance: OdooInstance) -> LastNotice:
     """Ask the standby what the origin said of itself in the WAL that is here."""
     recovery = instance.recovery
     rows = recovery.cluster.query(recovery.host.shell(), HEARD, instance.replication.user)
     if not rows:
-        return Heard()
-    said, timeline = str(rows[0]["word"]), int(rows[0]["timeline"] or 1)
-    word = reading.parse(said)
-    if word is not None and word.timeline < timeline:
-        word = None
+        return LastNotice()
+    comment, timeline = str(rows[0]["word"]), int(rows[0]["timeline"] or 1)
+    notice = reading.parse(comment)
+    if notice is not None and notice.timeline < timeline:
+        notice = None
     replayed = bool(rows[0]["replayed"])
-    holds = reading.holding(said, timeline=timeline, replayed=replayed)
-    return Heard(word, holds, behind=bool(rows[0]["behind"]))
+    holds = reading.in_force(comment, timeline=timeline, replayed=replayed)
+    return LastNotice(notice, holds, behind=bool(rows[0]["behind"]))
 
 
-def holding(instance: OdooInstance) -> Word | None:
+def notice_in_force(instance: OdooInstance) -> CommitNotice | None:
     """What holds of the commits that are not here, once all that is here has been replayed.
 
     A promotion waits for that as well.
     """
     with contextlib.suppress(CommandFailed):
         until(
-            lambda: not heard(instance).behind,
+            lambda: not last_notice(instance).behind,
             what="the rest is replayed",
             timeout_seconds=REPLAY_SECONDS,
         )
-    return heard(instance).holds
+    return last_notice(instance).holds
 
 
 def measure(instance: OdooInstance) -> str:
     """Say how both ends stand; raise when commits do not wait, or stand still."""
-    said = at_origin(instance)
+    sentence = at_origin(instance)
     _require_no_names(instance, instance.recovery)
     wanted = instance.replication.synchronous
-    word = None if wanted == "off" else heard(instance).word
-    if wanted != "off" and (word is None or (word.waits, word.policy) != (True, wanted)):
+    notice = None if wanted == "off" else last_notice(instance).notice
+    if wanted != "off" and (notice is None or (notice.waits, notice.policy) != (True, wanted)):
         raise RelevoError(f"{instance.recovery} has not been told that commits wait for it")
-    return said
+    return sentence
 
 
 def at_origin(instance: OdooInstance) -> str:
@@ -125,15 +125,15 @@ def at_origin(instance: OdooInstance) -> str:
         return "off"
     shell, origin = instance.origin.host.shell(), instance.origin
     state = _state(instance)
-    said = reading.sentence(state, origin=str(origin), recovery=str(instance.recovery))
+    sentence = reading.sentence(state, origin=str(origin), recovery=str(instance.recovery))
     policy = _said_policy(instance)
     if state.get("state") != "synchronous":
-        raise RelevoError(f"{said}; the policy is: {policy}", hint=WEAKER)
+        raise RelevoError(f"{sentence}; the policy is: {policy}", hint=WEAKER)
     if shell.run(("systemctl", "is-active", unit(instance)), check=False).stdout != "active\n":
         raise RelevoError(
             f"{unit(instance)} does not run on {origin}: the commit policy is not enforced"
         )
-    return f"{policy}; {said}"
+    return f"{policy}; {sentence}"
 
 
 def follows(instance: OdooInstance) -> bool:
@@ -142,8 +142,8 @@ def follows(instance: OdooInstance) -> bool:
 
 
 def _state(instance: OdooInstance) -> dict[str, str]:
-    said = files.read(instance.origin.host.shell(), state_path(instance))
-    return answers.facts(said or "{}", f"{state_path(instance)} on {instance.origin}")
+    text = files.read(instance.origin.host.shell(), state_path(instance))
+    return answers.facts(text or "{}", f"{state_path(instance)} on {instance.origin}")
 
 
 def _said_policy(instance: OdooInstance) -> str:

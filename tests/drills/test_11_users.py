@@ -6,7 +6,7 @@ import pytest
 
 from blocks.instance import OdooInstance
 from tasks.host import confine, layout
-from tasks.readiness import rehearsal_commands
+from tasks.readiness import drill_commands
 from tests.lab.machine import Machine, wait_until
 from tests.oracles import Pair
 from tests.stack import Stack
@@ -39,9 +39,7 @@ def test_the_units_of_a_drill_are_confined(uno: Pair, *, mounts: bool) -> None:
     unit, machine = "relevo-exposure-of-a-drill", uno.recovery
     found = confine.properties(network=False, mounts=mounts)
     user = "root" if mounts else "db_vps_uno"
-    machine.run(
-        *rehearsal_commands.start_unit(f"{unit}.service", ("sleep", "60"), *found, user=user)
-    )
+    machine.run(*drill_commands.start_unit(f"{unit}.service", ("sleep", "60"), *found, user=user))
     try:
         assert exposure(machine, unit) <= MOST_OF_A_DRILL[mounts]
     finally:

@@ -295,7 +295,7 @@ def test_an_odoo_that_a_script_of_init_d_starts_is_read_and_really_stopped(
         wait_until(lambda: machine.run(*ask, check=False).returncode == 0, "Odoo answers", 60)
         with terminal.without_server():
             assert odoo_settings.measure(sysv)[0] == f"{unit} can be carried over"
-            fence.hold_odoo(place)
+            fence.fence_odoo(place)
         assert machine.run("ss", "-Hltn", "sport = :8069").stdout == ""
         assert not service.starts_at_boot(place.host.shell(), unit)
     finally:

@@ -11,11 +11,11 @@ from pydantic import SecretStr
 
 from blocks.instance import OdooInstance
 from tasks.host.files import STATE
-from tasks.install.units import LIBRARY
+from tasks.install.programs import LIBRARY
 from tasks.readiness import at_home
 from tasks.readiness.probes import Found, Need, look_at_both
+from tasks.records.kinds import Failover
 from tasks.records.loss import Exposure
-from tasks.records.records import Failover
 from tasks.recovery import door
 from tasks.run import terminal
 from tasks.serving import site_files

@@ -110,7 +110,9 @@ def test_where_commits_may_go_on_they_do_after_the_seconds_that_were_stated_and_
     uno.recovery.run("systemctl", "start", unit)
     wait_until(uno.is_home, "the recovery host follows again", 60)
     wait_until(
-        lambda: synchronous_state.heard(instance).holds, "commits wait again by themselves", 60
+        lambda: synchronous_state.last_notice(instance).holds,
+        "commits wait again by themselves",
+        60,
     )
     client.wait_until_acknowledged(5)
     time.sleep(2)

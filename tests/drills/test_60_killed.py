@@ -6,7 +6,7 @@ from uuid import UUID
 from prefect import flow
 from prefect.client.orchestration import get_client
 
-from tasks.orchestrator import sweep
+from tasks.orchestrator import dead_runs
 from tests.lab.machine import wait_until
 from tests.oracles import Pair, no_strangers
 from tests.stack import Stack
@@ -96,7 +96,7 @@ def _require_left_alone(stack: Stack, run: str) -> None:
     """A plan that waits gives signs of life, by which the board knows it."""
     since = datetime.now(UTC)
     wait_until(lambda: _beats(run, since), "it beats while it waits", 90)
-    sweeping(2 * sweep.HEARTBEAT_SECONDS)
+    sweeping(2 * dead_runs.HEARTBEAT_SECONDS)
     assert stack.state(run)["type"] == "PAUSED"
 
 
@@ -104,12 +104,12 @@ def _beats(run: str, since: datetime) -> bool:
     with get_client(sync_client=True) as client:
         found = client.read_flow_run(UUID(run))
         found.state = None  # only what beats shall count
-        return sweep.alive(client, found, datetime.now(UTC) - since)
+        return dead_runs.alive(client, found, datetime.now(UTC) - since)
 
 
 @flow(name="sweep")
 def sweeping(silence_seconds: int) -> None:
-    sweep.mark_dead(timedelta(seconds=silence_seconds))
+    dead_runs.mark_dead(timedelta(seconds=silence_seconds))
 
 
 def _require_ended(stack: Stack, run: str, how: str, said: str) -> None:

@@ -13,7 +13,7 @@ from blocks.instance import OdooInstance
 from flows.check import check
 from flows.failback import failback
 from flows.failover import failover
-from tasks.authority import move
+from tasks.authority import stage
 from tests.lab.client import Client
 from tests.lab.machine import Machine, wait_until
 from tests.oracles import Pair, forget_documents, no_strangers, one_writer, ready
@@ -65,7 +65,7 @@ def test_an_origin_that_boots_in_the_middle_of_a_failover_is_no_second_writer(
     uno: Pair, blocks: dict[str, OdooInstance], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It asks, and is told "you may", the moment before the receipt says otherwise."""
-    machine, note = uno.origin.machine, move.note
+    machine, note = uno.origin.machine, stage.note
 
     def note_while_it_boots(*args: Any, **kwargs: Any) -> None:
         note(*args, **kwargs)
@@ -75,7 +75,7 @@ def test_an_origin_that_boots_in_the_middle_of_a_failover_is_no_second_writer(
     booting = threading.Thread(target=machine.boot)
     asked = ("stat", "-c", "%y", "/var/lib/relevo/vps_uno/asked")
     before = uno.recovery.run(*asked).stdout
-    monkeypatch.setattr(move, "note", note_while_it_boots)
+    monkeypatch.setattr(stage, "note", note_while_it_boots)
     machine.kill()
     with one_writer(uno):
         failover(blocks["vps_uno"], origin_is_down=True, reason="drill")

@@ -8,7 +8,7 @@ from flows.drill import drill
 from flows.failback import failback
 from flows.failover import failover
 from tasks.authority import exposure
-from tasks.readiness import rehearsal
+from tasks.readiness import drill_steps
 from tasks.run import terminal
 from tests.oracles import Pair, no_strangers
 
@@ -61,13 +61,13 @@ def test_a_drill_finds_what_would_stop_a_failover(
 def test_a_failover_does_not_wait_for_a_drill(
     uno: Pair, blocks: dict[str, OdooInstance], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    block, wait = blocks[uno.name], rehearsal.wait_until_serving
+    block, wait = blocks[uno.name], drill_steps.wait_until_serving
 
-    def wait_while_it_burns(stage: rehearsal.Stage) -> list[str]:
+    def wait_while_it_burns(stage: drill_steps.Stage) -> list[str]:
         assert failover(block).facts["may be lost"] == "nothing"
         return wait(stage)
 
-    monkeypatch.setattr(rehearsal, "wait_until_serving", wait_while_it_burns)
+    monkeypatch.setattr(drill_steps, "wait_until_serving", wait_while_it_burns)
     drill(block)
     assert uno.at_recovery("SELECT pg_is_in_recovery()") == "f"
     failback(block)

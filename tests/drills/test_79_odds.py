@@ -12,7 +12,7 @@ from flows.failback import failback
 from flows.failover import failover
 from flows.replicate import replicate
 from tasks.plan.measure import draw
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.run import terminal
 from tests.lab.machine import Machine, wait_until
 from tests.oracles import Pair, no_strangers, ready
@@ -255,7 +255,7 @@ def test_a_leader_that_has_crashed_is_started_by_the_button_that_is_pressed_next
 
     def crash() -> None:
         uno.recovery.run("systemctl", "kill", "--signal=KILL", _unit(uno))
-        wait_until(lambda: not look(block.recovery).online, "it is down", 60)
+        wait_until(lambda: not observe(block.recovery).online, "it is down", 60)
 
     failover(block)
     uno.at_recovery("CREATE TABLE outage AS SELECT generate_series(1, 1000) AS n", "cliente1")

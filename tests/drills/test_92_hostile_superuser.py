@@ -8,7 +8,7 @@ import pytest
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
 from flows.basebackup import basebackup
-from tasks.readiness import rehearsal
+from tasks.readiness import drill_steps
 from tasks.run import terminal
 from tests.attacks import canary, days, identity
 from tests.attacks.oracle import TOOL, Stage, only_own
@@ -125,7 +125,7 @@ def test_a_data_directory_that_the_database_names_is_none_that_root_clears_away(
     try:
         uno.at_origin(SWITCH.format(victims))
         replayed(uno)
-        with terminal.without_server(), suppress(RelevoError), rehearsal.stage(blocks[uno.name]):
+        with terminal.without_server(), suppress(RelevoError), drill_steps.stage(blocks[uno.name]):
             pass
         assert uno.recovery.read(f"{drill}/of-another-customer") == "precious"
     finally:

@@ -10,7 +10,7 @@ from blocks.instance import Place
 from blocks.odoo import Odoo
 from blocks.shell import Shell
 from tasks.postgres import controldata
-from tasks.postgres.look import Seen
+from tasks.postgres.observe import ClusterState
 from tasks.standby import limits
 from tests.engine.clusters import Server, Twins, as_postgres, tools
 from tests.engine.local import LocalShell, cluster_of
@@ -30,9 +30,9 @@ def standby(twins: Twins, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     shell.close()
 
 
-def _seen(place: Place, server: Server) -> Seen:
+def _seen(place: Place, server: Server) -> ClusterState:
     said = as_postgres("env", "LC_ALL=C", tools() / "pg_controldata", "-D", server.data)
-    return Seen(
+    return ClusterState(
         place=place, directory=PurePosixPath(server.data), online=True, answers=True,
         in_recovery=True, control=controldata.parse(said),
     )  # fmt: skip

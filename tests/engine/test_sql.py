@@ -25,7 +25,7 @@ from blocks.shell import Shell
 from blocks.sql import Identifier, Literal, compose
 from tasks.filestore import documents
 from tasks.odoo import customers
-from tasks.postgres import look
+from tasks.postgres import observe
 from tasks.programs.divergence.rows import export
 from tasks.programs.divergence.wal import Story
 from tasks.run.document import Document
@@ -490,7 +490,7 @@ def test_sessions_are_shared_by_threads(cluster: Cluster, shell: LocalShell) -> 
 
 
 def test_the_look_is_pinned_too(cluster: Cluster) -> None:
-    assert '"PGOPTIONS=$options"' in look.LOOK
+    assert '"PGOPTIONS=$options"' in observe.LOOK
     assert "search_path=pg_catalog,pg_temp" in pinned.superuser(cluster.version)
 
 

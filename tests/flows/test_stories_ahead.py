@@ -7,7 +7,7 @@ import pytest
 from blocks.errors import CommandFailed, Refused, StatementFailed, Unreachable
 from blocks.instance import OdooInstance
 from flows.setup_primary import setup_primary
-from tasks.filestore import trust
+from tasks.filestore import key
 from tasks.host import sshd
 from tasks.logins import roles
 from tasks.odoo import customers, service
@@ -229,7 +229,7 @@ def test_what_ssh_said_decides_the_hint(instance: OdooInstance, hosts: Hosts) ->
     hosts(FakeHost("uno"), FakeHost("due", {"rsync *": 255}))
 
     with terminal.without_server(), pytest.raises(Refused, match="cannot fetch files") as refused:
-        trust.prove_key(instance)
+        key.prove(instance)
 
     assert "firewall" not in refused.value.hint
 

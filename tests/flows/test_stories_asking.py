@@ -13,11 +13,11 @@ from prefect.input import delete_flow_run_input, read_flow_run_input
 from prefect.input.run_input import keyset_from_base_key
 
 from blocks.errors import Refused
-from tasks.orchestrator.approval import form, shown
+from tasks.orchestrator.form import form, shown
 from tasks.recovery.procedure import flow
-from tasks.run import approval
-from tasks.run.approval import Question, Yes
+from tasks.run import question
 from tasks.run.desk import desk
+from tasks.run.question import Question, Yes
 from tasks.run.wait import until
 
 pytestmark = pytest.mark.usefixtures("prefect")
@@ -31,7 +31,7 @@ def asking(minutes: float) -> Yes:
     run = desk().run()
     assert run is not None
     RUNS.append(UUID(run.id))
-    return approval.obtain(ASKED, minutes=minutes)
+    return question.ask(ASKED, minutes=minutes)
 
 
 def _pause(client: SyncPrefectClient, key: str) -> UUID | None:

@@ -12,7 +12,7 @@ from prefect.states import Pending
 from blocks.instance import OdooInstance
 from deployments import apply, wanted
 from deployments.wanted import Wanted
-from tasks.orchestrator import sweep
+from tasks.orchestrator import dead_runs
 from tasks.run import terminal
 
 pytestmark = pytest.mark.usefixtures("prefect")
@@ -71,7 +71,7 @@ def test_a_copy_that_died_while_it_was_pending_is_ended_and_the_next_one_begins(
         assert (began, _begin(client, copy)[1]) == ("PENDING", "CANCELLED")
 
         with terminal.without_server():
-            sweep.mark_dead(timedelta(0))
+            dead_runs.mark_dead(timedelta(0))
 
         state = client.read_flow_run(dead).state
         assert state is not None

@@ -296,7 +296,7 @@ class Recorder:
         return act
 
 
-@pytest.mark.parametrize("stumble", ["", "guard.prove", "follower.start", "parity.require"])
+@pytest.mark.parametrize("stumble", ["", "guard.prove", "follower.start", "compatibility.require"])
 def test_a_set_up_is_noted_when_all_of_it_is_done(
     instance: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch, stumble: str
 ) -> None:
@@ -310,8 +310,8 @@ def test_a_set_up_is_noted_when_all_of_it_is_done(
     with pytest.raises(Refused) if stumble else nullcontext():
         replicate(instance)
 
-    assert acts[-1] == (stumble or "record.stamp")
-    assert acts.count("record.stamp") == (not stumble)
+    assert acts[-1] == (stumble or "records.record_success")
+    assert acts.count("records.record_success") == (not stumble)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from blocks.errors import CATCHING, Refused, Unreachable
 from blocks.instance import OdooInstance
 from flows.failover import failover
 from tasks.orchestrator import hooks
-from tasks.records.records import Approval, Decided
+from tasks.records.kinds import Approval, Decided
 from tasks.recovery.procedure import flow
 from tasks.run.report import Report
 from tasks.run.step import step

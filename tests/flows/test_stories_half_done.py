@@ -12,7 +12,7 @@ from blocks.instance import OdooInstance
 from tasks.authority import guard
 from tasks.build import build
 from tasks.filestore import engine
-from tasks.install import units
+from tasks.install import programs
 from tasks.postgres import cluster, cluster_settings, hba, postgresql_conf
 from tasks.run import terminal
 from tasks.standby import replica
@@ -155,7 +155,7 @@ def test_commits_that_still_wait_are_let_go_although_the_file_has_gone(
     hosts(uno, FakeHost("due"))
     roles = instance.replication.model_copy(update={"synchronous": "go_on"})
 
-    synchronous.rest(instance.model_copy(update={"replication": roles}))
+    synchronous.suspend(instance.model_copy(update={"replication": roles}))
 
     assert RELOAD in uno.ran
 
@@ -217,7 +217,8 @@ def test_a_unit_has_read_what_was_written_before_it_was_started(
     for name, at in times.items():
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (at, at))
-    argv = ["sh", "-c", units.OUTDATED, "outdated", "u", *(str(tmp_path / each) for each in times)]
+    files = [str(tmp_path / each) for each in times]
+    argv = ["sh", "-c", programs.OUTDATED, "outdated", "u", *files]
     env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
 
     said = subprocess.run(argv, env=env, capture_output=True, text=True, check=True).stdout
@@ -228,4 +229,4 @@ def test_a_unit_has_read_what_was_written_before_it_was_started(
 def test_a_file_that_is_not_there_is_an_error_and_not_an_old_one(tmp_path: Path) -> None:
     host = FakeHost("uno", {"outdated *": CommandFailed("find: no such file")})
     with pytest.raises(CommandFailed):
-        units.outdated(host.shell(), "u", PurePosixPath(tmp_path / "none"))
+        programs.outdated(host.shell(), "u", PurePosixPath(tmp_path / "none"))

@@ -17,15 +17,15 @@ from deployments.secrets import Secrets
 from deployments.settings import Settings
 from tasks.host import lock
 from tasks.notices import audit
-from tasks.plan import decision
+from tasks.plan import approval
 from tasks.receipts import receipts
 from tasks.records import history
 from tasks.records.history import Entry
 from tasks.recovery.procedure import flow
-from tasks.run import act, approval, terminal
-from tasks.run.approval import Question, Yes
+from tasks.run import act, question, terminal
 from tasks.run.desk import Run
 from tasks.run.moments import Clock
+from tasks.run.question import Question, Yes
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, dead, standby
 
@@ -168,7 +168,7 @@ def test_a_yes_on_the_page_is_what_counts(
 
     @flow(name="tidy")
     def tidy(instance: OdooInstance) -> None:
-        approval.obtain(Question("tidy", "vps_1"))
+        question.ask(Question("tidy", "vps_1"))
         with lock.held(instance, "tidy"):
             pass
 
@@ -189,7 +189,7 @@ def test_a_yes_of_before_a_retry_counts_for_the_retry(
 
     @flow(name="failback")
     def retried(instance: OdooInstance) -> None:
-        decision.said_before(instance, "failback")
+        approval.given_before(instance, "failback")
         with lock.held(instance, "failback"):
             pass
 
@@ -363,7 +363,7 @@ def past(instance: OdooInstance, *, as_json: bool = False) -> int:
 
 def _when(moment: datetime) -> str:
     """Say a time as the history does; its age is of the day on which this runs."""
-    return Clock(dated=True).said(moment)
+    return Clock(dated=True).when(moment)
 
 
 def test_the_history_of_both_hosts_is_read_as_one(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from blocks.instance import OdooInstance
 from tasks.run import terminal
-from tasks.standby import forensics
+from tasks.standby import diverged
 from tests.fakes import FakeHost
 from tests.flows.conftest import Hosts, begun, control
 
@@ -47,7 +47,7 @@ def test_only_what_this_move_has_kept_aside_is_named(instance: OdooInstance, hos
     hosts(_origin(OLD, NEW), _recovery(old=3))
 
     with terminal.without_server():
-        said = forensics.kept(instance, instance.origin)
+        said = diverged.kept(instance, instance.origin)
 
     assert NEW in said
     assert OLD not in said
@@ -61,7 +61,7 @@ def test_what_is_older_than_its_retention_is_deleted_and_the_new_is_counted_from
     hosts(uno, due)
 
     with terminal.without_server():
-        forensics.purge(instance, instance.origin)
+        diverged.purge(instance, instance.origin)
 
     gone = [asked for asked in uno.changes if "quarantine" in asked and "find" not in asked]
     assert gone == [f"rm -rf --one-file-system {OLD}"]
@@ -84,8 +84,8 @@ def test_where_nothing_was_committed_after_the_fork_nothing_is_kept(
     hosts(uno, _recovery(old=1))
 
     with terminal.without_server():
-        said = forensics.kept(instance, instance.origin)
-        forensics.purge(instance, instance.origin)
+        said = diverged.kept(instance, instance.origin)
+        diverged.purge(instance, instance.origin)
 
     assert OLD not in said
     assert NEW in said
@@ -100,7 +100,7 @@ def test_why_nothing_was_written_down_of_it_is_said(instance: OdooInstance, host
     hosts(uno, _recovery())
 
     with terminal.without_server():
-        said = forensics.kept(instance, instance.origin)
+        said = diverged.kept(instance, instance.origin)
 
     assert "were not written down, because divergence failed on uno: no room" in said
 
@@ -112,6 +112,6 @@ def test_what_could_not_be_read_through_is_kept(instance: OdooInstance, hosts: H
     hosts(uno, _recovery())
 
     with terminal.without_server():
-        forensics.purge(instance, instance.origin)
+        diverged.purge(instance, instance.origin)
 
     assert [asked for asked in uno.changes if asked.startswith("rm ")] == []

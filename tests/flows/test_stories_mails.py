@@ -82,7 +82,7 @@ def test_a_board_that_was_published_asks_each_dead_mans_switch_once(
 
     monkeypatch.setattr(events, "_ask", ask)
     watched = pinged(instance, "https://ping.example.com/1")
-    monkeypatch.setattr(events, "tell", lambda _, name, *__, **___: told.append(name))
+    monkeypatch.setattr(events, "emit", lambda _, name, *__, **___: told.append(name))
 
     events.tell_board([watched, watched, instance])
 
@@ -99,7 +99,7 @@ def test_an_address_that_cannot_be_asked_ends_no_board_and_stands_in_no_log(
     caplog: pytest.LogCaptureFixture,
     path: str,
 ) -> None:
-    monkeypatch.setattr(events, "tell", lambda *_, **__: None)
+    monkeypatch.setattr(events, "emit", lambda *_, **__: None)
 
     with caplog.at_level("INFO"):
         events.tell_board([pinged(instance, path)])
@@ -112,7 +112,7 @@ def test_a_switch_that_trickles_its_answer_keeps_no_board_waiting(
     instance: OdooInstance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each byte comes in time, and the answer never."""
-    monkeypatch.setattr(events, "tell", lambda *_, **__: None)
+    monkeypatch.setattr(events, "emit", lambda *_, **__: None)
     monkeypatch.setattr(events, "PING_SECONDS", 1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

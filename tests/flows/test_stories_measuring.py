@@ -18,13 +18,13 @@ from deployments.automations import SILENCE
 from flows.rsync_filestore import rsync_filestore
 from tasks.board import announce, board
 from tasks.board.alarms import Measured
-from tasks.notices import events, schedules, telling
+from tasks.notices import emitter, events, schedules
 from tasks.orchestrator import schedules as on_a_page
-from tasks.readiness import at_home, failed_over, parity
+from tasks.readiness import at_home, compatibility, failed_over
 from tasks.readiness.probes import NOT_MEASURED, look_at_both
 from tasks.receipts import receipts
 from tasks.receipts.receipt import Receipt
-from tasks.records import record
+from tasks.records import records
 from tasks.records.schema import Record
 from tasks.recovery import users
 from tasks.run import terminal
@@ -49,8 +49,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         assert instance in said
         names.append(name)
 
-    monkeypatch.setattr(telling, "tell", note)
-    monkeypatch.setattr(events, "tell", note)
+    monkeypatch.setattr(emitter, "emit", note)
+    monkeypatch.setattr(events, "emit", note)
     return names
 
 
@@ -203,8 +203,8 @@ def test_that_nobody_can_work_is_told_at_the_second_board_in_a_row_and_not_again
     instance: OdooInstance, monkeypatch: pytest.MonkeyPatch, told: list[str]
 ) -> None:
     notes: list[Record] = []
-    monkeypatch.setattr(record, "read", lambda *_: notes[-1] if notes else None)
-    monkeypatch.setattr(record, "write", lambda *given: notes.append(given[-1]))
+    monkeypatch.setattr(records, "read", lambda *_: notes[-1] if notes else None)
+    monkeypatch.setattr(records, "write", lambda *given: notes.append(given[-1]))
     down = Measured("vps_1", 1, roles="silent/standby", nobody_works="uno does not answer")
     up = Measured("vps_1", 1, roles="primary/standby", served="origin")
 
@@ -274,7 +274,7 @@ def test_each_server_is_asked_for_the_versions_of_its_programs_with_everything_e
     uno, due = FakeHost("uno", PRIMARY | answers), FakeHost("due", serving() | answers)
     hosts(uno, due)
 
-    found = [parity._side(instance, place) for place in (instance.origin, instance.recovery)]
+    found = [compatibility._side(instance, place) for place in (instance.origin, instance.recovery)]
 
     assert [each.programs for each in found] == [("0.0.9", "unknown")] * 2
     asked = [" ".join(a for a in host.ran if a.startswith("side ")) for host in (uno, due)]

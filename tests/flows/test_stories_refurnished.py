@@ -6,7 +6,7 @@ import pytest
 
 from blocks.instance import OdooInstance
 from tasks.run import terminal
-from tasks.standby import former
+from tasks.standby import old_primary
 from tests.fakes import FakeHost
 from tests.flows.conftest import Hosts, serving
 from tests.flows.test_stories_ahead import SETTINGS
@@ -27,7 +27,7 @@ def test_a_cluster_that_was_made_anew_is_set_up_before_it_rejoins(
     hosts(uno, due)
 
     with terminal.without_server():
-        former.refurnish(instance)
+        old_primary.refurnish(instance)
 
     written = [each.split()[1] for each in uno.changes]
     assert written == ([HBA] if there == 0 else [CONF, HBA])

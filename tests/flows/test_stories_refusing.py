@@ -8,7 +8,7 @@ from blocks.lease import HELD, Lease, require_lease
 from flows.failover import failover
 from flows.replicate import replicate
 from flows.rsync_filestore import rsync_filestore
-from tasks.authority import fence, move
+from tasks.authority import fence, stage
 from tasks.authority.promotable import require_ready
 from tasks.filestore.copies import Kind
 from tasks.receipts import receipts
@@ -263,9 +263,9 @@ def test_a_leader_that_is_down_is_not_started_beside_an_origin_that_is_merely_si
 
     with terminal.without_server():
         with pytest.raises(Refused, match=r"whose PostgreSQL is down, and uno .* not answer"):
-            move.wake(instance)
+            stage.start_fallen_primary(instance)
         assert due.changes == []
-        move.wake(instance, origin_is_down=True)
+        stage.start_fallen_primary(instance, origin_is_down=True)
 
     assert due.changes[-1] == "systemctl start postgresql@13-vps_1.service"
 

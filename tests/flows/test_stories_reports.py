@@ -8,7 +8,7 @@ import pytest
 from blocks.errors import Unreachable
 from blocks.instance import OdooInstance
 from tasks.notices import reports
-from tasks.plan.decision import Decision
+from tasks.plan.approval import Decision
 from tasks.run.report import Report
 from tasks.run.timing import Stopwatch
 from tests.fakes import FakeHost

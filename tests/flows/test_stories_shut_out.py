@@ -8,7 +8,7 @@ from flows.failover import failover
 from tasks.authority import fence
 from tasks.plan import measure, placeholders, summary
 from tasks.postgres import cluster
-from tasks.postgres.look import NoCluster, look, look_if_there, try_look
+from tasks.postgres.observe import NoCluster, observe, observe_if_reachable, observe_if_there
 from tasks.readiness import at_home, probes
 from tasks.readiness.probes import Found
 from tasks.run import terminal
@@ -112,7 +112,7 @@ def test_an_origin_that_has_lost_its_cluster_is_down_and_a_forced_failover_goes_
     hosts(uno, due)
 
     with terminal.without_server():
-        assert str(try_look(instance.origin)) == "gone"
+        assert str(observe_if_reachable(instance.origin)) == "gone"
         assert fence.fence_origin(instance, loss_accepted=True) is False
 
     assert uno.changes == ["systemctl disable odoo.service", "systemctl stop odoo.service"]
@@ -126,7 +126,7 @@ def test_a_cluster_without_its_configuration_that_runs_is_not_gone(
     )
 
     with pytest.raises(Refused, match="something listens on its port 5432") as refused:
-        look_if_there(instance.origin)
+        observe_if_there(instance.origin)
 
     assert not isinstance(refused.value, NoCluster)
 
@@ -139,7 +139,7 @@ def test_a_cluster_that_wants_a_password_of_us_is_said_to_and_not_to_be_starting
 ) -> None:
     hosts(FakeHost("uno", {"look *": REFUSES}), FakeHost("due"))
 
-    assert "no password" in str(look(instance.origin))
+    assert "no password" in str(observe(instance.origin))
     with terminal.without_server():
         for ask in (replica.require_primary, cluster.wait_until_answering):
             with pytest.raises(Refused, match=r"refuses our login \(psql: .*no pass") as told:

@@ -66,7 +66,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     servers["respaldo"] = servers["10.0.0.9"]
     servers["recovery"] = servers["10.0.0.9"]
     monkeypatch.setattr(Host, "shell", lambda self: servers[self.name].shell())
-    monkeypatch.setattr(zones, "look", lambda _: zones.Names(("192.0.2.11",)))
+    monkeypatch.setattr(zones, "look_up", lambda _: zones.Names(("192.0.2.11",)))
     monkeypatch.setattr(host_key, "ask", lambda *_: KEY)
     monkeypatch.setattr(way_in, "_ask_ssh", lambda _: "")
     monkeypatch.setattr(way_in, "OURS", tmp_path / "none")

@@ -188,7 +188,7 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Servers:
     ) -> tuple[Entry, FakeHost]:  # fmt: skip
         fake = FakeHost("uno", answers)
         monkeypatch.setattr(Host, "shell", lambda _: fake.shell())
-        monkeypatch.setattr(zones, "look", lambda domains: names if domains else zones.Names())
+        monkeypatch.setattr(zones, "look_up", lambda domains: names if domains else zones.Names())
         host = Host(name="uno", address=address, peer_address="10.0.0.1", user="admin")
         return find.find(host, called="vps1.example.com", peer=peer)[0], fake
 
@@ -451,7 +451,7 @@ def test_two_odoos_of_one_server_are_two_entries_each_with_its_own_cluster(
         "SELECT d.datname AS name*": databases("cliente9"),
     })  # fmt: skip
     monkeypatch.setattr(Host, "shell", lambda _: fake.shell())
-    monkeypatch.setattr(zones, "look", lambda _: NAMES)
+    monkeypatch.setattr(zones, "look_up", lambda _: NAMES)
     host = Host(name="uno", address="10.0.0.1", peer_address="10.0.0.1")
 
     found = find.find(host, called="vps1", peer="10.0.0.9")
@@ -632,12 +632,12 @@ def test_a_name_that_is_nobody_s_leads_nowhere_and_a_silent_resolver_is_said(
     zone = dns.name.from_text("example.com")
     monkeypatch.setattr(dns.resolver, "resolve", resolve)
     monkeypatch.setattr(dns.resolver, "zone_for_name", lambda *_, **__: zone)
-    assert zones.look(["a.example.com"]) == zones.Names(
+    assert zones.look_up(["a.example.com"]) == zones.Names(
         ("192.0.2.11",), (), "example.com", ("ns1.cloudflare.com.",)
     )
 
     monkeypatch.setattr(dns.resolver, "zone_for_name", _silent)
-    assert "DNS does not answer this machine (Timeout)" in zones.look(["a.example.com"]).remark
+    assert "DNS does not answer this machine (Timeout)" in zones.look_up(["a.example.com"]).remark
 
 
 def _silent(*_: object, **__: object) -> None:

@@ -20,7 +20,7 @@ from blocks.errors import CommandFailed
 from blocks.host import Host
 from blocks.instance import Dns, OdooInstance, Place, Replication
 from blocks.odoo import Odoo
-from tasks.records import record, schema
+from tasks.records import records, schema
 from tasks.run import terminal
 from tasks.run.outcome import Outcome
 from tasks.serving import dns as names
@@ -202,9 +202,9 @@ def test_an_address_that_the_inventory_lacks_is_given_back_by_the_way_home(
 ) -> None:
     """The records of the recovery host are kept in this process."""
     kept: dict[type[schema.Record], schema.Record] = {}
-    monkeypatch.setattr(record, "read", lambda _, __, kind: kept.get(kind))
-    monkeypatch.setattr(record, "write", lambda _, __, noted: kept.update({type(noted): noted}))
-    monkeypatch.setattr(record, "forget", lambda _, __, kind: kept.pop(kind, None))
+    monkeypatch.setattr(records, "read", lambda _, __, kind: kept.get(kind))
+    monkeypatch.setattr(records, "write", lambda _, __, noted: kept.update({type(noted): noted}))
+    monkeypatch.setattr(records, "forget", lambda _, __, kind: kept.pop(kind, None))
     monkeypatch.setattr(resolver, "astray", lambda *_: "")
     before = sorted(plain.records)
     block = _instance()
@@ -223,7 +223,7 @@ def test_an_address_that_the_inventory_lacks_is_given_back_by_the_way_home(
 def test_names_that_a_provider_does_not_change_are_left_to_do(
     plain: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record, "read", lambda *_: None)
+    monkeypatch.setattr(records, "read", lambda *_: None)
     plain.breaks_at = "delete"
     block = _instance()
 

@@ -6,9 +6,9 @@ from typing import Literal
 import pytest
 
 from tasks.postgres.wal import Lsn
-from tasks.records.commits import Word
+from tasks.records.commits import CommitNotice
+from tasks.records.kinds import Failover
 from tasks.records.loss import Exposure, Sample, rate
-from tasks.records.records import Failover
 from tasks.records.schema import parse
 
 NOW = 1_800_000_000.0
@@ -122,8 +122,8 @@ def test_an_exposure_survives_being_noted_down(exposure: Exposure) -> None:
     assert noted_down(exposure) == exposure
 
 
-def word(policy: Literal["wait", "go_on"]) -> Word:
-    return Word(
+def notice(policy: Literal["wait", "go_on"]) -> CommitNotice:
+    return CommitNotice(
         policy=policy, seconds=30, waits=True, since=NOW - 900, covered=NOW - 100, timeline=1
     )
 
@@ -133,7 +133,7 @@ def test_where_commits_always_waited_nothing_acknowledged_is_lost_and_the_origin
 
     exposure = Exposure.estimate(
         now=NOW, last_commit=NOW - 3600, received=RECEIVED, known_lag=9, samples=samples,
-        word=word("wait"),
+        notice=notice("wait"),
     )  # fmt: skip
 
     assert str(exposure).startswith("nothing: every commit")
@@ -144,7 +144,7 @@ def test_where_commits_always_waited_nothing_acknowledged_is_lost_and_the_origin
 def test_where_commits_may_go_on_the_bound_is_later_by_the_seconds_of_the_policy() -> None:
     exposure = Exposure.estimate(
         now=NOW, last_commit=NOW - 3600, received=RECEIVED, known_lag=0, samples=[],
-        word=word("go_on"),
+        notice=notice("go_on"),
     )  # fmt: skip
 
     assert exposure.seconds == 70

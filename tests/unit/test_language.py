@@ -7,7 +7,7 @@ import pytest
 from blocks.errors import Refused
 from blocks.plain import markdown
 from tasks.language import catalogue
-from tasks.language.catalogue import page, said, spoken
+from tasks.language.catalogue import page, spoken, translated
 from tasks.language.template import Template
 from tests.catalogue import sentences
 
@@ -29,13 +29,13 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("few")
 def test_a_sentence_is_said_with_the_same_names_and_figures() -> None:
-    assert said("uno does not answer", "es") == "uno no responde"
-    assert said("uno does not answer", "en") == "uno does not answer"
-    assert said("vps_1: uno does not answer; press check", "es") == (
+    assert translated("uno does not answer", "es") == "uno no responde"
+    assert translated("uno does not answer", "en") == "uno does not answer"
+    assert translated("vps_1: uno does not answer; press check", "es") == (
         "vps_1: uno no responde; pulse check"
     )
-    assert said("in sync; 3.1 s", "es") == "al día; 3,1 s"
-    assert said("ERROR: relation does not exist", "es") == "ERROR: relation does not exist"
+    assert translated("in sync; 3.1 s", "es") == "al día; 3,1 s"
+    assert translated("ERROR: relation does not exist", "es") == "ERROR: relation does not exist"
 
 
 @pytest.mark.usefixtures("few")
@@ -66,8 +66,8 @@ NAMES = ("customers", "clone", "primary", "recovery", "files", "16.4", "2024.05"
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_stays_a_name_wherever_it_stands(name: str) -> None:
     """An operator must read the database, the host and the instance that are meant."""
-    assert said(f"{name} does not answer", "es") == f"{name} no responde"
-    assert said(f"Type {name} to begin the failover: ", "es").startswith(f"Escriba {name} ")
+    assert translated(f"{name} does not answer", "es") == f"{name} no responde"
+    assert translated(f"Type {name} to begin the failover: ", "es").startswith(f"Escriba {name} ")
     documents = f"| database | id | name |\n|---|---|---|\n| {name} | 1 | {name} |"
     assert page(documents, "es").splitlines()[2] == f"| {name} | 1 | {name} |"
     assert page(f"| | |\n|---|---|\n| domains | {name} |", "es").endswith(f"| dominios | {name} |")
@@ -112,4 +112,6 @@ def test_every_sentence_is_known_again_by_a_twin() -> None:
             values = {name: f"<{number}>" for number, name in enumerate(sorted(template.names))}
             made = template.make(values)
             read = [(each.read(made), twin) for each, twin in pairs if each.is_known_again]
-            assert said(made, "es") in {twin.make(found) for found, twin in read if found}, made
+            assert translated(made, "es") in {twin.make(found) for found, twin in read if found}, (
+                made
+            )

@@ -1,6 +1,7 @@
 """The shape holds: deployments -> flows -> tasks -> blocks, and pure code stands apart."""
 
 import ast
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ FLOORS = (
     "orchestrator",
 )  # fmt: skip
 MOST_FILES, MOST_LINES = 12, 300
+MOST_LINES_OF_A_FLOW, SHORT = 30, 16
 # Values, texts and decisions: nothing in them asks a host, so a test needs no double.
 PURE = {
     "authority": "guard_files situation",
@@ -33,7 +35,7 @@ PURE = {
     "odoo": "odoo_conf odoo_options odoo_start started",
     "plan": "aftermath_read doing summary words",
     "postgres": "auto_conf commands controldata lsclusters pg_hba postgresql_conf wal",
-    "readiness": "parity_rules rehearsal_commands",
+    "readiness": "compatibility_rules drill_commands",
     "receipts": "receipt signers",
     "recovery": "ports",
     "records": "commits loss",
@@ -101,6 +103,35 @@ def test_no_file_has_more_lines_than_one_subject_needs(layer: str) -> None:
     for path in modules(layer):
         lines = len(path.read_text().splitlines())
         assert lines <= MOST_LINES, f"{path} has {lines} lines"
+
+
+def functions(layer: str) -> Iterator[tuple[str, ast.FunctionDef]]:
+    for path in modules(layer):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                yield f"{path.relative_to(ROOT)} {node.name}", node
+
+
+def length(node: ast.FunctionDef, *, body_alone: bool = False) -> int:
+    """Count the lines of a function without its decorators and its docstring."""
+    first, last = node.body[0], node.end_lineno or node.lineno
+    documented = ast.get_docstring(node) is not None
+    ends = (first.end_lineno or first.lineno) if documented else first.lineno - 1
+    signature = 0 if body_alone else first.lineno - node.lineno
+    return signature + last - ends
+
+
+def test_a_flow_fits_on_a_screen() -> None:
+    for name, node in functions("flows"):
+        lines = length(node, body_alone=True)
+        assert lines <= MOST_LINES_OF_A_FLOW, f"{name} has {lines} lines"
+
+
+def test_nine_of_ten_functions_are_short() -> None:
+    found = sorted((length(node), name) for layer in ORDER for name, node in functions(layer))
+    at = math.ceil(len(found) * 0.9) - 1
+    long = "\n".join(f"{lines} {name}" for lines, name in found[at - 20 :] if lines > SHORT)
+    assert found[at][0] <= SHORT, f"shorten some of these:\n{long}"
 
 
 @pytest.mark.parametrize("folder", PURE)

@@ -18,7 +18,7 @@ def _steps(flow: str) -> list[str]:
 def test_customers_see_it_before_the_checkpoint() -> None:
     steps = _steps("failover")
     shown = [steps.index(each) for each in ("site.enable", "dns.point")]
-    for later in ("cluster.checkpoint", "judgement.judge", "documents.find_missing"):
+    for later in ("cluster.checkpoint", "find_missing"):
         assert max(shown) < steps.index(later), later
 
 

@@ -23,14 +23,14 @@ import sys
 import deployments
 import importlib
 from tasks.filestore import rsync_gate
-from tasks.install import units, zipapp
+from tasks.install import programs, zipapp
 from tasks.odoo import http
 from deployments.parser import FLOWS
 assert deployments.__file__.startswith(sys.prefix), deployments.__file__
 for name in ("filestore", "guard", "synchronous", "divergence"):
     zipapp.pack(name)
 for name in ("fresh_start.sh", "right.sh", "door.py"):
-    assert units.script(name).startswith("#!"), name
+    assert programs.script(name).startswith("#!"), name
 for name in FLOWS:
     importlib.import_module("flows." + name)
 """

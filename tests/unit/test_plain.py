@@ -18,7 +18,7 @@ from tasks.board.alarms import Measured
 from tasks.build.freeze import left_out, missing, parse
 from tasks.logins import ssh
 from tasks.odoo import odoo_conf
-from tasks.postgres.auto_conf import settle
+from tasks.postgres.auto_conf import merged
 from tasks.programs.divergence.spreadsheet import tame
 from tasks.run.document import Document
 from tasks.run.moments import Clock
@@ -210,4 +210,4 @@ def test_a_role_of_odoo_conf_is_one_role_and_no_line_of_pg_hba(role: str) -> Non
 )  # fmt: skip
 def test_a_copy_brings_no_setting_that_runs_a_program_at_its_standby(line: str) -> None:
     """A superuser of the origin writes that file, and postgres at the recovery host reads it."""
-    assert settle(f"work_mem = '8MB'\n{line}\n") == "work_mem = '8MB'\n"
+    assert merged(f"work_mem = '8MB'\n{line}\n") == "work_mem = '8MB'\n"

@@ -12,11 +12,11 @@ from blocks.names import Language
 from tasks.authority.situation import SILENT, Plan, Procedure, Situation
 from tasks.byhand import by_hand
 from tasks.byhand.by_hand_gone import FILES_HOME
-from tasks.orchestrator.approval import form
-from tasks.plan import decision, summary, words
-from tasks.records.commits import Word
+from tasks.orchestrator.form import form
+from tasks.plan import approval, summary, words
+from tasks.records.commits import CommitNotice
 from tasks.records.loss import Exposure
-from tasks.run.approval import Yes, objection
+from tasks.run.question import Yes, objection
 
 KINDS: tuple[tuple[Procedure, str], ...] = (
     ("failover", "planned"), ("failover", "forced"), ("failback", "follow"),
@@ -45,11 +45,11 @@ NAMES = {
 
 def plan(
     procedure: Procedure = "failover", origin: str = SILENT, exposure: Exposure = LOSS, *,
-    way: str = "", refusals: tuple[str, ...] = (), word: Word | None = None,
+    way: str = "", refusals: tuple[str, ...] = (), notice: CommitNotice | None = None,
 ) -> Plan:  # fmt: skip
     seen = Situation(
         at="2027-01-15T08:00:12Z", origin=origin, recovery="standby", streaming=False,
-        exposure=exposure, lag_bytes=256, way=way, refusals=refusals, word=word,
+        exposure=exposure, lag_bytes=256, way=way, refusals=refusals, notice=notice,
     )  # fmt: skip
     return Plan(procedure, seen, NAMES)
 
@@ -169,9 +169,11 @@ def test_a_page_in_spanish_has_no_english_sentence_left() -> None:
     ],
 )
 def test_a_plan_says_whether_commits_waited(waits: bool, language: Language, row: str) -> None:
-    word = Word("go_on", 30, waits, since=1_800_000_000, covered=1_800_000_000, timeline=1)
+    notice = CommitNotice(
+        "go_on", 30, waits, since=1_800_000_000, covered=1_800_000_000, timeline=1
+    )
 
-    assert row in words.page(plan(word=word), language)
+    assert row in words.page(plan(notice=notice), language)
     assert "| commits wait for" not in words.page(plan(), "en")
 
 
@@ -266,15 +268,15 @@ YES = Yes("vps_1", reason="fire", approved_by="Ana", origin_is_down=True)
     ],
 )
 def test_a_yes_that_does_not_fit_is_told_why(answer: Yes, why: str) -> None:
-    said = objection(decision.question(plan()), answer)
+    said = objection(approval.question(plan()), answer)
 
     assert said.startswith(why) if why else said == ""
 
 
 def test_the_form_says_what_to_type_and_asks_only_what_matters() -> None:
     home = plan(origin="primary", exposure=Exposure.none())
-    forced = form(decision.question(plan())).model_json_schema()["properties"]
-    planned = form(decision.question(home)).model_json_schema()
+    forced = form(approval.question(plan())).model_json_schema()["properties"]
+    planned = form(approval.question(home)).model_json_schema()
 
     assert forced["instance_name"]["title"] == "Type vps_1"
     assert "pattern" not in str(forced), "a regular expression is no sentence"

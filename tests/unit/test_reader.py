@@ -9,9 +9,9 @@ from blocks.errors import Refused
 from blocks.names import Language
 from deployments import automations, cli
 from tasks.language.reader import read_in
-from tasks.orchestrator import approval as forms
-from tasks.run import approval, terminal
-from tasks.run.approval import Question
+from tasks.orchestrator import form as forms
+from tasks.run import question, terminal
+from tasks.run.question import Question
 
 ROOT = Path(__file__).parents[2]
 ASKED = Question("failover", "vps_1", origin="uno", asks_whether_down=True, summary="# A plan")
@@ -52,14 +52,14 @@ def test_a_terminal_takes_the_yes_of_the_language_that_it_asked_in(
     monkeypatch.setattr("builtins.input", lambda _: next(answers))
 
     with read_in(language), terminal.without_server():
-        assert approval.obtain(ASKED).origin_is_down
+        assert question.ask(ASKED).origin_is_down
 
 
 def test_a_yes_in_another_language_begins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("builtins.input", lambda _: "yes")
 
     with read_in("es"), terminal.without_server(), pytest.raises(Refused, match="not confirmed"):
-        approval.obtain(ASKED)
+        question.ask(ASKED)
 
 
 def test_a_form_asks_in_spanish() -> None:

@@ -6,23 +6,23 @@ from pathlib import Path, PurePosixPath
 
 from blocks.version import VERSION
 from tasks.filestore import rsync_gate
-from tasks.install import traces, units, zipapp
+from tasks.install import programs, traces, zipapp
 from tasks.install.release import VERSIONS
-from tasks.readiness.parity_rules import Pair, Side, remarks
+from tasks.readiness.compatibility_rules import Pair, Side, remarks
 
 UNO = Side("uno", "13.9", "2.31", 0, 9 << 30, True, True, programs=(VERSION, VERSION))
 DUE = replace(UNO, name="due")
 FOLDER = PurePosixPath("/srv")
 
 
-def _versions(*programs: Path) -> list[str]:
-    argv = ("sh", "-c", VERSIONS, "versions", *map(str, programs))
+def _versions(*paths: Path) -> list[str]:
+    argv = ("sh", "-c", VERSIONS, "versions", *map(str, paths))
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
 
 
 def test_every_program_for_hosts_says_its_version_and_still_runs(tmp_path: Path) -> None:
     main = rsync_gate.render(instance="vps_1", read=[FOLDER], write=[FOLDER], until=FOLDER)
-    texts = {name: units.script(name) for name in ("fresh_start.sh", "right.sh", "door.py")}
+    texts = {name: programs.script(name) for name in ("fresh_start.sh", "right.sh", "door.py")}
     packed = {name: zipapp.pack(name) for name in ("filestore", "guard", "synchronous")}
     packed["gate"] = zipapp.pack("gate", main=main)
     written = {**packed, **{name: text.encode() for name, text in texts.items()}}

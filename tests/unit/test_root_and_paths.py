@@ -23,7 +23,7 @@ IN_SCRIPTS = "|".join(map(re.escape, sorted({*CHANGE, *ASK, "cat", "find"})))
 SCRIPT = re.compile(rf"(?:^|[;&|({{`!]|\b(?:then|do|else|if)\b)\s*({IN_SCRIPTS})\s+(.*)")
 ASKS_OF_WORDS = re.compile(r"^(-[nz]\s|!?\s*-[nz]\s|\"[^\"]*\"\s*!?=)")
 MAY = {
-    "tasks/readiness/rehearsal_commands.py VIEW": "/run/relevo-drill is root's",
+    "tasks/readiness/drill_commands.py VIEW": "/run/relevo-drill is root's",
     "tasks/plan/pages.py find": "/var/lib/relevo is root's",
     "tasks/plan/pages.py touch": "/var/lib/relevo is root's",
     "tasks/recovery/confinement.py CERTIFICATE": "/var/lib/relevo/NAME/postgres is root's",
@@ -35,7 +35,7 @@ MAY = {
     "tasks/host/layout.py CLOSED": "asks whether a user may pass, as that user",
     "tasks/host/lock.py HOLD": "/run/relevo is root's",
     "tasks/host/lock.py HOLDER": "/run/relevo is root's",
-    "tasks/postgres/look.py LOOK": "reads what is root's, and asks whose a folder is",
+    "tasks/postgres/observe.py LOOK": "reads what is root's, and asks whose a folder is",
     "tasks/discovery/program.py BY_PATH": "/proc is the kernel's",
     "tasks/odoo/odoo_settings.py STARTED": "/proc is the kernel's",
     "tasks/odoo/service.py STRANGERS": "/proc is the kernel's",
@@ -49,11 +49,11 @@ MAY = {
     "tasks/install/traces.py EMPTY": "takes empty folders of root's alone",
     "tasks/install/traces.py find": "/var/lib/relevo, /etc/relevo and both folders of logs: root's",
     "tasks/install/traces.py rm": "both are root's folders: of a link it takes the name alone",
-    "tasks/filestore/trust.py cat /etc/ssh/ssh_host_*_key.pub": "/etc/ssh is root's",
-    "tasks/filestore/trust.py MAKE_KEY": "the folder ssh of an instance is root's",
+    "tasks/filestore/key.py cat /etc/ssh/ssh_host_*_key.pub": "/etc/ssh is root's",
+    "tasks/filestore/key.py MAKE_KEY": "the folder ssh of an instance is root's",
     "tasks/readiness/writable.py WRITE": "all that it is asked of is root's: units, records, nginx",
     "tasks/recovery/users.py FOUND": "reads a record of root's, and asks whose some folders are",
-    "tasks/install/units.py OUTDATED": "/usr/local/lib/relevo and /etc/relevo are root's",
+    "tasks/install/programs.py OUTDATED": "/usr/local/lib/relevo and /etc/relevo are root's",
 }
 
 

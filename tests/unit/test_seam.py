@@ -13,9 +13,9 @@ from deployments import cli, parser
 from deployments.__main__ import WITH_PREFECT, command
 from deployments.secrets import Secrets
 from tasks.orchestrator.page import Page
-from tasks.run import approval
-from tasks.run.approval import Question
+from tasks.run import question
 from tasks.run.desk import desk
+from tasks.run.question import Question
 from tasks.run.terminal import Terminal, without_server
 from tests.broken import OF_PREFECT, broken
 
@@ -162,7 +162,7 @@ def test_a_terminal_asks_what_the_page_asks(monkeypatch: pytest.MonkeyPatch) -> 
     asked = _typing(monkeypatch, "yes", "Ana", "fire", "vps_1")
 
     with without_server():
-        yes = approval.obtain(ASKED)
+        yes = question.ask(ASKED)
 
     assert (yes.reason, yes.approved_by, yes.origin_is_down) == ("fire", "Ana", True)
     assert "The state of uno is not known." in asked[0]
@@ -186,7 +186,7 @@ def test_a_terminal_takes_nothing_else_for_a_yes_and_asks_once(
     asked = _typing(monkeypatch, *answers)
 
     with without_server(), pytest.raises(Refused, match=said):
-        approval.obtain(ASKED)
+        question.ask(ASKED)
 
     assert len(asked) == len(answers)
 
@@ -195,7 +195,7 @@ def test_a_terminal_asks_again_after_an_enter_alone(monkeypatch: pytest.MonkeyPa
     asked = _typing(monkeypatch, "yes", "", " ", "Ana", "", "fire", "vps_1")
 
     with without_server():
-        yes = approval.obtain(ASKED)
+        yes = question.ask(ASKED)
 
     assert (yes.reason, yes.approved_by) == ("fire", "Ana")
     assert len(asked) == 7, "and the plan is not measured again"
@@ -219,6 +219,6 @@ def test_what_the_command_line_says_already_is_not_asked(monkeypatch: pytest.Mon
     asked = _typing(monkeypatch, "vps_1")
 
     with without_server():
-        yes = approval.obtain(Question("removal", "vps_1", reason="left", approved_by="Ana"))
+        yes = question.ask(Question("removal", "vps_1", reason="left", approved_by="Ana"))
 
     assert (yes.reason, yes.approved_by, len(asked)) == ("left", "Ana", 1)

@@ -141,9 +141,9 @@ def test_what_a_host_says_in_our_words_is_still_what_its_scripts_say() -> None:
 def test_a_flow_is_described_in_spanish(flow: ast.FunctionDef) -> None:
     text = ast.get_docstring(flow) or ""
 
-    said = prose.said(text, "es")
+    said = prose.translated(text, "es")
 
-    assert prose.said(text, "en") == text
+    assert prose.translated(text, "en") == text
     assert all(part.before in said for part in prose.parts(text))
     assert not ENGLISH.search(re.sub(r"`[^`]*`|«[^»]*»", "", said))
 
@@ -165,7 +165,7 @@ def test_every_field_of_a_form_has_a_name_in_spanish() -> None:
     ],
 )
 def test_sizes_ages_and_decimals_are_said_as_people_write_them(text: str, said: str) -> None:
-    assert said in catalogue.said(text, "es")
+    assert said in catalogue.translated(text, "es")
 
 
 def test_seconds_of_a_report_have_their_comma_and_versions_keep_their_point() -> None:

@@ -19,7 +19,7 @@ SEAM = ("query", "value", "execute", "ask", "each")
 # Each runs one constant text, with settings of ours, where the relay cannot: in one go with another
 # program, over the network as the other host does it, or without us.
 PSQL = {
-    "tasks/postgres/look.py", "tasks/filestore/documents.py", "tasks/logins/login.py",
+    "tasks/postgres/observe.py", "tasks/filestore/documents.py", "tasks/logins/login.py",
     "tasks/authority/guard.py",
     "tasks/synchronous/synchronous.py", "tasks/programs/divergence/cluster.py",
 }  # fmt: skip

@@ -9,13 +9,13 @@ from blocks.answers import understood
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from tasks.host import files
-from tasks.install import units
+from tasks.install import programs
 from tasks.install.release import VERSIONS
 from tasks.odoo import customers, odoo_conf
 from tasks.odoo.customers import Database
-from tasks.postgres.look import look
-from tasks.readiness import parity_rules
-from tasks.readiness.parity_rules import Pair, Side
+from tasks.postgres.observe import observe
+from tasks.readiness import compatibility_rules
+from tasks.readiness.compatibility_rules import Pair, Side
 from tasks.run.step import log, step
 from tasks.standby import clone
 
@@ -70,9 +70,9 @@ def require(instance: OdooInstance) -> None:
     """Refuse a pair of servers between which a move would fail; say what should be mended."""
     pair = measure(instance)
     log().info("%s", pair)
-    for remark in parity_rules.remarks(pair):
+    for remark in compatibility_rules.remarks(pair):
         log().warning("%s", remark)
-    if found := parity_rules.wrong(pair):
+    if found := compatibility_rules.wrong(pair):
         raise Refused(
             "; ".join(found),
             hint="fix this and run replicate again; the replica is there and follows",
@@ -111,15 +111,15 @@ def _names(asked: list[Database], sql: str) -> dict[str, list[str]]:
 def _side(instance: OdooInstance, place: Place) -> Side:
     peer = instance.opposite(place)
     argv = (
-        "sh", "-c", SIDE, "side", str(place.cluster.bin_dir), str(look(place).directory),
+        "sh", "-c", SIDE, "side", str(place.cluster.bin_dir), str(observe(place).directory),
         peer.host.peer_address, str(peer.cluster.port), REACH, VERSIONS,
-        *map(str, units.installed(instance, place)),
+        *map(str, programs.installed(instance, place)),
     )  # fmt: skip
     shell, asked = place.host.shell(), time.time()
-    said = shell.run(argv).stdout.split()
+    fields = shell.run(argv).stdout.split()
     answered = time.time()
     with understood(f"what {place} says of itself"):
-        postgres, glibc, clock, free, *programs, ready = said
+        postgres, glibc, clock, free, *versions, ready = fields
         clock_there, free_bytes = float(clock), int(free)
     able = place.cluster.query(shell, ABILITIES)[0]
     return Side(
@@ -133,5 +133,5 @@ def _side(instance: OdooInstance, place: Place) -> Side:
         rewindable=bool(able["rewindable"]),
         archives=bool(able["archives"]),
         wal_elsewhere=clone.keeps_wal_elsewhere(place),
-        programs=tuple(programs),
+        programs=tuple(versions),
     )

@@ -17,10 +17,10 @@ LET_US_ASK = "add to its pg_hba.conf the line: local all postgres peer"
 
 
 @dataclass(frozen=True)
-class Seen:
+class ClusterState:
     """One cluster, at one moment.
 
-    `said` is what it answers instead of an answer; `gone` is one whose host has it no more.
+    `message` is what it answers instead of an answer; `gone` is one whose host has it no more.
     """
 
     place: Place
@@ -29,7 +29,7 @@ class Seen:
     answers: bool
     in_recovery: bool
     control: ControlData | None
-    said: str = ""
+    message: str = ""
     gone: bool = False
 
     @property
@@ -47,14 +47,14 @@ class Seen:
         if self.gone:
             return "gone"
         if self.refuses:
-            return f"up, but refuses our login ({self.said})"
+            return f"up, but refuses our login ({self.message})"
         return "starting" if self.online else "down"
 
     @property
     def refuses(self) -> bool:
         """It runs and does not let us ask; one that starts or stops says so itself."""
-        on_its_way = any(words in self.said for words in ON_ITS_WAY)
-        return self.online and not self.answers and bool(self.said) and not on_its_way
+        on_its_way = any(words in self.message for words in ON_ITS_WAY)
+        return self.online and not self.answers and bool(self.message) and not on_its_way
 
     def require_asked(self) -> None:
         """Refuse to go on with a cluster that runs and does not let us ask."""
@@ -117,13 +117,13 @@ LISTENS = 'ss -Hltn "sport = :$1"; ss -Hlx | grep -F ".s.PGSQL.$1 " || true'
 
 def find(shell: Shell, place: Place) -> lsclusters.Listed | None:
     """Find the cluster in pg_lsclusters, which reads what its customers may have written there."""
-    said = shell.run(commands.list_clusters(), user=place.cluster.owner).stdout
-    listed = lsclusters.parse(said)
+    output = shell.run(commands.list_clusters(), user=place.cluster.owner).stdout
+    listed = lsclusters.parse(output)
     wanted = (place.cluster.version, place.cluster.name)
     return next((each for each in listed if (each.version, each.name) == wanted), None)
 
 
-def look(place: Place) -> Seen:
+def observe(place: Place) -> ClusterState:
     """Look at a cluster; raise Refused when there is none."""
     cluster = place.cluster
     words = (
@@ -131,8 +131,8 @@ def look(place: Place) -> Seen:
         cluster.owner, str(cluster.sockets), pinned.superuser(cluster.version),
         "yes" if cluster.confined else "no", SAID,
     )  # fmt: skip
-    said = place.host.shell().run(("sh", "-c", LOOK, "look", *words)).stdout
-    line, _, control = said.partition("\n")
+    output = place.host.shell().run(("sh", "-c", LOOK, "look", *words)).stdout
+    line, _, control = output.partition("\n")
     if not line:
         raise _missing(place)
     control, _, refusal = control.partition(SAID)
@@ -151,20 +151,20 @@ def look(place: Place) -> Seen:
             hint="run replicate, which corrects that on the recovery host; at an origin, run SHOW "
             "data_directory there",
         )
-    return Seen(
+    return ClusterState(
         place=place,
         directory=PurePosixPath(directory),
         online=status.startswith("online"),
         answers=role != "unknown",
         in_recovery=role == "t",
         control=_control(control, place) if control else None,
-        said=plain(" ".join(refusal.split()), longest=500),
+        message=plain(" ".join(refusal.split()), longest=500),
     )
 
 
-def _control(said: str, place: Place) -> ControlData:
+def _control(output: str, place: Place) -> ControlData:
     with understood(f"what pg_controldata says on {place}"):
-        return controldata.parse(said)
+        return controldata.parse(output)
 
 
 def listening(shell: Shell, port: int) -> bool:
@@ -199,27 +199,27 @@ def read_control(shell: Shell, place: Place, directory: PurePosixPath) -> Contro
     return _control(done.stdout, place) if done.status == 0 else None
 
 
-def look_if_there(place: Place) -> Seen:
+def observe_if_there(place: Place) -> ClusterState:
     """Look at a cluster that may be lost while its host is well: that is down, and stays down."""
     try:
-        return look(place)
+        return observe(place)
     except NoCluster:
         version, name = str(place.cluster.version), place.cluster.name
-        return Seen(
+        return ClusterState(
             place=place, directory=PurePosixPath("/var/lib/postgresql", version, name),
             online=False, answers=False, in_recovery=False, control=None, gone=True,
         )  # fmt: skip
 
 
-def try_look(place: Place) -> Seen | None:
+def observe_if_reachable(place: Place) -> ClusterState | None:
     """Look at a cluster whose host may be dead; none when it does not answer."""
-    return look_or_why(place)[0]
+    return observe_or_why(place)[0]
 
 
-def look_or_why(place: Place) -> tuple[Seen | None, ShutOut | None]:
+def observe_or_why(place: Place) -> tuple[ClusterState | None, ShutOut | None]:
     """The same, and why a host that is not silent cannot be asked."""
     try:
-        return look_if_there(place), None
+        return observe_if_there(place), None
     except ShutOut as error:
         return None, error
     except Unreachable:
@@ -231,7 +231,7 @@ def unheard(place: Place, why: ShutOut | None) -> str:
     return f"{why.message}; {why.hint}" if why else f"{place} does not answer"
 
 
-def leader(place: Place) -> Leader:
+def observe_leader(place: Place) -> Leader:
     """What a node must know of the primary that it is to follow."""
     shell, cluster = place.host.shell(), place.cluster
     row = cluster.query(
@@ -252,11 +252,11 @@ def leader(place: Place) -> Leader:
 
 def received(place: Place) -> Lsn:
     """How far a running standby has come: what it received, or replayed from its own WAL."""
-    said = place.cluster.value(place.host.shell(), RECEIVED)
-    return Lsn.parse(said or "0/0")
+    position = place.cluster.value(place.host.shell(), RECEIVED)
+    return Lsn.parse(position or "0/0")
 
 
 def replayed(place: Place) -> Lsn:
     """How far a running standby shows what it received."""
-    said = place.cluster.value(place.host.shell(), "SELECT pg_last_wal_replay_lsn()")
-    return Lsn.parse(said or "0/0")
+    position = place.cluster.value(place.host.shell(), "SELECT pg_last_wal_replay_lsn()")
+    return Lsn.parse(position or "0/0")

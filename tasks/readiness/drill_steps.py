@@ -14,12 +14,12 @@ from tasks.authority import promotable as standby
 from tasks.build import build
 from tasks.host import confine, files, layout, systemd_unit
 from tasks.host.job import run_job, show, stop_job
-from tasks.install.units import UNITS
+from tasks.install.programs import UNITS
 from tasks.notices import progress
 from tasks.odoo import http, service
 from tasks.odoo.customers import odoo_databases
-from tasks.postgres.look import look
-from tasks.readiness import rehearsal_commands as lines
+from tasks.postgres.observe import observe
+from tasks.readiness import drill_commands as lines
 from tasks.run import moments
 from tasks.run.step import log, step
 from tasks.run.timing import Stopwatch
@@ -34,7 +34,7 @@ FREE_PORT = 'p=65432; while [ -e "$1/.s.PGSQL.$p" ]; do p=$((p - 1)); done; echo
 
 @dataclass
 class Stage:
-    """Where the rehearsal takes place."""
+    """Where the drill takes place."""
 
     instance: OdooInstance
     directory: PurePosixPath
@@ -59,11 +59,11 @@ def _unit(instance: OdooInstance, what: str) -> str:
 
 @step("require that {instance.recovery} has a standby of {instance.name} for the drill")
 def require_standby(instance: OdooInstance) -> None:
-    """Refuse a rehearsal beside the real thing."""
-    seen = look(instance.recovery)
-    if not seen.is_standby:
+    """Refuse a drill beside the real thing."""
+    state = observe(instance.recovery)
+    if not state.is_standby:
         raise Refused(
-            f"{instance.name} on {instance.recovery} is {seen}, but a drill needs a standby",
+            f"{instance.name} on {instance.recovery} is {state}, but a drill needs a standby",
             hint="run check to see the state of the instance; a drill is for quiet days",
         )
     standby.require_ready(instance)
@@ -73,7 +73,7 @@ def require_standby(instance: OdooInstance) -> None:
 def stage(instance: OdooInstance) -> Iterator[Stage]:
     """Prepare the place, and clear it away whatever happens there."""
     shell, recovery = instance.recovery.host.shell(), instance.recovery
-    standby = look(recovery).directory
+    standby = observe(recovery).directory
     directory = standby.with_name(f"{standby.name}.drill")
     clear(instance, directory)
     sockets = recovery.cluster.value(shell, "SHOW unix_socket_directories").split(",")[0].strip()
@@ -88,7 +88,7 @@ def stage(instance: OdooInstance) -> Iterator[Stage]:
 
 @step("clear away the drill of {instance.name}")
 def clear(instance: OdooInstance, directory: PurePosixPath) -> None:
-    """Stop what an earlier or dead rehearsal has started, delete its clone, and prove it."""
+    """Stop what an earlier or dead drill has started, delete its clone, and prove it."""
     shell = instance.recovery.host.shell()
     stop_job(shell, f"{instance.name}-drill-clone")
     for what in ("odoo", "postgres"):
@@ -101,7 +101,7 @@ def clear(instance: OdooInstance, directory: PurePosixPath) -> None:
 def require_apart(stage: Stage) -> None:
     """Refuse, before anything is copied, a host on which Odoo could not be kept from its network.
 
-    A container often may not make a network of its own, or mount what a rehearsal looks through.
+    A container often may not make a network of its own, or mount what a drill looks through.
     """
     shell, odoo = stage.shell, stage.instance.recovery.odoo
     trial = stage.layer / "trial"
@@ -125,7 +125,7 @@ def clone(stage: Stage) -> str:
     """Copy the running standby beside itself; say how big the copy is and how long it took."""
     shell, watch, recovery = stage.shell, Stopwatch(from_now=True), stage.instance.recovery
     require_no_tablespaces(recovery)
-    need = files.used_bytes(shell, look(recovery).directory, user=recovery.cluster.owner)
+    need = files.used_bytes(shell, observe(recovery).directory, user=recovery.cluster.owner)
     free = files.free_bytes(shell, stage.directory.parent)
     if need * 1.2 > free:
         raise Refused(

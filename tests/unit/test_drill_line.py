@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 from tasks.odoo.odoo_start import environment_file
-from tasks.readiness import rehearsal_commands
+from tasks.readiness import drill_commands
 
 SECRET = 'a "b" $c `d` \\e'
 
@@ -15,7 +15,7 @@ def test_the_environment_is_read_as_it_was_written_and_only_after_root_is_given_
     """The last line of the script, with a setpriv that drops nothing."""
     variables = tmp_path / "environment"
     variables.write_text(environment_file({"STAGE": SECRET, "LD_PRELOAD": "/tmp/none.so"}))
-    last = rehearsal_commands.VIEW[rehearsal_commands.VIEW.index("exec setpriv") :]
+    last = drill_commands.VIEW[drill_commands.VIEW.index("exec setpriv") :]
     dropped, _, inner = last.partition("-- sh -c")
     script = f"layer=/l folder=/usr variables=$1; shift; exec sh -c{inner}"
 

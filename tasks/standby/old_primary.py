@@ -1,10 +1,10 @@
-"""The former primary, on its way back."""
+"""The old primary, on its way back."""
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from tasks.host import files
 from tasks.postgres import cluster_settings, hba
-from tasks.postgres.look import look
+from tasks.postgres.observe import observe
 from tasks.run.step import log, step
 from tasks.standby import replication
 
@@ -18,11 +18,11 @@ def require_serving(place: Place) -> None:
 
 def not_serving(place: Place) -> Refused | None:
     """What speaks against a rejoin to this cluster."""
-    seen = look(place)
-    if seen.is_primary:
+    state = observe(place)
+    if state.is_primary:
         return None
     return Refused(
-        f"PostgreSQL {place.cluster} on {place} is {seen}, not primary: there is nothing to "
+        f"PostgreSQL {place.cluster} on {place} is {state}, not primary: there is nothing to "
         "rejoin to",
         hint="run check for this instance; this procedure is for the time after a failover",
     )
@@ -52,7 +52,7 @@ def refurnish(instance: OdooInstance) -> None:
     Without it the origin would lead again, and the recovery host could not follow it.
     """
     origin, recovery = instance.origin, instance.recovery
-    look(origin)  # which says what to do where there is none
+    observe(origin)  # which says what to do where there is none
     shell, path = origin.host.shell(), cluster_settings.path(origin.cluster)
     if not files.exists(shell, path):
         log().warning("%s has no %s: it has a new cluster, which is set up again", origin, path)

@@ -9,7 +9,7 @@ from tasks.run.step import step
 
 
 @step("read the saved instances")
-def known() -> list[OdooInstance]:
+def saved() -> list[OdooInstance]:
     """Load every instance that `relevo apply` has saved."""
     with get_client(sync_client=True) as client:
         documents = client.read_block_documents_by_type(OdooInstance.get_block_type_slug())

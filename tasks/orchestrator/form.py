@@ -21,7 +21,7 @@ from pydantic import Field, create_model
 
 from blocks.errors import Refused
 from tasks.language import reader
-from tasks.run.approval import Question, Yes
+from tasks.run.question import Question, Yes
 
 POLL_SECONDS = 1
 
@@ -130,7 +130,7 @@ class Asked(NamedTuple):
 
     def at(self, position: int) -> Any:
         return Field(
-            title=reader.said(self.title), description=reader.said(self.description),
+            title=reader.translated(self.title), description=reader.translated(self.description),
             json_schema_extra={"position": position},
         )  # fmt: skip
 

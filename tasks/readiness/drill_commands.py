@@ -1,4 +1,4 @@
-"""Command lines of a rehearsal: a clone of the standby, and an Odoo that nobody can reach."""
+"""Command lines of a drill: a clone of the standby, and an Odoo that nobody can reach."""
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -34,7 +34,7 @@ exec setpriv --reuid "$user" --regid "$(id -g "$user")" --init-groups --inh-caps
         cd "$1" && shift && set -a && eval "$(cat)" && exec env "$@" </dev/null
     ' as-user "$folder" HOME="$layer/home" "$@" <"$variables"
 """
-# A rehearsal whose run was killed ends by itself; the next one clears its clone away.
+# A drill whose run was killed ends by itself; the next one clears its clone away.
 AT_MOST_SECONDS = 3600
 NO_STATISTICS = 15  # the release that keeps no statistics in files while it runs
 # Nothing here may slow down the standby, or a real failover.
@@ -100,7 +100,7 @@ def view(
 
 
 def try_unit(command: Sequence[str], *properties: str) -> Argv:
-    """Run a command to its end as a unit of a rehearsal is run."""
+    """Run a command to its end as a unit of a drill is run."""
     return (
         "systemd-run", "--quiet", "--pipe", "--wait", "--collect",
         "--property=WorkingDirectory=/", "--property=RuntimeMaxSec=60",

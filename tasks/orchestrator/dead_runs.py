@@ -93,8 +93,8 @@ def _end(was: StateType | None, silence: timedelta) -> State[object]:
     seconds = silence.total_seconds()
     if was == StateType.CANCELLING:
         return Cancelled(message=CANCELLED.format(seconds=seconds))
-    said = WAITING if was == StateType.PAUSED else AT_WORK
-    return Crashed(message=said.format(seconds=seconds))
+    sentence = WAITING if was == StateType.PAUSED else AT_WORK
+    return Crashed(message=sentence.format(seconds=seconds))
 
 
 def _state_id(client: SyncPrefectClient, run: UUID) -> UUID | None:

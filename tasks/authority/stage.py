@@ -6,35 +6,35 @@ from typing import Literal
 from blocks.errors import Refused, Unreachable
 from blocks.instance import OdooInstance
 from tasks.postgres import cluster
-from tasks.postgres.look import look, look_or_why, try_look, unheard
+from tasks.postgres.observe import observe, observe_if_reachable, observe_or_why, unheard
 from tasks.receipts import receipts
-from tasks.records import record
+from tasks.records import records
+from tasks.records.kinds import Failover
 from tasks.records.loss import Exposure
-from tasks.records.records import Failover
 from tasks.run.moments import Clock
 from tasks.run.step import log, step
 
-Stage = Literal["away", "handing over", "home"]
+Stage = Literal["failed over", "handing over", "home"]
 
 
 @step("note the failover of {instance.name}")
 def note(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
     """Write down, before the promotion, what was known and why it is done."""
-    begun = record.read(instance.recovery, instance, Failover) is not None
-    if begun and look(instance.recovery).is_primary:
+    begun = records.read(instance.recovery, instance, Failover) is not None
+    if begun and observe(instance.recovery).is_primary:
         return  # a run that never came to the promotion has left it: this one knows better
     _write_down(instance, exposure, reason)
 
 
 def _write_down(instance: OdooInstance, exposure: Exposure, reason: str) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
-    record.write(instance.recovery, instance, Failover(exposure=exposure, reason=reason, time=now))
+    records.write(instance.recovery, instance, Failover(exposure=exposure, reason=reason, time=now))
 
 
 @step("note that {instance.name} was moved by hand, if it was")
 def note_by_hand(instance: OdooInstance) -> None:
     """Write down a move that nobody has written down, so that a failback that dies can go on."""
-    if record.read(instance.recovery, instance, Failover) is None:
+    if records.read(instance.recovery, instance, Failover) is None:
         unknown = Exposure(lossless=False, seconds=None, about_bytes=None, last_commit="")
         _write_down(instance, unknown, "moved by hand")
 
@@ -42,24 +42,24 @@ def note_by_hand(instance: OdooInstance) -> None:
 @step("require that no move of {instance.name} is half done")
 def require_ended(instance: OdooInstance) -> None:
     """Refuse to go on beside a move that died on its last steps: failback takes those."""
-    if said := half_done(instance):
-        raise Refused(said, hint="run failback, which goes on from there")
+    if sentence := half_done(instance):
+        raise Refused(sentence, hint="run failback, which goes on from there")
 
 
 def half_done(instance: OdooInstance) -> str:
     """Say when the origin serves again, and what the move left open was never closed."""
-    begun = record.read(instance.recovery, instance, Failover)
-    if begun is None or look(instance.recovery).is_primary:
+    begun = records.read(instance.recovery, instance, Failover)
+    if begun is None or observe(instance.recovery).is_primary:
         return ""
-    origin = try_look(instance.origin)
-    if origin is None or not origin.is_primary or _taker(instance) != "origin":
+    origin = observe_if_reachable(instance.origin)
+    if origin is None or not origin.is_primary or _new_primary(instance) != "origin":
         return ""
-    at = Clock(instance.timezone).said(begun.time)
+    at = Clock(instance.timezone).when(begun.time)
     return f"the move of {instance.name} that began at {at}, was never finished"
 
 
 @step("start PostgreSQL on {instance.recovery}, if it leads and is down")
-def wake(instance: OdooInstance, *, origin_is_down: bool = False) -> None:
+def start_fallen_primary(instance: OdooInstance, *, origin_is_down: bool = False) -> None:
     """Start the cluster that has the write right, where a crash or a full disk has ended it.
 
     Not beside an origin that is merely silent: somebody may have promoted it by hand since.
@@ -67,8 +67,8 @@ def wake(instance: OdooInstance, *, origin_is_down: bool = False) -> None:
     origin, recovery = instance.origin, instance.recovery
     if not leader_is_down(instance):
         return
-    seen, why = look_or_why(origin)
-    if not origin_is_down and seen is None:
+    state, why = observe_or_why(origin)
+    if not origin_is_down and state is None:
         raise Refused(
             f"customers were moved to {recovery}, whose PostgreSQL is down, and "
             f"{unheard(origin, why)}",
@@ -84,29 +84,29 @@ def leader_is_down(instance: OdooInstance) -> bool:
 
     Somebody may have brought them home by hand since, past all receipts.
     """
-    if look(instance.recovery).answers or _taker(instance) != instance.recovery.kind:
+    if observe(instance.recovery).answers or _new_primary(instance) != instance.recovery.kind:
         return False
-    origin = try_look(instance.origin)
+    origin = observe_if_reachable(instance.origin)
     return origin is None or not origin.is_primary
 
 
-def _taker(instance: OdooInstance) -> str:
+def _new_primary(instance: OdooInstance) -> str:
     """To whom an open move gave the write right last; nobody where none is open."""
-    if record.read(instance.recovery, instance, Failover) is None:
+    if records.read(instance.recovery, instance, Failover) is None:
         return ""
     known = receipts.newest(instance)
     return known.taker if known else ""
 
 
 @step("find out who serves {instance.name}")
-def stage(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
+def find(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
     """How far a failback has come, asked of both clusters; refuse when they make no sense."""
     return how_far(instance, at_a_loss=at_a_loss)
 
 
 def how_far(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
     """The same for a plan, where an answer that makes no sense is one more answer."""
-    (origin, why), recovery = look_or_why(instance.origin), look(instance.recovery)
+    (origin, why), recovery = observe_or_why(instance.origin), observe(instance.recovery)
     if why:
         raise why
     if origin is None:
@@ -115,14 +115,14 @@ def how_far(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
             hint="run failback again when the server is up and reachable by ssh",
         )
     if recovery.is_primary:
-        return "away"
-    taker = _taker(instance)
-    if origin.is_primary and taker == "origin":
+        return "failed over"
+    new_primary = _new_primary(instance)
+    if origin.is_primary and new_primary == "origin":
         return "home"
-    if origin.is_standby and not recovery.online and (taker == "origin" or at_a_loss):
+    if origin.is_standby and not recovery.online and (new_primary == "origin" or at_a_loss):
         return "handing over"
     if not at_a_loss and leader_is_down(instance):
-        return "away"  # and it is started first
+        return "failed over"  # and it is started first
     raise Refused(
         f"{instance.name} is not served from the recovery host: {instance.origin} is {origin}, "
         f"{instance.recovery} is {recovery}",

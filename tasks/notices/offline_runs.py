@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from blocks.instance import OdooInstance
 from blocks.plain import plain
-from tasks.records import record
-from tasks.records.records import Run, Runs
+from tasks.records import records
+from tasks.records.kinds import Run, Runs
 from tasks.run.moments import Clock
 from tasks.run.step import log, step
 
@@ -17,11 +17,11 @@ def keep(instance: OdooInstance, procedure: str, *, ended: str, text: str, good:
     runs = _kept(instance)[-KEPT:]
     now = datetime.now(UTC).replace(microsecond=0)
     run = Run(procedure=procedure, time=now, ended=ended, text=text, good=good)
-    record.write(instance.recovery, instance, Runs(runs=(*runs, run)))
+    records.write(instance.recovery, instance, Runs(runs=(*runs, run)))
 
 
 def _kept(instance: OdooInstance) -> tuple[Run, ...]:
-    return (record.read(instance.recovery, instance, Runs) or Runs()).runs
+    return (records.read(instance.recovery, instance, Runs) or Runs()).runs
 
 
 @step("record in Prefect the runs of {instance.name} without a server")
@@ -31,7 +31,7 @@ def bring(instance: OdooInstance) -> None:
     for run in runs:
         _show(instance, run)
     if runs:
-        record.forget(instance.recovery, instance, Runs)
+        records.forget(instance.recovery, instance, Runs)
         log().info("%d runs of %s were done without a server", len(runs), instance.name)
 
 
@@ -39,5 +39,5 @@ def _show(instance: OdooInstance, run: Run) -> None:
     from tasks.orchestrator import history  # noqa: PLC0415  # Prefect, which a shell never loads
 
     at = Clock(instance.timezone, dated=True).at(run.time)
-    said = plain(f"run from a shell without a server, ended at {at}: {run.ended}")
-    history.show(instance, run.procedure, said=said, text=run.text, good=run.good)
+    sentence = plain(f"run from a shell without a server, ended at {at}: {run.ended}")
+    history.show(instance, run.procedure, sentence=sentence, text=run.text, good=run.good)

@@ -2,15 +2,15 @@
 
 import pytest
 
-from tasks.plan.aftermath_read import End, Standing
+from tasks.plan.aftermath_read import Aftermath, End
 
 UNO, DUE = ("uno", "odoo.service"), ("due", "odoo_vps_1.service")
 
 
-def standing(
+def aftermath(
     origin: str, recovery: str, *, odoo: tuple[bool, bool], going_on: tuple[str, ...] = ()
-) -> Standing:
-    return Standing(
+) -> Aftermath:
+    return Aftermath(
         "vps_1", "failover",
         End(UNO[0], origin, UNO[1], odoo_runs=odoo[0]),
         End(DUE[0], recovery, DUE[1], odoo_runs=odoo[1]),
@@ -38,9 +38,9 @@ def standing(
 def test_it_says_who_serves_and_what_to_press(
     origin: str, recovery: str, odoo: tuple[bool, bool], served: str, next_step: str
 ) -> None:
-    found = standing(origin, recovery, odoo=odoo)
+    found = aftermath(origin, recovery, odoo=odoo)
 
-    assert found.said().startswith("failover of vps_1 was cancelled: " + served)
+    assert found.sentence().startswith("failover of vps_1 was cancelled: " + served)
     assert next_step in found.hint()
     assert "press failover again" in found.hint() or "then press failover" in found.hint()
 
@@ -48,4 +48,4 @@ def test_it_says_who_serves_and_what_to_press(
 def test_it_names_a_long_command_that_outlives_the_run() -> None:
     unit = "relevo-vps_1-basebackup.service on uno"
 
-    assert unit in standing("down", "primary", odoo=(False, True), going_on=(unit,)).said()
+    assert unit in aftermath("down", "primary", odoo=(False, True), going_on=(unit,)).sentence()

@@ -12,7 +12,7 @@ from blocks.instance import OdooInstance
 from tasks.filestore import rsync_gate
 from tasks.host import files, layout, managed_block, sshd
 from tasks.host import sshd_settings as reading
-from tasks.install import units
+from tasks.install import programs
 from tasks.logins import ssh as ssh_config
 from tasks.run.step import log, step
 
@@ -70,17 +70,17 @@ cat "$1.pub"
 
 
 @step("make the key of {instance.name} on {instance.recovery}")
-def make_key(instance: OdooInstance) -> str:
+def make(instance: OdooInstance) -> str:
     """Make the key of this instance, once; return its public half."""
     shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
     group = files.owner(shell, user).split(":")[1]
     words = (str(key_path(instance)), f"relevo {instance.name}", group)
-    said = shell.run(("sh", "-c", MAKE_KEY, "make key", *words)).stdout
-    return ssh_config.public_key(said, where=f"{instance.recovery} in {key_path(instance)}.pub")
+    output = shell.run(("sh", "-c", MAKE_KEY, "make key", *words)).stdout
+    return ssh_config.public_key(output, where=f"{instance.recovery} in {key_path(instance)}.pub")
 
 
 @step("admit that key at {instance.origin}, for rsync alone")
-def authorise_key(instance: OdooInstance, public_key: str) -> None:
+def authorise(instance: OdooInstance, public_key: str) -> None:
     """Admit the key from the recovery host's address, with the gate as its only command.
 
     It logs in as the runner's own user there, who is known to be able to; Odoo's packaged user
@@ -88,7 +88,7 @@ def authorise_key(instance: OdooInstance, public_key: str) -> None:
     """
     origin = instance.origin
     shell, login = origin.host.shell(), origin.host.user
-    units.install_program(shell, gate_path(instance), "gate", main=_gate(instance))
+    programs.install_program(shell, gate_path(instance), "gate", main=_gate(instance))
     files.make_directory(
         shell, file_quarantine(instance), owner=files.owner(shell, origin.odoo.user),
         mode="700",
@@ -133,7 +133,7 @@ def pin_host_key(instance: OdooInstance) -> None:
 
 
 @step("try the key of {instance.name} from {instance.recovery}")
-def prove_key(instance: OdooInstance) -> None:
+def prove(instance: OdooInstance) -> None:
     """See that rsync comes through, and that a shell does not."""
     shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
     source = f"{instance.name}:{instance.origin.odoo.data_dir}/"

@@ -13,11 +13,11 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from tasks.authority.situation import Plan, Procedure
 from tasks.plan import measure, summary
-from tasks.records import record
-from tasks.records.records import Approval, Decided
-from tasks.run import act, approval
-from tasks.run.approval import Question
+from tasks.records import records
+from tasks.records.kinds import Approval, Decided
+from tasks.run import act
 from tasks.run.desk import desk
+from tasks.run.question import Question, ask
 from tasks.run.report import Report, publish_text
 from tasks.run.step import log, step
 from tasks.run.tags import OWNER
@@ -36,7 +36,7 @@ WAIT_MINUTES = 60
 class Decision:
     """What was decided, by whom and why; the clock of the outage runs from here."""
 
-    go: bool
+    approved: bool
     origin_is_down: bool
     reason: str
     approved_by: str
@@ -57,7 +57,7 @@ class Decision:
         }
 
 
-def reach(
+def obtain(
     instance: OdooInstance,
     procedure: Procedure,
     decide: Decide,
@@ -74,12 +74,12 @@ def reach(
     """
     require_own_button(instance)
     given = Decision(
-        go=True, origin_is_down=origin_is_down, reason=reason, approved_by=approved_by,
+        approved=True, origin_is_down=origin_is_down, reason=reason, approved_by=approved_by,
         watch=Stopwatch(), report=Report("", {}),
     )  # fmt: skip
     if decide == "unattended" or (decide == "ask" and not desk().asks):
         return given
-    if (kept := said_before(instance, procedure)) is not None:
+    if (kept := given_before(instance, procedure)) is not None:
         return _decided(given, kept)
     drawn = measure.draw(instance, procedure, at_a_loss=at_a_loss)
     refused, lacking = (
@@ -98,7 +98,7 @@ def reach(
         summary.summary(drawn), key=f"plan-{procedure}-{instance.name}", title=report.title
     )
     if decide == "plan only":
-        return replace(given, go=False, report=report)
+        return replace(given, approved=False, report=report)
     if refused:
         raise Refused(
             f"{procedure} of {instance.name} is refused: {refused}",
@@ -110,37 +110,37 @@ def reach(
         instance.name,
         wait_minutes,
     )
-    yes = approval.obtain(question(drawn), minutes=wait_minutes)
-    said = Approval(
+    yes = ask(question(drawn), minutes=wait_minutes)
+    approval = Approval(
         origin_is_down=origin_is_down or yes.origin_is_down, reason=yes.reason,
         approved_by=yes.approved_by, watch=Stopwatch(from_now=True).begun,
     )  # fmt: skip
-    note(instance, procedure, said)
-    return replace(_decided(given, said), report=report)
+    note(instance, procedure, approval)
+    return replace(_decided(given, approval), report=report)
 
 
-def _decided(given: Decision, said: Approval) -> Decision:
+def _decided(given: Decision, approval: Approval) -> Decision:
     return replace(
-        given, origin_is_down=said.origin_is_down, reason=said.reason,
-        approved_by=said.approved_by,
-        watch=Stopwatch(begun=said.watch.isoformat() if said.watch else ""),
+        given, origin_is_down=approval.origin_is_down, reason=approval.reason,
+        approved_by=approval.approved_by,
+        watch=Stopwatch(begun=approval.watch.isoformat() if approval.watch else ""),
     )  # fmt: skip
 
 
 @step("note the approval of the {procedure} of {instance.name}")
-def note(instance: OdooInstance, procedure: Procedure, said: Approval) -> None:
+def note(instance: OdooInstance, procedure: Procedure, approval: Approval) -> None:
     """Write down on the recovery host what was said to this run, so that a retry goes on."""
-    noted = Decided(run=_run_id(), procedure=procedure, said=said)
-    record.write(instance.recovery, instance, noted)
+    noted = Decided(run=_run_id(), procedure=procedure, said=approval)
+    records.write(instance.recovery, instance, noted)
 
 
 @step("find out whether the {procedure} of {instance.name} was decided before")
-def said_before(instance: OdooInstance, procedure: Procedure) -> Approval | None:
+def given_before(instance: OdooInstance, procedure: Procedure) -> Approval | None:
     """The yes that was said to this very run before it was retried.
 
     The guards of the procedure judge the facts anew: a loss that was not accepted is refused.
     """
-    kept = record.read(instance.recovery, instance, Decided)
+    kept = records.read(instance.recovery, instance, Decided)
     if kept is None or (kept.run, kept.procedure) != (_run_id(), procedure):
         return None
     act.decided(reason=kept.said.reason, person=kept.said.approved_by)

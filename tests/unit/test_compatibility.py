@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tasks.readiness.parity_rules import Pair, Side, remarks, wrong
+from tasks.readiness.compatibility_rules import Pair, Side, remarks, wrong
 
 ONE = Side("uno", "13.9", "2.31", 0.0, 50 << 30, True, True)
 TWO = replace(ONE, name="due")

@@ -14,8 +14,8 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.events import emit_event
 from prefect.states import Paused, Pending, Running
 
-from tasks.orchestrator import sweep
-from tasks.orchestrator.sweep import mark_dead
+from tasks.orchestrator import dead_runs
+from tasks.orchestrator.dead_runs import mark_dead
 from tasks.run.tags import MANAGED
 from tasks.run.wait import until
 
@@ -69,7 +69,7 @@ def is_heard(of: UUID) -> bool:
     with get_client(sync_client=True) as client:
         found = client.read_flow_run(of)
         found.state = None  # only what beats shall count
-        return sweep.alive(client, found, SILENCE)
+        return dead_runs.alive(client, found, SILENCE)
 
 
 def test_a_silent_run_is_ended_with_what_to_do_and_a_living_one_is_not() -> None:

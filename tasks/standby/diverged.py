@@ -12,12 +12,11 @@ from blocks.shell import Shell
 from tasks.host import files
 from tasks.host.files import STATE
 from tasks.host.job import run_job
-from tasks.install import units
-from tasks.install.units import LIBRARY
-from tasks.postgres.look import leader as look_leader
-from tasks.postgres.look import look
-from tasks.records import record
-from tasks.records.records import Aside, Failover
+from tasks.install import programs
+from tasks.install.programs import LIBRARY
+from tasks.postgres.observe import observe, observe_leader
+from tasks.records import records
+from tasks.records.kinds import Aside, Failover
 from tasks.run.step import log, step
 from tasks.standby.divergence import Divergence, parse
 
@@ -41,11 +40,11 @@ def examine(
     shell = node.host.shell()
     if text := files.read(shell, output(quarantine) / "summary.json"):
         return _read(text, node)
-    fork = look_leader(leader).forks.get(timeline)
+    fork = observe_leader(leader).forks.get(timeline)
     if fork is None:
         log().warning("no fork of timeline %d is known: %s is kept as it is", timeline, quarantine)
         return None
-    units.install_program(shell, LIBRARY / "divergence", "divergence")
+    programs.install_program(shell, LIBRARY / "divergence", "divergence")
     config = STATE / instance.name / "divergence.json"
     facts = {
         "bin": str(node.cluster.bin_dir),
@@ -88,7 +87,7 @@ def _read(text: str, node: Place) -> Divergence:
 @step("look for what was kept aside on {place}")
 def kept(instance: OdooInstance, place: Place) -> str:
     """Name every data directory that this move has put aside, and how many rows only it has."""
-    begun = record.read(instance.recovery, instance, Failover)
+    begun = records.read(instance.recovery, instance, Failover)
     since = begun.time.timestamp() if begun else time.time() - DAY
     found = [path for path, seen in _aside(instance, place).items() if seen >= since]
     shell = place.host.shell()
@@ -104,19 +103,19 @@ def _aside(instance: OdooInstance, place: Place) -> dict[PurePosixPath, float]:
 
     By our clock: that of a host that has lost power may be years off, and set right a minute later.
     """
-    shell, directory = place.host.shell(), look(place).directory
+    shell, directory = place.host.shell(), observe(place).directory
     argv = (
         "find", str(directory.parent), "-maxdepth", "1", "-name", f"{directory.name}.quarantine-*",
         "-print0",
     )  # fmt: skip
-    known = (record.read(instance.recovery, instance, Aside) or Aside()).seen
+    known = (records.read(instance.recovery, instance, Aside) or Aside()).seen
     ours = re.compile(rf"{re.escape(str(directory))}\.quarantine-[A-Za-z0-9_.-]+")
     # A name with a line feed would be read as two, and the second could be any path.
-    said = shell.run(argv, user=place.cluster.owner).stdout
-    paths = sorted(each for each in said.split("\0") if ours.fullmatch(each))
+    output = shell.run(argv, user=place.cluster.owner).stdout
+    paths = sorted(each for each in output.split("\0") if ours.fullmatch(each))
     seen = {path: known.get(path, time.time()) for path in paths}
     if seen != known:
-        record.write(instance.recovery, instance, Aside(seen=seen))
+        records.write(instance.recovery, instance, Aside(seen=seen))
     return {PurePosixPath(path): at for path, at in seen.items()}
 
 

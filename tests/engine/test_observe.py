@@ -14,7 +14,7 @@ from blocks.instance import Place
 from blocks.odoo import Odoo
 from blocks.shell import Shell
 from tasks.postgres import cluster
-from tasks.postgres.look import NoCluster, look, look_if_there, try_look
+from tasks.postgres.observe import NoCluster, observe, observe_if_reachable, observe_if_there
 from tasks.standby import limits
 from tests.engine.clusters import tools
 from tests.engine.local import LocalShell
@@ -61,14 +61,14 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 
 @pytest.mark.parametrize("method", ["md5", "reject"])
 def test_what_a_cluster_says_that_does_not_let_us_in_is_heard(place: Place, method: str) -> None:
-    assert look(place).is_primary
+    assert observe(place).is_primary
     hba = Path(place.cluster.config_dir, "pg_hba.conf")
     hba.write_text(f"local all postgres {method}\n{hba.read_text()}")
     control(place, "reload")
 
-    wait_until(lambda: look(place).refuses, "it lets us in no more", 20)
+    wait_until(lambda: observe(place).refuses, "it lets us in no more", 20)
 
-    seen = look(place)
+    seen = observe(place)
     said = {"md5": "no password supplied", "reject": "pg_hba.conf rejects connection"}[method]
     assert said in str(seen)
     assert seen.control is not None
@@ -81,13 +81,13 @@ def test_a_cluster_that_was_wiped_is_gone_and_one_that_listens_is_not(place: Pla
     kept = conf.read_text()
     conf.unlink()
     with pytest.raises(Refused, match="something listens on its port") as refused:
-        look_if_there(place)
+        observe_if_there(place)
     assert not isinstance(refused.value, NoCluster)
 
     conf.write_text(kept)
     shutil.chown(conf, "postgres", "postgres")
     run("pg_dropcluster", "--stop", str(place.cluster.version), NAME)
-    assert str(try_look(place)) == "gone"
+    assert str(observe_if_reachable(place)) == "gone"
 
 
 def test_limits_are_raised_where_the_next_start_reads_them(place: Place) -> None:
@@ -96,7 +96,9 @@ def test_limits_are_raised_where_the_next_start_reads_them(place: Place) -> None
     place.cluster.execute(place.host.shell(), "ALTER SYSTEM SET work_mem = '8MB'")
     assert limits.configured(place)["max_connections"] == 55
 
-    limits.fit(place, look(place).directory, {"max_connections": 170, "max_worker_processes": 12})
+    limits.fit(
+        place, observe(place).directory, {"max_connections": 170, "max_worker_processes": 12}
+    )
 
     found = limits.configured(place)
     assert (found["max_connections"], found["max_worker_processes"]) == (170, 12)

@@ -37,7 +37,7 @@ class Yes:
     origin_is_down: bool = False
 
 
-def obtain(question: Question, *, minutes: float = 0) -> Yes:
+def ask(question: Question, *, minutes: float = 0) -> Yes:
     """Wait for a yes; one that does not fit is told why, and may be said again on a page."""
     at, wrong = desk(), ""
     for attempt in range(1, at.tries + 1):

@@ -9,13 +9,13 @@ PREFIX = "relevo."
 RESOURCE = "relevo.instance."
 
 
-def tell(instance: str, name: str, said: str, *, timezone: str = "", **facts: str) -> None:
+def emit(instance: str, name: str, sentence: str, *, timezone: str = "", **facts: str) -> None:
     """Emit one event of one instance, with a sentence for whoever is told.
 
     With a time zone it says when it was, for a mail that is sent because nothing followed.
     """
     # A mail is HTML, and a chat makes links of what stands in these brackets.
-    said, facts = _shown(said), {key: _shown(value) for key, value in facts.items()}
+    sentence, facts = _shown(sentence), {key: _shown(value) for key, value in facts.items()}
     full = name if name.startswith(PREFIX) else PREFIX + name
     desk().emit(
         full,
@@ -23,10 +23,10 @@ def tell(instance: str, name: str, said: str, *, timezone: str = "", **facts: st
             "prefect.resource.id": f"{RESOURCE}{instance}",
             "prefect.resource.name": instance,
             "relevo.instance": instance,
-            "relevo.said": reader.said(said),
+            "relevo.said": reader.translated(sentence),
             **({"relevo.at": _now(timezone)} if timezone else {}),
         },
-        payload={"instance": instance, "said": said, **facts},
+        payload={"instance": instance, "said": sentence, **facts},
     )
 
 
