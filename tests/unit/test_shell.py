@@ -193,10 +193,12 @@ def test_a_command_that_hears_late_of_a_broken_connection_leaves_the_new_one_alo
         shell = host.shell()
         assert isinstance(shell, SshShell)
         kept = ssh_login.connection(shell.address)
-        with pytest.raises(Unreachable), shell._unreachable("sleep"):
-            kept.close()
-            opened = ssh_login.connection(shell.address)
-            raise EOFError
+        ended = shell._unreachable("sleep")
+        ended.__enter__()
+        kept.close()
+        opened = ssh_login.connection(shell.address)
+        with pytest.raises(Unreachable):
+            ended.__exit__(EOFError, EOFError(), None)
         assert opened is not kept
         assert ssh_login.kept_connection(shell.address) is opened
         with pytest.raises(Unreachable), shell._unreachable("sleep"):
