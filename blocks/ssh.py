@@ -19,6 +19,7 @@ from blocks.ssh_login import (
     connect,
     forget,
     is_connected,
+    kept_connection,
     open_session,
 )
 from blocks.turn import Kind, Turn
@@ -172,10 +173,11 @@ class SshShell:
 
     @contextlib.contextmanager
     def _unreachable(self, what: str) -> Iterator[None]:
+        kept = kept_connection(self.address)
         try:
             yield
         except BROKEN as error:
-            forget(self.address)
+            forget(self.address, kept)
             require_lease()  # whoever took it over has ended what was asked
             raise Unreachable(
                 f"{self.address} did not answer while running {what}: {error or 'timed out'}",

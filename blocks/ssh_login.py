@@ -72,25 +72,26 @@ def open_session(address: Address) -> paramiko.Channel:
         ended = isinstance(error, EOFError) or not transport.is_active()
         if transport is not kept or not ended:
             raise
-        _drop(address, transport)
+        forget(address, transport)
         return connection(address).open_session(timeout=CONNECT_SECONDS)
 
 
-def _drop(address: Address, transport: paramiko.Transport) -> None:
-    """Forget a broken connection, and not the new one that another thread has opened by now."""
-    with _dialling.setdefault(address, threading.Lock()):
-        if _transports.get(address) is transport:
-            forget(address)
+def kept_connection(address: Address) -> paramiko.Transport | None:
+    return _transports.get(address)
 
 
 def is_connected(address: Address) -> bool:
-    transport = _transports.get(address)
+    transport = kept_connection(address)
     return transport is not None and transport.is_active()
 
 
-def forget(address: Address) -> None:
-    if transport := _transports.pop(address, None):
-        transport.close()
+def forget(address: Address, broken: paramiko.Transport | None = None) -> None:
+    """Close the kept connection, but not one that another thread has opened since `broken`."""
+    with _dialling.setdefault(address, threading.Lock()):
+        kept = _transports.get(address)
+        if kept is not None and broken in (None, kept):
+            del _transports[address]
+            kept.close()
 
 
 def connect(address: Address) -> paramiko.Transport:

@@ -1,5 +1,7 @@
 """An origin in somebody else's hands: what it says is bounded, and costs the others nothing."""
 
+import collections
+import itertools
 import json
 import os
 import sqlite3
@@ -238,6 +240,24 @@ def test_the_last_of_the_disk_is_left_to_the_clusters(
     here.require_room(50 << 20)
     with pytest.raises(Full, match="has 100 MB free, of which 50 MB are left to the clusters"):
         here.require_room(51 << 20)
+
+
+def test_the_disk_is_asked_again_every_few_megabytes_and_not_for_each_file(
+    here: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def statvfs(folder: str) -> SimpleNamespace:
+        asked.append(folder)
+        return SimpleNamespace(f_blocks=1000, f_frsize=1 << 20, f_bavail=60 - len(asked) // 2)
+
+    monkeypatch.setattr("tasks.programs.filestore.store.os.statvfs", statvfs)
+    for _ in range(100):
+        here.require_room(1 << 16)
+    assert len(asked) == 2
+    with pytest.raises(Full):
+        collections.deque(map(here.require_room, itertools.repeat(1 << 16)), maxlen=0)
+    assert len(asked) < 30
 
 
 # --------------------------------------------------------------------------------- PostgreSQL

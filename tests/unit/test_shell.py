@@ -181,6 +181,31 @@ def test_a_broken_connection_that_many_find_costs_none_of_them_a_command(
         assert tries == [kept, kept]
 
 
+def test_a_command_that_hears_late_of_a_broken_connection_leaves_the_new_one_alone(
+    tmp_path: Path,
+) -> None:
+    def well(channel: paramiko.Channel) -> None:
+        channel.recv(1)
+        channel.send_exit_status(0)
+        channel.close()
+
+    with hostile(tmp_path, Hostile(well)) as host:
+        shell = host.shell()
+        assert isinstance(shell, SshShell)
+        kept = ssh_login.connection(shell.address)
+        ended = shell._unreachable("sleep")
+        ended.__enter__()
+        kept.close()
+        opened = ssh_login.connection(shell.address)
+        with pytest.raises(Unreachable):
+            ended.__exit__(EOFError, EOFError(), None)
+        assert opened is not kept
+        assert ssh_login.kept_connection(shell.address) is opened
+        with pytest.raises(Unreachable), shell._unreachable("sleep"):
+            raise EOFError
+        assert ssh_login.kept_connection(shell.address) is None
+
+
 def test_complaints_count_as_well(tmp_path: Path) -> None:
     def endless(channel: paramiko.Channel) -> None:
         while True:

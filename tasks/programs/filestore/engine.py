@@ -92,7 +92,8 @@ class Engine:
         known = self.state.fact(fact) == boot
         if known and not always:
             return 0
-        if self.head(cluster, database).guard.table_oid == "0":
+        nothing_here = not self.store.folders(database)
+        if nothing_here or self.head(cluster, database).guard.table_oid == "0":
             self.state.note(fact, boot)
             return 0
         mark = self.state.watermark(database)

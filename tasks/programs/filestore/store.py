@@ -15,6 +15,7 @@ from .trouble import Full
 
 READERS = 2  # more of them wait for each other (for the interpreter), and read less
 KEPT_BYTES, KEPT_SHARE = 1 << 30, 0.05  # of the disk, what is left free in any case
+ASKED_EVERY = 8 << 20  # bytes between two looks at how much of the disk is free
 TURN = 32  # files that a reader asks the disk for before it reads the first
 
 
@@ -24,6 +25,7 @@ class Store:
     def __init__(self, root: str, work: str, trash: str) -> None:
         self.root, self.work, self.trash = root, work, trash
         self.dirty = False
+        self.allowance = 0  # bytes that may be written before the disk is asked again
         os.makedirs(root, exist_ok=True)
         self._sweep()
 
@@ -48,16 +50,22 @@ class Store:
 
     def require_room(self, size: int) -> None:
         """Refuse what would take the last of the disk, on which the clusters work as well."""
+        if size <= self.allowance:
+            self.allowance -= size
+            return
+        left = ASKED_EVERY
         for folder in (self.root, self.work):
             disk = os.statvfs(folder)
             kept = min(KEPT_BYTES, int(disk.f_blocks * disk.f_frsize * KEPT_SHARE))
             free = disk.f_bavail * disk.f_frsize
-            if free - size < kept:
+            left = min(left, free - size - kept)
+            if left < 0:
                 raise Full(
                     f"the disk is full: {folder} has {free >> 20} MB free, of which {kept >> 20} "
                     "MB are left to the clusters",
                     "make room on the recovery host; the next pass goes on where this one stopped",
                 )
+        self.allowance = left
 
     def place(self, beside: str, key: Key) -> None:
         """Give a file that the disk has its final name."""
