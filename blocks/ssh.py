@@ -187,6 +187,9 @@ class SshShell:
 
 
 def _sudo_hint(completed: Completed, address: Address) -> str:
-    if any(line.startswith("sudo:") for line in completed.stderr.splitlines()):
+    lines = [line for line in completed.stderr.splitlines() if line.startswith("sudo:")]
+    if any("tty" in line for line in lines):
+        return f"write 'Defaults:{address.user} !requiretty' into a file of /etc/sudoers.d there"
+    if lines:
         return f"let {address.user} run sudo without a password on {address.name}"
     return ""

@@ -68,6 +68,12 @@ def open_session(address: Address) -> paramiko.Channel:
     transport = connection(address)
     try:
         return transport.open_session(timeout=CONNECT_SECONDS)
+    except paramiko.ChannelException as error:
+        raise ShutOut(
+            f"sshd on {address} opens no more sessions on one connection",
+            hint="set MaxSessions to 10 or more in sshd_config there and reload sshd; if it is "
+            "that already, look for what that server lacks (processes, memory)",
+        ) from error
     except BROKEN as error:
         ended = isinstance(error, EOFError) or not transport.is_active()
         if transport is not kept or not ended:

@@ -30,7 +30,7 @@ LOOKS = (
     "pg_lsclusters --no-header", "look *", "SELECT *", "read /*", "test *", "true",
     "lacking *", "missing *", "configured *", "listens *", "receipts *", "outdated *",
     "systemctl is-active *", "systemctl is-enabled *", "started *",
-    "bound *", "elsewhere *", "layout *", "same *", "side *", "tools *",
+    "bound *", "elsewhere *", "wal-is *", "layout *", "same *", "side *", "tools *",
     "locale -a", "grep *", "stat *", "/usr/sbin/sshd -T *",
     "systemctl show *", "ss -Hltn *", "df *", "du *", "date *", "getent *", "id -gn *",
 )  # fmt: skip

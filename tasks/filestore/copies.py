@@ -112,7 +112,7 @@ def _note(instance: OdooInstance, facts: engine.Facts) -> None:
 
 def _pull_sessions(instance: OdooInstance, source: str, target: PurePosixPath) -> None:
     """Copy the sessions; those that Odoo itself would forget by now are forgotten here too."""
-    if not instance.filestore.sessions:
+    if not instance.filestore.sessions or leftout.sessions(instance):
         return
     only = ("--include=/sessions/", "--include=/sessions/**", "--exclude=*")
     _rsync(instance, "filestore", rsync.copy(source, f"{target}/", options=only))
@@ -148,7 +148,7 @@ def _bring(
     unreadable, special, whole = list[str](), list[str](), list[tuple[str, str, PurePosixPath]]()
     for source, target in trees.items():
         aside = _aside(instance, kind, target)
-        kept = (*rsync.keep(aside), *options)
+        kept = (*rsync.keep(aside), rsync.NO_LOST_AND_FOUND, *options)
         output = _rsync(
             instance, kind, rsync.copy(source, f"{target}/", options=kept), partial=True
         )
@@ -233,6 +233,7 @@ def _trash_deleted(
     options: tuple[str, ...],
 ) -> None:
     """Move what the origin deleted to the trash, unless it is suspiciously much."""
+    options = (rsync.NO_LOST_AND_FOUND, *options)
     dry = rsync.deletions(source, target, trash=aside, options=options, dry=True)
     stats = _rsync(instance, kind, dry)
     deleted, total = rsync.count(stats, "deleted files"), rsync.count(stats, "files")
@@ -268,6 +269,8 @@ def push(instance: OdooInstance, *, when: str) -> None:
         f"{recovery.data_dir}/",
         f"{instance.name}:{origin.data_dir}/",
         quarantine=key.file_quarantine(instance) / stamp,
+        # In its place rsync would put a folder.
+        options=(rsync.NO_SESSIONS,) if leftout.sessions(instance) else (),
     )
     engine.ensure(instance)
     with key.writable(instance, "failback"):

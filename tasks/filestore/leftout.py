@@ -24,6 +24,15 @@ def note(instance: OdooInstance, kind: str, special: Sequence[str]) -> None:
         records.forget(recovery, instance, left_out)
 
 
+def sessions(instance: OdooInstance) -> list[str]:
+    """Say that the origin's sessions lie elsewhere, often in memory: they stay where they are."""
+    origin, folder = instance.origin, instance.origin.odoo.data_dir / "sessions"
+    argv = ("test", "-L", str(folder))
+    if origin.host.shell().run(argv, user=origin.odoo.user, check=False).status != 0:
+        return []
+    return [f"{folder} on {origin} is a link: a move takes no sessions along, users log in again"]
+
+
 def remarks(instance: OdooInstance) -> list[str]:
     """Say what the last copies have left out."""
     said = []

@@ -9,6 +9,8 @@ Argv = tuple[str, ...]
 TIMEOUT_SECONDS = 15
 # Without a slash at the end, with which a link to a folder would not be meant.
 NO_FILESTORE, NO_SESSIONS = "--exclude=/filestore", "--exclude=/sessions"
+# Root's own, at the top of a disk that is mounted there: nobody else may read or delete it.
+NO_LOST_AND_FOUND = "--exclude=/lost+found"
 # A name is the origin's own, and rsync writes what is no text of it as \#nnn.
 UNREADABLE = re.compile(
     r'^rsync: (?:\[sender\] )?(?:send_files failed to open|opendir|readlink_stat)[ (]"(?P<name>.*)"'
@@ -41,12 +43,14 @@ def keep(aside: PurePosixPath) -> Argv:
     return ("--force", "--backup", f"--backup-dir={aside}")
 
 
-def give_back(source: str, target: str, *, quarantine: PurePosixPath) -> Argv:
+def give_back(
+    source: str, target: str, *, quarantine: PurePosixPath, options: Sequence[str] = ()
+) -> Argv:
     """Make a data directory as another is, all but the filestore; keep what only it had."""
     return (
         "rsync", "-rlptgoD", "--no-owner", "--no-group", "--outbuf=L", "--out-format=%n",
-        f"--timeout={TIMEOUT_SECONDS}", NO_FILESTORE, "--delete", "--backup",
-        f"--backup-dir={quarantine}", source, target,
+        f"--timeout={TIMEOUT_SECONDS}", NO_FILESTORE, NO_LOST_AND_FOUND, *options, "--delete",
+        "--backup", f"--backup-dir={quarantine}", source, target,
     )  # fmt: skip
 
 

@@ -170,6 +170,8 @@ def free_bytes(shell: Shell, path: PurePosixPath) -> int:
 
 def used_bytes(shell: Shell, path: PurePosixPath, *, user: str) -> int:
     """What a directory takes, with what its links name, asked as the user that it belongs to."""
-    argv = ("du", "-sLB1", str(path))
-    found = shell.run(argv, user=user, timeout_seconds=600).stdout.split()
+    # 1 where something vanished meanwhile or may not be read, which costs no sum.
+    done = shell.run(("du", "-sLB1", str(path)), user=user, check=False, timeout_seconds=600)
+    if not (found := done.stdout.split()):
+        raise shell.complaint(done)
     return int(found[0])

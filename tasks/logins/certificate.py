@@ -23,18 +23,30 @@ def path(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPath:
 def pin(instance: OdooInstance, node: Place, leader: Place) -> None:
     """Tell a node by which certificate it knows its leader."""
     there, here = leader.host.shell(), node.host.shell()
-    named = PurePosixPath(leader.cluster.value(there, "SHOW ssl_cert_file"))
-    source = named if named.is_absolute() else observe(leader).directory / named
+    source = _shown(leader)
     target = path(instance, node, leader)
     argv = ("openssl", "verify", "-CAfile", str(source), str(source))
     own_root = there.run(argv, user=leader.cluster.owner, check=False)
     if own_root.status == 0:
-        # As its owner: which file that is, the customer's superuser says.
-        text = there.run(("cat", str(source)), user=leader.cluster.owner).stdout
+        text = shown(leader)
         files.install(here, target, text, owner=f"{node.cluster.owner}:", mode="600")
     else:
         log().warning("the certificate of PostgreSQL on %s cannot be pinned on %s", leader, node)
         files.remove(here, target)
+
+
+def _shown(leader: Place) -> PurePosixPath:
+    named = PurePosixPath(leader.cluster.value(leader.host.shell(), "SHOW ssl_cert_file"))
+    return named if named.is_absolute() else observe(leader).directory / named
+
+
+def shown(leader: Place) -> str:
+    """The certificate with which a cluster is configured, as PEM.
+
+    Read as its owner: which file that is, the customer's superuser says.
+    """
+    argv = ("cat", str(_shown(leader)))
+    return leader.host.shell().run(argv, user=leader.cluster.owner).stdout
 
 
 def options(instance: OdooInstance, node: Place, leader: Place) -> dict[str, str]:

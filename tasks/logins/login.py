@@ -142,6 +142,25 @@ def prove_login(instance: OdooInstance, node: Place, leader: Place) -> None:
             raise Refused(
                 f"{node} cannot log in to PostgreSQL of {leader} "
                 f"({leader.host.peer_address} port {leader.cluster.port}): {done.tail}",
-                hint=f"open this port on {leader} for {node.host.peer_address} in every firewall "
-                "between them, then run setup-primary again",
+                hint=_hint(node, leader, done.tail),
             )
+
+
+def _hint(node: Place, leader: Place, message: str) -> str:
+    """What to do, after what libpq and the server have said."""
+    if "certificate" in message:
+        return (
+            f"renew the certificate of PostgreSQL on {leader} (ssl_cert_file), correct the clocks, "
+            "reload PostgreSQL there, then run this again"
+        )
+    if "pg_hba.conf" in message:
+        return (
+            f"look in pg_hba.conf on {leader} for a line above those of Relevo that rejects "
+            f"{node.host.peer_address}, then run this again"
+        )
+    if "FATAL" in message:
+        return f"read the end of PostgreSQL's log on {leader}, then run setup-primary again"
+    return (
+        f"open this port on {leader} for {node.host.peer_address} in every firewall between them, "
+        "then run setup-primary again"
+    )

@@ -222,7 +222,8 @@ def _way(instance: OdooInstance, origin: ClusterState) -> tuple[str, str]:
     if origin.is_standby and _streams(instance, back=True):
         return "follow", f"{instance.origin} follows {instance.recovery} already"
     way = rejoin.choose(instance, instance.origin, instance.recovery)
-    if way.kind == "reclone" and clone.keeps_wal_elsewhere(instance.origin):
+    rejoin.require_room(instance, instance.origin, instance.recovery, way)
+    if way.kind == "reclone" and clone.wal_is(instance.origin) == "link":
         return way.kind, f"{way.why}; {instance.origin} {clone.WAL_LINK}"
     return way.kind, way.why
 

@@ -10,14 +10,14 @@ from tasks.host.lines import lines_of
 from tasks.postgres.postgresql_conf import quote
 
 FILE = "postgresql.auto.conf"
+# A restore from a backup leaves its target in a primary, where it means nothing; a standby would
+# stop there. One that is held back on purpose is behind when it is needed.
 OURS = (
-    "primary_conninfo",
-    "primary_slot_name",
-    "restore_command",
-    "recovery_target",
-    "recovery_target_timeline",
-    "recovery_target_action",
-)
+    "primary_conninfo", "primary_slot_name", "restore_command", "recovery_min_apply_delay",
+    "recovery_target", "recovery_target_action", "recovery_target_inclusive",
+    "recovery_target_lsn", "recovery_target_name", "recovery_target_time",
+    "recovery_target_timeline", "recovery_target_xid",
+)  # fmt: skip
 # What names one machine: its archive, its doors, its folders. On another it would point at nothing,
 # and WAL that cannot be archived fills the disk.
 MACHINE = (
@@ -26,7 +26,13 @@ MACHINE = (
     "data_directory", "config_file", "hba_file", "ident_file", "external_pid_file",
     "log_directory", "stats_temp_directory", "krb_server_keyfile", "ssl_cert_file", "ssl_key_file",
     "ssl_ca_file", "ssl_crl_file", "ssl_crl_dir", "ssl_dh_params_file",
+    # What its kernel was set up for: elsewhere PostgreSQL would not start with it.
+    "huge_pages", "huge_page_size", "min_dynamic_shared_memory", "shared_memory_type",
+    "dynamic_shared_memory_type", "io_method", "wal_sync_method",
 )  # fmt: skip
+# Of the memory of a host, what PostgreSQL may take at once.
+MOST_MEMORY = 0.5
+UNITS = {"": 8 << 10, "B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 
 SETTING = re.compile(r"([A-Za-z_][A-Za-z0-9_.]*) = ('(?:[^'\\]|'')*')")
 FOREIGN = re.compile(
@@ -95,6 +101,20 @@ def merged(text: str, *, own: str = "") -> str:
     mine = (line for line in own.split("\n") if _sets(line, MACHINE) and line not in theirs)
     kept = [line for line in theirs if _is_harmless(line)]
     return "".join(f"{line}\n" for line in (*kept, *mine))
+
+
+def fitting(text: str, memory: int) -> tuple[str, str]:
+    r"""Leave out buffers that would take more than half of a host's memory; say which.
+
+    >>> fitting("shared_buffers = '64GB'\nwork_mem = '8MB'\n", 16 << 30)
+    ("work_mem = '8MB'\n", '64GB')
+    >>> fitting("shared_buffers = '262144'\n", 16 << 30)
+    ("shared_buffers = '262144'\n", '')
+    """
+    for found in re.finditer(r"^shared_buffers = '(\d+) ?([kMGT]?B)?'$", text, re.MULTILINE):
+        if int(found[1]) * UNITS[found[2] or ""] > MOST_MEMORY * memory:
+            return without(text, ["shared_buffers"]), f"{found[1]}{found[2] or ''}"
+    return text, ""
 
 
 def _is_harmless(line: str) -> bool:

@@ -9,7 +9,7 @@ from blocks.shell import Shell
 from tasks.host import files, managed_block
 from tasks.postgres import pg_hba
 from tasks.postgres.cluster import config_owner
-from tasks.postgres.cluster_settings import load
+from tasks.postgres.cluster_settings import in_force, load
 from tasks.postgres.observe import observe
 from tasks.run.step import step
 
@@ -59,6 +59,20 @@ def edit(place: Place, change: Callable[[str], str]) -> None:
     if observe(place).answers:
         load(shell, place, path)
     _require_valid_hba(place)
+
+
+def require_usual(place: Place) -> None:
+    """Refuse a cluster that lets people in by other files than those that Relevo writes."""
+    folder = place.cluster.config_dir
+    usual = {"hba_file": folder / "pg_hba.conf", "ident_file": folder / "pg_ident.conf"}
+    found = in_force(place, tuple(usual))
+    for name, path in usual.items():
+        if (other := found.get(name, str(path))) != str(path):
+            raise Refused(
+                f"PostgreSQL on {place} reads {other} and not {path} ({name})",
+                hint=f"move that file to {path} and take {name} out of its postgresql.conf, then "
+                "restart it",
+            )
 
 
 def _require_valid_hba(place: Place) -> None:

@@ -70,6 +70,8 @@ class NoCluster(Refused):
 
 
 # PostgreSQL's own words in the language C (postmaster.c), and libpq's where there is no socket yet.
+# A server speaks the language of its lc_messages; so LOOK says the first of them by what stands in
+# the last line of postmaster.pid.
 ON_ITS_WAY = ("the database system is ", "No such file", "Connection refused", "not yet accepting")
 NOBODY = "-"  # the directory is not there
 RECEIVED = "SELECT greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) AS received"
@@ -99,7 +101,9 @@ else
     set -- $line
     role=unknown port=$3 status=$4 directory=$6
     case $status in online*)
-        said=$(as_owner "$bin/psql" -p "$port" -XqAtw -c "SELECT" 2>&1 >/dev/null | tr '\\n' ' ') ;;
+        said=$(as_owner "$bin/psql" -p "$port" -XqAtw -c "SELECT" 2>&1 >/dev/null | tr '\\n' ' ')
+        is=$(as_owner sed -n 8p "$directory/postmaster.pid" 2>/dev/null | tr -d ' ')
+        case $is in starting|stopping) said="the database system is $is: $said" ;; esac ;;
     esac
 fi
 if [ "$confined" = yes ]; then

@@ -75,6 +75,15 @@ def replication(
     }
 
 
+def libraries(setting: str) -> tuple[str, ...]:
+    """
+    >>> libraries('pg_stat_statements, "$libdir/timescaledb"'), libraries("")
+    (('pg_stat_statements', 'timescaledb'), ())
+    """
+    names = (each.strip().strip('"').removeprefix("$libdir/") for each in setting.split(","))
+    return tuple(name for name in names if name)
+
+
 def slot_cap(current: str, wanted: int) -> int:
     """Raise the cap of slots, in MB, and never lower it.
 

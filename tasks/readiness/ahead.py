@@ -11,7 +11,7 @@ from blocks.instance import OdooInstance, Place
 from tasks.host import files
 from tasks.logins import roles
 from tasks.odoo import customers, service
-from tasks.postgres import cluster_settings
+from tasks.postgres import cluster_settings, hba
 from tasks.postgres.observe import listening
 from tasks.readiness import probes
 from tasks.readiness.compatibility import EXTENSIONS
@@ -82,6 +82,11 @@ def _included(instance: OdooInstance) -> str:
     return "it reads conf.d"
 
 
+def _access(instance: OdooInstance) -> str:
+    hba.require_usual(instance.origin)
+    return f"those of {instance.origin.cluster.config_dir}"
+
+
 def _ssl(instance: OdooInstance) -> str:
     cluster_settings.require_ssl(instance.origin)
     return f"{instance.origin} offers TLS"
@@ -137,6 +142,11 @@ def _extensions(instance: OdooInstance) -> str:
             hint=f"install the packages of these extensions on {recovery}",
         )
     return f"{recovery} has those of the databases"
+
+
+def _libraries(instance: OdooInstance) -> str:
+    replica.refuse_lacking_libraries(instance)
+    return f"{instance.recovery} has those of the origin"
 
 
 def _http_port(instance: OdooInstance) -> str:
@@ -205,6 +215,10 @@ OF_THE_ORIGIN: tuple[Need, ...] = (
         remedy="add that line there", when=probes.primary,
     ),
     SetUp(
+        "files of access", _access, tried="PostgreSQL is asked for its hba_file and ident_file",
+        remedy="move them to its folder in /etc/postgresql", when=probes.primary,
+    ),
+    SetUp(
         "TLS at the origin", _ssl, tried="PostgreSQL is asked whether it offers TLS",
         remedy="switch ssl on there", when=probes.primary,
     ),
@@ -233,6 +247,11 @@ OF_BOTH: tuple[Need, ...] = (
     SetUp(
         "extensions", _extensions,
         tried="each extension of a database is looked for on the recovery host",
+        remedy="install its package there", when=probes.primary,
+    ),
+    SetUp(
+        "libraries", _libraries,
+        tried="each library that the origin's PostgreSQL loads is looked for on the recovery host",
         remedy="install its package there", when=probes.primary,
     ),
     SetUp(

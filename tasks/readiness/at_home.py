@@ -10,7 +10,7 @@ from tasks.build import programs_of_odoo as programs
 from tasks.filestore import follower
 from tasks.postgres.observe import observe, unheard
 from tasks.postgres.wal import Lsn
-from tasks.readiness import compatibility, failed_over, preflight, writable
+from tasks.readiness import compatibility, failed_over, preflight, sources, writable
 from tasks.readiness import compatibility_rules as judge
 from tasks.readiness import probes as need
 from tasks.readiness.probes import (
@@ -22,14 +22,13 @@ from tasks.readiness.probes import (
     Ends,
     Found,
     Need,
-    disk,
     odoo,
 )
 from tasks.receipts import receipt_files
 from tasks.recovery import door, users
 from tasks.run.moments import size
 from tasks.serving import dns, https, site
-from tasks.standby import limits, replication
+from tasks.standby import clone, limits, replication
 from tasks.synchronous import synchronous_state
 
 # wal_status came with release 13.
@@ -64,6 +63,9 @@ def roles(instance: OdooInstance, ends: Ends) -> str:
         raise RelevoError(unheard(instance.origin, ends.why))
     if sentence := limits.why(recovery):
         raise RelevoError(sentence)
+    if origin.is_primary and not recovery.answers:
+        # One that was made meanwhile has no folder here, and ends the standby that replays it.
+        clone.require_no_tablespaces(instance.origin)
     if not need.both(ends):
         raise RelevoError(
             f"{instance.origin} is {origin} and {instance.recovery} is {recovery}, but primary "
@@ -243,6 +245,12 @@ NEEDS: tuple[Need, ...] = (
         when=need.standby,
     ),
     Need(
+        "sources", sources.measure,
+        tried="rsync is asked, as the copy asks it, which files of code have changed at the origin",
+        remedy="run rsync-filestore with kind sources, then build-service", moves=("failover",),
+        when=need.both,
+    ),
+    Need(
         "programs of Odoo", programs.measure,
         tried="what the origin's Odoo needs for printing is compared: wkhtmltopdf, fonts, rtlcss",
         remedy="install on the recovery host what the origin has", when=need.both,
@@ -268,12 +276,14 @@ NEEDS: tuple[Need, ...] = (
         moves=need.EVERY_MOVE, when=need.standby, acts=True,
     ),
     Need(
-        "disk at the origin", disk(lambda instance: instance.origin),
-        tried="the free space is measured", remedy="free space there",
-        moves=("failback", "rejoin"), when=need.origin_host, before=True,
+        "disk at the origin", writable.disk(lambda instance: instance.origin),
+        tried="the free space is measured on each disk: data, WAL and files",
+        remedy="free space there", moves=("failback", "rejoin"), when=need.origin_host,
+        before=True,
     ),
     Need(
-        "disk at the recovery", disk(lambda instance: instance.recovery),
-        tried="the free space is measured", remedy="free space there", hosts="recovery",
+        "disk at the recovery", writable.disk(lambda instance: instance.recovery),
+        tried="the free space is measured on each disk: data, WAL and files",
+        remedy="free space there", hosts="recovery",
     ),
 )  # fmt: skip

@@ -11,12 +11,15 @@ from blocks.instance import OdooInstance, Place
 from tasks.host import files
 from tasks.install import programs
 from tasks.install.release import VERSIONS
+from tasks.logins import certificate
 from tasks.odoo import customers, odoo_conf
 from tasks.odoo.customers import Database
 from tasks.postgres.observe import observe
+from tasks.postgres.postgresql_conf import libraries
 from tasks.readiness import compatibility_rules
 from tasks.readiness.compatibility_rules import Pair, Side
 from tasks.run.step import log, step
+from tasks.serving.x509 import Chain, today
 from tasks.standby import clone
 
 SIDE = """
@@ -26,6 +29,7 @@ shift 6
 getconf GNU_LIBC_VERSION | cut -d' ' -f2
 date +%s.%N
 df --output=avail -B1 "$directory" | tail -n 1
+df --output=avail -B1 "$directory/pg_wal" | tail -n 1
 sh -c "$versions" versions "$@"
 python3 -I -S -c "$reach" "$peer" "$port"
 """
@@ -43,7 +47,8 @@ except OSError:
 """
 ABILITIES = """
 SELECT 'on' IN (current_setting('wal_log_hints'), current_setting('data_checksums')) AS rewindable,
-    current_setting('archive_mode') <> 'off' AS archives
+    current_setting('archive_mode') <> 'off' AS archives,
+    current_setting('shared_preload_libraries') AS preloaded
 """
 SIZE = "SELECT sum(pg_database_size(oid))::bigint FROM pg_database"
 # What a database asks of its server.
@@ -63,6 +68,21 @@ WHERE r.relnamespace <> 'pg_catalog'::regnamespace AND (
     (k.collprovider = 'd' AND d.datcollate NOT IN ('C', 'POSIX'))
     OR (k.collprovider = 'c' AND k.collcollate NOT IN ('C', 'POSIX')))
 """
+
+
+# The same of ICU's: its versions are noted where an index was made.
+SORTED_BY_ICU = """
+SELECT DISTINCT i.indexrelid::regclass::text AS name
+FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid,
+    LATERAL unnest(i.indcollation::oid[]) AS used(oid)
+    JOIN pg_collation k ON k.oid = used.oid
+    JOIN pg_database d ON d.datname = current_database()
+WHERE r.relnamespace <> 'pg_catalog'::regnamespace
+    AND (k.collprovider = 'i' AND k.collversion <> pg_collation_actual_version(k.oid){default})
+"""
+# Since release 15 that of the database may be ICU's.
+DEFAULT_BY_ICU = """ OR (k.collprovider = 'd' AND d.datlocprovider = 'i'
+    AND d.datcollversion <> pg_database_collation_actual_version(d.oid))"""
 
 
 @step("require that {instance.origin} and {instance.recovery} are compatible")
@@ -92,9 +112,14 @@ def measure(instance: OdooInstance) -> Pair:
         kept_bytes=max(wishes.wal_keep_mb, wishes.slot_cap_mb) << 20,
         lacking=_names(all_of_them, LACKING),
         sorted_by_glibc={} if same else _names(all_of_them, SORTED),
+        sorted_by_icu=_names(all_of_them, _by_icu(recovery.cluster.version)),
         role=_role(instance),
         owners={each.name: [each.owner] for each in odoos.databases},
     )
+
+
+def _by_icu(version: int) -> str:
+    return SORTED_BY_ICU.format(default=DEFAULT_BY_ICU if version >= 15 else "")  # noqa: PLR2004
 
 
 def _role(instance: OdooInstance) -> str:
@@ -119,9 +144,10 @@ def _side(instance: OdooInstance, place: Place) -> Side:
     fields = shell.run(argv).stdout.split()
     answered = time.time()
     with understood(f"what {place} says of itself"):
-        postgres, glibc, clock, free, *versions, ready = fields
-        clock_there, free_bytes = float(clock), int(free)
+        postgres, glibc, clock, free, for_wal, *versions, ready = fields
+        clock_there, free_bytes, wal_bytes = float(clock), int(free), int(for_wal)
     able = place.cluster.query(shell, ABILITIES)[0]
+    days_left, is_known = _certificate(instance, place)
     return Side(
         name=str(place),
         postgres=postgres,
@@ -129,9 +155,29 @@ def _side(instance: OdooInstance, place: Place) -> Side:
         # The way comes last and may wait: what is read before it is nearer to the question.
         clock_ahead=clock_there - (asked if answered - asked > 1 else (asked + answered) / 2),
         free_bytes=free_bytes,
+        free_for_wal=wal_bytes,
         reaches=ready == "open" or (ready == "shut" and peer.cluster.confined),
         rewindable=bool(able["rewindable"]),
         archives=bool(able["archives"]),
-        wal_elsewhere=clone.keeps_wal_elsewhere(place),
+        wal_is=clone.wal_is(place),
         programs=tuple(versions),
+        preloaded=libraries(str(able.get("preloaded", ""))),
+        certificate_days=days_left,
+        certificate_known=is_known,
     )
+
+
+def _certificate(instance: OdooInstance, place: Place) -> tuple[int | None, bool]:
+    """How long the other server believes this one's PostgreSQL, and whether it knows it.
+
+    What is not pinned is not held against any date. The recovery host's is pinned anew each time
+    that the origin logs in there.
+    """
+    peer = instance.opposite(place)
+    pinned = files.read(peer.host.shell(), certificate.path(instance, peer, place))
+    if not pinned:
+        return None, True
+    text = certificate.shown(place)
+    with understood(f"the certificate of PostgreSQL on {place}"):
+        days = Chain.parse(text).days_left(today())
+    return days, place.kind == "recovery" or text == pinned

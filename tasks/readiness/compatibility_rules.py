@@ -1,7 +1,7 @@
 """Do two servers fit each other: a pure judgement."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from blocks.names import TRIED
@@ -9,6 +9,7 @@ from blocks.version import VERSION
 from tasks.run.moments import size
 
 SKEW_SECONDS = (5.0, 60.0)
+WARN_DAYS, LEAST_DAYS = 21, 3  # of a certificate of PostgreSQL's
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,10 @@ class Side:
 
     `reaches` is whether the other's PostgreSQL answers it, `rewindable` whether pg_rewind can take
     back what it wrote (PostgreSQL manual, pg_rewind: checksums or wal_log_hints), `archives`
-    whether it puts its WAL into an archive while it leads, `wal_elsewhere` whether its pg_wal is a
-    link, usually to another disk, `programs` the versions of Relevo's programs there.
+    whether it puts its WAL into an archive while it leads, `wal_is` whether its pg_wal is a folder,
+    a link or a mount, `free_for_wal` what is free there, `programs` the versions of Relevo's
+    programs there, `preloaded` the libraries that its PostgreSQL loads, `certificate_days` how long
+    the other side believes its PostgreSQL, and `certificate_known` whether it does.
     """
 
     name: str
@@ -29,8 +32,17 @@ class Side:
     reaches: bool
     rewindable: bool
     archives: bool = False
-    wal_elsewhere: bool = False
+    wal_is: str = "folder"
+    free_for_wal: int | None = None
     programs: tuple[str, ...] = ()
+    preloaded: tuple[str, ...] = ()
+    certificate_days: int | None = None
+    certificate_known: bool = True
+
+    @property
+    def wal_bytes(self) -> int:
+        """What is free for WAL."""
+        return self.free_bytes if self.free_for_wal is None else self.free_for_wal
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,7 @@ class Pair:
     kept_bytes: int = 0
     lacking: dict[str, list[str]] = field(default_factory=dict)
     sorted_by_glibc: dict[str, list[str]] = field(default_factory=dict)
+    sorted_by_icu: dict[str, list[str]] = field(default_factory=dict)
     role: str = ""
     owners: dict[str, list[str]] = field(default_factory=dict)
 
@@ -94,7 +107,26 @@ def wrong(pair: Pair) -> list[str]:
         for database, names in pair.lacking.items()
         if names
     ]
+    for side, other in ((pair.origin, pair.recovery), (pair.recovery, pair.origin)):
+        if not side.certificate_known:
+            found.append(
+                f"PostgreSQL on {side.name} has another certificate than {other.name} was told, "
+                "and its next connection fails: run replicate, which tells it"
+            )
+        if (days := side.certificate_days) is not None and days < LEAST_DAYS:
+            found.append(
+                f"the certificate of PostgreSQL on {side.name} {_ends(days)}, and {other.name} "
+                "cannot connect any more then: renew it, reload PostgreSQL there and run replicate"
+            )
     return found
+
+
+def _ends(days: int) -> str:
+    """
+    >>> _ends(2), _ends(-3)
+    ('ends in 2 days', 'has ended')
+    """
+    return f"ends in {days} days" if days >= 0 else "has ended"
 
 
 def remarks(pair: Pair) -> list[str]:
@@ -118,17 +150,16 @@ def remarks(pair: Pair) -> list[str]:
         )
     if (version := int(re.sub(r"\D.*", "", there.postgres) or 0)) > TRIED[1]:
         found.append(untried(version))
-    if not pair.same_glibc:
-        counts = ", ".join(
-            f"{database}: {len(names)} indexes of text"
-            for database, names in pair.sorted_by_glibc.items()
-            if names
+    if not pair.same_glibc and (counts := _counts(pair.sorted_by_glibc)):
+        found.append(
+            f"{there.name} has glibc {there.glibc} and {here.name} {here.glibc}, which may "
+            f"sort text differently: REINDEX after a move ({counts})"
         )
-        if counts:
-            found.append(
-                f"{there.name} has glibc {there.glibc} and {here.name} {here.glibc}, which may "
-                f"sort text differently: REINDEX after a move ({counts})"
-            )
+    if counts := _counts(pair.sorted_by_icu):
+        found.append(
+            f"{here.name} has another version of ICU than {there.name}, which may sort text "
+            f"differently: REINDEX after a move ({counts})"
+        )
     found += [
         f"{side.name} runs with neither wal_log_hints nor checksums: it could not be rewound, "
         "only cloned again; switch wal_log_hints on and restart it"
@@ -147,11 +178,29 @@ def remarks(pair: Pair) -> list[str]:
             f"{there.name} archives its WAL and {here.name} does not: while {here.name} serves, "
             "WAL is not archived"
         )
-    if there.wal_elsewhere:
+    if lacking := [name for name in there.preloaded if name not in here.preloaded]:
+        found.append(
+            f"PostgreSQL on {there.name} preloads {', '.join(lacking)} and that on {here.name} "
+            f"does not: set shared_preload_libraries in a file of its conf.d on {here.name}, and "
+            "restart that standby"
+        )
+    if there.wal_is == "link":
         found.append(
             f"pg_wal on {there.name} is a link: a failback that has to clone it again makes it a "
             "folder of the data directory again"
         )
+    found += [
+        f"pg_wal on {side.name} is a mount point: it can follow and be rewound, but not be cloned "
+        "again; mount that disk elsewhere and make pg_wal a link to a folder on it"
+        for side in (there, here)
+        if side.wal_is == "mount"
+    ]
+    found += [
+        f"the certificate of PostgreSQL on {side.name} {_ends(side.certificate_days)}: renew it "
+        "there, reload PostgreSQL and run replicate"
+        for side in (there, here)
+        if side.certificate_days is not None and LEAST_DAYS <= side.certificate_days < WARN_DAYS
+    ]
     if there.free_bytes < pair.data_bytes:
         found.append(
             f"a new clone would not fit beside the old one on {there.name}: "
@@ -159,12 +208,22 @@ def remarks(pair: Pair) -> list[str]:
         )
     found += [
         f"{side.name} may keep {size(pair.kept_bytes)} of WAL, but only "
-        f"{size(side.free_bytes)} are free"
+        f"{size(side.wal_bytes)} are free"
         for side in (there, here)
-        if side.free_bytes < pair.kept_bytes
+        if side.wal_bytes < pair.kept_bytes
     ]
     found += [each for side in (there, here) for each in _of_another_version(side)]
     return found
+
+
+def _counts(indexes: Mapping[str, list[str]]) -> str:
+    """
+    >>> _counts({"shop": ["a", "b"], "empty": []})
+    'shop: 2 indexes of text'
+    """
+    return ", ".join(
+        f"{database}: {len(names)} indexes of text" for database, names in indexes.items() if names
+    )
 
 
 def _of_another_version(side: Side) -> Iterator[str]:

@@ -7,7 +7,8 @@ from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
 from tasks.authority import keys
 from tasks.postgres.observe import observe_or_why, unheard
-from tasks.readiness.probes import ODOO, Ends, Need, disk, files, http, odoo, origin_host
+from tasks.readiness import writable
+from tasks.readiness.probes import ODOO, Ends, Need, files, http, odoo, origin_host
 from tasks.receipts import receipt_files, receipts
 from tasks.recovery import users
 from tasks.serving import dns, https, renewal, site
@@ -113,8 +114,9 @@ NEEDS: tuple[Need, ...] = (
         remedy="run replicate after the failback", moves=("failback",),
     ),
     Need(
-        "disk at the recovery", disk(lambda instance: instance.recovery),
-        tried="the free space is measured", remedy="free space there", moves=("failback",),
+        "disk at the recovery", writable.disk(lambda instance: instance.recovery),
+        tried="the free space is measured on each disk: data, WAL and files",
+        remedy="free space there", moves=("failback",),
     ),
     Need(
         "origin", _origin, tried="the origin is asked what its PostgreSQL does",

@@ -44,6 +44,7 @@ for pid in $(ss -Hltnp "sport = :$4" | grep -o 'pid=[0-9]*' | cut -d= -f2 | sort
 done
 """
 LISTEN = ("listen_addresses",)
+NO_SOCKET = "No such file"  # libpq's words
 NOT_ASKED = "its PostgreSQL cannot be asked where it listens"
 EVERYWHERE = ("rsync", "python3", "systemd-run", "pg_lsclusters", "runuser")
 AT_RECOVERY = ("ssh", "ssh-keygen", "pg_createcluster", "openssl", "useradd", "systemd-tmpfiles")
@@ -165,6 +166,11 @@ def _of_the_cluster(origin: Place, listed: Listed) -> Iterator[str]:
         yield f"{origin.cluster} on {origin} has port {listed.port} (postgres.port)"
     elif listed.online and (state := observe(origin)).refuses:
         yield f"PostgreSQL {origin.cluster} on {origin} is {state}: {LET_US_ASK}"
+    elif listed.online and NO_SOCKET in state.message:
+        yield (
+            f"PostgreSQL {origin.cluster} on {origin} has no socket in {origin.cluster.sockets}: "
+            "add that folder to its unix_socket_directories"
+        )
 
 
 def _layout(instance: OdooInstance) -> str:

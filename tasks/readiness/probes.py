@@ -13,11 +13,8 @@ from tasks.filestore.verdict import remarks, sentence
 from tasks.odoo import http as asking
 from tasks.odoo import service
 from tasks.postgres.observe import ClusterState, observe, observe_if_reachable, observe_or_why
-from tasks.readiness import aside
-from tasks.run import moments
 from tasks.run.report import Strong
 
-LEAST_FREE = 0.1
 ROLES, STREAM, COMMITS = "roles", "stream", "commits wait"
 ODOO = {"origin": "Odoo at the origin", "recovery": "Odoo at the recovery"}
 NOT_MEASURED = "not measured"
@@ -194,29 +191,6 @@ def http(place_of: PlaceOf) -> Callable[[OdooInstance], str]:
     return ask
 
 
-def disk(place_of: PlaceOf) -> Callable[[OdooInstance], str]:
-    """Require room for PostgreSQL, and for one more clone beside what was kept aside before."""
-
-    def ask(instance: OdooInstance) -> str:
-        place = place_of(instance)
-        argv = ("df", "--output=avail,size", "-B1", str(observe(place).directory))
-        free, size = map(int, place.host.shell().run(argv).stdout.split()[-2:])
-        if free < LEAST_FREE * size:
-            raise RelevoError(f"{place} has only {moments.size(free)} free for PostgreSQL")
-        folders, taken = aside.size(place)
-        noun = "directory" if folders == 1 else "directories"
-        kept = f"{folders} data {noun} kept aside on {place}, {moments.size(taken)}"
-        if taken > free:
-            raise RelevoError(
-                f"{kept}, and only {moments.size(free)} are free: a clone may not fit",
-                hint=f"read summary.json beside each *.quarantine-* on {place}, and delete those "
-                "that nobody needs",
-            )
-        return f"{moments.size(free)} free" + (f"; {kept}" if folders else "")
-
-    return ask
-
-
 def files(instance: OdooInstance) -> list[str]:
     """Require that every database was read, and seen whole no longer ago than two passes."""
     verdicts = judgement.verdicts(instance)
@@ -226,4 +200,5 @@ def files(instance: OdooInstance) -> list[str]:
     doubtful = [v for v in verdicts if v.is_doubtful(patience_seconds=patience, followed=followed)]
     if doubtful:
         raise RelevoError(f"documents may be without their files: {sentence(doubtful)}")
-    return [sentence(verdicts), *remarks(verdicts), *leftout.remarks(instance)]
+    left_out = [*leftout.remarks(instance), *(leftout.sessions(instance) if followed else [])]
+    return [sentence(verdicts), *remarks(verdicts), *left_out]

@@ -19,6 +19,10 @@ CLONE_SECONDS = 24 * 3600
 
 
 WAL_LINK = "has a link for pg_wal, in whose place the clone puts a folder of the data directory"
+# Argument: a path. A link to a mount point is a link.
+WAL_IS = """
+if [ -L "$1" ]; then echo link; elif mountpoint -q "$1"; then echo mount; else echo folder; fi
+"""
 SLOT = "SELECT active FROM pg_replication_slots WHERE slot_name = $1"
 
 
@@ -36,9 +40,10 @@ def make(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPath:
     """Make a clone and prove that it is whole; return where it lies."""
     shell, directory = node.host.shell(), observe(node).directory
     target = beside(directory)
+    require_wal_movable(node)
     require_room(node, leader, directory.parent)
     require_no_tablespaces(leader)
-    if keeps_wal_elsewhere(node):
+    if wal_is(node) == "link":
         log().warning("%s %s", node, WAL_LINK)
     if not is_running(shell, _job(instance)):
         files.remove_tree(shell, target)
@@ -96,10 +101,25 @@ def require_room(node: Place, leader: Place, folder: PurePosixPath) -> None:
         )
 
 
-def keeps_wal_elsewhere(node: Place) -> bool:
-    """Tell whether a node's pg_wal is a link, which a clone of its leader does not have."""
-    argv = ("test", "-L", str(observe(node).directory / "pg_wal"))
-    return node.host.shell().run(argv, user=node.cluster.owner, check=False).status == 0
+def wal_is(node: Place) -> str:
+    """What pg_wal of a node is: a folder, as a clone of its leader has it, a link or a mount."""
+    path = str(observe(node).directory / "pg_wal")
+    argv = ("sh", "-c", WAL_IS, "wal-is", path)
+    return node.host.shell().run(argv, user=node.cluster.owner).stdout.strip()
+
+
+def require_wal_movable(node: Place) -> None:
+    """Refuse to replace a data directory in which another disk is mounted.
+
+    The mount would go aside with it now, and hide the clone's own WAL from the next boot on.
+    """
+    if wal_is(node) == "mount":
+        raise Refused(
+            f"pg_wal on {node} is a mount point, so no clone can take the place of its data "
+            "directory",
+            hint=f"stop PostgreSQL on {node}, mount that disk elsewhere (correct /etc/fstab), and "
+            "make pg_wal a link to a folder on it; then run this again",
+        )
 
 
 def require_no_tablespaces(leader: Place) -> None:

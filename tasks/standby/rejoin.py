@@ -2,6 +2,7 @@
 
 from pathlib import PurePosixPath
 
+from blocks.answers import understood
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
@@ -41,6 +42,16 @@ def choose(instance: OdooInstance, node: Place, leader: Place) -> Way:
             "directory is kept beside the new one",
         )
     return way
+
+
+def require_room(instance: OdooInstance, node: Place, leader: Place, way: Way) -> None:
+    """Refuse a way for which the disk has no room, before anything is stopped for it."""
+    shell, state = node.host.shell(), observe(node)
+    if way.kind == "reclone":
+        clone.require_wal_movable(node)
+        clone.require_room(node, leader, state.directory.parent)
+    elif way.kind == "rewind" and state.control and not is_running(shell, rewind.job(instance)):
+        rewind.require_room(node, state.directory, state.control)
 
 
 def _lacking(node: Place, directory: PurePosixPath, *names: str) -> set[str]:
@@ -154,7 +165,21 @@ def _alter_system(instance: OdooInstance, node: Place, leader: Place, fresh: Pur
     own = _own(instance, node, leader)
     if own and node.kind == "origin":
         return own
-    return auto_conf.merged(files.read(node.host.shell(), fresh / auto_conf.FILE), own=own)
+    settled = auto_conf.merged(files.read(node.host.shell(), fresh / auto_conf.FILE), own=own)
+    text, dropped = auto_conf.fitting(settled, _memory(node))
+    if dropped:
+        log().warning(
+            "%s has too little memory for the shared_buffers of %s (%s): set them there in a file "
+            "of conf.d", node, leader, dropped,
+        )  # fmt: skip
+    return text
+
+
+def _memory(node: Place) -> int:
+    argv = ("grep", "^MemTotal:", "/proc/meminfo")
+    output = node.host.shell().run(argv, user=node.cluster.owner).stdout
+    with understood(f"the memory of {node}"):
+        return int(output.split()[1]) << 10
 
 
 def _own(instance: OdooInstance, node: Place, leader: Place) -> str:

@@ -1,5 +1,6 @@
 """The standby on the recovery host, made for the first time or anew."""
 
+import re
 from pathlib import PurePosixPath
 
 from blocks.errors import Refused
@@ -13,6 +14,9 @@ from tasks.records.kinds import Identity
 from tasks.run.step import log, step
 from tasks.standby import clone as clones
 from tasks.standby import limits, rejoin, replication
+
+PRELOADED = ("shared_preload_libraries", "session_preload_libraries", "local_preload_libraries")
+LIBRARY = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 
 @step("require that {place} is the primary")
@@ -47,6 +51,23 @@ def refuse_lacking_locales(instance: OdooInstance) -> None:
         raise Refused(
             f"{instance.recovery} lacks the locales of {origin}: {', '.join(lacking)}",
             hint="generate them there with dpkg-reconfigure locales, then run this again",
+        )
+
+
+def refuse_lacking_libraries(instance: OdooInstance) -> None:
+    """Refuse libraries that a clone would bring by name alone: no standby starts without them."""
+    origin, recovery = instance.origin, instance.recovery
+    found = cluster_settings.in_force(origin, PRELOADED)
+    values = (found.get(name, "") for name in PRELOADED)
+    names = sorted({each for value in values for each in postgresql_conf.libraries(value)})
+    folder = PurePosixPath(f"/usr/lib/postgresql/{recovery.cluster.version}/lib")
+    wanted = [folder / f"{name}.so" for name in names if LIBRARY.fullmatch(name)]
+    if lacking := files.missing(recovery.host.shell(), *wanted) if wanted else []:
+        named = ", ".join(PurePosixPath(path).stem for path in lacking)
+        raise Refused(
+            f"{recovery} lacks libraries that PostgreSQL on {origin} loads: {named}",
+            hint=f"install their packages on {recovery}, or take them out of the settings "
+            f"*_preload_libraries on {origin}",
         )
 
 

@@ -92,18 +92,8 @@ def keep(node: Place) -> PurePosixPath:
     shell, state = node.host.shell(), observe(node)
     assert state.control is not None, "a node without a control file is re-cloned"
     target = quarantine(state.directory, state.control)
-    if files.exists(shell, target):
-        return target
-    if kept := _kept(node, state.directory, state.control):
+    if kept := require_room(node, state.directory, state.control):
         return kept
-    need = files.used_bytes(shell, state.directory, user=node.cluster.owner)
-    free = files.free_bytes(shell, state.directory)
-    if need * 1.1 > free:
-        raise Refused(
-            f"{node} has {moments.size(free)} free, but {moments.size(need)} are needed to keep "
-            "what only it has before it is rewound",
-            hint=f"make room beside {state.directory} on {node}, then run this again",
-        )
     partial, owner = target.with_name(target.name + ".partial"), node.cluster.owner
     if not is_running(shell, f"{node.cluster.name}-quarantine"):
         files.remove_tree(shell, partial)
@@ -116,6 +106,26 @@ def keep(node: Place) -> PurePosixPath:
     )  # fmt: skip
     files.move(shell, partial, target)
     return target
+
+
+def require_room(
+    node: Place, directory: PurePosixPath, control: ControlData
+) -> PurePosixPath | None:
+    """Refuse a copy for which there is no room; say where one is that was made already."""
+    shell, target = node.host.shell(), quarantine(directory, control)
+    if files.exists(shell, target):
+        return target
+    if kept := _kept(node, directory, control):
+        return kept
+    need = files.used_bytes(shell, directory, user=node.cluster.owner)
+    free = files.free_bytes(shell, directory)
+    if need * 1.1 > free:
+        raise Refused(
+            f"{node} has {moments.size(free)} free, but {moments.size(need)} are needed to keep "
+            "what only it has before it is rewound",
+            hint=f"make room beside {directory} on {node}, then run this again",
+        )
+    return None
 
 
 def quarantine(directory: PurePosixPath, control: ControlData) -> PurePosixPath:

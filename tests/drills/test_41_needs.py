@@ -25,7 +25,7 @@ from tests.oracles import Pair, no_strangers
 
 # It takes something away, and gives the instance as which the need is to be asked.
 Taker = Callable[[Pair, OdooInstance], AbstractContextManager[OdooInstance]]
-FULL = "#!/bin/sh\nprintf 'Avail 1B-blocks\\n1 1000\\n'\n"
+FULL = "#!/bin/sh\nprintf 'Avail 1B-blocks File\\n1 1000 %s\\n' \"$3\"\n"
 
 
 @contextmanager
@@ -148,6 +148,16 @@ def _modules(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
 
 
 @contextmanager
+def _sources(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    """Somebody mends a module where it runs."""
+    machine, path = pair.origin.machine, f"{block.origin.odoo.sources[0]}/lab_notes/__init__.py"
+    machine.run("cp", "-a", path, f"{path}.kept")
+    machine.run("sh", "-c", 'echo "# mended" >>"$1"', "mend", path)
+    yield block
+    machine.run("mv", f"{path}.kept", path)
+
+
+@contextmanager
 def _programs(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
     """The origin can print, and the recovery host cannot."""
     machine, path = pair.origin.machine, "/usr/local/bin/wkhtmltopdf"
@@ -247,6 +257,7 @@ TAKERS: dict[str, Taker] = {
     "service": _service,
     "settings of Odoo": _settings,
     "modules": _modules,
+    "sources": _sources,
     "programs of Odoo": _programs,
     "follower": _follower,
     "site": _site,

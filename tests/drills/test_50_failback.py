@@ -12,8 +12,10 @@ from flows.failover import failover
 from flows.pg_rewind import pg_rewind
 from tests.lab import clock
 from tests.lab.client import Client, audit
+from tests.lab.machine import wait_until
 from tests.oracles import Pair, no_strangers, one_writer
 
+DIRECTORY = "SHOW data_directory"
 # Killed, started, and told to stop while it replays; pg_control then says what a standby's says.
 STOP_IN_CRASH_RECOVERY = """
 set -e
@@ -28,9 +30,37 @@ wait || true
 state "$1" "$data" "shut down in recovery"
 """
 
+# Killed, and without the WAL that its recovery would begin with.
+LOSE_WAL = """
+set -e
+systemctl kill --signal=KILL "postgresql@$1-$2"
+until systemctl -q is-failed "postgresql@$1-$2"; do sleep 0.1; done
+find "$3/pg_wal" -maxdepth 1 -type f -delete
+"""
+# Arguments: a unit, a data directory. An administrator gives WAL a disk of its own, or takes it.
+WAL_AWAY = """
+set -e
+systemctl stop "$1"
+mv "$2/pg_wal" /srv/wal
+ln -s /srv/wal "$2/pg_wal"
+systemctl start "$1"
+"""
+WAL_BACK = """
+set -e
+systemctl stop "$1"
+rm "$2/pg_wal"
+mv /srv/wal "$2/pg_wal"
+systemctl start "$1"
+"""
+
 
 def _fork(
-    pair: Pair, block: OdooInstance, *, segments: int = 0, stopped_in_crash_recovery: bool = False
+    pair: Pair,
+    block: OdooInstance,
+    *,
+    segments: int = 0,
+    stopped_in_crash_recovery: bool = False,
+    does_not_recover: bool = False,
 ) -> None:
     """Let the origin go on by itself after a failover, as a VPS does that was only cut off."""
     pair.origin.machine.cut()
@@ -46,6 +76,10 @@ def _fork(
         pair.at_origin(much)
         names = (str(pair.origin.version), str(pair.origin.cluster), data)
         pair.origin.machine.run("sh", "-c", STOP_IN_CRASH_RECOVERY, "sh", *names)
+    if does_not_recover:
+        data = pair.at_origin("SHOW data_directory")
+        names = (str(pair.origin.version), str(pair.origin.cluster), data)
+        pair.origin.machine.run("sh", "-c", LOSE_WAL, "lose", *names)
     pair.origin.machine.heal()
 
 
@@ -77,6 +111,33 @@ def test_an_origin_that_was_stopped_in_its_own_crash_recovery_is_no_standby_and_
 ) -> None:
     _fork(uno, blocks["vps_uno"], stopped_in_crash_recovery=True)
     failback(blocks["vps_uno"])
+    _settle(uno)
+
+
+def test_an_origin_that_does_not_recover_from_its_crash_is_kept_aside_and_cloned(
+    uno: Pair, blocks: dict[str, OdooInstance]
+) -> None:
+    """The crash recovery that has to come before pg_rewind fails, with no door open."""
+    _fork(uno, blocks["vps_uno"], does_not_recover=True)
+    failback(blocks["vps_uno"])
+    _settle(uno)
+
+
+def test_wal_on_another_disk_is_said_and_stays_there_after_a_rewind(
+    uno: Pair, blocks: dict[str, OdooInstance]
+) -> None:
+    block, machine, data = blocks["vps_uno"], uno.origin.machine, uno.at_origin(DIRECTORY)
+    unit = f"postgresql@{uno.origin.version}-{uno.origin.cluster}"
+    machine.run("sh", "-c", WAL_AWAY, "move", unit, data)
+    machine.run("systemctl", "restart", uno.origin.unit)
+    wait_until(uno.is_home, "it streams again", 60)
+    assert "pg_wal on uno is a link" in check(block).facts["parity"]
+    _fork(uno, block)
+    failback(block)
+    assert machine.run("readlink", f"{data}/pg_wal").stdout == "/srv/wal\n"
+    machine.run("sh", "-c", WAL_BACK, "move", unit, data)
+    machine.run("systemctl", "restart", uno.origin.unit)
+    wait_until(uno.is_home, "it streams again", 60)
     _settle(uno)
 
 

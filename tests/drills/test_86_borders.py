@@ -7,11 +7,14 @@ import pytest
 
 from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
+from flows.basebackup import basebackup
 from flows.check import check
 from flows.failback import failback
 from flows.failover import failover
 from flows.replicate import replicate
+from flows.switchover import switchover
 from tasks.plan import measure, summary
+from tasks.readiness import ahead
 from tasks.run import terminal
 from tests.lab.machine import Machine, wait_until
 from tests.oracles import Pair, no_strangers, ready
@@ -205,3 +208,81 @@ def test_a_cluster_that_wants_a_password_of_us_is_quoted(uno: Pair, blocks: Bloc
                 ask(block)
     machine.run("systemctl", "reload", unit)
     ready(check(block))
+
+
+PEM, PRIVATE = "/etc/ssl/certs/ssl-cert-snakeoil.pem", "/etc/ssl/private/ssl-cert-snakeoil.key"
+SHORT = (
+    f"openssl req -x509 -newkey rsa:2048 -nodes -keyout {PRIVATE} -out {PEM} -days 2 -subj /CN=x"
+)
+
+
+def test_a_certificate_of_postgresql_that_is_new_or_ends_is_said_before_the_stream_breaks(
+    uno: Pair, blocks: Blocks
+) -> None:
+    machine, block = uno.origin.machine, blocks[uno.name]
+    unit = f"postgresql@{uno.origin.version}-{uno.origin.cluster}"
+    with _another_file(machine, PRIVATE, "true"), _another_file(machine, PEM, "sh", "-c", SHORT):
+        with pytest.raises(Refused, match="uno has another certificate than respaldo was told"):
+            check(block)
+        machine.run("systemctl", "reload", unit)
+        replicate(block)
+        with pytest.raises(Refused, match=r"certificate of PostgreSQL on uno ends in 1 days"):
+            check(block)
+    machine.run("systemctl", "reload", unit)
+    replicate(block)
+    ready(check(block))
+    assert uno.is_home()
+
+
+# Argument: Odoo's data_dir.
+ELSEWHERE = """
+set -e
+mkdir -m 700 "$1/lost+found"
+[ -d "$1/sessions" ] || install -d -o odoo -g odoo "$1/sessions"
+mv "$1/sessions" /srv/sessions
+ln -s /srv/sessions "$1/sessions"
+"""
+BACK = 'rm "$1/sessions"; mv /srv/sessions "$1/sessions"; rmdir "$1/lost+found"'
+
+
+def test_a_data_dir_that_is_a_disk_of_its_own_and_sessions_that_are_a_link_go_home_as_they_were(
+    uno: Pair, blocks: Blocks
+) -> None:
+    machine, block = uno.origin.machine, blocks[uno.name]
+    data = str(block.origin.odoo.data_dir)
+    machine.run("sh", "-c", ELSEWHERE, "elsewhere", data)
+    try:
+        assert "sessions on uno is a link" in check(block).facts["files"]
+        switchover(block)
+        switchover(block, to="origin")
+        assert machine.run("readlink", f"{data}/sessions").stdout == "/srv/sessions\n"
+        assert machine.run("stat", "-c", "%U %a", f"{data}/lost+found").stdout == "root 700\n"
+    finally:
+        machine.run("sh", "-c", BACK, "back", data)
+    ready(check(block))
+    no_strangers(uno)
+
+
+def test_what_a_set_up_lacks_and_a_name_that_was_changed_are_refused_before_any_change(
+    uno: Pair, blocks: Blocks
+) -> None:
+    machine, block = uno.origin.machine, blocks[uno.name]
+    folder = f"/etc/postgresql/{uno.origin.version}/{uno.origin.cluster}"
+    started = uno.at_origin("SELECT pg_postmaster_start_time()")
+    renamed = block.model_copy(update={"name": "vps_eins"})
+    uno.recovery.write("/usr/local/bin/locale", "#!/bin/sh\necho C\n", mode=0o755)
+    try:
+        with pytest.raises(Refused, match="respaldo lacks the locales of uno: "):
+            basebackup(block, reclone=True)
+        with terminal.without_server(), pytest.raises(Refused) as refused:
+            ahead.require(renamed)
+    finally:
+        uno.recovery.run("rm", "/usr/local/bin/locale")
+    assert "is already replicated as vps_uno" in refused.value.message
+    assert "rename it back to vps_uno in the inventory" in refused.value.hint
+    assert (
+        machine.run("grep", "-c", "vps_eins", f"{folder}/pg_hba.conf", check=False).stdout == "0\n"
+    )
+    assert uno.at_origin("SELECT pg_postmaster_start_time()") == started
+    ready(check(block))
+    no_strangers(uno)

@@ -76,6 +76,22 @@ def test_what_a_cluster_says_that_does_not_let_us_in_is_heard(place: Place, meth
         cluster.wait_until_answering(place)
 
 
+def test_a_cluster_that_starts_or_stops_says_so_in_whatever_language(place: Place) -> None:
+    """A Spanish server says that "el sistema de base de datos está iniciándose"."""
+    hba = Path(place.cluster.config_dir, "pg_hba.conf")
+    hba.write_text(f"local all postgres reject\n{hba.read_text()}")
+    control(place, "reload")
+    wait_until(lambda: observe(place).refuses, "it lets us in no more", 20)
+
+    path = Path(observe(place).directory, "postmaster.pid")
+    lines = path.read_text().splitlines(keepends=True)
+    assert lines[7].strip() == "ready"
+    for state in ("starting", "stopping"):
+        path.write_text("".join([*lines[:7], f"{state:<8}\n"]))
+        seen = observe(place)
+        assert (seen.refuses, str(seen)) == (False, "starting")
+
+
 def test_a_cluster_that_was_wiped_is_gone_and_one_that_listens_is_not(place: Place) -> None:
     conf = Path(place.cluster.config_dir, "postgresql.conf")
     kept = conf.read_text()

@@ -93,6 +93,35 @@ def test_all_that_speaks_against_a_set_up_is_said_at_once_and_before_any_change(
     assert uno.changes == due.changes == []
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        (
+            "shared_preload_libraries", "pg_stat_statements, timescaledb",
+            "due lacks libraries that PostgreSQL on uno loads: timescaledb",
+        ),
+        (
+            "hba_file", "/etc/postgresql-common/pg_hba.conf",
+            "PostgreSQL on uno reads /etc/postgresql-common/pg_hba.conf and not /etc/postgresql/",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_clone_would_not_start_with_and_files_that_nobody_reads_are_refused(
+    instance: OdooInstance, hosts: Hosts, setting: str, value: str, said: str
+) -> None:
+    answer = json.dumps([{"name": setting, "setting": value}])
+    uno = FakeHost("uno", {f"SELECT name, setting *'{setting}'*": answer, **ORIGIN})
+    lib = "missing /usr/lib/postgresql/13/lib/pg_stat_statements.so *"
+    due = FakeHost("due", {lib: "/usr/lib/postgresql/13/lib/timescaledb.so\n", **RECOVERY})
+    hosts(uno, due)
+
+    with terminal.without_server(), pytest.raises(Refused) as refused:
+        ahead.require(instance)
+
+    assert refused.value.message.startswith(said)
+    assert uno.changes == due.changes == []
+
+
 def test_a_restart_that_nobody_has_allowed_is_refused_before_anything_is_written(
     instance: OdooInstance, hosts: Hosts
 ) -> None:

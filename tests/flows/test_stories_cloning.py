@@ -68,12 +68,32 @@ def test_what_a_rewind_has_overwritten_is_taken_from_the_record(
 def test_a_recovery_host_gets_the_origin_s_settings_without_its_archive(
     instance: OdooInstance, hosts: Hosts, there: str
 ) -> None:
-    clone = {"read *auto_conf.json": "", f"read {FRESH}/postgresql.auto.conf": ARCHIVES}
+    clone = {
+        "read *auto_conf.json": "", f"read {FRESH}/postgresql.auto.conf": ARCHIVES,
+        "grep *MemTotal*": "MemTotal:       33554432 kB\n",
+    }  # fmt: skip
     hosts(FakeHost("uno", leading()), FakeHost("due", down("vps_1", 5433, there) | clone))
 
     text = rejoin._alter_system(instance, instance.recovery, instance.origin, FRESH)
 
     assert text == "shared_buffers = '8GB'\n"
+
+
+def test_buffers_for_which_the_recovery_host_has_no_memory_are_left_out_and_said(
+    instance: OdooInstance, hosts: Hosts, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With them PostgreSQL does not start there: pgtune sets them by ALTER SYSTEM."""
+    clone = {
+        "read *auto_conf.json": "", f"read {FRESH}/postgresql.auto.conf": ARCHIVES,
+        "grep *MemTotal*": "MemTotal:       8388608 kB\n",
+    }  # fmt: skip
+    hosts(FakeHost("uno", leading()), FakeHost("due", down("vps_1", 5433, "") | clone))
+
+    with terminal.without_server(), caplog.at_level("WARNING", "relevo"):
+        text = rejoin._alter_system(instance, instance.recovery, instance.origin, FRESH)
+
+    assert text == ""
+    assert "due has too little memory for the shared_buffers of uno (8GB)" in caplog.text
 
 
 ASIDE = PurePosixPath("/pg/vps_1.quarantine-1-0-15CEAD8")

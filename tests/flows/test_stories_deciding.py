@@ -35,7 +35,7 @@ PLAN: dict[str, Answer] = {
 def test_a_plan_only_run_says_what_would_be_lost_and_takes_no_lock(
     instance: OdooInstance, hosts: Hosts
 ) -> None:
-    full: dict[str, Answer] = {"df *": "Avail 1B-blocks\n1048576 104857600\n"}
+    full: dict[str, Answer] = {"df *": "A B File\n1048576 104857600 /var/lib/postgresql/13/vps_1\n"}
     due = FakeHost("due", standby() | LAST | PLAN | full)
     hosts(dead(), due)
 

@@ -44,7 +44,7 @@ UNO: dict[str, Answer] = {
     "receipts *": "", "systemctl is-active odoo.service": "active\n",
     "systemctl is-enabled odoo.service": "enabled\n",
     "python3 -I -c *Ask web servers*": PAGE,
-    "df --output=avail,size *": "Avail 1B-blocks\n90 100\n",
+    "df --output=avail,size,file *": "A B File\n90 100 /var/lib/postgresql/13/main\n",
 }  # fmt: skip
 UNO["read /etc/odoo/odoo.conf"], UNO["started *"] = CONF, f"cmdline={WORDS}\nenviron=\ncwd=/\n"
 DUE: dict[str, Answer] = {

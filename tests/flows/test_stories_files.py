@@ -16,12 +16,13 @@ from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, control, need, standby
 
 ENDED = "ActiveState=active\nSubState=exited\nResult=success\nExecMainStatus=0\n"
-LEADS = {
+LEADS: dict[str, Answer] = {
     "look 13 main *": "5432 online f /var/lib/postgresql/13/main\n" + control("in_production"),
     "read /etc/odoo/odoo.conf": "[options]\ndb_user = odoo\n",
     "SELECT extract(epoch FROM now())*": (
         '[{"at": 1800000000.0, "lsn": "0/3000000", "next_xid": 700}]'
     ),
+    "test -L *": 1,
     "*": "",
 }
 

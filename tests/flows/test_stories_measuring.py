@@ -91,9 +91,8 @@ def test_what_needs_a_cluster_that_is_not_there_is_not_asked(
     instance: OdooInstance, hosts: Hosts
 ) -> None:
     down = {"look 13 vps_1 *": "5433 down unknown /var/lib/postgresql/13/vps_1\n"}
-    due = FakeHost(
-        "due", {**down, "df *": "Avail 1B-blocks\n90 100\n", "read *": "", "receipts *": ""}
-    )
+    disks = "Avail 1B-blocks File\n90 100 /var/lib/postgresql/13/vps_1\n"
+    due = FakeHost("due", {**down, "df *": disks, "read *": "", "receipts *": ""})
     hosts(dead(), due)
 
     found = at_home.probe(instance, look_at_both(instance))
@@ -268,9 +267,13 @@ def test_each_server_is_asked_for_the_versions_of_its_programs_with_everything_e
     instance: OdooInstance, hosts: Hosts
 ) -> None:
     kept = "/usr/local/lib/relevo"
-    said = "13.9\n2.31\n1.5\n9000\n0.0.9\nunknown\nshut\n"
+    said = "13.9\n2.31\n1.5\n9000\n8000\n0.0.9\nunknown\nshut\n"
     able = '[{"rewindable": true, "archives": false}]'
-    answers: dict[str, Answer] = {"side *": said, "SELECT 'on' IN *": able, "test *": 1}
+    answers: dict[str, Answer] = {
+        "side *": said, "SELECT 'on' IN *": able, "wal-is *": "folder\n",
+        "getent passwd postgres": "postgres:x:1:1::/var/lib/postgresql:/bin/bash\n",
+        "read /var/lib/postgresql/.postgresql/*": "",
+    }  # fmt: skip
     uno, due = FakeHost("uno", PRIMARY | answers), FakeHost("due", serving() | answers)
     hosts(uno, due)
 
@@ -286,7 +289,8 @@ def test_what_was_kept_aside_is_said_with_its_size(instance: OdooInstance, hosts
     aside = "/var/lib/postgresql/13/vps_1.quarantine-1-0-30"
     answers: dict[str, Answer] = {
         **serving(), "find *": f"{aside}\0{aside}.only-here\0", "du *": f"5 {aside}\n500 total\n",
-        "df *": ["Avail 1B-blocks\n900 1000\n", "Avail 1B-blocks\n400 1000\n"],
+        "df *": [f"Avail 1B-blocks File\n{free} 1000 /var/lib/postgresql/13/vps_1\n"
+                 for free in (900, 400)],
     }  # fmt: skip
     due = FakeHost("due", answers)
     hosts(dead(), due)

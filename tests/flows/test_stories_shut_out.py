@@ -87,7 +87,13 @@ def test_a_plan_shows_the_sentence_in_the_place_of_silence(
     for error, refused in ((OTHER_KEY, False), (NO_LOGIN, True)):
         hosts(
             shut(error),
-            FakeHost("due", answers | standby() | LAST | {"date *": AT, "df *": "9 9"}),
+            FakeHost(
+                "due",
+                answers
+                | standby()
+                | LAST
+                | {"date *": AT, "df *": "A B File\n9 9 /var/lib/postgresql/13/vps_1\n"},
+            ),
         )
         with terminal.without_server():
             drawn = measure.draw(instance, "failover")

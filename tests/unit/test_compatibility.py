@@ -64,8 +64,20 @@ def test_wal_that_only_the_origin_would_archive_is_said() -> None:
 
 
 def test_wal_on_another_disk_is_said_before_a_clone_takes_it_back() -> None:
-    (said,) = remarks(Pair(replace(ONE, wal_elsewhere=True), TWO))
+    (said,) = remarks(Pair(replace(ONE, wal_is="link"), TWO))
     assert said.startswith("pg_wal on uno is a link: a failback that has to clone it again makes")
+
+
+def test_wal_on_a_disk_that_is_mounted_in_the_data_directory_is_said() -> None:
+    (said,) = remarks(Pair(replace(ONE, wal_is="mount"), TWO))
+    assert said.startswith("pg_wal on uno is a mount point: it can follow and be rewound, but not")
+
+
+def test_room_for_wal_is_measured_where_the_wal_is() -> None:
+    (said,) = remarks(Pair(replace(ONE, free_for_wal=1 << 30), TWO, kept_bytes=4 << 30))
+    assert said == "uno may keep 4.3 GB of WAL, but only 1.1 GB are free"
+    roomy = replace(ONE, free_bytes=1 << 30, free_for_wal=9 << 30)
+    assert remarks(Pair(roomy, TWO, kept_bytes=4 << 30)) == []
 
 
 def test_a_release_that_nobody_has_tried_is_said() -> None:
@@ -73,3 +85,34 @@ def test_a_release_that_nobody_has_tried_is_said() -> None:
     (said,) = remarks(Pair(one, two))
     assert said.startswith("PostgreSQL 19 is newer than the releases with which Relevo was tried")
     assert "run drill" in said
+
+
+def test_a_certificate_of_postgresql_that_ends_is_said_for_weeks_and_then_wrong() -> None:
+    def of(days: int) -> Pair:
+        return Pair(replace(ONE, certificate_days=days), TWO)
+
+    assert (wrong(of(21)), remarks(of(21))) == ([], [])
+    assert remarks(of(20))[0].startswith("the certificate of PostgreSQL on uno ends in 20 days: ")
+    assert wrong(of(20)) == []
+    assert wrong(of(2))[0].startswith("the certificate of PostgreSQL on uno ends in 2 days, and ")
+    assert wrong(of(-1))[0].startswith("the certificate of PostgreSQL on uno has ended, and due ")
+    assert wrong(Pair(replace(ONE, certificate_days=None), TWO)) == []
+
+
+def test_a_certificate_of_which_the_other_side_was_not_told_is_wrong() -> None:
+    (said,) = wrong(Pair(replace(ONE, certificate_known=False), TWO))
+    assert said.startswith("PostgreSQL on uno has another certificate than due was told, and ")
+
+
+def test_another_icu_counts_only_where_text_is_sorted_by_it() -> None:
+    assert remarks(Pair(ONE, TWO, sorted_by_icu={"shop": []})) == []
+    (said,) = remarks(Pair(ONE, TWO, sorted_by_icu={"shop": ["res_partner_name_index"]}))
+    assert said.startswith("due has another version of ICU than uno, which may sort text diff")
+    assert said.endswith("REINDEX after a move (shop: 1 indexes of text)")
+
+
+def test_a_library_that_only_the_origin_preloads_is_said() -> None:
+    origin = replace(ONE, preloaded=("pg_stat_statements", "timescaledb"))
+    (said,) = remarks(Pair(origin, replace(TWO, preloaded=("pg_stat_statements",))))
+    assert said.startswith("PostgreSQL on uno preloads timescaledb and that on due does not: set ")
+    assert remarks(Pair(ONE, replace(TWO, preloaded=("pg_stat_statements",)))) == []

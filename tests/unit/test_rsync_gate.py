@@ -21,6 +21,7 @@ from tasks.filestore import rsync as argv
 from tasks.filestore import rsync_gate
 from tasks.filestore.copies import APART
 from tasks.install import zipapp
+from tasks.readiness import sources
 
 PULL = "rsync --server --sender -logDtpre.iLsfxCIvu"
 CLOSED = b"!writing is open only while a repair or a failback runs"
@@ -770,3 +771,54 @@ def _content(path: Path) -> str:
     if path.is_symlink():
         return f"-> {path.readlink()}"
     return (path / "views" / "a.xml" if path.is_dir() else path).read_text()
+
+
+def _code(gate: Gate) -> tuple[Path, Path]:
+    """Sources at the origin, and their copy here."""
+    there, copy = gate.sources / "lab", gate.root / "code"
+    there.mkdir(parents=True)
+    (there / "models.py").write_text("a = 1\n")
+    (there / "odoo.log").write_text("x\n")
+    (gate.sources / "lost+found").mkdir(mode=0o700)
+    gate.rsync(*argv.copy(f"x:{gate.sources}/", f"{copy}/", options=(argv.NO_LOST_AND_FOUND,))[1:])
+    return there, copy
+
+
+def _changed(gate: Gate, copy: Path) -> list[str]:
+    done = gate.rsync(*sources.compare(f"x:{gate.sources}/", PurePosixPath(copy))[1:])
+    assert done.returncode == 0, done.stderr
+    return sources.changed(done.stdout)
+
+
+def test_code_that_was_changed_in_place_at_the_origin_is_named_and_not_copied(gate: Gate) -> None:
+    there, copy = _code(gate)
+    assert _changed(gate, copy) == []
+    (there / "models.py").write_text("a = 12\n")
+    (there / "views.xml").write_text("<odoo/>\n")
+    (there / "odoo.log").write_text("much more\n")
+    (there / "__pycache__").mkdir()
+    (there / "__pycache__" / "models.pyc").write_text("x")
+
+    assert sorted(_changed(gate, copy)) == ["lab/models.py", "lab/views.xml"]
+    assert (copy / "lab" / "models.py").read_text() == "a = 1\n"
+    assert not (copy / "lost+found").exists()
+
+
+def test_a_folder_of_root_s_on_a_mounted_disk_and_a_linked_folder_of_sessions_stay(
+    gate: Gate,
+) -> None:
+    """A way home once ended with 23 at the first, and put a folder in the place of the second."""
+    gate.open_for_writing()
+    (gate.data / "lost+found").mkdir()
+    (gate.data / "sessions").symlink_to(gate.secret)
+    (gate.root / "served" / "sessions").mkdir(parents=True)
+    kept = PurePosixPath(gate.quarantine) / "2026-01-01"
+    _, *words = argv.give_back(
+        f"{gate.root}/served/", f"x:{gate.data}/", quarantine=kept, options=(argv.NO_SESSIONS,)
+    )
+
+    done = gate.rsync(*words)
+
+    assert done.returncode == 0, done.stderr
+    assert sorted(each.name for each in gate.data.iterdir()) == ["lost+found", "sessions"]
+    assert (gate.data / "sessions").is_symlink()

@@ -13,7 +13,7 @@ import paramiko
 import pytest
 
 from blocks import ssh_channel, ssh_login
-from blocks.errors import CommandFailed, Unreachable
+from blocks.errors import CommandFailed, ShutOut, Unreachable
 from blocks.host import Host
 from blocks.shell import BEGINS, Completed
 from blocks.ssh import SshShell
@@ -301,3 +301,34 @@ def test_whoever_stands_at_the_address_is_not_listened_to_for_long(
         assert time.monotonic() - begun < 30
         thread.join(timeout=10)
     assert sent[0] < 30_000_000
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        (
+            "sudo: sorry, you must have a tty to run sudo\n",
+            "write 'Defaults:ops !requiretty' into a file of /etc/sudoers.d there",
+        ),
+        ("sudo: a password is required\n", "let ops run sudo without a password on uno"),
+        ("cat: /x: No such file or directory\n", ""),
+    ],
+)
+def test_what_sudo_says_decides_the_hint(said: str, hint: str) -> None:
+    host = Host(name="uno", address="192.0.2.1", peer_address="192.0.2.1", user="ops")
+
+    assert host.shell().complaint(Completed(("cat", "/x"), 1, "", said)).hint == hint
+
+
+def test_an_sshd_that_opens_no_more_sessions_is_not_called_silent(tmp_path: Path) -> None:
+    """MaxSessions of a hardened server was said to be a server that does not answer."""
+
+    class Narrow(Hostile):
+        def check_channel_request(self, kind: str, chanid: int) -> int:
+            return paramiko.common.OPEN_FAILED_CONNECT_FAILED
+
+    with hostile(tmp_path, Narrow(lambda _: None)) as host, pytest.raises(ShutOut) as said:
+        host.shell().run(("true",))
+
+    assert "opens no more sessions on one connection" in said.value.message
+    assert said.value.hint.startswith("set MaxSessions to 10 or more in sshd_config there")
