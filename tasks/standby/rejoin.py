@@ -8,7 +8,7 @@ from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
 from tasks.host import files
 from tasks.host.job import await_job, is_running
-from tasks.logins import login
+from tasks.logins import certificate, login
 from tasks.postgres import auto_conf, cluster
 from tasks.postgres.controldata import ControlData
 from tasks.postgres.observe import observe, observe_leader
@@ -78,7 +78,7 @@ def rejoin(
             f"{node} accepts writes while {leader} does: it must be fenced first",
             hint="run failback, which stops it and keeps what only it has",
         )
-    _prepare(instance, leader)
+    _prepare(instance, node, leader)
     aside = None
     if not observe(node).is_standby or reclone:
         cluster.stop_any(node)
@@ -89,12 +89,13 @@ def rejoin(
 
 def renew(instance: OdooInstance, node: Place, leader: Place) -> None:
     """Clone a standby anew; until the clone is whole the old one can be promoted."""
-    _prepare(instance, leader)
+    _prepare(instance, node, leader)
     _replace(instance, node, leader)
     _follow(instance, node, leader)
 
 
-def _prepare(instance: OdooInstance, leader: Place) -> None:
+def _prepare(instance: OdooInstance, node: Place, leader: Place) -> None:
+    certificate.pin(instance, node, leader)  # it may have been renewed since the set-up
     replication.ensure_slot(leader.host.shell(), leader, instance.name)
     leader.cluster.execute(leader.host.shell(), "CHECKPOINT", timeout_seconds=600)
 

@@ -194,3 +194,23 @@ def test_a_pg_rewind_that_goes_on_by_itself_is_not_called_dead(
 def test_a_clone_says_whether_it_is_the_first_or_was_asked_for(instance: OdooInstance) -> None:
     assert replica._why(instance, reclone=False) == "due has no copy of uno that could follow it"
     assert replica._why(instance, reclone=True) == "the operator asked for it"
+
+
+def test_a_node_that_rejoins_is_told_the_certificate_that_its_leader_has_today(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """One that was renewed while the other side served once left a way home without its end."""
+    uno = FakeHost("uno", {
+        "SHOW ssl_cert_file": "/etc/ssl/pg.pem\n", "openssl verify *": 0,
+        "cat /etc/ssl/pg.pem": "new",
+        "SELECT restart_lsn *": '[{"reserved": true, "active": false}]', "CHECKPOINT": "",
+    })  # fmt: skip
+    home = {"getent passwd postgres": "postgres:x:1:1::/pg:/bin/sh\n", "install *": "installed"}
+    due = FakeHost("due", home)
+    hosts(uno, due)
+
+    rejoin._prepare(instance, instance.recovery, instance.origin)
+
+    assert [each.split()[1] for each in due.changes if each.startswith("install ")] == [
+        "/pg/.postgresql/relevo_vps_1_origin.pem"
+    ]
