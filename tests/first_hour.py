@@ -62,7 +62,7 @@ def typed(block: str) -> tuple[str, ...]:
 def before() -> list[Step]:
     """What README of 34ee633 asks for."""
     text = (KEPT / "readme.before.md").read_text()
-    install, prefect = _blocks(text, "Use it")
+    install, prefect = commands_in(text, "Use it")
     said = _inline(text, "relevo run replicate NAME")
     facts = list(_facts(yaml.safe_load((KEPT / "inventory.before.yaml").read_text())))
     return [
@@ -77,7 +77,7 @@ def before() -> list[Step]:
 def after() -> list[Step]:
     """What docs/install.md asks for today."""
     text = (ROOT / "docs" / "install.md").read_text()
-    install, discover, prefect = _blocks(text, "Step by step")
+    install, discover, prefect = commands_in(text, "Step by step")
     return [
         Step("install", typed(install)),
         Step("`discover`, and a yes to each host key", (*typed(discover), YES, YES, YES)),
@@ -85,11 +85,6 @@ def after() -> list[Step]:
         Step("ask the doctor", (_inline(text, "relevo doctor"),)),
         Step("replicate", (_inline(text, "relevo replicate --all --at-most 2"),)),
     ]
-
-
-def _blocks(text: str, heading: str) -> list[str]:
-    """Give the blocks that stand in a list; what goes on in a point of it is less indented."""
-    return [each for each in commands_in(text, heading) if each.startswith("   ")]
 
 
 def _inline(text: str, command: str) -> str:

@@ -22,6 +22,15 @@ class Addresses:
         """
         return _plain(address) in self.own
 
+    def among(self, named: Sequence[str]) -> str:
+        """Choose the address of those by which it is called that is on one of the interfaces.
+
+        >>> Addresses(("127.0.0.1", "10.0.0.1")).among(["127.0.0.1", "192.0.2.1", "10.0.0.1"])
+        '10.0.0.1'
+        """
+        ours = (each for each in named if self.has(each) and not ip_address(each).is_loopback)
+        return next(ours, "")
+
 
 def read(addresses: str, route: str) -> Addresses:
     r"""Read `ip -j addr` and `ip -j route get`.

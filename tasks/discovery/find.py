@@ -100,7 +100,7 @@ def _host(entry: Entry, asked: Server, peer: str) -> None:
     if host.host_key:
         entry.put("host.host_key", host.host_key)
     known = mine.to_peer if peer else ""
-    direct = host.address if mine.has(host.address) else ""
+    direct = mine.among(server.known_here(host.address))
     if (found := known or direct or mine.to_peer) and found != host.address:
         entry.offer(Host, "host.peer_address", found, name="x", address="x")
     if not peer:

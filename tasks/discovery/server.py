@@ -1,6 +1,7 @@
 """A server as it is: its name, its addresses, its clock, and who listens there."""
 
 import base64
+import socket
 import time
 from dataclasses import dataclass
 
@@ -106,10 +107,25 @@ def clusters(shell: Shell) -> list[lsclusters.Listed]:
 def introduced(host: Host) -> Host:
     """Give a server the name and the address by which others know it."""
     said = facts(host.shell(), "")
-    known = said.addresses.has(host.address)
-    peer = host.address if known else said.addresses.to_peer or host.peer_address
+    peer = said.addresses.among(known_here(host.address)) or said.addresses.to_peer
+    peer = peer or host.peer_address
     name = said.hostname if addresses.is_ip(host.address) else host.name
     return Host.model_validate({**dict(host), "name": name, "peer_address": peer})
+
+
+def known_here(address: str) -> list[str]:
+    """Give the addresses that this machine knows under a name; an address is its own.
+
+    >>> known_here("10.0.0.1")
+    ['10.0.0.1']
+    """
+    if addresses.is_ip(address):
+        return [address]
+    try:
+        found = socket.getaddrinfo(address, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return []
+    return [str(each[4][0]) for each in found]
 
 
 def taken_ports(shell: Shell) -> set[int]:

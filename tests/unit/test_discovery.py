@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from blocks.errors import CommandFailed, RelevoError, Unreachable
 from blocks.host import Host
 from deployments import inventory_file
-from tasks.discovery import find, sites, web
+from tasks.discovery import find, server, sites, web
 from tasks.discovery.entry import Entry, render
 from tasks.serving import nginx_read, zones
 from tests.fakes import Answer, FakeHost
@@ -583,6 +583,20 @@ def test_a_server_behind_nat_is_said_and_the_peer_is_the_address_that_it_calls_w
     assert (found["peer_address"], found["public_address"]) == ("10.0.0.1", "198.51.100.7")
     assert "198.51.100.7, where the domains lead, is on no interface" in entry.remarks[0]
     assert "    # dns: {provider: cloudflare, zone: example.com} # FILL IN: write" in render(entry)
+
+
+def test_a_server_that_was_named_is_known_by_its_address_where_no_route_says_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = [(2, 1, 6, "", (each, 0)) for each in ("127.0.1.1", "198.51.100.7", "10.0.0.1")]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: known)
+    said = "\n".join(line for line in facts().splitlines() if not line.startswith("route="))
+    fake = FakeHost("uno", {"facts *": f"{said}\nroute=\n"})
+    monkeypatch.setattr(Host, "shell", lambda _: fake.shell())
+
+    host = server.introduced(Host(name="uno", address="respaldo", peer_address="192.0.2.1"))
+
+    assert (host.name, host.peer_address) == ("uno", "10.0.0.1")
 
 
 def test_without_a_recovery_server_the_way_to_it_is_not_known(look: Servers) -> None:

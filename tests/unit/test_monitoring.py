@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tasks.board.words import GAUGES
+from tests.documents import block
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "monitoring"
@@ -97,6 +98,19 @@ def test_prometheus_takes_the_rules_and_they_fire_as_they_should(tmp_path: Path)
     for words in (("check", "rules", RULES), ("test", "rules", cases)):
         done = subprocess.run([promtool(), *words], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_prometheus_takes_the_job_that_the_page_shows(tmp_path: Path) -> None:
+    text = block("docs/monitoring/README.md", "Prometheus and Grafana", "scrape_configs:")
+    (job,) = yaml.safe_load(text)["scrape_configs"]
+    assert job["honor_labels"] is True
+    path = tmp_path / "prometheus.yml"
+    path.write_text(text)
+
+    done = subprocess.run(
+        [promtool(), "check", "config", path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_prometheus_takes_every_question(tmp_path: Path) -> None:
