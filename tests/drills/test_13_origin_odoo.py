@@ -24,7 +24,7 @@ DROP_IN = "/etc/systemd/system/odoo.service.d/cliente1.conf"
 OPTIONS = """\
 [Service]
 ExecStart=
-ExecStart=/usr/bin/odoo --config /etc/odoo/odoo.conf \\
+ExecStart={command} --config /etc/odoo/odoo.conf \\
     --db-filter=^cliente[12]$ --no-database-list --load=base,web,lab_notes
 Environment=ODOO_STAGE=production
 WorkingDirectory=/opt/odoo
@@ -74,7 +74,7 @@ def test_options_in_a_drop_in_of_the_unit_are_in_force_at_the_recovery_host(
     uno: Pair, blocks: Blocks
 ) -> None:
     block = blocks[uno.name]
-    with _otherwise(uno, DROP_IN, OPTIONS):
+    with _otherwise(uno, DROP_IN, OPTIONS.format(command=uno.origin.command)):
         build_service(block)
         conf = uno.recovery.read(str(block.recovery.odoo.config))
         unit = uno.recovery.read(f"/etc/systemd/system/{block.recovery.odoo.unit}")
@@ -174,8 +174,8 @@ def test_a_module_that_is_installed_meanwhile_moves_along(uno: Pair, blocks: Blo
     sources, name = uno.origin.sources, "late_notes"
     machine.run("cp", "-a", f"{sources}/lab_notes", f"{sources}/{name}")
     machine.run("sed", "-i", "s/lab.note/late.note/", f"{sources}/{name}/models.py")
-    argv = ("odoo", "-c", uno.origin.conf, "-d", "cliente1", "-i", name, "--stop-after-init",
-            "--no-http", "--logfile=")  # fmt: skip
+    argv = (*uno.origin.command.split(), "-c", uno.origin.conf, "-d", "cliente1", "-i", name,
+            "--stop-after-init", "--no-http", "--logfile=")  # fmt: skip
     machine.run("runuser", "-u", "odoo", "--", "env", "HOME=/var/lib/odoo", *argv)
     _restarted(uno)
 
@@ -269,7 +269,7 @@ SCRIPT = """\
 ### END INIT INFO
 run="start-stop-daemon --pidfile /run/odoo-sysv.pid"
 case $1 in
-start) $run --start --background --make-pidfile --chuid odoo:odoo --exec /usr/bin/odoo -- \\
+start) $run --start --background --make-pidfile --chuid odoo:odoo --exec {program} -- {words} \\
     --config=/etc/odoo/odoo.conf --logfile=/var/log/odoo/odoo-server.log ;;
 stop) $run --stop --oknodo --retry 10 ;;
 restart) "$0" stop; "$0" start ;;
@@ -286,7 +286,9 @@ def test_an_odoo_that_a_script_of_init_d_starts_is_read_and_really_stopped(
     )
     sysv = block.model_copy(update={"origin": place})
     machine.run("systemctl", "disable", "--now", uno.origin.unit)
-    machine.write("/etc/init.d/odoo-sysv", SCRIPT, mode=0o755)
+    program, _, words = uno.origin.command.partition(" ")
+    script = SCRIPT.format(program=program, words=words)
+    machine.write("/etc/init.d/odoo-sysv", script, mode=0o755)
     machine.run("systemctl", "daemon-reload")
     try:
         machine.run("systemctl", "enable", unit)
@@ -300,7 +302,7 @@ def test_an_odoo_that_a_script_of_init_d_starts_is_read_and_really_stopped(
         assert not service.starts_at_boot(place.host.shell(), unit)
     finally:
         machine.run("systemctl", "stop", unit, check=False)
-        machine.run("pkill", "-u", "odoo", "-f", "/usr/bin/odoo", check=False)
+        machine.run("pkill", "-u", "odoo", "-f", uno.origin.program, check=False)
         machine.run("systemctl", "disable", unit, check=False)
         machine.run("rm", "/etc/init.d/odoo-sysv")
         machine.run("systemctl", "enable", uno.origin.unit)
