@@ -63,7 +63,7 @@ def prepare(instance: OdooInstance) -> PurePosixPath:
     argv = (str(python), "-m", "pip", "freeze", "--all")
     has = shell.run(argv, user=recovery.odoo.user, timeout_seconds=120).stdout
     missing = freeze.missing(text, has, exact=True)
-    return add(instance, missing) if missing else python
+    return add(instance, missing, ("--no-deps",)) if missing else python
 
 
 def _newest(instance: OdooInstance) -> PurePosixPath:
@@ -105,8 +105,14 @@ def lacking(instance: OdooInstance, tried: Tried) -> list[str]:
     return freeze.missing(output, has.stdout, exact=False)
 
 
-def add(instance: OdooInstance, packages: Sequence[str]) -> PurePosixPath:
-    """Install packages in a copy of the environment that is there."""
+def add(
+    instance: OdooInstance, packages: Sequence[str], options: tuple[str, ...] = ()
+) -> PurePosixPath:
+    """Install packages in a copy of the environment that is there.
+
+    An environment that is taken over whole needs no others, and pip refuses packages that demand
+    other versions of each other, as those of an Odoo that runs well often do.
+    """
     shell, user, fresh = instance.recovery.host.shell(), _user(instance), _fresh(instance)
     if not files.exists(shell, _python(fresh)):
         files.make_directory(shell, fresh, owner=files.owner(shell, user), mode="750")
@@ -114,7 +120,7 @@ def add(instance: OdooInstance, packages: Sequence[str]) -> PurePosixPath:
         shell.run(copy, user=user, timeout_seconds=PIP_SECONDS)
     argv = (
         str(_python(fresh)), "-m", "pip", "install", "--no-input", "--disable-pip-version-check",
-        "--", *packages,
+        *options, "--", *packages,
     )  # fmt: skip
     done = shell.run(argv, user=user, check=False, timeout_seconds=PIP_SECONDS)
     if done.status != 0:

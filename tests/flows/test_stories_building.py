@@ -68,6 +68,22 @@ def test_only_what_odoo_turns_out_to_lack_is_installed(
     assert any(asked.startswith("cp -a /srv/vps_1/venv/. ") for asked in due.changes)
 
 
+def test_an_environment_of_its_own_is_taken_over_though_its_packages_disagree(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """Whoever installed gevent without the greenlet that it asks for has an Odoo that runs."""
+    has = {"*pip freeze --all": "greenlet==3.0.0\npip==23.0.1\n"}
+    said = {"read /srv/vps_1/requirements.txt": "gevent==23.9.1\ngreenlet==2.0.2\npip==23.0.1\n"}
+    due = FakeHost("due", {**recovery(tried()), **has, **said})
+    hosts(FakeHost("uno", {"*sys.base_prefix*": "True\n"}), due)
+
+    with terminal.without_server():
+        build.try_out(instance)
+
+    (installed,) = (asked for asked in due.changes if "pip install" in asked)
+    assert installed.endswith(" --no-deps -- gevent==23.9.1 greenlet==2.0.2")
+
+
 def test_what_the_origin_has_not_either_is_named_and_nothing_is_installed(
     instance: OdooInstance, hosts: Hosts
 ) -> None:
