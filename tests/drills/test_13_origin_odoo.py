@@ -16,6 +16,7 @@ from tasks.build import build, modules
 from tasks.filestore.copies import pull
 from tasks.odoo import odoo_settings, service
 from tasks.run import terminal
+from tests.lab import checkout
 from tests.lab.machine import Machine, wait_until
 from tests.oracles import Pair, no_strangers, ready
 
@@ -255,6 +256,41 @@ def test_a_folder_that_became_a_link_and_a_link_that_became_a_folder_are_carried
         uno.recovery.run("rm", "-rf", f"{copy}/moved", f"{copy}/vendor")
     build_service(block)
     ready(check(block))
+
+
+# Arguments: a folder for the wheel of a package, which demands another that nobody has.
+WHEEL = """
+import sys, zipfile
+said = "Metadata-Version: 2.1\\nName: lab-late\\nVersion: 1.0\\nRequires-Dist: num2words>=99\\n"
+kind = "Wheel-Version: 1.0\\nGenerator: lab\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+files = {"METADATA": said, "WHEEL": kind, "RECORD": ""}
+with zipfile.ZipFile(sys.argv[1] + "/lab_late-1.0-py3-none-any.whl", "w") as wheel:
+    for name, text in files.items():
+        wheel.writestr("lab_late-1.0.dist-info/" + name, text)
+"""
+
+
+def test_a_package_that_odoo_s_own_environment_gets_later_is_red_until_it_is_built(
+    uno: Pair, blocks: Blocks
+) -> None:
+    """Its packages disagree with each other, as those of many an Odoo that runs well."""
+    if not uno.lab.generation.is_checkout:
+        pytest.skip("Odoo of this generation has no environment of its own")
+    block, pip = blocks[uno.name], f"{uno.origin.python} -m pip".split()
+    for machine in (uno.origin.machine, uno.recovery):
+        machine.run("python3", "-c", WHEEL, checkout.WHEELS)
+    uno.origin.machine.run(*pip, "install", "--no-deps", "lab-late")
+    try:
+        with terminal.without_server():
+            pull(block, "requirements")
+        with pytest.raises(Refused, match=r"lacks Python packages .* on uno: lab-late==1\.0"):
+            check(block)
+        build_service(block)
+        ready(check(block))
+    finally:
+        uno.origin.machine.run(*pip, "uninstall", "--yes", "lab-late")
+        with terminal.without_server():
+            pull(block, "requirements")
 
 
 SCRIPT = """\
