@@ -32,18 +32,18 @@ def measure(instance: OdooInstance) -> list[str]:
     """Require each package of the origin's Odoo by name; name those of another version."""
     recovery, shell = instance.recovery, instance.recovery.host.shell()
     argv = ("python3", "-I", "-S", "-c", LISTED, str(instance.directory / "venv"))
-    said = shell.run(argv, user=recovery.odoo.user).stdout
-    if said.strip() == SYSTEM:
+    output = shell.run(argv, user=recovery.odoo.user).stdout
+    if output.strip() == SYSTEM:
         return ["Odoo uses those of the system"]
     wanted = files.read(shell, instance.directory / "requirements.txt")
-    if lacking := freeze.missing(wanted, said, exact=False):
+    if lacking := freeze.missing(wanted, output, exact=False):
         raise Refused(
             f"Odoo of {instance.name} on {recovery} lacks Python packages that it has on "
             f"{instance.origin}: {_some(lacking)}",
             hint="run build-service, which installs them",
         )
     fine = f"all {len(freeze.parse(wanted))} of the origin are there"
-    other = freeze.missing(wanted, said, exact=True)
+    other = freeze.missing(wanted, output, exact=True)
     if not other:
         return [fine]
     remark = (

@@ -28,7 +28,9 @@ def tried(*lacking: str) -> str:
 
 def origin(packages: str = f"{NEEDED}\n") -> FakeHost:
     """A host whose Odoo runs with the system's Python."""
-    return FakeHost("uno", {"*sys.base_prefix*": "False\n", "*metadata.distributions*": packages})
+    return FakeHost(
+        "uno", {"*sys.base_prefix*": "False 3.9\n", "*metadata.distributions*": packages}
+    )
 
 
 def recovery(*verdicts: str) -> dict[str, Answer]:
@@ -42,6 +44,7 @@ def recovery(*verdicts: str) -> dict[str, Answer]:
         ),
         "SELECT EXISTS *": json.dumps([{"has": True}]),
         "SELECT name FROM public.ir_module_module*": json.dumps([{"name": "lab"}]),
+        "python3 *sys.base_prefix*": "False 3.9\n",
         "systemd-run *--version": "Odoo Server 14.0\n",
         "systemd-run *RELEVO*": list(verdicts),
         "*pip freeze --all": "psycopg2==2.8.6\n",
@@ -78,13 +81,36 @@ def test_an_environment_of_its_own_is_taken_over_though_its_packages_disagree(
     has = {"*pip freeze --all": "greenlet==3.0.0\npip==23.0.1\n"}
     said = {"read /srv/vps_1/requirements.txt": "gevent==23.9.1\ngreenlet==2.0.2\npip==23.0.1\n"}
     due = FakeHost("due", {**recovery(tried()), **has, **said})
-    hosts(FakeHost("uno", {"*sys.base_prefix*": "True\n"}), due)
+    hosts(FakeHost("uno", {"*sys.base_prefix*": "True 3.9\n"}), due)
 
     with terminal.without_server():
         build.try_out(instance)
 
     (installed,) = (asked for asked in due.changes if "pip install" in asked)
     assert installed.endswith(" --no-deps -- gevent==23.9.1 greenlet==2.0.2")
+
+
+@pytest.mark.parametrize(("is_there", "made_by"), [(True, "python3.10"), (False, "python3")])
+def test_an_environment_is_made_with_the_python_of_the_origin_s_where_that_is_there(
+    instance: OdooInstance,
+    hosts: Hosts,
+    caplog: pytest.LogCaptureFixture,
+    is_there: bool,
+    made_by: str,
+) -> None:
+    made: dict[str, Answer] = {
+        "test -e /srv/vps_1/venv/bin/python": 1,
+        "able python3.10": 0 if is_there else 127,
+        "python3* -m venv *": 0,
+    }
+    due = FakeHost("due", {**made, **recovery(tried())})
+    hosts(FakeHost("uno", {"*sys.base_prefix*": "True 3.10\n"}), due)
+
+    with terminal.without_server():
+        build.try_out(instance)
+
+    assert f"{made_by} -m venv {FRESH}" in due.changes
+    assert ("runs with Python 3.10, which due has not" in caplog.text) is not is_there
 
 
 @pytest.mark.parametrize(
