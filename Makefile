@@ -1,7 +1,7 @@
 # make install   the runner and the command `relevo`; none of Debian's packages that tests need
 # make demo   a failover and a failback of real hosts on this machine, with a real client writing
 # make check  lint, types, unit, stories: what needs no lab, in minutes
-# make test   lint, types, unit, stories, drills on real hosts (LAB=trixie for the newer)
+# make test   lint, types, unit, stories, drills on real hosts (LAB=bookworm or trixie for others)
 # make release VERSION=0.2.0   sdist and wheel in dist/, of a commit that is that release
 # make chaos  stories of accidents, from SEED=1, N=20 of them; docs/chaos.md says what they found
 # make compare the same ten accidents for the runbook, repmgr and Relevo; docs/compare.md

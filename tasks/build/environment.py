@@ -4,10 +4,11 @@ An Odoo with an environment of its own gets exactly that one's packages. One tha
 system's Python gets what it turns out to lack: most of what is installed there is not Odoo's.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from blocks.errors import Refused
+from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance
 from blocks.plain import plain
 from tasks.build import freeze
@@ -30,6 +31,14 @@ for found in metadata.distributions():
     if wanted & {top.lower().replace("-", "_") for top in tops}:
         print("%s==%s" % (name, found.version))
 """
+# Prints whether this Python lives in a venv, and its release.
+WHICH = """
+import sys
+print(sys.prefix != sys.base_prefix, "%d.%d" % sys.version_info[:2])
+"""
+ANSWER = re.compile(r"(True|False) ([0-9]+\.[0-9]+)")
+# Can this Python make a venv that has pip?
+ABLE = """command -v "$1" >/dev/null && "$1" -I -c 'import venv, ensurepip'"""
 
 
 def _venv(instance: OdooInstance) -> PurePosixPath:
@@ -48,9 +57,12 @@ def prepare(instance: OdooInstance) -> PurePosixPath:
     """Give the interpreter with all that can be known to be needed; made new where that differs."""
     shell, recovery = instance.recovery.host.shell(), instance.recovery
     files.remove_tree(shell, _fresh(instance))  # of a run that died
-    own = _in_venv(instance)
+    own, version = _at_origin(instance)
+    python3 = _alike(instance, version) if own else "python3"
     if not files.exists(shell, _python(_venv(instance))):
-        _make(instance, system=not own)
+        _make(instance, python3, system=not own)
+    elif python3 != "python3" and not files.exists(shell, _venv(instance) / "lib" / python3):
+        _make(instance, python3, system=False)  # the origin's was made anew
     text = files.read(shell, instance.directory / "requirements.txt")
     if others := freeze.left_out(text):
         log().warning(
@@ -63,7 +75,7 @@ def prepare(instance: OdooInstance) -> PurePosixPath:
     argv = (str(python), "-m", "pip", "freeze", "--all")
     has = shell.run(argv, user=recovery.odoo.user, timeout_seconds=120).stdout
     missing = freeze.missing(text, has, exact=True)
-    return add(instance, missing) if missing else python
+    return add(instance, missing, ("--no-deps",)) if missing else python
 
 
 def _newest(instance: OdooInstance) -> PurePosixPath:
@@ -71,24 +83,44 @@ def _newest(instance: OdooInstance) -> PurePosixPath:
     return fresh if files.exists(shell, fresh) else _python(_venv(instance))
 
 
-def _make(instance: OdooInstance, *, system: bool) -> None:
+def _make(instance: OdooInstance, python3: str, *, system: bool) -> None:
     shell, user, fresh = instance.recovery.host.shell(), _user(instance), _fresh(instance)
     options = ("--system-site-packages",) if system else ()
     files.make_directory(shell, fresh, owner=files.owner(shell, user), mode="750")
-    shell.run(("python3", "-m", "venv", *options, str(fresh)), user=user, timeout_seconds=300)
+    shell.run((python3, "-m", "venv", *options, str(fresh)), user=user, timeout_seconds=300)
 
 
 def _user(instance: OdooInstance) -> str:
     return instance.recovery.odoo.user
 
 
-def _in_venv(instance: OdooInstance) -> bool:
-    """Ask the origin's interpreter whether it lives in a venv of its own."""
+def _at_origin(instance: OdooInstance) -> tuple[bool, str]:
+    """Ask the origin's interpreter whether it lives in a venv of its own, and for its release."""
     odoo = instance.origin.odoo
-    question = "import sys; print(sys.prefix != sys.base_prefix)"
-    argv = (str(odoo.python), "-c", question)
+    argv = (str(odoo.python), "-c", WHICH)
     output = instance.origin.host.shell().run(argv, user=odoo.user).stdout
-    return output.strip() == "True"
+    if not (found := ANSWER.fullmatch(output.strip())):
+        raise CommandFailed(
+            f"{odoo.python} on {instance.origin} does not say which Python it is",
+            hint=f"run {odoo.python} --version there as {odoo.user}",
+        )
+    return found[1] == "True", found[2]
+
+
+def _alike(instance: OdooInstance, version: str) -> str:
+    """Name the Python of the origin's release; the system's, and say so, where there is none."""
+    shell, python3 = instance.recovery.host.shell(), f"python{version}"
+    own = ANSWER.fullmatch(shell.run(("python3", "-I", "-c", WHICH)).stdout.strip())
+    if own and own[2] == version:
+        return "python3"
+    able = shell.run(("sh", "-c", ABLE, "able", python3), check=False).status == 0
+    if not able:
+        log().warning(
+            "Odoo of %s runs with Python %s, which %s has not (or not its venv): it is tried with "
+            "the one that is there",
+            instance.name, version, instance.recovery,
+        )  # fmt: skip
+    return python3 if able else "python3"
 
 
 def lacking(instance: OdooInstance, tried: Tried) -> list[str]:
@@ -105,8 +137,14 @@ def lacking(instance: OdooInstance, tried: Tried) -> list[str]:
     return freeze.missing(output, has.stdout, exact=False)
 
 
-def add(instance: OdooInstance, packages: Sequence[str]) -> PurePosixPath:
-    """Install packages in a copy of the environment that is there."""
+def add(
+    instance: OdooInstance, packages: Sequence[str], options: tuple[str, ...] = ()
+) -> PurePosixPath:
+    """Install packages in a copy of the environment that is there.
+
+    An environment that is taken over whole needs no others, and pip refuses packages that demand
+    other versions of each other, as those of an Odoo that runs well often do.
+    """
     shell, user, fresh = instance.recovery.host.shell(), _user(instance), _fresh(instance)
     if not files.exists(shell, _python(fresh)):
         files.make_directory(shell, fresh, owner=files.owner(shell, user), mode="750")
@@ -114,7 +152,7 @@ def add(instance: OdooInstance, packages: Sequence[str]) -> PurePosixPath:
         shell.run(copy, user=user, timeout_seconds=PIP_SECONDS)
     argv = (
         str(_python(fresh)), "-m", "pip", "install", "--no-input", "--disable-pip-version-check",
-        "--", *packages,
+        *options, "--", *packages,
     )  # fmt: skip
     done = shell.run(argv, user=user, check=False, timeout_seconds=PIP_SECONDS)
     if done.status != 0:

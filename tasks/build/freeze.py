@@ -47,5 +47,14 @@ def missing(wanted: str, has: str, *, exact: bool) -> list[str]:
     return [
         f"{name}=={version}"
         for name, version in sorted(theirs.items())
-        if name not in ours or (exact and ours[name] != version)
+        if name not in ours or (exact and _parts(ours[name]) != _parts(version))
     ]
+
+
+def _parts(version: str) -> list[str]:
+    """Write a version in one way of several: pip says it in another than some packages do.
+
+    >>> _parts("2023.03") == _parts("2023.3"), _parts("1.0-rc.1") == _parts("1.0RC1")
+    (True, True)
+    """
+    return [part.lstrip("0") or "0" for part in re.findall(r"[0-9]+|[a-z]+", version.lower())]

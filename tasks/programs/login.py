@@ -6,14 +6,17 @@ Written by Relevo; python3.8 and the standard library are all that it needs.
     login PORT DATABASE...     one line of JSON: {database: "" or why not}
 
 The login is refused, which is the point: Odoo had to load the database's registry and read its
-users to say so (odoo/service/common.py, exp_authenticate).
+users to say so (odoo/service/common.py, exp_authenticate). From release 19 on XML-RPC is a module,
+which an Odoo started with --load=base,web has not: that one is asked as its own login page asks.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import queue
+import re
 import socket
 import sys
 import threading
@@ -23,6 +26,9 @@ import xmlrpc.client
 ANSWER_SECONDS = 20
 ANSWER_BYTES = 1 << 20
 AT_ONCE = 8
+NOT_FOUND = 404
+WEB = "/web/session/authenticate"
+USER, DENIED = "relevo-probe", "odoo.exceptions.AccessDenied"
 
 
 class Transport(xmlrpc.client.Transport):
@@ -44,10 +50,34 @@ def answer(port: int, database: str) -> str:
         f"http://127.0.0.1:{port}/xmlrpc/2/common", transport=Transport()
     )
     try:
-        said = proxy.authenticate(database, "relevo-probe", "", {})
+        said = proxy.authenticate(database, USER, "", {})
+    except xmlrpc.client.ProtocolError as error:
+        if error.errcode == NOT_FOUND:
+            return by_web(port, database)
+        return str(error)[:300]
     except Exception as error:  # noqa: BLE001  # whatever a customer's code answers
         return (str(error).strip().splitlines() or [type(error).__name__])[-1][:300]
     return "" if said is False else f"unexpected answer {said!r:.300}"
+
+
+def by_web(port: int, database: str) -> str:
+    """Ask as a browser that logs in, under the database's own name: dbfilter may demand it."""
+    params = {"db": database, "login": USER, "password": ""}
+    body = json.dumps({"jsonrpc": "2.0", "method": "call", "params": params})
+    headers = {"Content-Type": "application/json"}
+    if re.fullmatch("[A-Za-z0-9._-]+", database):
+        headers["Host"] = database
+    link = http.client.HTTPConnection("127.0.0.1", port)
+    try:
+        link.request("POST", WEB, body.encode(), headers)
+        said = json.loads(link.getresponse().read(ANSWER_BYTES))
+        refused = said["error"]["data"]
+        name, why = str(refused["name"]), str(refused.get("message", ""))
+    except Exception as error:  # noqa: BLE001  # whatever a customer's code answers
+        return f"{WEB} has no answer: {type(error).__name__} {error}"[:300]
+    finally:
+        link.close()
+    return "" if name == DENIED else f"{name}: {why}"[:300]
 
 
 def answers(port: int, databases: list[str]) -> dict[str, str]:

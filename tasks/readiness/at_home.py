@@ -5,7 +5,7 @@ from functools import partial
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
 from tasks.authority import guard, keys, promotable, stage
-from tasks.build import build, modules
+from tasks.build import build, modules, packages
 from tasks.build import programs_of_odoo as programs
 from tasks.filestore import follower
 from tasks.postgres.observe import observe, unheard
@@ -249,6 +249,11 @@ NEEDS: tuple[Need, ...] = (
         tried="rsync is asked, as the copy asks it, which files of code have changed at the origin",
         remedy="run rsync-filestore with kind sources, then build-service", moves=("failover",),
         when=need.both,
+    ),
+    Need(
+        "packages", packages.measure,
+        tried="the packages of its environment are compared with the list of the origin's",
+        remedy="run build-service", by=("build", "check"), when=need.standby,
     ),
     Need(
         "programs of Odoo", programs.measure,

@@ -16,6 +16,7 @@ from tasks.build import build, modules
 from tasks.filestore.copies import pull
 from tasks.odoo import odoo_settings, service
 from tasks.run import terminal
+from tests.lab import checkout
 from tests.lab.machine import Machine, wait_until
 from tests.oracles import Pair, no_strangers, ready
 
@@ -24,7 +25,7 @@ DROP_IN = "/etc/systemd/system/odoo.service.d/cliente1.conf"
 OPTIONS = """\
 [Service]
 ExecStart=
-ExecStart=/usr/bin/odoo --config /etc/odoo/odoo.conf \\
+ExecStart={command} --config /etc/odoo/odoo.conf \\
     --db-filter=^cliente[12]$ --no-database-list --load=base,web,lab_notes
 Environment=ODOO_STAGE=production
 WorkingDirectory=/opt/odoo
@@ -74,7 +75,7 @@ def test_options_in_a_drop_in_of_the_unit_are_in_force_at_the_recovery_host(
     uno: Pair, blocks: Blocks
 ) -> None:
     block = blocks[uno.name]
-    with _otherwise(uno, DROP_IN, OPTIONS):
+    with _otherwise(uno, DROP_IN, OPTIONS.format(command=uno.origin.command)):
         build_service(block)
         conf = uno.recovery.read(str(block.recovery.odoo.config))
         unit = uno.recovery.read(f"/etc/systemd/system/{block.recovery.odoo.unit}")
@@ -174,8 +175,8 @@ def test_a_module_that_is_installed_meanwhile_moves_along(uno: Pair, blocks: Blo
     sources, name = uno.origin.sources, "late_notes"
     machine.run("cp", "-a", f"{sources}/lab_notes", f"{sources}/{name}")
     machine.run("sed", "-i", "s/lab.note/late.note/", f"{sources}/{name}/models.py")
-    argv = ("odoo", "-c", uno.origin.conf, "-d", "cliente1", "-i", name, "--stop-after-init",
-            "--no-http", "--logfile=")  # fmt: skip
+    argv = (*uno.origin.command.split(), "-c", uno.origin.conf, "-d", "cliente1", "-i", name,
+            "--stop-after-init", "--no-http", "--logfile=")  # fmt: skip
     machine.run("runuser", "-u", "odoo", "--", "env", "HOME=/var/lib/odoo", *argv)
     _restarted(uno)
 
@@ -257,6 +258,41 @@ def test_a_folder_that_became_a_link_and_a_link_that_became_a_folder_are_carried
     ready(check(block))
 
 
+# Arguments: a folder for the wheel of a package, which demands another that nobody has.
+WHEEL = """
+import sys, zipfile
+said = "Metadata-Version: 2.1\\nName: lab-late\\nVersion: 1.0\\nRequires-Dist: num2words>=99\\n"
+kind = "Wheel-Version: 1.0\\nGenerator: lab\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+files = {"METADATA": said, "WHEEL": kind, "RECORD": ""}
+with zipfile.ZipFile(sys.argv[1] + "/lab_late-1.0-py3-none-any.whl", "w") as wheel:
+    for name, text in files.items():
+        wheel.writestr("lab_late-1.0.dist-info/" + name, text)
+"""
+
+
+def test_a_package_that_odoo_s_own_environment_gets_later_is_red_until_it_is_built(
+    uno: Pair, blocks: Blocks
+) -> None:
+    """Its packages disagree with each other, as those of many an Odoo that runs well."""
+    if not uno.lab.generation.is_checkout:
+        pytest.skip("Odoo of this generation has no environment of its own")
+    block, pip = blocks[uno.name], f"{uno.origin.python} -m pip".split()
+    for machine in (uno.origin.machine, uno.recovery):
+        machine.run("python3", "-c", WHEEL, checkout.WHEELS)
+    uno.origin.machine.run(*pip, "install", "--no-deps", "lab-late")
+    try:
+        with terminal.without_server():
+            pull(block, "requirements")
+        with pytest.raises(Refused, match=r"lacks Python packages .* on uno: lab-late==1\.0"):
+            check(block)
+        build_service(block)
+        ready(check(block))
+    finally:
+        uno.origin.machine.run(*pip, "uninstall", "--yes", "lab-late")
+        with terminal.without_server():
+            pull(block, "requirements")
+
+
 SCRIPT = """\
 #!/bin/sh
 ### BEGIN INIT INFO
@@ -269,7 +305,7 @@ SCRIPT = """\
 ### END INIT INFO
 run="start-stop-daemon --pidfile /run/odoo-sysv.pid"
 case $1 in
-start) $run --start --background --make-pidfile --chuid odoo:odoo --exec /usr/bin/odoo -- \\
+start) $run --start --background --make-pidfile --chuid odoo:odoo --exec {program} -- {words} \\
     --config=/etc/odoo/odoo.conf --logfile=/var/log/odoo/odoo-server.log ;;
 stop) $run --stop --oknodo --retry 10 ;;
 restart) "$0" stop; "$0" start ;;
@@ -286,7 +322,9 @@ def test_an_odoo_that_a_script_of_init_d_starts_is_read_and_really_stopped(
     )
     sysv = block.model_copy(update={"origin": place})
     machine.run("systemctl", "disable", "--now", uno.origin.unit)
-    machine.write("/etc/init.d/odoo-sysv", SCRIPT, mode=0o755)
+    program, _, words = uno.origin.command.partition(" ")
+    script = SCRIPT.format(program=program, words=words)
+    machine.write("/etc/init.d/odoo-sysv", script, mode=0o755)
     machine.run("systemctl", "daemon-reload")
     try:
         machine.run("systemctl", "enable", unit)
@@ -300,7 +338,7 @@ def test_an_odoo_that_a_script_of_init_d_starts_is_read_and_really_stopped(
         assert not service.starts_at_boot(place.host.shell(), unit)
     finally:
         machine.run("systemctl", "stop", unit, check=False)
-        machine.run("pkill", "-u", "odoo", "-f", "/usr/bin/odoo", check=False)
+        machine.run("pkill", "-u", "odoo", "-f", uno.origin.program, check=False)
         machine.run("systemctl", "disable", unit, check=False)
         machine.run("rm", "/etc/init.d/odoo-sysv")
         machine.run("systemctl", "enable", uno.origin.unit)

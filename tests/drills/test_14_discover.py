@@ -14,7 +14,7 @@ from blocks.instance import OdooInstance
 from deployments import cli, inventory_file, way_in
 from deployments.inventory import instances
 from deployments.secrets import Secrets
-from tests.lab import names
+from tests.lab import checkout, names
 from tests.lab.hosts import CHAIN, KEY, SITE, Origin
 from tests.lab.lab import Lab
 from tests.lab.machine import Machine, wait_until
@@ -31,7 +31,7 @@ OPTIONS = """\
 [Service]
 EnvironmentFile=/etc/default/odoo-clientes
 ExecStart=
-ExecStart=/usr/bin/odoo --config /etc/odoo/odoo.conf --db-filter=^cliente[12]$ \\
+ExecStart={command} --config /etc/odoo/odoo.conf --db-filter=^cliente[12]$ \\
     --workers=2 --no-database-list
 WorkingDirectory=/opt/odoo
 """
@@ -142,7 +142,7 @@ def test_a_unit_with_options_two_clusters_and_several_sites_replicates_unedited(
     origin, path = new.uno, tmp_path / "inventory.yaml"
     machine, version = origin.machine, str(origin.version)
     machine.write("/etc/default/odoo-clientes", "ODOO_STAGE=production\n", mode=0o644)
-    machine.write(DROP_IN, OPTIONS, mode=0o644)
+    machine.write(DROP_IN, OPTIONS.format(command=origin.command), mode=0o644)
     restarted(origin)
     machine.run("pg_createcluster", "--start", "--port=5499", version, "intranet")
     domains = [f"cliente1.{names.ZONE}", f"www.cliente1.{names.ZONE}"]
@@ -173,17 +173,27 @@ def _certificate(machine: Machine, domains: list[str]) -> None:
     )  # fmt: skip
 
 
+def _checkout(lab: Lab, origin: Origin) -> None:
+    """Put a checkout into /opt/odoo/server, whose program names no Python of its own."""
+    machine, server = origin.machine, "/opt/odoo/server"
+    if lab.generation.is_checkout:
+        machine.run("cp", "-a", checkout.SOURCE, server)
+        machine.run("sed", "-i", f"s,{checkout.SOURCE}/,{server}/,", origin.conf)
+        return
+    machine.run("mkdir", "-p", server)
+    machine.run("cp", "-a", "/usr/lib/python3/dist-packages/odoo", f"{server}/odoo")
+    machine.run("cp", "/usr/bin/odoo", f"{server}/odoo-bin")
+    machine.run("sed", "-i", "1s,.*,#!/usr/bin/env python3,", f"{server}/odoo-bin")
+    machine.run("python3", "-m", "venv", "--system-site-packages", "/opt/odoo/venv")
+    machine.run("sed", "-i", f"s,/usr/lib/python3/dist-packages,{server},", origin.conf)
+    machine.run("chown", "-R", "odoo:", "/opt/odoo")
+
+
 def test_a_checkout_with_a_venv_is_described_by_its_own_python_and_sources(
     new: Lab, tmp_path: Path
 ) -> None:
     origin, machine = new.uno, new.uno.machine
-    machine.run("mkdir", "-p", "/opt/odoo/server")
-    machine.run("cp", "-a", "/usr/lib/python3/dist-packages/odoo", "/opt/odoo/server/odoo")
-    machine.run("cp", "/usr/bin/odoo", "/opt/odoo/server/odoo-bin")
-    machine.run("sed", "-i", "1s,.*,#!/usr/bin/env python3,", "/opt/odoo/server/odoo-bin")
-    machine.run("python3", "-m", "venv", "--system-site-packages", "/opt/odoo/venv")
-    machine.run("sed", "-i", "s,/usr/lib/python3/dist-packages,/opt/odoo/server,", origin.conf)
-    machine.run("chown", "-R", "odoo:", "/opt/odoo")
+    _checkout(new, origin)
     line = "/opt/odoo/server/odoo-bin -c /etc/odoo/odoo.conf"
     machine.write(
         DROP_IN,
@@ -207,7 +217,7 @@ def test_what_no_inventory_can_say_is_left_to_fill_in_with_the_reason(
     origin, machine = new.uno, new.uno.machine
     machine.run("mkdir", "/etc/mi odoo")
     machine.run("cp", "-a", origin.conf, "/etc/mi odoo/odoo.conf")
-    text = '[Service]\nExecStart=\nExecStart=/usr/bin/odoo -c "/etc/mi odoo/odoo.conf"\n'
+    text = f'[Service]\nExecStart=\nExecStart={origin.command} -c "/etc/mi odoo/odoo.conf"\n'
     machine.write(DROP_IN, text, mode=0o644)
     restarted(origin)
 

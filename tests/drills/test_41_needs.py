@@ -143,7 +143,8 @@ def _with_odoo(block: OdooInstance, **facts: object) -> OdooInstance:
 
 @contextmanager
 def _modules(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
-    with _away(pair.recovery, block.copied(block.origin.odoo.sources[0]) / "lab_notes"):
+    sources = PurePosixPath(pair.origin.sources)
+    with _away(pair.recovery, block.copied(sources) / "lab_notes"):
         yield block
 
 
@@ -155,6 +156,19 @@ def _sources(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
     machine.run("sh", "-c", 'echo "# mended" >>"$1"', "mend", path)
     yield block
     machine.run("mv", f"{path}.kept", path)
+
+
+@contextmanager
+def _packages(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    """The origin's Odoo got one more; of an environment that stands alone, whoever made it."""
+    paths = [f"{block.directory}/requirements.txt", f"{block.directory}/venv/pyvenv.cfg"]
+    for path in paths:
+        pair.recovery.run("cp", "-a", path, f"{path}.before")
+    pair.recovery.run("sed", "-i", "1i lab-late==1.0", paths[0])
+    pair.recovery.run("sed", "-i", "/^include-system/s/true/false/", paths[1])
+    yield block
+    for path in paths:
+        pair.recovery.run("mv", f"{path}.before", path)
 
 
 @contextmanager
@@ -258,6 +272,7 @@ TAKERS: dict[str, Taker] = {
     "settings of Odoo": _settings,
     "modules": _modules,
     "sources": _sources,
+    "packages": _packages,
     "programs of Odoo": _programs,
     "follower": _follower,
     "site": _site,

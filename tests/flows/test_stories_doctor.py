@@ -57,6 +57,7 @@ READERS = (
     "relevo-vps_1-engine-verdict",  # the engine's verdict, which is read-only
     "find /var/lib/postgresql/13 -maxdepth 1 ",  # what was kept aside
     "find_spec",  # modules that are installed
+    "importlib import metadata",  # packages that are installed
 )
 
 

@@ -11,13 +11,15 @@ from pathlib import Path
 from tests.lab.trouble import LabError
 
 HOME = "/opt/odoo"
-PROGRAM, PYTHON = f"{HOME}/odoo/odoo-bin", f"{HOME}/venv/bin/python"
+SOURCE = f"{HOME}/odoo"
+PROGRAM, PYTHON = f"{SOURCE}/odoo-bin", f"{HOME}/venv/bin/python"
 WHEELS = "/srv/wheels"
-ADDONS = f"{HOME}/odoo/addons"
+ADDONS = f"{SOURCE}/addons"
 # What Odoo's own requirements.txt names for this Python, without what a bare base never imports.
 REQUIREMENTS = """\
 asn1crypto==1.5.1
 Babel==2.10.3
+beautifulsoup4
 cbor2
 chardet==5.2.0
 cryptography
@@ -25,7 +27,7 @@ decorator
 docutils==0.20.1
 freezegun==1.2.1
 geoip2==2.9.0
-gevent==23.9.1
+gevent==22.10.2
 greenlet==2.0.2
 idna
 Jinja2==3.1.2
@@ -57,7 +59,13 @@ xlrd==2.0.1
 XlsxWriter==3.1.9
 zeep==4.2.1
 """
-KEPT = ("base", "base_setup", "bus", "rpc", "web")  # modules; the others would only cost time
+# What a bare database installs, and what that imports; of all the others base needs the manifests,
+# for its categories.
+KEPT = (
+    "api_doc", "auth_passkey", "auth_totp", "base", "base_import", "base_import_module",
+    "base_setup", "bus", "html_editor", "http_routing", "iap", "mail", "rpc", "web", "web_tour",
+    "web_unsplash",
+)  # fmt: skip
 UNIT = f"""\
 [Unit]
 Description=Odoo from its checkout
@@ -74,7 +82,7 @@ KillMode=mixed
 WantedBy=multi-user.target
 """
 BIN = "#!/usr/bin/env python3\nimport odoo.cli\n\nif __name__ == '__main__':\n    odoo.cli.main()\n"
-# Arguments: the package's name, the modules that are kept.
+# Arguments: the package's name, the modules that are kept whole.
 UNPACK = """
 package=$1; shift
 cd /tmp && apt-get update -qq && apt-get download -qq "$package"
@@ -86,12 +94,13 @@ cd /opt/odoo/odoo
 for path in odoo/addons/*/; do
     name=$(basename "$path")
     case " $* " in
-        *" $name "*) [ "$name" = base ] || mv "$path" addons/ ;;
-        *) rm -rf "$path" ;;
+        *" $name "*) ;;
+        *) find "$path" -mindepth 1 -not -path "$path"__manifest__.py -delete ;;
     esac
+    [ "$name" = base ] || mv "$path" addons/
 done
 rm -rf /tmp/unpacked; find . -name i18n -type d -prune -exec rm -rf {} +
-rm -rf addons/web/static/tests addons/web/tooling
+rm -rf addons/web/static/tests addons/web/tooling addons/mail/static
 python3 -m venv /opt/odoo/venv
 /opt/odoo/venv/bin/pip install -q --disable-pip-version-check -r requirements.txt
 git init -q -b main . && git add -A
@@ -113,7 +122,7 @@ def script(release: int) -> tuple[str, ...]:
 
 def furnish(root: Path) -> None:
     """Write what the checkout needs into an image: wheels, program, requirements, unit."""
-    folder = root / HOME.lstrip("/") / "odoo"
+    folder = root / SOURCE.lstrip("/")
     folder.mkdir(parents=True)
     (folder / "requirements.txt").write_text(REQUIREMENTS)
     (folder / "odoo-bin").write_text(BIN)
@@ -128,7 +137,7 @@ def _download(wheels: Path, requirements: Path) -> None:
     done = subprocess.run(
         [
             sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
-            "--only-binary", ":all:", "--python-version", "3.11",
+            "--only-binary", ":all:", "--python-version", "3.11.2",
             *(word for each in PLATFORMS for word in ("--platform", each)),
             "--dest", str(wheels), "--requirement", str(requirements),
         ],

@@ -144,7 +144,12 @@ class Client(threading.Thread):
     def wait_until_acknowledged(self, documents: int, timeout_seconds: float = 60) -> None:
         """Wait until this many more documents are saved: customers are being served."""
         goal = self.acknowledged + documents
-        wait_until(lambda: self.acknowledged >= goal, f"{documents} more saved", timeout_seconds)
+        try:
+            wait_until(
+                lambda: self.acknowledged >= goal, f"{documents} more saved", timeout_seconds
+            )
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; last refused with {self.last_refusal}") from None
 
     def stop(self) -> None:
         """End, after the document at hand."""

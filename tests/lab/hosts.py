@@ -56,6 +56,12 @@ class Origin:
         return self.machine.host_key
 
     @property
+    def command(self) -> str:
+        """How its unit starts Odoo, without options."""
+        runs_itself = self.python == Origin.python
+        return self.program if runs_itself else f"{self.python} {self.program}"
+
+    @property
     def odoo(self) -> tuple[str, int]:
         """Where a client finds it."""
         return self.machine.address, self.http_port

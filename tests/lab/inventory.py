@@ -64,7 +64,7 @@ def write(
 
 
 def _sources(lab: Lab) -> list[str]:
-    own = [f"{checkout.HOME}/odoo"] if lab.generation.is_checkout else []
+    own = [checkout.SOURCE] if lab.generation.is_checkout else []
     return [*own, "/opt/odoo/sources"]
 
 

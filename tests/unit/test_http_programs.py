@@ -98,6 +98,39 @@ def test_odoo_is_asked_for_each_database_and_what_it_says_is_kept() -> None:
     assert "refused" in _run(asked.LOGIN, "1", "cliente1")["cliente1"]
 
 
+@pytest.mark.parametrize(
+    ("name", "verdict"),
+    [("AccessDenied", ""), ("AccessError", "odoo.exceptions.AccessError: Database not found.")],
+)
+def test_an_odoo_without_xmlrpc_is_asked_as_its_login_page_asks(name: str, verdict: str) -> None:
+    """Odoo 19 that was started with --load=base,web, as guides for earlier releases have it."""
+    heard: list[tuple[str, str, str]] = []
+    data = {"name": f"odoo.exceptions.{name}", "message": "Database not found."}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path != login.WEB:
+                self.send_error(404)
+                return
+            params = json.loads(body)["params"]
+            heard.append((self.headers["Host"], params["db"], params["login"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"error": {"data": data}}).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        answered = login.answers(server.server_port, ["shop.example.com"])
+        server.shutdown()
+
+    assert answered == {"shop.example.com": verdict}
+    assert heard == [("shop.example.com", "shop.example.com", login.USER)]
+
+
 @pytest.mark.parametrize("say", [_drip, _endless, _silent])
 def test_an_answer_without_end_ends_in_time(say: Callable[[socket.socket], None]) -> None:
     with serving(say) as port:
