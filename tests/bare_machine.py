@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlparse
 
 from tests.lab.image import CACHE, MORTAL, PROXIES
 from tests.lab.mirror import KEYRING, mirror
 from tests.lab.trouble import LabError
 
 PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+# Of pip's settings, those without which it reaches no index.
+REACH = {"CERT", "DEFAULT_TIMEOUT", "INDEX_URL", "PROXY", "TRUSTED_HOST"}
 # The tree becomes the root: where one is only changed to, nothing can be unshared or mounted.
 ENTER = """
 root=$1; shared=$2; shift 2
@@ -64,13 +65,13 @@ def bare(suite: str, *shared: Path, variant: str = "apt", packages: str = "") ->
     )  # fmt: skip
     shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
     try:
-        yield Bare(suite, root, (*dict.fromkeys(_folders()), *shared))
+        yield Bare(suite, root, (*_certificates(), *shared))
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
 
 def _pip() -> dict[str, str]:
-    """This machine's own settings of pip, as its environment would have them."""
+    """How pip reaches the index from here; our own folders of packages are nobody else's."""
     said = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], check=True, capture_output=True, text=True
     ).stdout
@@ -78,14 +79,12 @@ def _pip() -> dict[str, str]:
     for line in said.splitlines():
         name, _, value = line.partition("=")
         option = name.rpartition(".")[2].replace("-", "_").upper()
-        found[f"PIP_{option}"] = value.strip("'")
+        if option in REACH:
+            found[f"PIP_{option}"] = value.strip("'")
     return found
 
 
-def _folders() -> Iterator[Path]:
-    """What pip reads on this machine: folders of packages, certificates, constraints."""
-    for value in _pip().values():
-        for word in value.split():
-            path = Path(urlparse(word).path if word.startswith("file:") else word)
-            if path.is_absolute() and path.exists() and path != Path("/"):
-                yield path if path.is_dir() else path.parent
+def _certificates() -> tuple[Path, ...]:
+    """Where the authorities stand that this machine trusts, if pip is told to."""
+    named = _pip().get("PIP_CERT")
+    return (Path(named).parent,) if named else ()
