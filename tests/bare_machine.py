@@ -15,32 +15,46 @@ from tests.lab.trouble import LabError
 PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 # Of pip's settings, those without which it reaches no index.
 REACH = {"CERT", "DEFAULT_TIMEOUT", "INDEX_URL", "PROXY", "TRUSTED_HOST"}
+AUTHORITIES = "/etc/authorities-of-pip.crt"
 # The tree becomes the root: where one is only changed to, nothing can be unshared or mounted.
+# What is installed there may change nothing here: it sees no device and no folder of this machine.
 ENTER = """
-root=$1; shared=$2; shift 2
+root=$1; read=$2; boots=$3; shift 3
 mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
-for each in /sys /dev $shared; do
-    mkdir -p "$root$each" && mount --rbind "$each" "$root$each"
-done
-cd "$root" && mount --move . / && exec chroot . "$@"
+if [ "$boots" ]; then
+    mount --rbind /sys "$root/sys"
+    mount --rbind /dev "$root/dev"
+else
+    mount -t tmpfs tmpfs "$root/dev/shm"
+    mount --bind "$root/proc/sys" "$root/proc/sys"
+    mount -o remount,bind,ro "$root/proc/sys"
+fi
+if [ -d "$read" ]; then
+    mkdir -p "$root$read"
+    mount --bind "$read" "$root$read"
+    mount -o remount,bind,ro "$root$read"
+fi
+cd "$root"
+mount --move . /
+exec chroot . "$@"
 """
 
 
 @dataclass(frozen=True)
 class Bare:
-    """A tree with Python and nothing else, which sees the lab of this machine."""
+    """A tree with Python and nothing else; it may read one folder of this machine's."""
 
     suite: str
     root: Path
-    shared: tuple[Path, ...]
+    read: Path | None
 
-    def run(self, *command: str, seconds: float = 1200, **env: str) -> str:
-        """Run a command there; with its words when it fails."""
-        shared = " ".join(str(each) for each in self.shared if each.exists())
+    def run(self, *command: str, boots: bool = False, seconds: float = 1200, **env: str) -> str:
+        """Run a command there; with its words when it fails. Only who boots hosts sees devices."""
+        argv = (str(self.root), str(self.read or ""), "yes" if boots else "", *command)
         done = subprocess.run(
-            [*MORTAL, "sh", "-ec", ENTER, "enter", str(self.root), shared, *command],
-            env={**PATH, "LC_ALL": "C.UTF-8", "HOME": "/root", **_pip(), **PROXIES, **env},
+            [*MORTAL, "sh", "-ec", ENTER, "enter", *argv],
+            env={**PATH, "LC_ALL": "C.UTF-8", "HOME": "/root", **_settings(), **PROXIES, **env},
             check=False, capture_output=True, text=True, timeout=seconds,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
@@ -51,7 +65,9 @@ class Bare:
 
 
 @contextmanager
-def bare(suite: str, *shared: Path, variant: str = "apt", packages: str = "") -> Iterator[Bare]:
+def bare(
+    suite: str, *, packages: str, variant: str = "apt", read: Path | None = None
+) -> Iterator[Bare]:
     """Make the tree, and leave nothing of it."""
     CACHE.mkdir(parents=True, exist_ok=True)
     root = CACHE / f"bare-{suite}"
@@ -63,11 +79,21 @@ def bare(suite: str, *shared: Path, variant: str = "apt", packages: str = "") ->
          line],
         check=True, stdin=subprocess.DEVNULL, env={**PATH, "LC_ALL": "C.UTF-8", **PROXIES},
     )  # fmt: skip
-    shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
+    _furnish(root)
     try:
-        yield Bare(suite, root, (*_certificates(), *shared))
+        yield Bare(suite, root, read)
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def _furnish(root: Path) -> None:
+    """Give it copies of what it needs from here."""
+    shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
+    if authorities := _pip().get("PIP_CERT"):
+        shutil.copy(authorities, root / AUTHORITIES[1:])
+    never = root / "usr/sbin/policy-rc.d"  # or a package starts its service, beside this machine's
+    never.write_text("#!/bin/sh\nexit 101\n")
+    never.chmod(0o755)
 
 
 def _pip() -> dict[str, str]:
@@ -84,7 +110,7 @@ def _pip() -> dict[str, str]:
     return found
 
 
-def _certificates() -> tuple[Path, ...]:
-    """Where the authorities stand that this machine trusts, if pip is told to."""
-    named = _pip().get("PIP_CERT")
-    return (Path(named).parent,) if named else ()
+def _settings() -> dict[str, str]:
+    """The same, as it holds in the tree."""
+    found = _pip()
+    return {**found, "PIP_CERT": AUTHORITIES} if "PIP_CERT" in found else found
