@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,8 +71,17 @@ def bare(
 ) -> Iterator[Bare]:
     """Make the tree, and leave nothing of it."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    root = CACHE / f"bare-{suite}"
-    shutil.rmtree(root, ignore_errors=True)
+    root = Path(tempfile.mkdtemp(prefix=f"bare-{suite}-", dir=CACHE))
+    root.chmod(0o755)
+    try:
+        _build(suite, root, variant, packages)
+        _furnish(root)
+        yield Bare(suite, root, read)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _build(suite: str, root: Path, variant: str, packages: str) -> None:
     line = f"deb [signed-by={KEYRING}] {mirror()} {suite} main"
     subprocess.run(
         [*MORTAL, "--mount-proc", "mmdebstrap", "--quiet", f"--variant={variant}",
@@ -79,11 +89,6 @@ def bare(
          line],
         check=True, stdin=subprocess.DEVNULL, env={**PATH, "LC_ALL": "C.UTF-8", **PROXIES},
     )  # fmt: skip
-    _furnish(root)
-    try:
-        yield Bare(suite, root, read)
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
 
 
 def _furnish(root: Path) -> None:
