@@ -1,3 +1,3 @@
 """The version of Relevo: of its package, its command, and its programs on the hosts."""
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"

@@ -251,7 +251,7 @@ def _instance(
 def own_zone() -> str:
     """Name the zone of this machine; UTC where it names none that the IANA has."""
     try:
-        found = tzlocal.get_localzone_name()
+        found = tzlocal.get_localzone_name() or "UTC"  # None where there is no /etc/localtime
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         return "UTC"
     return found if is_zone(found) else "UTC"

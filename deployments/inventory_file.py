@@ -41,7 +41,7 @@ def read(path: Path) -> Document:
         looked = PLACES if path == PLACES[0] else (path,)
         raise Refused(
             f"there is no inventory {' or '.join(map(str, looked))}",
-            hint="copy inventory.example.yaml, fill it in, and name it with RELEVO_INVENTORY",
+            hint="write one with relevo discover, or name another with RELEVO_INVENTORY",
         ) from None
     except OSError as error:
         raise Refused(

@@ -398,6 +398,8 @@ def test_times_are_said_in_the_zone_that_was_named_or_in_that_of_the_machine(
     # It remembers what it has found.
     monkeypatch.setattr(tzlocal, "get_localzone_name", lambda: "Europe/Madrid")
     assert zones(lambda _: None) == {"Europe/Madrid"}
+    monkeypatch.setattr(tzlocal, "get_localzone_name", lambda: None)  # a container has no localtime
+    assert zones(lambda _: None) == {"UTC"}
     assert zones(lambda d: d.update(timezone="America/Montevideo")) == {"America/Montevideo"}
     said = refusal(tmp_path, lambda d: d.update(timezone="America/Buenos Aires"))
     assert "timezone: is 'America/Buenos Aires'" in said

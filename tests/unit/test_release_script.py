@@ -117,3 +117,13 @@ def test_sdist_and_wheel_are_built_of_the_commit(tree: Path) -> None:
     assert {"relevo-7.0.0/CHANGELOG.md", "relevo-7.0.0/tasks/programs/right.sh"} <= {*names}
     assert {"flows/failover.py", "tasks/programs/right.sh"} <= {*packed}
     assert _run(tree, "git", "status", "--porcelain").stdout == ""
+
+
+def test_the_venv_of_the_checkout_builds_it(tree: Path) -> None:
+    """`make release` names no Python, and the build stands in another folder."""
+    (tree / ".venv").symlink_to(sys.prefix)
+
+    done = _run(tree, "env", "-u", "PYTHON", ".ci/release", "7.0.0")
+
+    assert done.returncode == 0, done.stderr
+    assert (tree / "dist" / "relevo-7.0.0-py3-none-any.whl").exists()
