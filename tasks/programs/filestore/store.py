@@ -53,19 +53,8 @@ class Store:
         if size <= self.allowance:
             self.allowance -= size
             return
-        left = ASKED_EVERY
-        for folder in (self.root, self.work):
-            disk = os.statvfs(folder)
-            kept = min(KEPT_BYTES, int(disk.f_blocks * disk.f_frsize * KEPT_SHARE))
-            free = disk.f_bavail * disk.f_frsize
-            left = min(left, free - size - kept)
-            if left < 0:
-                raise Full(
-                    f"the disk is full: {folder} has {free >> 20} MB free, of which {kept >> 20} "
-                    "MB are left to the clusters",
-                    "make room on the recovery host; the next pass goes on where this one stopped",
-                )
-        self.allowance = left
+        folders = self.root, self.work
+        self.allowance = min(ASKED_EVERY, *(_left_on(each, size) for each in folders))
 
     def place(self, beside: str, key: Key) -> None:
         """Give a file that the disk has its final name."""
@@ -156,3 +145,17 @@ class Store:
         for folder, _, _ in os.walk(f"{self.root}/{database}", topdown=False):
             with contextlib.suppress(OSError):  # not empty
                 os.rmdir(folder)
+
+
+def _left_on(folder: str, size: int) -> int:
+    """What may still be written to a disk after so many bytes."""
+    disk = os.statvfs(folder)
+    kept = min(KEPT_BYTES, int(disk.f_blocks * disk.f_frsize * KEPT_SHARE))
+    free = disk.f_bavail * disk.f_frsize
+    if free - size < kept:
+        raise Full(
+            f"the disk is full: {folder} has {free >> 20} MB free, of which {kept >> 20} "
+            "MB are left to the clusters",
+            "make room on the recovery host; the next pass goes on where this one stopped",
+        )
+    return free - size - kept
