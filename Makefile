@@ -10,6 +10,7 @@
 # make soak              ten MINUTES of normal running: does any alarm cry wolf?
 # make drill-seeds       20 power cuts of an origin while a client writes: what is lost is named
 # make drill-power       N=20 power cuts at random moments of procedures, at either end
+# make drill-docs       each page of docs, typed to the letter on hosts that Relevo never saw
 # make drill-upgrade     an instance of before the own users, moved by a run that dies at two moments
 # make drill-suspended   50 runs that are stopped in the middle, and woken beside a newer one
 
@@ -21,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SEED ?= 1
 N ?= 20
 
-.PHONY: install setup demo check test lint release chaos compare bench-rto bench-filestore bench-followers drill-seeds drill-power drill-suspended drill-upgrade soak screenshots lab-up lab-down
+.PHONY: install setup demo check test lint release chaos compare bench-rto bench-filestore bench-followers drill-seeds drill-power drill-suspended drill-docs drill-upgrade soak screenshots lab-up lab-down
 
 install:
 	@.ci/setup runner
@@ -90,6 +91,9 @@ drill-seeds: setup
 drill-power: setup
 	@RELEVO_CUTS=$(N) RELEVO_CUT_RESULTS=docs/benchmarks/cuts-at-any-moment.jsonl \
 	    $(PYTHON) -m pytest tests/drills/test_46_power_at_any_moment.py
+
+drill-docs: setup
+	@RELEVO_DOCS=1 $(PYTHON) -m pytest tests/drills/test_15_documents.py
 
 drill-upgrade: setup
 	@RELEVO_LONG=1 $(PYTHON) -m pytest tests/drills/test_12_upgrade.py
