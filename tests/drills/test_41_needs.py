@@ -164,7 +164,7 @@ def _packages(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
     paths = [f"{block.directory}/requirements.txt", f"{block.directory}/venv/pyvenv.cfg"]
     for path in paths:
         pair.recovery.run("cp", "-a", path, f"{path}.before")
-    pair.recovery.run("sed", "-i", "1i lab-late==1.0", paths[0])
+    pair.recovery.run("sed", "-i", "1i lab-never==1.0", paths[0])
     pair.recovery.run("sed", "-i", "/^include-system/s/true/false/", paths[1])
     yield block
     for path in paths:
