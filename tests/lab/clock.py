@@ -28,8 +28,11 @@ facts="LD_PRELOAD=$library $*"
 printf '%s\n' $facts >>/etc/environment
 printf 'Defaults env_file=/etc/environment\n' >/etc/sudoers.d/relevo-lab-clock
 chmod 440 /etc/sudoers.d/relevo-lab-clock
-mkdir -p /etc/systemd/system.conf.d
-printf '[Manager]\nDefaultEnvironment=%s\n' "$facts" >/etc/systemd/system.conf.d/clock.conf
+# Debian 12's makes Python's sleep fail: services, Odoo among them, keep the true time there.
+if env $facts python3 -c 'import time; time.sleep(0.01)' 2>/dev/null; then
+    mkdir -p /etc/systemd/system.conf.d
+    printf '[Manager]\nDefaultEnvironment=%s\n' "$facts" >/etc/systemd/system.conf.d/clock.conf
+fi
 # It goes on as another user than it began as, in which libfaketime ends a program.
 mv /usr/bin/pg_ctlcluster /usr/bin/pg_ctlcluster.true
 printf '#!/bin/sh\nunset LD_PRELOAD\nexec /usr/bin/pg_ctlcluster.true "$@"\n' \
@@ -43,7 +46,7 @@ done
 
 
 REMOVE = r"""
-rm "$1" /etc/sudoers.d/relevo-lab-clock /etc/systemd/system.conf.d/clock.conf
+rm -f "$1" /etc/sudoers.d/relevo-lab-clock /etc/systemd/system.conf.d/clock.conf
 mv /usr/bin/pg_ctlcluster.true /usr/bin/pg_ctlcluster
 shopt -s nullglob
 for file in /etc/environment /etc/postgresql-common/environment /etc/postgresql/*/*/environment; do
