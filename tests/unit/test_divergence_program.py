@@ -129,13 +129,20 @@ def test_wal_that_is_torn_before_the_fork_does_not_hide_what_stands_behind_it(
     assert not story.reaches_back
 
 
+ENDS = (
+    "pg_waldump: fatal: error in WAL record at 0/30000C8: invalid record length at 0/3000100: "
+    "wanted 24, got 0"
+)
+ENDS_IN_19 = (
+    "pg_waldump: error: error in WAL record at 0/030000C8: invalid record length at 0/03000100: "
+    "expected at least 24, got 0"
+)
+
+
+@pytest.mark.parametrize("ends", [ENDS, ENDS_IN_19])
 def test_wal_that_ends_at_the_fork_says_that_nothing_was_written_after_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: str
 ) -> None:
-    ends = (
-        "pg_waldump: fatal: error in WAL record at 0/30000C8: invalid record length at 0/3000100: "
-        "wanted 24, got 0"
-    )
     monkeypatch.setattr(wal, "dump", lambda *_: ends)
     with (tmp_path / "000000010000000000000003").open("wb") as file:
         file.truncate(16 << 20)

@@ -22,6 +22,7 @@ RELATION = re.compile(r"\brel \d+/(\d+)/(\d+)\b")
 TUPLES = re.compile(r"\b(\d+) tuples|ntuples: (\d+)")
 SUBTRANSACTIONS = re.compile(r"subxacts:((?: \d+)+)")
 PREPARED = re.compile(r"^(\d+): ")
+COMPLAINT = re.compile(r" at ([0-9A-F]+/[0-9A-F]+)\b")
 RUNNING = re.compile(r"; \d+ xacts:((?: \d+)+)")
 TOLD = ("rmgr: Heap", "rmgr: Transaction", "rmgr: Standby", "rmgr: XLOG")  # the rest says nothing
 SEGMENT = re.compile(r"^[0-9A-F]{24}$")
@@ -124,7 +125,7 @@ def read_wal(config: dict[str, Any]) -> Story:
     start = oldest(Path(config["directory"], "pg_wal"), config["timeline"], fork)
     story = Story(fork)
     said = dump(config, start, story)
-    if not story.records and re.search(rf" at {config['fork']}\b", said):
+    if not story.records and fork in map(position, COMPLAINT.findall(said)):
         return story  # what is valid ends there: nothing was written after the fork
     if not story.records and start != fork:
         story = Story(fork)
