@@ -2,6 +2,7 @@
 # make demo   a failover and a failback of real hosts on this machine, with a real client writing
 # make check  lint, types, unit, stories: what needs no lab, in minutes
 # make test   lint, types, unit, stories, drills on real hosts (LAB=bookworm or trixie for others)
+# make engine POSTGRES=12  the engine tests on that release of PostgreSQL (12, 14, 16, 17 or 18)
 # make release VERSION=0.2.0   sdist and wheel in dist/, of a commit that is that release
 # make chaos  stories of accidents, from SEED=1, N=20 of them; docs/chaos.md says what they found
 # make compare the same ten accidents for the runbook, repmgr and Relevo; docs/compare.md
@@ -22,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SEED ?= 1
 N ?= 20
 
-.PHONY: install setup demo check test lint release chaos compare bench-rto bench-filestore bench-followers drill-seeds drill-power drill-suspended drill-docs drill-upgrade soak screenshots lab-up lab-down
+.PHONY: install setup demo check test engine lint release chaos compare bench-rto bench-filestore bench-followers drill-seeds drill-power drill-suspended drill-docs drill-upgrade soak screenshots lab-up lab-down
 
 install:
 	@.ci/setup runner
@@ -44,6 +45,12 @@ check: lint
 # Two at a time, each with a lab of its own: most of a drill is waiting.
 test: lint
 	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=30
+
+# Without a release, on the newest that this machine has.
+POSTGRES ?=
+engine: setup
+	@programs=$(if $(POSTGRES),$$(.ci/postgres "$(POSTGRES)")) && \
+	    RELEVO_ENGINE_POSTGRES="$$programs" $(PYTHON) -m pytest -q -n 2 tests/engine
 
 release: setup
 	@.ci/release "$(VERSION)"

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import psycopg
+import pytest
 
 from tasks.filestore import rsync_gate
 from tasks.install import zipapp
@@ -40,7 +41,7 @@ max_connections = 300
 max_wal_senders = 5
 max_prepared_transactions = 20
 wal_log_hints = on
-wal_keep_size = 256MB
+{keep}
 hot_standby = on
 max_standby_streaming_delay = 2s
 fsync = off
@@ -49,12 +50,31 @@ autovacuum_naptime = 2s
 """
 
 
+DEBIAN = Path("/usr/lib/postgresql")
+KEEPS_BY_SIZE = FORCES = 13  # the release of wal_keep_size, and of DROP DATABASE (FORCE)
+
+
 def tools() -> Path:
-    """PostgreSQL's programs on this machine, the newest."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name))
+    """PostgreSQL's programs: in the folder that was chosen, else this machine's newest."""
+    if chosen := os.environ.get("RELEVO_ENGINE_POSTGRES"):
+        return Path(chosen)
+    found = sorted(DEBIAN.glob("*/bin"), key=lambda p: int(p.parent.name))
     if not found:
         raise LabError("PostgreSQL is not installed", hint="run `make setup` as root")
     return found[-1]
+
+
+def program(name: str) -> Path:
+    """One of PostgreSQL's programs; a package of npm's has but the server's own."""
+    found = tools() / name
+    if not found.exists():
+        pytest.skip(f"these programs of PostgreSQL have no {name}")
+    return found
+
+
+def is_packaged() -> bool:
+    """Whether Debian's pg_createcluster knows the release."""
+    return tools().parents[1] == DEBIAN
 
 
 def as_postgres(*command: object) -> str:
@@ -82,8 +102,13 @@ class Server:
         self.configure()
 
     def configure(self) -> None:
-        conf = CONF.format(socket=self.socket, port=self.port)
+        keep = "wal_keep_segments = 16" if self.version < KEEPS_BY_SIZE else "wal_keep_size = 256MB"
+        conf = CONF.format(socket=self.socket, port=self.port, keep=keep)
         (self.data / "postgresql.conf").write_text(conf)
+
+    @property
+    def version(self) -> int:
+        return int((self.data / "PG_VERSION").read_text())
 
     def start(self) -> None:
         self.control("-l", self.socket / "log", "start")
@@ -109,6 +134,14 @@ class Server:
         with self.connect(database) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
+
+    def drop(self, database: str) -> None:
+        """Drop a database, with the sessions in it."""
+        if ended := self.version < FORCES:
+            theirs = f"FROM pg_stat_activity WHERE datname = '{database}'"
+            self.sql(f"SELECT pg_terminate_backend(pid) {theirs}", "postgres")
+        name = database.replace('"', '""')
+        self.sql(f'DROP DATABASE "{name}"{"" if ended else " (FORCE)"}', "postgres")
 
 
 class Twins:
@@ -143,10 +176,10 @@ class Twins:
         """Let a new cluster have used up nearly all of its transaction ids."""
         self.primary.start()
         as_postgres(
-            tools() / "vacuumdb", "-h", self.primary.socket, "-p", self.primary.port, "-aF", "-q"
+            program("vacuumdb"), "-h", self.primary.socket, "-p", self.primary.port, "-aF", "-q"
         )
         self.primary.stop()
-        as_postgres(tools() / "pg_resetwal", "-D", self.primary.data, "-x", xid)
+        as_postgres(program("pg_resetwal"), "-D", self.primary.data, "-x", xid)
         segment = self.primary.data / "pg_xact" / f"{xid // (8192 * 4 * 32):04X}"
         segment.write_bytes(bytes(8192 * 32))
         shutil.chown(segment, "postgres", "postgres")
@@ -161,7 +194,7 @@ class Twins:
         self.standby.stop()
         shutil.rmtree(self.standby.data, ignore_errors=True)
         as_postgres(
-            tools() / "pg_basebackup", "-h", self.primary.socket, "-p", self.primary.port,
+            program("pg_basebackup"), "-h", self.primary.socket, "-p", self.primary.port,
             "-U", "postgres", "-D", self.standby.data, "-c", "fast", "-X", "stream", "-R",
         )  # fmt: skip
         self.standby.configure()

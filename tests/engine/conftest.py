@@ -29,7 +29,7 @@ def twins(pair: Twins) -> Twins:
         "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'",
         "postgres",
     ):
-        pair.primary.sql(f'DROP DATABASE "{name}" (FORCE)', "postgres")
+        pair.primary.drop(str(name))
     for path in (pair.theirs, pair.quarantine, pair.folder / "recovery"):
         shutil.rmtree(path, ignore_errors=True)
     for path in (pair.theirs, pair.quarantine, pair.ours):

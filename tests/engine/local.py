@@ -12,7 +12,7 @@ from blocks.cluster import Cluster
 from blocks.errors import CommandFailed, Unreachable
 from blocks.relay import Pipe
 from blocks.shell import SAID_BYTES, Completed
-from tests.engine.clusters import Server
+from tests.engine.clusters import Server, tools
 
 
 class LocalShell:
@@ -84,7 +84,14 @@ class LocalShell:
             each.wait()
 
 
+class Elsewhere(Cluster):
+    """A cluster whose programs are those of the tests, wherever they lie."""
+
+    @property
+    def bin_dir(self) -> PurePosixPath:
+        return PurePosixPath(tools())
+
+
 def cluster_of(server: Server) -> Cluster:
     """The noun for a cluster of the tests."""
-    version = int((server.data / "PG_VERSION").read_text())
-    return Cluster(version=version, port=server.port, sockets=PurePosixPath(server.socket))
+    return Elsewhere(version=server.version, port=server.port, sockets=PurePosixPath(server.socket))

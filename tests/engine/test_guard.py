@@ -60,7 +60,7 @@ def test_a_renamed_database_has_its_files_under_its_new_name(twins: Twins) -> No
 
 def test_a_database_dropped_and_made_again_under_its_name_is_read_as_a_whole(twins: Twins) -> None:
     _prepared(twins)
-    twins.primary.sql("DROP DATABASE shop (FORCE)", "postgres")
+    twins.primary.drop("shop")
     twins.create("shop")
     names = twins.attach(b"other")
     _sweep(twins)

@@ -12,7 +12,7 @@ from blocks.shell import Shell
 from tasks.postgres import controldata
 from tasks.postgres.observe import ClusterState
 from tasks.standby import limits
-from tests.engine.clusters import Server, Twins, as_postgres, tools
+from tests.engine.clusters import Server, Twins, as_postgres, program
 from tests.engine.local import LocalShell, cluster_of
 from tests.lab.machine import wait_until
 
@@ -31,7 +31,7 @@ def standby(twins: Twins, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 
 
 def _seen(place: Place, server: Server) -> ClusterState:
-    said = as_postgres("env", "LC_ALL=C", tools() / "pg_controldata", "-D", server.data)
+    said = as_postgres("env", "LC_ALL=C", program("pg_controldata"), "-D", server.data)
     return ClusterState(
         place=place, directory=PurePosixPath(server.data), online=True, answers=True,
         in_recovery=True, control=controldata.parse(said),

@@ -16,7 +16,7 @@ from blocks.shell import Shell
 from tasks.postgres import cluster
 from tasks.postgres.observe import NoCluster, observe, observe_if_reachable, observe_if_there
 from tasks.standby import limits
-from tests.engine.clusters import tools
+from tests.engine.clusters import is_packaged, tools
 from tests.engine.local import LocalShell
 from tests.lab.machine import wait_until
 from tests.stack import free_port
@@ -36,6 +36,8 @@ def control(place: Place, verb: str) -> None:
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     """A cluster beside those of this machine, which runs."""
+    if not is_packaged():
+        pytest.skip("Debian's pg_createcluster does not know these programs of PostgreSQL")
     shell, version = LocalShell(), tools().parent.name
 
     def ours(self: Host) -> Shell:

@@ -10,7 +10,7 @@ import pytest
 from tasks.postgres.controldata import parse
 from tasks.postgres.wal import Leader, Lsn
 from tasks.standby.way import way
-from tests.engine.clusters import as_postgres, tools
+from tests.engine.clusters import as_postgres, program, tools
 
 # Arguments: the programs, a folder. `one` is promoted; `two` goes on with what `origin` writes.
 SCRIPT = """
@@ -58,6 +58,8 @@ cut -f 2 one/pg_wal/00000002.history
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
+    for name in ("pg_basebackup", "pg_controldata", "pg_rewind", "psql"):
+        program(name)
     made = Path(tempfile.mkdtemp(prefix="relevo-rejoin-"))
     shutil.chown(made, "postgres")
     yield made

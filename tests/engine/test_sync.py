@@ -198,7 +198,7 @@ def test_the_files_of_a_dropped_database_go_to_the_trash_as_any_others(twins: Tw
     twins.catch_up()
     with twins.engine() as engine:
         engine.sweep()
-        twins.primary.sql("DROP DATABASE other (FORCE)", "postgres")
+        twins.primary.drop("other")
         twins.catch_up()
         assert Care(engine).reconcile(repair=False, accept_deletions=False).trashed == 1
     assert not (twins.ours / "other").exists()
@@ -492,7 +492,7 @@ def test_a_database_that_is_made_anew_was_never_seen_whole(twins: Twins) -> None
     with twins.engine() as engine:
         engine.sweep()
         assert verdicts(engine)[-1].agreed_lsn
-        twins.primary.sql("DROP DATABASE shop (FORCE)", "postgres")
+        twins.primary.drop("shop")
         twins.create("shop")
         twins.attach(b"gone at once")
         for path in twins.theirs.rglob("*"):
