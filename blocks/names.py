@@ -187,10 +187,9 @@ def _zone(name: str) -> str:
 
     >>> _zone("America/Argentina/Buenos_Aires")
     'America/Argentina/Buenos_Aires'
-    >>> _zone("America/Buenos Aires")
+    >>> _zone("Europe/Madird")
     Traceback (most recent call last):
-    ValueError: is 'America/Buenos Aires', and no zone has that name: did you mean \
-America/Buenos_Aires?
+    ValueError: is 'Europe/Madird', and no zone has that name: did you mean Europe/Madrid?
     """
     if is_zone(name):
         return name
