@@ -110,6 +110,14 @@ class Server:
     def version(self) -> int:
         return int((self.data / "PG_VERSION").read_text())
 
+    def follow(self, primary: "Server") -> None:
+        """What pg_basebackup -R does; a newer one writes words that an older libpq refuses."""
+        conninfo = f"host={primary.socket} port={primary.port} user=postgres"
+        with (self.data / "postgresql.auto.conf").open("a") as file:
+            file.write(f"primary_conninfo = '{conninfo}'\n")
+        (self.data / "standby.signal").touch()
+        shutil.chown(self.data / "standby.signal", "postgres", "postgres")
+
     def start(self) -> None:
         self.control("-l", self.socket / "log", "start")
 
@@ -195,9 +203,10 @@ class Twins:
         shutil.rmtree(self.standby.data, ignore_errors=True)
         as_postgres(
             program("pg_basebackup"), "-h", self.primary.socket, "-p", self.primary.port,
-            "-U", "postgres", "-D", self.standby.data, "-c", "fast", "-X", "stream", "-R",
+            "-U", "postgres", "-D", self.standby.data, "-c", "fast", "-X", "stream",
         )  # fmt: skip
         self.standby.configure()
+        self.standby.follow(self.primary)
         self.standby.start()
 
     def stop(self) -> None:

@@ -302,7 +302,8 @@ def test_where_peer_lets_odoo_s_user_not_in_its_password_does_on_loopback(
     server: Server, place: Place, shell: LocalShell
 ) -> None:
     server.sql(f"SET ROLE odoo; {EVIL}", "shop")
-    server.sql("ALTER ROLE odoo PASSWORD 'it''s secret'", "postgres")
+    scram = "SET password_encryption = 'scram-sha-256'; "  # up to 13 it is md5
+    server.sql(f"{scram}ALTER ROLE odoo PASSWORD 'it''s secret'", "postgres")
     hba, conf = server.data / "pg_hba.conf", server.data / "postgresql.conf"
     before = hba.read_text(), conf.read_text()
     hba.write_text(
