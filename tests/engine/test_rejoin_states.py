@@ -27,6 +27,7 @@ for each in one two; do
     "$bin/pg_basebackup" -h "$PWD" -p 7001 -D $each -R -X stream -c fast
 done
 up one 7002; up two 7003
+say 7002 "SELECT pg_create_physical_replication_slot('two', true)" >/dev/null  # keeps WAL
 say 7001 'CREATE TABLE common AS SELECT 1 AS n'
 came 7002 "SELECT to_regclass('common') IS NOT NULL"
 say 7002 'SELECT pg_promote()' >/dev/null
