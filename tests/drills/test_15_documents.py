@@ -49,7 +49,7 @@ STANDS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 SAVE = "runuser -u postgres -- setsid psql -p 5544 -c 'CREATE TABLE saved()' >/dev/null 2>&1 &"
 
 
-ENDED = (0, 1, 143)
+ENDED = (0, 1, 127, 143)
 STOPPED: list[str] = []
 
 
