@@ -16,7 +16,7 @@ from typing import Callable, Sequence  # Python 3.8
 from .answer import ABSENT as NOT_THERE
 from .answer import FILE_BYTES, OK, Answer, Oversize
 from .decide import ABSENT, BAD
-from .landing import Landing
+from .landing import Arrivals
 from .names import Key
 from .origin import Origin
 from .state import State
@@ -24,7 +24,6 @@ from .store import Store
 
 SAY = 512  # files between two words about the progress
 WHY = 300  # characters of what the origin complains of
-TOGETHER = 256  # files that the disk takes and that are named at once
 TRIES = 3  # connections for one part, where an answer is too long to be listened to
 
 
@@ -53,12 +52,10 @@ class Batch:
     """What became of files that were asked for together."""
 
     def __init__(
-        self, store: Store, state: State, keys: Sequence[Key], progress: Callable[[int], None]
+        self, arrivals: Arrivals, state: State, keys: Sequence[Key], progress: Callable[[int], None]
     ) -> None:
-        self.store, self.state, self.progress = store, state, progress
-        self.landing = Landing(store)
-        self.disk = ThreadPoolExecutor(1)
-        self.settling: list[Future[list[Key]]] = []
+        self.arrivals, self.state, self.progress = arrivals, state, progress
+        self.store = arrivals.store
         self.here: list[Key] = []
         self.left = {key.path: key for key in keys}
 
@@ -69,21 +66,10 @@ class Batch:
         for path, key in list(self.left.items()):
             if self.store.has(key, None):
                 self.here.append(key)
-            elif not self.landing.reuse(key, folders[key.database]):
+            elif not self.arrivals.landing.reuse(key, folders[key.database]):
                 continue
             del self.left[path]
             self.progress(0)
-
-    def _pass_on(self) -> None:
-        """Let the disk take what has come so far."""
-        full, self.landing = self.landing, Landing(self.store)
-        self.settling.append(self.disk.submit(full.settle))
-
-    def settle(self) -> list[Key]:
-        """Give what has come its names; say what is here now."""
-        with self.disk:
-            last = self.landing.settle()
-            return [*self.here, *last, *(key for each in self.settling for key in each.result())]
 
     def receive(self, path: str, answer: Answer) -> None:
         """Take one answer of the origin's."""
@@ -105,10 +91,8 @@ class Batch:
             self._fail(key, BAD, error.message)
             raise
         self.store.require_room(answer.size)
-        if not self.landing.admit(key, answer):
+        if not self.arrivals.admit(key, answer):
             self._fail(key, BAD, f"{answer.size} bytes at the origin are not its content")
-        elif len(self.landing.waiting) >= TOGETHER:
-            self._pass_on()
 
     def _fail(self, key: Key, state: str, why: str, since: float = 0.0) -> None:
         self.state.failed(key, state, why=why, since=since)
@@ -129,20 +113,26 @@ class Fetcher:
         """Fetch what is pending: what is due at a time, or all."""
         self.progress = Progress(total=self.state.count())
         with ThreadPoolExecutor(1) as disk:
-            settled: Future[None] = disk.submit(lambda: None)
-            last: Key | None = None
-            while part := self.state.due(at=at, after=last):
-                batch = Batch(self.store, self.state, part, self._progressed)
-                try:
-                    self._get(self.origin, batch)
-                except BaseException:
-                    self._settle(batch)  # what has come need not come again
-                    raise
-                self.report(self.progress)
-                settled.result()
-                settled = disk.submit(self._settle, batch)
-                last = part[-1]
-            settled.result()
+            arrivals = Arrivals(self.store, disk)
+            try:
+                self._parts(arrivals, at)
+            finally:
+                arrivals.settle()  # what has come need not come again
+                self._forget(arrivals.take(), [])
+
+    def _parts(self, arrivals: Arrivals, at: float | None) -> None:
+        forgotten: Future[None] | None = None
+        last: Key | None = None
+        while part := self.state.due(at=at, after=last):
+            batch = Batch(arrivals, self.state, part, self._progressed)
+            self._get(self.origin, batch)
+            self.report(self.progress)
+            if forgotten:
+                forgotten.result()
+            forgotten = arrivals.disk.submit(self._forget, arrivals.take(), batch.here)
+            last = part[-1]
+        if forgotten:
+            forgotten.result()
 
     def _progressed(self, size: int) -> None:
         self.progress.files += 1
@@ -150,20 +140,21 @@ class Fetcher:
         if self.progress.files % SAY == 0:
             self.report(self.progress)
 
-    def _settle(self, batch: Batch) -> None:
-        """Forget what the disk has, with its name."""
-        if here := batch.settle():
+    def _forget(self, named: list[Key], here: list[Key]) -> None:
+        """Have what has come, or was here, pending no more, once the disk has its name."""
+        if named or here:
             self.store.sync(always=True)
-            self.state.done(here)
-            self.fetched += len(here) - len(batch.here)
+            self.state.done([*named, *here])
+            self.fetched += len(named)
 
     def now(self, keys: Sequence[Key]) -> None:
         """Fetch some files that are not noted as pending."""
-        batch = Batch(self.store, self.state, keys, lambda _: None)
-        try:
-            self._get(self.newest, batch)
-        finally:
-            batch.settle()
+        with ThreadPoolExecutor(1) as disk:
+            arrivals = Arrivals(self.store, disk)
+            try:
+                self._get(self.newest, Batch(arrivals, self.state, keys, lambda _: None))
+            finally:
+                arrivals.settle()
 
     @staticmethod
     def _get(origin: Origin, batch: Batch, tries: int = TRIES) -> None:

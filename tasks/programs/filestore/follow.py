@@ -135,12 +135,12 @@ class Follower:
             now = time.monotonic()
             if lsn != last or (unread and now - listed > DATABASES_SECONDS):
                 last, quiet = str(lsn), now
-                self.moved.set()
                 if now - listed > DATABASES_SECONDS or not databases:
                     databases, listed = self._with_attachments(), now
                     unread = {name: said for name, said in unread.items() if name in databases}
                 for database in databases:
                     self._tail(database, unread)
+                self.moved.set()  # only now: the proof would fetch and sync the same beside this
             self._is("look", "failing" if unread else "following", "; ".join(unread.values()))
             still = now - quiet > QUIET_AFTER_SECONDS
             self.ended.wait(QUIET_LOOK_SECONDS if still else LOOK_SECONDS)

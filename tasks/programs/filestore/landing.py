@@ -10,6 +10,8 @@ import hashlib
 import itertools
 import os
 import shutil
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Iterable  # Python 3.8
 
 from ..durable import sync
@@ -19,6 +21,8 @@ from .names import Key
 from .store import Store
 
 FEW = 8  # files whose syncs, one by one, cost less than that of the whole file system
+TOGETHER = 256  # files that the disk takes and that are named at once
+PIECES = 4  # that the disk may be behind
 LANDINGS = itertools.count()
 
 
@@ -68,24 +72,78 @@ class Landing:
                 return True
         return False
 
-    def settle(self) -> list[Key]:
-        """Have the disk take what is here, then name it; say what has its name now."""
-        waiting, self.waiting = self.waiting, []
-        if self.opened < 0:
-            return []
-        try:
-            if len(waiting) > FEW:
-                sync_disk(self.opened)
-            else:
-                for beside, _ in waiting:
-                    sync(beside)
-            for beside, key in waiting:
-                self.store.place(beside, key)
-        finally:
+    def sync(self) -> None:
+        """Have the disk take what is here."""
+        if len(self.waiting) > FEW:
+            sync_disk(self.opened)
+        else:
+            for beside, _ in self.waiting:
+                sync(beside)
+
+    def name(self) -> list[Key]:
+        """Give what the disk has its names; say what has its name now."""
+        for beside, key in self.waiting:
+            self.store.place(beside, key)
+        return [key for _, key in self.waiting]
+
+    def close(self) -> None:
+        """Remove the folder, and what has no name by now."""
+        self.waiting = []
+        if self.opened >= 0:
             os.close(self.opened)
             self.opened = -1
             shutil.rmtree(self.folder)
-        return [key for _, key in waiting]
+
+    def settle(self) -> list[Key]:
+        """Have the disk take what is here, then name it; say what has its name now."""
+        try:
+            self.sync()
+            return self.name()
+        finally:
+            self.close()
+
+
+class Arrivals:
+    """What comes in, in pieces: the disk takes one while the next comes.
+
+    A thread of its own waits for the disk; names are given by the one that receives. Two threads
+    at many short system calls would take the interpreter from each other at each.
+    """
+
+    def __init__(self, store: Store, disk: ThreadPoolExecutor) -> None:
+        self.store, self.disk = store, disk
+        self.landing = Landing(store)
+        self.syncing: deque[tuple[Landing, Future[None]]] = deque()
+        self.named: list[Key] = []
+
+    def admit(self, key: Key, answer: Answer) -> bool:
+        """Take a content as `Landing.admit` does, and let the disk take a piece that is full."""
+        good = self.landing.admit(key, answer)
+        if len(self.landing.waiting) >= TOGETHER:
+            full, self.landing = self.landing, Landing(self.store)
+            self.syncing.append((full, self.disk.submit(full.sync)))
+            while self.syncing and (len(self.syncing) > PIECES or self.syncing[0][1].done()):
+                self._name()
+        return good
+
+    def _name(self) -> None:
+        landing, synced = self.syncing.popleft()
+        try:
+            synced.result()
+            self.named += landing.name()
+        finally:
+            landing.close()
+
+    def take(self) -> list[Key]:
+        """Say what was named since this was asked last."""
+        named, self.named = self.named, []
+        return named
+
+    def settle(self) -> None:
+        """Name all that has come, once the disk has it."""
+        while self.syncing:
+            self._name()
+        self.named += self.landing.settle()
 
 
 def _write(file: int, part: memoryview) -> None:

@@ -42,11 +42,14 @@ class Store:
 
     def has(self, key: Key, size: int | None) -> bool:
         """Tell whether a file is here: of the right size, or else of the right content."""
-        try:
-            found = os.lstat(self.path(key)).st_size
-        except (FileNotFoundError, NotADirectoryError):
+        path = self.path(key)
+        if not os.access(path, os.F_OK):  # most are not, and an exception costs more than the look
             return False
-        return found == size or sha1_of(self.path(key)) == key.digest
+        try:
+            found = os.lstat(path).st_size
+        except FileNotFoundError:
+            return False
+        return found == size or sha1_of(path) == key.digest
 
     def require_room(self, size: int) -> None:
         """Refuse what would take the last of the disk, on which the clusters work as well."""
