@@ -20,10 +20,10 @@ from pathlib import Path
 from tasks.programs.filestore import questions
 from tasks.programs.filestore.disk import sha1_of
 from tasks.programs.filestore.engine import Engine
+from tests import unpacked
 from tests.bench import disk, follow
 from tests.bench.measure import Cost, Group, Meter, medians, run
-from tests.bench.world import ROOT, World, drop_caches, find_sshd
-from tests.lab.image import CACHE
+from tests.bench.world import ROOT, World, drop_caches
 
 CHANGED = (0, 10, 1000)
 LOOKS = 200
@@ -230,7 +230,9 @@ def main() -> None:
     if os.environ.get("RELEVO_BENCH_INSIDE") != "1":
         inside = 'ip link set lo up && exec "$@"'
         os.environ["RELEVO_BENCH_INSIDE"] = "1"
-        sshd = given.sshd or find_sshd(CACHE / "sshd")  # before there is no network
+        # before there is no network
+        sshd = given.sshd or unpacked.find("sshd", ("openssh-server", "libwrap0"))
+        os.environ.update(unpacked.libraries(sshd))
         words = [sys.executable, "-m", "tests.bench", *sys.argv[1:], "--sshd", sshd]
         os.execvp("unshare", ["unshare", "--net", "--mount", "sh", "-c", inside, "inside", *words])
     measure(given)

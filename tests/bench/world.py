@@ -14,7 +14,6 @@ from tasks.programs.filestore.engine import Engine
 from tests.bench.measure import Group
 from tests.engine.clusters import Twins
 from tests.lab.machine import wait_until
-from tests.lab.trouble import LabError
 from tests.stack import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -181,24 +180,3 @@ def drop_caches() -> None:
     os.sync()
     Path("/proc/sys/vm/drop_caches").write_text("3\n")
     time.sleep(0.2)
-
-
-def find_sshd(unpacked: Path) -> str:
-    """Find an sshd; if this machine has none, unpack Debian's: installed, it would be a service."""
-    if found := shutil.which("sshd", path="/usr/sbin:/usr/bin:/usr/local/sbin"):
-        return found
-    unpacked.mkdir(parents=True, exist_ok=True)
-    packages = ["openssh-server", "libwrap0"]
-    done = subprocess.run(
-        ["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", *packages],
-        cwd=unpacked, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
-        raise LabError(
-            f"there is no sshd here, and no package of it: {done.stderr.strip()}",
-            hint="apt install openssh-server, or give --sshd",
-        )
-    for package in unpacked.glob("*.deb"):
-        subprocess.run(["dpkg-deb", "-x", package, unpacked], check=True)
-    os.environ["LD_LIBRARY_PATH"] = ":".join(map(str, unpacked.glob("usr/lib/*-linux-gnu*")))
-    return str(unpacked / "usr/sbin/sshd")

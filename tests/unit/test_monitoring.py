@@ -2,16 +2,15 @@
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from tasks.board.words import GAUGES
+from tests import unpacked
 from tests.documents import block
 
 ROOT = Path(__file__).parents[2]
@@ -84,10 +83,7 @@ def test_the_dashboard_stands_beside_each_other_and_explains_itself() -> None:
 
 
 def promtool() -> str:
-    found = shutil.which("promtool")
-    if not found:
-        pytest.skip("promtool is not installed here (Debian's package prometheus)")
-    return found
+    return unpacked.find("promtool", ("prometheus",))
 
 
 def test_prometheus_takes_the_rules_and_they_fire_as_they_should(tmp_path: Path) -> None:

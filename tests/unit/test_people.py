@@ -2,7 +2,6 @@
 
 import base64
 import re
-import shutil
 import socket
 import subprocess
 import threading
@@ -14,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+
+from tests import unpacked
 
 CONF = Path(__file__).parents[2] / "docs" / "server" / "nginx-people.conf"
 ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
@@ -100,9 +101,7 @@ def free_port() -> int:
 @pytest.fixture
 def nginx(tmp_path: Path) -> Iterator[str]:
     """A real nginx with this configuration, but for TLS, in front of a stand-in of Prefect."""
-    program = shutil.which("nginx") or "/usr/sbin/nginx"
-    if not Path(program).exists():
-        pytest.skip("nginx is not installed here")
+    program = unpacked.find("nginx", ("nginx",))
     upstream = HTTPServer(("127.0.0.1", 0), Upstream)
     threading.Thread(target=upstream.serve_forever, daemon=True).start()
     port = free_port()
