@@ -138,10 +138,21 @@ def _ask_all(place: Place, waiting: dict[str, str]) -> list[str]:
 
 @step("require that nothing is left to do for {instance.name} on {place}")
 def require_whole(instance: OdooInstance, place: Place, *outcomes: Outcome) -> None:
-    """End red when something is left to do, after everything else has been done."""
-    if left := [each.sentence for each in outcomes if not each.done]:
+    """End red when something is left to do, after everything else has been done.
+
+    Odoo may have died since it answered, so its unit is asked once more.
+    """
+    if left := [each.sentence for each in (*outcomes, _runs_on(place)) if not each.done]:
         raise CommandFailed(
             f"{instance.name} is served from {place}, but {'; '.join(left)}",
             hint=f"fix this by hand or in the inventory (journalctl -u {place.odoo.unit} there "
             "shows what Odoo says), then retry this run: it repeats what is left",
         )
+
+
+def _runs_on(place: Place) -> Outcome:
+    unit = place.odoo.unit
+    return Outcome(
+        done=is_active(place.host.shell(), unit),
+        sentence=f"{unit} has stopped since Odoo answered",
+    )

@@ -303,7 +303,7 @@ def test_databases_that_nobody_can_enter_keep_nginx_and_dns_waiting_for_nothing(
     due = FakeHost("due", {
         "read *": "[options]\ndb_user = odoo\n", "started *": "",
         "SELECT d.datname*": NAMED.format("shop"),
-        "SELECT EXISTS*": shut,
+        "SELECT EXISTS*": shut, "systemctl is-active *": "active\n",
     })  # fmt: skip
     hosts(FakeHost("uno"), due)
 

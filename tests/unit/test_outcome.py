@@ -15,11 +15,24 @@ from tasks.odoo import service
 from tasks.odoo.service import Served
 from tasks.run import terminal
 from tasks.run.outcome import Outcome
+from tests.fakes import Answer, FakeHost
 
 POINTED = Outcome(done=True, sentence="by hand: point shop.example.com at 192.0.2.2")
 SHOWN = Outcome(done=False, sentence="nginx on due does not accept its configuration")
 
 
+RUNS = {"systemctl is-active odoo.service": "active\n"}
+
+
+@pytest.fixture
+def due(monkeypatch: pytest.MonkeyPatch) -> dict[str, Answer]:
+    """What the place that serves answers, where Odoo runs."""
+    answers: dict[str, Answer] = dict(RUNS)
+    monkeypatch.setattr(Host, "shell", lambda self: FakeHost(self.name, answers).shell())
+    return answers
+
+
+@pytest.mark.usefixtures("due")
 def test_an_instance_is_whole_when_all_is_done_whatever_the_sentences_say() -> None:
     instance = _instance()
 
@@ -27,6 +40,14 @@ def test_an_instance_is_whole_when_all_is_done_whatever_the_sentences_say() -> N
         service.require_whole(instance, instance.recovery, Served(["a"], []).outcome, POINTED)
 
 
+def test_odoo_that_died_after_its_answer_leaves_nothing_whole(due: dict[str, Answer]) -> None:
+    due["systemctl is-active odoo.service"] = "activating\n"
+
+    with terminal.without_server(), pytest.raises(CommandFailed, match="stopped since Odoo ans"):
+        service.require_whole(_instance(), _instance().recovery, Served(["a"], []).outcome)
+
+
+@pytest.mark.usefixtures("due")
 def test_what_is_left_to_do_is_named_and_nothing_else() -> None:
     instance, served = _instance(), Served(["a"], ["b: 500", "c: 502"])
 
