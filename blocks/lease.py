@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from blocks.errors import Busy
+from blocks.shell import Completed
 from blocks.turn import Turn
 
 LOOK = "look at the newer run of this instance, then retry this one"
@@ -27,6 +28,8 @@ class Lease:
     turn: Turn | None = None
     ends: float = math.inf
     broken: Callable[[], bool] = bool  # is who keeps the lock for us gone?
+    # What hosts have said, by host and question, and when: at_hand.py says how long it serves.
+    told: dict[str, dict[tuple[str, ...], tuple[float, Completed]]] = field(default_factory=dict)
 
     @property
     def over(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator, Sequence
 
 import paramiko
 
-from blocks import session, sql, turn
+from blocks import at_hand, session, sql, turn
 from blocks.errors import CommandFailed, Unreachable
 from blocks.lease import Lease, require_lease
 from blocks.relay import Pipe
@@ -46,6 +46,7 @@ class SshShell:
         limit_bytes: int = SAID_BYTES,
     ) -> Completed:
         require_lease()
+        at_hand.forget(self.host)
         with self._unreachable(argv[0]):
             completed = self._run(argv, user, stdin.encode(), timeout_seconds, limit_bytes)
         if completed is None:
@@ -133,6 +134,8 @@ class SshShell:
         return self.address
 
     def ask(self, login: sql.Login, question: sql.Question) -> list[sql.Row]:
+        if question.acts:
+            at_hand.forget(self.host)
         with self._unreachable("a question to PostgreSQL"):
             try:
                 return session.ask(self, login, question)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from blocks.instance import OdooInstance
 from flows.promote import promote_recovery
-from tasks.authority import exposure, keys
+from tasks.authority import exposure
 from tasks.build import modules
 from tasks.filestore import documents, judgement
 from tasks.host import durable, lock
@@ -69,7 +69,6 @@ def failover(
 
     recovery = instance.recovery
     with lock.held(instance, "failover", preempt=True):
-        keys.require_known(instance, ask_origin=False)
         exposed = promote_recovery(
             instance, origin_is_down=decided.origin_is_down, reason=decided.signed
         )

@@ -1,14 +1,13 @@
 """Runbook: "Failover de Postgresql"."""
 
 from blocks.instance import OdooInstance
-from tasks.authority import exposure, fence, keys, promotable, stage
+from tasks.authority import exposure, fence, keys, promotable, sight, stage
 from tasks.build import build
 from tasks.host import lock
 from tasks.notices import reports, schedules
 from tasks.plan import aftermath, approval
 from tasks.plan.approval import WAIT_MINUTES, Decide, Minutes
 from tasks.postgres import cluster
-from tasks.receipts import receipts
 from tasks.records.loss import Exposure
 from tasks.recovery import settling
 from tasks.recovery.procedure import flow
@@ -57,10 +56,10 @@ def promote(
         return decided.report
 
     with lock.held(instance, "promote", preempt=True):
-        keys.require_known(instance, ask_origin=False)
         exposed = promote_recovery(
             instance, origin_is_down=decided.origin_is_down, reason=decided.signed
         )
+        cluster.lead_at_boot(instance.recovery)
         schedules.pause(instance)
         cluster.checkpoint(instance.recovery)
 
@@ -76,6 +75,8 @@ def promote(
 def promote_recovery(instance: OdooInstance, *, origin_is_down: bool, reason: str) -> Exposure:
     recovery, loss_accepted = instance.recovery, origin_is_down and bool(reason.strip())
 
+    sight.take(instance)
+    keys.require_known(instance, ask_origin=False)
     stage.start_fallen_primary(instance, origin_is_down=loss_accepted)
     if loss_accepted:
         limits.raise_standby(instance)
@@ -84,8 +85,8 @@ def promote_recovery(instance: OdooInstance, *, origin_is_down: bool, reason: st
     exposed = exposure.measure(instance, lossless=lossless)
     exposure.require_accepted(instance, exposed, loss_accepted=loss_accepted)
 
-    stage.note(instance, exposed, reason=reason)
-    receipts.award(instance, exposed, reason=reason)
+    stage.record(instance, exposed, reason=reason)
+    sight.take_again(instance)
     fence.fence_returned(instance, lossless=lossless)
     build.adopt(instance)
     cluster.promote(recovery)

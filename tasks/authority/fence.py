@@ -11,7 +11,7 @@ from blocks.odoo import Odoo
 from blocks.shell import Shell
 from tasks.authority import demotion, keys
 from tasks.filestore import copies
-from tasks.host import lock
+from tasks.host import lock, together
 from tasks.odoo import service
 from tasks.postgres import cluster
 from tasks.postgres.observe import observe, observe_if_there
@@ -229,6 +229,11 @@ def fence_old_primary(instance: OdooInstance, old_primary: Place) -> None:
         cluster.stop_any(old_primary)
 
 
+def since_asked(instance: OdooInstance) -> tuple[str, ...]:
+    """The command that says how long ago the origin asked whether it may write."""
+    return ("sh", "-c", SINCE, "since", str(receipt_files.asked_path(instance)))
+
+
 @step("see whether {instance.origin} has come back meanwhile", retries=0)
 def fence_returned(instance: OdooInstance, *, lossless: bool) -> None:
     """Let nobody be promoted beside an origin that was told "you may" before the receipt was there.
@@ -239,9 +244,9 @@ def fence_returned(instance: OdooInstance, *, lossless: bool) -> None:
     origin, recovery = instance.origin, instance.recovery
     if lossless or observe(recovery).is_primary:
         return
-    shell, receipt_there = recovery.host.shell(), time.monotonic()
-    argv = ("sh", "-c", SINCE, "since", str(receipt_files.asked_path(instance)))
-    if (ago := int(shell.run(argv).stdout)) > ASKED_SECONDS:
+    receipt_there = time.monotonic()
+    asked = together.ask(recovery.host.shell(), since_asked(instance))
+    if (ago := int(asked.stdout)) > ASKED_SECONDS:
         return
     log().warning("%s asked %d s ago who may write: it has come back, and is fenced", origin, ago)
     if answers(origin):
@@ -269,6 +274,5 @@ def closed(instance: OdooInstance, place: Place) -> Iterator[None]:
         with lease.regardless():
             if observe(place).is_primary:
                 log().warning("nothing was handed over: Odoo on %s serves again", place)
-                cluster.start_at_boot(place, "auto")
                 service.start(place)
         raise

@@ -4,7 +4,6 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from tasks.build import build
 from tasks.host import files
-from tasks.install.programs import UNITS
 from tasks.odoo import service
 from tasks.postgres.observe import ClusterState, observe
 from tasks.records import records
@@ -80,10 +79,8 @@ def _require_same_system(instance: OdooInstance, state: ClusterState) -> None:
 
 
 def _require_built(instance: OdooInstance) -> None:
-    shell, recovery = instance.recovery.host.shell(), instance.recovery
-    python = build.venv(instance) / "bin" / "python"
-    needed = (recovery.odoo.config, UNITS / recovery.odoo.unit, recovery.odoo.data_dir, python)
-    if missing := files.missing(shell, *needed):
+    recovery = instance.recovery
+    if missing := files.missing(recovery.host.shell(), *build.needed(instance)):
         raise Refused(
             f"{missing[0]} is missing on {recovery}: Odoo of {instance.name} was never built there",
             hint="run build-service for this instance (and rsync-filestore for its files)",

@@ -17,18 +17,19 @@ from tasks.run.step import log, step
 Stage = Literal["failed over", "handing over", "home"]
 
 
-@step("note the failover of {instance.name}")
-def note(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
-    """Write down, before the promotion, what was known and why it is done."""
+@step("record that {instance.recovery} has the write right of {instance.name}")
+def record(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
+    """Write down, before the promotion, what was known and why it is done; and the receipt."""
     begun = records.read(instance.recovery, instance, Failover) is not None
-    if begun and observe(instance.recovery).is_primary:
-        return  # a run that never came to the promotion has left it: this one knows better
-    _write_down(instance, exposure, reason)
+    # One of a run that never came to the promotion is written anew: this run knows better.
+    promoted = begun and observe(instance.recovery).is_primary
+    notes = [] if promoted else [records.as_write(instance, _noted(exposure, reason))]
+    receipts.award(instance, exposure, reason=reason, notes=notes)
 
 
-def _write_down(instance: OdooInstance, exposure: Exposure, reason: str) -> None:
+def _noted(exposure: Exposure, reason: str) -> Failover:
     now = datetime.now(UTC).replace(microsecond=0)
-    records.write(instance.recovery, instance, Failover(exposure=exposure, reason=reason, time=now))
+    return Failover(exposure=exposure, reason=reason, time=now)
 
 
 @step("note that {instance.name} was moved by hand, if it was")
@@ -36,7 +37,7 @@ def note_by_hand(instance: OdooInstance) -> None:
     """Write down a move that nobody has written down, so that a failback that dies can go on."""
     if records.read(instance.recovery, instance, Failover) is None:
         unknown = Exposure(lossless=False, seconds=None, about_bytes=None, last_commit="")
-        _write_down(instance, unknown, "moved by hand")
+        records.write(instance.recovery, instance, _noted(unknown, "moved by hand"))
 
 
 @step("require that no move of {instance.name} is half done")

@@ -10,7 +10,8 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from blocks.plain import plain
 from tasks.build import environment, links, trial
-from tasks.host import confine, files, layout, systemd_unit
+from tasks.host import confine, files, layout, systemd_unit, together
+from tasks.host.together import Look
 from tasks.install.programs import UNITS
 from tasks.odoo import odoo_conf, odoo_settings, odoo_start, service
 from tasks.postgres.observe import observe
@@ -167,6 +168,28 @@ def _group(instance: OdooInstance) -> str:
     return files.owner(recovery.host.shell(), recovery.odoo.user).split(":")[1]
 
 
+def looks(instance: OdooInstance) -> tuple[Look, ...]:
+    """What is asked of an Odoo that stands there: is it whole, and as the inventory wants it?"""
+    recovery = instance.recovery
+    paths = (recovery.odoo.config, UNITS / recovery.odoo.unit)
+    return (
+        ("missing", *map(str, needed(instance))),
+        *(("read", str(path)) for path in paths),
+        together.command(*_unread(instance)),
+    )
+
+
+def needed(instance: OdooInstance) -> tuple[PurePosixPath, ...]:
+    """What has to be there for Odoo to start."""
+    recovery, python = instance.recovery, venv(instance) / "bin" / "python"
+    return (recovery.odoo.config, UNITS / recovery.odoo.unit, recovery.odoo.data_dir, python)
+
+
+def _unread(instance: OdooInstance) -> tuple[str, ...]:
+    unit = instance.recovery.odoo.unit
+    return ("systemctl", "show", unit, "--property=NeedDaemonReload", "--value")
+
+
 def wanted(instance: OdooInstance) -> tuple[tuple[str, str], tuple[str, str]]:
     """What odoo.conf and unit are, and what they would be after the inventory of now.
 
@@ -228,7 +251,7 @@ def take_over(instance: OdooInstance) -> None:
         _install(instance, its_conf, its_unit)
         return
     # They may be the work of a run that died before it told systemd.
-    shell, name = instance.recovery.host.shell(), instance.recovery.odoo.unit
-    unread = shell.run(("systemctl", "show", name, "--property=NeedDaemonReload", "--value"))
+    shell = instance.recovery.host.shell()
+    unread = together.ask(shell, _unread(instance))
     if unread.stdout.strip() == "yes":
         shell.run(("systemctl", "daemon-reload"))

@@ -12,12 +12,13 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
+from blocks import at_hand
 from blocks.errors import CommandFailed
 from blocks.shell import Completed, Shell
 from tasks.host import source
 
 STATE = PurePosixPath("/var/lib/relevo")
-PROGRAM = source.source("files", "rights", "way", "content", "tree", "gift", "__main__")
+PROGRAM = source.source("files", "rights", "way", "content", "tree", "gift", "together", "__main__")
 BEGIN = ("python3", "-I", "-S", "-c", source.begin(PROGRAM), "files")
 ABSENT, REFUSED = 1, 3
 EDITS = 20
@@ -26,7 +27,7 @@ GIVE_SECONDS = 6 * 3600
 SURROGATES = "surrogateescape"
 
 
-def _ask(
+def ask(
     shell: Shell, verb: str, *words: object, stdin: str = "", timeout_seconds: float = 60
 ) -> Completed:
     """Let the program do one thing; what it refuses it says in a sentence."""
@@ -34,12 +35,23 @@ def _ask(
     done = shell.run(
         (*BEGIN, *said), stdin=PROGRAM + stdin, check=False, timeout_seconds=timeout_seconds
     )
+    return require(shell, replace(done, argv=("files", *said)))
+
+
+def require(shell: Shell, done: Completed) -> Completed:
+    """Give what the program said; raise CommandFailed with its sentence where it refused."""
     if done.status == REFUSED:
         why, _, hint = done.stderr.partition("HINT:")
         raise CommandFailed(f"{shell.host} {why.strip()}", hint=hint.strip())
-    if done.status and not (verb == "exists" and done.status == ABSENT and not done.stderr):
-        raise shell.complaint(replace(done, argv=("files", *said)))
+    absent = done.argv[1] == "exists" and done.status == ABSENT and not done.stderr
+    if done.status and not absent:
+        raise shell.complaint(done)
     return done
+
+
+def _look(shell: Shell, verb: str, *words: object) -> Completed:
+    """Ask the program what changes nothing, unless the answer is at hand."""
+    return at_hand.find(shell.host, (verb, *map(str, words))) or ask(shell, verb, *words)
 
 
 def install(
@@ -79,7 +91,7 @@ def _install(
 ) -> str:
     """Write by standard input, so that a secret is in no argv and in no log."""
     packed = base64.b64encode(_bytes(text)).decode() + "\n"
-    return _ask(shell, "install", path, owner, mode, former, stdin=packed).stdout.strip()
+    return ask(shell, "install", path, owner, mode, former, stdin=packed).stdout.strip()
 
 
 def _bytes(text: str) -> bytes:
@@ -92,7 +104,7 @@ def read(shell: Shell, path: PurePosixPath, *, at_most: int | None = None) -> st
 
     Bytes that are no UTF-8 stand in it as Python's surrogates, and are written back as they were.
     """
-    output = _ask(shell, "read", path, *(() if at_most is None else (at_most,))).stdout
+    output = _look(shell, "read", path, *(() if at_most is None else (at_most,))).stdout
     try:
         return base64.b64decode("".join(output.split()), validate=True).decode(errors=SURROGATES)
     except ValueError as error:
@@ -103,22 +115,22 @@ def read(shell: Shell, path: PurePosixPath, *, at_most: int | None = None) -> st
 
 
 def exists(shell: Shell, path: PurePosixPath) -> bool:
-    return _ask(shell, "exists", path).status == 0
+    return ask(shell, "exists", path).status == 0
 
 
 def missing(shell: Shell, *paths: PurePosixPath) -> list[str]:
     """Those of some paths that are not there."""
-    return _ask(shell, "missing", *paths).stdout.splitlines()
+    return _look(shell, "missing", *paths).stdout.splitlines()
 
 
 def make_directory(shell: Shell, path: PurePosixPath, *, owner: str, mode: str = "755") -> None:
     """Make a directory, or see that the one that is there has this owner."""
-    _ask(shell, "make_directory", path, owner, mode)
+    ask(shell, "make_directory", path, owner, mode)
 
 
 def take(shell: Shell, path: PurePosixPath, *, group: str, mode: str) -> None:
     """Make a folder, or one that is there, root's; the group may be let in by the mode."""
-    _ask(shell, "take", path, group, mode)
+    ask(shell, "take", path, group, mode)
 
 
 def give_tree(shell: Shell, path: PurePosixPath, *, former: str, user: str) -> list[str]:
@@ -126,23 +138,23 @@ def give_tree(shell: Shell, path: PurePosixPath, *, former: str, user: str) -> l
 
     Name what was left as it is: files that have other names outside of the tree.
     """
-    output = _ask(shell, "give_tree", path, f"{former}:", f"{user}:", timeout_seconds=GIVE_SECONDS)
+    output = ask(shell, "give_tree", path, f"{former}:", f"{user}:", timeout_seconds=GIVE_SECONDS)
     return output.stdout.splitlines()
 
 
 def remove(shell: Shell, *paths: PurePosixPath) -> None:
     """Remove files; those that are not there need no removing."""
-    _ask(shell, "remove", *paths)
+    ask(shell, "remove", *paths)
 
 
 def remove_tree(shell: Shell, path: PurePosixPath) -> None:
     """Delete a directory that has been replaced by a proven one."""
-    _ask(shell, "remove_tree", path, timeout_seconds=1800)
+    ask(shell, "remove_tree", path, timeout_seconds=1800)
 
 
 def move(shell: Shell, path: PurePosixPath, to: PurePosixPath) -> None:
     """Rename, never into an existing directory and never over an existing file."""
-    _ask(shell, "move", path, to)
+    ask(shell, "move", path, to)
 
 
 def swap(shell: Shell, fresh: PurePosixPath, path: PurePosixPath, aside: PurePosixPath) -> None:
@@ -150,7 +162,7 @@ def swap(shell: Shell, fresh: PurePosixPath, path: PurePosixPath, aside: PurePos
 
     In one command: a caller that dies leaves the one or the other, and never nothing.
     """
-    _ask(shell, "swap", fresh, path, aside)
+    ask(shell, "swap", fresh, path, aside)
 
 
 def home(shell: Shell, user: str) -> PurePosixPath:

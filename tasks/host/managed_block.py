@@ -2,7 +2,7 @@
 
 import re
 
-from tasks.host.lines import lines_of
+from blocks.lines import lines_of
 
 
 def put(text: str, *, name: str, lines: str) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tasks.host.lines import lines_of
+from blocks.lines import lines_of
 
 FIELD = re.compile(r"(?<!\\):")
 

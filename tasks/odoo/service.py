@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
+from tasks.host import together
 from tasks.odoo import customers, http
-from tasks.postgres.observe import observe
+from tasks.postgres import cluster
 from tasks.run.outcome import Outcome
 from tasks.run.step import step
 from tasks.run.wait import until
 
-SERVE_SECONDS = 180
+START_SECONDS, SERVE_SECONDS = 120, 180
 STRAGGLER_SECONDS = 60  # how long one more database is waited for, once others answer
 FIND_SECONDS = 10  # for the catalog of one database, while customers wait
 
@@ -44,10 +45,15 @@ class Served:
         return Outcome(done=True, sentence="Odoo answers for every database")
 
 
+def listening_at(port: int) -> tuple[str, ...]:
+    """The command that says who listens at a port."""
+    return ("ss", "-Hltn", f"sport = :{port}")
+
+
 def require_free_port(shell: Shell, instance: OdooInstance) -> None:
     """Refuse a port that something else on the recovery host listens on."""
     odoo = instance.recovery.odoo
-    listening = shell.run(("ss", "-Hltn", f"sport = :{odoo.http_port}")).stdout.strip()
+    listening = together.ask(shell, listening_at(odoo.http_port)).stdout.strip()
     if listening and not is_active(shell, odoo.unit):
         raise Refused(
             f"port {odoo.http_port} on {instance.recovery} is taken by something else",
@@ -68,17 +74,23 @@ def starts_at_boot(shell: Shell, unit: str) -> bool:
 
 @step("start Odoo on {place}")
 def start(place: Place) -> None:
-    """Start Odoo by its unit, now and at the next boot."""
-    if not observe(place).is_primary:
+    """Start Odoo by its unit, now and at the next boot, as its cluster.
+
+    A unit that has failed too often is forgiven first.
+    """
+    if not cluster.accepts_writes(place):
         raise Refused(
             f"PostgreSQL on {place} does not accept writes, so Odoo is not started there",
             hint="run the procedure again: it promotes first",
         )
     shell, unit = place.host.shell(), place.odoo.unit
-    shell.run(("systemctl", "reset-failed", unit), check=False)
-    shell.run(("systemctl", "start", unit), timeout_seconds=120)
-    # Enabling makes systemd read all its units again; by now Odoo starts meanwhile.
-    shell.run(("systemctl", "enable", unit), timeout_seconds=120)
+    argv = ("systemctl", "start", unit)
+    if shell.run(argv, check=False, timeout_seconds=START_SECONDS).status != 0:
+        shell.run(("systemctl", "reset-failed", unit), check=False)
+        shell.run(argv, timeout_seconds=START_SECONDS)
+    # Odoo starts meanwhile. A boot reads all units anyway, so systemd need not do it now.
+    shell.run(("systemctl", "enable", "--no-reload", unit), timeout_seconds=START_SECONDS)
+    cluster.start_at_boot(place, "auto")
 
 
 @step("wait until Odoo on {place} answers for every database")

@@ -6,7 +6,7 @@ pg_rewind and pg_basebackup copy the leader's, which would point the node at its
 import re
 from collections.abc import Collection
 
-from tasks.host.lines import lines_of
+from blocks.lines import lines_of
 from tasks.postgres.postgresql_conf import quote
 
 FILE = "postgresql.auto.conf"

@@ -167,6 +167,12 @@ def config_owner(shell: Shell, cluster: Cluster, *, group: bool = False) -> str:
     return f"root:{files.owner(shell, cluster.owner).split(':')[1]}" if group else "root:root"
 
 
+def accepts_writes(place: Place) -> bool:
+    """Tell, by SQL, whether a cluster that answers accepts writes."""
+    sql = "SELECT NOT pg_is_in_recovery()"
+    return place.cluster.value(place.host.shell(), sql) == "t"
+
+
 @step("promote {place}", retries=0)
 def promote(place: Place) -> None:
     """Let the standby accept writes; a cluster that already does is left alone.
@@ -186,12 +192,11 @@ def promote(place: Place) -> None:
         if promoted.status != 0:
             log().warning("promoting %s ended with %d: %s", place, promoted.status, promoted.tail)
         until(
-            lambda: place.cluster.value(shell, "SELECT NOT pg_is_in_recovery()") == "t",
+            lambda: accepts_writes(place),
             what=f"{place} accepts writes",
             timeout_seconds=PROMOTE_SECONDS,
             hint=f"{_log(place)}; a walreceiver that hangs can delay a promotion",
         )
-    start_at_boot(place, "auto")
 
 
 @step("checkpoint {place}")
@@ -202,6 +207,12 @@ def checkpoint(place: Place) -> None:
 
 def checkpoint_now(place: Place) -> None:
     place.cluster.execute(place.host.shell(), "CHECKPOINT", timeout_seconds=600)
+
+
+@step("let {place} lead after a boot")
+def lead_at_boot(place: Place) -> None:
+    """Start this primary at boot: it has the write right."""
+    start_at_boot(place, "auto")
 
 
 @step("let {place} follow after a boot")

@@ -9,6 +9,7 @@ from blocks.errors import Refused, ShutOut, Unreachable
 from blocks.instance import Place
 from blocks.plain import plain
 from blocks.shell import Shell
+from tasks.host import together
 from tasks.postgres import commands, controldata, lsclusters, wal
 from tasks.postgres.controldata import ControlData
 from tasks.postgres.wal import Leader, Lsn
@@ -127,15 +128,21 @@ def find(shell: Shell, place: Place) -> lsclusters.Listed | None:
     return next((each for each in listed if (each.version, each.name) == wanted), None)
 
 
-def observe(place: Place) -> ClusterState:
-    """Look at a cluster; raise Refused when there is none."""
+def looking(place: Place) -> tuple[str, ...]:
+    """The command that looks at a cluster."""
     cluster = place.cluster
     words = (
         str(cluster.version), cluster.name, str(cluster.port), str(cluster.bin_dir),
         cluster.owner, str(cluster.sockets), pinned.superuser(cluster.version),
         "yes" if cluster.confined else "no", SAID,
     )  # fmt: skip
-    output = place.host.shell().run(("sh", "-c", LOOK, "look", *words)).stdout
+    return ("sh", "-c", LOOK, "look", *words)
+
+
+def observe(place: Place) -> ClusterState:
+    """Look at a cluster; raise Refused when there is none."""
+    cluster = place.cluster
+    output = together.ask(place.host.shell(), looking(place)).stdout
     line, _, control = output.partition("\n")
     if not line:
         raise _missing(place)

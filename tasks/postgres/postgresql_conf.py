@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from tasks.host.lines import lines_of
+from blocks.lines import lines_of
 
 Settings: TypeAlias = "Mapping[str, str | int]"
 

@@ -8,6 +8,7 @@ from blocks import signing
 from blocks.answers import understood
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
+from tasks.host import together
 from tasks.host.files import STATE
 from tasks.install.programs import GUARDS
 from tasks.receipts import receipt as reading
@@ -91,10 +92,15 @@ def history(instance: OdooInstance, place: Place) -> list[Receipt]:
     return [kept.all[epoch] for epoch in sorted(kept.all)]
 
 
+def asking(instance: OdooInstance, place: Place) -> tuple[str, ...]:
+    """The command that reads what a host keeps."""
+    paths = (str(STATE / instance.name), str(signers_path(instance, place)))
+    return ("sh", "-c", READ, "receipts", *paths)
+
+
 def kept_on(instance: OdooInstance, place: Place) -> Kept:
     """Read what a host keeps, and judge whose it is."""
-    paths = (str(STATE / instance.name), str(signers_path(instance, place)))
-    output = place.host.shell().run(("sh", "-c", READ, "receipts", *paths), check=False).stdout
+    output = together.ask(place.host.shell(), asking(instance, place), check=False).stdout
     text, _, rest = output.partition("right\n")
     right, _, named = rest.partition("signers\n")
     mine = believed(instance)

@@ -6,14 +6,14 @@ once more in right.json, which the origin's guard asks for.
 
 import contextlib
 import secrets
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 
 from blocks import signing
 from blocks.errors import Refused, Unreachable
 from blocks.instance import OdooInstance, Place
-from blocks.shell import Shell
-from tasks.host import files
+from tasks.host import together
+from tasks.host.together import Write
 from tasks.postgres.observe import observe, observe_if_reachable, received
 from tasks.receipts import receipt as reading
 from tasks.receipts import receipt_files
@@ -76,28 +76,38 @@ def newest(instance: OdooInstance) -> Receipt | None:
     return ask(instance).newest
 
 
-def publish(instance: OdooInstance, receipt: Receipt, asked: Asked) -> None:
+def publish(
+    instance: OdooInstance, receipt: Receipt, asked: Asked, *, notes: Sequence[Write] = ()
+) -> None:
     """Write a receipt down on the hosts that were asked, the recovery host first.
 
-    What one of them missed while it was away is brought to it, so that both keep the same.
+    What one of them missed while it was away is brought to it, so that both keep the same. Notes
+    of the recovery host stand there before the receipt does.
     """
     wanted = {**asked.all, receipt.epoch: receipt}
     lines = {epoch: _line(instance, wanted[epoch], asked) for epoch in wanted}
-    for place in (instance.recovery, instance.origin):
+    for place, before in ((instance.recovery, notes), (instance.origin, ())):
         if place.kind in asked.kept:
-            _complete(instance, place, wanted, lines, asked.kept[place.kind])
+            lacking = _lacking(instance, place, wanted, lines, asked.kept[place.kind])
+            _complete(place, [*before, *lacking])
     log().info("%s", receipt)
 
 
-def _complete(
+def _complete(place: Place, writes: Sequence[Write]) -> None:
+    """Write what a host lacks; what stood under a receipt's name and is none is evidence."""
+    shell = place.host.shell()
+    for path in together.write(shell, *writes):
+        log().warning("%s on %s was no receipt of ours", path, shell.host)
+
+
+def _lacking(
     instance: OdooInstance,
     place: Place,
     wanted: dict[int, Receipt],
     lines: dict[int, str],
     kept: Kept,
-) -> None:
-    """Write what a host lacks; the newest last, under the name by which the guard asks."""
-    shell = place.host.shell()
+) -> Iterator[Write]:
+    """What a host lacks; the newest last, under the name by which the guard asks."""
     for epoch in sorted(wanted):
         path, line = receipt_files.folder(instance) / f"{epoch:06d}.json", lines[epoch]
         if epoch not in kept.all and kept.signers.believes(kept.signed.get(epoch, ""), epoch):
@@ -112,17 +122,11 @@ def _complete(
                 hint="compare both hosts, then move one away: two procedures wrote at once",
             )
         if epoch not in kept.files:
-            _set_aside(shell, path)
-        if epoch not in kept.files or epoch == max(wanted):
-            files.install(shell, path, line, mode="444")
-    files.install(shell, receipt_files.right_path(instance), line, mode="644")
-
-
-def _set_aside(shell: Shell, path: PurePosixPath) -> None:
-    """Keep what stands under a receipt's name and is none: it is evidence."""
-    if files.exists(shell, path):
-        log().warning("%s on %s was no receipt of ours", path, shell.host)
-        files.move(shell, path, path.with_suffix(f".{secrets.token_hex(4)}.false"))
+            aside = path.with_suffix(f".{secrets.token_hex(4)}.false")
+            yield Write(path, line, "444", aside=aside)
+        elif epoch == max(wanted):
+            yield Write(path, line, "444")
+    yield Write(receipt_files.right_path(instance), line, "644")
 
 
 def _line(instance: OdooInstance, receipt: Receipt, asked: Asked) -> str:
@@ -147,12 +151,13 @@ def write(
     reason: str = "",
     loss: str = "",
     asked: Asked | None = None,
+    notes: Sequence[Write] = (),
 ) -> None:
     """Write a new receipt, numbered after the newest that is known."""
     asked = asked or ask(instance)
     receipt = _make(instance, kind=kind, taker=taker, reason=reason, loss=loss)
     epoch = reading.next_epoch(asked.newest, both_asked=asked.both)
-    publish(instance, replace(receipt, epoch=epoch), asked)
+    publish(instance, replace(receipt, epoch=epoch), asked, notes=notes)
 
 
 def _make(instance: OdooInstance, *, kind: Kind, taker: Place, reason: str, loss: str) -> Receipt:
@@ -197,15 +202,20 @@ def objection(
 
 
 def record_demotion(
-    instance: OdooInstance, old_primary: Place, new_primary: Place, *, reason: str = ""
+    instance: OdooInstance,
+    old_primary: Place,
+    new_primary: Place,
+    *,
+    reason: str = "",
+    notes: Sequence[Write] = (),
 ) -> None:
     """Write the receipt of a demotion that was proven, unless it stands there already."""
     asked = ask(instance)
     known = asked.newest
     if known and not objection(instance, old_primary, new_primary, known):
-        publish(instance, known, asked)
+        publish(instance, known, asked, notes=notes)
     else:
-        write(instance, kind="demotion", taker=new_primary, reason=reason, asked=asked)
+        write(instance, kind="demotion", taker=new_primary, reason=reason, asked=asked, notes=notes)
 
 
 @step("require that the receipts of {instance.name} are genuine")
@@ -241,23 +251,25 @@ def _epoch(receipt: Receipt) -> int:
     return receipt.epoch
 
 
-@step("record that {instance.recovery} has the write right of {instance.name}")
-def award(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
+def award(
+    instance: OdooInstance, exposure: Exposure, *, reason: str, notes: Sequence[Write] = ()
+) -> None:
     """Before a promotion: a receipt that the origin's guard will find, whenever it comes back.
 
-    An origin that may be dead is not asked for anything: customers are waiting.
+    An origin that may be dead is not asked for anything: customers are waiting. Where a receipt
+    stands already, the notes are written alone.
     """
     origin, recovery = instance.origin, instance.recovery
     asked = ask(instance, ask_origin=exposure.lossless)
     known = asked.newest
     if observe(recovery).is_primary and known and known.taker == recovery.kind:
-        return
-    if exposure.lossless:
-        record_demotion(instance, origin, recovery, reason=reason)
+        _complete(recovery, notes)
+    elif exposure.lossless:
+        record_demotion(instance, origin, recovery, reason=reason, notes=notes)
     else:
         write(
             instance, kind="forced", taker=recovery, reason=reason, loss=str(exposure),
-            asked=asked,
+            asked=asked, notes=notes,
         )  # fmt: skip
 
 

@@ -10,16 +10,29 @@ from pathlib import PurePosixPath
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
-from tasks.host import files
+from tasks.host import files, together
 from tasks.host.files import STATE
+from tasks.host.together import Look, Write
 from tasks.records.kinds import Drilled, Failover, Proof, Served, Stamp
 from tasks.records.schema import R, Record, parse
 from tasks.run.step import log, step
 from tasks.run.timing import Stopwatch
 
+NOW = ("date", "-u", "+%FT%TZ")
+
 
 def path(instance: OdooInstance, kind: type[Record]) -> PurePosixPath:
     return STATE / instance.name / f"{kind.name}.json"
+
+
+def look(instance: OdooInstance, kind: type[Record]) -> Look:
+    """What a record is asked by, together with other things."""
+    return ("read", str(path(instance, kind)))
+
+
+def as_write(instance: OdooInstance, noted: Record) -> Write:
+    """A record that is written together with other files."""
+    return Write(path(instance, type(noted)), noted.as_text(), "600")
 
 
 def write(place: Place, instance: OdooInstance, noted: Record) -> None:
@@ -70,7 +83,7 @@ def last_success(place: Place, instance: OdooInstance, kind: type[Stamp]) -> flo
 
 def now(shell: Shell) -> str:
     """The host's own time, in UTC."""
-    return shell.run(("date", "-u", "+%FT%TZ")).stdout.strip()
+    return together.ask(shell, NOW).stdout.strip()
 
 
 @step("note that {instance.recovery} serves {instance.name}")

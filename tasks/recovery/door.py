@@ -13,8 +13,8 @@ from contextlib import contextmanager
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
+from blocks.lines import lines_of
 from tasks.host import confine, files, managed_block, systemd_unit
-from tasks.host.lines import lines_of
 from tasks.install import programs
 from tasks.install.programs import LIBRARY, UNITS
 from tasks.postgres import hba, pg_hba

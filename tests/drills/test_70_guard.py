@@ -65,17 +65,17 @@ def test_an_origin_that_boots_in_the_middle_of_a_failover_is_no_second_writer(
     uno: Pair, blocks: dict[str, OdooInstance], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It asks, and is told "you may", the moment before the receipt says otherwise."""
-    machine, note = uno.origin.machine, stage.note
+    machine, record = uno.origin.machine, stage.record
 
-    def note_while_it_boots(*args: Any, **kwargs: Any) -> None:
-        note(*args, **kwargs)
+    def record_while_it_boots(*args: Any, **kwargs: Any) -> None:
         booting.start()
         wait_until(lambda: uno.recovery.run(*asked).stdout != before, "it asks", 60)
+        record(*args, **kwargs)
 
     booting = threading.Thread(target=machine.boot)
     asked = ("stat", "-c", "%y", "/var/lib/relevo/vps_uno/asked")
     before = uno.recovery.run(*asked).stdout
-    monkeypatch.setattr(stage, "note", note_while_it_boots)
+    monkeypatch.setattr(stage, "record", record_while_it_boots)
     machine.kill()
     with one_writer(uno):
         failover(blocks["vps_uno"], origin_is_down=True, reason="drill")

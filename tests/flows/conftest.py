@@ -143,7 +143,9 @@ def standby(**more: Answer) -> dict[str, Answer]:
         "missing *": "",
         "test -e *": 0,
         "systemctl is-active odoo_vps_1.service": "inactive\n",
+        "systemctl show odoo_vps_1.service --property=NeedDaemonReload --value": "no\n",
         "ss -Hltn *": "",
+        "date -u +%FT%TZ": "2027-01-15T08:00:12Z\n",
     }
 
 

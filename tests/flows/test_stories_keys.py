@@ -65,7 +65,7 @@ class DiskShell(FakeShell):
             raise Unreachable(f"{self.host} did not answer")
         words, kept = tuple(argv), self.fake.files
         said, status = "", 0
-        if is_about_files(argv):
+        if is_about_files(argv) and words[-1] != "together":
             said, status = self._about_files(words[len(files.BEGIN) :], stdin)
         elif words[3:4] == ("receipts",):
             folder = [kept[path] for path in sorted(kept) if path.startswith(str(RECEIPTS))]

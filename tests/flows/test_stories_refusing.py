@@ -227,7 +227,10 @@ def test_a_run_that_lost_its_lock_opens_the_door_again_unless_another_run_holds_
     instance: OdooInstance, hosts: Hosts, holder: Answer, opened: bool
 ) -> None:
     primary = "5432 online f /var/lib/postgresql/13/main\n" + control("in_production")
-    down = {"systemctl is-active odoo.service": "inactive\n", "look 13 main *": primary, "*": ""}
+    down = {
+        "systemctl is-active odoo.service": "inactive\n", "look 13 main *": primary,
+        "SELECT NOT pg_is_in_recovery()": "t\n", "*": "",
+    }  # fmt: skip
     uno, due = FakeHost("uno", down), FakeHost("due", {"holder /run/relevo/vps_1": holder})
     hosts(uno, due)
 

@@ -56,6 +56,8 @@ EXCEPTIONS = {
     "blocks/ssh.py:SshShell._ended": "64 KB of it",
     "blocks/turn.py:": "our own program, as it is installed with us",
     "tasks/programs/files/__main__.py:install": "what our own runner says",
+    "tasks/programs/files/__main__.py:together": "what our own runner says",
+    "tasks/programs/files/together.py:Command.end": "by parts, and MOST_BYTES of it",
     "tasks/host/source.py:source": "our own programs, as they are installed with us",
     "tasks/programs/door.py:carry": "part by part, and handed on",
     "tasks/install/zipapp.py:_texts": "our own programs, as they are installed with us",

@@ -29,7 +29,7 @@ PURE = {
     "doctor": "findings",
     "filestore": "following rsync rsync_gate verdict",
     "discovery": "addresses entry listening sites sources",
-    "host": "confine lines managed_block source sshd_settings systemd_unit",
+    "host": "confine managed_block source sshd_settings systemd_unit",
     "install": "program_config release zipapp",
     "logins": "conninfo pgpass scram ssh",
     "odoo": "odoo_conf odoo_options odoo_start started",

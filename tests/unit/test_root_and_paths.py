@@ -32,6 +32,7 @@ MAY = {
     "tasks/host/job.py START": "/var/log/relevo is root's",
     "tasks/host/job.py tail": "/var/log/relevo is root's",
     "tasks/filestore/engine.py install": "/var/log/relevo is root's",
+    "tasks/host/together.py install": "a verb of the program of tasks/host/files",
     "tasks/host/layout.py CLOSED": "asks whether a user may pass, as that user",
     "tasks/host/lock.py HOLD": "/run/relevo is root's",
     "tasks/host/lock.py HOLDER": "/run/relevo is root's",

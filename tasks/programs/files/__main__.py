@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 from .content import MOST_BYTES, content, sha256, write
 from .gift import give_tree, take
 from .rights import Refusal, keeper, owner_of, person, rights_of
+from .together import Command, answer, asked
 from .tree import delete, make, rename
 from .way import Spot, lock, sync, walk
 
@@ -31,8 +32,9 @@ def read(path: str, most: str = str(MOST_BYTES)) -> str:
             return ""
 
 
-def install(path: str, owner: str, mode: str, former: str = "") -> str:
-    said, wanted = sys.stdin.buffer.read(), owner_of(owner)
+def install(path: str, owner: str, mode: str, former: str = "", text: str = "") -> str:
+    said = text.encode() if text else sys.stdin.buffer.read()
+    wanted = owner_of(owner)
     if former:
         sha256(b"")  # has Python read what that takes, before it may read nothing but the user's
     if not said.endswith(b"\n"):
@@ -128,6 +130,27 @@ def swap(fresh: str, path: str, aside: str) -> str:
     return ""
 
 
+def set_aside(path: str, to: str) -> str:
+    """Move what has a name away, if anything does."""
+    return f"{move(path, to)}moved" if there(path) else ""
+
+
+def together() -> str:
+    """Do several things, and say of each how it ended; a file that fails is the last one.
+
+    Commands run beside each other and beside the files; files are read and written in order.
+    """
+    wanted = asked(sys.stdin.buffer.read())
+    running = {at: Command(words) for at, (verb, *words) in enumerate(wanted) if verb == "run"}
+    ended, failed = {}, False
+    for at, words in enumerate(wanted):
+        if at not in running and not failed:
+            status, out, err = one(words)
+            ended[at], failed = answer(status, out, err), status != 0
+    ended.update((at, each.end()) for at, each in running.items())
+    return "".join(ended.get(at, "-\n") for at in range(len(wanted)))
+
+
 def same_rights(work: ExitStack, *paths: str) -> list[Spot]:
     """Go to some paths whose folders one user keeps, and have that user's rights."""
     spots = [walk(work, path, follow=False) for path in paths]
@@ -150,21 +173,29 @@ VERBS: dict[str, tuple[Callable[..., str], str]] = {
     "remove_tree": (remove_tree, "cannot delete"),
     "move": (move, "cannot move"),
     "swap": (swap, "cannot put in its place"),
+    "set_aside": (set_aside, "cannot move away"),
+    "together": (together, "cannot do several things"),
 }
 
 
-def main(words: list[str]) -> int:
+def one(words: list[str]) -> tuple[int, bytes, bytes]:
     """Do one thing; say why not, in a sentence, where it is refused."""
     verb, *given = words
     act, cannot = VERBS[verb]
-    os.umask(0o022)
-    sys.setrecursionlimit(10000)
     try:
-        sys.stdout.buffer.write(os.fsencode(act(*given)))
+        return 0, os.fsencode(act(*given)), b""
     except (Refusal, OSError) as error:
         hint = error.hint if isinstance(error, Refusal) else "see what is there (ls -ld)"
         why = error if isinstance(error, Refusal) else error.strerror
-        said = f"{cannot} {' '.join(given[:1])}: {why}\nHINT: {hint}\n"
-        sys.stderr.buffer.write(os.fsencode(said))
-        return REFUSED
-    return 0
+        said = f"{' '.join([cannot, *given[:1]])}: {why}\nHINT: {hint}\n"
+        return REFUSED, b"", os.fsencode(said)
+
+
+def main(words: list[str]) -> int:
+    """Do what is asked, and say it."""
+    os.umask(0o022)
+    sys.setrecursionlimit(10000)
+    status, out, err = one(words)
+    sys.stdout.buffer.write(out)
+    sys.stderr.buffer.write(err)
+    return status
