@@ -3,7 +3,7 @@
 from pathlib import PurePosixPath
 
 from blocks.cluster import Cluster
-from blocks.errors import CommandFailed, Refused, Unreachable
+from blocks.errors import CommandFailed, Refused, StatementFailed, Unreachable
 from blocks.instance import Place
 from blocks.shell import Shell
 from tasks.host import files
@@ -179,24 +179,38 @@ def promote(place: Place) -> None:
 
     Whether it does is asked by SQL: the exit code has been wrong both ways.
     """
-    shell = place.host.shell()
     if (state := observe(place)).is_primary:
         log().info("%s already accepts writes", place)
-    else:
-        promoted = shell.run(
-            commands.control(place.cluster, state.directory, "promote"),
-            user=place.cluster.owner,
-            check=False,
-            timeout_seconds=PROMOTE_SECONDS,
-        )
-        if promoted.status != 0:
-            log().warning("promoting %s ended with %d: %s", place, promoted.status, promoted.tail)
-        until(
-            lambda: accepts_writes(place),
-            what=f"{place} accepts writes",
-            timeout_seconds=PROMOTE_SECONDS,
-            hint=f"{_log(place)}; a walreceiver that hangs can delay a promotion",
-        )
+        return
+    if not promoted_by_session(place):
+        _promote_by_program(place, state.directory)
+    until(
+        lambda: accepts_writes(place),
+        what=f"{place} accepts writes",
+        timeout_seconds=PROMOTE_SECONDS,
+        hint=f"{_log(place)}; a walreceiver that hangs can delay a promotion",
+        every=0.02,
+    )
+
+
+def promoted_by_session(place: Place) -> bool:
+    """Begin a promotion over the session that is open anyway; tell whether PostgreSQL does."""
+    try:
+        return place.cluster.execute(place.host.shell(), "SELECT pg_promote(false)") == "t"
+    except StatementFailed as error:
+        log().warning("%s is promoted by pg_ctl: %s", place, error.message)
+        return False
+
+
+def _promote_by_program(place: Place, directory: PurePosixPath) -> None:
+    promoted = place.host.shell().run(
+        commands.control(place.cluster, directory, "promote"),
+        user=place.cluster.owner,
+        check=False,
+        timeout_seconds=PROMOTE_SECONDS,
+    )
+    if promoted.status != 0:
+        log().warning("promoting %s ended with %d: %s", place, promoted.status, promoted.tail)
 
 
 @step("checkpoint {place}")

@@ -6,6 +6,8 @@ from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance
 from flows.failover import failover
 from tasks.build import build
+from tasks.postgres import cluster
+from tasks.run import terminal
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, dead, standby
 from tests.flows.test_stories_refusing import LAST
@@ -15,12 +17,11 @@ NOTE, RIGHT = (f"/var/lib/relevo/vps_1/{name}.json" for name in ("failover", "ri
 RECEIPT = "/var/lib/relevo/vps_1/receipts/001001.json"
 RECEIPTS = "receipts /var/lib/relevo/vps_1 /var/lib/relevo/vps_1/signers"
 # The ssh commands on the recovery host up to the start of Odoo: who has the instance, the lock, the
-# history, one look, one command that writes, one more look, the promotion and the
-# start.
-MOST_COMMANDS = 8
+# history, one look, one command that writes, one more look, and the start.
+MOST_COMMANDS = 7
 PROMOTED: dict[str, Answer] = {
     "SELECT NOT pg_is_in_recovery()": "t\n",
-    "/usr/lib/postgresql/13/bin/pg_ctl -D * promote": "",
+    "SELECT pg_promote(false)": "t\n",
     "since /var/lib/relevo/vps_1/asked": "1800000000\n",
     "install *": "installed\n",
     "systemctl reset-failed odoo_vps_1.service": 0,
@@ -88,3 +89,18 @@ def test_a_refusal_of_what_was_looked_at_together_is_the_same_refusal(
         failover(instance, origin_is_down=True, reason="the disk burnt")
 
     assert due.changes == ["hold vps_1 failover 30"]
+
+
+@pytest.mark.parametrize("said", ["f\n", 1], ids=["it does not", "it refuses"])
+def test_a_session_that_does_not_promote_leaves_it_to_pg_ctl(
+    instance: OdooInstance, hosts: Hosts, said: Answer
+) -> None:
+    """Whether it was promoted is asked afterwards, whichever way it went."""
+    pg_ctl = "/usr/lib/postgresql/13/bin/pg_ctl -D /var/lib/postgresql/13/vps_1 -s promote"
+    due = FakeHost("due", {**standby(), **PROMOTED, "SELECT pg_promote(false)": said, pg_ctl: 1})
+    hosts(dead(), due)
+
+    with terminal.without_server():
+        cluster.promote(instance.recovery)
+
+    assert due.ran[-2:] == [pg_ctl, "SELECT NOT pg_is_in_recovery()"]
