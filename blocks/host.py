@@ -15,7 +15,7 @@ from blocks.names import (
 from blocks.runtime import Block
 from blocks.shell import Shell
 from blocks.ssh import SshShell
-from blocks.ssh_login import Address
+from blocks.ssh_login import Address, dial_ahead
 
 
 class Host(Block):
@@ -59,6 +59,12 @@ class Host(Block):
 
     def shell(self) -> Shell:
         """Speak to this server."""
-        return SshShell(
-            Address(self.name, self.address, self.port, self.user, self.key_file, self.host_key)
-        )
+        return SshShell(self._where)
+
+    def dial_ahead(self) -> None:
+        """Begin to log in to this server, which is spoken to soon."""
+        dial_ahead(self._where)
+
+    @property
+    def _where(self) -> Address:
+        return Address(self.name, self.address, self.port, self.user, self.key_file, self.host_key)

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import paramiko
 from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
 
 from blocks.errors import ShutOut, Unreachable
+from blocks.paramiko_alone import paramiko
 from blocks.ssh_login import BROKEN, CONNECT_SECONDS, Packets
 
 KNOWN_HOSTS = Path("~/.ssh/known_hosts")

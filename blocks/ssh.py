@@ -4,11 +4,10 @@ import contextlib
 import shlex
 from collections.abc import Hashable, Iterator, Sequence
 
-import paramiko
-
 from blocks import at_hand, session, sql, turn
 from blocks.errors import CommandFailed, Unreachable
 from blocks.lease import Lease, require_lease
+from blocks.paramiko_alone import paramiko
 from blocks.relay import Pipe
 from blocks.shell import SAID_BYTES, Completed, command_line, own_words, turn_stuck
 from blocks.ssh_channel import begin, converse, skip_to_begin
@@ -16,7 +15,7 @@ from blocks.ssh_login import (
     BROKEN,
     CONNECT_SECONDS,
     Address,
-    connect,
+    connect_alone,
     forget,
     is_connected,
     kept_connection,
@@ -169,7 +168,7 @@ class SshShell:
 
     def hold(self, argv: Sequence[str]) -> paramiko.Channel:
         with self._unreachable(argv[0]):
-            channel = connect(self.address).open_session(timeout=CONNECT_SECONDS)
+            channel = connect_alone(self.address).open_session(timeout=CONNECT_SECONDS)
             begin(channel, command_line(argv, user="root", login=self.address.user))
             skip_to_begin(channel)
             return channel

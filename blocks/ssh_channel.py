@@ -5,8 +5,7 @@ import select
 import threading
 import time
 
-import paramiko
-
+from blocks.paramiko_alone import paramiko
 from blocks.shell import BEGINS, Completed, own_words
 from blocks.ssh_login import BROKEN, GREETING_BYTES
 

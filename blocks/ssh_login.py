@@ -8,13 +8,12 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-import paramiko
-from paramiko.pkey import UnknownKeyType
-
-from blocks.errors import LoginRefused, ShutOut, Unreachable
+from blocks.errors import LoginRefused, RelevoError, ShutOut, Unreachable
+from blocks.paramiko_alone import paramiko
 
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # our errors say it in sentences
 
@@ -42,6 +41,7 @@ class Address:
 
 
 _transports: dict[Address, paramiko.Transport] = {}
+_spare: dict[Address, Future[paramiko.Transport]] = {}
 _dialling: dict[Address, threading.Lock] = {}
 
 
@@ -55,6 +55,35 @@ def connection(address: Address) -> paramiko.Transport:
         if transport is None or not transport.is_active():
             transport = _transports[address] = connect(address)
         return transport
+
+
+def dial_ahead(address: Address) -> None:
+    """Begin to log in while there is something else to do: for all, and for one who holds a lock.
+
+    Who asks first waits for it; where it fails, whoever asks tries again and says why.
+    """
+    _spare[address] = Future()
+
+    def share() -> None:
+        with contextlib.suppress(RelevoError, *BROKEN):
+            connection(address)
+
+    def spare(made: Future[paramiko.Transport]) -> None:
+        try:
+            made.set_result(connect(address))
+        except (RelevoError, *BROKEN) as error:
+            made.set_exception(error)
+
+    threading.Thread(target=share, daemon=True).start()
+    threading.Thread(target=spare, args=(_spare[address],), daemon=True).start()
+
+
+def connect_alone(address: Address) -> paramiko.Transport:
+    """A connection that nobody shares: the one that was dialled ahead, or a new one."""
+    ahead = _spare.pop(address, None)
+    if ahead is not None and ahead.exception() is None and ahead.result().is_active():
+        return ahead.result()
+    return connect(address)
 
 
 def open_session(address: Address) -> paramiko.Channel:
@@ -210,7 +239,7 @@ def _key(address: Address) -> paramiko.PKey | None:
             f"{what} has a passphrase",
             hint="remove it with ssh-keygen -p, or name another key in the inventory",
         ) from error
-    except (ValueError, paramiko.SSHException, UnknownKeyType) as error:
+    except (ValueError, paramiko.SSHException, paramiko.pkey.UnknownKeyType) as error:
         raise ShutOut(
             f"{what} cannot be used: {error}",
             hint="name an RSA, ECDSA or Ed25519 key of OpenSSH in the inventory",

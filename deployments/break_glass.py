@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -20,13 +20,13 @@ from blocks.instance import OdooInstance
 from blocks.names import Language
 from blocks.plain import plain
 from tasks.authority.situation import Plan, Procedure
-from tasks.board import board
-from tasks.board.words import Judged
 from tasks.language.reader import reading, shown, translated, word
 from tasks.notices import offline_runs
-from tasks.plan import approval, measure, pages, summary, words
 from tasks.run import question, terminal
 from tasks.run.question import Question, Yes
+
+if TYPE_CHECKING:
+    from tasks.board.words import Judged
 
 LOG = logging.getLogger("relevo")
 YES = "--yes (and --reason, --origin-is-down where something may be lost)"
@@ -115,12 +115,16 @@ def _keep(instance: OdooInstance, flow: str, *, ended: str, text: str, good: boo
 
 def drawn(instance: OdooInstance, procedure: Procedure) -> Plan:
     """Measure, and change nothing."""
+    from tasks.plan import measure  # noqa: PLC0415  # which no failover waits for
+
     with terminal.without_server():
         return measure.draw(instance, procedure)
 
 
 def say_plan(instance: OdooInstance, procedure: Procedure, *, language: Language) -> int:
     """Print what was measured, and the page by hand: that one also where nothing is measured."""
+    from tasks.plan import pages, words  # noqa: PLC0415  # which no failover waits for
+
     try:
         made = drawn(instance, procedure)
     except RelevoError:
@@ -139,6 +143,8 @@ def ask(
     instance: OdooInstance, procedure: Procedure, *, reason: str, by: str, instead: str = YES
 ) -> dict[str, Any]:
     """Show the plan, and have the name typed; a wrong name ends it with nothing changed."""
+    from tasks.plan import approval, summary  # noqa: PLC0415  # which no failover waits for
+
     _require_somebody(instead)
     made = drawn(instance, procedure)
     say(summary.summary(made))
@@ -174,20 +180,25 @@ def _require_somebody(instead: str) -> None:
         raise Refused("nobody can be asked: this is not a terminal", hint=f"give {instead}")
 
 
-def measured(instances: list[OdooInstance]) -> list[Judged]:
+def measured(instances: list[OdooInstance]) -> "list[Judged]":
     """Measure all."""
+    from tasks.board import board  # noqa: PLC0415  # which no failover waits for
+
     with terminal.without_server():
         return board.measure(instances)
 
 
-def say_check(rows: list[Judged], line: str) -> None:
+def say_check(rows: "list[Judged]", line: str) -> None:
     """Say what was measured, its first line as Nagios wants it."""
     print(plain(line))  # noqa: T201  # Nagios reads it, and no person's language changes it
     for measured, colour, why in rows:
         put(f"{word(colour):<7} {measured.instance:<24} {'; '.join(map(translated, why))}")
 
 
-def keep_pages(instances: list[OdooInstance], rows: list[Judged]) -> None:
+def keep_pages(instances: list[OdooInstance], rows: "list[Judged]") -> None:
     """Draw the pages by hand anew where they are old."""
+    from tasks.board import board  # noqa: PLC0415  # which no failover waits for
+    from tasks.plan import pages  # noqa: PLC0415
+
     with terminal.without_server():
         pages.refresh(board.at_rest(instances, rows))

@@ -2,8 +2,10 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import TypeAdapter
 
@@ -12,33 +14,13 @@ from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
 from blocks.names import Language
 from blocks.plain import plain
-from deployments import (
-    break_glass,
-    chosen,
-    discover,
-    doctor,
-    exit_codes,
-    inventory,
-    inventory_file,
-    machine,
-    many,
-    parser,
-    ports,
-    quiet,
-    removal,
-    rotation,
-    signers,
-)
+from deployments import break_glass, chosen, exit_codes, inventory, inventory_file, parser
 from deployments.parser import GONE, PROCEDURES
 from deployments.secrets import Secrets
 from deployments.settings import Settings
 from tasks.authority.situation import Procedure
 from tasks.language.catalogue import spoken
-from tasks.language.reader import read_in, reading, shown, translated
-from tasks.notices import audit
-from tasks.removal import words as removal_words
-from tasks.removal.removal import Wishes, survey
-from tasks.run import terminal
+from tasks.language.reader import read_in, reading, translated
 
 UNSEEN = ("promote", "pg_rewind")  # which have no command of their own
 OWN = {"failover": "origin_is_down", "failback": "reclone", "switchover": "to"}
@@ -55,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(given: argparse.Namespace, asked: Language | None) -> int:
     if given.command == "completion":
+        from deployments import quiet  # noqa: PLC0415  # which no failover waits for
+
         return quiet.complete(given)
     if given.command not in NOT_KNOWN:
         return _run_command(given, asked)
@@ -72,6 +56,8 @@ def _run_command(given: argparse.Namespace, asked: Language | None) -> int:
         settings.inventory = Path(given.inventory)
     try:
         if given.command == "discover":  # of servers that no inventory has to know yet
+            from deployments import discover  # noqa: PLC0415  # which no failover waits for
+
             return discover.run(given, settings, asked)
         document = inventory_file.read(settings.inventory_path())
         secrets = Secrets(settings.secrets_path())
@@ -90,116 +76,6 @@ def _say(error: RelevoError | str, code: int) -> int:
     text = spoken(error, reading()) if isinstance(error, RelevoError) else translated(error)
     print(plain(f"relevo: {text}", lines=True), file=sys.stderr)  # noqa: T201
     return code
-
-
-def _apply(
-    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
-) -> int:
-    from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
-    from deployments.apply import apply, is_saved  # noqa: PLC0415
-
-    if secrets.portless:
-        document = inventory_file.read(settings.inventory_path())
-        for sentence in ports.allot(document, secrets):
-            _print(sentence)
-        secrets.portless.clear()
-        instances = inventory.instances(document, secrets)
-    if not server.named():
-        _keep_secrets(instances, secrets, in_prefect=lambda _: False)
-        raise Refused(
-            "no Prefect server is configured",
-            hint="start one and set PREFECT_API_URL; `relevo run` works without",
-        )
-    changes = 0
-    with server.reached(_print):
-        _keep_secrets(instances, secrets, in_prefect=is_saved)
-        for change in apply(
-            instances, secrets.receivers(), pool=settings.work_pool, prune=given.prune
-        ):
-            _print(change.sentence)
-            changes += change.done
-    if not changes:
-        _print(f"nothing to change ({len(instances)} instances)")
-    _print(f"the board: {server.board()}")
-    return 0
-
-
-def _keep_secrets(
-    instances: list[OdooInstance], secrets: Secrets, *, in_prefect: Callable[[str], bool]
-) -> None:
-    """Write down what had to be invented, which a signing key may be for a new instance only."""
-    for sentence in signers.require_ours(secrets, instances, in_prefect=in_prefect):
-        _print(sentence)
-    if secrets.invented:
-        made = ", ".join(secrets.invented)
-        secrets.save()
-        _print(f"made passwords in {secrets.path}: {made}")
-    for sentence in signers.keep(secrets, instances):
-        _print(sentence)
-
-
-def _rotate_key(
-    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
-) -> int:
-    """Make a new signing key, and tell Prefect of it if there is one."""
-    from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
-
-    chosen.require_known(given.instance, instances)
-    document = inventory_file.read(settings.inventory_path())
-
-    def read() -> OdooInstance:
-        return next(
-            each for each in inventory.instances(document, secrets) if each.name == given.instance
-        )
-
-    with break_glass.journalled(settings.logs(), f"rotate-key-{given.instance}"):
-        _print(rotation.rotate(read, secrets))
-    _print(f"keep a copy of {secrets.path} on another machine")
-    if not server.named():
-        _print("no Prefect server is named: run relevo apply where it is, for it has the old key")
-        return 0
-    try:
-        everyone = inventory.instances(document, secrets)
-        return _apply(argparse.Namespace(prune=False), everyone, secrets, settings)
-    except RelevoError as error:
-        error.message = f"Prefect still has the old key: {error.message}"
-        error.hint = f"{error.hint}; then run relevo apply".removeprefix("; ")
-        raise
-
-
-def _remove(
-    given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
-) -> int:
-    """Take an instance out, after a typed yes unless --yes."""
-    from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
-
-    chosen.require_known(given.instance, instances)
-    if secrets.lacks_key(given.instance) and given.instance not in signers.read(secrets):
-        raise Refused(
-            f"{secrets.path} and {signers.FILE} have no entry of {given.instance}: it was removed "
-            "already, or never applied",
-            hint="delete its entry from the inventory, then run relevo apply",
-        )
-    instance = chosen.one(given.instance, instances, secrets)
-    wishes = Wishes(given.origin_is_gone, given.recovery_is_gone, given.delete_kept)
-    if given.yes and not given.reason.strip():
-        raise Refused(
-            f"a reason is needed to remove {instance.name}",
-            hint="give --reason; it is kept with the receipts",
-        )
-    with terminal.without_server():
-        plan = removal.drawn(survey(instance, wishes), secrets, server=server.named())
-    _print(removal_words.page(plan))
-    if given.plan_only:
-        return 0
-    why = f"{given.reason} ({given.approved_by or audit.login()})"
-    if not given.yes:
-        yes = break_glass.confirm(instance, "removal", reason=given.reason, by=given.approved_by)
-        why = f"{yes.reason} ({yes.approved_by})"
-    with break_glass.journalled(settings.logs(), f"remove-{instance.name}") as path:
-        left = removal.remove(instance, secrets, wishes, why=why)
-    _print(removal_words.ended(plan, [*left, f"the full log is in {path}"]))
-    return 0
 
 
 def _run(
@@ -223,6 +99,7 @@ def _fail(
 ) -> int:
     """Change the place that serves, after a typed yes unless --yes."""
     instance = chosen.one(given.instance, instances, secrets)
+    instance.recovery.host.dial_ahead()  # while the procedure is imported
     values = {"reason": given.reason, "approved_by": given.approved_by, "decide": "unattended"}
     own = OWN[given.command]
     values[own] = getattr(given, own)
@@ -240,6 +117,8 @@ def _plan(
     instance = chosen.one(given.instance, instances, secrets)
     procedure = _meant(given.procedure, given)
     if given.json:
+        from deployments import machine, quiet  # noqa: PLC0415  # which no failover waits for
+
         made = break_glass.drawn(instance, procedure)
         machine.say(quiet.plan_document(made))
         return break_glass.code_of(made)
@@ -269,25 +148,51 @@ def _value(text: str) -> tuple[str, bool | str]:
     return name, value
 
 
-def _print(sentence: str) -> None:
-    print(plain(shown(sentence), lines=True), flush=True)  # noqa: T201
+class Command(Protocol):
+    """What is done for one of the subcommands."""
+
+    def __call__(
+        self,
+        given: argparse.Namespace,
+        instances: list[OdooInstance],
+        secrets: Secrets,
+        settings: Settings,
+        /,
+    ) -> int:
+        """Do it, and give the exit code."""
 
 
-COMMANDS = {
-    "apply": _apply,
-    "list": quiet.listed,
+def _of(module: str, name: str) -> Command:
+    """Find a command in a module of its own, which is imported when it is wanted.
+
+    A failover waits for none of them.
+    """
+
+    def command(
+        given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets,
+        settings: Settings,
+    ) -> int:  # fmt: skip
+        found: Command = getattr(import_module(f"deployments.{module}"), name)
+        return found(given, instances, secrets, settings)
+
+    return command
+
+
+COMMANDS: dict[str, Command] = {
+    "apply": _of("changes", "apply_all"),
+    "list": _of("quiet", "listed"),
     "run": _run,
-    "status": quiet.status_of_all,
-    "history": quiet.past,
+    "status": _of("quiet", "status_of_all"),
+    "history": _of("quiet", "past"),
     "plan": _plan,
-    "check": quiet.checked,
-    "doctor": doctor.command,
-    "replicate": many.command,
+    "check": _of("quiet", "checked"),
+    "doctor": _of("doctor", "command"),
+    "replicate": _of("many", "command"),
     "failover": _fail,
     "failback": _fail,
     "switchover": _fail,
-    "rotate-key": _rotate_key,
-    "remove": _remove,
+    "rotate-key": _of("changes", "rotate_key"),
+    "remove": _of("changes", "remove"),
 }
 
 if __name__ == "__main__":

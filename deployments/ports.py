@@ -16,7 +16,6 @@ import yaml
 from blocks.errors import Refused, Unreachable
 from blocks.instance import OdooInstance
 from deployments.secrets import Secrets, write
-from tasks.discovery import server
 from tasks.recovery import allotted
 from tasks.recovery.ports import FIELDS, first_free
 
@@ -121,6 +120,8 @@ def allot(document: "Document", secrets: Secrets) -> Iterator[str]:
     lacking = [name for name in _open(document) if name not in noted]
     if not lacking:
         return
+    from tasks.discovery import server  # noqa: PLC0415  # which no failover waits for
+
     host = document.recovery.block("recovery")
     try:
         shell = host.shell()

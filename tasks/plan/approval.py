@@ -12,7 +12,6 @@ from pydantic import Field, WithJsonSchema
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from tasks.authority.situation import Plan, Procedure
-from tasks.plan import measure, summary
 from tasks.records import records
 from tasks.records.kinds import Approval, Decided
 from tasks.run import act
@@ -81,6 +80,8 @@ def obtain(
         return given
     if (kept := given_before(instance, procedure)) is not None:
         return _decided(given, kept)
+    from tasks.plan import measure, summary  # noqa: PLC0415  # which no failover waits for
+
     drawn = measure.draw(instance, procedure, at_a_loss=at_a_loss)
     refused, lacking = (
         "; ".join(each) for each in (drawn.situation.refusals, drawn.situation.lacking)
@@ -166,6 +167,8 @@ def require_own_button(instance: OdooInstance) -> None:
 
 def question(drawn: Plan, *, reason: str = "", approved_by: str = "") -> Question:
     """Say what somebody has to be asked about a plan."""
+    from tasks.plan import summary  # noqa: PLC0415  # which no failover waits for
+
     return Question(
         procedure=drawn.procedure,
         instance=drawn.instance,

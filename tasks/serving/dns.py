@@ -12,7 +12,7 @@ from tasks.records.kinds import Names, Provider
 from tasks.run.outcome import Outcome
 from tasks.run.step import log, step
 from tasks.run.wait import until
-from tasks.serving import provider, resolver
+from tasks.serving import provider
 
 PROVE_SECONDS = 60  # from a provider's word to its own name servers
 TRY_SECONDS = 86400  # a provider lets nobody write all the time
@@ -87,6 +87,8 @@ def _noted(instance: OdooInstance) -> dict[str, dict[str, str]]:
 
 def _prove(known: Dns, domain: str, place: Place, wanted: dict[str, str]) -> None:
     """Require that the name servers of the zone say it too, which may take them a moment."""
+    from tasks.serving import resolver  # noqa: PLC0415  # which no start of Odoo waits for
+
     said: list[str] = []
 
     def shown() -> bool:
@@ -101,6 +103,8 @@ def _prove(known: Dns, domain: str, place: Place, wanted: dict[str, str]) -> Non
 
 def judge(instance: OdooInstance, place: Place) -> list[str]:
     """Require that customers are led to a place, and that the provider lets us lead them away."""
+    from tasks.serving import resolver  # noqa: PLC0415  # which no start of Odoo waits for
+
     if not instance.domains:
         return ["no domains in the inventory"]
     if instance.dns is None:

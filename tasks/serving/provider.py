@@ -8,10 +8,6 @@ from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import dns.message
-import dns.query
-import dns.rdatatype
-
 from blocks.errors import CommandFailed
 from blocks.instance import Dns
 from tasks.run.wait import until
@@ -159,6 +155,10 @@ def _records(provider: Dns, client: Any, kind: str, name: str) -> list[str]:
     if provider.provider != "ddns":
         found = [each["content"] for each in client.list_records(rtype=kind, name=name)]
         return sorted(plain_content(kind, each) for each in found)
+    import dns.message  # noqa: PLC0415  # which no failover waits for
+    import dns.query  # noqa: PLC0415
+    import dns.rdatatype  # noqa: PLC0415
+
     # lexicon 3.25 cannot list with RFC 2136 (its _identifier takes one argument, and gets three).
     server = provider.options["ddns_server"].get_secret_value()
     query = dns.message.make_query(name, kind)

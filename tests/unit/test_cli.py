@@ -9,7 +9,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks.instance import OdooInstance
-from deployments import apply, cli, parser, server
+from deployments import apply, changes, cli, parser, server
 from deployments.parser import PROCEDURES
 from deployments.secrets import Secrets
 from deployments.settings import Settings
@@ -156,10 +156,12 @@ def test_what_apply_only_reports_is_no_change(
     found = [Outcome(done=done, sentence="removed later: deployment failover/x")]
     monkeypatch.setattr(apply, "apply", lambda *_, **__: found)
     monkeypatch.setattr(server, "reached", nullcontext)
-    monkeypatch.setattr(cli, "_keep_secrets", lambda *_, **__: None)
+    monkeypatch.setattr(changes, "_keep_secrets", lambda *_, **__: None)
 
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
-        cli._apply(Namespace(prune=False), [], Secrets(tmp_path / "secrets.yaml"), Settings())
+        changes.apply_all(
+            Namespace(prune=False), [], Secrets(tmp_path / "secrets.yaml"), Settings()
+        )
 
     board = "the board: http://127.0.0.1:9/v2/artifacts/key/board\n"
     assert capsys.readouterr().out == said + board

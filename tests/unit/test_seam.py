@@ -93,6 +93,30 @@ def test_a_command_of_the_night_loads_nothing_of_prefect(
     assert done.stderr.splitlines()[-1] == "loaded:", done.stderr
 
 
+# What a failover needs for its plan, once customers work, or never: each takes its time to import.
+NOT_AT_NIGHT = (
+    "cryptography.x509", "dns", "invoke", "lexicon", "deployments.discover",
+    "deployments.removal", "tasks.board", "tasks.byhand", "tasks.discovery", "tasks.readiness",
+)  # fmt: skip
+LATE = f"""
+import atexit, os, sys
+from deployments.__main__ import main
+
+def judge():
+    print("loaded:", *sorted(set({NOT_AT_NIGHT}) & set(sys.modules)), file=sys.stderr)
+
+atexit.register(judge)
+sys.exit(main())
+"""
+
+
+def test_a_failover_waits_for_no_import_that_it_needs_later_or_never(inventory: Path) -> None:
+    done = _python(["-c", LATE, "--inventory", str(inventory), *FORCED], inventory.parent)
+
+    assert "cannot" in done.stderr or "did not answer" in done.stderr
+    assert done.stderr.splitlines()[-1] == "loaded:", done.stderr
+
+
 @pytest.mark.parametrize(("words", "code"), WITHOUT, ids=NAMES)
 def test_a_command_of_the_night_works_where_prefect_is_broken(
     inventory: Path, words: tuple[str, ...], code: int

@@ -206,6 +206,42 @@ def test_a_command_that_hears_late_of_a_broken_connection_leaves_the_new_one_alo
         assert ssh_login.kept_connection(shell.address) is None
 
 
+def test_what_was_dialled_ahead_serves_all_and_the_lock_and_is_dialled_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def behave(channel: paramiko.Channel) -> None:
+        channel.sendall(f"{BEGINS}\nheld\n".encode())
+        channel.recv(1)  # nothing, once it was begun and fed
+        channel.send_exit_status(0)
+        channel.close()
+
+    connect, dialled = ssh_login.connect, list[object]()
+
+    def counted(address: ssh_login.Address) -> paramiko.Transport:
+        dialled.append(address)
+        return connect(address)
+
+    monkeypatch.setattr(ssh_login, "connect", counted)
+    with hostile(tmp_path, Hostile(behave)) as host:
+        host.dial_ahead()
+        assert read_line(host.shell().hold(("true",))) == "held"
+        assert host.shell().run(("true",)).stdout == "held\n"
+        assert len(dialled) == 2
+        host.shell().hold(("true",)).close()
+        assert len(dialled) == 3, "each who holds a lock has a connection alone"
+
+
+def test_what_was_dialled_ahead_in_vain_is_dialled_again_by_who_needs_it() -> None:
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        address, port = unheard.getsockname()
+        host = Host(name="uno", address=address, port=port, peer_address=address)
+        host.dial_ahead()
+        for ask in (host.shell().run, host.shell().hold):
+            with pytest.raises(Unreachable, match=r"uno .* did not answer"):
+                ask(("true",))
+
+
 def test_complaints_count_as_well(tmp_path: Path) -> None:
     def endless(channel: paramiko.Channel) -> None:
         while True:
