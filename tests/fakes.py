@@ -27,7 +27,7 @@ from tasks.host import files
 Answer: TypeAlias = "str | int | RelevoError | list[str | int | RelevoError]"
 
 LOOKS = (
-    "pg_lsclusters --no-header", "look *", "SELECT *", "read /*", "test *", "true",
+    "pg_lsclusters --no-header", "look *", "SELECT", "SELECT *", "read /*", "test *", "true",
     "lacking *", "missing *", "configured *", "listens *", "receipts *", "outdated *",
     "systemctl is-active *", "systemctl is-enabled *", "started *",
     "bound *", "elsewhere *", "wal-is *", "layout *", "same *", "side *", "tools *",

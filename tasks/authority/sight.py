@@ -4,9 +4,13 @@ The steps that need it find it at hand (blocks/at_hand.py), and judge it as if t
 somebody has written meanwhile is asked again, by this or by themselves.
 """
 
+import contextlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
-from blocks.instance import OdooInstance
+from blocks.errors import RelevoError
+from blocks.instance import OdooInstance, Place
 from tasks.authority import fence
 from tasks.build import build
 from tasks.host import together
@@ -21,8 +25,14 @@ from tasks.run.step import step
 
 @step("look at {instance.recovery}")
 def take(instance: OdooInstance) -> None:
-    """Ask for all that the guards of a promotion judge, before anything is written."""
-    together.look(instance.recovery.host.shell(), *_before(instance))
+    """Ask for all that the guards of a promotion judge, before anything is written.
+
+    The session of their questions to PostgreSQL is begun meanwhile.
+    """
+    recovery = instance.recovery
+    with ThreadPoolExecutor(1) as beside:
+        beside.submit(copy_context().run, _begin_session, recovery)
+        together.look(recovery.host.shell(), *_before(instance))
 
 
 @step("look at {instance.recovery} again")
@@ -30,6 +40,12 @@ def take_again(instance: OdooInstance) -> None:
     """Ask, now that the receipt is there, what may have changed until then."""
     looks = (command(*fence.since_asked(instance)), command(*looking(instance.recovery)))
     together.look(instance.recovery.host.shell(), *looks, *build.looks(instance))
+
+
+def _begin_session(place: Place) -> None:
+    """Have a session ready; what keeps us from it is said by the first step that needs one."""
+    with contextlib.suppress(RelevoError):
+        place.cluster.query(place.host.shell(), "SELECT")
 
 
 def _before(instance: OdooInstance) -> Iterator[Look]:

@@ -145,6 +145,7 @@ def standby(**more: Answer) -> dict[str, Answer]:
         "systemctl is-active odoo_vps_1.service": "inactive\n",
         "systemctl show odoo_vps_1.service --property=NeedDaemonReload --value": "no\n",
         "ss -Hltn *": "",
+        "SELECT": "[]",
         "date -u +%FT%TZ": "2027-01-15T08:00:12Z\n",
     }
 
