@@ -14,7 +14,11 @@ from tests.lab.trouble import LabError
 
 # What a login of root has, whatever else a lab's commands are given.
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-SHELL = ("setsid", "--ctty", "env", PATH, "bash", "--noprofile", "--norc", "--noediting", "-i")
+# A shell keeps for good what it was begun with, such as an interrupt that nohup or & has ignored.
+SHELL = (
+    "setsid", "--ctty", "env", "--default-signal", PATH,
+    "bash", "--noprofile", "--norc", "--noediting", "-i",
+)  # fmt: skip
 PROMPT = re.compile(r"<typed (\d+)> ")
 FIRST = "stty -echo; PS2= PS1='<typed $?> '"
 
