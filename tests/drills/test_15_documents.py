@@ -163,7 +163,7 @@ def test_people_have_names_and_one_may_drill_and_nothing_more(worker: Machine) -
     people, rule = commands("docs/server.md", "People with names, and what they may do")
     with seat(worker) as shell:
         shell.paste(people)
-        assert asked(worker, "ana", "/api/flows/filter") == "200"
+        wait_until(lambda: asked(worker, "ana", "/api/flows/filter") == "200", "a name counts", 20)
         assert asked(worker, "eva", "/api/flows/filter") == "401"
         worker.write("/etc/sudoers.d/relevo", f"{rule}\n", mode=0o440)
         worker.run("useradd", "--create-home", "luis")
