@@ -34,28 +34,27 @@ mount -t proc proc "$root/proc"
 for each in "$root/proc/sys" "$root/proc/sysrq-trigger"; do
     if [ -e "$each" ]; then unchanged "$each" "$each"; fi
 done
+mount -t tmpfs -o mode=755 tmpfs "$root/dev"
+mkdir "$root/dev/pts" "$root/dev/shm"
+mount -t devpts -o newinstance,ptmxmode=666,mode=620,gid=5 devpts "$root/dev/pts"
+mount -t tmpfs tmpfs "$root/dev/shm"
+for each in pts/ptmx:ptmx /proc/self/fd:fd fd/0:stdin fd/1:stdout fd/2:stderr; do
+    ln -s "${each%:*}" "$root/dev/${each#*:}"
+done
+for each in null:1:3 zero:1:5 full:1:7 random:1:8 urandom:1:9 tty:5:0 ${boots:+loop-control:10:237}
+do
+    numbers=${each#*:}
+    mknod -m 666 "$root/dev/${each%%:*}" c "${numbers%:*}" "${numbers#*:}"
+done
 if [ "$boots" ]; then
     mount -t sysfs sysfs "$root/sys"
     mount -o remount,bind,ro "$root/sys"
-    mount -t tmpfs -o mode=755 tmpfs "$root/dev"
-    mkdir "$root/dev/pts" "$root/dev/shm"
-    mount -t devpts -o newinstance,ptmxmode=666,mode=620,gid=5 devpts "$root/dev/pts"
-    ln -s pts/ptmx "$root/dev/ptmx"
-    ln -s /proc/self/fd "$root/dev/fd"
-    ln -s fd/0 "$root/dev/stdin"
-    ln -s fd/1 "$root/dev/stdout"
-    ln -s fd/2 "$root/dev/stderr"
-    for each in null:1:3 zero:1:5 full:1:7 random:1:8 urandom:1:9 tty:5:0 loop-control:10:237; do
-        numbers=${each#*:}
-        mknod -m 666 "$root/dev/${each%%:*}" c "${numbers%:*}" "${numbers#*:}"
-    done
     for each in $(seq 0 63); do
         if [ ! -e "/sys/block/loop$each/loop" ]; then
             mknod -m 660 "$root/dev/loop$each" b 7 "$each"
         fi
     done
 fi
-mount -t tmpfs tmpfs "$root/dev/shm"
 if [ -d "$read" ]; then
     mkdir -p "$root$read"
     unchanged "$read" "$root$read"
