@@ -4,6 +4,7 @@ import os
 import re
 import select
 import subprocess
+import termios
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,6 +20,7 @@ SHELL = (
     "setsid", "--ctty", "env", "--default-signal", PATH,
     "bash", "--noprofile", "--norc", "--noediting", "-i",
 )  # fmt: skip
+SIZE = (24, 80)  # without one, psql shows a single line in a pager
 PROMPT = re.compile(r"<typed (\d+)> ")
 FIRST = "stty -echo; PS2= PS1='<typed $?> '"
 
@@ -35,6 +37,7 @@ class Terminal:
         self.text = ""
         self._seen = 0
         self._master, slave = os.openpty()
+        termios.tcsetwinsize(slave, SIZE)
         self._process = subprocess.Popen(
             inside, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
         )

@@ -21,3 +21,8 @@ def test_an_interrupt_reaches_a_job_even_where_the_tests_ignore_it() -> None:
     with Terminal(SHELL) as shell:
         shell.type("sleep 60 &")
         shell.type("kill -INT %1; wait %1", (130,), seconds=20)
+
+
+def test_the_terminal_has_a_size_or_programs_page_what_they_say() -> None:
+    with Terminal(SHELL) as shell:
+        assert shell.type("stty size").split() == ["24", "80"]
