@@ -31,7 +31,7 @@ def worker(*flows: str) -> Iterator[tuple[int, list[int]]]:
 
 
 def stop(pid: str, seconds: float) -> int:
-    words = [PROGRAM, *([pid] if pid else [])]
+    words = [str(PROGRAM), *([pid] if pid else [])]
     return subprocess.run(words, check=False, timeout=seconds).returncode
 
 
