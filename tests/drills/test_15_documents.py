@@ -247,12 +247,22 @@ def test_the_server_is_restored_from_its_backup(worker: Machine) -> None:
 
 
 def test_an_upgrade_brings_the_newest_commit_and_everything_runs(worker: Machine) -> None:
+    """It stops the worker, which waits for the procedure that runs."""
     upgrade = block("docs/server.md", "Upgrade", "systemctl stop relevo-worker")
     newest = runner.commit(worker)
+    run = "flow run 'replicate vps1 to respaldo'"
     with seat(worker) as shell:
+        shell.type(CLIENT)
+        shell.type("prefect deployment run replicate/vps1")
+        wait_until(lambda: f"Beginning {run}" in journal(worker), "a procedure runs", 60)
         shell.paste(upgrade)
+        assert re.search(rf"(?i){run} - Finished in state Completed", journal(worker))
         assert shell.type("git -C /opt/relevo rev-parse HEAD").strip() == newest
         shell.type("prefect deployment run replicate/vps1 --watch")
+
+
+def journal(worker: Machine) -> str:
+    return worker.run("journalctl", "--unit", "relevo-worker", "--no-pager").stdout
 
 
 def test_commits_wait_and_are_released_by_hand(new: Lab, worker: Machine) -> None:
