@@ -53,10 +53,15 @@ ENDED = (0, 1, 127, 143)
 STOPPED: list[str] = []
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _api() -> None:
+    """Boot nothing of what the other drills share."""
+
+
 @pytest.fixture(scope="module")
-def new(lab: Lab) -> Iterator[Lab]:
+def new() -> Iterator[Lab]:
     """A lab that no inventory knows."""
-    with Lab(f"{lab.name}-new") as made:
+    with Lab(f"{Lab().name}-new") as made:
         yield made
 
 
