@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.lab.cgroup import Cgroup, hierarchy
 from tests.lab.image import CACHE, MORTAL, PROXIES
 from tests.lab.mirror import KEYRING, mirror
 from tests.lab.trouble import LabError
@@ -18,27 +19,60 @@ PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 REACH = {"CERT", "DEFAULT_TIMEOUT", "INDEX_URL", "PROXY", "TRUSTED_HOST"}
 AUTHORITIES = "/etc/authorities-of-pip.crt"
 # The tree becomes the root: where one is only changed to, nothing can be unshared or mounted.
-# What is installed there may change nothing here: it sees no device and no folder of this machine.
+# What runs there may change nothing here: this machine's root is read-only to it from the start.
+# Who boots hosts has devices of its own, and of this machine's disks none that is in use.
 ENTER = """
 root=$1; read=$2; boots=$3; shift 3
+mount() { command mount --no-mtab "$@"; }
+unchanged() {
+    mount --bind "$1" "$2"
+    mount -o remount,bind,ro "$2"
+}
 mount --bind "$root" "$root"
+mount -o remount,bind,ro /
 mount -t proc proc "$root/proc"
+for each in "$root/proc/sys" "$root/proc/sysrq-trigger"; do
+    if [ -e "$each" ]; then unchanged "$each" "$each"; fi
+done
+mount -t tmpfs -o mode=755 tmpfs "$root/dev"
+mkdir "$root/dev/pts" "$root/dev/shm"
+mount -t devpts -o newinstance,ptmxmode=666,mode=620,gid=5 devpts "$root/dev/pts"
+mount -t tmpfs tmpfs "$root/dev/shm"
+for each in pts/ptmx:ptmx /proc/self/fd:fd fd/0:stdin fd/1:stdout fd/2:stderr; do
+    ln -s "${each%:*}" "$root/dev/${each#*:}"
+done
+for each in null:1:3 zero:1:5 full:1:7 random:1:8 urandom:1:9 tty:5:0 ${boots:+loop-control:10:237}
+do
+    numbers=${each#*:}
+    mknod -m 666 "$root/dev/${each%%:*}" c "${numbers%:*}" "${numbers#*:}"
+done
 if [ "$boots" ]; then
-    mount --rbind /sys "$root/sys"
-    mount --rbind /dev "$root/dev"
-else
-    mount -t tmpfs tmpfs "$root/dev/shm"
-    mount --bind "$root/proc/sys" "$root/proc/sys"
-    mount -o remount,bind,ro "$root/proc/sys"
+    mount -t sysfs sysfs "$root/sys"
+    mount -o remount,bind,ro "$root/sys"
+    for each in $(seq 0 63); do
+        if [ ! -e "/sys/block/loop$each/loop" ]; then
+            mknod -m 660 "$root/dev/loop$each" b 7 "$each"
+        fi
+    done
 fi
 if [ -d "$read" ]; then
     mkdir -p "$root$read"
-    mount --bind "$read" "$root$read"
-    mount -o remount,bind,ro "$root$read"
+    unchanged "$read" "$root$read"
 fi
 cd "$root"
 mount --move . /
 exec chroot . "$@"
+"""
+# Who boots hosts sees no cgroup but one of its own.
+JOIN = 'echo 0 >"$0/cgroup.procs"; exec "$@"'
+APART = """
+grep -qx 0::/ /proc/self/cgroup
+for each in /proc/sys/kernel/panic /proc/sysrq-trigger /sys/kernel /sys/fs/cgroup; do
+    if [ -w "$each" ]; then echo "$each may be written"; exit 1; fi
+done
+for each in /dev/[hsv]d* /dev/nvme* /dev/mem /dev/kmsg; do
+    if [ -e "$each" ]; then echo "$each is seen"; exit 1; fi
+done
 """
 
 
@@ -51,18 +85,30 @@ class Bare:
     read: Path | None
 
     def run(self, *command: str, boots: bool = False, seconds: float = 1200, **env: str) -> str:
-        """Run a command there; with its words when it fails. Only who boots hosts sees devices."""
+        """Run a command there; with its words when it fails. Only who boots hosts sees disks."""
         argv = (str(self.root), str(self.read or ""), "yes" if boots else "", *command)
-        done = subprocess.run(
-            [*MORTAL, "sh", "-ec", ENTER, "enter", *argv],
-            env={**PATH, "LC_ALL": "C.UTF-8", "HOME": "/root", **_settings(), **PROXIES, **env},
-            check=False, capture_output=True, text=True, timeout=seconds,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        with self._apart() as joined:
+            done = subprocess.run(
+                [*joined, *MORTAL, "--cgroup", "sh", "-ec", ENTER, "enter", *argv],
+                env={**PATH, "LC_ALL": "C.UTF-8", "HOME": "/root", **_settings(), **PROXIES, **env},
+                check=False, capture_output=True, text=True, timeout=seconds,
+                stdin=subprocess.DEVNULL,
+            )  # fmt: skip
         if done.returncode != 0:
             said = (done.stdout + done.stderr)[-6000:]
             raise LabError(f"{' '.join(command)[:200]} failed on {self.suite}:\n{said}")
         return done.stdout.strip()
+
+    @contextmanager
+    def _apart(self) -> Iterator[tuple[str, ...]]:
+        """Join a cgroup that only this tree has, and leave nothing in it."""
+        group = Cgroup(hierarchy() / self.root.name)
+        group.path.mkdir()
+        try:
+            yield "sh", "-ec", JOIN, str(group.path)
+        finally:
+            group.kill()
+            group.remove()
 
 
 @contextmanager
@@ -76,7 +122,10 @@ def bare(
     try:
         _build(suite, root, variant, packages)
         _furnish(root)
-        yield Bare(suite, root, read)
+        machine = Bare(suite, root, read)
+        for boots in (False, True):
+            machine.run("sh", "-ec", APART, boots=boots)
+        yield machine
     finally:
         shutil.rmtree(root, ignore_errors=True)
 

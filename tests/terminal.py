@@ -4,6 +4,7 @@ import os
 import re
 import select
 import subprocess
+import termios
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -14,7 +15,12 @@ from tests.lab.trouble import LabError
 
 # What a login of root has, whatever else a lab's commands are given.
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-SHELL = ("setsid", "--ctty", "env", PATH, "bash", "--noprofile", "--norc", "--noediting", "-i")
+# A shell keeps for good what it was begun with, such as an interrupt that nohup or & has ignored.
+SHELL = (
+    "setsid", "--ctty", "env", "--default-signal", PATH,
+    "bash", "--noprofile", "--norc", "--noediting", "-i",
+)  # fmt: skip
+SIZE = (24, 80)  # without one, psql shows a single line in a pager
 PROMPT = re.compile(r"<typed (\d+)> ")
 FIRST = "stty -echo; PS2= PS1='<typed $?> '"
 
@@ -31,6 +37,7 @@ class Terminal:
         self.text = ""
         self._seen = 0
         self._master, slave = os.openpty()
+        termios.tcsetwinsize(slave, SIZE)
         self._process = subprocess.Popen(
             inside, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
         )

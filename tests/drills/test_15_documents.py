@@ -53,10 +53,15 @@ ENDED = (0, 1, 127, 143)
 STOPPED: list[str] = []
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _api() -> None:
+    """Boot nothing of what the other drills share."""
+
+
 @pytest.fixture(scope="module")
-def new(lab: Lab) -> Iterator[Lab]:
+def new() -> Iterator[Lab]:
     """A lab that no inventory knows."""
-    with Lab(f"{lab.name}-new") as made:
+    with Lab(f"{Lab().name}-new") as made:
         yield made
 
 
@@ -163,7 +168,7 @@ def test_people_have_names_and_one_may_drill_and_nothing_more(worker: Machine) -
     people, rule = commands("docs/server.md", "People with names, and what they may do")
     with seat(worker) as shell:
         shell.paste(people)
-        assert asked(worker, "ana", "/api/flows/filter") == "200"
+        wait_until(lambda: asked(worker, "ana", "/api/flows/filter") == "200", "a name counts", 20)
         assert asked(worker, "eva", "/api/flows/filter") == "401"
         worker.write("/etc/sudoers.d/relevo", f"{rule}\n", mode=0o440)
         worker.run("useradd", "--create-home", "luis")
@@ -247,12 +252,22 @@ def test_the_server_is_restored_from_its_backup(worker: Machine) -> None:
 
 
 def test_an_upgrade_brings_the_newest_commit_and_everything_runs(worker: Machine) -> None:
+    """It stops the worker, which waits for the procedure that runs."""
     upgrade = block("docs/server.md", "Upgrade", "systemctl stop relevo-worker")
     newest = runner.commit(worker)
+    run = "flow run 'replicate vps1 to respaldo'"
     with seat(worker) as shell:
+        shell.type(CLIENT)
+        shell.type("prefect deployment run replicate/vps1")
+        wait_until(lambda: f"Beginning {run}" in journal(worker), "a procedure runs", 60)
         shell.paste(upgrade)
+        assert re.search(rf"(?i){run} - Finished in state Completed", journal(worker))
         assert shell.type("git -C /opt/relevo rev-parse HEAD").strip() == newest
         shell.type("prefect deployment run replicate/vps1 --watch")
+
+
+def journal(worker: Machine) -> str:
+    return worker.run("journalctl", "--unit", "relevo-worker", "--no-pager").stdout
 
 
 def test_commits_wait_and_are_released_by_hand(new: Lab, worker: Machine) -> None:
