@@ -1,4 +1,7 @@
-"""Who gets into the cluster of a recovery host over its loopback, where all its users may speak."""
+"""Who gets into the cluster of a recovery host over its loopback, where all its users may speak.
+
+And whom a server takes for the other one, where a person has it follow by hand.
+"""
 
 import shutil
 import subprocess
@@ -16,6 +19,7 @@ from blocks.cluster import Cluster
 from blocks.host import Host
 from blocks.instance import OdooInstance, Place, Replication
 from blocks.odoo import Odoo
+from tasks.plan import placeholders
 from tasks.postgres import hba
 from tasks.recovery import door
 from tasks.run import terminal
@@ -135,3 +139,41 @@ def test_the_door_lets_in_its_two_roles_and_nobody_else(
     assert enters(server, "replica_rewind", "rewinds") == ""
     assert "password authentication failed" in enters(server, "replica_rewind", "guessed")
     assert "pg_hba.conf rejects connection" in enters(server, "odoo", "odoo")
+
+
+def pasted(conninfo: str, home: Path) -> str:
+    """What the shell makes of a connection string of a page by hand."""
+    found = f'getent() {{ echo postgres:x:1:1::{home}:/bin/sh; }}\nprintf %s "{conninfo}"'
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", found], capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.mark.parametrize("whose", ["its own", "another's", "nobody's"])
+def test_a_server_with_another_key_is_followed_by_no_page_by_hand(
+    server: Server, instance: OdooInstance, tmp_path: Path, whose: str
+) -> None:
+    """Whoever sits between the two hosts lets everybody in, and sends what WAL he likes."""
+    (server.data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 trust\n")
+    reload(server)
+    cluster = instance.recovery.cluster.model_copy(update={"port": server.port})
+    recovery = instance.recovery.model_copy(update={"cluster": cluster})
+    names = placeholders.names(instance.model_copy(update={"recovery": recovery}))
+    pinned = tmp_path / ".postgresql" / "relevo_vps_1_recovery.pem"
+    pinned.parent.mkdir()
+    if whose == "another's":
+        other = ("-keyout", "/dev/null", "-out", pinned)
+        request = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x")
+        subprocess.run([*request, *other], check=True, capture_output=True)
+    elif whose == "its own":
+        shutil.copy(server.data / "server.crt", pinned)
+
+    conninfo = f"{pasted(names['to_recovery'], tmp_path)} dbname=postgres connect_timeout=10"
+    try:
+        psycopg.connect(conninfo).close()
+        said = ""
+    except psycopg.OperationalError as error:
+        said = str(error)
+
+    assert ("certificate verify failed" in said) == (whose == "another's"), said
+    assert bool(said) == (whose == "another's"), said
