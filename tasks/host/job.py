@@ -111,8 +111,9 @@ def run_job(
             hint="retry this run",
         )
     if spares and ended.exit_status == FULL:
+        why = output.strip().rpartition("ended: ")[2][:300]
         raise Refused(
-            f"{argv[0]} on {shell.host} was ended: {output.strip().rpartition('ended: ')[2][:300]}",
+            f"{argv[0]} on {shell.host} was ended: {why}",
             hint=f"see what the other host sends (a huge file?), or make room on {shell.host}, "
             "then run this again",
         )

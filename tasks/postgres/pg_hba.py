@@ -49,7 +49,8 @@ def nobody_else() -> str:
     host all all all reject
     host replication all all reject
     """
-    return "".join(f"host {database} all all reject\n" for database in ("all", "replication"))
+    lines = (("host", database, "all", "all", "reject") for database in ("all", "replication"))
+    return "".join(" ".join(words) + "\n" for words in lines)
 
 
 def ident(*, map_name: str, system_user: str, role: str) -> str:
