@@ -72,6 +72,7 @@ def _judge(instance: OdooInstance, *, idle: bool) -> Judged:
         try:
             with understood(f"a host's answer about {instance.name}"):
                 measured = replace(_measure(users.as_found(instance)), idle=idle)
+                return (measured, *verdict(measured, limits(instance)))
         except RelevoError as error:
             measured = _away(instance, error.message)
     return (measured, *verdict(measured, limits(instance)))
