@@ -19,6 +19,7 @@ from blocks.cluster import Cluster
 from blocks.host import Host
 from blocks.instance import OdooInstance, Place, Replication
 from blocks.odoo import Odoo
+from tasks.host import files
 from tasks.plan import placeholders
 from tasks.postgres import hba
 from tasks.recovery import door
@@ -71,11 +72,11 @@ def server() -> Iterator[Server]:
 def instance(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[OdooInstance]:
     """One that is confined, whose files of settings are those of the server here."""
 
-    def edit(_: object, path: PurePosixPath, change: hba.files.Change, **__: str) -> None:
+    def edit(_: object, path: PurePosixPath, change: files.Change, **__: str) -> None:
         there = server.data / path.name
         there.write_text(change(there.read_text()))
 
-    monkeypatch.setattr(hba.files, "edit", edit)
+    monkeypatch.setattr(files, "edit", edit)
     monkeypatch.setattr(hba, "config_owner", lambda *_, **__: "postgres:")
     monkeypatch.setattr(hba, "observe", lambda _: SimpleNamespace(answers=False))
     host = Host(name="here", address="127.0.0.1", peer_address="127.0.0.1")

@@ -323,8 +323,8 @@ def test_a_link_in_a_folder_that_becomes_root_s_leads_root_nowhere(world: World)
     link, own = config / "environment", config / "start.conf"
     link.symlink_to(world.secret)
     own.write_text("auto\n")
-    for path in (link, own, config):
-        os.lchown(path, USER, USER)
+    for each in (link, own, config):
+        os.lchown(each, USER, USER)
 
     files.give_tree(SHELL, PurePosixPath(config), former=str(USER), user="0")
 
