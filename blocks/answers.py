@@ -7,8 +7,11 @@ from typing import Any
 
 from blocks.errors import CommandFailed
 
-# What taking apart a text raises when the text is another one than was expected.
-SENSELESS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+# What taking apart a text raises when the text is another one than was expected; a figure may be
+# without an end, too.
+SENSELESS = (
+    ValueError, LookupError, TypeError, AttributeError, RecursionError, ArithmeticError,
+)  # fmt: skip
 LOOK = "look at what it answers there, and repair or remove what is damaged"
 
 

@@ -6,6 +6,7 @@ once, for it would stand in the way of a DROP DATABASE.
 
 import atexit
 import contextlib
+import math
 import threading
 from collections.abc import Hashable, Iterator
 
@@ -78,6 +79,10 @@ class Session:
         except UnicodeEncodeError as error:
             raise StatementFailed(
                 f"{self.named} refused a statement: a value in it is not text: {error.reason}"
+            ) from error
+        except ValueError as error:
+            raise StatementFailed(
+                f"{self.named} answered with a figure that is none: {error}"
             ) from error
         finally:
             limit.cancel()
@@ -201,7 +206,9 @@ def _value(said: bytes | None, kind: int) -> Value:
     if kind in WHOLE or (kind == NUMERIC and said.lstrip(b"-").isdigit()):
         return int(said)
     if kind == NUMERIC or kind in FLOATS:
-        return float(said)
+        if not math.isfinite(figure := float(said)):
+            raise ValueError(f"{said[:40]!r}")  # that is no JSON, and breaks whoever counts with it
+        return figure
     return said.decode(errors="replace")
 
 

@@ -3,11 +3,13 @@
 import contextlib
 import shlex
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 
 from blocks import at_hand, session, sql, turn
 from blocks.errors import CommandFailed, Unreachable
 from blocks.lease import Lease, require_lease
 from blocks.paramiko_alone import paramiko
+from blocks.patience import at_most
 from blocks.relay import Pipe
 from blocks.shell import SAID_BYTES, Completed, command_line, own_words, turn_stuck
 from blocks.ssh_channel import begin, converse, skip_to_begin
@@ -46,6 +48,7 @@ class SshShell:
     ) -> Completed:
         require_lease()
         at_hand.forget(self.host)
+        timeout_seconds = at_most(timeout_seconds, self.host)
         with self._unreachable(argv[0]):
             completed = self._run(argv, user, stdin.encode(), timeout_seconds, limit_bytes)
         if completed is None:
@@ -135,9 +138,10 @@ class SshShell:
     def ask(self, login: sql.Login, question: sql.Question) -> list[sql.Row]:
         if question.acts:
             at_hand.forget(self.host)
+        asked = replace(question, timeout_seconds=at_most(question.timeout_seconds, self.host))
         with self._unreachable("a question to PostgreSQL"):
             try:
-                return session.ask(self, login, question)
+                return session.ask(self, login, asked)
             except CommandFailed:
                 require_lease()  # whoever took it over has ended the session
                 raise

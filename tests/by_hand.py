@@ -11,6 +11,7 @@ PART = re.compile(r"## (?:(?P<letter>[A-Z])\. )?.+")
 BLOCK = re.compile(r"^```bash\n(.*?\n)```$", re.MULTILINE | re.DOTALL)
 # A line that one block prints to be pasted before the next: the shell quotes what it prints.
 TO_PASTE = re.compile(r"^(?:facts|stopped|passwords)=.+$", re.MULTILINE)
+ASKS = re.compile(r"^printf '(\w+)=[?] ' >&2$", re.MULTILINE)
 ONLY_IF = ("Only if", "Solo si")
 
 
@@ -67,16 +68,28 @@ class Follower:
     def step(self, label: str) -> Read:
         return next(each for each in self.steps if each.label == label)
 
+    def typed(self, block: str) -> str:
+        """Give what is typed: the block, and the lines that it needs before or when it asks."""
+        asked = ASKS.findall(block)
+        before = [line for name, line in self.copied.items() if name == "passwords"]
+        return "".join(
+            (
+                *(f"{line}\n" for line in before),
+                block,
+                *(f"{self.copied[name]}\n" for name in asked),
+            )
+        )
+
     def do(self, step: Read) -> str:
         """Paste a block into a shell of the host that the step names, as root; give what it says.
 
-        What an earlier block has printed to be pasted is pasted first. On a host that is off it is
-        pasted in the rescue mode, in which its disk is mounted.
+        What an earlier block has printed to be pasted is pasted first, or when the block asks. On a
+        host that is off it is pasted in the rescue mode, in which its disk is mounted.
         """
         if not step.block:
             return ""
         host = self.hosts[step.where]
-        typed = "".join(f"{line}\n" for line in self.copied.values()) + step.block
+        typed = self.typed(step.block)
         if host.is_running:
             done = host.run("bash", stdin=typed, check=False)
             said, wrong = done.stdout, done.stderr

@@ -15,7 +15,7 @@ from babel.messages.pofile import read_po, write_po
 
 from deployments.parser_words import ARGPARSE, meanings
 from tasks.language import prose
-from tasks.language.catalogue import LABEL, MARK, SPANISH
+from tasks.language.catalogue import LABEL, SPANISH, apart
 from tasks.language.template import Template
 from tasks.plan.aftermath_read import PAGE
 from tasks.programs.files.__main__ import VERBS
@@ -129,8 +129,8 @@ def sentences() -> list[Sentence]:
             found += [Sentence(f"{name}: a flow", text) for text in _of_flows(tree)]
     found += [Sentence("tests/catalogue.py", text) for text in (*SHORT, *SCRIPTED)]
     found += [Sentence("relevo --help", text) for text in (*meanings(), *ARGPARSE) if " " in text]
-    lines = (MARK.fullmatch(line) for page in PAGES for line in page.splitlines())
-    found += [Sentence("a page", line[3]) for line in lines if line and _is_read(line[3])]
+    lines = (apart(line)[2] for page in PAGES for line in page.splitlines())
+    found += [Sentence("a page", line) for line in lines if _is_read(line)]
     words = {text for text in ARGPARSE if " " not in text} | {need.name for need in NEEDS}
     alone = {*LABELS, *fields(), *words} - {each.text for each in found}
     return [*found, *(Sentence("a label", text, LABEL) for text in sorted(alone))]

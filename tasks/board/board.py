@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from blocks.answers import understood
 from blocks.errors import Busy, CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
+from blocks.patience import patience
 from blocks.shell import Shell
 from tasks.authority import exposure
 from tasks.board import table, words
@@ -35,6 +36,7 @@ from tasks.standby import replication
 from tasks.synchronous import synchronous_state  # fmt: skip
 
 AT_ONCE = 16
+MOST_SECONDS = 300  # for one instance; all wait for the slowest
 HISTORY = 96
 LEFT_WORD: tuple[type[Record], ...] = (Schedules, Runs)
 # wal_status came with release 13.
@@ -70,8 +72,9 @@ def limits(instance: OdooInstance) -> Limits:
 def _judge(instance: OdooInstance, *, idle: bool) -> Judged:
     with terminal.without_server():
         try:
-            with understood(f"a host's answer about {instance.name}"):
+            with patience(MOST_SECONDS), understood(f"a host's answer about {instance.name}"):
                 measured = replace(_measure(users.as_found(instance)), idle=idle)
+                return (measured, *verdict(measured, limits(instance)))
         except RelevoError as error:
             measured = _away(instance, error.message)
     return (measured, *verdict(measured, limits(instance)))

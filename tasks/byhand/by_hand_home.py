@@ -75,10 +75,10 @@ COMPARE_BACK = Step(
     "See that {origin} has all that {recovery} wrote.",
     "Compruebe que {origin} tiene todo lo que {recovery} escribió.",
     has_all("origin"),
-    note_en="Paste first the line stopped=... that {previous} printed, then the block. It must "
-    "print t: then nothing is lost.",
-    note_es="Pegue primero la línea stopped=... que imprimió {previous}, después el bloque. Debe "
-    "responder t: entonces no se pierde nada.",
+    note_en="Paste the block, and when it asks, the line stopped=... that {previous} printed. It "
+    "must print t: then nothing is lost.",
+    note_es="Pegue el bloque y, cuando pregunte, la línea stopped=... que imprimió {previous}. "
+    "Debe responder t: entonces no se pierde nada.",
 )
 SERVE_ON_THERE = Step(
     "recovery",

@@ -107,10 +107,10 @@ COMPARE = Step(
     "See that {recovery} has all that {origin} wrote.",
     "Compruebe que {recovery} tiene todo lo que {origin} escribió.",
     has_all("recovery"),
-    note_en="Paste first the line stopped=... that {previous} printed, then the block. It must "
-    "print t: then nothing is lost.",
-    note_es="Pegue primero la línea stopped=... que imprimió {previous}, después el bloque. Debe "
-    "responder t: entonces no se pierde nada.",
+    note_en="Paste the block, and when it asks, the line stopped=... that {previous} printed. It "
+    "must print t: then nothing is lost.",
+    note_es="Pegue el bloque y, cuando pregunte, la línea stopped=... que imprimió {previous}. "
+    "Debe responder t: entonces no se pierde nada.",
 )
 SERVE_ON = Step(
     "origin",

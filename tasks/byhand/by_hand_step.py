@@ -37,6 +37,8 @@ LOGIN = (
     'timeout=60); odoo.request("GET", "/web/login"); print(odoo.getresponse().status)'
 )
 PRINT = "printf '%s\\n' \"$answer\""
+# Where WAL ends, as it goes from one server to the other.
+ENDS = "[0-9]+ [0-9A-F]+/[0-9A-F]+"
 GO_ON = 'test "$answer" = t'
 
 
@@ -134,9 +136,24 @@ def stopped(place: str) -> tuple[str, ...]:
     )
 
 
+def pasted(name: str, form: str) -> tuple[str, ...]:
+    """Ask for the line that a block has printed at the other server, and take words from it alone.
+
+    Whoever owns that server says what the line is: here it is text of one form, and no command.
+    """
+    taken = f"s,^{name}='({form})'$,\\1,p"
+    return (
+        f"printf '{name}=? ' >&2",
+        "line=",
+        'while test -z "$line"; do read -r line; done',
+        f'{name}=$(printf \'%s\\n\' "$line" | sed -n -E "{taken}")',
+        f'test -n "${name}"',
+    )
+
+
 def has_all(place: str) -> tuple[str, ...]:
     """Require all that the other cluster wrote, from the line that `stopped` printed there."""
-    return "set -- $stopped", *await_true(place, HAS_ALL)
+    return *pasted("stopped", ENDS), "set -- $stopped", *await_true(place, HAS_ALL)
 
 
 def follows(place: str, leader: str, folder: str = "$data") -> tuple[str, ...]:

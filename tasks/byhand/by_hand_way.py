@@ -1,7 +1,7 @@
 """By which way the origin rejoins: asked of both servers, and decided by a query."""
 
 from tasks.byhand.by_hand_rejoin import IS_THERE, MARKER, OWNER
-from tasks.byhand.by_hand_step import Step, control, directory, psql
+from tasks.byhand.by_hand_step import Step, control, directory, pasted, psql
 
 FIELDS = (
     "sed -n -e 's/^Database system identifier: *//p' -e 's/^Database cluster state: *//p' "
@@ -10,6 +10,8 @@ FIELDS = (
     "-e \"s/^Min recovery ending loc's timeline: *//p\" -e 's/^wal_log_hints setting: *//p' "
     "-e 's/^Data page checksum version: *//p' | paste -s -d '|'"
 )
+
+FACTS = "[A-Za-z0-9 |/_-]+"
 
 
 def _tells(name: str, path: str) -> str:
@@ -82,13 +84,13 @@ CHOOSE = Step(
     "Ask {recovery} which way {origin} has to take.",
     "Pregunte a {recovery} qué camino debe seguir {origin}.",
     (
-        ': "$facts"',
+        *pasted("facts", FACTS),
         f"{psql('recovery')} -v facts=\"$facts\" <<'SQL'",
         *WAY.splitlines(),
         "SQL",
     ),
-    note_en="Paste first the line facts=... that {previous} printed, then the block. It prints "
-    "the letter of the way: A, B or C. Take that one, and no other.",
-    note_es="Pegue primero la línea facts=... que imprimió {previous}, después el bloque. Imprime "
-    "la letra del camino: A, B o C. Siga ese y ningún otro.",
+    note_en="Paste the block, and when it asks, the line facts=... that {previous} printed. Then "
+    "it prints the letter of the way: A, B or C. Take that one, and no other.",
+    note_es="Pegue el bloque y, cuando pregunte, la línea facts=... que imprimió {previous}. "
+    "Después imprime la letra del camino: A, B o C. Siga ese y ningún otro.",
 )

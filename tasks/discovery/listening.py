@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from tasks.odoo.started import argv
+
 PROGRAM = re.compile(r"(odoo|openerp)([-_.]?(bin|server|gevent|py))*\d{0,2}(\.py)?")
 PIDS = re.compile(r"pid=(\d+)")
 LIVE_CHAT = {"gevent", "evented"}  # the command of its process; the second up to release 15
@@ -139,8 +141,7 @@ def planned(text: str) -> Iterator[str]:
     """
     for block in text.split("\n\n"):
         facts = dict(line.partition("=")[::2] for line in block.splitlines())
-        found = re.search(r"argv\[\]=(.*?) ; ", facts.get("ExecStart", ""))
-        words = found[1].split() if found else []
+        words = argv(facts.get("ExecStart", "")).split()
         of_a_script = bool(words) and re.fullmatch(r"/etc/init\.d/\S*odoo\S*", words[0])
         if program_at(words) is not None or of_a_script:
             yield facts.get("Id", "")

@@ -9,7 +9,7 @@ from blocks.instance import OdooInstance
 from blocks.plain import plain
 from tasks.build import links
 from tasks.filestore import engine, key, leftout, rsync
-from tasks.host import durable, files
+from tasks.host import durable, files, layout
 from tasks.host.job import run_job
 from tasks.postgres.observe import observe
 from tasks.run.step import log, step
@@ -192,11 +192,17 @@ def _pull_requirements(instance: OdooInstance) -> None:
 
 
 def _rsync(
-    instance: OdooInstance, kind: Kind, command: tuple[str, ...], *, partial: bool = False
+    instance: OdooInstance,
+    kind: Kind,
+    command: tuple[str, ...],
+    *,
+    partial: bool = False,
+    comes: bool = True,
 ) -> str:
     """Run rsync as the recovery host's Odoo user; a dead origin is worth a retry.
 
-    With `partial` a copy is taken that lacks what the origin may not read, and names it.
+    With `partial` a copy is taken that lacks what the origin may not read, and names it. What comes
+    from the origin, which may be endless, takes no more of the disk than there is for it.
     """
     shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
     program, *rest = command
@@ -204,6 +210,7 @@ def _rsync(
         output = run_job(
             shell, f"{instance.name}-{kind}", (program, *key.rsh(instance), *rest), user=user,
             timeout_seconds=PASS_SECONDS, accept=(*VANISHED, SOME_LEFT) if partial else VANISHED,
+            spares=layout.of_odoo(instance) if comes else (),
         )  # fmt: skip
     except CommandFailed as error:
         if error.status in CUT_OFF and not _is_refused(error):
@@ -274,7 +281,7 @@ def push(instance: OdooInstance, *, when: str) -> None:
     )
     engine.ensure(instance)
     with key.writable(instance, "failback"):
-        _rsync(instance, "filestore", command)
+        _rsync(instance, "filestore", command, comes=False)
         facts = engine.run(instance, "push")  # last: it ends when all is on the origin's disk
     log().info(
         "%d files were given to %s; %d that only it had were kept aside there",

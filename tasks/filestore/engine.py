@@ -13,6 +13,7 @@ from blocks import answers
 from blocks.errors import CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
+from tasks.filestore import following as reading
 from tasks.filestore import key
 from tasks.host import confine, files, layout, systemd_unit
 from tasks.host.job import LOGS, run_job, show
@@ -198,7 +199,7 @@ def _end_transient(shell: Shell, unit: str) -> None:
 def _follower_unit(instance: OdooInstance) -> str:
     """Write the unit: of a user that is one instance's, it may touch that one's files alone."""
     user, name = instance.recovery.odoo.user, follower(instance)
-    shared = user in instance.shared_users or instance.settled == "shared"
+    shared = _shared(instance)
     folder = instance.directory.parent if shared else instance.directory
     pattern = f"{instance.directory.parent}/*" if shared else str(instance.directory)
     writes = (folder,) if shared else layout.followed(instance)
@@ -215,10 +216,13 @@ def _follower_unit(instance: OdooInstance) -> str:
 
 
 def conditions(instance: OdooInstance) -> list[Facts]:
-    """How it goes with each instance that is followed on this host."""
+    """How it goes with an instance, and with those that share its user."""
     with answers.understood(f"{conditions_path(instance)} on {instance.recovery}"):
-        found: list[Facts] = written(instance)["conditions"]
-    return found
+        return reading.conditions(written(instance), instance.name, shared=_shared(instance))
+
+
+def _shared(instance: OdooInstance) -> bool:
+    return instance.recovery.odoo.user in instance.shared_users or instance.settled == "shared"
 
 
 def written(instance: OdooInstance) -> Facts:

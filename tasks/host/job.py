@@ -7,14 +7,16 @@ the unit by its name and waits for it. What they say goes to a file under /var/l
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from blocks.answers import understood
-from blocks.errors import CommandFailed
+from blocks.errors import CommandFailed, Refused
 from blocks.shell import Shell
 from tasks.host import confine
 
 LOGS = PurePosixPath("/var/log/relevo")
+SPARING = (Path(__file__).parents[1] / "programs" / "sparing.py").read_text()
+FULL = 28  # as SPARING ends where it has ended its command
 # What is left of an earlier one of its name goes first.
 START = """
 unit=$1 path=$2
@@ -88,12 +90,17 @@ def run_job(
     user: str,
     timeout_seconds: float,
     accept: Sequence[int] = (0,),
+    spares: Sequence[PurePosixPath] = (),
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> str:
-    """Run a long command to its end, or wait for the one that is under way; return what it said."""
+    """Run a long command to its end, or wait for the one that is under way; return what it said.
+
+    One that writes what another host says ends before it takes the last of the disks of the folders
+    that it `spares`.
+    """
     unit, path = _unit(name), LOGS / f"{name}.log"
     if not show(shell, unit).running:
-        _start(shell, unit, path, argv, user)
+        _start(shell, unit, path, sparing(argv, spares) if spares else argv, user)
     ended = _wait(shell, unit, path, timeout_seconds, on_progress)
     end = ("sh", "-c", END, "end", unit, str(path), str(END_BYTES))
     output = shell.run(end, timeout_seconds=120).stdout
@@ -102,6 +109,13 @@ def run_job(
             f"{unit} on {shell.host} was stopped before it finished, or the host was rebooted "
             "meanwhile",
             hint="retry this run",
+        )
+    if spares and ended.exit_status == FULL:
+        why = output.strip().rpartition("ended: ")[2][:300]
+        raise Refused(
+            f"{argv[0]} on {shell.host} was ended: {why}",
+            hint=f"see what the other host sends (a huge file?), or make room on {shell.host}, "
+            "then run this again",
         )
     if ended.exit_status not in accept:
         tail = output.strip().splitlines()[-10:]
@@ -114,6 +128,10 @@ def run_job(
             last_lines=tail,
         )
     return output
+
+
+def sparing(argv: Sequence[str], folders: Sequence[PurePosixPath]) -> tuple[str, ...]:
+    return ("python3", "-I", "-S", "-c", SPARING, *map(str, folders), "--", *argv)
 
 
 def stop_job(shell: Shell, name: str) -> None:

@@ -36,7 +36,7 @@ AGES = (
 COUNTED = re.compile(r"(\d+) ([a-z]+)")
 ESCAPED = re.compile(r"\\([^A-Za-z0-9\s])")
 # What Markdown puts before a text: a heading, a point of a list, a quote.
-MARK = re.compile(r"(\s*(?:(#{1,6}) |[-*] |\d+\. |> )?)(.*?)(\s*)", re.DOTALL)
+MARK = re.compile(r"\s*(?:(#{1,6}) |[-*] |\d+\. |> )?")
 CELL = re.compile(r"(?<!\\)(?:\\\\)*\|")
 BOLD = re.compile(r"\*\*([^*]+)\*\*")
 BEFORE_BOLD = re.compile(r"(\. )(?=\*\*)")
@@ -212,10 +212,20 @@ def _row(cells: Sequence[str], head: Sequence[str]) -> Iterator[str]:
             yield _marked(cell, words=labels() if str(over).strip() in WORDS else {})
 
 
+def apart(text: str) -> tuple[str, bool, str, str]:
+    """Give what Markdown puts before a text, whether that is a heading, the text, and its end.
+
+    >>> apart("## Plan "), apart("- a b"), apart("  ")
+    (('## ', True, 'Plan', ' '), ('- ', False, 'a b', ''), ('  ', False, '', ''))
+    """
+    mark = MARK.match(text)
+    assert mark is not None, "it matches everything"
+    rest = text[mark.end() :].rstrip()
+    return mark[0], bool(mark[1]), rest, text[mark.end() + len(rest) :]
+
+
 def _marked(text: str, *, words: dict[str, str] | None = None) -> str:
-    match = MARK.fullmatch(text)
-    assert match is not None, "it matches everything"
-    before, heading, rest, after = match.groups()
+    before, heading, rest, after = apart(text)
     if heading:
         return f"{before}{_heading(rest)}{after}"
     if words and rest in words:

@@ -13,8 +13,12 @@ from tasks.postgres.observe import observe
 from tasks.run.step import log
 
 
+def file_name(instance: OdooInstance, leader: Place) -> str:
+    return f"relevo_{instance.name}_{leader.kind}.pem"
+
+
 def path(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPath:
-    name = f"relevo_{instance.name}_{leader.kind}.pem"
+    name = file_name(instance, leader)
     if node.cluster.confined:
         return layout.postgres(instance) / name
     return files.home(node.host.shell(), node.cluster.owner) / ".postgresql" / name

@@ -73,6 +73,16 @@ def _wishes(environment: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not SYSTEMS_OWN.fullmatch(name)}
 
 
+def argv(said: str) -> str:
+    """Find the words of ExecStart= as systemctl shows them, in no more time than their length.
+
+    >>> argv("{ path=/a ; argv[]=/a -c b ; pid=0 }"), argv("argv[]=argv[]=/a")
+    ('/a -c b', '')
+    """
+    line, ends, _ = said.partition("argv[]=")[2].partition(" ; ")
+    return line if ends else ""
+
+
 def _planned(said: str) -> tuple[tuple[str, ...], str]:
     """Take the words of ExecStart= as systemctl shows them: parted by blanks, without quotes.
 
@@ -83,8 +93,7 @@ def _planned(said: str) -> tuple[tuple[str, ...], str]:
     >>> _planned("{ path=/usr/bin/odoo ; argv[]=/usr/bin/odoo $OPTIONS ; pid=0 }")[1]
     'ExecStart=/usr/bin/odoo $OPTIONS'
     """
-    found = re.search(r"argv\[\]=(.*?) ; ", said)
-    line = found[1] if found else ""
+    line = argv(said)
     varies = re.search(r"\$[A-Za-z_{]", line)
     return tuple(line.split()), f"ExecStart={line}" if varies else ""
 

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from blocks.instance import OdooInstance, Place
 from tasks.filestore import key
 from tasks.host import layout, managed_block
-from tasks.logins import login, pgpass
+from tasks.logins import certificate, login, pgpass
 from tasks.postgres import auto_conf, commands, pg_hba, postgresql_conf
 from tasks.recovery import door
 from tasks.serving import dns
@@ -42,8 +42,8 @@ def names(instance: OdooInstance) -> dict[str, str]:
         "domains": ", ".join(instance.domains),
         "dns": instance.dns.provider if instance.dns else "",
         "replication_user": roles.user,
-        "to_recovery": _conninfo(recovery, roles.user, passfile=_passfile(origin)),
-        "to_origin": _conninfo(origin, roles.user, passfile=_own_passfile(instance)),
+        "to_recovery": _conninfo(instance, recovery, roles.user),
+        "to_origin": _conninfo(instance, origin, roles.user),
         "origin_passfile": _passfile(origin),
         "recovery_passfile": _own_passfile(instance),
         "own_passwords": shlex.quote(_own_passwords(instance)),
@@ -60,9 +60,8 @@ def _of_the_origins_cluster(instance: OdooInstance) -> dict[str, str]:
     """The commands that make the origin's cluster anew, or bring it back."""
     found, roles = instance.origin.cluster, instance.replication
     data, new = PurePosixPath("$data"), PurePosixPath("$new")
-    passfile = _passfile(instance.origin)
-    to_recovery = _conninfo(instance.recovery, roles.user, passfile=passfile)
-    source = _conninfo(instance.recovery, roles.rewind_user, passfile=passfile)
+    to_recovery = _conninfo(instance, instance.recovery, roles.user)
+    source = _conninfo(instance, instance.recovery, roles.rewind_user)
     backup = commands.base_backup(found, directory=new, conninfo=to_recovery, slot=instance.name)
     rewind = commands.rewind(
         found, directory=data, source=f"{source} dbname={login.REWIND_DATABASE}"
@@ -99,7 +98,11 @@ def _own_passfile(instance: OdooInstance) -> str:
 
 def _passfile(place: Place) -> str:
     """The password file in the home of a cluster's user, for which the host is asked."""
-    return f"$(getent passwd {place.cluster.owner} | cut -d: -f6)/.pgpass"
+    return f"{_home(place)}/.pgpass"
+
+
+def _home(place: Place) -> str:
+    return f"$(getent passwd {place.cluster.owner} | cut -d: -f6)"
 
 
 def _own_passwords(instance: OdooInstance) -> str:
@@ -165,9 +168,20 @@ def _end(instance: OdooInstance, place: Place) -> dict[str, str]:
     }
 
 
-def _conninfo(leader: Place, user: str, *, passfile: str) -> str:
-    """How to reach a leader; the password stands in the password file of either host."""
+def _conninfo(instance: OdooInstance, leader: Place, user: str) -> str:
+    """How the other host reaches a leader; the password stands in the password file of either."""
+    node = instance.opposite(leader)
+    passfile = _passfile(node) if node.kind == "origin" else _own_passfile(instance)
     return (
-        f"host={leader.host.peer_address} port={leader.cluster.port} user={user} sslmode=require "
-        f"passfile={passfile}"
+        f"host={leader.host.peer_address} port={leader.cluster.port} user={user} "
+        f"{_tls(instance, node, leader)} passfile={passfile}"
     )
+
+
+def _tls(instance: OdooInstance, node: Place, leader: Place) -> str:
+    """Demand the leader's own certificate, where Relevo has pinned it: the shell looks."""
+    name = certificate.file_name(instance, leader)
+    confined = node.cluster.confined
+    pinned = layout.postgres(instance) / name if confined else f"{_home(node)}/.postgresql/{name}"
+    known = f"test -e {pinned} && echo verify-ca sslrootcert={pinned}"
+    return f"sslmode=$({known} || echo require)"

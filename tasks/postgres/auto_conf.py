@@ -98,7 +98,8 @@ def merged(text: str, *, own: str = "") -> str:
     ''
     """
     theirs = text.split("\n")
-    mine = (line for line in own.split("\n") if _sets(line, MACHINE) and line not in theirs)
+    known = {*theirs}
+    mine = (line for line in own.split("\n") if _sets(line, MACHINE) and line not in known)
     kept = [line for line in theirs if _is_harmless(line)]
     return "".join(f"{line}\n" for line in (*kept, *mine))
 

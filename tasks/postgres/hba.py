@@ -35,6 +35,7 @@ def admit(instance: OdooInstance, place: Place, peer: Place, *, odoo_role: str =
         mapped = pg_hba.ident(map_name="relevo", system_user=place.odoo.user, role=odoo_role)
         mapped += pg_hba.ident(map_name="relevo", system_user=cluster.owner, role="postgres")
         _put(shell, place, ident, instance.name, mapped)
+    lines += pg_hba.nobody_else() if cluster.confined else ""
     _put(shell, place, hba, instance.name, lines)
     if observe(place).answers:
         load(shell, place, hba, *([ident] if odoo_role else []))

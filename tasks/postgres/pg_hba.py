@@ -40,6 +40,19 @@ def superuser_map(*, map_name: str) -> str:
     )
 
 
+def nobody_else() -> str:
+    """Let nobody in over the network by a line that stands below, as Debian's for loopback does.
+
+    All users of a host may speak to its loopback, and a customer's role may have any password.
+
+    >>> print(nobody_else(), end="")
+    host all all all reject
+    host replication all all reject
+    """
+    lines = (("host", database, "all", "all", "reject") for database in ("all", "replication"))
+    return "".join(" ".join(words) + "\n" for words in lines)
+
+
 def ident(*, map_name: str, system_user: str, role: str) -> str:
     """
     >>> print(ident(map_name="relevo", system_user="odoo_vps_1", role="odoo"), end="")

@@ -1,6 +1,9 @@
 """The write-ahead log: positions in it, and timelines (PostgreSQL manual, "Timelines")."""
 
+import re
 from dataclasses import dataclass
+
+POSITION = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
 
 
 @dataclass(frozen=True, order=True)
@@ -17,8 +20,10 @@ class Lsn:
 
     @classmethod
     def parse(cls, text: str) -> "Lsn":
-        high, low = text.strip().split("/")
-        return cls((int(high, 16) << 32) + int(low, 16))
+        found = POSITION.fullmatch(text.strip())
+        if not found:
+            raise ValueError(f"{text[:60]!r} is no position in the write-ahead log")
+        return cls((int(found[1], 16) << 32) + int(found[2], 16))
 
     def __sub__(self, other: "Lsn") -> int:
         return self.offset - other.offset

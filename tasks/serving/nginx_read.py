@@ -17,6 +17,8 @@ TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 DEEPEST, MOST = 30, 200_000  # of blocks and includes in each other, and of directives in all
+PATTERN = re.compile(r"[*?\[]")
+AS_ONE = 10  # names of files to which a pattern is held, which count as one directive
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,12 @@ def _joined(
     """Put what is included in the place of each include."""
     for each in found:
         count[0] += 1
+        includes = each.name == "include" and bool(each.words)
+        if includes and PATTERN.search(each.words[0]):
+            count[0] += len(files) // AS_ONE
         if depth > DEEPEST or count[0] > MOST:
             raise ValueError("its files include each other without an end")
-        if each.name == "include" and each.words:
+        if includes:
             for name in _included(each.words[0], files):
                 yield from _joined(files[name], files, depth + 1, count)
         else:
@@ -107,5 +112,7 @@ def _included(pattern: str, files: Files) -> list[str]:
     ['/etc/nginx/sites-enabled/a']
     """
     whole = str(FOLDER / pattern)
+    if not PATTERN.search(whole):
+        return [whole] if whole in files else []
     depth = whole.count("/")
     return sorted(n for n in files if n.count("/") == depth and fnmatch.fnmatchcase(n, whole))

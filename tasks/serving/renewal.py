@@ -35,17 +35,34 @@ class Pair:
         return found if found.fits(self.key) else None
 
 
-def bring(instance: OdooInstance, home: PurePosixPath) -> None:
+@dataclass(frozen=True)
+class Brought:
+    """With what a certificate's domains are to be shown, and what the origin has for them."""
+
+    shown: Pair
+    origin: Pair
+
+
+def fetch(instance: OdooInstance) -> list[Brought]:
+    """Read the certificates of both places, and once: an origin may answer otherwise then.
+
+    What was tried has to be what nginx gets, which shows no site of anybody's with a torn one.
+    """
+    found = []
+    for live, source in site_files.chains(instance).items():
+        theirs = Pair(_of_origin(instance, source.chain), _of_origin(instance, source.key))
+        found.append(Brought(_chosen(instance, live, theirs), theirs))
+    return found
+
+
+def put(instance: OdooInstance, home: PurePosixPath, found: list[Brought]) -> None:
     """Put into a folder the certificates with which the site is to be shown."""
     shell = instance.recovery.host.shell()
-    targets = site_files.chains(instance, home)
-    for live, (target, source) in zip(site_files.chains(instance), targets.items(), strict=True):
-        theirs = Pair(_of_origin(instance, source.chain), _of_origin(instance, source.key))
-        chosen = _chosen(instance, live, theirs)
+    for target, each in zip(site_files.chains(instance, home), found, strict=True):
         texts = {
-            target: chosen.chain,
-            target.with_name("privkey.pem"): chosen.key,
-            target.with_name(BROUGHT): theirs.chain,
+            target: each.shown.chain,
+            target.with_name("privkey.pem"): each.shown.key,
+            target.with_name(BROUGHT): each.origin.chain,
         }
         for path, text in texts.items():
             files.install(shell, path, text, mode="600")

@@ -44,14 +44,14 @@ def install(instance: OdooInstance) -> None:
         _take_away(instance)
         return
     shell, shown = instance.recovery.host.shell(), folder(instance) / "shown.conf"
-    trial = folder(instance) / "trial"
+    trial, brought = folder(instance) / "trial", renewal.fetch(instance)
     try:
-        renewal.bring(instance, trial)
+        renewal.put(instance, trial, brought)
         site_files.write(instance, trial)
         site_files.try_alone(instance, trial)
     finally:
         files.remove_tree(shell, trial)
-    renewal.bring(instance, folder(instance))
+    renewal.put(instance, folder(instance), brought)
     site_files.write(instance, folder(instance))
     former = files.read(shell, shown)
     try:

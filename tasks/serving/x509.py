@@ -15,6 +15,10 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtensionOID
 
+UNREADABLE = (
+    x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType,
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -26,17 +30,23 @@ class Chain:
     @classmethod
     def parse(cls, text: str) -> "Chain":
         """Read PEM; raise ValueError when there is no certificate in it."""
-        leaf, *others = x509.load_pem_x509_certificates(text.encode())
+        try:
+            leaf, *others = x509.load_pem_x509_certificates(text.encode())
+        except x509.InvalidVersion as error:  # which nginx takes, and a browser does not
+            raise ValueError(str(error)) from error
         return cls(leaf, tuple(others))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The DNS names that it is for; a browser does not look at its subject."""
+        """The DNS names that it is for; a browser does not look at its subject.
+
+        One with extensions that no browser reads is for no name.
+        """
         try:
             found = self.leaf.extensions.get_extension_for_oid(
                 ExtensionOID.SUBJECT_ALTERNATIVE_NAME
             ).value
-        except x509.ExtensionNotFound:
+        except UNREADABLE:
             return ()
         assert isinstance(found, x509.SubjectAlternativeName), "that is what was asked for"
         return tuple(found.get_values_for_type(x509.DNSName))
@@ -63,9 +73,9 @@ class Chain:
         """Tell whether a private key (PEM, without a passphrase) is this certificate's."""
         try:
             found = load_pem_private_key(key.encode(), password=None).public_key()
+            return _spki(found) == _spki(self.leaf.public_key())
         except (ValueError, TypeError, UnsupportedAlgorithm):
             return False
-        return _spki(found) == _spki(self.leaf.public_key())
 
     def is_shown(self, leaf: str) -> bool:
         """Tell whether this is the certificate that a server has shown (as PEM)."""

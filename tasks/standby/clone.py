@@ -57,6 +57,7 @@ def make(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPath:
     )
     run_job(
         shell, _job(instance), command, user=node.cluster.owner, timeout_seconds=CLONE_SECONDS,
+        spares=(target,),
         on_progress=progress.reporter(f"base backup of {leader} to {node}"),
     )  # fmt: skip
     _require_whole(node, leader, target)

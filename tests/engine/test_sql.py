@@ -449,6 +449,18 @@ def test_what_postgresql_says_is_a_sentence_with_its_sqlstate(
     assert cluster.value(shell, "SELECT 3") == "3"
 
 
+@pytest.mark.parametrize(
+    "figure", ["'Infinity'::float8", "'NaN'::numeric", "repeat('9', 5000)::numeric"]
+)
+def test_a_figure_that_is_none_is_an_error_of_this_cluster_alone(
+    cluster: Cluster, shell: LocalShell, figure: str
+) -> None:
+    """It would end the board of all, or make what `--json` prints no JSON."""
+    with pytest.raises(StatementFailed, match="answered with a figure that is none"):
+        cluster.query(shell, f"SELECT {figure} AS seconds")
+    assert cluster.value(shell, "SELECT 1.5") == "1.5", "the session is still good"
+
+
 def test_a_server_that_hangs_is_given_up(
     server: Server, cluster: Cluster, shell: LocalShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:

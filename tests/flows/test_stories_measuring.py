@@ -16,10 +16,12 @@ from blocks.errors import Busy, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from deployments.automations import SILENCE
 from flows.rsync_filestore import rsync_filestore
+from tasks.authority import exposure
 from tasks.board import announce, board
 from tasks.board.alarms import Measured
 from tasks.notices import emitter, events, schedules
 from tasks.orchestrator import schedules as on_a_page
+from tasks.postgres.wal import Lsn
 from tasks.readiness import at_home, compatibility, failed_over
 from tasks.readiness.probes import NOT_MEASURED, look_at_both
 from tasks.receipts import receipts
@@ -29,7 +31,7 @@ from tasks.records.schema import Record
 from tasks.recovery import users
 from tasks.run import terminal
 from tests.fakes import Answer, FakeHost
-from tests.flows.conftest import Hosts, control, dead, need, serving
+from tests.flows.conftest import Hosts, control, dead, need, serving, standby
 from tests.flows.test_synchronous import STATE, waiting
 
 PRIMARY = {
@@ -182,6 +184,56 @@ def test_an_instance_whose_users_cannot_be_read_is_red_and_blinds_no_other(
 
     assert rows["vps_2"] == ("red", ["the record users.json was written by a newer Relevo"])
     assert "users.json" not in str(rows["vps_1"])
+
+
+def test_an_origin_that_counts_without_an_end_is_red_and_blinds_no_other(
+    instance: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL has a number for that, and Python no whole one."""
+    written = '[{"at": 1.5, "lsn": "0/3", "next_xid": Infinity}]'
+    hosts(FakeHost("uno", {"SELECT extract*": written}), FakeHost("due", standby()))
+
+    def measured(each: OdooInstance) -> Measured:
+        if each.name == "vps_1":
+            exposure.sample_link(each)
+        return Measured(each.name, 1, roles="primary")
+
+    monkeypatch.setattr(board, "_measure", measured)
+    other = instance.model_copy(update={"name": "vps_2"})
+
+    rows = {seen.instance: (colour, why) for seen, colour, why in board.measure([other, instance])}
+
+    colour, (why,) = rows["vps_1"]
+    assert colour == "red"
+    assert "is not understood: OverflowError" in why
+    assert "understood" not in str(rows["vps_2"])
+
+
+@pytest.mark.parametrize("said", ["F" * 400 + "/0", "-1/0", "0x1/0", "1_0/0", "0/3/0", ""])
+def test_what_is_no_position_in_the_wal_is_none(said: str) -> None:
+    with pytest.raises(ValueError, match="is no position in the write-ahead log"):
+        Lsn.parse(said)
+
+
+def test_a_figure_that_cannot_be_judged_is_red_and_blinds_no_other(
+    instance: OdooInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(each: OdooInstance) -> Measured:
+        lag = 10**400 if each.name == "vps_1" else 1
+        return Measured(each.name, 1, roles="primary", lag_bytes=lag)
+
+    monkeypatch.setattr(users, "as_found", lambda each: each)
+    monkeypatch.setattr(board, "_measure", measured)
+    other = instance.model_copy(update={"name": "vps_2"})
+
+    with terminal.without_server():
+        rows = {
+            seen.instance: (colour, why) for seen, colour, why in board.measure([other, instance])
+        }
+
+    assert rows["vps_1"][0] == "red"
+    assert "OverflowError" in str(rows["vps_1"])
+    assert "understood" not in str(rows["vps_2"])
 
 
 def test_where_nobody_can_be_asked_nothing_is_said_of_commits(

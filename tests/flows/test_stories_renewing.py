@@ -91,7 +91,7 @@ def test_a_build_after_the_failback_keeps_the_pair_that_was_renewed_here(
     )
 
     with terminal.without_server():
-        renewal.bring(shop, PurePosixPath(LIVE, "trial"))
+        renewal.put(shop, PurePosixPath(LIVE, "trial"), renewal.fetch(shop))
 
     assert written == {
         f"{LIVE}/trial/fullchain.pem": shown.chain, f"{LIVE}/trial/privkey.pem": shown.key,

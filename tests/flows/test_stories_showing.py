@@ -1,11 +1,12 @@
 """The site on nginx: what a build tries, what a night leaves to be done, what neither breaks."""
 
 import json
+from pathlib import PurePosixPath
 
 import pytest
 
 from blocks.errors import RelevoError
-from blocks.instance import OdooInstance
+from blocks.instance import Certificate, OdooInstance
 from tasks.run import terminal
 from tasks.run.outcome import Outcome
 from tasks.serving import site
@@ -43,6 +44,26 @@ def test_a_build_shows_the_site_standing_by_and_asks_for_it(
 
     assert RELOAD in due.ran
     assert due.ran.index(f"rm -rf --one-file-system {FOLDER}/trial") < due.ran.index(RELOAD)
+
+
+def test_an_origin_that_answers_otherwise_the_second_time_brings_what_was_tried(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """A key that does not fit keeps nginx from reading any customer's site, from a boot on."""
+    chain, key = PurePosixPath("/tls/fullchain.pem"), PurePosixPath("/tls/privkey.pem")
+    shown = json.loads(_page("vps_1 standby"))
+    page = json.dumps({"https://shop.example.com:443": next(iter(shown.values()))})
+    due = recovery(**{
+        "reads-of-nginx": READ, "*/.well-known/relevo/vps_1*": page, f"read {FOLDER}/*.pem": "",
+    })  # fmt: skip
+    hosts(FakeHost("uno", {f"read {chain}": "a chain", f"read {key}": ["tried", "torn"]}), due)
+    certificate = Certificate(chain=chain, key=key)
+
+    with terminal.without_server():
+        site.install(instance.model_copy(update={"certificate": certificate}))
+
+    assert due.wrote.count("tried") == 2  # where it is tried, and where nginx has it
+    assert "torn" not in due.wrote
 
 
 @pytest.mark.parametrize("entries", ["there", "gone"])

@@ -44,6 +44,7 @@ EXCEPTIONS = {
     "tasks/programs/odoo_package.py:editable": "files of Odoo's user, read there as that user",
     "tasks/discovery/program.py:": "our own program, as it is installed with us",
     "tasks/odoo/http.py:": "our own programs, as they are installed with us",
+    "tasks/host/job.py:": "our own program, as it is installed with us",
     "blocks/ssh_channel.py:converse": "bounded by limit_bytes and timeout_seconds",
     "blocks/ssh_channel.py:_one": "one byte, bounded by its callers",
     "blocks/ssh_login.py:_require_key_file": "a file of this machine's operator",

@@ -271,14 +271,60 @@ def pasted(block: str) -> subprocess.CompletedProcess[str]:
 def test_a_block_that_was_not_given_what_it_needs_stops_at_once(
     confined: OdooInstance, procedure: Procedure
 ) -> None:
-    waiting = [each for each in read(confined, procedure) if "Paste first" in each.text]
+    given = ("Paste first", "when it asks")
+    waiting = [e for e in read(confined, procedure) if any(words in e.text for words in given)]
 
     assert waiting
     for each in waiting:
         done = pasted(each.block)
         assert done.returncode == 1, each.label
-        assert "unbound variable" in done.stderr
+        assert "unbound variable" in done.stderr or "=? " in done.stderr
         assert "OK" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("stopped", "stopped='71 0/3000028'; touch EVIL; true '"),
+        ("stopped", "stopped=$(touch EVIL)"),
+        ("stopped", "touch EVIL"),
+        ("stopped", "stopped='71 0/0'::pg_lsn)/**/OR/**/true;--'"),
+        ("facts", "facts='71|shut down|0/3|1|0/0|0|on|0|no|no|no'; touch EVIL"),
+        ("facts", "facts='`touch EVIL`'"),
+    ],
+)
+def test_a_line_of_the_other_server_is_never_a_command_here(
+    confined: OdooInstance, tmp_path: Path, name: str, said: str
+) -> None:
+    """Whoever owns that server chooses what its block prints, and who pastes it is root here."""
+    (block,) = {
+        re.sub(r"\nset -- .*|\nrunuser .*", "\nexit 9\n)\n", each.block, flags=re.DOTALL)
+        for each in read(confined, "failback")
+        if f"printf '{name}=? '" in each.block
+    }
+    evil = tmp_path / "evil"
+
+    done = typed(text=f"{block}{said.replace('EVIL', str(evil))}\n")
+
+    assert not evil.exists()
+    assert done.returncode == 1, "it went on with it"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("stopped", "71 0/3000028"),
+        ("facts", "71|shut down|0/3|1|0/0|0|on|0|no|no|no"),
+        ("facts", "none"),
+    ],
+)
+def test_an_honest_line_is_taken_as_it_is(confined: OdooInstance, name: str, said: str) -> None:
+    block = next(e.block for e in read(confined, "failback") if f"printf '{name}=? '" in e.block)
+    block = re.sub(
+        r"\nset -- .*|\nrunuser .*", f'\nprintf %s "${name}"\n)\n', block, flags=re.DOTALL
+    )
+
+    assert typed(text=f"{block}\n{name}='{said}'\n").stdout == said
 
 
 @pytest.mark.parametrize("procedure", KEPT)

@@ -316,6 +316,49 @@ def test_a_link_of_root_s_in_another_s_folder_has_no_more_rights_than_that_one(
     refused(lambda: files.read(SHELL, world.link("odd", world.secret, owner=OTHER)), "has put a")
 
 
+def test_a_link_in_a_folder_that_becomes_root_s_leads_root_nowhere(world: World) -> None:
+    """What was a customer's becomes root's when a cluster is confined; root then writes in it."""
+    config = world.top / "config"
+    config.mkdir()
+    link, own = config / "environment", config / "start.conf"
+    link.symlink_to(world.secret)
+    own.write_text("auto\n")
+    for each in (link, own, config):
+        os.lchown(each, USER, USER)
+
+    files.give_tree(SHELL, PurePosixPath(config), former=str(USER), user="0")
+
+    assert (config.stat().st_uid, own.stat().st_uid) == (0, 0)
+    assert whose(link)[0] == USER, "who follows it does so with the rights of who has made it"
+    path = there(link)
+    refused(
+        lambda: files.edit(SHELL, path, lambda text: f"{text}x", owner="0:0", mode="644"),
+        "no right",
+    )
+    refused(lambda: files.install(SHELL, path, "x", owner="0:0", mode="644"), "nothing")
+    refused(lambda: files.read(SHELL, path), "no right")
+
+
+def test_a_link_that_is_swapped_for_another_s_file_gives_nothing_away(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was looked at by its name, and given by its name."""
+    full = world.user / "full"
+    full.mkdir()
+    (full / "link").symlink_to("nowhere")
+    other = world.user / "theirs"
+    other.write_text("")
+    for path, owner in ((full, USER), (full / "link", USER), (other, OTHER)):
+        os.lchown(path, owner, owner)
+    act = "elif facts.st_uid == self.former.uid"
+    foe = f"elif os.rename('{other}', '{full}/link') or facts.st_uid == self.former.uid"
+    patch(monkeypatch, act, foe.replace("'", "\\'"))
+
+    files.give_tree(SHELL, there(full), former=str(USER), user="65531")
+
+    assert whose(full / "link")[0] == OTHER
+
+
 def test_a_temporary_file_that_is_swapped_for_a_link_takes_no_owner_from_root_s(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

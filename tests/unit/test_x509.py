@@ -1,5 +1,6 @@
 """A certificate is judged as a browser judges it."""
 
+import base64
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -111,3 +112,28 @@ def test_the_authorities_that_browsers_know_are_read_without_a_word() -> None:
 
     assert len(known) > 100
     assert not Chain(_made("x", names=("a.example",))[0]).is_trusted("a.example", known, NOW)
+
+
+VERSION, EIGHTH = bytes.fromhex("a003020102"), bytes.fromhex("a003020107")
+KEY_IDENTIFIER, NAMES = bytes.fromhex("0603551d0e"), bytes.fromhex("0603551d11")
+
+
+def _odd(former: bytes, now: bytes) -> str:
+    """A certificate that nginx takes, and no browser."""
+    leaf, _ = _made("x", names=("shop.example.com",))
+    content = leaf.public_bytes(Encoding.DER).replace(former, now, 1)
+    packed = base64.encodebytes(content).decode()
+    return f"-----BEGIN CERTIFICATE-----\n{packed}-----END CERTIFICATE-----\n"
+
+
+def test_a_certificate_of_a_version_that_nobody_knows_is_none() -> None:
+    """The board ended by it, for all customers."""
+    with pytest.raises(ValueError, match="not a valid X509 version"):
+        Chain.parse(_odd(VERSION, EIGHTH))
+
+
+def test_a_certificate_with_two_lists_of_names_is_for_no_name() -> None:
+    found = Chain.parse(_odd(KEY_IDENTIFIER, NAMES))
+    assert found.names == ()
+    assert not found.is_for("shop.example.com")
+    assert not found.is_trusted("shop.example.com", [found.leaf], NOW)

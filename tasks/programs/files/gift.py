@@ -7,7 +7,7 @@ import stat
 from contextlib import suppress
 
 from .rights import Owner
-from .way import FOLDER, Spot, sync
+from .way import FOLDER, HELD, Spot, sync
 
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -41,8 +41,8 @@ class Gift:
             self._folder(folder, name, where)
         elif stat.S_ISREG(facts.st_mode):
             self._file(folder, name, where)
-        elif facts.st_uid == self.former.uid:
-            os.chown(name, self.owner.uid, self.owner.gid, dir_fd=folder, follow_symlinks=False)
+        elif facts.st_uid == self.former.uid and self.owner.uid != 0:
+            self._link(folder, name)
 
     def _folder(self, folder: int, name: str, where: str) -> None:
         opened = os.open(name, FOLDER, dir_fd=folder)
@@ -54,6 +54,15 @@ class Gift:
                 os.fchown(opened, self.owner.uid, self.owner.gid)
         finally:
             os.close(opened)
+
+    def _link(self, folder: int, name: str) -> None:
+        """Give a link, a pipe or a socket itself; root gets none, for it would follow its own."""
+        held = os.open(name, HELD, dir_fd=folder)
+        try:
+            if os.fstat(held).st_uid == self.former.uid:
+                os.chown(f"/proc/self/fd/{held}", self.owner.uid, self.owner.gid)
+        finally:
+            os.close(held)
 
     def _file(self, folder: int, name: str, where: str) -> None:
         """Give a file; one that has names elsewhere too may be somebody else's, and is left."""
