@@ -240,6 +240,8 @@ def render(
     theirs = parser["options"]
     for former in ("xmlrpc_port", "xmlrpcs_port", "db_replica_host", "db_replica_port"):
         theirs.pop(former, None)
+    if "x_sendfile" in theirs:  # Odoo would leave files to a place of the origin's nginx
+        theirs["x_sendfile"] = "False"
     for name in FOLDERS:
         if theirs.get(name, "") not in UNSET:
             theirs[name] = addons_path(theirs[name], copied)

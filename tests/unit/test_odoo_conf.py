@@ -110,3 +110,9 @@ def test_the_role_is_the_one_in_the_file_or_the_user_that_odoo_runs_as() -> None
     for said in ("", "db_user =", "db_user = False", "db_user = false", "db_user = None"):
         nothing = f"[options]\n{said}\n"
         assert database_role(nothing, default="odoo") == "odoo"
+
+
+def test_files_are_sent_by_odoo_itself_where_the_origin_s_nginx_sent_them() -> None:
+    """With x_sendfile Odoo's answer is empty, and names a place that only that nginx knows."""
+    assert rendered("[options]\nx_sendfile = True\n")["x_sendfile"] == "False"
+    assert "x_sendfile" not in rendered("[options]\n")
