@@ -8,6 +8,7 @@ import pytest
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from tasks.logins import login, scram
+from tasks.odoo import odoo_settings
 from tasks.postgres import cluster_settings
 from tasks.run import terminal
 from tests.fakes import Answer, FakeHost
@@ -162,3 +163,27 @@ def test_a_role_with_the_password_of_secrets_yaml_is_left_as_it_is(
     assert [sql.replace('"', "").split()[:3] for sql in uno.changes] == [
         ["CREATE", "ROLE", "replica_rewind"]
     ]
+
+
+def test_files_that_odoo_conf_names_and_nobody_copies_are_said(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    conf = (
+        "[options]\nadmin_passwd = /etc/x\n"
+        "smtp_ssl_certificate_filename = /etc/own/mail.pem\ngeoip_path = /opt/gone\n"
+        "logo_path = /usr/share/logo.png\n[fs]\nroot_path = /mnt/nas\n"
+    )
+    named = "missing /etc/own/mail.pem /opt/gone /mnt/nas"
+    uno = FakeHost("uno", {
+        "read /etc/odoo/odoo.conf": conf, "started *": "ExecStart={ argv[]=/usr/bin/odoo "
+        "-c /etc/odoo/odoo.conf ; }\nUser=odoo\n", named: "/opt/gone\n",
+        "getent passwd odoo": "odoo:x:1:1::/var/lib/odoo:/bin/sh\n",
+    })  # fmt: skip
+    hosts(uno, FakeHost("due", {named: "/etc/own/mail.pem\n/opt/gone\n/mnt/nas\n"}))
+
+    _, remark = odoo_settings.measure(instance)
+    assert remark == (
+        "odoo.conf names files that due lacks: smtp_ssl_certificate_filename = "
+        "/etc/own/mail.pem, [fs] root_path = /mnt/nas; move them into a folder of "
+        "odoo.sources, or put them there too"
+    )
