@@ -31,7 +31,7 @@ LOOKS = (
     "lacking *", "missing *", "configured *", "listens *", "receipts *", "outdated *",
     "systemctl is-active *", "systemctl is-enabled *", "started *",
     "bound *", "elsewhere *", "wal-is *", "layout *", "same *", "side *", "tools *",
-    "locale -a", "grep *", "stat *", "/usr/sbin/sshd -T *",
+    "locale -a", "grep *", "stat *", "nginx -T", "/usr/sbin/sshd -T *",
     "systemctl show *", "ss -Hltn *", "df *", "du *", "date *", "getent *", "id -gn *",
 )  # fmt: skip
 # What the program for files is asked, in the words that one would type.

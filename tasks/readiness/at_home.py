@@ -226,6 +226,12 @@ NEEDS: tuple[Need, ...] = (
         remedy="run build-service", by=("build", "check"), when=need.standby,
     ),
     Need(
+        "nginx at the origin", site.beside,
+        tried="its configuration is read: which names lead to Odoo, who may come in, what Odoo is "
+        "told",
+        remedy="add the names to domains", when=need.primary, before=True,
+    ),
+    Need(
         "certificates", partial(https.judge, form="standby"),
         tried="the certificate that nginx shows is checked as a browser does: names, days left, "
             "who signed it",

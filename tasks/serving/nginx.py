@@ -70,7 +70,7 @@ def render(
 ) -> str:
     """Serve these domains, over TLS where there is a certificate; or stand by for them."""
     mark = _mark(instance, form)
-    proxy = PROXY.replace("{instance}", f"odoo_{instance}")
+    proxy = PROXY.replace("{instance}", f"odoo_{instance}") + f"    include {own(instance)};\n"
     body = f"{proxy}\n{mark}{_to_odoo(instance)}" if form == "serving" else f"{mark}{AWAY}"
     parts = [_upstreams(instance, http_port, longpolling_port)] if form == "serving" else []
     plain = _listen("80", ipv6=ipv6)
@@ -83,6 +83,15 @@ def render(
         else:
             parts.append(_server(each, plain, f"{body}{ACME}"))
     return "\n".join(parts)
+
+
+def own(instance: str) -> str:
+    """Whose directives are put into the site that serves: the recovery host's owner writes them.
+
+    >>> own("vps_1")
+    '/etc/nginx/relevo/vps_1/own/*.conf'
+    """
+    return f"/etc/nginx/relevo/{instance}/own/*.conf"
 
 
 def path(instance: str) -> str:

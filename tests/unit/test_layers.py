@@ -28,7 +28,7 @@ PURE = {
     "by_hand_step by_hand_way",
     "doctor": "findings",
     "filestore": "following rsync rsync_gate verdict",
-    "discovery": "addresses entry listening sites sources",
+    "discovery": "addresses entry listening sources",
     "host": "confine lines managed_block source sshd_settings systemd_unit",
     "install": "program_config release zipapp",
     "logins": "conninfo pgpass scram ssh",
@@ -41,7 +41,7 @@ PURE = {
     "records": "commits loss",
     "removal": "words",
     "run": "moments outcome tags",
-    "serving": "nginx nginx_read x509",
+    "serving": "nginx nginx_read sites x509",
     "standby": "divergence way",
     "synchronous": "files",
 }

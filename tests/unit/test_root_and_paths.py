@@ -52,6 +52,7 @@ MAY = {
     "tasks/filestore/key.py cat /etc/ssh/ssh_host_*_key.pub": "/etc/ssh is root's",
     "tasks/filestore/key.py MAKE_KEY": "the folder ssh of an instance is root's",
     "tasks/readiness/writable.py WRITE": "all that it is asked of is root's: units, records, nginx",
+    "tasks/serving/site.py OWN": "/etc/nginx is root's",
     "tasks/recovery/users.py FOUND": "reads a record of root's, and asks whose some folders are",
     "tasks/install/programs.py OUTDATED": "/usr/local/lib/relevo and /etc/relevo are root's",
 }

@@ -33,8 +33,8 @@ class Odoo(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[int]:
-    """The port of an nginx that shows an instance."""
+def site(tmp_path: Path) -> Iterator[tuple[int, Path]]:
+    """The port of an nginx that shows an instance, and the folder for directives of its owner."""
     program, port = unpacked.find("nginx", ("nginx",)), free_port()
     odoo = HTTPServer(("127.0.0.1", 0), Odoo)
     threading.Thread(target=odoo.serve_forever, daemon=True).start()
@@ -42,7 +42,10 @@ def site(tmp_path: Path) -> Iterator[int]:
         instance="vps_1", names=[Names((CALLED,))], http_port=odoo.server_port,
         longpolling_port=odoo.server_port, form="serving", ipv6=False,
     )  # fmt: skip
+    (own := tmp_path / "own").mkdir()
+    (own / "filter.conf").write_text("proxy_set_header X-Odoo-dbfilter ^shop\\Z;\n")
     text = text.replace("listen 80", f"listen 127.0.0.1:{port}")
+    text = text.replace("/etc/nginx/relevo/vps_1/own", str(own))
     whole = tmp_path / "nginx.conf"
     temporary = "".join(
         f"{kind}_temp_path {tmp_path}/{kind};\n"
@@ -56,7 +59,7 @@ def site(tmp_path: Path) -> Iterator[int]:
     process = subprocess.Popen([program, "-p", tmp_path, "-c", whole, "-e", tmp_path / "error.log"])
     try:
         listening(port)
-        yield port
+        yield port, own
     finally:
         process.terminate()
         process.wait(timeout=10)
@@ -73,9 +76,11 @@ def _asked(port: int, path: str, **headers: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("path", ["/web/login", "/websocket", "/longpolling/poll"])
-def test_odoo_is_told_who_was_asked_for_whatever_the_path(site: int, path: str) -> None:
+def test_odoo_is_told_who_was_asked_for_whatever_the_path(
+    site: tuple[int, Path], path: str
+) -> None:
     """Odoo chooses the database by this name; told another, it ends the customer's session."""
-    said = _asked(site, path)
+    said = _asked(site[0], path)
 
     assert said["Host"] == CALLED
     assert said["X-Forwarded-Host"] == CALLED
@@ -84,7 +89,14 @@ def test_odoo_is_told_who_was_asked_for_whatever_the_path(site: int, path: str) 
     assert "Upgrade" not in said
 
 
-def test_a_connection_that_is_to_stay_is_handed_on_as_that(site: int) -> None:
-    said = _asked(site, "/websocket", Upgrade="websocket", Connection="Upgrade")
+def test_a_connection_that_is_to_stay_is_handed_on_as_that(site: tuple[int, Path]) -> None:
+    said = _asked(site[0], "/websocket", Upgrade="websocket", Connection="Upgrade")
 
     assert (said["Upgrade"], said["Connection"]) == ("websocket", "upgrade")
+
+
+@pytest.mark.parametrize("path", ["/web/login", "/websocket"])
+def test_what_the_owner_of_the_host_adds_is_in_force_for_every_path(
+    site: tuple[int, Path], path: str
+) -> None:
+    assert _asked(site[0], path)["X-Odoo-dbfilter"] == r"^shop\Z"
