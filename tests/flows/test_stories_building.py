@@ -52,6 +52,7 @@ def recovery(*verdicts: str) -> dict[str, Answer]:
         "cp -a *": 0,
         "make_directory *": 0,
         "rm -rf *": 0,
+        "read /srv/vps_1/venv/pyvenv.cfg *": "include-system-site-packages = false\n",
         "systemd-analyze *": 0,
         **standby(),
     }
@@ -111,6 +112,23 @@ def test_an_environment_is_made_with_the_python_of_the_origin_s_where_that_is_th
 
     assert f"{made_by} -m venv {FRESH}" in due.changes
     assert ("runs with Python 3.10, which due has not" in caplog.text) is not is_there
+
+
+def test_an_environment_that_had_the_system_s_packages_is_made_anew_where_odoo_has_its_own(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """Odoo of pyenv, or of a Python built by hand, was once taken for one of the system's."""
+    said: dict[str, Answer] = {
+        "read /srv/vps_1/venv/pyvenv.cfg *": "include-system-site-packages = true\n",
+        "python3 -m venv *": 0,
+    }
+    due = FakeHost("due", {**said, **recovery(tried()), **said})
+    hosts(FakeHost("uno", {"*sys.base_prefix*": "True 3.9\n"}), due)
+
+    with terminal.without_server():
+        build.try_out(instance)
+
+    assert f"python3 -m venv {FRESH}" in due.changes
 
 
 @pytest.mark.parametrize(
