@@ -17,11 +17,12 @@ PATCHED = "with patched qt"
 
 @dataclass(frozen=True)
 class Tools:
-    """Programs by name, the version of wkhtmltopdf, and font families."""
+    """Programs by name, the version of wkhtmltopdf, font families, and who takes mail."""
 
     programs: frozenset[str] = frozenset()
     version: str = ""
     fonts: frozenset[str] = frozenset()
+    takes_mail: bool = False
 
     @property
     def patched(self) -> bool:
@@ -50,6 +51,7 @@ def read(text: str) -> Tools:
         frozenset(said.get("program", ())),
         next(iter(said.get("version", ())), ""),
         frozenset(each.split(",")[0] for each in said.get("font", ())),
+        "mail" in said,
     )
 
 

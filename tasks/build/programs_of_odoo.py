@@ -1,15 +1,30 @@
 """The programs and fonts that the origin's Odoo finds, held against those of the recovery host."""
 
+from collections.abc import Iterator
+
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
+from blocks.plain import plain
 from tasks.build import programs_compared as judge
 from tasks.build.programs_compared import Tools
+from tasks.host import files
+from tasks.odoo import customers, odoo_conf
 
-# Arguments: programs. Prints where each is, what wkhtmltopdf says of itself, and the fonts.
+SHOWN = 10
+# Which databases send their mail by the server that they are on? Parameter: whether odoo.conf
+# names that one, which counts where a database names none (odoo/addons/base, ir_mail_server).
+BY_ITS_SERVER = """
+SELECT CASE WHEN count(*) = 0 THEN $1::boolean
+    ELSE bool_or(smtp_host IN ('localhost', '127.0.0.1', '::1')) END AS local
+FROM public.ir_mail_server WHERE active
+"""
+# Arguments: programs. Prints where each is, what wkhtmltopdf says of itself, the fonts, and whether
+# somebody takes mail.
 FOUND = """
 for name; do command -v "$name" >/dev/null && echo "program $name"; done
 ! command -v wkhtmltopdf >/dev/null || echo "version $(wkhtmltopdf --version 2>&1 | head -n 1)"
 command -v fc-list >/dev/null && fc-list : family | sort -u | head -n 2000 | sed 's/^/font /'
+[ -z "$(ss -Hltn 'sport = :25')" ] || echo mail
 exit 0
 """
 
@@ -23,7 +38,24 @@ def measure(instance: OdooInstance) -> list[str]:
             f"{instance.recovery} lacks what Odoo on {instance.origin} finds: {'; '.join(wrong)}",
             hint=f"install it on {instance.recovery} from the same source as on {instance.origin}",
         )
-    return [str(recovery), *judge.remarks(origin, recovery, str(instance.recovery))]
+    said = [str(recovery), *judge.remarks(origin, recovery, str(instance.recovery))]
+    unsent = _mails(instance) if origin.takes_mail and not recovery.takes_mail else ()
+    return [*said, *unsent]
+
+
+def _mails(instance: OdooInstance) -> Iterator[str]:
+    """Say whose mail nobody would take on the recovery host."""
+    recovery = instance.recovery
+    conf = files.read(recovery.host.shell(), recovery.odoo.config)
+    by_default = odoo_conf.value(conf, "smtp_server") in {"", *odoo_conf.LOOPBACK}
+    asked = customers.odoo(recovery).databases
+    rows = customers.each(asked, BY_ITS_SERVER, by_default).rows
+    if names := [name for name, (row,) in sorted(rows.items()) if row["local"]]:
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        yield (
+            f"{plain(', '.join(names[:SHOWN]))}{more} send mail by port 25 of their own server, "
+            f"where {recovery} has nobody: install there what {instance.origin} has"
+        )
 
 
 def _tools(place: Place) -> Tools:

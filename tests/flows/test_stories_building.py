@@ -8,7 +8,7 @@ import pytest
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
-from tasks.build import build, freeze, packages
+from tasks.build import build, freeze, packages, programs_of_odoo
 from tasks.odoo import http
 from tasks.run import terminal
 from tasks.serving import site, site_files
@@ -217,3 +217,25 @@ def test_the_live_chat_goes_to_a_port_that_odoo_opens_and_is_asked_for(
     assert f"upstream odoo_vps_1_longpolling {{ server 127.0.0.1:{port}; }}" in serving
     assert asked == ["/web/login", "/longpolling/poll", "/websocket"]
     assert said == "nginx on due answers 502 for shop.example.com/websocket"
+
+
+def test_mail_that_nobody_on_the_recovery_host_would_take_is_said(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    databases = [
+        {"name": name, "owner": "odoo", "role": "odoo", "may": True} for name in ("a", "b")
+    ]
+    answers: dict[str, Answer] = {
+        "tools *": "", "SELECT d.datname*": json.dumps(databases),
+        "read /srv/vps_1/odoo.conf": "[options]\n", "SELECT EXISTS *": '[{"has": true}]',
+        "SELECT CASE *": ['[{"local": true}]', '[{"local": false}]'], **standby(),
+    }  # fmt: skip
+    hosts(FakeHost("uno", {"tools *": "mail\n"}), due := FakeHost("due", answers))
+    said = programs_of_odoo.measure(instance)[1:]
+
+    assert [each.partition(" of their own")[0] for each in said] in (
+        ["a send mail by port 25"], ["b send mail by port 25"],
+    )  # fmt: skip
+    hosts(FakeHost("uno", {"tools *": "mail\n"}), FakeHost("due", {"tools *": "mail\n"}))
+    assert programs_of_odoo.measure(instance)[1:] == []
+    assert any("public.ir_mail_server" in asked for asked in due.ran)
