@@ -38,6 +38,7 @@ MAY = {
     "tasks/postgres/observe.py LOOK": "reads what is root's, and asks whose a folder is",
     "tasks/discovery/program.py BY_PATH": "/proc is the kernel's",
     "tasks/odoo/odoo_settings.py STARTED": "/proc is the kernel's",
+    "tasks/odoo/service.py LINKED": "/etc/systemd/system is root's",
     "tasks/odoo/service.py STRANGERS": "/proc is the kernel's",
     "tasks/readiness/preflight.py LACKING": "asks whether paths are there, and changes nothing",
     "tasks/readiness/preflight.py LAYOUT": "asks whether a path is a link, and changes nothing",
