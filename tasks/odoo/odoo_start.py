@@ -105,6 +105,11 @@ def judge(  # what both sides say
     remarks = []
     if started.settings:
         remarks.append(f"not carried over from {unit}: {plain(', '.join(started.settings))}")
+    if odoo_conf.value(text, "max_cron_threads") == "0":
+        remarks.append(
+            "odoo.conf says max_cron_threads = 0: if another unit runs the scheduled actions, "
+            "nobody would run them on the recovery host"
+        )
     return Start(text, environment, folder, tuple(wrong), tuple(remarks))
 
 

@@ -224,3 +224,12 @@ def test_the_runner_of_jobs_is_told_of_no_port_of_the_origin_s() -> None:
     start = judged("[options]\n", started.read(said(environ=environ)))
 
     assert start.environment == {"ODOO_QUEUE_JOB_CHANNELS": "root:2"}
+
+
+@pytest.mark.parametrize(("threads", "count"), [("0", 1), ("2", 0)])
+def test_scheduled_actions_that_another_unit_runs_are_missed_by_day(
+    threads: str, count: int
+) -> None:
+    start = judged(f"[options]\nmax_cron_threads = {threads}\n", Started(WORDS, user="odoo"))
+
+    assert len([each for each in start.remarks if "scheduled actions" in each]) == count
