@@ -18,13 +18,15 @@ SELECT CASE WHEN count(*) = 0 THEN $1::boolean
     ELSE bool_or(smtp_host IN ('localhost', '127.0.0.1', '::1')) END AS local
 FROM public.ir_mail_server WHERE active
 """
-# Arguments: programs. Prints where each is, what wkhtmltopdf says of itself, the fonts, and whether
-# somebody takes mail.
+# Arguments: programs. Prints which are there, what wkhtmltopdf says of itself, the fonts, where
+# somebody listens, and to what processes of this user are connected.
 FOUND = """
 for name; do command -v "$name" >/dev/null && echo "program $name"; done
 ! command -v wkhtmltopdf >/dev/null || echo "version $(wkhtmltopdf --version 2>&1 | head -n 1)"
 command -v fc-list >/dev/null && fc-list : family | sort -u | head -n 2000 | sed 's/^/font /'
-[ -z "$(ss -Hltn 'sport = :25')" ] || echo mail
+ss -Hltn | sed 's/^[^ ]* *[^ ]* *[^ ]* *\\([^ ]*\\).*/listens \\1/'
+ss -Htnp state established | grep 'users:' | head -n 1000 |
+    sed 's/^[^ ]* *[^ ]* *\\([^ ]*\\) *\\([^ ]*\\).*/connected \\1 \\2/'
 exit 0
 """
 
@@ -39,8 +41,19 @@ def measure(instance: OdooInstance) -> list[str]:
             hint=f"install it on {instance.recovery} from the same source as on {instance.origin}",
         )
     said = [str(recovery), *judge.remarks(origin, recovery, str(instance.recovery))]
-    unsent = _mails(instance) if origin.takes_mail and not recovery.takes_mail else ()
-    return [*said, *unsent]
+    taken = judge.MAIL in origin.listens and judge.MAIL not in recovery.listens
+    return [*said, *_lonely(instance, origin, recovery), *(_mails(instance) if taken else ())]
+
+
+def _lonely(instance: OdooInstance, origin: Tools, recovery: Tools) -> Iterator[str]:
+    """Say which services of its own host Odoo uses that the recovery host has not."""
+    place = instance.origin
+    known = {place.cluster.port, place.odoo.http_port, place.odoo.longpolling_port}
+    if ports := judge.alone(origin, recovery, known):
+        yield (
+            f"Odoo on {place} is connected to port {' and '.join(map(str, ports))} of its own "
+            f"host, where {instance.recovery} has nobody: install there what listens at the origin"
+        )
 
 
 def _mails(instance: OdooInstance) -> Iterator[str]:

@@ -263,7 +263,7 @@ NEEDS: tuple[Need, ...] = (
     ),
     Need(
         "programs of Odoo", programs.measure,
-        tried="what the origin's Odoo needs for printing is compared: wkhtmltopdf, fonts, rtlcss",
+        tried="what the origin's Odoo uses is looked for: wkhtmltopdf, fonts, services of its host",
         remedy="install on the recovery host what the origin has", when=need.both,
     ),
     Need(

@@ -1,6 +1,7 @@
 """Odoo is built beside what a failover would use, and put in its place when it has been tried."""
 
 import json
+import socket
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import pytest
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
-from tasks.build import build, freeze, packages, programs_of_odoo
+from tasks.build import build, freeze, packages, programs_compared, programs_of_odoo
 from tasks.odoo import http
 from tasks.run import terminal
 from tasks.serving import site, site_files
@@ -230,12 +231,43 @@ def test_mail_that_nobody_on_the_recovery_host_would_take_is_said(
         "read /srv/vps_1/odoo.conf": "[options]\n", "SELECT EXISTS *": '[{"has": true}]',
         "SELECT CASE *": ['[{"local": true}]', '[{"local": false}]'], **standby(),
     }  # fmt: skip
-    hosts(FakeHost("uno", {"tools *": "mail\n"}), due := FakeHost("due", answers))
+    hosts(FakeHost("uno", {"tools *": "listens 127.0.0.1:25\n"}), due := FakeHost("due", answers))
     said = programs_of_odoo.measure(instance)[1:]
 
     assert [each.partition(" of their own")[0] for each in said] in (
         ["a send mail by port 25"], ["b send mail by port 25"],
     )  # fmt: skip
-    hosts(FakeHost("uno", {"tools *": "mail\n"}), FakeHost("due", {"tools *": "mail\n"}))
+    hosts(
+        FakeHost("uno", {"tools *": "listens 127.0.0.1:25\n"}),
+        FakeHost("due", {"tools *": "listens 127.0.0.1:25\n"}),
+    )
     assert programs_of_odoo.measure(instance)[1:] == []
     assert any("public.ir_mail_server" in asked for asked in due.ran)
+
+
+def test_a_service_of_its_own_host_that_odoo_uses_is_looked_for_on_the_other(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """Without the store of its sessions Odoo answers a login by name, and no browser."""
+    said = (
+        "listens 127.0.0.1:6379\nlistens 0.0.0.0:8069\nconnected 127.0.0.1:50412 127.0.0.1:6379\n"
+        "connected 127.0.0.1:50414 127.0.0.1:5432\nconnected 127.0.0.1:8069 127.0.0.1:40000\n"
+    )
+    hosts(FakeHost("uno", {"tools *": said}), FakeHost("due", {"tools *": ""}))
+    _, remark = programs_of_odoo.measure(instance)
+    assert remark.startswith("Odoo on uno is connected to port 6379 of its own host, where due")
+
+    redis = {"tools *": "listens 127.0.0.1:6379\n"}
+    hosts(FakeHost("uno", {"tools *": said}), FakeHost("due", redis))
+    assert len(programs_of_odoo.measure(instance)) == 1
+
+
+def test_connections_are_read_from_what_ss_says() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            argv = ["sh", "-c", programs_of_odoo.FOUND, "tools"]
+            found = programs_compared.read(subprocess.check_output(argv, text=True))
+
+    assert port in found.listens
+    assert port in found.calls
