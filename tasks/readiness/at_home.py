@@ -252,7 +252,7 @@ NEEDS: tuple[Need, ...] = (
     ),
     Need(
         "sources", sources.measure,
-        tried="rsync is asked, as the copy asks it, which files of code have changed at the origin",
+        tried="rsync is asked which code has changed at the origin, and its Odoo which settings",
         remedy="run rsync-filestore with kind sources, then build-service", moves=("failover",),
         when=need.both,
     ),

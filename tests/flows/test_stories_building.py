@@ -1,5 +1,6 @@
 """Odoo is built beside what a failover would use, and put in its place when it has been tried."""
 
+import base64
 import json
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from tasks.build import build, freeze, packages, programs_compared, programs_of_odoo
-from tasks.odoo import http
+from tasks.odoo import http, odoo_start
 from tasks.run import terminal
 from tasks.serving import site, site_files
 from tests.fakes import Answer, FakeHost
@@ -271,3 +272,33 @@ def test_connections_are_read_from_what_ss_says() -> None:
 
     assert port in found.listens
     assert port in found.calls
+
+
+@pytest.mark.parametrize(
+    ("conf", "environ", "said"),
+    [
+        ("", "", []),
+        ("list_db = False\nadmin_passwd = new\n", "", ["admin_passwd, list_db; run"]),
+        ("", "STAGE=production", ["its environment; run"]),
+    ],
+)
+def test_settings_that_are_others_since_the_last_build_are_named_and_not_their_values(
+    instance: OdooInstance, hosts: Hosts, conf: str, environ: str, said: list[str]
+) -> None:
+    """A forced failover would serve with those of yesterday: with the list of databases open."""
+    words = base64.b64encode(b"/usr/bin/odoo\0-c\0/etc/odoo/odoo.conf\0").decode()
+    uno: dict[str, Answer] = {
+        "read /etc/odoo/odoo.conf": f"[options]\nadmin_passwd = old\n{conf}",
+        "started *": f"cmdline={words}\nowner=odoo\ncwd=/\n"
+        f"environ={base64.b64encode(environ.encode()).decode()}\n",
+        "getent passwd odoo": "odoo:x:1:1::/var/lib/odoo:/bin/sh\n",
+    }
+    built = build._conf(instance, "[options]\nadmin_passwd = old\n", "odoo")
+    due: dict[str, Answer] = {
+        "read /srv/vps_1/odoo.conf": built,
+        "read /srv/vps_1/environment": odoo_start.environment_file({}),
+    }
+    hosts(FakeHost("uno", uno), FakeHost("due", due))
+
+    found = build.behind(instance)
+    assert [each.partition("build: ")[2].partition(" build-")[0] for each in found] == said
