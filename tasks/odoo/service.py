@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
@@ -88,9 +89,22 @@ def require_own_file(place: Place) -> None:
         raise Refused(
             f"the file of {unit} on {place} is a link to {plain(to)}, which systemctl disable "
             "removes: after a failover Odoo could not be started there again",
-            hint=f"run cp --remove-destination {plain(to)} {OWN_UNITS}/{name} there, then "
-            "systemctl daemon-reload",
+            hint=_own_name(PurePosixPath(to), unit, name),
         )
+
+
+def _own_name(to: PurePosixPath, unit: str, name: str) -> str:
+    """Say what to do with a link: an alias of another unit, or a file from elsewhere.
+
+    >>> _own_name(PurePosixPath("/usr/lib/systemd/system/odoo14.service"), "odoo.service", "")
+    'write odoo.unit: odoo14.service into the inventory and apply it'
+    """
+    if to.parts[-3:-1] == ("systemd", "system") and "@" not in unit:
+        return f"write odoo.unit: {plain(to.name)} into the inventory and apply it"
+    file = f"{OWN_UNITS}/{name}"
+    return (
+        f"run cp --remove-destination {plain(str(to))} {file} there, then systemctl daemon-reload"
+    )
 
 
 @step("start Odoo on {place}")
