@@ -31,7 +31,7 @@ LOOKS = (
     "lacking *", "missing *", "configured *", "listens *", "receipts *", "outdated *",
     "systemctl is-active *", "systemctl is-enabled *", "started *",
     "bound *", "elsewhere *", "wal-is *", "layout *", "same *", "side *", "tools *",
-    "locale -a", "grep *", "stat *", "/usr/sbin/sshd -T *",
+    "locale -a", "grep *", "stat *", "nginx -T", "/usr/sbin/sshd -T *",
     "systemctl show *", "ss -Hltn *", "df *", "du *", "date *", "getent *", "id -gn *",
 )  # fmt: skip
 # What the program for files is asked, in the words that one would type.
@@ -142,6 +142,8 @@ class FakeHost:
         """Answer what every flow asks or tells, so that no table has to hold it."""
         if asked.startswith("note-history "):  # see `history`
             return self.answers.get("note-history *", "")
+        if asked.startswith("linked "):  # their units are files
+            return self.answers.get("linked *", "")
         if asked.startswith("users "):  # these instances have users of theirs
             return ""
         if asked.startswith(LEDGER) and LEDGER_ASKED.isdisjoint(self.answers):

@@ -218,6 +218,25 @@ def differences(instance: OdooInstance) -> list[str]:
     return [f"{recovery.odoo.config} on {recovery} has {said or 'another form'}"]
 
 
+def behind(instance: OdooInstance) -> list[str]:
+    """Say which of the origin's settings are others since they were built; by name alone."""
+    found = odoo_settings.observe(instance)
+    if found.wrong or instance.settled != "own":  # which another need says, and replicate mends
+        return []
+    recovery, shell = instance.recovery, instance.recovery.host.shell()
+    role = odoo_conf.database_role(found.text, default=instance.origin.odoo.user)
+    here = odoo_conf.parse(files.read(shell, recovery.odoo.config))
+    now = odoo_conf.parse(_conf(instance, found.text, role))
+    names = [name for name in sorted({*here, *now}) if here.get(name) != now.get(name)]
+    said = odoo_start.environment_file(found.environment)
+    names += ["its environment"] if said != files.read(shell, variables(instance)) else []
+    sentence = (
+        f"Odoo of {instance.name} was given other settings on {instance.origin} since its last "
+        f"build: {plain(', '.join(names), longest=300)}; run build-service"
+    )
+    return [sentence] if names else []
+
+
 def require_current(instance: OdooInstance) -> list[str]:
     """Refuse an odoo.conf that was built for another inventory; say so of a unit.
 

@@ -18,6 +18,7 @@ from tasks.run.step import log
 
 ROUNDS = 10
 PIP_SECONDS = 1800
+SYSTEM, LONGEST = "include-system-site-packages = true", 1 << 12  # of its pyvenv.cfg
 SHOWN = 20  # of what is left out, by name
 # Arguments: names as they are imported. Prints which packages the origin has them from.
 PACKAGES_OF = """
@@ -31,10 +32,11 @@ for found in metadata.distributions():
     if wanted & {top.lower().replace("-", "_") for top in tops}:
         print("%s==%s" % (name, found.version))
 """
-# Prints whether this Python lives in a venv, and its release.
+# Prints whether this Python has packages of its own (a venv, pyenv, conda, one built by hand), or
+# those of the system, and its release.
 WHICH = """
 import sys
-print(sys.prefix != sys.base_prefix, "%d.%d" % sys.version_info[:2])
+print(sys.prefix != sys.base_prefix or sys.prefix != "/usr", "%d.%d" % sys.version_info[:2])
 """
 ANSWER = re.compile(r"(True|False) ([0-9]+\.[0-9]+)")
 # Can this Python make a venv that has pip?
@@ -61,7 +63,7 @@ def prepare(instance: OdooInstance) -> PurePosixPath:
     python3 = _alike(instance, version) if own else "python3"
     if not files.exists(shell, _python(_venv(instance))):
         _make(instance, python3, system=not own)
-    elif python3 != "python3" and not files.exists(shell, _venv(instance) / "lib" / python3):
+    elif own and not _is_alike(instance, python3):
         _make(instance, python3, system=False)  # the origin's was made anew
     text = files.read(shell, instance.directory / "requirements.txt")
     if others := freeze.left_out(text):
@@ -121,6 +123,14 @@ def _alike(instance: OdooInstance, version: str) -> str:
             instance.name, version, instance.recovery,
         )  # fmt: skip
     return python3 if able else "python3"
+
+
+def _is_alike(instance: OdooInstance, python3: str) -> bool:
+    """Tell whether the environment that is there is of that Python, and has packages of its own."""
+    shell, venv = instance.recovery.host.shell(), _venv(instance)
+    if python3 != "python3" and not files.exists(shell, venv / "lib" / python3):
+        return False
+    return SYSTEM not in files.read(shell, venv / "pyvenv.cfg", at_most=LONGEST)
 
 
 def lacking(instance: OdooInstance, tried: Tried) -> list[str]:

@@ -26,6 +26,29 @@ folders = glob.glob(os.path.join(venv, "lib", "python*", "site-packages"))
 for each in metadata.distributions(path=folders):
     print("%s==%s" % (each.metadata["Name"], each.version))
 """
+# Prints what pip freeze does; a venv of uv's has no pip.
+FROZEN = """
+import importlib.util, subprocess, sys
+if importlib.util.find_spec("pip"):
+    sys.exit(subprocess.call([sys.executable, "-m", "pip", "freeze", "--all"]))
+import json
+from importlib import metadata
+for each in metadata.distributions():
+    name, origin = each.metadata["Name"], json.loads(each.read_text("direct_url.json") or "{}")
+    if origin.get("dir_info", {}).get("editable"):
+        print("-e %s" % origin["url"])
+    elif origin:
+        print("%s @ %s" % (name, origin.get("url")))
+    else:
+        print("%s==%s" % (name, each.version))
+"""
+
+
+def of_origin(instance: OdooInstance) -> str:
+    """List the packages of the origin's Odoo, as pip freeze does."""
+    origin = instance.origin
+    argv = (str(origin.odoo.python), "-c", FROZEN)
+    return origin.host.shell().run(argv, user=origin.odoo.user, timeout_seconds=120).stdout
 
 
 def measure(instance: OdooInstance) -> list[str]:

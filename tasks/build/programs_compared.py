@@ -1,6 +1,7 @@
 """What a server has for Odoo to call: a pure comparison of two."""
 
 import re
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from blocks.plain import plain
@@ -11,17 +12,25 @@ PROGRAMS = (
     "soffice", "unoconv", "tesseract", "xmlsec1",
 )  # fmt: skip
 PRINT = {"wkhtmltopdf", "wkhtmltoimage"}
+MAIL = 25
+LOOPBACK = re.compile(r"127\..+|\[::1\]|\[::ffff:127\..+\]")
 SHOWN = 10
 PATCHED = "with patched qt"
 
 
 @dataclass(frozen=True)
 class Tools:
-    """Programs by name, the version of wkhtmltopdf, and font families."""
+    """Programs by name, the version of wkhtmltopdf, and font families.
+
+    `listens` are ports at which somebody listens, and `calls` those of its own host to which
+    processes of Odoo's user keep connections.
+    """
 
     programs: frozenset[str] = frozenset()
     version: str = ""
     fonts: frozenset[str] = frozenset()
+    listens: frozenset[int] = frozenset()
+    calls: frozenset[int] = frozenset()
 
     @property
     def patched(self) -> bool:
@@ -46,11 +55,36 @@ def read(text: str) -> Tools:
     for line in text.splitlines():
         kind, _, value = line.partition(" ")
         said.setdefault(kind, []).append(plain(value, longest=200))
+    listens = frozenset(map(_port, said.get("listens", ())))
     return Tools(
         frozenset(said.get("program", ())),
         next(iter(said.get("version", ())), ""),
         frozenset(each.split(",")[0] for each in said.get("font", ())),
+        listens,
+        frozenset(_calls(said.get("connected", ()), listens)),
     )
+
+
+def _calls(connected: Sequence[str], listens: Collection[int]) -> Iterator[int]:
+    """Give the ports of its own host that a user's processes call, and do not listen at."""
+    for own, peer in (each.split() for each in connected):
+        if LOOPBACK.fullmatch(peer.rpartition(":")[0]) and _port(own) not in listens:
+            yield _port(peer)
+
+
+def _port(said: str) -> int:
+    return int(said.rpartition(":")[2])
+
+
+def alone(origin: Tools, recovery: Tools, known: Collection[int]) -> list[int]:
+    """Name the ports that Odoo calls on its own host and nobody would answer on the other.
+
+    >>> redis = read("listens [::1]:6379\\nlistens *:8069\\nconnected 127.0.0.1:4 127.0.0.1:6379"
+    ...     "\\nconnected 127.0.0.1:8069 127.0.0.1:5\\nconnected 10.0.0.1:6 10.0.0.2:443\\n")
+    >>> alone(redis, Tools(), ()), alone(redis, redis, ()), alone(redis, Tools(), {6379})
+    ([6379], [], [])
+    """
+    return sorted(origin.calls - recovery.listens - {*known})
 
 
 def wrong(origin: Tools, recovery: Tools) -> list[str]:

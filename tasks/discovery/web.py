@@ -10,16 +10,16 @@ from blocks.errors import CommandFailed, Refused
 from blocks.instance import Certificate
 from blocks.names import DomainName
 from blocks.shell import Shell
-from tasks.discovery import addresses, sites
+from tasks.discovery import addresses
 from tasks.discovery.addresses import Addresses
 from tasks.discovery.entry import Entry
 from tasks.discovery.listening import Listener
 from tasks.discovery.program import Program
-from tasks.discovery.sites import Pair, Sites
 from tasks.host import files
-from tasks.serving import nginx_read, x509, zones
+from tasks.serving import nginx_read, sites, x509, zones
 from tasks.serving.nginx_read import Directive
 from tasks.serving.renewal import LEAST_DAYS
+from tasks.serving.sites import Pair, Sites
 
 ASK_SECONDS, MOST_BYTES = 30, 4 << 20
 ABSENT = 127  # as a shell says of a command

@@ -7,7 +7,7 @@ from typing import Literal
 from blocks.errors import Busy, CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance
 from blocks.plain import plain
-from tasks.build import links
+from tasks.build import links, packages
 from tasks.filestore import engine, key, leftout, rsync
 from tasks.host import durable, files, layout
 from tasks.host.job import run_job
@@ -185,10 +185,8 @@ def _aside(instance: OdooInstance, kind: Kind, target: PurePosixPath) -> PurePos
 
 def _pull_requirements(instance: OdooInstance) -> None:
     """Write down which Python packages the origin's Odoo has."""
-    origin, recovery = instance.origin, instance.recovery
-    freeze = (str(origin.odoo.python), "-m", "pip", "freeze", "--all")
-    output = origin.host.shell().run(freeze, user=origin.odoo.user, timeout_seconds=120).stdout
-    files.install(recovery.host.shell(), instance.directory / "requirements.txt", output)
+    shell, output = instance.recovery.host.shell(), packages.of_origin(instance)
+    files.install(shell, instance.directory / "requirements.txt", output)
 
 
 def _rsync(

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from blocks.errors import Refused
 from blocks.plain import plain
+from tasks.odoo import of_the_server
 
 PathMap = Callable[[PurePosixPath], PurePosixPath]
 # What Odoo takes for nothing: no other spelling of False (odoo/tools/config.py).
@@ -240,13 +241,25 @@ def render(
     theirs = parser["options"]
     for former in ("xmlrpc_port", "xmlrpcs_port", "db_replica_host", "db_replica_port"):
         theirs.pop(former, None)
+    if "x_sendfile" in theirs:  # Odoo would leave files to a place of the origin's nginx
+        theirs["x_sendfile"] = "False"
     for name in FOLDERS:
         if theirs.get(name, "") not in UNSET:
             theirs[name] = addons_path(theirs[name], copied)
+    of_the_server.settle(parser, copied)
     theirs.update({name: str(value) for name, value in options.items()})
     out = io.StringIO()
     parser.write(out)
     return out.getvalue()
+
+
+def files(text: str, is_known: Callable[[PurePosixPath], bool]) -> dict[str, str]:
+    r"""Name the files that options ask for and nobody knows, each by its option.
+
+    >>> files("[options]\nsmtp_ssl_certificate_filename = /etc/own/x.pem\n", lambda path: False)
+    {'/etc/own/x.pem': 'smtp_ssl_certificate_filename'}
+    """
+    return of_the_server.named(_parsed(text), is_known)
 
 
 def addons_path(text: str, copied: PathMap) -> str:

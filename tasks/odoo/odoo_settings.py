@@ -170,4 +170,26 @@ def require(instance: OdooInstance) -> Start:
 
 def measure(instance: OdooInstance) -> list[str]:
     """Say that all of it would be on the recovery host, and what would not matter."""
-    return [f"{instance.origin.odoo.unit} can be carried over", *require(instance).remarks]
+    found = require(instance)
+    said = f"{instance.origin.odoo.unit} can be carried over"
+    return [said, *found.remarks, *_only_at_the_origin(instance, found)]
+
+
+def _only_at_the_origin(instance: OdooInstance, found: Start) -> Iterator[str]:
+    """Say which files odoo.conf names that the recovery host has not and nobody copies."""
+    copies = (*instance.origin.odoo.sources, instance.origin.odoo.data_dir)
+    paths = odoo_conf.files(
+        found.text,
+        lambda path: odoo_start.is_system(path) or any(path.is_relative_to(c) for c in copies),
+    )
+    if not paths:
+        return
+    whole = [PurePosixPath(path) for path in paths]
+    here, there = (place.host.shell() for place in (instance.recovery, instance.origin))
+    gone = {*files.missing(there, *whole)}
+    if lost := [path for path in files.missing(here, *whole) if path not in gone]:
+        names = plain(", ".join(f"{paths[path]} = {path}" for path in lost), longest=400)
+        yield (
+            f"odoo.conf names files that {instance.recovery} lacks: {names}; move them into a "
+            f"folder of odoo.sources, or put them there too"
+        )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from blocks.plain import plain
-from tasks.odoo import odoo_conf, odoo_options
+from tasks.odoo import odoo_conf, odoo_options, of_the_server
 from tasks.odoo.started import Started
 
 PathMap = Callable[[PurePosixPath], PurePosixPath]
@@ -21,7 +21,9 @@ OF_THE_DATABASE = {
     "PGHOST": "db_host", "PGPORT": "db_port", "PGUSER": "db_user", "PGPASSWORD": "db_password",
 }  # fmt: skip
 # The recovery host's Odoo reaches its cluster by a socket, as one role, without a password.
-NEEDLESS = re.compile(r"PGPASSFILE|PGAPPNAME|PGSSL\w+|PGGSSENCMODE|PGCHANNELBINDING")
+NEEDLESS = re.compile(
+    rf"PGPASSFILE|PGAPPNAME|PGSSL\w+|PGGSSENCMODE|PGCHANNELBINDING|{of_the_server.OF_RUNNER}"
+)
 CONFIG = ("ODOO_RC", "OPENERP_SERVER")
 # What both hosts have from packages of theirs.
 SYSTEM = (
@@ -103,6 +105,11 @@ def judge(  # what both sides say
     remarks = []
     if started.settings:
         remarks.append(f"not carried over from {unit}: {plain(', '.join(started.settings))}")
+    if odoo_conf.value(text, "max_cron_threads") == "0":
+        remarks.append(
+            "odoo.conf says max_cron_threads = 0: if another unit runs the scheduled actions, "
+            "nobody would run them on the recovery host"
+        )
     return Start(text, environment, folder, tuple(wrong), tuple(remarks))
 
 
@@ -190,7 +197,7 @@ def _path(word: str, copied: PathMap, sources: Sequence[PurePosixPath]) -> str |
     path = PurePosixPath(word)
     if any(path.is_relative_to(source) for source in sources):
         return str(copied(path))
-    return word if any(path.is_relative_to(each) for each in SYSTEM) else None
+    return word if is_system(path) else None
 
 
 def _folder(
@@ -206,6 +213,11 @@ def _folder(
             inside = copied(source)
             return inside.parents[len(source.relative_to(folder).parts) - 1]
     return None
+
+
+def is_system(path: PurePosixPath) -> bool:
+    """Tell whether both hosts have a path from packages of theirs."""
+    return any(path.is_relative_to(each) for each in SYSTEM)
 
 
 def environment_file(environment: Mapping[str, str]) -> str:

@@ -2,9 +2,11 @@
 
 import time
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
+from blocks.plain import plain
 from blocks.shell import Shell
 from tasks.host import together
 from tasks.odoo import customers, http
@@ -23,6 +25,15 @@ for pid in $(ss -Hltnp "sport = :$1" | grep -o 'pid=[0-9]*' | cut -d= -f2 | sort
     grep -qE "/$2(/|$)" "/proc/$pid/cgroup" || tail -n 1 "/proc/$pid/cgroup" | sed 's,.*/,,'
 done
 """
+# Arguments: a unit, and the folder of the units of a host's owner. Says what is a link there, to
+# which file; the file of a unit with an @ is its template.
+LINKED = """
+case $1 in *@*) template="${1%%@*}@.${1##*.}" ;; *) template=$1 ;; esac
+for name in "$1" "$template"; do
+    [ ! -L "$2/$name" ] || { echo "$name $(readlink -m "$2/$name")"; break; }
+done
+"""
+OWN_UNITS = "/etc/systemd/system"
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,36 @@ def starts_at_boot(shell: Shell, unit: str) -> bool:
     """Tell whether systemd starts a unit at boot, by whatever way that was arranged."""
     state = shell.run(("systemctl", "is-enabled", unit), check=False).stdout.strip()
     return state not in {"disabled", "masked"}
+
+
+def require_own_file(place: Place) -> None:
+    """Refuse a unit that is a link: `systemctl disable` removes the link, and the unit with it.
+
+    A move disables Odoo where customers leave; they could not come back there (systemctl(1)).
+    """
+    unit = place.odoo.unit
+    argv = ("sh", "-c", LINKED, "linked", unit, OWN_UNITS)
+    name, _, to = place.host.shell().run(argv).stdout.strip().partition(" ")
+    if to and to != "/dev/null":
+        raise Refused(
+            f"the file of {unit} on {place} is a link to {plain(to)}, which systemctl disable "
+            "removes: after a failover Odoo could not be started there again",
+            hint=_own_name(PurePosixPath(to), unit, name),
+        )
+
+
+def _own_name(to: PurePosixPath, unit: str, name: str) -> str:
+    """Say what to do with a link: an alias of another unit, or a file from elsewhere.
+
+    >>> _own_name(PurePosixPath("/usr/lib/systemd/system/odoo14.service"), "odoo.service", "")
+    'write odoo.unit: odoo14.service into the inventory and apply it'
+    """
+    if to.parts[-3:-1] == ("systemd", "system") and "@" not in unit:
+        return f"write odoo.unit: {plain(to.name)} into the inventory and apply it"
+    file = f"{OWN_UNITS}/{name}"
+    return (
+        f"run cp --remove-destination {plain(str(to))} {file} there, then systemctl daemon-reload"
+    )
 
 
 @step("start Odoo on {place}")

@@ -226,6 +226,12 @@ NEEDS: tuple[Need, ...] = (
         remedy="run build-service", by=("build", "check"), when=need.standby,
     ),
     Need(
+        "nginx at the origin", site.beside,
+        tried="its configuration is read: which names lead to Odoo, who may come in, what Odoo is "
+        "told",
+        remedy="add the names to domains", when=need.primary, before=True,
+    ),
+    Need(
         "certificates", partial(https.judge, form="standby"),
         tried="the certificate that nginx shows is checked as a browser does: names, days left, "
             "who signed it",
@@ -246,7 +252,7 @@ NEEDS: tuple[Need, ...] = (
     ),
     Need(
         "sources", sources.measure,
-        tried="rsync is asked, as the copy asks it, which files of code have changed at the origin",
+        tried="rsync is asked which code has changed at the origin, and its Odoo which settings",
         remedy="run rsync-filestore with kind sources, then build-service", moves=("failover",),
         when=need.both,
     ),
@@ -257,7 +263,7 @@ NEEDS: tuple[Need, ...] = (
     ),
     Need(
         "programs of Odoo", programs.measure,
-        tried="what the origin's Odoo needs for printing is compared: wkhtmltopdf, fonts, rtlcss",
+        tried="what the origin's Odoo uses is looked for: wkhtmltopdf, fonts, services of its host",
         remedy="install on the recovery host what the origin has", when=need.both,
     ),
     Need(

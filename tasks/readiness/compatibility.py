@@ -45,6 +45,12 @@ except ConnectionRefusedError:
 except OSError:
     print("silent")
 """
+# Arguments: the program above, an address, and ports.
+WEB = """
+reach=$1 address=$2
+shift 2
+for port; do python3 -I -S -c "$reach" "$address" "$port"; done
+"""
 ABILITIES = """
 SELECT 'on' IN (current_setting('wal_log_hints'), current_setting('data_checksums')) AS rewindable,
     current_setting('archive_mode') <> 'off' AS archives,
@@ -115,7 +121,23 @@ def measure(instance: OdooInstance) -> Pair:
         sorted_by_icu=_names(all_of_them, _by_icu(recovery.cluster.version)),
         role=_role(instance),
         owners={each.name: [each.owner] for each in odoos.databases},
+        shut=_shut_to_customers(instance),
+        address=recovery.host.shown_address,
     )
+
+
+def _shut_to_customers(instance: OdooInstance) -> tuple[str, ...]:
+    """Name the ports of the recovery host's nginx that do not answer the origin.
+
+    That host itself sees nothing of its own firewall; the origin comes in as customers would.
+    """
+    if not instance.domains:
+        return ()
+    tls = any(map(instance.certificate_of, instance.domains))
+    ports = ("80", "443") if tls else ("80",)
+    argv = ("sh", "-c", WEB, "web", REACH, instance.recovery.host.shown_address, *ports)
+    said = instance.origin.host.shell().run(argv).stdout.split()
+    return tuple(port for port, each in zip(ports, said, strict=True) if each != "open")
 
 
 def _by_icu(version: int) -> str:

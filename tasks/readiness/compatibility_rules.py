@@ -49,7 +49,8 @@ class Side:
 class Pair:
     """Both servers, and what the databases ask of them.
 
-    `owners` is whose each database of an Odoo is, and `role` that of the Odoo which moves.
+    `owners` is whose each database of an Odoo is, and `role` that of the Odoo which moves. `shut`
+    are ports at which the recovery host's `address` answers no customer.
     """
 
     origin: Side
@@ -61,6 +62,8 @@ class Pair:
     sorted_by_icu: dict[str, list[str]] = field(default_factory=dict)
     role: str = ""
     owners: dict[str, list[str]] = field(default_factory=dict)
+    shut: tuple[str, ...] = ()
+    address: str = ""
 
     @property
     def skew_seconds(self) -> float:
@@ -173,6 +176,7 @@ def remarks(pair: Pair) -> list[str]:
         for owner in owners
         if pair.role and owner != pair.role
     ]
+    found += _of_the_way(pair)
     if there.archives and not here.archives:
         found.append(
             f"{there.name} archives its WAL and {here.name} does not: while {here.name} serves, "
@@ -214,6 +218,16 @@ def remarks(pair: Pair) -> list[str]:
     ]
     found += [each for side in (there, here) for each in _of_another_version(side)]
     return found
+
+
+def _of_the_way(pair: Pair) -> Iterator[str]:
+    """Say that a firewall keeps customers from the recovery host."""
+    if pair.shut:
+        yield (
+            f"{pair.origin.name} cannot reach {pair.recovery.name} at {pair.address} port "
+            f"{' and '.join(pair.shut)}, where customers would come: open its firewall, and that "
+            "of its provider"
+        )
 
 
 def _counts(indexes: Mapping[str, list[str]]) -> str:

@@ -6,7 +6,7 @@ from blocks import users
 from blocks.errors import CommandFailed, Refused, RelevoError
 from blocks.instance import OdooInstance, Place
 from blocks.names import TRIED
-from tasks.odoo import odoo_settings
+from tasks.odoo import odoo_settings, service
 from tasks.postgres import cluster_settings
 from tasks.postgres.lsclusters import Listed
 from tasks.postgres.observe import LET_US_ASK, find, observe
@@ -182,6 +182,7 @@ def _layout(instance: OdooInstance) -> str:
     )  # fmt: skip
     output = origin.host.shell().run(argv).stdout
     _require_none(f"on {origin}, {line}" for line in output.splitlines())
+    service.require_own_file(origin)
     return "login, data directory and unit are as Relevo can work with"
 
 
@@ -223,7 +224,7 @@ NEEDS: tuple[Need, ...] = (
     SetUp(
         "layout of the origin", _layout,
         tried="a login prints nothing; the data directory is neither link nor mount point; the "
-        "port of Odoo is its own unit's",
+        "port of Odoo is its own unit's, whose file is no link",
         remedy=FIX,
     ),
     SETTINGS,

@@ -169,6 +169,7 @@ def odoo(place_of: PlaceOf) -> Callable[[OdooInstance], list[str]]:
                 f"{unit} on {place} is not running, so customers cannot work: start it there, or "
                 "run failover"
             )
+        service.require_own_file(place)
         said = [f"{unit} runs on {place}"]
         if not service.starts_at_boot(shell, unit):
             said.append(f"{unit} would not start when {place} boots: systemctl enable it there")

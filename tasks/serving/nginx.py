@@ -20,6 +20,8 @@ http {{
     include {site};
 }}
 """
+# All headers stand together: a location that sets one of its own would have none of these, and Odoo
+# be asked for a host that is no customer's.
 PROXY = """\
     client_max_body_size 512m;
     proxy_read_timeout 900s;
@@ -28,6 +30,8 @@ PROXY = """\
     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     proxy_set_header X-Forwarded-Proto $scheme;
     proxy_set_header X-Real-IP $remote_addr;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection ${instance}_connection;
 """
 # Who asks for a certificate on this host (certbot --webroot) finds its answers here.
 ACME = """\
@@ -66,7 +70,8 @@ def render(
 ) -> str:
     """Serve these domains, over TLS where there is a certificate; or stand by for them."""
     mark = _mark(instance, form)
-    body = f"{PROXY}\n{mark}{_to_odoo(instance)}" if form == "serving" else f"{mark}{AWAY}"
+    proxy = PROXY.replace("{instance}", f"odoo_{instance}") + f"    include {own(instance)};\n"
+    body = f"{proxy}\n{mark}{_to_odoo(instance)}" if form == "serving" else f"{mark}{AWAY}"
     parts = [_upstreams(instance, http_port, longpolling_port)] if form == "serving" else []
     plain = _listen("80", ipv6=ipv6)
     for each in names:
@@ -78,6 +83,15 @@ def render(
         else:
             parts.append(_server(each, plain, f"{body}{ACME}"))
     return "\n".join(parts)
+
+
+def own(instance: str) -> str:
+    """Whose directives are put into the site that serves: the recovery host's owner writes them.
+
+    >>> own("vps_1")
+    '/etc/nginx/relevo/vps_1/own/*.conf'
+    """
+    return f"/etc/nginx/relevo/{instance}/own/*.conf"
 
 
 def path(instance: str) -> str:
@@ -115,6 +129,7 @@ def _upstreams(instance: str, http_port: int, longpolling_port: int) -> str:
     return (
         f"upstream odoo_{instance} {{ server 127.0.0.1:{http_port}; }}\n"
         f"upstream odoo_{instance}_longpolling {{ server 127.0.0.1:{longpolling_port}; }}\n"
+        f'map $http_upgrade $odoo_{instance}_connection {{ default upgrade; "" close; }}\n'
     )
 
 
@@ -135,8 +150,6 @@ def _to_odoo(instance: str) -> str:
     return f"""\
     location ~ ^/(longpolling|websocket) {{
         proxy_http_version 1.1;
-        proxy_set_header Upgrade $http_upgrade;
-        proxy_set_header Connection "upgrade";
         proxy_pass http://odoo_{instance}_longpolling;
     }}
     location / {{

@@ -4,10 +4,13 @@ It is there all the time, and stands by: it answers customers' paths with 503, f
 there. A failover changes the one line in shown.conf that says in which form nginx has it.
 """
 
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from blocks.answers import understood
 from blocks.errors import CommandFailed, Refused, RelevoError
 from blocks.instance import OdooInstance
+from blocks.plain import plain
 from blocks.shell import Shell
 from tasks.host import files
 from tasks.install import traces
@@ -16,7 +19,7 @@ from tasks.postgres.observe import observe
 from tasks.run.outcome import Outcome
 from tasks.run.step import log, step
 from tasks.run.wait import until
-from tasks.serving import nginx, site_files
+from tasks.serving import nginx, nginx_read, renewal, site_files, sites
 from tasks.serving.nginx import Form
 from tasks.serving.site_files import NGINX, SITES, folder
 
@@ -28,8 +31,11 @@ READS = """
 said=$(nginx -T 2>&1) || { printf '%s\\n' "$said" >&2; exit 1; }
 printf '%s\\n' "$said" | grep '^# configuration file '
 """
-
-
+ASK_SECONDS, MOST_BYTES = 30, 4 << 20
+ABSENT = 127  # as a shell says of a command
+SHOWN = 10  # by name
+# Argument: a pattern of files.
+OWN = "cat -- $1 2>/dev/null"
 # A page, and where the live chat keeps its connections: an Odoo with workers has a port for those.
 PATHS = ("/web/login", "/longpolling/poll", "/websocket")
 
@@ -37,7 +43,6 @@ PATHS = ("/web/login", "/longpolling/poll", "/websocket")
 @step("prepare the nginx site of {instance.name}")
 def install(instance: OdooInstance) -> None:
     """Bring the certificates, render the site, and prove that nginx shows it standing by."""
-    from tasks.serving import renewal  # noqa: PLC0415  # which no failover waits for
 
     if not instance.domains:
         log().info("%s has no domains in the inventory: no nginx site", instance.name)
@@ -241,3 +246,47 @@ def judge(instance: OdooInstance, form: Form) -> str:
             hint="run systemctl enable nginx there",
         )
     return f"nginx shows {len(instance.domains)} domains ({form})"
+
+
+def beside(instance: OdooInstance) -> list[str]:
+    """Say what nginx at the origin does for this Odoo that the recovery host would not do."""
+    origin, recovery = instance.origin, instance.recovery
+    done = origin.host.shell().run(
+        ("nginx", "-T"), check=False, timeout_seconds=ASK_SECONDS, limit_bytes=MOST_BYTES
+    )
+    if not instance.domains:
+        return ["no domains in the inventory"]
+    if done.status == ABSENT:
+        return [f"{origin} has no nginx, so nothing was read"]
+    if done.status:
+        return [f"nginx on {origin} does not accept its configuration, so it was not read"]
+    with understood(f"the configuration of nginx on {origin}"):
+        read = nginx_read.read(done.stdout)
+    at = {origin.host.address, origin.host.peer_address, origin.host.public_address or ""}
+    ports = {origin.odoo.http_port, origin.odoo.longpolling_port}
+    found = sites.beside(read, ports, {str(each) for each in at}, instance.domains)
+    count = len(instance.domains)
+    said = [f"the configuration of nginx on {origin} was read for {count} domains"]
+    if found.names:
+        said.append(
+            f"nginx on {origin} leads {_some(found.names)} to Odoo, which domains of "
+            f"{instance.name} lacks: a failover would leave them behind; add them in the "
+            "inventory, apply it and run build-service"
+        )
+    if rules := [rule for rule in found.rules if rule not in _own_rules(instance)]:
+        said.append(
+            f"nginx on {origin} has for {instance.name} what {recovery} would not have: "
+            f"{_some(rules)}; write it into {nginx.own(instance.name)} there and run build-service"
+        )
+    return said
+
+
+def _own_rules(instance: OdooInstance) -> set[str]:
+    argv = ("sh", "-c", OWN, "own-of-nginx", nginx.own(instance.name))
+    done = instance.recovery.host.shell().run(argv, check=False, limit_bytes=MOST_BYTES)
+    return {*sites.rules(nginx_read.parse(done.stdout))}
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return plain(", ".join(names[:SHOWN]), longest=600) + more

@@ -1,6 +1,8 @@
 """Odoo is built beside what a failover would use, and put in its place when it has been tried."""
 
+import base64
 import json
+import socket
 import subprocess
 import sys
 
@@ -8,8 +10,8 @@ import pytest
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
-from tasks.build import build, freeze, packages
-from tasks.odoo import http
+from tasks.build import build, freeze, packages, programs_compared, programs_of_odoo
+from tasks.odoo import http, odoo_start
 from tasks.run import terminal
 from tasks.serving import site, site_files
 from tests.fakes import Answer, FakeHost
@@ -52,6 +54,7 @@ def recovery(*verdicts: str) -> dict[str, Answer]:
         "cp -a *": 0,
         "make_directory *": 0,
         "rm -rf *": 0,
+        "read /srv/vps_1/venv/pyvenv.cfg *": "include-system-site-packages = false\n",
         "systemd-analyze *": 0,
         **standby(),
     }
@@ -111,6 +114,23 @@ def test_an_environment_is_made_with_the_python_of_the_origin_s_where_that_is_th
 
     assert f"{made_by} -m venv {FRESH}" in due.changes
     assert ("runs with Python 3.10, which due has not" in caplog.text) is not is_there
+
+
+def test_an_environment_that_had_the_system_s_packages_is_made_anew_where_odoo_has_its_own(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """Odoo of pyenv, or of a Python built by hand, was once taken for one of the system's."""
+    said: dict[str, Answer] = {
+        "read /srv/vps_1/venv/pyvenv.cfg *": "include-system-site-packages = true\n",
+        "python3 -m venv *": 0,
+    }
+    due = FakeHost("due", {**said, **recovery(tried()), **said})
+    hosts(FakeHost("uno", {"*sys.base_prefix*": "True 3.9\n"}), due)
+
+    with terminal.without_server():
+        build.try_out(instance)
+
+    assert f"python3 -m venv {FRESH}" in due.changes
 
 
 @pytest.mark.parametrize(
@@ -199,3 +219,86 @@ def test_the_live_chat_goes_to_a_port_that_odoo_opens_and_is_asked_for(
     assert f"upstream odoo_vps_1_longpolling {{ server 127.0.0.1:{port}; }}" in serving
     assert asked == ["/web/login", "/longpolling/poll", "/websocket"]
     assert said == "nginx on due answers 502 for shop.example.com/websocket"
+
+
+def test_mail_that_nobody_on_the_recovery_host_would_take_is_said(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    databases = [
+        {"name": name, "owner": "odoo", "role": "odoo", "may": True} for name in ("a", "b")
+    ]
+    answers: dict[str, Answer] = {
+        "tools *": "", "SELECT d.datname*": json.dumps(databases),
+        "read /srv/vps_1/odoo.conf": "[options]\n", "SELECT EXISTS *": '[{"has": true}]',
+        "SELECT CASE *": ['[{"local": true}]', '[{"local": false}]'], **standby(),
+    }  # fmt: skip
+    hosts(FakeHost("uno", {"tools *": "listens 127.0.0.1:25\n"}), due := FakeHost("due", answers))
+    said = programs_of_odoo.measure(instance)[1:]
+
+    assert [each.partition(" of their own")[0] for each in said] in (
+        ["a send mail by port 25"], ["b send mail by port 25"],
+    )  # fmt: skip
+    hosts(
+        FakeHost("uno", {"tools *": "listens 127.0.0.1:25\n"}),
+        FakeHost("due", {"tools *": "listens 127.0.0.1:25\n"}),
+    )
+    assert programs_of_odoo.measure(instance)[1:] == []
+    assert any("public.ir_mail_server" in asked for asked in due.ran)
+
+
+def test_a_service_of_its_own_host_that_odoo_uses_is_looked_for_on_the_other(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """Without the store of its sessions Odoo answers a login by name, and no browser."""
+    said = (
+        "listens 127.0.0.1:6379\nlistens 0.0.0.0:8069\nconnected 127.0.0.1:50412 127.0.0.1:6379\n"
+        "connected 127.0.0.1:50414 127.0.0.1:5432\nconnected 127.0.0.1:8069 127.0.0.1:40000\n"
+    )
+    hosts(FakeHost("uno", {"tools *": said}), FakeHost("due", {"tools *": ""}))
+    _, remark = programs_of_odoo.measure(instance)
+    assert remark.startswith("Odoo on uno is connected to port 6379 of its own host, where due")
+
+    redis = {"tools *": "listens 127.0.0.1:6379\n"}
+    hosts(FakeHost("uno", {"tools *": said}), FakeHost("due", redis))
+    assert len(programs_of_odoo.measure(instance)) == 1
+
+
+def test_connections_are_read_from_what_ss_says() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            argv = ["sh", "-c", programs_of_odoo.FOUND, "tools"]
+            found = programs_compared.read(subprocess.check_output(argv, text=True))
+
+    assert port in found.listens
+    assert port in found.calls
+
+
+@pytest.mark.parametrize(
+    ("conf", "environ", "said"),
+    [
+        ("", "", []),
+        ("list_db = False\nadmin_passwd = new\n", "", ["admin_passwd, list_db; run"]),
+        ("", "STAGE=production", ["its environment; run"]),
+    ],
+)
+def test_settings_that_are_others_since_the_last_build_are_named_and_not_their_values(
+    instance: OdooInstance, hosts: Hosts, conf: str, environ: str, said: list[str]
+) -> None:
+    """A forced failover would serve with those of yesterday: with the list of databases open."""
+    words = base64.b64encode(b"/usr/bin/odoo\0-c\0/etc/odoo/odoo.conf\0").decode()
+    uno: dict[str, Answer] = {
+        "read /etc/odoo/odoo.conf": f"[options]\nadmin_passwd = old\n{conf}",
+        "started *": f"cmdline={words}\nowner=odoo\ncwd=/\n"
+        f"environ={base64.b64encode(environ.encode()).decode()}\n",
+        "getent passwd odoo": "odoo:x:1:1::/var/lib/odoo:/bin/sh\n",
+    }
+    built = build._conf(instance, "[options]\nadmin_passwd = old\n", "odoo")
+    due: dict[str, Answer] = {
+        "read /srv/vps_1/odoo.conf": built,
+        "read /srv/vps_1/environment": odoo_start.environment_file({}),
+    }
+    hosts(FakeHost("uno", uno), FakeHost("due", due))
+
+    found = build.behind(instance)
+    assert [each.partition("build: ")[2].partition(" build-")[0] for each in found] == said

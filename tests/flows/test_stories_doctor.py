@@ -33,7 +33,7 @@ WORDS = base64.b64encode(b"python3\0/usr/bin/odoo\0-c\0/etc/odoo/odoo.conf\0").d
 PAGE = json.dumps({"http://shop.example.com:8069": {"status": 200, "said": "", "leaf": ""}})
 # A server that nobody has touched yet, at which all is as it should be.
 UNO: dict[str, Answer] = {
-    "true": "", "lacking *": "", "layout *": "", "bound *": 0,
+    "true": "", "lacking *": "", "layout *": "", "bound *": 0, "nginx -T": 127,
     "pg_lsclusters --no-header": (
         "13 main 5432 online postgres /var/lib/postgresql/13/main /var/log/x.log\n"
     ),

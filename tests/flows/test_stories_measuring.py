@@ -374,3 +374,17 @@ def test_schedules_are_switched_as_is_right_now_whatever_a_shell_left_word_of(
 
     assert turned == ([] if on is None else [on])
     assert bool(due.changes) == (on is not None)
+
+
+@pytest.mark.parametrize(
+    ("said", "shut"), [("open\n", ()), ("silent\n", ("80",)), ("shut\n", ("80",))]
+)
+def test_the_way_of_customers_to_the_recovery_host_is_tried_from_the_origin(
+    instance: OdooInstance, hosts: Hosts, said: str, shut: tuple[str, ...]
+) -> None:
+    uno = FakeHost("uno", {"web *": said})
+    hosts(uno, FakeHost("due"))
+
+    assert compatibility._shut_to_customers(instance) == shut
+    assert uno.ran[0].endswith(" 10.0.0.2 80")
+    assert compatibility._shut_to_customers(instance.model_copy(update={"domains": ()})) == ()

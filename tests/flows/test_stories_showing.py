@@ -163,3 +163,52 @@ def test_a_site_that_nginx_cannot_be_told_to_forget_is_taken_away_and_said_to_be
     assert not forgotten.done
     assert forgotten.sentence.startswith("nginx on due does not accept its configuration")
     assert f"rm -rf --one-file-system {FOLDER}" in due.ran
+
+
+ORIGINS = """\
+# configuration file /etc/nginx/nginx.conf:
+http {
+    upstream odoo { server 127.0.0.1:8069; }
+    server {
+        listen 443 ssl;
+        server_name shop.example.com tienda.example.org *.example.net;
+        proxy_set_header Host $host;
+        proxy_set_header X-Odoo-dbfilter ^shop;
+        location / { proxy_pass http://odoo; }
+        location /web/database { allow 10.0.0.0/8; deny all; proxy_pass http://odoo; }
+        location ~ /\\.ht { deny all; }
+    }
+    server { server_name blog.example.com; location / { proxy_pass http://127.0.0.1:3000; } }
+}
+"""
+
+
+def test_what_the_origin_s_nginx_does_beside_is_said_until_it_is_done_here(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    uno = FakeHost("uno", {"nginx -T": ORIGINS})
+    hosts(uno, FakeHost("due", {"own-of-nginx *": ""}))
+    _, names, rules = site.beside(instance)
+
+    assert names.startswith("nginx on uno leads tienda.example.org to Odoo, which domains of vps_1")
+    assert "header X-Odoo-dbfilter, allow in location /web/database, deny in location" in rules
+    assert "/etc/nginx/relevo/vps_1/own/*.conf there" in rules
+    assert "blog" not in names + rules
+
+    own = "proxy_set_header X-Odoo-dbfilter ^shop;\nlocation /web/database { allow 10.0.0.0/8; "
+    hosts(uno, FakeHost("due", {"own-of-nginx *": f"{own}deny all; }}\n"}))
+    all_names = ("shop.example.com", "tienda.example.org")
+    (fine,) = site.beside(instance.model_copy(update={"domains": all_names}))
+    assert fine == "the configuration of nginx on uno was read for 2 domains"
+
+
+@pytest.mark.parametrize(
+    ("status", "why"), [(127, "uno has no nginx"), (1, "nginx on uno does not accept its")]
+)
+def test_an_origin_without_an_nginx_that_can_be_read_is_no_fault(
+    instance: OdooInstance, hosts: Hosts, status: int, why: str
+) -> None:
+    hosts(FakeHost("uno", {"nginx -T": status}), FakeHost("due"))
+
+    (said,) = site.beside(instance)
+    assert said.startswith(why)

@@ -1,13 +1,16 @@
 """What others have at the origin, their restart, their slots and their roles, stays theirs."""
 
 import json
+import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from tasks.logins import login, scram
+from tasks.odoo import odoo_settings, service
 from tasks.postgres import cluster_settings
 from tasks.run import terminal
 from tests.fakes import Answer, FakeHost
@@ -162,3 +165,74 @@ def test_a_role_with_the_password_of_secrets_yaml_is_left_as_it_is(
     assert [sql.replace('"', "").split()[:3] for sql in uno.changes] == [
         ["CREATE", "ROLE", "replica_rewind"]
     ]
+
+
+def test_files_that_odoo_conf_names_and_nobody_copies_are_said(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    conf = (
+        "[options]\nadmin_passwd = /etc/x\n"
+        "smtp_ssl_certificate_filename = /etc/own/mail.pem\ngeoip_path = /opt/gone\n"
+        "logo_path = /usr/share/logo.png\n[fs]\nroot_path = /mnt/nas\n"
+    )
+    named = "missing /etc/own/mail.pem /opt/gone /mnt/nas"
+    uno = FakeHost("uno", {
+        "read /etc/odoo/odoo.conf": conf, "started *": "ExecStart={ argv[]=/usr/bin/odoo "
+        "-c /etc/odoo/odoo.conf ; }\nUser=odoo\n", named: "/opt/gone\n",
+        "getent passwd odoo": "odoo:x:1:1::/var/lib/odoo:/bin/sh\n",
+    })  # fmt: skip
+    hosts(uno, FakeHost("due", {named: "/etc/own/mail.pem\n/opt/gone\n/mnt/nas\n"}))
+
+    _, remark = odoo_settings.measure(instance)
+    assert remark == (
+        "odoo.conf names files that due lacks: smtp_ssl_certificate_filename = "
+        "/etc/own/mail.pem, [fs] root_path = /mnt/nas; move them into a folder of "
+        "odoo.sources, or put them there too"
+    )
+
+
+@pytest.mark.parametrize(
+    ("unit", "file"), [("odoo.service", "odoo.service"), ("odoo@uno.service", "odoo@.service")]
+)
+def test_a_unit_that_is_a_link_is_named_with_its_file(tmp_path: Path, unit: str, file: str) -> None:
+    asked = ["sh", "-c", service.LINKED, "linked", unit, str(tmp_path)]
+    real, link = tmp_path / f"deployed.{file}", tmp_path / file
+    real.write_text("[Service]\n")
+
+    link.symlink_to(real)
+    assert subprocess.check_output(asked, text=True) == f"{file} {real}\n"
+    link.unlink()
+    real.rename(link)
+    assert subprocess.check_output(asked, text=True) == ""
+
+
+def test_systemd_forgets_a_unit_that_is_a_link_when_it_is_disabled(tmp_path: Path) -> None:
+    """Asked of a real systemctl: it is why such a unit is refused."""
+    units, deployed = tmp_path / "etc/systemd/system", tmp_path / "opt/odoo.service"
+    for folder in (units, deployed.parent):
+        folder.mkdir(parents=True)
+    deployed.write_text("[Service]\nExecStart=/x\n[Install]\nWantedBy=multi-user.target\n")
+    (units / "odoo.service").symlink_to("/opt/odoo.service")
+
+    said = [
+        subprocess.run(
+            ["systemctl", f"--root={tmp_path}", verb, "odoo.service"], check=False,
+            capture_output=True, text=True,
+        ).returncode
+        for verb in ("enable", "disable", "enable")
+    ]  # fmt: skip
+    assert said == [0, 0, 1]
+
+
+def test_a_unit_that_a_move_would_lose_is_refused_by_day(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    hosts(FakeHost("uno", {"linked *": "odoo.service /opt/deploy/odoo.service\n"}),
+          FakeHost("due"))  # fmt: skip
+
+    with pytest.raises(Refused, match=r"is a link to /opt/deploy/odoo\.service") as refused:
+        service.require_own_file(instance.origin)
+    assert refused.value.hint.startswith("run cp --remove-destination /opt/deploy/odoo.service ")
+
+    hosts(FakeHost("uno", {"linked *": "odoo.service /dev/null\n"}), FakeHost("due"))
+    service.require_own_file(instance.origin)

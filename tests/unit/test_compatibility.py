@@ -116,3 +116,8 @@ def test_a_library_that_only_the_origin_preloads_is_said() -> None:
     (said,) = remarks(Pair(origin, replace(TWO, preloaded=("pg_stat_statements",))))
     assert said.startswith("PostgreSQL on uno preloads timescaledb and that on due does not: set ")
     assert remarks(Pair(ONE, replace(TWO, preloaded=("pg_stat_statements",)))) == []
+
+
+def test_a_firewall_between_customers_and_the_recovery_host_is_said() -> None:
+    (said,) = remarks(Pair(ONE, TWO, shut=("80", "443"), address="192.0.2.9"))
+    assert said.startswith("uno cannot reach due at 192.0.2.9 port 80 and 443, where customers")

@@ -24,9 +24,9 @@ from hypothesis import strategies as st
 from blocks.errors import CommandFailed, RelevoError, Unreachable
 from blocks.host import Host
 from deployments import inventory_file
-from tasks.discovery import find, server, sites, web
+from tasks.discovery import find, server, web
 from tasks.discovery.entry import Entry, render
-from tasks.serving import nginx_read, zones
+from tasks.serving import nginx_read, sites, zones
 from tests.fakes import Answer, FakeHost
 
 ROOT = Path(__file__).parents[2]

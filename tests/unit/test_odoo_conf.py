@@ -110,3 +110,31 @@ def test_the_role_is_the_one_in_the_file_or_the_user_that_odoo_runs_as() -> None
     for said in ("", "db_user =", "db_user = False", "db_user = false", "db_user = None"):
         nothing = f"[options]\n{said}\n"
         assert database_role(nothing, default="odoo") == "odoo"
+
+
+def test_files_are_sent_by_odoo_itself_where_the_origin_s_nginx_sent_them() -> None:
+    """With x_sendfile Odoo's answer is empty, and names a place that only that nginx knows."""
+    assert rendered("[options]\nx_sendfile = True\n")["x_sendfile"] == "False"
+    assert "x_sendfile" not in rendered("[options]\n")
+
+
+def test_the_runner_of_jobs_calls_its_own_odoo_and_not_who_has_that_port_here() -> None:
+    text = render(
+        "[options]\n[queue_job]\nchannels = root:2\nhost = localhost\nport = 8069\n"
+        "scheme = https\njobrunner_db_host = 127.0.0.1\njobrunner_db_password = secret\n",
+        copied=copied, data_dir=PurePosixPath("/d"), db_port=1, db_user="o", http_port=2,
+        longpolling_port=3,
+    )  # fmt: skip
+
+    assert text.endswith("[queue_job]\nchannels = root:2\n\n")
+
+
+def test_whatever_option_names_a_file_of_the_sources_it_is_the_copy() -> None:
+    options = rendered(
+        "[options]\nsmtp_ssl_certificate_filename = /opt/custom/x.pem\ndbfilter = ^/a$\n"
+        "certs_path = /opt/custom/a,\n    /etc/b\nadmin_passwd = /x+/y==\n"
+    )
+
+    assert options["smtp_ssl_certificate_filename"] == "/srv/r/sources/opt/custom/x.pem"
+    assert options["certs_path"] == "/srv/r/sources/opt/custom/a,\n/etc/b"
+    assert (options["dbfilter"], options["admin_passwd"]) == ("^/a$", "/x+/y==")

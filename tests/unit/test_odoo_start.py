@@ -216,3 +216,20 @@ def test_a_file_that_is_no_odoo_conf_is_refused_without_a_word_of_it() -> None:
         with pytest.raises(Refused, match=r"its line \d is neither") as refused:
             odoo_conf.parse(text)
         assert "s3cret" not in str(refused.value)
+
+
+def test_the_runner_of_jobs_is_told_of_no_port_of_the_origin_s() -> None:
+    environ = ("ODOO_QUEUE_JOB_PORT=8069", "ODOO_QUEUE_JOB_CHANNELS=root:2",
+               "ODOO_QUEUE_JOB_JOBRUNNER_DB_HOST=127.0.0.1")  # fmt: skip
+    start = judged("[options]\n", started.read(said(environ=environ)))
+
+    assert start.environment == {"ODOO_QUEUE_JOB_CHANNELS": "root:2"}
+
+
+@pytest.mark.parametrize(("threads", "count"), [("0", 1), ("2", 0)])
+def test_scheduled_actions_that_another_unit_runs_are_missed_by_day(
+    threads: str, count: int
+) -> None:
+    start = judged(f"[options]\nmax_cron_threads = {threads}\n", Started(WORDS, user="odoo"))
+
+    assert len([each for each in start.remarks if "scheduled actions" in each]) == count

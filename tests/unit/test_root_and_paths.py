@@ -39,6 +39,7 @@ MAY = {
     "tasks/postgres/observe.py LOOK": "reads what is root's, and asks whose a folder is",
     "tasks/discovery/program.py BY_PATH": "/proc is the kernel's",
     "tasks/odoo/odoo_settings.py STARTED": "/proc is the kernel's",
+    "tasks/odoo/service.py LINKED": "/etc/systemd/system is root's",
     "tasks/odoo/service.py STRANGERS": "/proc is the kernel's",
     "tasks/readiness/preflight.py LACKING": "asks whether paths are there, and changes nothing",
     "tasks/readiness/preflight.py LAYOUT": "asks whether a path is a link, and changes nothing",
@@ -53,6 +54,7 @@ MAY = {
     "tasks/filestore/key.py cat /etc/ssh/ssh_host_*_key.pub": "/etc/ssh is root's",
     "tasks/filestore/key.py MAKE_KEY": "the folder ssh of an instance is root's",
     "tasks/readiness/writable.py WRITE": "all that it is asked of is root's: units, records, nginx",
+    "tasks/serving/site.py OWN": "/etc/nginx is root's",
     "tasks/recovery/users.py FOUND": "reads a record of root's, and asks whose some folders are",
     "tasks/install/programs.py OUTDATED": "/usr/local/lib/relevo and /etc/relevo are root's",
 }

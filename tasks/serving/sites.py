@@ -15,6 +15,23 @@ NOBODY = {"", "_", "localhost", "default_server", "default", "catchall"}
 # Several names or one with a wildcard: what an inventory cannot say.
 PATTERN = re.compile(r"[*~]|^\.")
 NUMBER = re.compile(r"[0-9.]+|.*:.*")
+# Who may come in, and how often.
+LIMITS = {
+    "allow", "deny", "satisfy", "auth_basic", "auth_request", "limit_req", "limit_conn",
+    "ssl_verify_client",
+}  # fmt: skip
+SWITCHED_OFF = ("off",)
+REFUSALS = {"401", "403", "404", "410", "444"}
+# What Odoo is told of a request, or may be without loss.
+USUAL_HEADERS = {
+    "host", "upgrade", "connection", "accept-encoding", "proxy", "x-real-ip", "x-client-ip",
+    "x-scheme", "x-url-scheme", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port",
+    "x-forwarded-proto", "x-forwarded-protocol", "x-forwarded-server", "x-forwarded-ssl",
+}  # fmt: skip
+# Locations in which a refusal keeps nobody from Odoo: files with a dot, and answers to certbot.
+OF_NO_ODOO = re.compile(r"/\\?\.")
+BODY_MB = 512  # as the recovery host's site takes (nginx.py)
+SIZE = re.compile(r"(\d+)([kmg]?)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -26,6 +43,7 @@ class Site:
     leads: bool
     sends_to: str = ""
     unclear: str = ""
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,6 +79,79 @@ def find(configuration: Sequence[Directive], ports: Collection[int], own: Collec
     for site in every:
         remarks += _beside(site, domains)
     return Sites(domains, tuple(dict.fromkeys(remarks)))
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What the sites that lead to an Odoo have, and its instance has not."""
+
+    names: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+
+
+def beside(
+    configuration: Sequence[Directive], ports: Collection[int], own: Collection[str],
+    domains: Collection[str],
+) -> Beside:  # fmt: skip
+    """Name the domains that nobody listed, and the rules that hold for those that are."""
+    found = [each for each in _sites(configuration, ports, {*LOOPBACK, *own}) if each.leads]
+    known = {each.lower() for each in domains}
+    names = {name.lower() for each in found for name in each.names if _is_domain(name)}
+    listed = [each for each in found if known & {name.lower() for name in each.names}]
+    every = dict.fromkeys(rule for each in listed for rule in each.rules)
+    return Beside(tuple(sorted(names - known)), tuple(every))
+
+
+def _is_domain(name: str) -> bool:
+    return not (PATTERN.search(name) or name in NOBODY or NUMBER.fullmatch(name))
+
+
+def rules(block: Sequence[Directive], where: str = "") -> Iterator[str]:
+    r"""Name what a site does beside leading requests to Odoo.
+
+    >>> from tasks.serving.nginx_read import parse
+    >>> list(rules(parse("location /web/database { deny all; } proxy_set_header X-Odoo-dbfilter a;"
+    ...     r"location ~ /\.ht { deny all; } auth_basic off; client_max_body_size 2g;")))
+    ['deny in location /web/database', 'header X-Odoo-dbfilter', 'client_max_body_size 2g']
+    """
+    for each in block:
+        if each.name == "location":
+            if not OF_NO_ODOO.search(" ".join(each.words)):
+                yield from rules(each.block, f" in location {' '.join(each.words)}")
+        elif each.block:
+            yield from rules(each.block, where or f" in {each.name} {' '.join(each.words)}")
+        elif said := _rule(each, where):
+            yield said
+
+
+def _rule(said: Directive, where: str) -> str:
+    """
+    >>> _rule(Directive("return", ("403",)), " in location /web/database")
+    'return 403 in location /web/database'
+    >>> _rule(Directive("proxy_set_header", ("Host", "shop")), ""), _rule(Directive("root"), "")
+    ('header Host', '')
+    """
+    first = said.words[0] if said.words else ""
+    if said.name == "proxy_set_header":
+        fixed = first.lower() == "host" and "$" not in "".join(said.words[1:])
+        return f"header {first}" if fixed or first.lower() not in USUAL_HEADERS else ""
+    if said.name == "client_max_body_size":
+        return f"{said.name} {first}" if _is_large(first) else ""
+    if said.name == "return":
+        return f"return {first}{where}" if where and first in REFUSALS else ""
+    limits = said.name in LIMITS and said.words != SWITCHED_OFF
+    return f"{said.name}{where}" if limits else ""
+
+
+def _is_large(size: str) -> bool:
+    """
+    >>> _is_large("0"), _is_large("200M"), _is_large("1g")
+    (True, False, True)
+    """
+    if not (found := SIZE.fullmatch(size)):
+        return False
+    factor = {"": 1 / 1048576, "k": 1 / 1024, "m": 1, "g": 1024}[found[2].lower()]
+    return not int(found[1]) or int(found[1]) * factor > BODY_MB
 
 
 def _take(site: Site, domains: dict[str, Pair | None], remarks: list[str]) -> None:
@@ -119,7 +210,8 @@ def _site(
         unclear = f"nginx chooses its certificate at each request ({pair[0]})"
         pair = None
     sends_to = " ".join(w for d in inside if d.name in {"return", "rewrite"} for w in d.words)
-    return Site(names, pair, leads, "" if targets else sends_to, unclear)
+    own = tuple(dict.fromkeys(rules(server.block))) if leads else ()
+    return Site(names, pair, leads, "" if targets else sends_to, unclear, own)
 
 
 def _speaks_tls(server: Directive) -> bool:
