@@ -313,6 +313,22 @@ def test_the_writes_of_a_rotation_are_as_many_as_the_test_kills(
     assert count() == WRITES
 
 
+def test_a_rotation_that_waited_for_another_goes_on_from_what_that_one_has_left(
+    instance: OdooInstance, disks: tuple[Disk, Disk], runner: tuple[Secrets, rotation.Read]
+) -> None:
+    replicated(instance, *disks)
+    late = Secrets(runner[0].path)
+    rotate(runner)
+    first = Secrets(runner[0].path).of("vps_1")
+
+    rotate((late, lambda: read(instance, late)))
+
+    mine = Secrets(late.path).of("vps_1")
+    assert mine.signing_next is None
+    assert mine.retired == {public(OLD): 2, public(first.signing): 3}
+    assert keys.objections(read(instance, late), origin_answers=True) == []
+
+
 @pytest.mark.parametrize("silent", ["uno", "due"])
 def test_a_rotation_without_one_of_the_hosts_changes_nothing(
     instance: OdooInstance, disks: tuple[Disk, Disk], runner: tuple[Secrets, rotation.Read],
