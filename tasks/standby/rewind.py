@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
-from tasks.host import files
+from tasks.host import durable, files
 from tasks.host.files import STATE
 from tasks.host.job import is_running, run_job
 from tasks.logins import login
@@ -104,6 +104,7 @@ def keep(node: Place) -> PurePosixPath:
         ("cp", "-aL", "--reflink=auto", f"{state.directory}/.", str(partial)),
         user=owner, timeout_seconds=clone.CLONE_SECONDS,
     )  # fmt: skip
+    durable.copied(shell, partial, user=owner)  # what pg_rewind takes back is nowhere else
     files.move(shell, partial, target)
     return target
 
