@@ -22,6 +22,7 @@ WRITES = {"write_text", "write_bytes"}
 EXCEPTIONS = {
     "tasks/receipts/receipts.py:_set_aside": "what is false, for evidence",
     "tasks/standby/rejoin.py:_replace": "pg_basebackup syncs what it has copied",
+    "tasks/programs/files/tree.py:name": "synced by rename and exchange, when all names are given",
     "tasks/programs/filestore/state_file.py:StateFile.put_aside": "what is spoiled, for evidence",
     "deployments/reference.py:": "a page of this repository",
     "tasks/programs/filestore/__main__.py:follow.tell": "under /run, which no power cut survives",
