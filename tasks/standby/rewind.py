@@ -136,10 +136,18 @@ def quarantine(directory: PurePosixPath, control: ControlData) -> PurePosixPath:
 
 
 def _kept(node: Place, directory: PurePosixPath, control: ControlData) -> PurePosixPath | None:
-    """Find a copy that was made already, before the crash recovery moved the checkpoint."""
+    """Find a copy that was made already, before the crash recovery moved the checkpoint.
+
+    One that was made before the server was started again lacks what it has written since.
+    """
     pattern = f"{directory.name}.quarantine-{control.timeline}-*"
-    argv = ("find", str(directory.parent), "-maxdepth", "1", "-name", pattern, "-cmin", "-60")
+    argv = (
+        "find", str(directory.parent), "-maxdepth", "1", "-name", pattern, "-cmin", "-60",
+        "-cnewer", str(directory / "postmaster.opts"),
+    )  # fmt: skip
     ours = re.compile(re.escape(str(directory)) + r"\.quarantine-[A-Za-z0-9_-]+")
-    output = node.host.shell().run(argv, user=node.cluster.owner).stdout
-    found = output.split("\n")  # of a name with a line feed, no half is ours
+    done = node.host.shell().run(argv, user=node.cluster.owner, check=False)
+    if done.status != 0:  # nobody knows when it was started
+        return None
+    found = done.stdout.split("\n")  # of a name with a line feed, no half is ours
     return next((PurePosixPath(path) for path in found if ours.fullmatch(path)), None)
