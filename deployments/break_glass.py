@@ -19,6 +19,7 @@ from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
 from blocks.names import Language
 from blocks.plain import plain
+from deployments import log_file
 from tasks.authority.situation import Plan, Procedure
 from tasks.language.reader import reading, shown, translated, word
 from tasks.notices import offline_runs
@@ -47,15 +48,16 @@ def put(text: str) -> None:
 def journalled(folder: Path, what: str) -> Iterator[Path]:
     """Tell the terminal what happens, and a file of its own as well."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{stamp}-{what}.log"
-    written = logging.FileHandler(path)
+    written, elsewhere = log_file.opened(folder, f"{stamp}-{what}.log")
+    path = Path(written.baseFilename)
     told = logging.StreamHandler(sys.stderr)
     for handler in (written, told):
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
         LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)
     LOG.propagate = False
+    if elsewhere:
+        LOG.warning("%s", elsewhere)
     try:
         with terminal.without_server(str(path)):
             yield path

@@ -4,10 +4,7 @@ The host's list decides, since other runners may fill the same host. What it has
 ports.yaml beside secrets.yaml, so that no command needs the host to know what it is about.
 """
 
-import fcntl
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +12,7 @@ import yaml
 
 from blocks.errors import Refused, Unreachable
 from blocks.instance import OdooInstance
+from deployments.alone import alone
 from deployments.secrets import Secrets, write
 from tasks.recovery import allotted
 from tasks.recovery.ports import FIELDS, first_free
@@ -170,7 +168,7 @@ def known_there(instance: OdooInstance, secrets: Secrets) -> OdooInstance:
 
 def forget(secrets: Secrets, name: str) -> bool:
     """Take the ports of an instance out; tell whether there were any."""
-    with _alone(path(secrets)):
+    with alone(path(secrets).parent):
         known = read(path(secrets))
         if name not in known:
             return False
@@ -179,7 +177,7 @@ def forget(secrets: Secrets, name: str) -> bool:
 
 
 def _keep(where: Path, name: str, found: dict[str, int]) -> None:
-    with _alone(where):
+    with alone(where.parent):
         _write(where, {**read(where), name: found})
 
 
@@ -191,14 +189,3 @@ def _write(where: Path, known: dict[str, dict[str, int]]) -> None:
             f"{where} cannot be written: {error.strerror}",
             hint=f"run this as a user who may write in {where.parent}, or as root",
         ) from None
-
-
-@contextmanager
-def _alone(where: Path) -> Iterator[None]:
-    """Let one process at a time change the file: each writes all of it."""
-    folder = os.open(where.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)

@@ -34,6 +34,8 @@ def rotate(read: Read, secrets: Secrets) -> str:
     """
     instance = read()
     with audit.noted(instance, "rotate-key"), lock.held(instance, "rotate-key"):
+        secrets.renew()  # another rotation may have ended while this one waited for the lock
+        instance = read()
         retire = keys.survey(instance, instance.next_signing_key)
         new = instance.next_signing_key or SecretStr(invent())
         if not retire and not keys.is_known(instance, new):

@@ -3,6 +3,8 @@
 import os
 import secrets as dice
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from blocks.errors import Refused
+from deployments.alone import alone
 
 NOTIFY = "notify"  # no instance may have this name
 PUBLIC_KEY = r"^ssh-ed25519 [A-Za-z0-9+/]+=*$"
@@ -46,12 +49,18 @@ class Secrets:
         self.path = path
         self.invented: list[str] = []
         self.portless: set[str] = set()  # whose ports at the recovery host nobody has allotted yet
+        self._there = False
         self._raw = self._read()
 
     def _read(self) -> dict[str, dict[str, object]]:
         try:
             mode, text = self.path.stat().st_mode, self.path.read_text()
         except FileNotFoundError:
+            if self._there:
+                raise Refused(
+                    f"{self.path} was there when this run began, and is gone",
+                    hint="bring it back, then run this again",
+                ) from None
             return {}
         except OSError as error:
             raise Refused(
@@ -77,6 +86,7 @@ class Secrets:
             raise Refused(
                 f"{self.path}: must have one entry per instance", hint="see docs/install.md"
             )
+        self._there = True
         return raw
 
     def of(self, name: str) -> InstanceSecrets:
@@ -115,42 +125,67 @@ class Secrets:
 
         What was invented for other instances stays unwritten.
         """
-        mine = self._raw.setdefault(name, {})
-        for field, value in fields.items():
-            if value is None:
-                mine.pop(field, None)
-            else:
-                mine[field] = value
         others = [each for each in self.invented if not each.startswith(f"{name}.")]
-        self._save({who: self._kept(who, others) for who in self._raw})
-        self.invented = others
+        with self._changing(unwritten=others):
+            mine = self._raw.setdefault(name, {})
+            for field, value in fields.items():
+                if value is None:
+                    mine.pop(field, None)
+                else:
+                    mine[field] = value
 
     def forget(self, name: str) -> bool:
         """Take an instance's secrets out, durably; tell whether there were any."""
         there = bool(self._raw.pop(name, None))
         self.invented = [each for each in self.invented if not each.startswith(f"{name}.")]
         if there:
-            self._save({who: self._kept(who, self.invented) for who in self._raw})
+            with self._changing(unwritten=self.invented):
+                self._raw.pop(name, None)
         return there
-
-    def _kept(self, name: str, unwritten: list[str]) -> dict[str, object]:
-        fields = self._raw[name].items()
-        return {field: value for field, value in fields if f"{name}.{field}" not in unwritten}
 
     def save(self) -> None:
         """Write the invented passwords down, whole or not at all."""
         if self.invented:
-            self._save(self._raw)
-            self.invented = []
+            with self._changing(unwritten=[]):
+                pass
 
-    def _save(self, raw: dict[str, dict[str, object]]) -> None:
+    def renew(self) -> None:
+        """Read the file anew, which another run may have changed; what is invented here stays.
+
+        :raises Refused: where another run has made the same passwords; its own may be in use.
+        """
+        raw = self._read()
+        for each in self.invented:
+            name, _, field = each.partition(".")
+            if field in raw.setdefault(name, {}):
+                raise Refused(
+                    f"another run has made passwords for {name} at the same time",
+                    hint="run this again, which takes those",
+                )
+            raw[name][field] = self._raw[name][field]
+        self._raw = raw
+
+    @contextmanager
+    def _changing(self, *, unwritten: list[str]) -> Iterator[None]:
+        """Change what the file says by now, and write all of it but what stays unwritten."""
         try:
-            write(self.path, yaml.safe_dump({name: each for name, each in raw.items() if each}))
+            with alone(self.path.parent):
+                self.renew()
+                yield
+                kept = {name: self._kept(name, unwritten) for name in self._raw}
+                write(
+                    self.path, yaml.safe_dump({name: each for name, each in kept.items() if each})
+                )
         except OSError as error:
             raise Refused(
                 f"{self.path} cannot be written: {error.strerror}",
                 hint=f"run this as a user who may write in {self.path.parent}, or as root",
             ) from None
+        self._there, self.invented = True, unwritten
+
+    def _kept(self, name: str, unwritten: list[str]) -> dict[str, object]:
+        fields = self._raw[name].items()
+        return {field: value for field, value in fields if f"{name}.{field}" not in unwritten}
 
 
 def invent() -> str:

@@ -13,6 +13,7 @@ import yaml
 from blocks import signing
 from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
+from deployments.alone import alone
 from deployments.secrets import Secrets, write
 from tasks.authority import keys
 from tasks.run import terminal
@@ -48,30 +49,37 @@ def read(secrets: Secrets) -> dict[str, str]:
 
 def keep(secrets: Secrets, instances: list[OdooInstance]) -> Iterator[str]:
     """Remember the keys of today; say which are new here."""
-    before = read(secrets)
     now = {each.name: signing.public_key(each.signing_key) for each in instances}
-    if changed := [name for name in now if before.get(name) != now[name]]:
-        _write(secrets, {**before, **now})
+    changed = list[str]()
+
+    def renewed(before: dict[str, str]) -> dict[str, str]:
+        changed.extend(name for name in now if before.get(name) != now[name])
+        return {**before, **now}
+
+    _change(secrets, renewed)
+    if changed:
         yield f"remembered in {path(secrets)} the signing key of {', '.join(changed)}"
 
 
 def forget(secrets: Secrets, name: str) -> bool:
     """Remember the key of an instance no more; tell whether it was remembered."""
-    known = read(secrets)
-    if name not in known:
-        return False
-    _write(secrets, {who: key for who, key in known.items() if who != name})
-    return True
+    return _change(secrets, lambda known: {who: key for who, key in known.items() if who != name})
 
 
-def _write(secrets: Secrets, known: dict[str, str]) -> None:
+def _change(secrets: Secrets, change: Callable[[dict[str, str]], dict[str, str]]) -> bool:
+    """Change what is remembered, while no other run does; tell whether anything changed."""
     try:
-        write(path(secrets), HEAD + yaml.safe_dump(known, width=200), mode=0o644)
+        with alone(path(secrets).parent):
+            known = read(secrets)
+            if (wanted := change(known)) == known:
+                return False
+            write(path(secrets), HEAD + yaml.safe_dump(wanted, width=200), mode=0o644)
     except OSError as error:
         raise Refused(
             f"{path(secrets)} cannot be written: {error.strerror}",
             hint=f"run this as a user who may write in {path(secrets).parent}, or as root",
         ) from None
+    return True
 
 
 def require_ours(

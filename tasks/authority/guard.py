@@ -45,9 +45,7 @@ def admit(instance: OdooInstance) -> None:
     here, there = origin.host.shell(), recovery.host.shell()
     key = folder(instance) / "key"
     files.make_directory(here, folder(instance), owner="root:root", mode="700")
-    if not files.exists(here, key):
-        comment = f"relevo guard of {instance.name}"
-        here.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(key)))
+    sshd.make_key(here, key, f"relevo guard of {instance.name}")
     path = key.with_name("key.pub")
     public = ssh.public_key(files.read(here, path), where=f"{origin} in {path}")
     output = there.run(("sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub")).stdout

@@ -13,7 +13,7 @@ from blocks.instance import OdooInstance
 from blocks.plain import plain
 from tasks.build import freeze
 from tasks.build.trial import Tried
-from tasks.host import files
+from tasks.host import durable, files
 from tasks.run.step import log
 
 ROUNDS = 10
@@ -182,4 +182,5 @@ def put_in_place(instance: OdooInstance) -> None:
         return
     aside = venv.with_name("venv.former")
     files.remove_tree(shell, aside)
+    durable.copied(shell, fresh, user=_user(instance))
     files.swap(shell, fresh, venv, aside)

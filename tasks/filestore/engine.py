@@ -179,7 +179,8 @@ def follow(instance: OdooInstance) -> None:
     install(shell)
     shell.run(("install", "-d", "-m", "750", str(LOGS)))
     path = programs.UNITS / unit
-    if files.install(shell, path, _follower_unit(instance)):
+    # What stands there may be the work of a run that died before it told systemd.
+    if files.install(shell, path, _follower_unit(instance)) or not _starts_at_boot(shell, unit):
         _end_transient(shell, unit)
         shell.run(("systemctl", "daemon-reload"))
         shell.run(("systemctl", "enable", unit))
@@ -187,6 +188,11 @@ def follow(instance: OdooInstance) -> None:
         return
     shell.run(("systemctl", "reset-failed", unit), check=False)
     shell.run(("systemctl", "restart", unit), timeout_seconds=120)
+
+
+def _starts_at_boot(shell: Shell, unit: str) -> bool:
+    argv = ("systemctl", "is-enabled", unit)
+    return shell.run(argv, check=False).stdout.strip() == "enabled"
 
 
 def _end_transient(shell: Shell, unit: str) -> None:

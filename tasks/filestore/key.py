@@ -59,11 +59,10 @@ def file_quarantine(instance: OdooInstance) -> PurePosixPath:
     return data.with_name(data.name + ".relevo-quarantine")
 
 
-# The folder is root's: nobody else can put anything in the way.
-MAKE_KEY = """
+# The folder is root's.
+SHOW_KEY = """
 set -e
-[ -s "$1" ] || ssh-keygen -q -t ed25519 -N '' -C "$2" -f "$1"
-chown "root:$3" "$1"
+chown "root:$2" "$1"
 chmod 640 "$1"
 cat "$1.pub"
 """
@@ -74,9 +73,10 @@ def make(instance: OdooInstance) -> str:
     """Make the key of this instance, once; return its public half."""
     shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
     group = files.owner(shell, user).split(":")[1]
-    words = (str(key_path(instance)), f"relevo {instance.name}", group)
-    output = shell.run(("sh", "-c", MAKE_KEY, "make key", *words)).stdout
-    return ssh_config.public_key(output, where=f"{instance.recovery} in {key_path(instance)}.pub")
+    path = key_path(instance)
+    sshd.make_key(shell, path, f"relevo {instance.name}")
+    output = shell.run(("sh", "-c", SHOW_KEY, "show key", str(path), group)).stdout
+    return ssh_config.public_key(output, where=f"{instance.recovery} in {path}.pub")
 
 
 @step("admit that key at {instance.origin}, for rsync alone")

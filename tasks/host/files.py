@@ -160,7 +160,7 @@ def move(shell: Shell, path: PurePosixPath, to: PurePosixPath) -> None:
 def swap(shell: Shell, fresh: PurePosixPath, path: PurePosixPath, aside: PurePosixPath) -> None:
     """Put what is fresh in the place of what is there, which is kept aside.
 
-    In one command: a caller that dies leaves the one or the other, and never nothing.
+    In one command: a caller that dies, or is ended, leaves the one or the other, and never nothing.
     """
     ask(shell, "swap", fresh, path, aside)
 

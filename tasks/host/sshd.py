@@ -41,3 +41,20 @@ def admit(shell: Shell, user: str, *, peer: str, change: files.Change) -> None:
     if not files.exists(shell, path.parent):
         files.make_directory(shell, path.parent, owner="root:root", mode="755")
     files.edit(shell, path, change, owner=kept[0], mode=kept[1])
+
+
+# Arguments: a path in a folder of root's, and a comment. A whole key has both halves; what a power
+# cut has left, or a run that died while it was made, is none.
+MAKE_KEY = """
+set -e
+if ! [ -s "$1" ] || ! [ -s "$1.pub" ]; then
+    rm -f "$1" "$1.pub"
+    ssh-keygen -q -t ed25519 -N '' -C "$2" -f "$1"
+    sync "$1" "$1.pub"
+fi
+"""
+
+
+def make_key(shell: Shell, path: PurePosixPath, comment: str) -> None:
+    """Make a key, once; its folder is root's, where nobody else can put anything in the way."""
+    shell.run(("sh", "-c", MAKE_KEY, "make key", str(path), comment))

@@ -157,14 +157,17 @@ def _records(provider: Dns, client: Any, kind: str, name: str) -> list[str]:
         return sorted(plain_content(kind, each) for each in found)
     import dns.message  # noqa: PLC0415  # which no failover waits for
     import dns.query  # noqa: PLC0415
+    import dns.rcode  # noqa: PLC0415
     import dns.rdatatype  # noqa: PLC0415
 
     # lexicon 3.25 cannot list with RFC 2136 (its _identifier takes one argument, and gets three).
     server = provider.options["ddns_server"].get_secret_value()
     query = dns.message.make_query(name, kind)
-    answer = dns.query.tcp(query, server, timeout=ANSWER_SECONDS).answer
+    said = dns.query.tcp(query, server, timeout=ANSWER_SECONDS)
+    if said.rcode() not in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
+        raise CommandFailed(f"{server} answers {dns.rcode.to_text(said.rcode())} for {name}")
     wanted = dns.rdatatype.from_text(kind)
-    data = (str(data) for rrset in answer if rrset.rdtype == wanted for data in rrset)
+    data = (str(data) for rrset in said.answer if rrset.rdtype == wanted for data in rrset)
     return sorted(plain_content(kind, each) for each in data)
 
 

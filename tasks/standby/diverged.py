@@ -103,20 +103,25 @@ def _aside(instance: OdooInstance, place: Place) -> dict[PurePosixPath, float]:
 
     By our clock: that of a host that has lost power may be years off, and set right a minute later.
     """
-    shell, directory = place.host.shell(), observe(place).directory
-    argv = (
-        "find", str(directory.parent), "-maxdepth", "1", "-name", f"{directory.name}.quarantine-*",
-        "-print0",
-    )  # fmt: skip
     known = (records.read(instance.recovery, instance, Aside) or Aside()).seen
-    ours = re.compile(rf"{re.escape(str(directory))}\.quarantine-[A-Za-z0-9_.-]+")
-    # A name with a line feed would be read as two, and the second could be any path.
-    output = shell.run(argv, user=place.cluster.owner).stdout
-    paths = sorted(each for each in output.split("\0") if ours.fullmatch(each))
+    paths = _beside(place)
     seen = {path: known.get(path, time.time()) for path in paths}
     if seen != known:
         records.write(instance.recovery, instance, Aside(seen=seen))
     return {PurePosixPath(path): at for path, at in seen.items()}
+
+
+def _beside(place: Place, *which: str) -> list[str]:
+    """The paths of all that was kept aside, or of those that `find` is to choose."""
+    directory = observe(place).directory
+    argv = (
+        "find", str(directory.parent), "-maxdepth", "1", "-name", f"{directory.name}.quarantine-*",
+        *which, "-print0",
+    )  # fmt: skip
+    ours = re.compile(rf"{re.escape(str(directory))}\.quarantine-[A-Za-z0-9_.-]+")
+    # A name with a line feed would be read as two, and the second could be any path.
+    output = place.host.shell().run(argv, user=place.cluster.owner).stdout
+    return sorted(each for each in output.split("\0") if ours.fullmatch(each))
 
 
 def only_there(shell: Shell, aside: PurePosixPath) -> str:
@@ -145,10 +150,12 @@ def purge(instance: OdooInstance, place: Place) -> None:
     shell, days = place.host.shell(), instance.replication.quarantine_days
     aside = _aside(instance, place)
     idle = [path for path in aside if not _has_reason(shell, path)]
+    # Two clocks have to agree before the last copy of anything goes: one may be years off.
+    old_there = {*_beside(place, "-ctime", f"+{days}")}
     for path, seen in aside.items():
         if path in idle:
             log().info("deleting %s on %s: nothing was committed there alone", path, place)
-        elif seen < time.time() - days * DAY:
+        elif seen < time.time() - days * DAY and str(path) in old_there:
             log().info("deleting %s on %s: kept for more than %d days", path, place, days)
         else:
             continue

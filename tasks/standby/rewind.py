@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
-from tasks.host import files
+from tasks.host import durable, files
 from tasks.host.files import STATE
 from tasks.host.job import is_running, run_job
 from tasks.logins import login
@@ -104,6 +104,7 @@ def keep(node: Place) -> PurePosixPath:
         ("cp", "-aL", "--reflink=auto", f"{state.directory}/.", str(partial)),
         user=owner, timeout_seconds=clone.CLONE_SECONDS,
     )  # fmt: skip
+    durable.copied(shell, partial, user=owner)  # what pg_rewind takes back is nowhere else
     files.move(shell, partial, target)
     return target
 
@@ -135,10 +136,18 @@ def quarantine(directory: PurePosixPath, control: ControlData) -> PurePosixPath:
 
 
 def _kept(node: Place, directory: PurePosixPath, control: ControlData) -> PurePosixPath | None:
-    """Find a copy that was made already, before the crash recovery moved the checkpoint."""
+    """Find a copy that was made already, before the crash recovery moved the checkpoint.
+
+    One that was made before the server was started again lacks what it has written since.
+    """
     pattern = f"{directory.name}.quarantine-{control.timeline}-*"
-    argv = ("find", str(directory.parent), "-maxdepth", "1", "-name", pattern, "-cmin", "-60")
+    argv = (
+        "find", str(directory.parent), "-maxdepth", "1", "-name", pattern, "-cmin", "-60",
+        "-cnewer", str(directory / "postmaster.opts"),
+    )  # fmt: skip
     ours = re.compile(re.escape(str(directory)) + r"\.quarantine-[A-Za-z0-9_-]+")
-    output = node.host.shell().run(argv, user=node.cluster.owner).stdout
-    found = output.split("\n")  # of a name with a line feed, no half is ours
+    done = node.host.shell().run(argv, user=node.cluster.owner, check=False)
+    if done.status != 0:  # nobody knows when it was started
+        return None
+    found = done.stdout.split("\n")  # of a name with a line feed, no half is ours
     return next((PurePosixPath(path) for path in found if ours.fullmatch(path)), None)

@@ -8,7 +8,7 @@ the recovery host reads from its own copy: see tasks/programs/synchronous.
 from pathlib import PurePosixPath
 
 from blocks import answers, pinned
-from blocks.errors import Refused
+from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance
 from blocks.sql import Identifier, compose
 from tasks.host import files, systemd_unit
@@ -108,10 +108,22 @@ def _take_back(instance: OdooInstance, *, recovery_is_gone: bool = False) -> Non
             hint=f"bring it back first; or, if {origin} has to work on without it, run there: "
             f"{LIBRARY}/synchronous {folder(instance)}/config.json release",
         )
-    shell.run(("systemctl", "disable", "--now", unit(instance)), check=False)
+    _stop(instance)
     how = "on" if waits else "local"
     silence = compose("COMMENT ON ROLE {role} IS NULL", role=Identifier(role))
     origin.cluster.execute(shell, silence, settings={"synchronous_commit": how})
+
+
+def _stop(instance: OdooInstance) -> None:
+    """Stop the program, if there is one, and prove it: one that goes on has commits wait again."""
+    shell, name = instance.origin.host.shell(), unit(instance)
+    done = shell.run(("systemctl", "disable", "--now", name), check=False)
+    state = shell.run(("systemctl", "is-active", name), check=False).stdout.strip()
+    if state not in {"inactive", "failed", "unknown"}:
+        raise CommandFailed(
+            f"{name} on {instance.origin} does not stop ({state}): {done.tail}",
+            hint="run systemctl status for it there",
+        )
 
 
 def _remove(instance: OdooInstance, *, recovery_is_gone: bool = False) -> None:

@@ -179,10 +179,26 @@ def test_what_the_origin_was_given_is_whole_or_not_there(twins: Twins, their_dis
     origin.close()
     assert twins.wrong(twins.theirs) == []
     assert origin.put(given) == {}
-    origin.flush()
     cut(their_disk, origin.process)
     origin.close()
     assert twins.wrong(twins.theirs) == []
+    assert [path for path, _ in given if not (twins.theirs / path).exists()] == []
+
+
+def test_what_the_origin_was_given_stays_there_when_its_gate_dies(twins: Twins) -> None:
+    """It names what it takes many at a time: what it had said yes to was gone without a word."""
+    twins.open("failback")
+    (twins.ours / "shop").mkdir()
+    given = [_here(twins, f"document {number}".encode()) for number in range(9)]
+    origin = Origin(twins.gate(), "uno")
+
+    assert origin.put(given) == {}
+    assert origin.process is not None
+    origin.process.kill()
+    origin.process.wait()
+    assert origin.put([]) == {}, "another gate, which knows of nothing that was lost"
+    origin.close()
+
     assert [path for path, _ in given if not (twins.theirs / path).exists()] == []
 
 

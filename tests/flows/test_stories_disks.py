@@ -58,6 +58,7 @@ def test_a_folder_of_files_that_is_not_made_yet_has_no_disk(
 
 
 IDLE = "ActiveState=inactive\nSubState=dead\nResult=success\nExecMainStatus=0\n"
+ENDED = IDLE.replace("dead", "exited")
 LIMITS = "100\n8\n10\n0\n64\n"
 REWIND, RECLONE = Way("rewind", "it wrote after the fork"), Way("reclone", "it has no hints")
 
@@ -122,6 +123,23 @@ def test_a_copy_that_is_there_already_needs_no_room(instance: OdooInstance, host
     kept = rewind.keep(instance.origin)
 
     assert kept.name.startswith("main.quarantine-1-")
+
+
+def test_what_is_kept_aside_has_its_name_when_the_disk_has_its_content(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """pg_rewind writes over the only other copy next: a power cut then left 200 empty files."""
+    uno = _stopped()
+    uno.answers = {
+        **uno.answers, "rm -rf *": 0, "make_directory *": 0, "start *": "", "end *": "",
+        "sync *": 0, "move *": 0, "systemctl show *": [IDLE, IDLE, ENDED],
+    }  # fmt: skip
+    hosts(uno, FakeHost("due"))
+
+    kept = rewind.keep(instance.origin)
+
+    last = uno.changes[-2:]
+    assert last == [f"sync --file-system {kept}.partial", f"move {kept}.partial {kept}"]
 
 
 def test_a_folder_that_du_cannot_read_whole_is_measured_all_the_same(

@@ -188,13 +188,33 @@ def test_a_follower_that_runs_an_older_program_is_started_anew(
     unit = engine.follower(instance)
     due = FakeHost("due", {
         "install *": 0, f"systemctl show {unit}.service *": runs,
-        f"outdated {unit}.service *": unread, "systemctl *": 0, "systemd-run *": 0,
+        f"outdated {unit}.service *": unread, "systemctl is-enabled *": "enabled\n",
+        "systemctl *": 0, "systemd-run *": 0,
     })  # fmt: skip
     hosts(FakeHost("uno"), due)
 
     engine.follow(instance)
 
     assert due.ran.count(f"systemctl restart {unit}.service") == begins
+    assert DAEMON_RELOAD not in due.ran
+
+
+def test_a_follower_whose_unit_was_written_and_never_enabled_starts_at_the_next_boot(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """The run that wrote it had died; it runs now, and would be gone after a boot."""
+    runs = "ActiveState=active\nSubState=running\nResult=success\nExecMainStatus=0\n"
+    unit = engine.follower(instance)
+    due = FakeHost("due", {
+        "install *": "same", f"systemctl show {unit}.service *": runs,
+        f"outdated {unit}.service *": "", "systemctl is-enabled *": "disabled\n",
+        "systemctl *": 0,
+    })  # fmt: skip
+    hosts(FakeHost("uno"), due)
+
+    engine.follow(instance)
+
+    assert due.ran.index(DAEMON_RELOAD) < due.ran.index(f"systemctl enable {unit}.service")
 
 
 @pytest.mark.parametrize(

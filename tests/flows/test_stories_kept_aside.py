@@ -68,6 +68,19 @@ def test_what_is_older_than_its_retention_is_deleted_and_the_new_is_counted_from
     assert any("notes/aside.json" in asked for asked in due.changes), "the new one is noted down"
 
 
+def test_one_clock_alone_deletes_nothing(instance: OdooInstance, hosts: Hosts) -> None:
+    """The runner's may have been years behind when it first saw what is kept, or be ahead now."""
+    days = instance.replication.quarantine_days
+    uno = _origin(OLD, NEW)
+    uno.answers = {f"find {HOME} * -ctime +{days} *": "", **uno.answers}
+    hosts(uno, _recovery(old=days + 1))
+
+    with terminal.without_server():
+        diverged.purge(instance, instance.origin)
+
+    assert [asked for asked in uno.changes if asked.startswith("rm ")] == []
+
+
 def _summary(**facts: object) -> str:
     found = {
         "fork": "0/3", "transactions": 0, "first": "", "last": "", "tables": [],

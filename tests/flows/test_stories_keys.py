@@ -2,6 +2,7 @@
 
 import base64
 import json
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -11,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from blocks import signing
-from blocks.errors import Refused, RelevoError, Unreachable
+from blocks.errors import CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.shell import Completed
 from deployments import rotation, signers
@@ -99,6 +100,44 @@ def replicated(instance: OdooInstance, *disks: Disk, key: SecretStr = OLD) -> No
 
 def with_key(instance: OdooInstance, key: SecretStr, **more: object) -> OdooInstance:
     return instance.model_copy(update={"signing_key": key, **more})
+
+
+def kept_in(instance: OdooInstance, hosts: Hosts, tmp_path: Path) -> receipt_files.Kept:
+    """Read a folder of this machine, by the script that a host runs."""
+    argv = ("sh", "-c", receipt_files.READ, "receipts", str(tmp_path), str(tmp_path / "signers"))
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
+    hosts(FakeHost("uno"), FakeHost("due", {"receipts *": done.stdout}))
+    return receipt_files.kept_on(instance, instance.recovery)
+
+
+def test_what_is_there_and_cannot_be_read_does_not_look_as_if_it_were_not_there(
+    instance: OdooInstance, hosts: Hosts, tmp_path: Path
+) -> None:
+    assert kept_in(instance, hosts, tmp_path) == receipt_files.Kept({}, None, 0)
+
+    (tmp_path / "receipts").mkdir()
+    (tmp_path / "receipts" / "000001.json").write_text(line(FIRST, OLD))
+    (tmp_path / "right.json").write_text(line(AWAY, OLD))
+    (tmp_path / "signers").write_text(allowed_signers(Signers((public(OLD),)), namespace=NAMESPACE))
+    whole = kept_in(instance, hosts, tmp_path)
+    assert (whole.files, whole.right, whole.false) == ({1: FIRST}, AWAY, 0)
+    assert whole.signers.current == (public(OLD),)
+
+    (tmp_path / "receipts" / "000002.json").mkdir()  # cat says no, as on a disk that does
+    (tmp_path / "right.json").unlink()
+    (tmp_path / "right.json").mkdir()
+    broken = kept_in(instance, hosts, tmp_path)
+    assert (broken.files, broken.right, broken.false) == ({1: FIRST}, None, 2)
+
+
+def test_a_look_at_receipts_that_was_cut_off_is_no_look(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """A host that is out of memory may end the shell; half of the receipts are not all of them."""
+    hosts(FakeHost("uno"), FakeHost("due", {"receipts *": 137}))
+
+    with pytest.raises(CommandFailed, match="status 137"):
+        receipt_files.kept_on(instance, instance.recovery)
 
 
 @pytest.fixture
@@ -311,6 +350,22 @@ def test_the_writes_of_a_rotation_are_as_many_as_the_test_kills(
     count = steps(monkeypatch, kill_at=0)
     rotate(runner)
     assert count() == WRITES
+
+
+def test_a_rotation_that_waited_for_another_goes_on_from_what_that_one_has_left(
+    instance: OdooInstance, disks: tuple[Disk, Disk], runner: tuple[Secrets, rotation.Read]
+) -> None:
+    replicated(instance, *disks)
+    late = Secrets(runner[0].path)
+    rotate(runner)
+    first = Secrets(runner[0].path).of("vps_1")
+
+    rotate((late, lambda: read(instance, late)))
+
+    mine = Secrets(late.path).of("vps_1")
+    assert mine.signing_next is None
+    assert mine.retired == {public(OLD): 2, public(first.signing): 3}
+    assert keys.objections(read(instance, late), origin_answers=True) == []
 
 
 @pytest.mark.parametrize("silent", ["uno", "due"])

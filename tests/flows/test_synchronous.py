@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from blocks.errors import Refused, Unreachable
+from blocks.errors import CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance, Synchronous
 from tasks.board import board
 from tasks.run import terminal
@@ -17,6 +17,7 @@ CONFIG = "read /etc/relevo/synchronous/vps_1/config.json"
 NAMES = "SELECT name, setting FROM pg_settings * <- ['synchronous_standby_names']"
 STREAMS = "SELECT FROM pg_stat_*"
 ON = json.dumps([{"name": "synchronous_standby_names", "setting": 'FIRST 1 ("vps_1")'}])
+OFF = json.dumps([{"name": "synchronous_standby_names", "setting": ""}])
 
 
 def waiting(instance: OdooInstance, policy: Synchronous) -> OdooInstance:
@@ -55,6 +56,22 @@ def test_no_policy_is_changed_behind_the_back_of_a_recovery_host_that_is_away(
 
     assert "config.json release" in str(refused.value)
     assert uno.changes == []
+
+
+def test_a_program_that_does_not_stop_is_not_taken_for_one_that_has(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """It would have commits wait again, for a recovery host that has forgotten the instance."""
+    uno = FakeHost("uno", {
+        "missing *": "", NAMES: OFF, "systemctl disable --now *": 1,
+        "systemctl is-active relevo-synchronous-vps_1.service": "active\n", "*": "",
+    })  # fmt: skip
+    hosts(uno, FakeHost("due"))
+
+    with terminal.without_server(), pytest.raises(CommandFailed, match="does not stop"):
+        synchronous.leave(instance, recovery_is_gone=True)
+
+    assert uno.changes == ["systemctl disable --now relevo-synchronous-vps_1.service"]
 
 
 def test_where_nothing_ever_waited_nothing_is_done(instance: OdooInstance, hosts: Hosts) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 import dns.message
 import dns.query
+import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
@@ -106,6 +107,26 @@ def test_a_provider_that_breaks_half_way_leaves_a_name_that_leads_somewhere(
         provider.change(KNOWN, SHOP, {"A": "192.0.2.2"})
     assert "s3cret" not in str(said.value)
     assert ("A", SHOP, "192.0.2.1") in plain.records
+
+
+@pytest.mark.parametrize("code", [dns.rcode.SERVFAIL, dns.rcode.REFUSED, dns.rcode.NOTAUTH])
+def test_a_server_that_says_no_has_not_said_that_there_is_nothing(
+    monkeypatch: pytest.MonkeyPatch, code: dns.rcode.Rcode
+) -> None:
+    """What a name had would be noted as nothing, and not be there to go back to."""
+
+    def tcp(query: dns.message.Message, where: str, timeout: float) -> dns.message.Message:
+        assert (where, timeout) == ("192.0.2.53", provider.ANSWER_SECONDS)
+        answer = dns.message.make_response(query)
+        answer.set_rcode(code)
+        return answer
+
+    monkeypatch.setattr(dns.query, "tcp", tcp)
+    options = {"ddns_server": SecretStr("192.0.2.53"), "auth_token": SecretStr("hmac-md5:k:eA==")}
+    known = Dns(provider="ddns", zone="example.com", options=options)
+
+    with pytest.raises(CommandFailed, match=r"192\.0\.2\.53 answers [A-Z]+ for shop"):
+        provider.addresses(known, SHOP)
 
 
 def test_an_address_is_the_same_however_a_provider_writes_it(there: Provider) -> None:

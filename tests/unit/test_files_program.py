@@ -16,6 +16,7 @@ import pytest
 from blocks.errors import CommandFailed
 from blocks.shell import SAID_BYTES, Completed
 from blocks.ssh import SshShell
+from blocks.ssh_login import Address
 from tasks.host import files, source
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as somebody else")
@@ -30,6 +31,7 @@ class LocalShell(SshShell):
 
     def __init__(self) -> None:
         self.host = "here"
+        self.address = Address("here", "localhost", 22, "root", None, None)
 
     def run(
         self,
@@ -244,6 +246,52 @@ def test_a_folder_of_one_is_made_in_a_folder_of_another_s(world: World) -> None:
     assert (world.user / "aside" / "base" / "1").read_text() == "data"
     files.remove_tree(SHELL, there(world.user / "aside"))
     assert names(world.user) == ["vps_1"]
+
+
+def venvs(world: World) -> list[PurePosixPath]:
+    for each, word in (("venv", "old"), ("new", "fresh")):
+        (world.user / each).mkdir()
+        (world.user / each / "said").write_text(word)
+    return [there(world.user / each) for each in ("new", "venv", "former")]
+
+
+def test_who_dies_while_it_waits_for_the_disk_leaves_something_in_the_place(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failover ends a build that is under way, and needs the environment that stands there."""
+    patch(monkeypatch, "os.fsync(opened)", "os.kill(os.getpid(), 9)")
+
+    with pytest.raises(CommandFailed):
+        files.swap(SHELL, *venvs(world))
+
+    assert (world.user / "venv" / "said").read_text() == "fresh"
+    assert (world.user / "former" / "said").read_text() == "old"
+
+
+def test_who_is_told_to_end_between_two_names_gives_both(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = "os.rename(spot.name, to.name, **where)"
+    patch(monkeypatch, rename, f"{rename}; os.kill(os.getpid(), 15)")
+
+    with pytest.raises(CommandFailed):
+        files.swap(SHELL, *venvs(world))
+
+    assert (world.user / "venv" / "said").read_text() == "fresh"
+    assert (world.user / "former" / "said").read_text() == "old"
+
+
+def test_what_cannot_be_put_in_a_place_leaves_there_what_was_there(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = "os.rename(spot.name, to.name, **where)"
+    full = f'spot.name == "new" and os.stat("/dev/full/x"); {rename}'
+    patch(monkeypatch, rename, full)
+
+    refused(lambda: files.swap(SHELL, *venvs(world)), "Not a directory")
+
+    assert (world.user / "venv" / "said").read_text() == "old"
+    assert names(world.user) == ["new", "venv"]
 
 
 def test_an_empty_mount_point_of_root_s_is_given_away(world: World) -> None:

@@ -383,6 +383,19 @@ def test_a_watcher_of_a_mad_recovery_host_lives_and_obeys_what_it_knows(
     assert "holding Odoo: epoch 5 gave the write right to recovery" in said
 
 
+def test_a_watcher_that_cannot_run_ssh_lives_and_obeys_what_it_knows(
+    host: Guard, tmp_path: Path
+) -> None:
+    """An upgrade may be putting it there, or the server be out of memory or of processes."""
+    (tmp_path / "bin" / "answer").unlink()
+    host.record.right.write_text(_line(RECEIPT))
+
+    status, said = _run(tmp_path, "watch", full=False, seconds=4)
+
+    assert status is None, said
+    assert "holding Odoo: epoch 5 gave the write right to recovery" in said
+
+
 @pytest.mark.parametrize(("unanswered", "may"), [("serve", True), ("hold", False)])
 def test_a_fault_of_the_guard_s_own_is_no_answer(
     host: Guard, monkeypatch: pytest.MonkeyPatch, unanswered: str, may: bool

@@ -66,7 +66,7 @@ def drop(_: str, answer: Answer) -> None:
 
 
 ASK: dict[str, Callable[[Origin], Any]] = {
-    "flush": lambda there: there.flush(),
+    "flush": lambda there: there.put([]),
     "aside": lambda there: there.aside([NAME]),
     "sum": lambda there: there.sums([NAME]),
     "list": lambda there: there.list("shop"),

@@ -11,7 +11,7 @@ from .content import MOST_BYTES, content, sha256, write
 from .gift import give_tree, take
 from .rights import Refusal, keeper, owner_of, person, rights_of
 from .together import Command, answer, asked
-from .tree import delete, make, rename
+from .tree import deaf, delete, exchange, make, rename
 from .way import Spot, lock, sync, walk
 
 TYPE_CHECKING = False
@@ -120,13 +120,11 @@ def move(path: str, to: str) -> str:
 
 def swap(fresh: str, path: str, aside: str) -> str:
     """Put what is fresh in the place of what is there, which is kept aside."""
-    with ExitStack() as work:
+    with deaf(), ExitStack() as work:  # deaf first: as another user it may read nothing of Python's
         new, old, kept = same_rights(work, fresh, path, aside)
         if new.facts is None:
             raise Refusal(f"there is no {new.name} to put there", "run this again, which makes it")
-        if old.facts is not None:
-            rename(old, kept)
-        rename(new, old)
+        exchange(new, old, kept)
     return ""
 
 

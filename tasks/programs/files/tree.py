@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from .content import give
 from .rights import Owner, Refusal, person, rights_of
 from .way import FOLDER, Spot, find, sync
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PRIVATE = 0o700
 
@@ -86,6 +90,42 @@ def _fell(folder: int, name: str, who: int, device: int) -> None:
 
 def rename(spot: Spot, to: Spot) -> None:
     """Give something another name, which nothing may have."""
+    name(spot, to)
+    settle(to, spot)
+
+
+def exchange(fresh: Spot, here: Spot, aside: Spot) -> None:
+    """Put what is fresh in the place of what is here, which gets another name.
+
+    Nothing waits for the disk between the two: a name that nothing has would keep a failover from
+    serving. Where the second cannot be given, the first is taken back.
+    """
+    there = find(here) is not None
+    if there:
+        name(here, aside)
+    try:
+        name(fresh, here)
+    except BaseException:
+        if there:
+            name(aside, here)
+        raise
+    settle(here, aside, fresh)
+
+
+@contextmanager
+def deaf() -> Iterator[None]:
+    """End when this is done, and not when somebody asks for it; whoever kills does not ask."""
+    import signal  # noqa: PLC0415  # it takes longer than all the rest, and is seldom needed
+
+    ends = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def name(spot: Spot, to: Spot) -> None:
     facts = find(spot)
     if facts is None:
         raise Refusal(f"there is no {spot.name}", "see what is there (ls -l)")
@@ -97,6 +137,9 @@ def rename(spot: Spot, to: Spot) -> None:
     else:
         os.link(spot.name, to.name, follow_symlinks=False, **where)
         os.unlink(spot.name, dir_fd=spot.folder)
-    sync(to.folder)
-    if to.folder != spot.folder:
-        sync(spot.folder)
+
+
+def settle(*spots: Spot) -> None:
+    """Have the names in these folders survive a power cut."""
+    for folder in dict.fromkeys(spot.folder for spot in spots):
+        sync(folder)

@@ -18,6 +18,7 @@ import subprocess
 import threading
 import zlib
 from collections import deque
+from itertools import chain
 from typing import IO, Callable, Iterable, Sequence  # Python 3.8
 
 from .answer import ABSENT, ANSWER, LIST_BYTES, NO, OK, Answer, sizes
@@ -27,6 +28,7 @@ from .trouble import OriginAway, OriginStrange, Trouble
 AHEAD = 256
 PIPE = 1 << 20
 F_SETPIPE_SZ = 1031
+FLUSH = "flush"
 GOODBYE_SECONDS = 5
 READ_BY_HAND = "read its filestore by hand"
 
@@ -82,21 +84,23 @@ class Origin:
         return found[0]
 
     def put(self, files: Iterable[tuple[str, str]]) -> dict[str, str]:
-        """Give the origin files (name there, path here); say which it refused, and why."""
+        """Give the origin files (name there, path here), and wait until they are on its disk.
+
+        Say which it refused, and why. The wait is a part of the same conversation: a gate that has
+        died has lost what it had taken, and the next one would know nothing of that.
+        """
         requests = ((f"put {path} {os.stat(here).st_size}\n", path, here) for path, here in files)
-        return self._tell(requests)
+        refused = self._tell(chain(requests, [("flush\n", FLUSH, "")]))
+        if why := refused.pop(FLUSH, None):
+            raise Trouble(
+                f"what was given to {self.name} is not on its disk: {why}",
+                "fix what it names there, then run this again",
+            )
+        return refused
 
     def aside(self, paths: Iterable[str]) -> dict[str, str]:
         """Move files of the origin to its quarantine."""
         return self._tell((f"aside {path}\n", path, "") for path in paths)
-
-    def flush(self) -> None:
-        """Wait until all that was put is on the origin's disk."""
-        if refused := self._tell([("flush\n", "flush", "")]):
-            raise Trouble(
-                f"what was given to {self.name} is not on its disk: {refused['flush']}",
-                "fix what it names there, then run this again",
-            )
 
     def _tell(self, requests: Iterable[tuple[str, str, str]]) -> dict[str, str]:
         refused: dict[str, str] = {}

@@ -40,16 +40,20 @@ class Watch:
 
     def converse(self) -> None:
         """Hear the recovery host for as long as it has something to say."""
+        try:
+            self.talk()
+        except TooLong:
+            pass  # it is silent
+        except Exception as error:  # noqa: BLE001  # whatever it is, this has to go on
+            self.journal.complain(f"the recovery host is not heard or understood: {error!r:.300}")
+
+    def talk(self) -> None:
         argv = [*self.config["ssh"], "watch"]
         with subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as talk:
             try:
                 self.listen(talk)
-            except TooLong:
-                pass  # it is silent
-            except Exception as error:  # noqa: BLE001  # whatever it is, this has to go on
-                self.journal.complain(f"the recovery host is not understood: {error!r:.300}")
             finally:
                 talk.kill()
 
