@@ -28,7 +28,7 @@ class Slow(SshShell):
 
     def _run(
         self, argv: object, user: object, stdin: object, seconds: float, limit: object
-    ) -> Completed:  # type: ignore[override]  # a test's
+    ) -> Completed:
         del argv, user, stdin, limit
         self.waited.append(seconds)
         time.sleep(min(seconds, 0.2))
