@@ -10,7 +10,7 @@ from blocks.errors import CommandFailed
 # What taking apart a text raises when the text is another one than was expected; a figure may be
 # without an end, too.
 SENSELESS = (
-    ValueError, LookupError, TypeError, AttributeError, RecursionError, ArithmeticError,
+    ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError,
 )  # fmt: skip
 LOOK = "look at what it answers there, and repair or remove what is damaged"
 
