@@ -6,7 +6,6 @@ once, for it would stand in the way of a DROP DATABASE.
 
 import atexit
 import contextlib
-import math
 import threading
 from collections.abc import Hashable, Iterator
 
@@ -18,14 +17,14 @@ from blocks.errors import CommandFailed, StatementFailed
 from blocks.lease import boot_seconds, my_turn, require_lease
 from blocks.plain import plain
 from blocks.relay import PORT, Link, Pipes, Relay, leave, reach
-from blocks.sql import Composed, Login, Parameter, Question, Row, Statement, Value
+from blocks.sql import Composed, Login, Parameter, Question, Row, Statement
 from blocks.turn import Turn
+from blocks.values import value
 
 CONNECT_SECONDS = 10
 GRACE_SECONDS = 10  # PostgreSQL ends a statement by itself before we give up on it
 MOST_WORDS = 500
 NO_ENTRY = "28"  # the class of SQLSTATE that says who may not come in
-BOOL, FLOATS, WHOLE, NUMERIC = 16, {700, 701}, {20, 21, 23, 26}, 1700
 
 
 class Gone(Exception):
@@ -186,30 +185,11 @@ def _rows(cursor: psycopg.RawCursor) -> list[Row]:
     ]
     return [
         {
-            name: _value(result.get_value(row, at), kind)
+            name: value(result.get_value(row, at), kind)
             for at, (name, kind) in enumerate(columns)
         }
         for row in range(result.ntuples)
     ]  # fmt: skip
-
-
-def _value(said: bytes | None, kind: int) -> Value:
-    """Read a value by its type.
-
-    >>> _value(b"t", BOOL), _value(b"12", NUMERIC), _value(b"1.5", NUMERIC), _value(b"0/3", 3220)
-    (True, 12, 1.5, '0/3')
-    """
-    if said is None:
-        return None
-    if kind == BOOL:
-        return said == b"t"
-    if kind in WHOLE or (kind == NUMERIC and said.lstrip(b"-").isdigit()):
-        return int(said)
-    if kind == NUMERIC or kind in FLOATS:
-        if not math.isfinite(figure := float(said)):
-            raise ValueError(f"{said[:40]!r}")  # that is no JSON, and breaks whoever counts with it
-        return figure
-    return said.decode(errors="replace")
 
 
 _kept: dict[tuple[Hashable, Login, Turn | None], Session] = {}
