@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from blocks.errors import Refused
 from blocks.plain import plain
 from tasks.odoo import of_the_server
+from tasks.odoo.dialect import Dialect, Lines, NoOption
 
 PathMap = Callable[[PurePosixPath], PurePosixPath]
 # What Odoo takes for nothing: no other spelling of False (odoo/tools/config.py).
@@ -23,8 +24,6 @@ FORMER_NAMES = {
     "http_enable": ("xmlrpc",),
 }
 ROLE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
-# As configparser's own, which takes the square of a line's length where it has no sign of equality.
-OPTION = re.compile(r"(?P<option>[^=:]+)(?P<vi>[=:])\s*(?P<value>.*)$")
 KEYWORDS = {"postgres", "all", "replication", "sameuser", "samerole", "samegroup"}
 
 
@@ -36,10 +35,10 @@ def parse(text: str) -> dict[str, str]:
 
 def _parsed(text: str) -> configparser.ConfigParser:
     """Parse; of what is no odoo.conf, name the line alone: a password may stand there."""
-    parser, lines = _Dialect(interpolation=None, strict=False), _Lines(text)
+    parser, lines = Dialect(interpolation=None, strict=False), Lines(text)
     try:
         parser.read_file(lines)
-    except (configparser.Error, _NoOption):
+    except (configparser.Error, NoOption):
         raise _spoiled(lines.number) from None
     return parser
 
@@ -273,37 +272,3 @@ def folders(text: str) -> list[PurePosixPath]:
     """
     paths = (each.strip() for each in text.replace("\n", "").split(","))
     return [PurePosixPath(path) for path in paths if path]
-
-
-class _NoOption(Exception):
-    """A line is neither a section nor an option."""
-
-
-class _Option:
-    """Finds the option in a line, in the place of an expression; one that has none ends it all."""
-
-    @staticmethod
-    def match(line: str) -> re.Match[str]:
-        if found := OPTION.match(line):
-            return found
-        raise _NoOption
-
-
-class _Dialect(configparser.ConfigParser):
-    """The dialect of Odoo: no interpolation, repeated options taken as they come.
-
-    Whoever wrote the text may be a stranger: it takes no more time than its length.
-    """
-
-    OPTCRE = _Option()  # type: ignore[assignment]  # it has what is asked of an expression
-
-
-class _Lines:
-    """The lines of a text, and the number of the one that was read last."""
-
-    def __init__(self, text: str) -> None:
-        self.text, self.number = io.StringIO(text), 0
-
-    def __iter__(self) -> Iterator[str]:
-        for self.number, line in enumerate(self.text, 1):  # noqa: B020
-            yield line

@@ -19,7 +19,7 @@ from tasks.postgres.observe import observe
 from tasks.run.outcome import Outcome
 from tasks.run.step import log, step
 from tasks.run.wait import until
-from tasks.serving import nginx, nginx_read, renewal, site_files, sites
+from tasks.serving import nginx, nginx_read, site_files, sites
 from tasks.serving.nginx import Form
 from tasks.serving.site_files import NGINX, SITES, folder
 
@@ -49,6 +49,8 @@ def install(instance: OdooInstance) -> None:
         _take_away(instance)
         return
     shell, shown = instance.recovery.host.shell(), folder(instance) / "shown.conf"
+    from tasks.serving import renewal  # noqa: PLC0415  # it reads certificates: a failover does not
+
     trial, brought = folder(instance) / "trial", renewal.fetch(instance)
     try:
         renewal.put(instance, trial, brought)

@@ -20,7 +20,6 @@ RENAMES = {"rename", "replace", "renames", "move"}
 WRITES = {"write_text", "write_bytes"}
 # Where a rename or a write needs no sync of its own, and why.
 EXCEPTIONS = {
-    "tasks/receipts/receipts.py:_set_aside": "what is false, for evidence",
     "tasks/standby/rejoin.py:_replace": "pg_basebackup syncs what it has copied",
     "tasks/programs/files/tree.py:name": "synced by rename and exchange, when all names are given",
     "tasks/programs/filestore/state_file.py:StateFile.put_aside": "what is spoiled, for evidence",

@@ -32,7 +32,7 @@ PURE = {
     "host": "confine managed_block source sshd_settings systemd_unit",
     "install": "program_config release zipapp",
     "logins": "conninfo pgpass scram ssh",
-    "odoo": "odoo_conf odoo_options odoo_start of_the_server started",
+    "odoo": "dialect odoo_conf odoo_options odoo_start of_the_server started",
     "plan": "aftermath_read doing summary words",
     "postgres": "auto_conf commands controldata lsclusters pg_hba postgresql_conf wal",
     "readiness": "compatibility_rules drill_commands",
