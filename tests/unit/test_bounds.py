@@ -32,7 +32,7 @@ EXCEPTIONS = {
     "tasks/programs/bounded.py:_converse": "its heart",
     "tasks/programs/gate/door.py:Door.purpose": "a file of root's, 100 bytes of it",
     "tasks/programs/gate/service.py:Requests._more": "a part; line() and take() bound it",
-    "tasks/programs/guard/watch.py:Watch.converse": "read by bounded.lines",
+    "tasks/programs/guard/watch.py:Watch.talk": "read by bounded.lines",
     "tasks/programs/synchronous/session.py:Session.ask": "read by _converse",
     "tasks/programs/synchronous/session.py:Session._converse": "bounded by FEW and ASK_SECONDS",
     "tasks/programs/divergence/wal.py:dump": "our own pg_waldump, line by line",
