@@ -5,6 +5,8 @@ imports a new one would fail first in the night. Asked of the recovery host alon
 running any package.
 """
 
+from pathlib import Path
+
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from blocks.plain import plain
@@ -26,22 +28,7 @@ folders = glob.glob(os.path.join(venv, "lib", "python*", "site-packages"))
 for each in metadata.distributions(path=folders):
     print("%s==%s" % (each.metadata["Name"], each.version))
 """
-# Prints what pip freeze does; a venv of uv's has no pip.
-FROZEN = """
-import importlib.util, subprocess, sys
-if importlib.util.find_spec("pip"):
-    sys.exit(subprocess.call([sys.executable, "-m", "pip", "freeze", "--all"]))
-import json
-from importlib import metadata
-for each in metadata.distributions():
-    name, origin = each.metadata["Name"], json.loads(each.read_text("direct_url.json") or "{}")
-    if origin.get("dir_info", {}).get("editable"):
-        print("-e %s" % origin["url"])
-    elif origin:
-        print("%s @ %s" % (name, origin.get("url")))
-    else:
-        print("%s==%s" % (name, each.version))
-"""
+FROZEN = (Path(__file__).parents[1] / "programs" / "frozen.py").read_text()
 
 
 def of_origin(instance: OdooInstance) -> str:

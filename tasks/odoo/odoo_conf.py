@@ -29,11 +29,11 @@ KEYWORDS = {"postgres", "all", "replication", "sameuser", "samerole", "samegroup
 
 def parse(text: str) -> dict[str, str]:
     """Read the options of an odoo.conf."""
-    parser = _parsed(text)
+    parser = parsed(text)
     return dict(parser["options"]) if parser.has_section("options") else {}
 
 
-def _parsed(text: str) -> configparser.ConfigParser:
+def parsed(text: str) -> configparser.ConfigParser:
     """Parse; of what is no odoo.conf, name the line alone: a password may stand there."""
     parser, lines = Dialect(interpolation=None, strict=False), Lines(text)
     try:
@@ -81,7 +81,7 @@ def overlay(text: str, options: Mapping[str, str]) -> str:
     """
     if not options:
         return text
-    parser = _parsed(text)
+    parser = parsed(text)
     if not parser.has_section("options"):
         parser.add_section("options")
     theirs = parser["options"]
@@ -234,7 +234,7 @@ def render(
         "logfile": "False",
         "pidfile": "False",
     }
-    parser = _parsed(text)
+    parser = parsed(text)
     if not parser.has_section("options"):
         parser.add_section("options")
     theirs = parser["options"]
@@ -250,15 +250,6 @@ def render(
     out = io.StringIO()
     parser.write(out)
     return out.getvalue()
-
-
-def files(text: str, is_known: Callable[[PurePosixPath], bool]) -> dict[str, str]:
-    r"""Name the files that options ask for and nobody knows, each by its option.
-
-    >>> files("[options]\nsmtp_ssl_certificate_filename = /etc/own/x.pem\n", lambda path: False)
-    {'/etc/own/x.pem': 'smtp_ssl_certificate_filename'}
-    """
-    return of_the_server.named(_parsed(text), is_known)
 
 
 def addons_path(text: str, copied: PathMap) -> str:

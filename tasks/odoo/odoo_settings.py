@@ -11,7 +11,7 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from blocks.plain import plain
 from tasks.host import files, layout
-from tasks.odoo import odoo_conf, odoo_options, odoo_start
+from tasks.odoo import odoo_conf, odoo_options, odoo_start, of_the_server
 from tasks.odoo import started as reading
 from tasks.odoo.odoo_start import Start
 from tasks.odoo.started import Started
@@ -178,8 +178,8 @@ def measure(instance: OdooInstance) -> list[str]:
 def _only_at_the_origin(instance: OdooInstance, found: Start) -> Iterator[str]:
     """Say which files odoo.conf names that the recovery host has not and nobody copies."""
     copies = (*instance.origin.odoo.sources, instance.origin.odoo.data_dir)
-    paths = odoo_conf.files(
-        found.text,
+    paths = of_the_server.named(
+        odoo_conf.parsed(found.text),
         lambda path: odoo_start.is_system(path) or any(path.is_relative_to(c) for c in copies),
     )
     if not paths:

@@ -42,6 +42,8 @@ EXCEPTIONS = {
     "tasks/programs/filestore/disk.py:_sha1": "a file here, part by part",
     "tasks/programs/filestore/wire.py:Connection._take": "bounded by _message",
     "tasks/programs/odoo_package.py:editable": "files of Odoo's user, read there as that user",
+    "tasks/programs/frozen.py:listed": "files of Odoo's user, read there as that user",
+    "tasks/build/packages.py:": "our own program, as it is installed with us",
     "tasks/discovery/program.py:": "our own program, as it is installed with us",
     "tasks/odoo/http.py:": "our own programs, as they are installed with us",
     "tasks/host/job.py:": "our own program, as it is installed with us",
