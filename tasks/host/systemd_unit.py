@@ -174,6 +174,7 @@ def watcher(*, what: str, name: str, program: PurePosixPath, config: PurePosixPa
     [Unit]
     Description=Relevo: stop vps_1 here
     Wants=network-online.target
+    StartLimitIntervalSec=0
     <BLANKLINE>
     [Service]
     ExecStart=/g /c watch
@@ -188,6 +189,7 @@ def watcher(*, what: str, name: str, program: PurePosixPath, config: PurePosixPa
 [Unit]
 Description=Relevo: {what}
 Wants=network-online.target
+StartLimitIntervalSec=0
 
 [Service]
 ExecStart={program} {config} watch

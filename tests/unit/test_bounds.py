@@ -165,9 +165,7 @@ def test_what_hosts_say_in_json_is_read_at_one_door() -> None:
     pure = {
         "tasks/standby/divergence.py", "tasks/receipts/receipt.py", "tasks/records/commits.py",
     }  # fmt: skip
-    # A host's own files, read by a text that runs there.
-    theirs = {"tasks/build/packages.py"}
-    assert users == {"blocks/answers.py", *pure, *theirs}
+    assert users == {"blocks/answers.py", *pure}
 
 
 # ------------------------------------------------------------------------------- the readers
