@@ -83,7 +83,10 @@ def test_the_dashboard_stands_beside_each_other_and_explains_itself() -> None:
 
 
 def promtool() -> str:
-    return unpacked.find("promtool", ("prometheus",))
+    """Find it, of the package of its own that it has since Debian 13."""
+    asked = subprocess.run(["apt-cache", "show", "promtool"], capture_output=True, check=False)
+    package = "prometheus" if asked.returncode else "promtool"
+    return unpacked.find("promtool", (package,))
 
 
 def test_prometheus_takes_the_rules_and_they_fire_as_they_should(tmp_path: Path) -> None:
