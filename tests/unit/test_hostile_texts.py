@@ -20,9 +20,9 @@ from tasks.serving import nginx_read
 
 OPTIONS = "[options]\n"
 LINE = "# configuration file "
-FAR, LEAST = 4, 0.01  # how much longer the second text is, and what can be measured at all
-# By how much more time it may take: four times the length, and sixteen where it is the square.
-MOST = 9.0
+FAR, LEAST = 16, 0.01  # how much longer the second text is, and what can be measured at all
+# By how much more time it may take: sixteen times the length, and 256 where it is the square.
+MOST = 64.0
 Reader = Callable[[int], object]
 
 
