@@ -1,7 +1,8 @@
 """The Python environment of the recovery host's Odoo, changed beside the one that is there.
 
 An Odoo with an environment of its own gets exactly that one's packages. One that runs with the
-system's Python gets what it turns out to lack: most of what is installed there is not Odoo's.
+system's Python, or in a venv that shares the system's packages, gets what it turns out to lack:
+most of what is installed there is not Odoo's.
 """
 
 import re
@@ -31,10 +32,14 @@ for found in metadata.distributions():
     if wanted & {top.lower().replace("-", "_") for top in tops}:
         print("%s==%s" % (name, found.version))
 """
-# Prints whether this Python lives in a venv, and its release.
+# Prints whether this Python lives in a venv that stands alone, and its release.
 WHICH = """
-import sys
-print(sys.prefix != sys.base_prefix, "%d.%d" % sys.version_info[:2])
+import os, sys
+alone = sys.prefix != sys.base_prefix
+if alone:
+    with open(os.path.join(sys.prefix, "pyvenv.cfg")) as cfg:
+        alone = "include-system-site-packages = true" not in cfg.read()
+print(alone, "%d.%d" % sys.version_info[:2])
 """
 ANSWER = re.compile(r"(True|False) ([0-9]+\.[0-9]+)")
 # Can this Python make a venv that has pip?
@@ -61,6 +66,8 @@ def prepare(instance: OdooInstance) -> PurePosixPath:
     python3 = _alike(instance, version) if own else "python3"
     if not files.exists(shell, _python(_venv(instance))):
         _make(instance, python3, system=not own)
+    elif not own and not _shares(instance):
+        _make(instance, python3, system=True)  # the origin's shares the system's packages by now
     elif python3 != "python3" and not files.exists(shell, _venv(instance) / "lib" / python3):
         _make(instance, python3, system=False)  # the origin's was made anew
     text = files.read(shell, instance.directory / "requirements.txt")
@@ -76,6 +83,12 @@ def prepare(instance: OdooInstance) -> PurePosixPath:
     has = shell.run(argv, user=recovery.odoo.user, timeout_seconds=120).stdout
     missing = freeze.missing(text, has, exact=True)
     return add(instance, missing, ("--no-deps",)) if missing else python
+
+
+def _shares(instance: OdooInstance) -> bool:
+    """Tell whether the environment that is there uses the packages of the system too."""
+    shell, path = instance.recovery.host.shell(), _venv(instance) / "pyvenv.cfg"
+    return "include-system-site-packages = true" in files.read(shell, path)
 
 
 def _newest(instance: OdooInstance) -> PurePosixPath:
@@ -95,7 +108,7 @@ def _user(instance: OdooInstance) -> str:
 
 
 def _at_origin(instance: OdooInstance) -> tuple[bool, str]:
-    """Ask the origin's interpreter whether it lives in a venv of its own, and for its release."""
+    """Ask whether the origin's Python lives in a venv that stands alone, and for its release."""
     odoo = instance.origin.odoo
     argv = (str(odoo.python), "-c", WHICH)
     output = instance.origin.host.shell().run(argv, user=odoo.user).stdout

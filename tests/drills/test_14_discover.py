@@ -1,33 +1,24 @@
 """`relevo discover` on real hosts: what it writes replicates as it is, or says what is missing."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from blocks.instance import OdooInstance
-from deployments import cli, inventory_file, way_in
-from deployments.inventory import instances
-from deployments.secrets import Secrets
-from tests.lab import checkout, names
-from tests.lab.hosts import CHAIN, KEY, SITE, Origin
+from deployments import cli, way_in
+from tests.discovered import DROP_IN, blocks, entries, relevo, restarted, words
+from tests.lab import names
+from tests.lab.hosts import CHAIN, KEY, SITE
 from tests.lab.lab import Lab
-from tests.lab.machine import Machine, wait_until
+from tests.lab.machine import Machine
 
-ROOT = Path(__file__).parents[2]
-FINGERPRINT = ("ssh-keygen", "-lf", "/etc/ssh/ssh_host_ed25519_key.pub")
 # What somebody has installed or written; Odoo itself compiles modules when it loads them, and
 # Debian 12's sudo notes that a user of the group admin was welcomed.
 NEWER = """
 find /etc /opt /usr /root /home -xdev -type f -newer /run/before \
     -not -name '*.lock' -not -path '*/__pycache__/*' -not -name .sudo_as_admin_successful
 """
-DROP_IN = "/etc/systemd/system/odoo.service.d/clientes.conf"
 OPTIONS = """\
 [Service]
 EnvironmentFile=/etc/default/odoo-clientes
@@ -47,55 +38,12 @@ def new(lab: Lab) -> Iterator[Lab]:
         yield made
 
 
-def way(machine: Machine) -> str:
-    return f"{machine.ssh_user}@{machine.address}:{machine.ssh_port}"
-
-
-def words(lab: Lab, *origins: Origin) -> list[str]:
-    """The command line of somebody who has compared the fingerprints at the servers."""
-    machines = [*(each.machine for each in origins), lab.respaldo]
-    prints = [each.run(*FINGERPRINT).stdout.split()[1] for each in machines]
-    accepted = [word for each in prints for word in ("--accept-host-key", each)]
-    ways = [way(each) for each in machines]
-    return [*ways[:-1], "--recovery", ways[-1], "--key-file", str(lab.key), *accepted]
-
-
-def relevo(folder: Path, *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
-    """The command of somebody who has no server of Prefect's yet."""
-    env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "RELEVO_LOG_DIR": str(folder / "runs"),
-           "PYTHONPATH": str(ROOT)}  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-m", "deployments", *arguments], cwd=folder, env=env,
-        capture_output=True, text=True, check=False, timeout=1200, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert done.returncode == code, (done.stdout, done.stderr)
-    return done
-
-
-def blocks(path: Path) -> dict[str, OdooInstance]:
-    secrets = Secrets(path.with_name("secrets.yaml"))
-    found = instances(inventory_file.read(path), secrets)
-    secrets.save()
-    return {each.name: each for each in found}
-
-
-def replicated(folder: Path, name: str) -> None:
-    """Replicate what was found, and see that nothing about it is red."""
-    relevo(folder, "run", "replicate", name)
-    relevo(folder, "run", "check", name)
-
-
-def entries(said: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(said)["instances"]
-    return found
-
-
-def restarted(origin: Origin) -> None:
-    machine = origin.machine
-    machine.run("systemctl", "daemon-reload")
-    machine.run("systemctl", "restart", origin.unit)
-    ask = ("curl", "-sf", "-o", "/dev/null", f"http://127.0.0.1:{origin.http_port}/web/login")
-    wait_until(lambda: machine.run(*ask, check=False).returncode == 0, "Odoo answers", 90)
+def replicated(folder: Path, *found: str) -> None:
+    """Replicate what was found, all at once, and see that nothing about it is red."""
+    told = relevo(folder, "replicate", "--all", "--at-most", "2").stdout
+    assert f"{len(found)} of {len(found)} instances are well, 0 failed" in told
+    for name in found:
+        relevo(folder, "run", "check", name)
 
 
 def test_what_discover_writes_replicates_unedited_and_nothing_is_changed_before(
@@ -121,9 +69,7 @@ def test_what_discover_writes_replicates_unedited_and_nothing_is_changed_before(
     assert str(dos.odoo.data_dir) == "/srv/odoo/data"
     assert found["dos"].domains == (f"cliente2.{names.ZONE}",)
     assert found["dos"].certificate is not None
-    for name in found:
-        replicated(tmp_path, name)
-
+    replicated(tmp_path, *found)
     again = relevo(tmp_path, "discover")
     assert again.stdout.splitlines() == ["# uno: as it was", "# dos: as it was"]
     new.dos.machine.run(
@@ -172,60 +118,6 @@ def _certificate(machine: Machine, domains: list[str]) -> None:
         "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", KEY, "-out", CHAIN,
         "-days", "90", "-subj", f"/CN={domains[0]}", "-addext", f"subjectAltName={alternatives}",
     )  # fmt: skip
-
-
-def _checkout(lab: Lab, origin: Origin) -> None:
-    """Put a checkout into /opt/odoo/server, whose program names no Python of its own."""
-    machine, server = origin.machine, "/opt/odoo/server"
-    if lab.generation.is_checkout:
-        machine.run("cp", "-a", checkout.SOURCE, server)
-        machine.run("sed", "-i", f"s,{checkout.SOURCE}/,{server}/,", origin.conf)
-        return
-    machine.run("mkdir", "-p", server)
-    machine.run("cp", "-a", "/usr/lib/python3/dist-packages/odoo", f"{server}/odoo")
-    machine.run("cp", "/usr/bin/odoo", f"{server}/odoo-bin")
-    machine.run("sed", "-i", "1s,.*,#!/usr/bin/env python3,", f"{server}/odoo-bin")
-    machine.run("python3", "-m", "venv", "--system-site-packages", "/opt/odoo/venv")
-    machine.run("sed", "-i", f"s,/usr/lib/python3/dist-packages,{server},", origin.conf)
-    machine.run("chown", "-R", "odoo:", "/opt/odoo")
-
-
-def test_a_checkout_with_a_venv_is_described_by_its_own_python_and_sources(
-    new: Lab, tmp_path: Path
-) -> None:
-    origin, machine = new.uno, new.uno.machine
-    _checkout(new, origin)
-    line = "/opt/odoo/server/odoo-bin -c /etc/odoo/odoo.conf"
-    machine.write(
-        DROP_IN,
-        f"[Service]\nEnvironment=PATH=/opt/odoo/venv/bin:/usr/bin:/bin\nExecStart=\nExecStart={line}\n",
-        mode=0o644,
-    )
-    restarted(origin)
-
-    done = relevo(tmp_path, "discover", *words(new, origin), code=1)
-
-    odoo = entries(done.stdout)["uno"]["odoo"]
-    assert odoo["program"] == "/opt/odoo/server/odoo-bin"
-    assert odoo["python"] == "/opt/odoo/venv/bin/python3"
-    assert sorted(odoo["sources"]) == ["/opt/odoo/server", "/opt/odoo/sources"]
-    assert "replicate would refuse" not in done.stdout
-
-
-def test_what_no_inventory_can_say_is_left_to_fill_in_with_the_reason(
-    new: Lab, tmp_path: Path
-) -> None:
-    origin, machine = new.uno, new.uno.machine
-    machine.run("mkdir", "/etc/mi odoo")
-    machine.run("cp", "-a", origin.conf, "/etc/mi odoo/odoo.conf")
-    text = f'[Service]\nExecStart=\nExecStart={origin.command} -c "/etc/mi odoo/odoo.conf"\n'
-    machine.write(DROP_IN, text, mode=0o644)
-    restarted(origin)
-
-    done = relevo(tmp_path, "discover", *words(new, origin), code=1)
-
-    assert "# config:  # FILL IN: it is /etc/mi odoo/odoo.conf there" in done.stdout
-    assert "config" not in entries(done.stdout)["uno"]["odoo"]
 
 
 def test_thirty_servers_are_asked_within_a_minute_and_one_that_is_cut_off_stops_only_itself(
