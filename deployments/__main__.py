@@ -9,7 +9,7 @@ from typing import IO
 
 WITH_VALUE = ("--inventory", "--language")
 NOBODY_READS = 128 + signal.SIGPIPE  # as a shell says it
-WITH_PREFECT = {"apply", "rotate-key", "remove"}  # they tell a server what has changed
+WITH_PREFECT = {"apply", "rotate-key", "remove", "rename"}  # they tell a server what has changed
 
 
 def main() -> int:

@@ -24,6 +24,7 @@ from blocks.instance import OdooInstance
 from blocks.names import Language
 from deployments import automations, forms, server
 from deployments.wanted import BOARDS, PROCEDURES, SYNC, Wanted, everything
+from tasks.orchestrator import schedules
 from tasks.orchestrator.dead_runs import HEARTBEAT_SECONDS
 from tasks.orchestrator.schedules import read_deployments
 from tasks.run.outcome import Outcome
@@ -249,7 +250,9 @@ def forget(name: str) -> Iterator[str]:
     The history of its runs stays.
     """
     with get_client(sync_client=True) as client:
-        for deployment in read_deployments(client, DeploymentFilterTags(all_=[MANAGED, tag(name)])):
+        found = read_deployments(client, DeploymentFilterTags(all_=[MANAGED, tag(name)]))
+        schedules.end(client, [each.id for each in found])
+        for deployment in found:
             client.delete_deployment(deployment.id)
             yield f"removed deployment {deployment.name}"
         try:
@@ -270,6 +273,7 @@ def _strangers(
         if (deployment.name, owner) in known:
             continue
         if prune:
+            schedules.end(client, [deployment.id])
             client.delete_deployment(deployment.id)
         yield f"{'removed' if prune else 'not in the inventory:'} deployment {deployment.name}"
     names = {slug(instance.name) for instance in instances}

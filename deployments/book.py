@@ -10,6 +10,7 @@ from blocks.errors import Refused
 from deployments import inventory_file
 from deployments.inventory import Document
 from deployments.secrets import write
+from tasks.discovery.entry import scalar
 
 NEW_MODE = 0o640
 INSTANCES = "instances"
@@ -27,7 +28,7 @@ class Book:
     def open(cls, path: Path) -> "Book":
         """Read an inventory that is there, and loads; raise Refused when it does not."""
         inventory_file.read(path)
-        return cls(path, path.read_text())
+        return cls(path, _text(path))
 
     def document(self) -> Document:
         """Load the text; raise Refused with every mistake in it."""
@@ -64,6 +65,36 @@ class Book:
             at = _end(lines, found.end_mark.line)
         return replace(self, text="".join((*lines[:at], *entries, *lines[at:])))
 
+    def renamed(self, old: str, new: str) -> "Book":
+        """Give an instance another name where it stands; refuse where that changes more, or less.
+
+        Comments, order and anchors stay.
+        """
+        _, found = self._instances()
+        keys = [key for key, _ in found.value] if isinstance(found, yaml.MappingNode) else []
+        at = next((key.end_mark.index for key in keys if key.value == old), 0)
+        spots = [
+            token
+            for token in yaml.scan(self.text, Loader=yaml.SafeLoader)
+            if isinstance(token, yaml.ScalarToken) and token.end_mark.index == at
+        ]
+        if not spots or spots[0].value != old:
+            raise self._no_place(old)
+        before, after = self.text[: spots[0].start_mark.index], self.text[at:]
+        made = replace(self, text=f"{before}{scalar(new)}{after}")
+        wanted = yaml.safe_load(self.text)
+        names = {name: new if name == old else name for name in wanted[INSTANCES]}
+        wanted[INSTANCES] = {names[name]: said for name, said in wanted[INSTANCES].items()}
+        if yaml.safe_load(made.text) != wanted:
+            raise self._no_place(old)
+        return made
+
+    def _no_place(self, old: str) -> Refused:
+        return Refused(
+            f"the name {old} cannot be changed in {self.path}, as it is written there",
+            hint=f"write {old}: on a line of its own under {INSTANCES}, without an alias",
+        )
+
     def _instances(self) -> tuple[yaml.Node | None, yaml.Node | None]:
         root = yaml.compose(self.text, Loader=yaml.SafeLoader)
         pairs = root.value if isinstance(root, yaml.MappingNode) else []
@@ -72,7 +103,7 @@ class Book:
     def save(self, former: "Book") -> None:
         """Write it down, whole or not at all, if its file is what was read of it before."""
         path, there = self.path.resolve(), self.path.exists()
-        if there == former.is_new or (there and path.read_text() != former.text):
+        if there == former.is_new or (there and _text(path) != former.text):
             raise Refused(
                 f"{self.path} was changed meanwhile, and was left as it is", hint="run this again"
             )
@@ -83,6 +114,11 @@ class Book:
                 f"{self.path} cannot be written: {error.strerror}",
                 hint="name a file in a folder of yours, or run this without --write",
             ) from error
+
+
+def _text(path: Path) -> str:
+    """Read a file with its ends of lines as they are."""
+    return path.read_bytes().decode()
 
 
 def _end(lines: Sequence[str], at: int) -> int:

@@ -41,7 +41,7 @@ def say(text: str) -> None:
 
 def put(text: str) -> None:
     """Print what is said already in the language of whoever sits there."""
-    print(plain(text, lines=True))  # noqa: T201
+    print(plain(text, lines=True), flush=True)  # noqa: T201
 
 
 @contextmanager

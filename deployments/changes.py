@@ -38,14 +38,14 @@ def apply_all(
         secrets.portless.clear()
         instances = inventory.instances(document, secrets)
     if not server.named():
-        _keep_secrets(instances, secrets, in_prefect=lambda _: False)
+        keep_secrets(instances, secrets, in_prefect=lambda _: False)
         raise Refused(
             "no Prefect server is configured",
             hint="start one and set PREFECT_API_URL; `relevo run` works without",
         )
     changes = 0
     with server.reached(_print):
-        _keep_secrets(instances, secrets, in_prefect=is_saved)
+        keep_secrets(instances, secrets, in_prefect=is_saved)
         for change in apply(
             instances, secrets.receivers(), pool=settings.work_pool, prune=given.prune
         ):
@@ -57,7 +57,7 @@ def apply_all(
     return 0
 
 
-def _keep_secrets(
+def keep_secrets(
     instances: list[OdooInstance], secrets: Secrets, *, in_prefect: Callable[[str], bool]
 ) -> None:
     """Write down what had to be invented, which a signing key may be for a new instance only."""

@@ -193,6 +193,7 @@ COMMANDS: dict[str, Command] = {
     "switchover": _fail,
     "rotate-key": _of("changes", "rotate_key"),
     "remove": _of("changes", "remove"),
+    "rename": _of("rename", "command"),
 }
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ ENVIRONMENT = (
     ("RELEVO_INVENTORY", "The inventory, where --inventory names none."),
     ("RELEVO_SECRETS", "The secrets, where they are not beside the inventory."),
     ("RELEVO_LOG_DIR", "Where the logs of a shell are kept."),
-    ("PREFECT_API_URL", "The Prefect server that apply, rotate-key and remove tell."),
+    ("PREFECT_API_URL", "The Prefect server that apply, rotate-key, remove and rename tell."),
 )
 
 

@@ -42,6 +42,7 @@ def build() -> argparse.ArgumentParser:
     )
     rotate.add_argument("instance", help=NAMED)
     _add_remove(commands)
+    _add_rename(commands)
     _add_run(commands)
     for each in commands.choices.values():
         _add_language(each)
@@ -204,6 +205,20 @@ def _add_remove(commands: Commands) -> None:
     )  # fmt: skip
 
 
+def _add_rename(commands: Commands) -> None:
+    rename = commands.add_parser(
+        "rename", help="give an instance another name; it has no replica meanwhile"
+    )
+    rename.add_argument("instance", metavar="OLD", help=NAMED)
+    rename.add_argument("new", metavar="NEW", help="its name from then on")
+    _add_assent(rename)
+    rename.add_argument("--plan-only", action="store_true", help="show what would be done")
+    rename.add_argument(
+        "--allow-restart", action="store_true",
+        help="restart PostgreSQL at the origin if its settings need that",
+    )  # fmt: skip
+
+
 def _add_run(commands: Commands) -> None:
     run = commands.add_parser("run", help="run any procedure here, without a server")
     run.add_argument(
@@ -226,6 +241,10 @@ def _add_direction(command: argparse.ArgumentParser) -> None:
 def _add_yes(command: argparse.ArgumentParser) -> None:
     """Add the instance that is meant, and who says yes to it and why."""
     command.add_argument("instance", help=NAMED)
+    _add_assent(command)
+
+
+def _add_assent(command: argparse.ArgumentParser) -> None:
     command.add_argument("--yes", action="store_true", help="do not ask; for scripts")
     command.add_argument("--reason", default="", help="why; the report keeps it")
     command.add_argument("--approved-by", default="", help="who approves; the report keeps it")

@@ -33,6 +33,7 @@ and on other days:
   relevo run replicate vps_1                    any other procedure, without a server
   relevo rotate-key vps_1                       a new key for its receipts; the old one is retired
   relevo remove vps_1                           remove it; customers at home notice nothing
+  relevo rename vps_1 vps_9                     give it another name; its files do not travel
 
 exit codes: 0 done, 1 failed, 2 bad input, 3 refused, 4 busy, 5 a host did not answer
             check: 0 all green, 1 a warning, 2 critical, 3 not known

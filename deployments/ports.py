@@ -166,6 +166,12 @@ def known_there(instance: OdooInstance, secrets: Secrets) -> OdooInstance:
     return instance.model_copy(update={"recovery": here})
 
 
+def pass_on(secrets: Secrets, name: str, heir: str) -> None:
+    """Note the ports of an instance for another name as well."""
+    if mine := read(path(secrets)).get(name):
+        _keep(path(secrets), heir, mine)
+
+
 def forget(secrets: Secrets, name: str) -> bool:
     """Take the ports of an instance out; tell whether there were any."""
     with alone(path(secrets).parent):

@@ -28,13 +28,15 @@ from tasks.host import lock
 from tasks.readiness import aside
 from tasks.receipts import receipt_files
 from tasks.records import history
-from tasks.removal import leave_origin, leave_recovery, removal
+from tasks.recovery import allotted
+from tasks.removal import inherited, leave_origin, leave_recovery, removal
 from tasks.removal.removal import Survey, Wishes
 from tasks.removal.words import Removal
 from tasks.run.step import log, step
 from tasks.synchronous import synchronous
 
 FOLDER = "removed"
+RENAMED = "renamed_to"
 
 
 def drawn(survey: Survey, secrets: Secrets, *, server: str = "") -> Removal:
@@ -70,35 +72,56 @@ def archive(instance: OdooInstance, secrets: Secrets) -> Path:
     return secrets.path.parent / FOLDER / f"{instance.name}-{safe}.json"
 
 
-def remove(instance: OdooInstance, secrets: Secrets, wishes: Wishes, *, why: str) -> list[str]:
-    """Take an instance out; give what a person should know or do afterwards."""
+def remove(
+    instance: OdooInstance,
+    secrets: Secrets,
+    wishes: Wishes,
+    *,
+    why: str,
+    heir: OdooInstance | None = None,
+) -> list[str]:
+    """Take an instance out; give what a person should know or do afterwards.
+
+    `heir` is what it becomes, for which files and ports are kept, and nothing is forgotten here.
+    """
     said: list[str] = []
     found = removal.survey(instance, wishes).instance
     held = nullcontext() if wishes.recovery_is_gone else lock.held(found, "remove", preempt=True)
     with held:
         found = removal.survey(instance, wishes).instance  # again: now nobody else changes it
         leave_prefect(found)
-        keep_receipts(found, secrets, wishes, why=why)
+        keep_receipts(found, secrets, wishes, why=why, heir=heir)
         if not wishes.origin_is_gone:
             synchronous.leave(found, recovery_is_gone=wishes.recovery_is_gone)
         if not wishes.recovery_is_gone:
-            said += _empty_recovery(found, wishes)
+            said += _empty_recovery(found, wishes, heir)
         if not wishes.origin_is_gone:
             said += _leave_origin(found, wishes)
         if not wishes.recovery_is_gone:
-            leave_recovery.answer_no_more(found)
-            leave_recovery.drop_users(found)
-            leave_recovery.forget(found)
-    forget(found, secrets)
+            _leave_recovery(found, heir)
+    if not heir:
+        forget(found.name, secrets)
     return said
 
 
-def _empty_recovery(instance: OdooInstance, wishes: Wishes) -> Iterator[str]:
+def _empty_recovery(
+    instance: OdooInstance, wishes: Wishes, heir: OdooInstance | None
+) -> Iterator[str]:
     site = leave_recovery.stop(instance)
     if not site.done:
         yield f"{instance.name} is off nginx of {instance.recovery}, but {site.sentence}"
     leave_recovery.drop_cluster(instance, delete_kept=wishes.delete_kept)
+    if heir:
+        inherited.keep(instance, heir)
     leave_recovery.drop_files(instance)
+
+
+def _leave_recovery(instance: OdooInstance, heir: OdooInstance | None) -> None:
+    leave_recovery.answer_no_more(instance)
+    leave_recovery.drop_users(instance)
+    if heir:
+        allotted.pass_on(instance, heir.name)
+    leave_recovery.forget(instance)
 
 
 def _leave_origin(instance: OdooInstance, wishes: Wishes) -> Iterator[str]:
@@ -130,7 +153,14 @@ def leave_prefect(instance: OdooInstance) -> None:
 
 
 @step("keep the receipts of {instance.name} here")
-def keep_receipts(instance: OdooInstance, secrets: Secrets, wishes: Wishes, *, why: str) -> None:
+def keep_receipts(
+    instance: OdooInstance,
+    secrets: Secrets,
+    wishes: Wishes,
+    *,
+    why: str,
+    heir: OdooInstance | None = None,
+) -> None:
     """Write all receipts of both hosts down, with the keys that signed them; take none away."""
     path = archive(instance, secrets)
     kept = _read(path)
@@ -146,6 +176,7 @@ def keep_receipts(instance: OdooInstance, secrets: Secrets, wishes: Wishes, *, w
         "keys": {"current": list(believed.current), "retired": believed.retired},
         "removed": datetime.now(UTC).isoformat(timespec="seconds"),
         "why": why or kept.get("why", ""),
+        **({RENAMED: heir.name} if heir else {}),
     }
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -155,6 +186,12 @@ def keep_receipts(instance: OdooInstance, secrets: Secrets, wishes: Wishes, *, w
             f"{path} cannot be written: {error.strerror}",
             hint=f"run this as a user who may write in {secrets.path.parent}, or as root",
         ) from None
+
+
+def was_renamed(secrets: Secrets, old: str, new: str) -> bool:
+    """Tell whether an instance was taken out here to be given this name."""
+    kept = (secrets.path.parent / FOLDER).glob(f"{old}-*.json")
+    return any(_read(path).get(RENAMED) == new for path in kept)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -170,9 +207,9 @@ def _read(path: Path) -> dict[str, Any]:
     return dict(found)
 
 
-@step("forget the keys and passwords of {instance.name}")
-def forget(instance: OdooInstance, secrets: Secrets) -> None:
+@step("forget the keys and passwords of {name}")
+def forget(name: str, secrets: Secrets) -> None:
     """Take its entries out of signers.yaml, ports.yaml and secrets.yaml."""
-    signers.forget(secrets, instance.name)
-    ports.forget(secrets, instance.name)
-    secrets.forget(instance.name)
+    signers.forget(secrets, name)
+    ports.forget(secrets, name)
+    secrets.forget(name)

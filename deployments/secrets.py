@@ -1,6 +1,7 @@
 """The secrets, in a file of their own that only its owner may read."""
 
 import os
+import re
 import secrets as dice
 import stat
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from deployments.alone import alone
 NOTIFY = "notify"  # no instance may have this name
 PUBLIC_KEY = r"^ssh-ed25519 [A-Za-z0-9+/]+=*$"
 OWN = ("replication", "rewind", "signing")
+INVENTED = re.compile(r"[A-Za-z0-9_-]{43}")  # as `invent` makes them
 
 
 class InstanceSecrets(BaseModel):
@@ -134,6 +136,25 @@ class Secrets:
                 else:
                     mine[field] = value
 
+    def given(self, name: str) -> dict[str, object]:
+        """What people wrote of an instance; the signing key is its own, whoever made it."""
+        mine = self._raw.get(name, {})
+        return {field: value for field, value in mine.items() if not _is_ours(field, value)}
+
+    def signs(self, name: str) -> bool:
+        """Tell whether the file has a signing key of this name."""
+        return "signing" in self._raw.get(name, {}) and not self.lacks_key(name)
+
+    def suppose(self, name: str, given: dict[str, object]) -> None:
+        """Take this for what people wrote of a name, and write nothing."""
+        self._raw[name] = dict(given)
+
+    def pass_on(self, name: str, heir: str) -> None:
+        """Give another name what people wrote for this one, durably, which keeps it as well."""
+        if self.given(name):
+            with self._changing(unwritten=self.invented):
+                self._raw[heir] = self.given(name)
+
     def forget(self, name: str) -> bool:
         """Take an instance's secrets out, durably; tell whether there were any."""
         there = bool(self._raw.pop(name, None))
@@ -191,6 +212,16 @@ class Secrets:
 def invent() -> str:
     """Make a password that nobody guesses."""
     return dice.token_urlsafe(32)
+
+
+def _is_ours(field: str, value: object) -> bool:
+    """Tell what Relevo made: keys, and passwords that look like those that it makes.
+
+    >>> _is_ours("rewind", invent()), _is_ours("rewind", "of the house"), _is_ours("dns", {})
+    (True, False, False)
+    """
+    keys = {"signing", "signing_next", "retired"}
+    return field in keys or (field in OWN and INVENTED.fullmatch(str(value)) is not None)
 
 
 def write(path: Path, text: str, *, mode: int = 0o600) -> None:

@@ -13,7 +13,7 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
-from deployments import removal
+from deployments import cli, removal
 from deployments.inventory import instances
 from deployments.inventory_file import read
 from deployments.secrets import Secrets
@@ -39,10 +39,19 @@ PROCEDURES: dict[str, Callable[[OdooInstance], object]] = {
     "failover": _failover, "failback": _failback,
     "replicate": replicate.fn, "rsync-filestore": rsync_filestore.fn,
 }  # fmt: skip
+RENAME = "rename to "
 KILLED, DONE, REFUSED = -signal.SIGKILL, 0, 3
 
 
-def _act(procedure: str, instance: OdooInstance, secrets: Secrets) -> None:
+def _act(procedure: str, inventory: Path, name: str) -> None:
+    if procedure.startswith(RENAME):
+        os.environ["RELEVO_LOG_DIR"] = str(inventory.parent / "logs")
+        words = [name, procedure.removeprefix(RENAME), "--yes", "--reason", "drill"]
+        if code := cli.main(["--inventory", str(inventory), "rename", *words]):
+            os._exit(code)
+        return
+    secrets = Secrets(inventory.with_name("secrets.yaml"))
+    instance = next(i for i in instances(read(inventory), secrets) if i.name == name)
     if procedure == "remove":
         removal.remove(instance, secrets, Wishes(), why="drill")
     else:
@@ -50,14 +59,18 @@ def _act(procedure: str, instance: OdooInstance, secrets: Secrets) -> None:
 
 
 def _procedure(
-    inventory: Path, name: str, procedure: str, steps: int, said: Path, *, server: tuple[str, str]
+    inventory: Path,
+    name: str,
+    procedure: str,
+    steps: int | str,
+    said: Path,
+    *,
+    server: tuple[str, str],
 ) -> None:
-    """Run a procedure as a shell without a server does, up to its n-th step.
+    """Run a procedure as a shell without a server does, up to its n-th step, or one of a title.
 
     `server` is where a Prefect is that is only told of it, and how one logs in there.
     """
-    secrets = Secrets(inventory.with_name("secrets.yaml"))
-    instance = next(i for i in instances(read(inventory), secrets) if i.name == name)
     take, taken = terminal.take, 0
 
     def take_until(title: str, act: Callable[[], R], *, retries: int) -> R:
@@ -65,7 +78,7 @@ def _procedure(
         taken += 1
         with said.open("a") as file:
             file.write(f"{taken} {title}\n")
-        if taken == steps:
+        if steps == taken or (isinstance(steps, str) and title.startswith(steps)):
             os.kill(os.getpid(), signal.SIGKILL)
         return take(title, act, retries=retries)
 
@@ -76,7 +89,7 @@ def _procedure(
             temporary_settings(updates) if server[0] else nullcontext(),
             terminal.without_server(),
         ):
-            _act(procedure, instance, secrets)
+            _act(procedure, inventory, name)
     except RelevoError as error:
         with said.open("a") as file:
             file.write(f"{error}\n")
@@ -89,7 +102,7 @@ def begun(
     procedure: str,
     said: Path,
     *,
-    step: int = 0,
+    step: int | str = 0,
     server: tuple[str, str] = ("", ""),
 ) -> ForkServerProcess:
     """Begin a procedure in a process of its own, which dies before its n-th step."""
@@ -105,7 +118,7 @@ def killed_at(
     inventory: Path,
     name: str,
     procedure: str,
-    step: int,
+    step: int | str,
     said: Path,
     *,
     server: tuple[str, str] = ("", ""),

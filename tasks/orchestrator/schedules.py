@@ -1,6 +1,7 @@
 """The schedules of the instances, as a Prefect server has them."""
 
 import json
+import time
 from collections.abc import Sequence
 from urllib.parse import quote
 from uuid import UUID
@@ -19,7 +20,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import DeploymentSort, FlowRunSort
 from prefect.context import FlowRunContext
-from prefect.states import Cancelling
+from prefect.states import Cancelled, Cancelling
 
 from blocks.instance import OdooInstance
 from tasks.run.step import log
@@ -27,6 +28,8 @@ from tasks.run.tags import BUTTONS, MANAGED, SCHEDULED, tag
 
 PAGE = 200
 UNDER_WAY = [StateType.RUNNING, StateType.PENDING, StateType.SCHEDULED]
+UNENDED = [*UNDER_WAY, StateType.CANCELLING, StateType.PAUSED]
+END_SECONDS = 15  # in which a worker ends the process of a run
 
 
 def pause(instance: OdooInstance) -> None:
@@ -38,6 +41,21 @@ def pause(instance: OdooInstance) -> None:
                 client.set_flow_run_state(run, Cancelling(), force=True)
     except (httpx.HTTPError, RuntimeError) as error:
         log().warning("the schedules of %s could not be paused: %s", instance.name, error)
+
+
+def end(client: SyncPrefectClient, deployments: list[UUID]) -> None:
+    """End what runs of deployments that are about to go.
+
+    With its deployment a run loses the limit that it has a slot of, and the server then takes no
+    state of it any more (RuntimeError, HTTP 500) until its lease is over: boards would fail on it.
+    """
+    for run in _under_way(client, deployments):
+        client.set_flow_run_state(run, Cancelling(), force=True)
+    deadline = time.monotonic() + END_SECONDS
+    while (left := _under_way(client, deployments, UNENDED)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    for run in left:
+        client.set_flow_run_state(run, Cancelled(), force=True)
 
 
 def turn(instance: OdooInstance, *, on: bool) -> None:
@@ -114,13 +132,15 @@ def read_deployments(
             return found
 
 
-def _under_way(client: SyncPrefectClient, deployments: list[UUID]) -> list[UUID]:
+def _under_way(
+    client: SyncPrefectClient, deployments: list[UUID], states: list[StateType] = UNDER_WAY
+) -> list[UUID]:
     if not deployments:
         return []
     runs = client.read_flow_runs(
         flow_run_filter=FlowRunFilter(
             deployment_id=FlowRunFilterDeploymentId(any_=deployments),
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=UNDER_WAY)),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=states)),
         ),
         sort=FlowRunSort.ID_DESC,
         limit=PAGE,

@@ -1,7 +1,7 @@
 """What a set-up would be refused for later, asked before its first change."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
@@ -35,6 +35,13 @@ EXTENSION = re.compile(r"[A-Za-z0-9_-]{1,63}")
 def require(instance: OdooInstance, *, allow_restart: bool = True) -> None:
     """Refuse a set-up before it changes anything, and with all that speaks against it."""
     _require(instance, (*_of_the_origin(allow_restart=allow_restart), *OF_BOTH))
+
+
+@step("check ahead what {instance.name} would be refused for under another name")
+def require_but(instance: OdooInstance, others: Mapping[str, Need], *, allow_restart: bool) -> None:
+    """Ask all of a set-up, some of it in another way: what is there goes before."""
+    needs = (*_of_the_origin(allow_restart=allow_restart), *OF_BOTH)
+    _require(instance, [others.get(each.name, each) for each in needs])
 
 
 @step("require what {instance.origin} would be refused for later as primary")

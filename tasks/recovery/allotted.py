@@ -80,10 +80,14 @@ def keep(instance: OdooInstance) -> None:
     files.edit(place.host.shell(), LEDGER, noted, owner="root:root", mode=MODE)
 
 
-def require_free(instance: OdooInstance) -> str:
-    """Refuse ports of the recovery host that it has noted for another instance."""
+def require_free(instance: OdooInstance, *, but: str = "") -> str:
+    """Refuse ports of the recovery host that it has noted for another instance.
+
+    `but` is one that may have them: an instance that is renamed has two names for a while.
+    """
     place, mine = instance.recovery, of(instance)
-    ledger = Ports(instances=known(place.host.shell()))
+    noted = known(place.host.shell())
+    ledger = Ports(instances={who: each for who, each in noted.items() if who != but})
     _require_free(str(place), instance.name, mine, _others(ledger, instance.name))
     return f"{', '.join(map(str, mine.values()))} are no other instance's"
 
@@ -93,6 +97,19 @@ def of(instance: OdooInstance) -> dict[str, int]:
     place = instance.recovery
     numbers = (place.cluster.port, place.odoo.http_port, place.odoo.longpolling_port)
     return dict(zip(ports.FIELDS, numbers, strict=True))
+
+
+@step("keep the ports of {instance.name} on {instance.recovery} for {heir}")
+def pass_on(instance: OdooInstance, heir: str) -> None:
+    """Note the ports of an instance for its new name alone, in one go: nobody else gets them."""
+    place = instance.recovery
+
+    def noted(text: str) -> str:
+        ledger = _read(str(place), text)
+        left = {who: each for who, each in ledger.instances.items() if who != instance.name}
+        return _text(replace(ledger, instances=left), heir, of(instance))
+
+    files.edit(place.host.shell(), LEDGER, noted, owner="root:root", mode=MODE)
 
 
 def free(instance: OdooInstance) -> None:

@@ -47,7 +47,7 @@ def give_users(instance: OdooInstance) -> None:
     former = _former(instance, known)
     if former:
         _require_movable(as_found(instance))
-    _make(instance)
+    make_users(instance)
     layout.require_way(instance)
     if not former:
         layout.make(instance)
@@ -140,7 +140,7 @@ def _settled(instance: OdooInstance) -> Users:
     return Users(odoo=owners.odoo, postgres=owners.postgres, whole=True)
 
 
-def _make(instance: OdooInstance) -> None:
+def make_users(instance: OdooInstance) -> None:
     """Make the users that are this instance's alone; shared ones are an operator's to make."""
     shell = instance.recovery.host.shell()
     homes: dict[str, PurePosixPath] = {

@@ -89,11 +89,16 @@ def _job(instance: OdooInstance) -> str:
     return f"{instance.name}-basebackup"
 
 
-def require_room(node: Place, leader: Place, folder: PurePosixPath) -> None:
-    """Refuse a clone that the disk cannot hold beside what is there."""
+def size(leader: Place) -> int:
+    """Tell how many bytes a clone copies."""
     sql = "SELECT sum(pg_database_size(oid)) FROM pg_database"
-    need = int(leader.cluster.value(leader.host.shell(), sql))
-    free = files.free_bytes(node.host.shell(), folder)
+    return int(leader.cluster.value(leader.host.shell(), sql))
+
+
+def require_room(node: Place, leader: Place, folder: PurePosixPath, *, freed: int = 0) -> None:
+    """Refuse a clone that the disk cannot hold beside what is there; `freed` goes before it."""
+    need = size(leader)
+    free = files.free_bytes(node.host.shell(), folder) + freed
     if need * 1.2 > free:
         raise Refused(
             f"{node} has {moments.size(free)} free, but a clone of {leader} needs "

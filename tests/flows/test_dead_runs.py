@@ -12,9 +12,9 @@ from prefect import Flow, flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
 from prefect.events import emit_event
-from prefect.states import Paused, Pending, Running
+from prefect.states import Completed, Crashed, Paused, Pending, Running
 
-from tasks.orchestrator import dead_runs
+from tasks.orchestrator import dead_runs, schedules
 from tasks.orchestrator.dead_runs import mark_dead
 from tasks.run.tags import MANAGED
 from tasks.run.wait import until
@@ -91,3 +91,27 @@ def test_a_silent_run_is_ended_with_what_to_do_and_a_living_one_is_not() -> None
     assert "Retry to go on, or leave it" in state(cancelled)[1]
     assert state(living)[0] == StateType.RUNNING
     assert state(asking)[0] == StateType.PAUSED
+
+
+def test_a_run_whose_deployment_goes_is_ended_before_and_troubles_no_board(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has a slot of a limit that goes as well; with that the server would say 500."""
+    monkeypatch.setattr(schedules, "END_SECONDS", 1)  # no worker ends its process here
+    with get_client(sync_client=True) as client:
+        made = client.create_deployment(
+            client.create_flow(Flow(run, name="follow")), "vps_1", concurrency_limit=1
+        )
+        begun = client.create_flow_run_from_deployment(made, tags=[MANAGED]).id
+        client.set_flow_run_state(begun, Pending())
+        client.set_flow_run_state(begun, Running())
+        kept = client.read_flow_run(begun).state
+        assert kept is not None
+        assert kept.state_details.deployment_concurrency_lease_id, "it has a slot"
+
+        schedules.end(client, [made])
+        client.delete_deployment(made)
+
+        client.set_flow_run_state(begun, Completed())
+        client.set_flow_run_state(begun, Crashed(), force=True)
+    assert state(begun)[0] in {StateType.CANCELLED, StateType.CRASHED}

@@ -156,7 +156,7 @@ def test_what_apply_only_reports_is_no_change(
     found = [Outcome(done=done, sentence="removed later: deployment failover/x")]
     monkeypatch.setattr(apply, "apply", lambda *_, **__: found)
     monkeypatch.setattr(server, "reached", nullcontext)
-    monkeypatch.setattr(changes, "_keep_secrets", lambda *_, **__: None)
+    monkeypatch.setattr(changes, "keep_secrets", lambda *_, **__: None)
 
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
         changes.apply_all(

@@ -16,6 +16,7 @@ NEEDED = {
     "history": ["vps_clientes_1"], "plan": ["failover", "vps_clientes_1"],
     "run": ["drill", "vps_clientes_1"], "completion": ["bash"], "replicate": ["--all"],
     **{name: ["vps_clientes_1"] for name in (*parser.PROCEDURES, "rotate-key", "remove")},
+    "rename": ["vps_clientes_1", "vps_clientes_9"],
 }  # fmt: skip
 
 

@@ -39,7 +39,7 @@ PURE = {
     "receipts": "receipt signers",
     "recovery": "ports",
     "records": "commits loss",
-    "removal": "words",
+    "removal": "rename_words words",
     "run": "moments outcome tags",
     "serving": "nginx nginx_read sites x509",
     "standby": "divergence way",

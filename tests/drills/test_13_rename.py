@@ -1,0 +1,115 @@
+"""An instance gets another name: its files stay where they are, its customers notice nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from blocks.instance import OdooInstance
+from flows.check import check
+from flows.failback import failback
+from flows.failover import failover
+from tests.drills.test_13_remove import STARTED, seen
+from tests.killing import DONE, KILLED, RENAME, killed_at
+from tests.lab import inventory
+from tests.lab.client import Client, audit
+from tests.lab.machine import wait_until
+from tests.oracles import Pair, no_strangers, ready
+from tests.stack import Stack
+
+NEW = "vps_nueva"
+FILES = r"""
+cd {}/{}/data_dir/filestore && find . -type f ! -name '*.relevo-part' -printf '%i %p\n' | sort
+"""
+MARK = "# the first of all customers\n"
+
+
+def inodes(pair: Pair) -> set[str]:
+    script = FILES.format(inventory.BASE, pair.name)
+    return set(pair.recovery.run("sh", "-c", script).stdout.splitlines())
+
+
+def processes(pair: Pair) -> tuple[str, str]:
+    """When PostgreSQL was started at the origin, and which process is Odoo there."""
+    argv = ("systemctl", "show", pair.origin.unit, "--property=MainPID,NRestarts")
+    return pair.at_origin(STARTED), pair.origin.machine.run(*argv).stdout
+
+
+def of(pair: Pair, name: str) -> list[str]:
+    """What names an instance on either host."""
+    machines = (pair.origin.machine, pair.recovery)
+    return [line for each in machines for line in sorted(seen(each)) if name in line]
+
+
+def named(stack: Stack) -> set[str]:
+    """What Prefect has of any instance."""
+    found = stack.request("POST", "/deployments/filter", {"limit": 200})
+    found += stack.request("POST", "/block_documents/filter", {})
+    return {str(each["name"]).replace("-", "_") for each in found}
+
+
+def is_told_of(stack: Stack, name: str) -> bool:
+    return any(name in each for each in named(stack))
+
+
+def test_an_instance_is_renamed_though_it_is_killed_and_nothing_of_the_old_name_is_left(
+    uno: Pair,
+    stack: Stack,
+    blocks: dict[str, OdooInstance],
+    customer: Callable[..., Client],
+    inventory_path: Path,
+) -> None:
+    """Rows and files are written meanwhile; it can be failed over and home under its new name."""
+    text = inventory_path.read_text()
+    inventory_path.write_text(MARK + text.replace("  vps_uno:\n", "  vps_uno: # the oldest\n"))
+    with stack.unscheduled():
+        client = customer(uno)
+        wait_until(lambda: len(inodes(uno)) > 10, "files have followed", 60)
+        before, running = inodes(uno), processes(uno)
+        said, server = stack.folder / "said", (stack.api, stack.env["PREFECT_API_AUTH_STRING"])
+        new = Pair(uno.lab, NEW, uno.origin, uno.port, uno.http_port)
+
+        def rename(until: int | str = 0) -> int:
+            words = (inventory_path, uno.name, RENAME + NEW, until, said)
+            return killed_at(*words, server=server)
+
+        assert rename("delete the files of") == KILLED, said.read_text()
+        assert uno.name in yaml.safe_load(inventory_path.read_text())["instances"]
+        assert rename("copy the filestore of") == KILLED, said.read_text()
+        assert NEW in yaml.safe_load(inventory_path.read_text())["instances"]
+        acknowledged = client.acknowledged
+        assert rename() == DONE, said.read_text()[-3000:]
+
+        assert acknowledged < client.acknowledged
+        assert client.refused == 0, client.last_refusal
+        assert processes(new) == running, "something was restarted at the origin"
+        assert before <= inodes(new), "files have travelled again"
+        assert of(new, uno.name) == []
+        assert inventory_path.read_text() == (
+            MARK + text.replace("  vps_uno:\n", f"  {NEW}: # the oldest\n")
+        )
+        secrets = yaml.safe_load(inventory_path.with_name("secrets.yaml").read_text())
+        assert uno.name not in secrets
+        assert secrets[NEW]["dns"] == inventory.dns(uno.lab)
+        assert is_told_of(stack, NEW)
+        assert not is_told_of(stack, uno.name)
+        ready(check(blocks[NEW]))
+
+    with stack.unscheduled():  # those of the new name as well
+        stack.complete("board/all-instances")  # which switches on what a shell could not
+        no_strangers(new)
+
+        client.stop()
+        failover(blocks[NEW], reason="drill")
+        there = audit(uno.recovery.address, uno.http_port, client.journal)
+        assert there.whole, (there.lost_rows, there.broken_files)
+        failback(blocks[NEW])
+        no_strangers(new)
+
+        stack.env.setdefault("RELEVO_LOG_DIR", str(stack.folder / "runs"))
+        argv = ("--inventory", str(inventory_path), "rename", NEW, uno.name, "--yes")
+        stack.run(*argv, "--reason", "drill")
+        assert of(uno, NEW) == []
+        stack.complete("board/all-instances")
+        no_strangers(uno)
+    inventory_path.write_text(text)
