@@ -1,6 +1,7 @@
 """A command that writes what a peer says takes no more of a disk than there is for it."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -36,7 +37,8 @@ def keeping(most: int, **others: int) -> str:
         "KEPT_BYTES, KEPT_SHARE = 1 << 30, 0.05", f"KEPT_BYTES, KEPT_SHARE = {most}, 1.0"
     )
     for name, value in others.items():
-        text = text.replace(f"{name} = 64 << 20", f"{name} = {value}")
+        text, changed = re.subn(rf"(?m)^{name} = .*$", f"{name} = {value}", text)
+        assert changed == 1
     assert text != SPARING
     return text
 
@@ -61,7 +63,8 @@ def test_what_writes_without_end_is_ended_before_the_last_of_the_disk(tmp_path: 
 def test_a_disk_that_was_full_before_ends_nothing_that_takes_next_to_nothing(
     tmp_path: Path,
 ) -> None:
-    text = keeping(free(tmp_path) + 64 * MB)
+    # Others write to this disk meanwhile.
+    text = keeping(free(tmp_path) + 64 * MB, NEXT_TO_NOTHING=1 << 40)
     small = python(
         "import sys, time; open(sys.argv[1], 'w').write('x'); time.sleep(0.3); sys.exit(23)",
         str(tmp_path / "file"),
