@@ -274,5 +274,6 @@ def closed(instance: OdooInstance, place: Place) -> Iterator[None]:
         with lease.regardless():
             if observe(place).is_primary:
                 log().warning("nothing was handed over: Odoo on %s serves again", place)
+                cluster.start_at_boot(place, "auto")  # first: Odoo may fail to start
                 service.start(place)
         raise
