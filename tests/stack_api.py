@@ -95,6 +95,11 @@ class Api:
         found = self.request("POST", "/deployments/filter", wanted)
         return {each["name"]: each["schedules"][0]["active"] for each in found}
 
+    def idle(self) -> bool:
+        """Whether nothing runs, or is about to."""
+        under_way = {"flow_runs": {"state": {"type": {"any_": ["PENDING", "RUNNING"]}}}}
+        return not self.request("POST", "/flow_runs/count", under_way)
+
     @contextmanager
     def unscheduled(self) -> Iterator[None]:
         """Start nothing by schedule for a while; what is pressed runs."""

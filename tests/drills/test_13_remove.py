@@ -89,10 +89,9 @@ def before(
 ) -> Iterator[tuple[Pair, set[str], set[str]]]:
     """Both hosts before vps_uno is replicated; vps_dos is on the recovery host already."""
     if lab.respaldo.run("test", "-e", ROOM, check=False).returncode == 0:
-        for machine in lab.machines:
-            lab.fresh(machine.name)
-        inventory.write(lab, inventory_path.parent)
-        applied_anew(stack, lab, inventory_path)
+        with stack.unscheduled():  # a run by schedule would write on the new hosts
+            wait_until(stack.idle, "what runs by schedule ends", 300)
+            anew(lab, stack, inventory_path)
     dos = Pair(lab, "vps_dos", lab.dos, 5434, 8269)
     with stack.unscheduled():
         stack.complete(f"replicate/{dos.name}")
@@ -101,12 +100,20 @@ def before(
             machine.boot()
 
 
+def anew(lab: Lab, stack: Stack, path: Path) -> None:
+    """Give the lab new hosts, and its own inventory, as before the first drill."""
+    for machine in lab.machines:
+        lab.fresh(machine.name)
+    inventory.write(lab, path.parent)
+    applied_anew(stack, lab, path)
+
+
 def applied_anew(stack: Stack, lab: Lab, path: Path) -> None:
     """Take vps_uno into Prefect, if need be with the options of its DNS provider alone."""
     secrets = path.with_name("secrets.yaml")
     known = yaml.safe_load(secrets.read_text())
     secrets.write_text(yaml.safe_dump({"vps_uno": {"dns": inventory.dns(lab)}, **known}))
-    stack.run("--inventory", str(path), "apply")
+    stack.run("--inventory", str(path), "apply", "--prune")
 
 
 def boot(pair: Pair) -> str:

@@ -1,18 +1,20 @@
 """An instance gets another name: its files stay where they are, its customers notice nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
 import yaml
 
 from blocks.instance import OdooInstance
 from flows.check import check
 from flows.failback import failback
 from flows.failover import failover
-from tests.drills.test_13_remove import STARTED, seen
+from tests.drills.test_13_remove import STARTED, anew, seen
 from tests.killing import DONE, KILLED, RENAME, killed_at
 from tests.lab import inventory
 from tests.lab.client import Client, audit
+from tests.lab.lab import Lab
 from tests.lab.machine import wait_until
 from tests.oracles import Pair, no_strangers, ready
 from tests.stack import Stack
@@ -52,15 +54,24 @@ def is_told_of(stack: Stack, name: str) -> bool:
     return any(name in each for each in named(stack))
 
 
+@pytest.fixture
+def text(lab: Lab, stack: Stack, inventory_path: Path) -> Iterator[str]:
+    """The inventory; after a drill that failed with other names in it, all is made anew."""
+    before = inventory_path.read_text()
+    yield before
+    if inventory_path.read_text() != before:
+        anew(lab, stack, inventory_path)
+
+
 def test_an_instance_is_renamed_though_it_is_killed_and_nothing_of_the_old_name_is_left(
     uno: Pair,
     stack: Stack,
     blocks: dict[str, OdooInstance],
     customer: Callable[..., Client],
     inventory_path: Path,
+    text: str,
 ) -> None:
     """Rows and files are written meanwhile; it can be failed over and home under its new name."""
-    text = inventory_path.read_text()
     inventory_path.write_text(MARK + text.replace("  vps_uno:\n", "  vps_uno: # the oldest\n"))
     with stack.unscheduled():
         client = customer(uno)
