@@ -48,7 +48,10 @@ def stop_odoo(place: Place) -> None:
         timeout_seconds=STOP_SECONDS,
         hint=f"run systemctl status {odoo.unit} there, and ss -ltnp to see who listens",
     )
-    if _unit_state(shell, odoo.unit, "is-enabled") in {"enabled", "enabled-runtime"}:
+    enabled = _unit_state(shell, odoo.unit, "is-enabled")
+    if not enabled:  # there is no such unit, or systemd does not answer: this fails then
+        shell.run(("systemctl", "show", odoo.unit, "--property=LoadState"))
+    if enabled in {"enabled", "enabled-runtime"}:
         raise CommandFailed(
             f"{odoo.unit} on {place} still starts at boot after systemctl disable",
             hint=f"run systemctl disable {odoo.unit} there to see why",

@@ -12,6 +12,11 @@ class Listed:
     ... # doctest: +NORMALIZE_WHITESPACE
     Listed(version=13, name='main', port=5432, status=('online', 'recovery'), owner='postgres',
            data_directory=PurePosixPath('/var/lib/postgresql/13/main'))
+
+    A data directory may have blanks in its name.
+
+    >>> str(Listed.parse("15 main 5432 online pg /srv/my data/15 /var/log/x.log").data_directory)
+    '/srv/my data/15'
     """
 
     version: int
@@ -23,7 +28,8 @@ class Listed:
 
     @classmethod
     def parse(cls, line: str) -> "Listed":
-        version, name, port, status, owner, directory, *_ = line.split()
+        version, name, port, status, owner, paths = line.split(maxsplit=5)
+        directory = paths.rstrip().rpartition(" ")[0].rstrip() or paths  # what is last is the log
         return cls(
             int(version), name, int(port), tuple(status.split(",")), owner, PurePosixPath(directory)
         )

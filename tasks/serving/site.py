@@ -31,6 +31,7 @@ READS = """
 said=$(nginx -T 2>&1) || { printf '%s\\n' "$said" >&2; exit 1; }
 printf '%s\\n' "$said" | grep '^# configuration file '
 """
+NOTHING = "# Relevo shows nothing here.\n"
 ASK_SECONDS, MOST_BYTES = 30, 4 << 20
 ABSENT = 127  # as a shell says of a command
 SHOWN = 10  # by name
@@ -199,12 +200,16 @@ def _turn(instance: OdooInstance, form: Form) -> Outcome:
 
 
 def _take_away(instance: OdooInstance) -> None:
-    """Let nginx forget a site whose domains are no more in the inventory."""
+    """Let nginx forget a site whose domains are no more in the inventory.
+
+    The file goes last: while it is there, the next run of a killed one reloads nginx.
+    """
     shell, shown = instance.recovery.host.shell(), folder(instance) / "shown.conf"
     if files.exists(shell, shown):
-        files.remove(shell, shown)
+        files.install(shell, shown, NOTHING, mode="600")
         read_by_nginx(shell)
         shell.run(("systemctl", "reload-or-restart", "nginx"))
+        files.remove(shell, shown)
 
 
 def forget(instance: OdooInstance) -> Outcome:
