@@ -76,11 +76,12 @@ take beyond it hardly depends on Odoo: where Odoo takes longer to start, the rat
 - A person reads the plan: the process waits meanwhile, and goes on within a second of the yes.
 - ssh: one connection to a host, shared by all steps; psql is called past Debian's Perl script.
 - Pausing the schedules, the checkpoint and `systemctl enable` come after the start of Odoo.
-- Where the shell's 2.4 s went on 2026-11-29: 0.6 s the start of Python, 0.8 s the bare minimum,
-  1.0 s guards, proofs and records. It gives 66 commands over ssh, before and after that answer;
-  34ee633 gave 33 and proved less.
-- Where the button's 4.2 s went: 2.1 s until its first step (the worker asks once a second, then
-  Python and Prefect start), 0.8 s the bare minimum, 1.3 s guards, proofs and records.
+- Where the shell's {of_shell[0]} s went: {of_shell[1]} s the start of Python, {of_shell[2]} s the bare
+  minimum, {of_shell[3]} s guards, proofs and records. It gives {commands} commands over ssh, before and after
+  that answer.
+- Where the button's {of_button[0]} s went: {of_button[1]} s until its first step (the worker asks once a
+  second, then Python and Prefect start), {of_button[2]} s the bare minimum, {of_button[3]} s guards, proofs and
+  records.
 - Open: an origin that drops packets is waited for until ssh gives up; a guard must not guess.
 
 On a busy machine all of it takes several times as long, the start of processes most of all;
@@ -212,15 +213,24 @@ def _page(measured: Bench, load: float) -> str:
         times = statistics.median(seconds) / least
         wanted = f"at most {WANTED[way]} | {_met(times <= WANTED[way])}" if way in WANTED else "|"
         rows.append(f"| {way} | {_said(seconds)} | {times:.1f} | {wanted} |")
-    before = _before()
+    before, median = _before(), statistics.median
     for way, seconds in before["seconds"].items():
         if way in all_seconds:
             rows.append(f"| {way}, before | {_said(seconds)} | | | |")
+    shell, button = (median(all_seconds[way]) for way in WANTED)
     return PAGE.format(
+        of_shell=_shares(shell, median(measured.seconds["shell"]), least),
+        of_button=_shares(button, median(first), least),
+        commands=f"{median(measured.steps['commands: how many']):.0f}",
         when=f"{datetime.now(UTC):%Y-%m-%d}", cores=os.cpu_count(), load=load, rounds=ROUNDS,
         table="\n".join(rows), first=_said(first), met=_met(statistics.median(first) < 5),
         steps=_steps(measured.steps, before["steps"]), **imports,
     )  # fmt: skip
+
+
+def _shares(all_of_it: float, before: float, least: float) -> list[str]:
+    """How long it took, until it could begin, and by hand; and what is left."""
+    return [f"{each:.1f}" for each in (all_of_it, before, least, all_of_it - before - least)]
 
 
 def _before() -> dict[str, dict[str, list[float]]]:

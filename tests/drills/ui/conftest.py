@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.drills.ui.desk import Desk, opened
+from tests.drills.ui.reader import READERS, Reader
 from tests.stack import ROOT, Stack
 
 
@@ -22,8 +23,27 @@ def generic(stack: Stack) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.fixture(params=READERS, ids=str)
+def reader(request: pytest.FixtureRequest, stack: Stack, inventory_path: Path) -> Iterator[Reader]:
+    """Who reads: Relevo speaks to them in their language."""
+    chosen: Reader = request.param
+    text = inventory_path.read_text()
+    apply = ("--inventory", str(inventory_path), "apply")
+    if chosen.language != "en":
+        inventory_path.write_text(f"language: {chosen.language}\n{text}")
+        stack.run(*apply)
+    yield chosen
+    if chosen.language != "en":
+        inventory_path.write_text(text)
+        stack.run(*apply)
+
+
 @pytest.fixture
-def desk(stack: Stack, generic: None, tmp_path: Path) -> Iterator[Desk]:
+def desk(stack: Stack, generic: None, reader: Reader, tmp_path: Path) -> Iterator[Desk]:
     """Pictures go to a folder that is thrown away, or to RELEVO_SCREENSHOTS."""
-    with opened(stack, Path(os.environ.get("RELEVO_SCREENSHOTS", tmp_path))) as made:
+    kept = Path(os.environ.get("RELEVO_SCREENSHOTS", tmp_path))
+    if reader.language != "en":
+        kept /= reader.language
+    kept.mkdir(exist_ok=True)
+    with opened(stack, kept, reader) as made:
         yield made

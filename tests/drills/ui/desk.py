@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
+from tests.drills.ui.reader import Reader
 from tests.lab.trouble import LabError
 from tests.stack import Stack
 from tests.stack_api import PASSWORD
@@ -24,8 +25,8 @@ PATIENCE_SECONDS = 240
 class Desk:
     """One page, logged in."""
 
-    def __init__(self, page: Page, stack: Stack, pictures: Path) -> None:
-        self.page, self.stack, self.pictures = page, stack, pictures
+    def __init__(self, page: Page, stack: Stack, pictures: Path, reader: Reader) -> None:
+        self.page, self.stack, self.pictures, self.reader = page, stack, pictures, reader
         self.base = stack.api.removesuffix("/api")
         self.run = self.deployment = ""
 
@@ -113,13 +114,13 @@ class Desk:
         expect(failed).to_have_count(0, timeout=PATIENCE_SECONDS * 1000)
 
     def fill_in(self, dialog: Locator, *, name: str, reason: str, by: str) -> None:
-        for label, text in (("Approved", by), ("Reason", reason)):
+        for label, text in ((self.reader.approved, by), (self.reader.reason, reason)):
             dialog.get_by_label(label).fill(text)
         self.type_name(dialog, name)
 
     def type_name(self, dialog: Locator, name: str) -> None:
         """Type a name where the form says which."""
-        dialog.get_by_label(re.compile("^Type vps_")).fill(name)
+        dialog.get_by_label(re.compile(f"^{self.reader.type_name}")).fill(name)
 
     def tab(self, name: str) -> None:
         self.page.get_by_role("tab", name=name).click()
@@ -143,17 +144,18 @@ def _browser() -> str:
 
 
 @contextmanager
-def opened(stack: Stack, pictures: Path) -> Iterator[Desk]:
+def opened(stack: Stack, pictures: Path, reader: Reader) -> Iterator[Desk]:
     """Open a browser that speaks to this machine and to nobody else."""
     expect.set_options(timeout=60_000)  # of the page; a run has PATIENCE_SECONDS
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=_browser(), args=list(OPTIONS))
         context = browser.new_context(
-            viewport={"width": 1400, "height": 1000}, color_scheme="light", timezone_id="UTC"
-        )
+            viewport=reader.screen, is_mobile=reader.phone, has_touch=reader.phone,
+            color_scheme="light", timezone_id="UTC",
+        )  # fmt: skip
         context.set_default_timeout(60_000)
         context.route(lambda url: urlsplit(url).hostname != "127.0.0.1", lambda r: r.abort())
-        desk = Desk(context.new_page(), stack, pictures)
+        desk = Desk(context.new_page(), stack, pictures, reader)
         try:
             desk.log_in()
             yield desk

@@ -1,16 +1,27 @@
 """The nights an operator has: a dead server, a step that fails; and fingers that slip."""
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.drills.ui.desk import Desk
+from tests.drills.ui.reader import ENGLISH
 from tests.lab import names
 from tests.lab.machine import wait_until
 from tests.oracles import Pair, no_strangers
 
-WRONG = "'vps_dos' was typed, and this plan is about vps_uno: type vps_uno"
 BROKEN = "/etc/nginx/conf.d/broken.conf"
 
 
+def open_form(desk: Desk, flow: str) -> None:
+    """By the button of all instances, or on a phone by the instance's own."""
+    if desk.reader.phone:
+        desk.find_button(flow, "vps_uno")
+    else:
+        desk.find_button(flow)
+        desk.choose("vps_uno")
+
+
+@pytest.mark.parametrize("reader", [ENGLISH], indirect=True, ids=str)
 def test_a_form_refuses_nonsense_before_there_is_a_run(desk: Desk) -> None:
     desk.find_button("failover")
     made = desk.stack.runs("failover/any-instance")
@@ -29,17 +40,17 @@ def test_a_form_refuses_nonsense_before_there_is_a_run(desk: Desk) -> None:
 def test_a_dead_origin_is_failed_over_and_brought_home_by_somebody_at_a_browser(
     uno: Pair, desk: Desk
 ) -> None:
+    says = desk.reader
     uno.origin.machine.crash()
-    desk.find_button("failover")
-    desk.choose("vps_uno")
-    desk.start("fail vps_uno over to respaldo")
+    open_form(desk, "failover")
+    desk.start(says.fail_over)
 
     desk.wait_for("Paused")
     desk.picture("2-waiting-for-a-yes")
     dialog = desk.from_menu("Resume")
-    expect(dialog).to_contain_text(" before this plan")
-    expect(dialog).to_contain_text("Relevo will then")
-    expect(dialog).to_contain_text("uno is down and stays down")
+    expect(dialog).to_contain_text(says.exposure)
+    expect(dialog).to_contain_text(says.will_then)
+    expect(dialog).to_contain_text(says.is_down)
     desk.picture("3-plan")
 
     desk.fill_in(dialog, name="vps_dos", reason="the hoster confirms a fire", by="Ana")
@@ -47,11 +58,11 @@ def test_a_dead_origin_is_failed_over_and_brought_home_by_somebody_at_a_browser(
     dialog.get_by_role("button", name="Resume").click()
     # Not in Python before that: the browser's requests go through this process.
     expect(desk.page.get_by_text("Flow run resumed")).to_be_visible()
-    wait_until(lambda: WRONG in desk.stack.said(desk.run), "it says what is wrong", 120)
+    wait_until(lambda: ENGLISH.wrong in desk.stack.said(desk.run), "it says what is wrong", 120)
     desk.page.reload()  # what it shows may be of the pause before
     desk.wait_for("Paused")
     dialog = desk.from_menu("Resume")
-    expect(dialog).to_contain_text(WRONG)
+    expect(dialog).to_contain_text(says.wrong)
     desk.picture("4-wrong-name")
     assert uno.at_recovery("SELECT pg_is_in_recovery()") == "t"
 
@@ -69,18 +80,17 @@ def test_a_dead_origin_is_failed_over_and_brought_home_by_somebody_at_a_browser(
     desk.picture("6-report")
 
     uno.origin.machine.boot()
-    desk.find_button("failback")
-    desk.choose("vps_uno")
-    desk.start("bring vps_uno back to uno")
+    open_form(desk, "failback")
+    desk.start(says.bring_back)
     desk.wait_for("Paused")
     dialog = desk.from_menu("Resume")
-    expect(dialog).to_contain_text("how uno rejoins")
+    expect(dialog).to_contain_text(says.rejoins)
     desk.picture("7-plan-of-the-failback")
     desk.fill_in(dialog, name="vps_uno", reason="it is repaired", by="Ana")
     dialog.get_by_role("button", name="Resume").click()
     desk.wait_for("Completed")
     desk.tab("Artifacts")
-    expect(desk.open_report("failback-vps-uno")).to_contain_text("vps_uno is back on uno")
+    expect(desk.open_report("failback-vps-uno")).to_contain_text(says.home)
     desk.picture("8-home")
     no_strangers(uno)
 
@@ -92,7 +102,7 @@ def test_a_failed_step_is_found_mended_and_retried_without_another_question(
     try:
         desk.find_button("failover", "vps_uno")
         expect(desk.page.get_by_text("Select a block...")).to_have_count(0)
-        desk.start("fail vps_uno over to respaldo")
+        desk.start(desk.reader.fail_over)
         desk.wait_for("Paused")
         dialog = desk.from_menu("Resume")
         desk.fill_in(dialog, name="vps_uno", reason="a planned move", by="Ana")
@@ -100,7 +110,7 @@ def test_a_failed_step_is_found_mended_and_retried_without_another_question(
 
         desk.wait_for("Failed")
         desk.tab("Task Runs")
-        expect(desk.page.get_by_text("show vps_uno on nginx of respaldo")).to_be_visible()
+        expect(desk.page.get_by_text(desk.reader.show_site)).to_be_visible()
         desk.picture("9-failed-step")
         desk.newest_log_first()
         expect(desk.page.get_by_text("unknown directive").first).to_be_visible()
@@ -112,6 +122,6 @@ def test_a_failed_step_is_found_mended_and_retried_without_another_question(
     desk.wait_for("Completed")
     desk.picture("12-retried")
     steps = [name for name, _ in desk.stack.tasks(desk.run)]
-    assert steps.count("note the approval of the failover of vps_uno") == 1
+    assert steps.count(desk.reader.note_approval) == 1
     desk.stack.complete("failback/vps_uno")
     no_strangers(uno)
