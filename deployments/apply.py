@@ -3,6 +3,7 @@
 What is right already is left alone; a schedule that is paused stays paused.
 """
 
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,9 @@ from tasks.run.report import slug
 from tasks.run.tags import MANAGED, OWNER, SCHEDULED, tag
 
 ROOT = Path(__file__).parents[1]
+FORKED = Path(__file__).with_name("forked.py")
+# -I and -S: it imports next to nothing, for it is what an outage waits for.
+COMMAND = shlex.join((sys.executable, "-I", "-S", str(FORKED), "-m", "prefect.engine"))
 PRIORITY = {PROCEDURES: 1, BOARDS: 5, SYNC: 10}
 # Counted by Prefect among the runs themselves. One that died while it was pending is found by the
 # next board, for which there is room.
@@ -169,7 +173,7 @@ def _deployment(
     form = flow.parameters.model_dump_json()
     version = wanted.fingerprint(
         pool,
-        sys.executable,
+        COMMAND,
         str(ROOT),
         flow.description or "",
         form,
@@ -188,7 +192,7 @@ def _deployment(
         work_pool_name=pool,
         work_queue_name=wanted.queue,
         job_variables={
-            "command": f"{sys.executable} -m prefect.engine",
+            "command": COMMAND,
             "working_dir": str(ROOT),
             "env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS)},
         },

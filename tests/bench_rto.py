@@ -76,12 +76,12 @@ take beyond it hardly depends on Odoo: where Odoo takes longer to start, the rat
 - A person reads the plan: the process waits meanwhile, and goes on within a second of the yes.
 - ssh: one connection to a host, shared by all steps; psql is called past Debian's Perl script.
 - Pausing the schedules, the checkpoint and `systemctl enable` come after the start of Odoo.
-- Where the shell's {of_shell[0]} s went: {of_shell[1]} s the start of Python, {of_shell[2]} s the bare
-  minimum, {of_shell[3]} s guards, proofs and records. It gives {commands} commands over ssh, before and after
-  that answer.
-- Where the button's {of_button[0]} s went: {of_button[1]} s until its first step (the worker asks once a
-  second, then Python and Prefect start), {of_button[2]} s the bare minimum, {of_button[3]} s guards, proofs and
-  records.
+- Where the shell's {of_shell[0]} s went: {of_shell[1]} s the start of Python, {of_shell[2]} s the
+  bare minimum, {of_shell[3]} s guards, proofs and records. It gives {commands} commands over ssh,
+  before and after that answer.
+- Where the button's {of_button[0]} s went: {of_button[1]} s until its first step (the worker asks
+  once a second, then the process of the run is forked), {of_button[2]} s the bare minimum,
+  {of_button[3]} s guards, proofs and records.
 - Open: an origin that drops packets is waited for until ssh gives up; a guard must not guess.
 
 On a busy machine all of it takes several times as long, the start of processes most of all;

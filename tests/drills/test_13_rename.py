@@ -55,10 +55,10 @@ def is_told_of(stack: Stack, name: str) -> bool:
 
 
 @pytest.fixture
-def text(lab: Lab, stack: Stack, inventory_path: Path) -> Iterator[str]:
-    """The inventory; after a drill that failed with other names in it, all is made anew."""
+def written(lab: Lab, stack: Stack, inventory_path: Path) -> Iterator[tuple[Path, str]]:
+    """The inventory and its text; where a drill left other names in it, all is made anew."""
     before = inventory_path.read_text()
-    yield before
+    yield inventory_path, before
     if inventory_path.read_text() != before:
         anew(lab, stack, inventory_path)
 
@@ -68,10 +68,10 @@ def test_an_instance_is_renamed_though_it_is_killed_and_nothing_of_the_old_name_
     stack: Stack,
     blocks: dict[str, OdooInstance],
     customer: Callable[..., Client],
-    inventory_path: Path,
-    text: str,
+    written: tuple[Path, str],
 ) -> None:
     """Rows and files are written meanwhile; it can be failed over and home under its new name."""
+    inventory_path, text = written
     inventory_path.write_text(MARK + text.replace("  vps_uno:\n", "  vps_uno: # the oldest\n"))
     with stack.unscheduled():
         client = customer(uno)

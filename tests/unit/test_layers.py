@@ -172,6 +172,7 @@ WITH_PREFECT = {
     "blocks/runtime.py",  # asks whether it is there
     "deployments/apply.py", "deployments/automations.py", "deployments/forms.py",
     "deployments/server.py",
+    "deployments/forkserver.py",  # it is what imports Prefect, so that a run need not
 }  # fmt: skip
 LOADED_AT_ONCE = {"flows/board.py", "deployments/apply.py"}  # which only a server's run needs
 

@@ -1,4 +1,4 @@
-"""Who sits at the desk: the language of the night, the size of the screen, and what is read there."""
+"""Who sits at the desk: their language, their screen, and what they have to read on it."""
 
 from dataclasses import dataclass
 
