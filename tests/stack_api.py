@@ -95,10 +95,14 @@ class Api:
         found = self.request("POST", "/deployments/filter", wanted)
         return {each["name"]: each["schedules"][0]["active"] for each in found}
 
-    def idle(self) -> bool:
-        """Whether nothing runs, or is about to."""
-        under_way = {"flow_runs": {"state": {"type": {"any_": ["PENDING", "RUNNING"]}}}}
-        return not self.request("POST", "/flow_runs/count", under_way)
+    def end_all(self) -> None:
+        """Cancel all that runs, or is about to, and wait until it has ended."""
+        state = {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}
+        under_way = {"flow_runs": {"state": state}}
+        for run in self.request("POST", "/flow_runs/filter", under_way):
+            self.cancel(run["id"])
+        idle = "all that runs has ended"
+        wait_until(lambda: not self.request("POST", "/flow_runs/count", under_way), idle, 300)
 
     @contextmanager
     def unscheduled(self) -> Iterator[None]:

@@ -90,7 +90,7 @@ def before(
     """Both hosts before vps_uno is replicated; vps_dos is on the recovery host already."""
     if lab.respaldo.run("test", "-e", ROOM, check=False).returncode == 0:
         with stack.unscheduled():  # a run by schedule would write on the new hosts
-            wait_until(stack.idle, "what runs by schedule ends", 300)
+            stack.end_all()
             anew(lab, stack, inventory_path)
     dos = Pair(lab, "vps_dos", lab.dos, 5434, 8269)
     with stack.unscheduled():
