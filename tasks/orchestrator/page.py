@@ -129,12 +129,21 @@ def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     return heals(state.result(raise_on_failure=False))
 
 
+class StepName(str):
+    """The name of a step, in the language of whoever reads, once it has what it was given."""
+
+    __slots__ = ()
+
+    def format(self, *_: object, **given: object) -> str:
+        return translated(str.format(self, **given))
+
+
 @functools.cache
 def _task(step: Step[..., Any]) -> Task[..., Any]:
     """A step as a task of Prefect's."""
     return Task(
         step.fn,
-        task_run_name=step.title,
+        task_run_name=StepName(step.title),
         retries=step.retries,
         retry_delay_seconds=terminal.RETRY_SECONDS,
         retry_condition_fn=is_transient,

@@ -2,14 +2,14 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar, cast
 
 from blocks.errors import RelevoError, speak_plainly
 from blocks.instance import OdooInstance
 from blocks.names import Language
 from blocks.runtime import Flow
-from tasks.language.reader import read_in
+from tasks.language.reader import read_in, translated
 from tasks.notices import audit
 from tasks.recovery import users
 from tasks.run.desk import desk
@@ -39,9 +39,25 @@ def flow(*, as_found: bool = True, **options: Any) -> Callable[[Callable[P, R]],
     def make(function: Callable[P, R]) -> Flow[P, R]:
         found = _finding(function) if as_found else function
         made = _ending(_noting(found, str(options["name"])))
-        return Procedure(_reading(made), **options)
+        named = {"flow_run_name": RunName(options["flow_run_name"])}
+        return Procedure(_reading(made), **{**options, **named})
 
     return make
+
+
+class RunName(str):
+    """The name of a run, in the language of its instances once it has them."""
+
+    __slots__ = ()
+
+    def format(self, *_: object, **given: Any) -> str:
+        with read_in(_language(given)):
+            return translated(str.format(self, **given))
+
+
+def _language(given: Mapping[str, Any]) -> Language:
+    everyone = [given["instance"]] if "instance" in given else given.get("instances", ())
+    return everyone[0].language if everyone else "en"
 
 
 def _reading(function: Callable[P, R]) -> Callable[P, R]:
@@ -50,10 +66,7 @@ def _reading(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def reading(*args: P.args, **kwargs: P.kwargs) -> R:
-        given = signature.bind(*args, **kwargs).arguments
-        everyone = [given["instance"]] if "instance" in given else given.get("instances", ())
-        language: Language = everyone[0].language if everyone else "en"
-        with read_in(language):
+        with read_in(_language(signature.bind(*args, **kwargs).arguments)):
             return function(*args, **kwargs)
 
     return reading

@@ -34,7 +34,15 @@ class Desk:
         self.page.goto(self.base)
         self.page.locator("input").fill(f"relevo:{PASSWORD}")
         self.page.get_by_role("button", name="Login").click()
-        expect(self.page.get_by_role("link", name="Deployments")).to_be_visible()
+        expect(self.page.get_by_role("navigation", name="breadcrumb")).to_be_visible()
+
+    def _go_to(self, page: str) -> None:
+        """Choose from the list at the side, which a phone shows when it is asked to."""
+        if self.reader.phone:
+            self.page.get_by_role("button", name="Toggle Sidebar").click()
+        self.page.get_by_role("link", name=page).click()
+        if self.reader.phone:
+            self.page.keyboard.press("Escape")  # as a tap beside the list
 
     def picture(self, name: str) -> None:
         """Keep what the operator sees now, once nothing moves any more."""
@@ -43,7 +51,7 @@ class Desk:
 
     def find_button(self, flow: str, name: str = "any-instance") -> None:
         """Go to the deployments, look for a procedure, and open its form."""
-        self.page.get_by_role("link", name="Deployments").click()
+        self._go_to("Deployments")
         self.page.get_by_placeholder("Search").fill(flow)
         listed = self.page.get_by_role("row").filter(has=self.page.get_by_role("link"))
         # What is clicked before the search has answered is what stands there a moment later.
