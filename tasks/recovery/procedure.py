@@ -39,8 +39,9 @@ def flow(*, as_found: bool = True, **options: Any) -> Callable[[Callable[P, R]],
     def make(function: Callable[P, R]) -> Flow[P, R]:
         found = _finding(function) if as_found else function
         made = _ending(_noting(found, str(options["name"])))
-        named = {"flow_run_name": RunName(options["flow_run_name"])}
-        return Procedure(_reading(made), **{**options, **named})
+        if "flow_run_name" in options:
+            options["flow_run_name"] = RunName(options["flow_run_name"])
+        return Procedure(_reading(made), **options)
 
     return make
 
