@@ -129,8 +129,9 @@ class Asked(NamedTuple):
     description: str
 
     def at(self, position: int) -> Any:
+        title = reader.word(self.title) if " " not in self.title else reader.translated(self.title)
         return Field(
-            title=reader.translated(self.title), description=reader.translated(self.description),
+            title=title, description=reader.translated(self.description),
             json_schema_extra={"position": position},
         )  # fmt: skip
 
