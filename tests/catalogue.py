@@ -66,7 +66,7 @@ LABELS = (
     "🟢 green", "🟠 *amber*", "🔴 **RED**", "BOTH", "kept", "with", "without", "gone", "starting",
     "recovery", "Reason", "origin", "served from", "not known", "nobody", "refused", "and",
     "well", "next", "NOW", "NOT ASKED", "BLOCKS REPLICATE", "BLOCKS FAILOVER", "BLOCKS FAILBACK",
-    "replica", "passwords", "unknown",
+    "replica", "passwords", "unknown", "none",
 )  # fmt: skip
 # Sentences of a word or two, or put together of variables.
 SHORT = (

@@ -22,7 +22,7 @@ from tasks.language.template import Template
 
 SPANISH = Path(__file__).with_name("es.po")
 LABEL = "label"
-DEPTH = 4  # a sentence in a sentence in a sentence
+DEPTH = 6  # a sentence in a sentence in a sentence, and lists of them
 # What is longer, or of more parts, was not made of our sentences alone.
 LONGEST, PARTS = 2000, 50
 VERBATIM = "shlex_join"  # how such a place is called: as the code fills it
@@ -143,7 +143,7 @@ def _figure(text: str) -> str | None:
 
 def _in_parts(text: str, depth: int) -> str:
     """Say what was put together of several sentences."""
-    for between in ("\n", ". ", "; ", ", "):
+    for between in ("\n", ". ", "; ", ", ", ": "):
         if between in text:
             parts = text.split(between)
             return text if len(parts) > PARTS else between.join(_said(p, depth - 1) for p in parts)
