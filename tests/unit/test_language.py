@@ -121,13 +121,15 @@ def test_every_sentence_is_known_again_by_a_twin() -> None:
     ("english", "spanish"),
     [
         (
-            "shop: 27 files whole up to 0/50, 53 s ago; sales: 9 files whole up to 0/51, 53 s ago",
-            "shop: 27 archivos completos hasta 0/50, hace 53 s; "
-            "sales: 9 archivos completos hasta 0/51, hace 53 s",
+            "a: 27 files whole up to 0/50, 53 s ago; b: 9 files whole up to 0/51, 53 s ago",
+            "a: 27 archivos completos hasta 0/50, hace 53 s; b: 9 archivos completos hasta 0/51, "
+            + "hace 53 s",
         ),
-        ("rewind: it wrote after the fork at 0/50",
-         "rewind: escribió después de la bifurcación en 0/50"),
+        (
+            "rewind: it wrote after the fork at 0/50",
+            "rewind: escribió después de la bifurcación en 0/50",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_put_together_of_sentences_is_said_to_its_end(english: str, spanish: str) -> None:
     assert translated(english, "es") == spanish

@@ -16,6 +16,7 @@ def open_form(desk: Desk, flow: str) -> None:
     """By the button of all instances, or on a phone by the instance's own."""
     if desk.reader.phone:
         desk.find_button(flow, "vps_uno")
+        desk.picture("1-form")
     else:
         desk.find_button(flow)
         desk.choose("vps_uno")
