@@ -38,9 +38,10 @@ def processes(pair: Pair) -> tuple[str, str]:
 
 
 def of(pair: Pair, name: str) -> list[str]:
-    """What names an instance on either host."""
+    """What names an instance on either host; the trash keeps links of sources as they were."""
     machines = (pair.origin.machine, pair.recovery)
-    return [line for each in machines for line in sorted(seen(each)) if name in line]
+    lines = [line for each in machines for line in sorted(seen(each))]
+    return [line for line in lines if name in line and "/trash/" not in line.partition(" ")[0]]
 
 
 def named(stack: Stack) -> set[str]:

@@ -26,6 +26,7 @@ EXCEPTIONS = {
     "tasks/programs/files/tree.py:name": "synced by rename and exchange, when all names are given",
     "tasks/programs/filestore/state_file.py:StateFile.put_aside": "what is spoiled, for evidence",
     "deployments/reference.py:": "a page of this repository",
+    "deployments/forkserver.py:main": "a lock, in which nothing stands",
     "tasks/programs/filestore/__main__.py:follow.tell": "under /run, which no power cut survives",
     "tasks/programs/filestore/disk.py:move": "a name for what the disk has: Landing syncs before",
     "tasks/programs/gate/disk.py:move": "a name for what the disk has: Files.settle syncs before",
