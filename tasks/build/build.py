@@ -59,16 +59,26 @@ def render(instance: OdooInstance) -> None:
     found = odoo_settings.require(instance)
     for remark in found.remarks:
         log().warning("%s", remark)
-    role = odoo_conf.database_role(found.text, default=instance.origin.odoo.user)
+    conf, environment, unit = rendered(instance, found)
     group = _group(instance)
     files.take(shell, folder, group=group, mode="750")
     texts = {
-        folder / "odoo.conf": (_conf(instance, found.text, role), group, "640"),
-        folder / "environment": (odoo_start.environment_file(found.environment), "root", "600"),
-        folder / recovery.odoo.unit: (_unit(instance, found.folder), "root", "644"),
+        folder / "odoo.conf": (conf, group, "640"),
+        folder / "environment": (environment, "root", "600"),
+        folder / recovery.odoo.unit: (unit, "root", "644"),
     }
     for path, (text, owners, mode) in texts.items():
         files.install(shell, path, text, owner=f"root:{owners}", mode=mode)
+
+
+def rendered(instance: OdooInstance, found: odoo_start.Start) -> tuple[str, str, str]:
+    """odoo.conf, environment and unit, of what the origin's Odoo is started with."""
+    role = odoo_conf.database_role(found.text, default=instance.origin.odoo.user)
+    return (
+        _conf(instance, found.text, role),
+        odoo_start.environment_file(found.environment),
+        _unit(instance, found.folder),
+    )
 
 
 @step("try Odoo of {instance.name} on {instance.recovery}")
@@ -216,25 +226,6 @@ def differences(instance: OdooInstance) -> list[str]:
         for name in names
     )
     return [f"{recovery.odoo.config} on {recovery} has {said or 'another form'}"]
-
-
-def behind(instance: OdooInstance) -> list[str]:
-    """Say which of the origin's settings are others since they were built; by name alone."""
-    found = odoo_settings.observe(instance)
-    if found.wrong or instance.settled != "own":  # which another need says, and replicate mends
-        return []
-    recovery, shell = instance.recovery, instance.recovery.host.shell()
-    role = odoo_conf.database_role(found.text, default=instance.origin.odoo.user)
-    here = odoo_conf.parse(files.read(shell, recovery.odoo.config))
-    now = odoo_conf.parse(_conf(instance, found.text, role))
-    names = [name for name in sorted({*here, *now}) if here.get(name) != now.get(name)]
-    said = odoo_start.environment_file(found.environment)
-    names += ["its environment"] if said != files.read(shell, variables(instance)) else []
-    sentence = (
-        f"Odoo of {instance.name} was given other settings on {instance.origin} since its last "
-        f"build: {plain(', '.join(names), longest=300)}; run build-service"
-    )
-    return [sentence] if names else []
 
 
 def require_current(instance: OdooInstance) -> list[str]:

@@ -1,11 +1,12 @@
 """What check measures, place by place."""
 
+from dataclasses import replace
 from functools import partial
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
 from tasks.authority import guard, keys, promotable, stage
-from tasks.build import build, modules, packages
+from tasks.build import build, carried, modules, packages
 from tasks.build import programs_of_odoo as programs
 from tasks.filestore import follower
 from tasks.logins import login
@@ -221,7 +222,11 @@ NEEDS: tuple[Need, ...] = (
         remedy="correct dns in the inventory",
         moves=("failover", "switchover", "failback"), when=need.primary, acts=True,
     ),
-    preflight.SETTINGS,
+    replace(
+        preflight.SETTINGS, ask=carried.measure, before=False, moves=("failover", "switchover"),
+        tried="what the origin's Odoo is started with is compared with the inventory, and with "
+        "what the last build made of it",
+    ),
     Need(
         "modules", modules.measure,
         tried="each module that a database has installed is looked for on the recovery host",
@@ -230,7 +235,7 @@ NEEDS: tuple[Need, ...] = (
     ),
     Need(
         "sources", sources.measure,
-        tried="rsync is asked which code has changed at the origin, and its Odoo which settings",
+        tried="rsync is asked, as the copy asks it, which files of code have changed at the origin",
         remedy="run rsync-filestore with kind sources, then build-service", moves=("failover",),
         when=need.both,
     ),
