@@ -5,12 +5,21 @@ import json
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
-from tasks.build import build, carried, freeze, packages, programs_compared, programs_of_odoo
+from tasks.build import (
+    build,
+    carried,
+    environment,
+    freeze,
+    packages,
+    programs_compared,
+    programs_of_odoo,
+)
 from tasks.odoo import http, odoo_start
 from tasks.run import terminal
 from tasks.serving import site, site_files
@@ -20,6 +29,8 @@ from tests.flows.conftest import Hosts, standby
 FREEZE = "cloud-init==24.1\npsycopg2==2.8.6\nphonenumbers==8.12.1\nufw==0.36\n"
 FRESH = "/srv/vps_1/venv.new"
 NEEDED = "phonenumbers==8.12.1"
+CFG = "read /srv/vps_1/venv/pyvenv.cfg *"
+ALONE: dict[str, Answer] = {CFG: "include-system-site-packages = false\n"}
 WANTED = "read /srv/vps_1/requirements.txt"
 
 
@@ -40,6 +51,7 @@ def recovery(*verdicts: str) -> dict[str, Answer]:
     return {
         "read /srv/vps_1/requirements.txt": FREEZE,
         "read /srv/vps_1/new/*": "",
+        CFG: "include-system-site-packages = true\n",
         f"test -e {FRESH}/bin/python": [1, 1, 1, 0],
         "SELECT d.datname*": json.dumps(
             [{"name": "shop", "owner": "odoo", "role": "odoo", "may": True}]
@@ -54,7 +66,6 @@ def recovery(*verdicts: str) -> dict[str, Answer]:
         "cp -a *": 0,
         "make_directory *": 0,
         "rm -rf *": 0,
-        "read /srv/vps_1/venv/pyvenv.cfg *": "include-system-site-packages = false\n",
         "systemd-analyze *": 0,
         **standby(),
     }
@@ -83,7 +94,7 @@ def test_an_environment_of_its_own_is_taken_over_though_its_packages_disagree(
     """Whoever installed gevent without the greenlet that it asks for has an Odoo that runs."""
     has = {"*pip freeze --all": "greenlet==3.0.0\npip==23.0.1\n"}
     said = {"read /srv/vps_1/requirements.txt": "gevent==23.9.1\ngreenlet==2.0.2\npip==23.0.1\n"}
-    due = FakeHost("due", {**recovery(tried()), **has, **said})
+    due = FakeHost("due", {**recovery(tried()), **has, **said, **ALONE})
     hosts(FakeHost("uno", {"*sys.base_prefix*": "True 3.9\n"}), due)
 
     with terminal.without_server():
@@ -106,7 +117,7 @@ def test_an_environment_is_made_with_the_python_of_the_origin_s_where_that_is_th
         "able python3.10": 0 if is_there else 127,
         "python3* -m venv *": 0,
     }
-    due = FakeHost("due", {**made, **recovery(tried())})
+    due = FakeHost("due", {**made, **recovery(tried()), **ALONE})
     hosts(FakeHost("uno", {"*sys.base_prefix*": "True 3.10\n"}), due)
 
     with terminal.without_server():
@@ -116,21 +127,57 @@ def test_an_environment_is_made_with_the_python_of_the_origin_s_where_that_is_th
     assert ("runs with Python 3.10, which due has not" in caplog.text) is not is_there
 
 
-def test_an_environment_that_had_the_system_s_packages_is_made_anew_where_odoo_has_its_own(
-    instance: OdooInstance, hosts: Hosts
+@pytest.mark.parametrize(("own", "options"), [(True, ""), (False, "--system-site-packages ")])
+def test_an_environment_is_made_anew_where_the_origin_s_shares_the_system_s_packages_or_no_more(
+    instance: OdooInstance, hosts: Hosts, own: bool, options: str
 ) -> None:
     """Odoo of pyenv, or of a Python built by hand, was once taken for one of the system's."""
+    shares = str(own).lower()
     said: dict[str, Answer] = {
-        "read /srv/vps_1/venv/pyvenv.cfg *": "include-system-site-packages = true\n",
-        "python3 -m venv *": 0,
-    }
+        CFG: f"include-system-site-packages = {shares}\n", "python3 -m venv *": 0
+    }  # fmt: skip
     due = FakeHost("due", {**said, **recovery(tried()), **said})
-    hosts(FakeHost("uno", {"*sys.base_prefix*": "True 3.9\n"}), due)
+    hosts(FakeHost("uno", {"*sys.base_prefix*": f"{own} 3.9\n"}), due)
 
     with terminal.without_server():
         build.try_out(instance)
 
-    assert f"python3 -m venv {FRESH}" in due.changes
+    assert f"python3 -m venv {options}{FRESH}" in due.changes
+
+
+def test_a_venv_that_shares_the_system_s_packages_gets_its_own_in_their_versions(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    own: dict[str, Answer] = {"*startswith(venv)*": "psycopg2==2.9.9\n"}
+    due = FakeHost("due", recovery(tried()))
+    hosts(FakeHost("uno", {**own, "*sys.base_prefix*": "False 3.9\n"}), due)
+
+    with terminal.without_server():
+        build.try_out(instance)
+
+    (installed,) = (asked for asked in due.changes if "pip install" in asked)
+    assert installed.endswith(" --no-deps -- psycopg2==2.9.9")
+
+
+@pytest.mark.parametrize(("options", "own"), [((), "True"), (("--system-site-packages",), "False")])
+def test_a_python_says_whether_its_packages_are_its_own(
+    tmp_path: Path, options: tuple[str, ...], own: str
+) -> None:
+    argv = ("/usr/bin/python3", "-m", "venv", "--without-pip", *options, str(tmp_path / "venv"))
+    subprocess.run(argv, check=True)
+    python = str(tmp_path / "venv" / "bin" / "python")
+    (site_packages,) = tmp_path.glob("venv/lib/python3*/site-packages")
+    metadata = site_packages / "mine-1.5.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.5\n")
+
+    said = [
+        subprocess.check_output((each, "-c", program), text=True).split()
+        for each in (python, "/usr/bin/python3")
+        for program in (environment.WHICH, environment.BESIDE)
+    ]
+
+    assert (said[0][0], said[1], said[2][0], said[3]) == (own, ["mine==1.5"], "False", [])
 
 
 @pytest.mark.parametrize(
