@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from blocks.plain import plain
-from tasks.build import environment, links, trial
+from tasks.build import environment, links, packages, trial
 from tasks.host import confine, files, layout, systemd_unit, together
 from tasks.host.together import Look
 from tasks.install.programs import UNITS
@@ -97,6 +97,7 @@ def try_out(instance: OdooInstance) -> None:
             break
         python = environment.add(instance, more)
     trial.require(instance, tried)
+    files.install(instance.recovery.host.shell(), folder / packages.USED, packages.listed(tried))
     _verify(instance, folder / instance.recovery.odoo.unit)
 
 
@@ -128,8 +129,11 @@ def put_in_place(instance: OdooInstance) -> None:
     """Exchange environment, odoo.conf and unit for those that have been tried."""
     recovery, shell, folder = instance.recovery, instance.recovery.host.shell(), beside(instance)
     environment.put_in_place(instance)
-    text, said = (files.read(shell, folder / name) for name in ("odoo.conf", "environment"))
+    text, said, used = (
+        files.read(shell, folder / name) for name in ("odoo.conf", "environment", packages.USED)
+    )
     files.install(shell, variables(instance), said, mode="600")
+    files.install(shell, instance.directory / packages.USED, used)
     _install(instance, text, files.read(shell, folder / recovery.odoo.unit))
 
 

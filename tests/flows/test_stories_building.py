@@ -31,6 +31,7 @@ FRESH = "/srv/vps_1/venv.new"
 NEEDED = "phonenumbers==8.12.1"
 CFG = "read /srv/vps_1/venv/pyvenv.cfg *"
 ALONE: dict[str, Answer] = {CFG: "include-system-site-packages = false\n"}
+USED = "read /srv/vps_1/imported"
 WANTED = "read /srv/vps_1/requirements.txt"
 
 
@@ -52,6 +53,7 @@ def recovery(*verdicts: str) -> dict[str, Answer]:
         "read /srv/vps_1/requirements.txt": FREEZE,
         "read /srv/vps_1/new/*": "",
         CFG: "include-system-site-packages = true\n",
+        "install /srv/vps_1/new/imported *": 0,
         f"test -e {FRESH}/bin/python": [1, 1, 1, 0],
         "SELECT d.datname*": json.dumps(
             [{"name": "shop", "owner": "odoo", "role": "odoo", "may": True}]
@@ -183,7 +185,7 @@ def test_a_python_says_whether_its_packages_are_its_own(
 @pytest.mark.parametrize(
     ("said", "remarks"),
     [
-        ("system\n", ["Odoo uses those of the system"]),
+        ("system\n", ["Odoo uses those of the system; all 2 that it imports are there"]),
         ("lxml==4.9.3\npytz==2023.03\n", ["all 2 of the origin are there"]),
         (
             "lxml==5.0\npytz==2023.3\n",
@@ -199,7 +201,14 @@ def test_packages_of_the_origin_are_looked_for_by_name_and_another_version_is_a_
 ) -> None:
     hosts(
         FakeHost("uno"),
-        FakeHost("due", {"python3 *metadata*": said, WANTED: "lxml==4.9.3\npytz==2023.3\n"}),
+        FakeHost(
+            "due",
+            {
+                "python3 *metadata*": said,
+                USED: "lxml\npytz\n",
+                WANTED: "lxml==4.9.3\npytz==2023.3\n",
+            },
+        ),
     )
 
     assert packages.measure(instance) == remarks
@@ -209,16 +218,43 @@ def test_a_package_that_only_the_origin_has_is_said_by_day(
     instance: OdooInstance, hosts: Hosts
 ) -> None:
     """The schedules bring a new module's sources, and it would not start in the night."""
-    hosts(FakeHost("uno"), FakeHost("due", {"python3 *metadata*": "lxml==5.0\n", WANTED: FREEZE}))
+    said: dict[str, Answer] = {"python3 *metadata*": "lxml==5.0\n", WANTED: FREEZE, USED: ""}
+    hosts(FakeHost("uno"), FakeHost("due", said))
 
     with pytest.raises(Refused, match=r"that it has on uno: cloud-init==24\.1, phonenumbers==8"):
         packages.measure(instance)
 
 
+def test_a_package_that_odoo_imported_and_that_is_gone_is_named(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    said: dict[str, Answer] = {
+        "python3 *metadata*": "system\nlost lxml\n",
+        USED: "lxml\npytz\n",
+    }
+    hosts(FakeHost("uno"), FakeHost("due", said))
+
+    with pytest.raises(Refused, match=r"has lost Python packages that it imports: lxml\n"):
+        packages.measure(instance)
+
+
+def test_what_odoo_imports_is_not_known_before_a_build_of_today(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    hosts(FakeHost("uno"), FakeHost("due", {"python3 *metadata*": "system\n", USED: ""}))
+
+    _, remark = packages.measure(instance)
+
+    assert "run build-service" in remark
+
+
 def test_the_packages_of_an_environment_are_listed_without_running_any() -> None:
-    argv = (sys.executable, "-I", "-S", "-c", packages.LISTED, sys.prefix)
+    names = ("pytest", "psycopg", "typing_extensions", "never_heard_of")
+    argv = (sys.executable, "-I", "-S", "-c", packages.LISTED, sys.prefix, *names)
     said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     assert "pytest" in freeze.parse(said)
+    lost = [line for line in said.splitlines() if line.startswith(packages.LOST)]
+    assert lost == ["lost never_heard_of"]
 
 
 def test_what_the_origin_has_not_either_is_named_and_nothing_is_installed(
