@@ -55,8 +55,8 @@ def in_force(instance: OdooInstance) -> tuple[str, ...]:
 def render(instance: OdooInstance) -> None:
     """Make them of what the origin's Odoo is started with; refuse what cannot be carried over."""
     recovery, shell, folder = instance.recovery, instance.recovery.host.shell(), beside(instance)
-    service.require_free_port(shell, instance)
     found = odoo_settings.require(instance)
+    service.require_free_port(shell, instance, workers=odoo_conf.workers(found.text))
     for remark in found.remarks:
         log().warning("%s", remark)
     conf, environment, unit = rendered(instance, found)
