@@ -17,6 +17,7 @@ from deployments import cli, removal
 from deployments.inventory import instances
 from deployments.inventory_file import read
 from deployments.secrets import Secrets
+from flows.drill import drill
 from flows.failback import failback
 from flows.failover import failover
 from flows.replicate import replicate
@@ -37,7 +38,7 @@ def _failback(instance: OdooInstance) -> object:
 
 PROCEDURES: dict[str, Callable[[OdooInstance], object]] = {
     "failover": _failover, "failback": _failback,
-    "replicate": replicate.fn, "rsync-filestore": rsync_filestore.fn,
+    "drill": drill.fn, "replicate": replicate.fn, "rsync-filestore": rsync_filestore.fn,
 }  # fmt: skip
 RENAME = "rename to "
 KILLED, DONE, REFUSED = -signal.SIGKILL, 0, 3

@@ -4,7 +4,7 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from tasks.build import build
 from tasks.host import files
-from tasks.odoo import service
+from tasks.odoo import odoo_conf, service
 from tasks.postgres.observe import ClusterState, observe
 from tasks.records import records
 from tasks.records.kinds import Failover, Identity
@@ -38,7 +38,8 @@ def require_ready(instance: OdooInstance) -> None:
         require_replay(recovery)
     _require_same_system(instance, state)
     _require_built(instance)
-    service.require_free_port(shell, instance)
+    conf = files.read(shell, recovery.odoo.config)
+    service.require_free_port(shell, instance, workers=odoo_conf.workers(conf))
 
 
 def require_replay(standby: Place) -> None:

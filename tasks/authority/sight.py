@@ -52,7 +52,8 @@ def _before(instance: OdooInstance) -> Iterator[Look]:
     recovery = instance.recovery
     yield command(*looking(recovery))
     yield command(*receipt_files.asking(instance, recovery))
-    yield command(*service.listening_at(recovery.odoo.http_port))
+    for port in (recovery.odoo.http_port, recovery.odoo.longpolling_port):
+        yield command(*service.listening_at(port))
     yield command(*records.NOW)
     yield from (records.look(instance, kind) for kind in (Failover, Identity, Link))
     yield from build.looks(instance)

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from blocks.plain import plain
-from tasks.build import environment, links, trial
+from tasks.build import environment, links, packages, trial
 from tasks.host import confine, files, layout, systemd_unit, together
 from tasks.host.together import Look
 from tasks.install.programs import UNITS
@@ -55,20 +55,30 @@ def in_force(instance: OdooInstance) -> tuple[str, ...]:
 def render(instance: OdooInstance) -> None:
     """Make them of what the origin's Odoo is started with; refuse what cannot be carried over."""
     recovery, shell, folder = instance.recovery, instance.recovery.host.shell(), beside(instance)
-    service.require_free_port(shell, instance)
     found = odoo_settings.require(instance)
+    service.require_free_port(shell, instance, workers=odoo_conf.workers(found.text))
     for remark in found.remarks:
         log().warning("%s", remark)
-    role = odoo_conf.database_role(found.text, default=instance.origin.odoo.user)
+    conf, environment, unit = rendered(instance, found)
     group = _group(instance)
     files.take(shell, folder, group=group, mode="750")
     texts = {
-        folder / "odoo.conf": (_conf(instance, found.text, role), group, "640"),
-        folder / "environment": (odoo_start.environment_file(found.environment), "root", "600"),
-        folder / recovery.odoo.unit: (_unit(instance, found.folder), "root", "644"),
+        folder / "odoo.conf": (conf, group, "640"),
+        folder / "environment": (environment, "root", "600"),
+        folder / recovery.odoo.unit: (unit, "root", "644"),
     }
     for path, (text, owners, mode) in texts.items():
         files.install(shell, path, text, owner=f"root:{owners}", mode=mode)
+
+
+def rendered(instance: OdooInstance, found: odoo_start.Start) -> tuple[str, str, str]:
+    """odoo.conf, environment and unit, of what the origin's Odoo is started with."""
+    role = odoo_conf.database_role(found.text, default=instance.origin.odoo.user)
+    return (
+        _conf(instance, found.text, role),
+        odoo_start.environment_file(found.environment),
+        _unit(instance, found.folder),
+    )
 
 
 @step("try Odoo of {instance.name} on {instance.recovery}")
@@ -87,6 +97,7 @@ def try_out(instance: OdooInstance) -> None:
             break
         python = environment.add(instance, more)
     trial.require(instance, tried)
+    files.install(instance.recovery.host.shell(), folder / packages.USED, packages.listed(tried))
     _verify(instance, folder / instance.recovery.odoo.unit)
 
 
@@ -118,8 +129,11 @@ def put_in_place(instance: OdooInstance) -> None:
     """Exchange environment, odoo.conf and unit for those that have been tried."""
     recovery, shell, folder = instance.recovery, instance.recovery.host.shell(), beside(instance)
     environment.put_in_place(instance)
-    text, said = (files.read(shell, folder / name) for name in ("odoo.conf", "environment"))
+    text, said, used = (
+        files.read(shell, folder / name) for name in ("odoo.conf", "environment", packages.USED)
+    )
     files.install(shell, variables(instance), said, mode="600")
+    files.install(shell, instance.directory / packages.USED, used)
     _install(instance, text, files.read(shell, folder / recovery.odoo.unit))
 
 
@@ -216,25 +230,6 @@ def differences(instance: OdooInstance) -> list[str]:
         for name in names
     )
     return [f"{recovery.odoo.config} on {recovery} has {said or 'another form'}"]
-
-
-def behind(instance: OdooInstance) -> list[str]:
-    """Say which of the origin's settings are others since they were built; by name alone."""
-    found = odoo_settings.observe(instance)
-    if found.wrong or instance.settled != "own":  # which another need says, and replicate mends
-        return []
-    recovery, shell = instance.recovery, instance.recovery.host.shell()
-    role = odoo_conf.database_role(found.text, default=instance.origin.odoo.user)
-    here = odoo_conf.parse(files.read(shell, recovery.odoo.config))
-    now = odoo_conf.parse(_conf(instance, found.text, role))
-    names = [name for name in sorted({*here, *now}) if here.get(name) != now.get(name)]
-    said = odoo_start.environment_file(found.environment)
-    names += ["its environment"] if said != files.read(shell, variables(instance)) else []
-    sentence = (
-        f"Odoo of {instance.name} was given other settings on {instance.origin} since its last "
-        f"build: {plain(', '.join(names), longest=300)}; run build-service"
-    )
-    return [sentence] if names else []
 
 
 def require_current(instance: OdooInstance) -> list[str]:

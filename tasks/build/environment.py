@@ -1,7 +1,8 @@
 """The Python environment of the recovery host's Odoo, changed beside the one that is there.
 
-An Odoo with an environment of its own gets exactly that one's packages. One that runs with the
-system's Python gets what it turns out to lack: most of what is installed there is not Odoo's.
+An Odoo with an environment of its own gets exactly that one's packages, and so does one in a venv
+that shares the system's packages: those of the venv. Of the system's packages it gets what it turns
+out to lack, as one with the system's Python does: most of what is installed there is not Odoo's.
 """
 
 import re
@@ -32,11 +33,24 @@ for found in metadata.distributions():
     if wanted & {top.lower().replace("-", "_") for top in tops}:
         print("%s==%s" % (name, found.version))
 """
+# Prints what was installed into a venv, of those that share the system's packages; else nothing.
+BESIDE = """
+import sys
+from importlib import metadata
+venv = sys.prefix + "/" if sys.prefix != sys.base_prefix else "-"
+for found in metadata.distributions(path=[each for each in sys.path if each.startswith(venv)]):
+    if found.metadata["Name"] not in ("pip", "setuptools", "wheel", "pkg_resources"):
+        print("%s==%s" % (found.metadata["Name"], found.version))
+"""
 # Prints whether this Python has packages of its own (a venv, pyenv, conda, one built by hand), or
 # those of the system, and its release.
 WHICH = """
-import sys
-print(sys.prefix != sys.base_prefix or sys.prefix != "/usr", "%d.%d" % sys.version_info[:2])
+import os, sys
+own, cfg = sys.prefix != "/usr", os.path.join(sys.prefix, "pyvenv.cfg")
+if sys.base_prefix == "/usr" and os.path.exists(cfg):
+    with open(cfg) as said:
+        own = "include-system-site-packages = true" not in said.read(4096)
+print(own, "%d.%d" % sys.version_info[:2])
 """
 ANSWER = re.compile(r"(True|False) ([0-9]+\.[0-9]+)")
 # Can this Python make a venv that has pip?
@@ -63,21 +77,34 @@ def prepare(instance: OdooInstance) -> PurePosixPath:
     python3 = _alike(instance, version) if own else "python3"
     if not files.exists(shell, _python(_venv(instance))):
         _make(instance, python3, system=not own)
-    elif own and not _is_alike(instance, python3):
-        _make(instance, python3, system=False)  # the origin's was made anew
+    elif own == _shares(instance) or not _is_of(instance, python3):
+        _make(instance, python3, system=not own)  # the origin's was made anew
     text = files.read(shell, instance.directory / "requirements.txt")
     if others := freeze.left_out(text):
         log().warning(
             "%d packages of %s come from no index, and are not installed here: %s",
             len(others), instance.origin, "; ".join(map(plain, others[:SHOWN])),
         )  # fmt: skip
-    python = _newest(instance)
-    if not own:
+    python, text = _newest(instance), text if own else _beside(instance)
+    if not text:
         return python
     argv = (str(python), "-m", "pip", "freeze", "--all")
     has = shell.run(argv, user=recovery.odoo.user, timeout_seconds=120).stdout
     missing = freeze.missing(text, has, exact=True)
     return add(instance, missing, ("--no-deps",)) if missing else python
+
+
+def _shares(instance: OdooInstance) -> bool:
+    """Tell whether the environment that is there uses the packages of the system too."""
+    shell, path = instance.recovery.host.shell(), _venv(instance) / "pyvenv.cfg"
+    return SYSTEM in files.read(shell, path, at_most=LONGEST)
+
+
+def _beside(instance: OdooInstance) -> str:
+    """List what the origin's venv has beside the packages of its system, and before them."""
+    odoo = instance.origin.odoo
+    argv = (str(odoo.python), "-c", BESIDE)
+    return instance.origin.host.shell().run(argv, user=odoo.user).stdout
 
 
 def _newest(instance: OdooInstance) -> PurePosixPath:
@@ -97,7 +124,7 @@ def _user(instance: OdooInstance) -> str:
 
 
 def _at_origin(instance: OdooInstance) -> tuple[bool, str]:
-    """Ask the origin's interpreter whether it lives in a venv of its own, and for its release."""
+    """Ask whether the origin's Python has packages of its own alone, and for its release."""
     odoo = instance.origin.odoo
     argv = (str(odoo.python), "-c", WHICH)
     output = instance.origin.host.shell().run(argv, user=odoo.user).stdout
@@ -125,12 +152,10 @@ def _alike(instance: OdooInstance, version: str) -> str:
     return python3 if able else "python3"
 
 
-def _is_alike(instance: OdooInstance, python3: str) -> bool:
-    """Tell whether the environment that is there is of that Python, and has packages of its own."""
+def _is_of(instance: OdooInstance, python3: str) -> bool:
+    """Tell whether the environment that is there is of that Python."""
     shell, venv = instance.recovery.host.shell(), _venv(instance)
-    if python3 != "python3" and not files.exists(shell, venv / "lib" / python3):
-        return False
-    return SYSTEM not in files.read(shell, venv / "pyvenv.cfg", at_most=LONGEST)
+    return python3 == "python3" or files.exists(shell, venv / "lib" / python3)
 
 
 def lacking(instance: OdooInstance, tried: Tried) -> list[str]:

@@ -56,7 +56,15 @@ for name in sys.argv[2].split(","):
         if isinstance(error, ImportError):
             named = [error.name] if error.name else re.findall("'([A-Za-z0-9_.]+)'", str(error))
             lacking += [each.split(".")[0] for each in named]
-print("RELEVO " + json.dumps({"bad": bad, "lacking": lacking, "asked": asked}))
+def is_installed(module):
+    path = getattr(module, "__file__", None) or ""
+    folder = os.path.dirname(path)
+    if os.path.basename(path).startswith("__init__."):
+        folder = os.path.dirname(folder)
+    return folder.endswith("-packages")
+used = sorted(name for name in set(sys.modules) if "." not in name
+              and is_installed(sys.modules[name]))
+print("RELEVO " + json.dumps({"bad": bad, "lacking": lacking, "asked": asked, "used": used}))
 """
 
 
@@ -73,13 +81,15 @@ class Staged:
 class Tried:
     """What came of it: modules that cannot be loaded, and Python packages that are not there.
 
-    `asked` are packages that manifests ask for, and that nothing needs at once.
+    `asked` are packages that manifests ask for, and that nothing needs at once; `used` are what was
+    imported of those that are installed.
     """
 
     modules: tuple[str, ...]
     bad: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
+    used: tuple[str, ...] = ()
 
 
 def run(instance: OdooInstance, staged: Staged) -> Tried:
@@ -101,8 +111,8 @@ def run(instance: OdooInstance, staged: Staged) -> Tried:
     if not verdict:
         return Tried(names, bad=(said.tail or "it printed nothing",))
     facts = answers.facts(verdict[1], f"what came of trying {instance.name} on {recovery}")
-    bad, lacking, asked = (_words(facts.get(name)) for name in ("bad", "lacking", "asked"))
-    return Tried(names, bad, lacking, asked)
+    said_of = ("bad", "lacking", "asked", "used")
+    return Tried(names, *(_words(facts.get(name)) for name in said_of))
 
 
 def _words(said: object) -> tuple[str, ...]:

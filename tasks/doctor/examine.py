@@ -124,12 +124,12 @@ def _needs(ends: Ends, *, is_new: bool, origin_answers: bool) -> list[Need]:
     if ends.recovery.is_primary:
         return [each for each in failed_over.NEEDS if each.when(ends) and not each.acts]
     first = [each for each in SET_UP if origin_answers or each.hosts == "recovery"]
-    named = {each.name: each for each in (*first, *at_home.NEEDS)}
-    return [
+    asked = [
         each
-        for each in named.values()
+        for each in (*first, *at_home.NEEDS)
         if each.when(ends) and not each.acts and (each.before or not is_new)
     ]
+    return list({each.name: each for each in asked}.values())
 
 
 def _roles(instance: OdooInstance, ends: Ends) -> Finding:

@@ -24,10 +24,13 @@ class Verdict:
     known_seconds: float | None = None
     elsewhere: int = 0
     storage: str = ""
+    damaged: int = 0
+    damage: str = ""
 
     @property
     def whole(self) -> bool:
-        return not (self.missing or self.wrong or self.unread) and bool(self.agreed_lsn)
+        bad = self.missing or self.wrong or self.damaged or self.unread
+        return not bad and bool(self.agreed_lsn)
 
     def is_doubtful(self, *, patience_seconds: float, followed: bool) -> bool:
         """Tell whether documents could be without their files after a failover now.
@@ -49,7 +52,9 @@ class Verdict:
         """
         if self.foreign:
             return False
-        if self.unread or self.wrong or self.oldest_pending_seconds > patience_seconds:
+        if self.unread or self.wrong or self.damaged:
+            return True
+        if self.oldest_pending_seconds > patience_seconds:
             return True
         if not (self.rows and followed):
             return False
@@ -63,6 +68,8 @@ class Verdict:
         shop: 7 files whole up to 0/5000, 3 s ago
         >>> print(Verdict("shop", 7, 2, 1, "", None, 90.0))
         shop: 2 of 7 files missing, 1 wrong, the oldest for 90 s; never seen whole
+        >>> print(Verdict("shop", 7, 0, 0, "0/5", 3.2, 0.0, damaged=1, damage="1 spoiled here"))
+        shop: 1 of 7 files are damaged: 1 spoiled here; whole up to 0/5, 3 s ago
         >>> print(Verdict("shop", 0, 0, 0, "", None, 0.0, "role odoo may not connect to it"))
         shop: not read (role odoo may not connect to it); never seen whole
         >>> print(Verdict("shop", 7, 0, 0, "", None, 0.0, known_seconds=12.0))
@@ -76,6 +83,11 @@ class Verdict:
         if self.whole:
             return f"{self.database}: {self.rows} files whole up to {since}"
         seen = f"whole up to {since}" if since else "never seen whole"
+        if self.damaged:
+            return (
+                f"{self.database}: {self.damaged} of {self.rows} files are damaged: "
+                f"{self.damage}; {seen}"
+            )
         if self.unread:
             return f"{self.database}: not read ({self.unread}); {seen}"
         if not (self.missing or self.wrong or since):
@@ -108,10 +120,11 @@ def not_copied(database: str, count: int, storage: str) -> str:
 
 def read(facts: Mapping[str, Any]) -> Verdict:
     """Read what the engine said of a database, whose name is a customer's word."""
-    since = ("foreign", "known_seconds", "elsewhere", "storage")  # an engine of then says none
+    # An engine of then says none of these.
+    since = ("foreign", "known_seconds", "elsewhere", "storage", "damaged", "damage")
     names = [name for name in Verdict.__dataclass_fields__ if name in facts or name not in since]
     known: dict[str, Any] = {name: facts[name] for name in names}
-    for name in ("database", "unread", "storage"):
+    for name in ("database", "unread", "storage", "damage"):
         if name in known:
             known[name] = plain(str(known[name]))
     return Verdict(**known)

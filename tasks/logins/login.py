@@ -130,11 +130,29 @@ def prove_login(instance: OdooInstance, node: Place, leader: Place) -> None:
 
     The leader's certificate is pinned first, by way of ssh.
     """
-    shell = node.host.shell()
     certificate.pin(instance, node, leader)
-    psql = str(node.cluster.bin_dir / "psql")
+    _try(instance, node, leader)
+
+
+def judge(instance: OdooInstance) -> str:
+    """Require by day that the standby could log in anew; the stream that runs proves it not."""
+    recovery, origin = instance.recovery, instance.origin
+    wanted = roles.wanted(instance)
+    if lost := [each.name for each in wanted if roles.find(origin, each) is None]:
+        raise Refused(
+            f"PostgreSQL on {origin} has lost roles of Relevo: {', '.join(lost)}",
+            hint="run replicate, which creates them again",
+        )
+    _try(instance, recovery, origin)
+    return f"{recovery} logs in to PostgreSQL of {origin}"
+
+
+def _try(instance: OdooInstance, node: Place, leader: Place) -> None:
+    """Log in with both roles, under a name that no commit waits for."""
+    shell, psql = node.host.shell(), str(node.cluster.bin_dir / "psql")
     rewind = rewind_conninfo(instance, node, leader)
-    stream = stream_conninfo(instance, node, leader) + " dbname='replication' replication='true'"
+    plain = stream_conninfo(instance, node, leader, name=f"{instance.name}_login")
+    stream = f"{plain} dbname='replication' replication='true'"
     for string, question in ((stream, "IDENTIFY_SYSTEM"), (rewind, MAY_I)):
         argv = (psql, "--no-password", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", string)
         done = shell.run(argv, user=node.cluster.owner, stdin=question, check=False)

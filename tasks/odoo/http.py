@@ -57,6 +57,13 @@ def pages(place: Place, urls: Sequence[str], *, path: str = "/web/login") -> dic
         return {url: _page(answers[url]) for url in urls}
 
 
+def read(output: str) -> dict[str, Page]:
+    """Read what the program of `pages` printed, wherever it was run."""
+    answers = facts(output, "what is answered over HTTP in a drill")
+    with understood("what is answered over HTTP in a drill"):
+        return {url: _page(answer) for url, answer in answers.items()}
+
+
 def _ask(place: Place, argv: Sequence[str], *, rounds: int = 1) -> dict[str, object]:
     done = place.host.shell().run(
         argv, user=place.odoo.user, timeout_seconds=ANSWER_SECONDS * rounds + 40,

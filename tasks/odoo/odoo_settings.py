@@ -4,6 +4,7 @@ All who want to know what Odoo does there ask here, and none reads odoo.conf alo
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from blocks.answers import understood
@@ -86,7 +87,7 @@ def observe(instance: OdooInstance) -> Start:
         unclear = plain(started.unclear, longest=200)
         down = f"{origin.odoo.unit} is down, and {unclear} does not show how Odoo is started"
         wrong = (down, *wrong)
-    return Start(found.text, found.environment, found.folder, wrong, found.remarks)
+    return replace(found, wrong=wrong, runs=started.runs)
 
 
 def _file(origin: Place) -> str:
@@ -170,9 +171,13 @@ def require(instance: OdooInstance) -> Start:
 
 def measure(instance: OdooInstance) -> list[str]:
     """Say that all of it would be on the recovery host, and what would not matter."""
-    found = require(instance)
-    said = f"{instance.origin.odoo.unit} can be carried over"
-    return [said, *found.remarks, *_only_at_the_origin(instance, found)]
+    return said(instance, require(instance))
+
+
+def said(instance: OdooInstance, found: Start) -> list[str]:
+    """What is to be said of settings that can be carried over."""
+    fine = f"{instance.origin.odoo.unit} can be carried over"
+    return [fine, *found.remarks, *_only_at_the_origin(instance, found)]
 
 
 def _only_at_the_origin(instance: OdooInstance, found: Start) -> Iterator[str]:

@@ -42,6 +42,7 @@ class Start:
     folder: PurePosixPath | None = None
     wrong: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    runs: bool = True
 
 
 def options_of(started: Started, program: PurePosixPath) -> Sequence[str] | None:
@@ -230,6 +231,16 @@ def environment_file(environment: Mapping[str, str]) -> str:
     lines = (f'{name}="{_quoted(said)}"\n' for name, said in sorted(environment.items()))
     head = "# Written by Relevo: what the origin's Odoo has in its environment.\n"
     return head + "".join(lines)
+
+
+def variables(text: str) -> dict[str, str]:
+    r"""Read the lines of such a file, each value as it is written there.
+
+    >>> variables(environment_file({"STAGE": "a b", "X": "="}))
+    {'STAGE': '"a b"', 'X': '"="'}
+    """
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return dict(line.partition("=")[::2] for line in lines)
 
 
 def _quoted(said: str) -> str:

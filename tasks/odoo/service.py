@@ -61,16 +61,23 @@ def listening_at(port: int) -> tuple[str, ...]:
     return ("ss", "-Hltn", f"sport = :{port}")
 
 
-def require_free_port(shell: Shell, instance: OdooInstance) -> None:
-    """Refuse a port that something else on the recovery host listens on."""
+def require_free_port(shell: Shell, instance: OdooInstance, *, workers: int = 0) -> None:
+    """Refuse a port that something else on the recovery host listens on.
+
+    An Odoo with workers has a second one, for the live chat.
+    """
     odoo = instance.recovery.odoo
-    listening = together.ask(shell, listening_at(odoo.http_port)).stdout.strip()
-    if listening and not is_active(shell, odoo.unit):
-        raise Refused(
-            f"port {odoo.http_port} on {instance.recovery} is taken by something else",
-            hint=f"give {instance.name} another recovery.http_port in the inventory, apply it and "
-            "run build-service again",
-        )
+    ports = {"http_port": odoo.http_port}
+    if workers:
+        ports["longpolling_port"] = odoo.longpolling_port
+    for name, port in ports.items():
+        listening = together.ask(shell, listening_at(port)).stdout.strip()
+        if listening and not is_active(shell, odoo.unit):
+            raise Refused(
+                f"port {port} on {instance.recovery} is taken by something else",
+                hint=f"give {instance.name} another recovery.{name} in the inventory, apply it and "
+                "run build-service again",
+            )
 
 
 def is_active(shell: Shell, unit: str) -> bool:

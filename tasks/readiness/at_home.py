@@ -1,13 +1,15 @@
 """What check measures, place by place."""
 
+from dataclasses import replace
 from functools import partial
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
 from tasks.authority import guard, keys, promotable, stage
-from tasks.build import build, modules, packages
+from tasks.build import build, carried, modules, packages
 from tasks.build import programs_of_odoo as programs
 from tasks.filestore import follower
+from tasks.logins import login
 from tasks.postgres.observe import observe, unheard
 from tasks.postgres.wal import Lsn
 from tasks.readiness import compatibility, failed_over, preflight, sources, writable
@@ -28,15 +30,8 @@ from tasks.receipts import receipt_files
 from tasks.recovery import door, users
 from tasks.run.moments import size
 from tasks.serving import dns, https, site
-from tasks.standby import clone, limits, replication
+from tasks.standby import clone, limits, replication, slot
 from tasks.synchronous import synchronous_state
-
-# wal_status came with release 13.
-SLOT = """
-SELECT active, coalesce(to_jsonb(s) ->> 'wal_status', 'unknown') AS status,
-    pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) AS kept
-FROM pg_replication_slots s WHERE slot_name = $1
-"""
 
 
 def probe(instance: OdooInstance, ends: Ends) -> Found:
@@ -92,21 +87,6 @@ def _stream(instance: OdooInstance) -> str:
     return f"streaming, {size(max(0, now - replayed))} behind"
 
 
-def _slot(instance: OdooInstance) -> str:
-    origin = instance.origin
-    rows = origin.cluster.query(origin.host.shell(), SLOT, instance.name)
-    if not rows or rows[0]["status"] == "lost":
-        raise RelevoError(f"the slot {instance.name} on {origin} is lost")
-    strangers = recovery_slots(instance)
-    if strangers:
-        raise RelevoError(
-            f"{instance.recovery} has replication slots with no consumer, which retain WAL: "
-            f"{strangers}"
-        )
-    kept = size(float(rows[0]["kept"] or 0))
-    return f"{'active' if rows[0]['active'] else 'inactive'}, keeps {kept} of WAL"
-
-
 def _commits(instance: OdooInstance) -> str:
     """What the origin says of its commits; the other end's part where its PostgreSQL answers."""
     if observe(instance.recovery).answers:
@@ -130,14 +110,6 @@ def _receipts(instance: OdooInstance) -> str:
             f"{instance.origin} and {instance.recovery} keep different receipts of {instance.name}"
         )
     return str(kept[0][-1]) if kept[0] else "none yet"
-
-
-def recovery_slots(instance: OdooInstance) -> str:
-    """Slots on a standby that nobody reads from."""
-    recovery = instance.recovery
-    sql = "SELECT slot_name FROM pg_replication_slots WHERE NOT active"
-    rows = recovery.cluster.query(recovery.host.shell(), sql)
-    return ", ".join(str(row["slot_name"]) for row in rows)
 
 
 def _built(instance: OdooInstance) -> list[str]:
@@ -180,8 +152,15 @@ NEEDS: tuple[Need, ...] = (
         remedy="read PostgreSQL's log on the recovery host", when=need.both,
     ),
     Need(
-        "slot", _slot, tried="the origin is asked what its slot keeps",
+        "slot", slot.judge, tried="the origin is asked what its slot keeps",
         remedy="run replicate, which makes a new copy beside the old one", when=need.both,
+    ),
+    Need(
+        "login at the origin", login.judge,
+        tried="the recovery host logs in to its PostgreSQL, with the role that streams and with "
+        "that of pg_rewind",
+        remedy="run replicate, which creates the roles and admits them", moves=need.EVERY_MOVE,
+        by=("check",), when=need.both,
     ),
     Need(
         COMMITS, _commits, tried="the origin is asked whether commits wait",
@@ -243,7 +222,11 @@ NEEDS: tuple[Need, ...] = (
         remedy="correct dns in the inventory",
         moves=("failover", "switchover", "failback"), when=need.primary, acts=True,
     ),
-    preflight.SETTINGS,
+    replace(
+        preflight.SETTINGS, ask=carried.measure, before=False, moves=("failover", "switchover"),
+        tried="what the origin's Odoo is started with is compared with the inventory, and with "
+        "what the last build made of it",
+    ),
     Need(
         "modules", modules.measure,
         tried="each module that a database has installed is looked for on the recovery host",
@@ -252,7 +235,7 @@ NEEDS: tuple[Need, ...] = (
     ),
     Need(
         "sources", sources.measure,
-        tried="rsync is asked which code has changed at the origin, and its Odoo which settings",
+        tried="rsync is asked, as the copy asks it, which files of code have changed at the origin",
         remedy="run rsync-filestore with kind sources, then build-service", moves=("failover",),
         when=need.both,
     ),

@@ -78,11 +78,16 @@ def serve(cluster: Cluster, directory: PurePosixPath) -> Argv:
     return (str(cluster.bin_dir / "postgres"), "-D", str(directory), *options)
 
 
-def odoo(command: Sequence[str], *, port: int, data_dir: PurePosixPath) -> Argv:
-    """Run Odoo as its unit does, on another cluster and other files, with no crons."""
+def odoo(
+    command: Sequence[str], *, port: int, data_dir: PurePosixPath, workers: bool = False
+) -> Argv:
+    """Run Odoo as its unit does, on another cluster and other files, with no crons.
+
+    One worker is as good as many, and starts the process of the live chat as they do.
+    """
     return (
         *command, "--db_port", str(port), "--data-dir", str(data_dir),
-        "--workers", "0", "--max-cron-threads", "0",
+        "--workers", str(int(workers)), "--max-cron-threads", "0",
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from tasks.host import confine, files, layout, systemd_unit
 from tasks.host.job import run_job, show, stop_job
 from tasks.install.programs import UNITS
 from tasks.notices import progress
-from tasks.odoo import http, service
+from tasks.odoo import http, odoo_conf, service
 from tasks.odoo.customers import odoo_databases
 from tasks.postgres.observe import observe
 from tasks.readiness import drill_commands as lines
@@ -29,6 +29,7 @@ from tasks.standby.clone import CLONE_SECONDS, require_no_tablespaces
 START_SECONDS = 600
 RUN = PurePosixPath("/run/relevo-drill")
 # A port that has no socket; nothing listens on it but that.
+CHAT, CHAT_SECONDS = "/websocket", 20
 FREE_PORT = 'p=65432; while [ -e "$1/.s.PGSQL.$p" ]; do p=$((p - 1)); done; echo "$p"'
 
 
@@ -192,10 +193,29 @@ def start_odoo(stage: Stage) -> None:
         variables=build.variables(stage.instance),
         command=lines.odoo(
             build.in_force(stage.instance),
-            port=stage.cluster.port, data_dir=stage.layer / "data",
+            port=stage.cluster.port, data_dir=stage.layer / "data", workers=_has_workers(stage),
         ),
     )  # fmt: skip
     shell.run(lines.start_unit(unit, command, *_apart(stage)))
+
+
+def _has_workers(stage: Stage) -> bool:
+    """Tell whether Odoo will open a second port, for the live chat."""
+    conf = files.read(stage.shell, stage.instance.recovery.odoo.config)
+    return odoo_conf.workers(conf) > 0
+
+
+def _silent_chat(stage: Stage) -> str:
+    """Say why the port of the live chat does not answer; nothing where it does, or is none."""
+    if not _has_workers(stage):
+        return ""
+    url = f"http://localhost:{stage.instance.recovery.odoo.longpolling_port}"
+    argv = (*_inside(stage), "python3", "-I", "-c", http.BROWSE, CHAT, url)
+    done = stage.shell.run(argv, check=False, timeout_seconds=2 * http.ANSWER_SECONDS)
+    page = http.read(done.stdout).get(url) if done.status == 0 else None
+    if page is None or page.works:
+        return "" if page else "the live chat cannot be asked"
+    return f"the live chat does not answer at {url}{CHAT}: {page}"
 
 
 def _apart(stage: Stage) -> tuple[str, ...]:
@@ -243,5 +263,24 @@ def wait_until_serving(stage: Stage) -> list[str]:
             error.message + words,
             hint=error.hint or f"journalctl -u {unit} on {recovery}",
         ) from error
+    _wait_for_chat(stage)
     log().info("%s answered for %s", stage.instance.name, ", ".join(databases))
     return databases
+
+
+def _wait_for_chat(stage: Stage) -> None:
+    """Wait for the process of the live chat, which Odoo starts again and again where it dies."""
+    said: list[str] = []
+
+    def answers() -> bool:
+        said.append(_silent_chat(stage))
+        return not said[-1]
+
+    try:
+        until(answers, what="the live chat answers", timeout_seconds=CHAT_SECONDS)
+    except CommandFailed as error:
+        recovery = stage.instance.recovery
+        raise CommandFailed(
+            f"{said[-1]}\n{_words(stage.shell, stage.unit('odoo'))}",
+            hint=f"install what it needs for Odoo on {recovery} (gevent), then run drill again",
+        ) from error

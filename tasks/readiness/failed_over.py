@@ -107,7 +107,8 @@ NEEDS: tuple[Need, ...] = (
     ),
     Need(
         "files", files, tried="the engine looks for the file of each attachment",
-        remedy="run reconcile-filestore", moves=("failback",),
+        remedy="run restore-filestore for what lies in the trash; failback fetches what the origin "
+        "has", moves=("failback",),
     ),
     Need(
         "users", users.judge, tried="the host is asked which users this instance has",

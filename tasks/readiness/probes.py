@@ -200,6 +200,10 @@ def files(instance: OdooInstance) -> list[str]:
     followed = origin is not None and origin.is_primary
     doubtful = [v for v in verdicts if v.is_doubtful(patience_seconds=patience, followed=followed)]
     if doubtful:
-        raise RelevoError(f"documents may be without their files: {sentence(doubtful)}")
+        damaged = any(each.damaged for each in doubtful) and followed
+        raise RelevoError(
+            f"documents may be without their files: {sentence(doubtful)}",
+            hint="run reconcile-filestore, which fetches them again" if damaged else "",
+        )
     left_out = [*leftout.remarks(instance), *(leftout.sessions(instance) if followed else [])]
     return [sentence(verdicts), *remarks(verdicts), *left_out]

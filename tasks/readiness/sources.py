@@ -9,7 +9,6 @@ from pathlib import PurePosixPath
 from blocks.errors import Refused, Unreachable
 from blocks.instance import OdooInstance
 from blocks.plain import plain
-from tasks.build import build
 from tasks.filestore import key, rsync
 from tasks.filestore.copies import CUT_OFF, SOME_LEFT, VANISHED
 
@@ -42,8 +41,8 @@ def changed(output: str) -> list[str]:
     return [name for how, _, name in pairs if how.startswith(CHANGED)]
 
 
-def measure(instance: OdooInstance) -> list[str]:
-    """Require the code of the origin's Odoo, as it is now; say which settings are others."""
+def measure(instance: OdooInstance) -> str:
+    """Require the code of the origin's Odoo, as it is now."""
     origin, recovery = instance.origin, instance.recovery
     found = [
         str(source / name)
@@ -57,7 +56,7 @@ def measure(instance: OdooInstance) -> list[str]:
             f"them: {named}",
             hint="run rsync-filestore with kind sources, then build-service",
         )
-    return ["as they are at the origin", *build.behind(instance)]
+    return "as they are at the origin"
 
 
 def _compared(instance: OdooInstance, source: PurePosixPath) -> str:

@@ -245,7 +245,7 @@ def judge(instance: OdooInstance, form: Form) -> str:
     read = read_by_nginx(shell)
     if lacking := [p for p in (shown, folder(instance) / f"{form}.conf") if str(p) not in read]:
         raise Refused(f"nginx on {instance.recovery} does not read {lacking[0]}")
-    if sentence := astray(instance, form):
+    if sentence := astray(instance, form) or (_silent(instance) if form == "serving" else ""):
         raise Refused(sentence)
     if not service.starts_at_boot(shell, "nginx.service"):
         raise Refused(

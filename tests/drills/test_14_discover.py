@@ -1,231 +1,30 @@
 """`relevo discover` on real hosts: what it writes replicates as it is, or says what is missing."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from blocks.instance import OdooInstance
-from deployments import cli, inventory_file, way_in
-from deployments.inventory import instances
-from deployments.secrets import Secrets
-from tests.lab import checkout, names
-from tests.lab.hosts import CHAIN, KEY, SITE, Origin
+from deployments import cli, way_in
+from tests.discovered import blocks, entries, relevo, replicated, words
+from tests.lab import names
 from tests.lab.lab import Lab
-from tests.lab.machine import Machine, wait_until
 
-ROOT = Path(__file__).parents[2]
-FINGERPRINT = ("ssh-keygen", "-lf", "/etc/ssh/ssh_host_ed25519_key.pub")
 # What somebody has installed or written; Odoo itself compiles modules when it loads them, and
 # Debian 12's sudo notes that a user of the group admin was welcomed.
 NEWER = """
 find /etc /opt /usr /root /home -xdev -type f -newer /run/before \
     -not -name '*.lock' -not -path '*/__pycache__/*' -not -name .sudo_as_admin_successful
 """
-DROP_IN = "/etc/systemd/system/odoo.service.d/clientes.conf"
-OPTIONS = """\
-[Service]
-EnvironmentFile=/etc/default/odoo-clientes
-ExecStart=
-ExecStart={command} --config /etc/odoo/odoo.conf --db-filter=^cliente[12]$ \\
-    --workers=2 --no-database-list
-WorkingDirectory=/opt/odoo
-"""
-PLAIN_SITE = "server {{ listen 80; server_name {}; location / {{ proxy_pass {}; }} }}\n"
 SECONDS, HOSTS = 60, 30
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def new(lab: Lab) -> Iterator[Lab]:
     """A lab that no inventory knows."""
     with Lab(f"{lab.name}-new") as made:
         yield made
-
-
-def way(machine: Machine) -> str:
-    return f"{machine.ssh_user}@{machine.address}:{machine.ssh_port}"
-
-
-def words(lab: Lab, *origins: Origin) -> list[str]:
-    """The command line of somebody who has compared the fingerprints at the servers."""
-    machines = [*(each.machine for each in origins), lab.respaldo]
-    prints = [each.run(*FINGERPRINT).stdout.split()[1] for each in machines]
-    accepted = [word for each in prints for word in ("--accept-host-key", each)]
-    ways = [way(each) for each in machines]
-    return [*ways[:-1], "--recovery", ways[-1], "--key-file", str(lab.key), *accepted]
-
-
-def relevo(folder: Path, *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
-    """The command of somebody who has no server of Prefect's yet."""
-    env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "RELEVO_LOG_DIR": str(folder / "runs"),
-           "PYTHONPATH": str(ROOT)}  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-m", "deployments", *arguments], cwd=folder, env=env,
-        capture_output=True, text=True, check=False, timeout=1200, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert done.returncode == code, (done.stdout, done.stderr)
-    return done
-
-
-def blocks(path: Path) -> dict[str, OdooInstance]:
-    secrets = Secrets(path.with_name("secrets.yaml"))
-    found = instances(inventory_file.read(path), secrets)
-    secrets.save()
-    return {each.name: each for each in found}
-
-
-def replicated(folder: Path, name: str) -> None:
-    """Replicate what was found, and see that nothing about it is red."""
-    relevo(folder, "run", "replicate", name)
-    relevo(folder, "run", "check", name)
-
-
-def entries(said: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(said)["instances"]
-    return found
-
-
-def restarted(origin: Origin) -> None:
-    machine = origin.machine
-    machine.run("systemctl", "daemon-reload")
-    machine.run("systemctl", "restart", origin.unit)
-    ask = ("curl", "-sf", "-o", "/dev/null", f"http://127.0.0.1:{origin.http_port}/web/login")
-    wait_until(lambda: machine.run(*ask, check=False).returncode == 0, "Odoo answers", 90)
-
-
-def test_what_discover_writes_replicates_unedited_and_nothing_is_changed_before(
-    new: Lab, tmp_path: Path
-) -> None:
-    path = tmp_path / "inventory.yaml"
-    machines = (new.uno.machine, new.dos.machine, new.respaldo)
-    for machine in machines:
-        machine.run("touch", "/run/before")
-        machine.run("sleep", "1")
-
-    both = words(new, new.uno, new.dos)
-    done = relevo(tmp_path, "discover", *both, "--write", str(path), code=1)
-
-    assert "added to" in done.stderr, done.stderr
-    for machine in machines:
-        assert machine.run("sh", "-c", NEWER).stdout == "", machine.name
-    assert "replicate would refuse" not in path.read_text()
-    found = blocks(path)
-    assert {*found} == {"uno", "dos"}
-    dos = found["dos"].origin
-    assert (dos.cluster.name, dos.cluster.port, dos.odoo.http_port) == ("clientes", 5544, 8169)
-    assert str(dos.odoo.data_dir) == "/srv/odoo/data"
-    assert found["dos"].domains == (f"cliente2.{names.ZONE}",)
-    assert found["dos"].certificate is not None
-    for name in found:
-        replicated(tmp_path, name)
-
-    again = relevo(tmp_path, "discover")
-    assert again.stdout.splitlines() == ["# uno: as it was", "# dos: as it was"]
-    new.dos.machine.run(
-        "sed", "-i", f"s/server_name [^;]*/& otro.{names.ZONE}/", "/etc/nginx/conf.d/odoo.conf"
-    )
-    drifted = relevo(tmp_path, "discover", code=1)
-    now = f"[cliente2.{names.ZONE}, otro.{names.ZONE}]"
-    assert drifted.stdout.splitlines() == [
-        "# uno: as it was",
-        f"# dos: domains: the inventory says [cliente2.{names.ZONE}], the server {now}",
-    ]
-
-
-def test_a_unit_with_options_two_clusters_and_several_sites_replicates_unedited(
-    new: Lab, tmp_path: Path
-) -> None:
-    origin, path = new.uno, tmp_path / "inventory.yaml"
-    machine, version = origin.machine, str(origin.version)
-    machine.write("/etc/default/odoo-clientes", "ODOO_STAGE=production\n", mode=0o644)
-    machine.write(DROP_IN, OPTIONS.format(command=origin.command), mode=0o644)
-    restarted(origin)
-    machine.run("pg_createcluster", "--start", "--port=5499", version, "intranet")
-    domains = [f"cliente1.{names.ZONE}", f"www.cliente1.{names.ZONE}"]
-    _certificate(machine, domains)
-    text = SITE.format(" ".join(domains), CHAIN, KEY, origin.http_port)
-    text += PLAIN_SITE.format(f"blog.{names.ZONE}", "http://127.0.0.1:3000")
-    machine.write("/etc/nginx/conf.d/clientes.conf", text, mode=0o644)
-    machine.run("systemctl", "start", "nginx")
-
-    relevo(tmp_path, "discover", *words(new, origin), "--write", str(path), code=1)
-
-    found = blocks(path)["uno"]
-    assert "replicate would refuse" not in path.read_text()
-    assert found.origin.cluster.name == "main"
-    assert found.domains == tuple(sorted(domains))
-    assert found.certificate is not None
-    assert str(found.certificate.chain) == CHAIN
-    assert found.origin.odoo.longpolling_port == 8072
-    replicated(tmp_path, "uno")
-
-
-def _certificate(machine: Machine, domains: list[str]) -> None:
-    machine.run("mkdir", "-p", CHAIN.rpartition("/")[0])
-    alternatives = ",".join(f"DNS:{each}" for each in domains)
-    machine.run(
-        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", KEY, "-out", CHAIN,
-        "-days", "90", "-subj", f"/CN={domains[0]}", "-addext", f"subjectAltName={alternatives}",
-    )  # fmt: skip
-
-
-def _checkout(lab: Lab, origin: Origin) -> None:
-    """Put a checkout into /opt/odoo/server, whose program names no Python of its own."""
-    machine, server = origin.machine, "/opt/odoo/server"
-    if lab.generation.is_checkout:
-        machine.run("cp", "-a", checkout.SOURCE, server)
-        machine.run("sed", "-i", f"s,{checkout.SOURCE}/,{server}/,", origin.conf)
-        return
-    machine.run("mkdir", "-p", server)
-    machine.run("cp", "-a", "/usr/lib/python3/dist-packages/odoo", f"{server}/odoo")
-    machine.run("cp", "/usr/bin/odoo", f"{server}/odoo-bin")
-    machine.run("sed", "-i", "1s,.*,#!/usr/bin/env python3,", f"{server}/odoo-bin")
-    machine.run("python3", "-m", "venv", "--system-site-packages", "/opt/odoo/venv")
-    machine.run("sed", "-i", f"s,/usr/lib/python3/dist-packages,{server},", origin.conf)
-    machine.run("chown", "-R", "odoo:", "/opt/odoo")
-
-
-def test_a_checkout_with_a_venv_is_described_by_its_own_python_and_sources(
-    new: Lab, tmp_path: Path
-) -> None:
-    origin, machine = new.uno, new.uno.machine
-    _checkout(new, origin)
-    line = "/opt/odoo/server/odoo-bin -c /etc/odoo/odoo.conf"
-    machine.write(
-        DROP_IN,
-        f"[Service]\nEnvironment=PATH=/opt/odoo/venv/bin:/usr/bin:/bin\nExecStart=\nExecStart={line}\n",
-        mode=0o644,
-    )
-    restarted(origin)
-
-    done = relevo(tmp_path, "discover", *words(new, origin), code=1)
-
-    odoo = entries(done.stdout)["uno"]["odoo"]
-    assert odoo["program"] == "/opt/odoo/server/odoo-bin"
-    assert odoo["python"] == "/opt/odoo/venv/bin/python3"
-    assert sorted(odoo["sources"]) == ["/opt/odoo/server", "/opt/odoo/sources"]
-    assert "replicate would refuse" not in done.stdout
-
-
-def test_what_no_inventory_can_say_is_left_to_fill_in_with_the_reason(
-    new: Lab, tmp_path: Path
-) -> None:
-    origin, machine = new.uno, new.uno.machine
-    machine.run("mkdir", "/etc/mi odoo")
-    machine.run("cp", "-a", origin.conf, "/etc/mi odoo/odoo.conf")
-    text = f'[Service]\nExecStart=\nExecStart={origin.command} -c "/etc/mi odoo/odoo.conf"\n'
-    machine.write(DROP_IN, text, mode=0o644)
-    restarted(origin)
-
-    done = relevo(tmp_path, "discover", *words(new, origin), code=1)
-
-    assert "# config:  # FILL IN: it is /etc/mi odoo/odoo.conf there" in done.stdout
-    assert "config" not in entries(done.stdout)["uno"]["odoo"]
 
 
 def test_thirty_servers_are_asked_within_a_minute_and_one_that_is_cut_off_stops_only_itself(
@@ -259,3 +58,42 @@ def test_thirty_servers_are_asked_within_a_minute_and_one_that_is_cut_off_stops_
     heard = capsys.readouterr()
     assert {*entries(heard.out)} == {"vps0"}
     assert "relevo: vps1: " in heard.err
+    new.dos.machine.run("systemctl", "start", "ssh")
+    new.dos.machine.wait_for_port(new.dos.ssh_port)
+
+
+def test_what_discover_writes_replicates_unedited_and_nothing_is_changed_before(
+    new: Lab, tmp_path: Path
+) -> None:
+    path = tmp_path / "inventory.yaml"
+    machines = (new.uno.machine, new.dos.machine, new.respaldo)
+    for machine in machines:
+        machine.run("touch", "/run/before")
+        machine.run("sleep", "1")
+
+    both = words(new, new.uno, new.dos)
+    done = relevo(tmp_path, "discover", *both, "--write", str(path), code=1)
+
+    assert "added to" in done.stderr, done.stderr
+    for machine in machines:
+        assert machine.run("sh", "-c", NEWER).stdout == "", machine.name
+    assert "replicate would refuse" not in path.read_text()
+    found = blocks(path)
+    assert {*found} == {"uno", "dos"}
+    dos = found["dos"].origin
+    assert (dos.cluster.name, dos.cluster.port, dos.odoo.http_port) == ("clientes", 5544, 8169)
+    assert str(dos.odoo.data_dir) == "/srv/odoo/data"
+    assert found["dos"].domains == (f"cliente2.{names.ZONE}",)
+    assert found["dos"].certificate is not None
+    replicated(tmp_path, *found)
+    again = relevo(tmp_path, "discover")
+    assert again.stdout.splitlines() == ["# uno: as it was", "# dos: as it was"]
+    new.dos.machine.run(
+        "sed", "-i", f"s/server_name [^;]*/& otro.{names.ZONE}/", "/etc/nginx/conf.d/odoo.conf"
+    )
+    drifted = relevo(tmp_path, "discover", code=1)
+    now = f"[cliente2.{names.ZONE}, otro.{names.ZONE}]"
+    assert drifted.stdout.splitlines() == [
+        "# uno: as it was",
+        f"# dos: domains: the inventory says [cliente2.{names.ZONE}], the server {now}",
+    ]

@@ -95,6 +95,15 @@ def _slot(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
 
 
 @contextmanager
+def _login(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
+    """The stream that runs goes on, and none could begin."""
+    role = block.replication.user
+    pair.at_origin(f'ALTER ROLE "{role}" NOLOGIN')
+    yield block
+    pair.at_origin(f'ALTER ROLE "{role}" LOGIN')
+
+
+@contextmanager
 def _commits(pair: Pair, block: OdooInstance) -> Iterator[OdooInstance]:
     """The inventory wants what was never set."""
     waits = block.replication.model_copy(update={"synchronous": "wait"})
@@ -275,6 +284,7 @@ TAKERS: dict[str, Taker] = {
     "signing key": _signing_key,
     "stream": _stream,
     "slot": _slot,
+    "login at the origin": _login,
     "commits wait": _commits,
     "guard": _guard,
     "receipts": _receipts,

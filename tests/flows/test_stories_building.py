@@ -5,12 +5,21 @@ import json
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
-from tasks.build import build, freeze, packages, programs_compared, programs_of_odoo
+from tasks.build import (
+    build,
+    carried,
+    environment,
+    freeze,
+    packages,
+    programs_compared,
+    programs_of_odoo,
+)
 from tasks.odoo import http, odoo_start
 from tasks.run import terminal
 from tasks.serving import site, site_files
@@ -20,6 +29,9 @@ from tests.flows.conftest import Hosts, standby
 FREEZE = "cloud-init==24.1\npsycopg2==2.8.6\nphonenumbers==8.12.1\nufw==0.36\n"
 FRESH = "/srv/vps_1/venv.new"
 NEEDED = "phonenumbers==8.12.1"
+CFG = "read /srv/vps_1/venv/pyvenv.cfg *"
+ALONE: dict[str, Answer] = {CFG: "include-system-site-packages = false\n"}
+USED = "read /srv/vps_1/imported"
 WANTED = "read /srv/vps_1/requirements.txt"
 
 
@@ -40,6 +52,8 @@ def recovery(*verdicts: str) -> dict[str, Answer]:
     return {
         "read /srv/vps_1/requirements.txt": FREEZE,
         "read /srv/vps_1/new/*": "",
+        CFG: "include-system-site-packages = true\n",
+        "install /srv/vps_1/new/imported *": 0,
         f"test -e {FRESH}/bin/python": [1, 1, 1, 0],
         "SELECT d.datname*": json.dumps(
             [{"name": "shop", "owner": "odoo", "role": "odoo", "may": True}]
@@ -54,7 +68,6 @@ def recovery(*verdicts: str) -> dict[str, Answer]:
         "cp -a *": 0,
         "make_directory *": 0,
         "rm -rf *": 0,
-        "read /srv/vps_1/venv/pyvenv.cfg *": "include-system-site-packages = false\n",
         "systemd-analyze *": 0,
         **standby(),
     }
@@ -83,7 +96,7 @@ def test_an_environment_of_its_own_is_taken_over_though_its_packages_disagree(
     """Whoever installed gevent without the greenlet that it asks for has an Odoo that runs."""
     has = {"*pip freeze --all": "greenlet==3.0.0\npip==23.0.1\n"}
     said = {"read /srv/vps_1/requirements.txt": "gevent==23.9.1\ngreenlet==2.0.2\npip==23.0.1\n"}
-    due = FakeHost("due", {**recovery(tried()), **has, **said})
+    due = FakeHost("due", {**recovery(tried()), **has, **said, **ALONE})
     hosts(FakeHost("uno", {"*sys.base_prefix*": "True 3.9\n"}), due)
 
     with terminal.without_server():
@@ -106,7 +119,7 @@ def test_an_environment_is_made_with_the_python_of_the_origin_s_where_that_is_th
         "able python3.10": 0 if is_there else 127,
         "python3* -m venv *": 0,
     }
-    due = FakeHost("due", {**made, **recovery(tried())})
+    due = FakeHost("due", {**made, **recovery(tried()), **ALONE})
     hosts(FakeHost("uno", {"*sys.base_prefix*": "True 3.10\n"}), due)
 
     with terminal.without_server():
@@ -116,27 +129,63 @@ def test_an_environment_is_made_with_the_python_of_the_origin_s_where_that_is_th
     assert ("runs with Python 3.10, which due has not" in caplog.text) is not is_there
 
 
-def test_an_environment_that_had_the_system_s_packages_is_made_anew_where_odoo_has_its_own(
-    instance: OdooInstance, hosts: Hosts
+@pytest.mark.parametrize(("own", "options"), [(True, ""), (False, "--system-site-packages ")])
+def test_an_environment_is_made_anew_where_the_origin_s_shares_the_system_s_packages_or_no_more(
+    instance: OdooInstance, hosts: Hosts, own: bool, options: str
 ) -> None:
     """Odoo of pyenv, or of a Python built by hand, was once taken for one of the system's."""
+    shares = str(own).lower()
     said: dict[str, Answer] = {
-        "read /srv/vps_1/venv/pyvenv.cfg *": "include-system-site-packages = true\n",
-        "python3 -m venv *": 0,
-    }
+        CFG: f"include-system-site-packages = {shares}\n", "python3 -m venv *": 0
+    }  # fmt: skip
     due = FakeHost("due", {**said, **recovery(tried()), **said})
-    hosts(FakeHost("uno", {"*sys.base_prefix*": "True 3.9\n"}), due)
+    hosts(FakeHost("uno", {"*sys.base_prefix*": f"{own} 3.9\n"}), due)
 
     with terminal.without_server():
         build.try_out(instance)
 
-    assert f"python3 -m venv {FRESH}" in due.changes
+    assert f"python3 -m venv {options}{FRESH}" in due.changes
+
+
+def test_a_venv_that_shares_the_system_s_packages_gets_its_own_in_their_versions(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    own: dict[str, Answer] = {"*startswith(venv)*": "psycopg2==2.9.9\n"}
+    due = FakeHost("due", recovery(tried()))
+    hosts(FakeHost("uno", {**own, "*sys.base_prefix*": "False 3.9\n"}), due)
+
+    with terminal.without_server():
+        build.try_out(instance)
+
+    (installed,) = (asked for asked in due.changes if "pip install" in asked)
+    assert installed.endswith(" --no-deps -- psycopg2==2.9.9")
+
+
+@pytest.mark.parametrize(("options", "own"), [((), "True"), (("--system-site-packages",), "False")])
+def test_a_python_says_whether_its_packages_are_its_own(
+    tmp_path: Path, options: tuple[str, ...], own: str
+) -> None:
+    argv = ("/usr/bin/python3", "-m", "venv", "--without-pip", *options, str(tmp_path / "venv"))
+    subprocess.run(argv, check=True)
+    python = str(tmp_path / "venv" / "bin" / "python")
+    (site_packages,) = tmp_path.glob("venv/lib/python3*/site-packages")
+    metadata = site_packages / "mine-1.5.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.5\n")
+
+    said = [
+        subprocess.check_output((each, "-c", program), text=True).split()
+        for each in (python, "/usr/bin/python3")
+        for program in (environment.WHICH, environment.BESIDE)
+    ]
+
+    assert (said[0][0], said[1], said[2][0], said[3]) == (own, ["mine==1.5"], "False", [])
 
 
 @pytest.mark.parametrize(
     ("said", "remarks"),
     [
-        ("system\n", ["Odoo uses those of the system"]),
+        ("system\n", ["Odoo uses those of the system; all 2 that it imports are there"]),
         ("lxml==4.9.3\npytz==2023.03\n", ["all 2 of the origin are there"]),
         (
             "lxml==5.0\npytz==2023.3\n",
@@ -152,7 +201,14 @@ def test_packages_of_the_origin_are_looked_for_by_name_and_another_version_is_a_
 ) -> None:
     hosts(
         FakeHost("uno"),
-        FakeHost("due", {"python3 *metadata*": said, WANTED: "lxml==4.9.3\npytz==2023.3\n"}),
+        FakeHost(
+            "due",
+            {
+                "python3 *metadata*": said,
+                USED: "lxml\npytz\n",
+                WANTED: "lxml==4.9.3\npytz==2023.3\n",
+            },
+        ),
     )
 
     assert packages.measure(instance) == remarks
@@ -162,16 +218,43 @@ def test_a_package_that_only_the_origin_has_is_said_by_day(
     instance: OdooInstance, hosts: Hosts
 ) -> None:
     """The schedules bring a new module's sources, and it would not start in the night."""
-    hosts(FakeHost("uno"), FakeHost("due", {"python3 *metadata*": "lxml==5.0\n", WANTED: FREEZE}))
+    said: dict[str, Answer] = {"python3 *metadata*": "lxml==5.0\n", WANTED: FREEZE, USED: ""}
+    hosts(FakeHost("uno"), FakeHost("due", said))
 
     with pytest.raises(Refused, match=r"that it has on uno: cloud-init==24\.1, phonenumbers==8"):
         packages.measure(instance)
 
 
+def test_a_package_that_odoo_imported_and_that_is_gone_is_named(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    said: dict[str, Answer] = {
+        "python3 *metadata*": "system\nlost lxml\n",
+        USED: "lxml\npytz\n",
+    }
+    hosts(FakeHost("uno"), FakeHost("due", said))
+
+    with pytest.raises(Refused, match=r"has lost Python packages that it imports: lxml\n"):
+        packages.measure(instance)
+
+
+def test_what_odoo_imports_is_not_known_before_a_build_of_today(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    hosts(FakeHost("uno"), FakeHost("due", {"python3 *metadata*": "system\n", USED: ""}))
+
+    _, remark = packages.measure(instance)
+
+    assert "run build-service" in remark
+
+
 def test_the_packages_of_an_environment_are_listed_without_running_any() -> None:
-    argv = (sys.executable, "-I", "-S", "-c", packages.LISTED, sys.prefix)
+    names = ("pytest", "psycopg", "typing_extensions", "never_heard_of")
+    argv = (sys.executable, "-I", "-S", "-c", packages.LISTED, sys.prefix, *names)
     said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     assert "pytest" in freeze.parse(said)
+    lost = [line for line in said.splitlines() if line.startswith(packages.LOST)]
+    assert lost == ["lost never_heard_of"]
 
 
 def test_what_the_origin_has_not_either_is_named_and_nothing_is_installed(
@@ -275,15 +358,15 @@ def test_connections_are_read_from_what_ss_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("conf", "environ", "said"),
+    ("conf", "environ", "lost"),
     [
-        ("", "", []),
-        ("list_db = False\nadmin_passwd = new\n", "", ["admin_passwd, list_db; run"]),
-        ("", "STAGE=production", ["its environment; run"]),
+        ("", "", ""),
+        ("list_db = False\nadmin_passwd = new\n", "", "admin_passwd of odoo.conf, list_db of od"),
+        ("", "STAGE=production", "STAGE of the environment"),
     ],
 )
 def test_settings_that_are_others_since_the_last_build_are_named_and_not_their_values(
-    instance: OdooInstance, hosts: Hosts, conf: str, environ: str, said: list[str]
+    instance: OdooInstance, hosts: Hosts, conf: str, environ: str, lost: str
 ) -> None:
     """A forced failover would serve with those of yesterday: with the list of databases open."""
     words = base64.b64encode(b"/usr/bin/odoo\0-c\0/etc/odoo/odoo.conf\0").decode()
@@ -300,5 +383,10 @@ def test_settings_that_are_others_since_the_last_build_are_named_and_not_their_v
     }
     hosts(FakeHost("uno", uno), FakeHost("due", due))
 
-    found = build.behind(instance)
-    assert [each.partition("build: ")[2].partition(" build-")[0] for each in found] == said
+    if not lost:
+        assert carried.measure(instance) == ["odoo.service can be carried over"]
+        return
+    with pytest.raises(Refused, match=f"otherwise than on uno: {lost}") as said:
+        carried.measure(instance)
+    assert "new" not in said.value.message
+    assert "production" not in said.value.message

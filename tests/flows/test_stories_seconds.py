@@ -32,7 +32,7 @@ PROMOTED: dict[str, Answer] = {
 def told(instance: OdooInstance, hosts: Hosts) -> FakeHost:
     """Fail over from an origin that is dead, up to the start of Odoo."""
     built: dict[str, Answer] = {
-        "read /srv/vps_1/odoo.conf": build._conf(instance, "[options]\n", "odoo"),
+        "read /srv/vps_1/odoo.conf": build._conf(instance, "[options]\nworkers = 2\n", "odoo"),
         "read /etc/systemd/system/odoo_vps_1.service": build._unit(instance, None),
     }
     due = FakeHost("due", {**standby(), **LAST, **PROMOTED, **built})
@@ -79,15 +79,23 @@ def test_a_look_that_is_old_is_taken_anew(
     assert due.ran.count(RECEIPTS) > 1
 
 
+@pytest.mark.parametrize("name", ["http_port", "longpolling_port"])
 def test_a_refusal_of_what_was_looked_at_together_is_the_same_refusal(
-    instance: OdooInstance, hosts: Hosts
+    instance: OdooInstance, hosts: Hosts, name: str
 ) -> None:
-    due = FakeHost("due", {**standby(), **LAST, "ss -Hltn *": "LISTEN 0 128 *:8169\n"})
+    """Behind the second one of an Odoo with workers customers would talk to somebody else."""
+    port = getattr(instance.recovery.odoo, name)
+    taken: dict[str, Answer] = {
+        f"ss -Hltn *:{port}*": f"LISTEN 0 128 *:{port}\n",
+        "read /srv/vps_1/odoo.conf": "[options]\nworkers = 2\n",
+    }
+    due = FakeHost("due", {**taken, **standby(), **LAST, **taken})
     hosts(dead(), due)
 
-    with pytest.raises(Refused, match="port 8169 on due is taken by something else"):
+    with pytest.raises(Refused, match=f"port {port} on due is taken") as said:
         failover(instance, origin_is_down=True, reason="the disk burnt")
 
+    assert f"another recovery.{name} in" in said.value.hint
     assert due.changes == ["hold vps_1 failover 30"]
 
 

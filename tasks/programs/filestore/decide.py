@@ -7,6 +7,7 @@ from typing import NamedTuple
 QUEUED, BAD, ABSENT, LOST = "queued", "bad", "absent", "lost"
 FIRST_DELAY_SECONDS, LAST_DELAY_SECONDS = 1.0, 60.0
 PATIENCE_SECONDS = 24 * 3600
+LONGEST_REST_SECONDS = 900.0
 # Two xids that are further apart than this cannot be compared.
 COMPARABLE = 2**31 - 2**20
 
@@ -95,6 +96,15 @@ def rest_seconds(last_duration: float, least: float = 5.0, most: float = 60.0) -
     (5.0, 20.0, 60.0)
     """
     return min(most, max(least, 20 * last_duration))
+
+
+def rest_after_look(took: float) -> float:
+    """How long a good look at all files holds; a long one takes no more than a twentieth of a core.
+
+    >>> rest_after_look(0.9), rest_after_look(12.0), rest_after_look(90.0)
+    (0.0, 240.0, 900.0)
+    """
+    return min(LONGEST_REST_SECONDS, 20 * took) if took > 1 else 0.0
 
 
 def prefixes_to_scrub(elapsed_days: float, scrub_days: float) -> int:

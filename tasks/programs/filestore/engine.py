@@ -32,6 +32,7 @@ from .wire import Cluster, Connection, Row
 
 SOME = 512
 DAY = 86400.0
+GRAIN_SECONDS = 1.0  # a file system's times lag behind the clock
 
 
 class Engine:
@@ -86,7 +87,7 @@ class Engine:
     ) -> int:
         """Once after each boot, see whether what is here survived it; say how many files did not.
 
-        What is spoiled goes to the trash and is wanted anew.
+        What is spoiled goes to the trash and is wanted anew; what somebody has only shut is opened.
         """
         fact, boot, cluster = f"looked/{database}", doubt.boot(), cluster or self.cluster
         known = self.state.fact(fact) == boot
@@ -96,15 +97,30 @@ class Engine:
         if nothing_here or self.head(cluster, database).guard.table_oid == "0":
             self.state.note(fact, boot)
             return 0
-        mark = self.state.watermark(database)
+        mark, begun = self.state.watermark(database), time.time()
         synced = mark.at if mark else time.time() - DAY
-        since = float("inf") if known else synced - doubt.SLACK_SECONDS
+        since = self.trusted(database)
+        since = since if known else min(since, synced - doubt.SLACK_SECONDS)
         rows = cluster.session(database).stream(questions.SIZES)
-        found = list(doubt.wrong(self.store, database, rows, since))
+        found = [
+            key
+            for key in doubt.wrong(self.store, database, rows, since)
+            if not self.store.reopened(key)
+        ]
         self.state.want(found)
         self.store.discard(found, kind="spoiled")
         self.state.note(fact, boot)
+        self.trust(database, begun)
         return len(found)
+
+    def trusted(self, database: str) -> float:
+        """Since when a file that was changed has to be read; never, where nobody has noted it."""
+        return float(self.state.fact(f"trusted/{database}") or "inf")
+
+    def trust(self, database: str, at: float, *, first: bool = False) -> None:
+        """Note that what was here at a time is right."""
+        if not (first and self.state.fact(f"trusted/{database}")):
+            self.state.note(f"trusted/{database}", str(at - GRAIN_SECONDS))
 
     def mend(self) -> int:
         """Find what is spoiled here in any database, and fetch it; say how many files."""
@@ -166,7 +182,8 @@ class Engine:
                 rows = len(candidates)
             self._recheck(cluster, database, head)
         self.fetcher.pending(at=None if self.serving else time.time())
-        self.state.agree(database, head.lsn, head.now)
+        if self.state.agree(database, head.lsn, head.now):
+            self.trust(database, time.time(), first=True)
         return rows
 
     def _recheck(self, cluster: Cluster, database: str, head: Head) -> None:

@@ -67,6 +67,11 @@ WHERE id > $1::bigint AND length(store_fname) IN (43, 44) ORDER BY id
 STILL_KNOWN = """
 SELECT DISTINCT store_fname FROM public.ir_attachment WHERE store_fname = ANY($1::text[])
 """
+# Which of these files are of rows that came since a watermark.
+CHANGED_OF = """
+SELECT DISTINCT store_fname FROM public.ir_attachment
+WHERE age(xmin) <= (SELECT age($1::xid)) AND store_fname = ANY($2::text[])
+"""
 # The documents behind these files, as an operator names them.
 BEHIND = """
 SELECT a.id, a.name, coalesce(a.res_model || ',' || a.res_id, ''),

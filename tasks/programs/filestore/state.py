@@ -190,7 +190,8 @@ class State(StateFile):
                 if name not in known:
                     db.execute("DELETE FROM watermark WHERE database = ?", (name,))
                     db.execute("DELETE FROM pending WHERE database = ?", (name,))
-                    db.execute("DELETE FROM fact WHERE name = ?", (f"looked/{name}",))
+                    for fact in ("looked", "trusted", "rests"):
+                        db.execute("DELETE FROM fact WHERE name = ?", (f"{fact}/{name}",))
 
     def orphans(self, found: set[Key], now: float) -> list[tuple[Key, float]]:
         """Note which files nobody refers to; give each with the time since when."""

@@ -6,10 +6,10 @@ import time
 from dataclasses import asdict, dataclass, field
 from functools import partial
 
-from . import questions
+from . import decide, doubt, questions
 from .decide import ABSENT, BAD, LOST, QUEUED
 from .engine import Engine
-from .state import Pending
+from .wire import Row
 
 NAMED = 1000
 WORDS = 200  # characters of what customers call their documents
@@ -53,6 +53,8 @@ class Verdict:
     known_seconds: float = 0.0
     elsewhere: int = 0
     storage: str = ""
+    damaged: int = 0
+    damage: str = ""
 
     def facts(self) -> dict[str, object]:
         return asdict(self)
@@ -101,14 +103,70 @@ def _ask(engine: Engine, verdict: Verdict) -> None:
     rows, elsewhere, storage = engine.cluster.ask(database, questions.COUNT)[0]
     verdict.rows, verdict.elsewhere = int(rows or 0), int(elsewhere or 0)
     verdict.storage = str(storage or "")
-    verdict.losses = losses(engine, database, engine.state.pending(database)[:NAMED])
-
-
-def losses(engine: Engine, database: str, pending: list[Pending]) -> list[Loss]:
-    """Name the documents behind the files that are missing."""
-    if not pending:
-        return []
+    damaged = damage(engine, database)
+    verdict.damaged = len(damaged)
+    verdict.damage = examples(damaged)
+    pending = engine.state.pending(database)[:NAMED]
     why = {each.key.name: each.why or WHY[each.state] for each in pending}
+    verdict.losses = losses(engine, database, {**dict([*damaged.items()][:NAMED]), **why})
+
+
+def damage(engine: Engine, database: str) -> dict[str, str]:
+    """Look at every file, and name those that were right here and are not, with the reason.
+
+    Nothing is changed. What is wanted anyway, or came only now, is no damage. Where there are so
+    many files that a look takes long, one that was good is not repeated for a while.
+    """
+    begun, since, rests = time.time(), engine.trusted(database), f"rests/{database}"
+    if 0 < float(engine.state.fact(rests) or 0) - begun <= decide.LONGEST_REST_SECONDS:
+        return {}
+    rows = engine.cluster.session(database).stream(questions.SIZES)
+    looked = doubt.damage(engine.store, database, rows, since)
+    found = {key.name: why for key, why in looked}
+    if some := [*found][:NAMED]:
+        known = _known_otherwise(engine, database, some)
+        found = {name: why for name, why in found.items() if name not in known}
+    if not found:
+        engine.trust(database, begun)
+        took = time.time() - begun
+        engine.state.note(rests, str(begun + took + decide.rest_after_look(took)))
+    return found
+
+
+def _known_otherwise(engine: Engine, database: str, names: list[str]) -> set[str]:
+    """Which of some files that seem damaged are wanted, new, unnamed or here by now."""
+    known: set[str] = set()
+    head = engine.head(engine.cluster, database)
+    if head.in_recovery:
+        mark = engine.state.watermark(database)
+        if mark is None or not decide.may_continue(mark.guard, mark.xmin, head):
+            return set(names)  # the next scan compares everything
+        since = questions.watermark(mark.xmin)
+        rows = engine.cluster.ask(database, questions.CHANGED_OF, since, names)
+        known = {str(row[0]) for row in rows}
+    known |= {each.key.name for each in engine.state.pending(database)}
+    named = {str(row[0]) for row in engine.cluster.ask(database, questions.STILL_KNOWN, names)}
+    again: list[Row] = [[name[:-40], name[-40:]] for name in names]
+    still = {key.name for key, _ in doubt.damage(engine.store, database, again, float("-inf"))}
+    return {name for name in names if name in known or name not in named or name not in still}
+
+
+def examples(damaged: dict[str, str]) -> str:
+    """Count files by what is wrong with them, and name one of each.
+
+    >>> examples({"ab/1": "spoiled here", "cd/2": "spoiled here", "ab/3": "deleted here"})
+    '1 deleted here (ab/3), 2 spoiled here (ab/1)'
+    """
+    kinds: dict[str, list[str]] = {}
+    for name, why in sorted(damaged.items()):
+        kinds.setdefault(why, []).append(name)
+    return ", ".join(f"{len(names)} {why} ({names[0]})" for why, names in sorted(kinds.items()))
+
+
+def losses(engine: Engine, database: str, why: dict[str, str]) -> list[Loss]:
+    """Name the documents behind the files that are missing."""
+    if not why:
+        return []
     rows = engine.cluster.ask(database, questions.BEHIND, list(why))
     return [
         Loss(
