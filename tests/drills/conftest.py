@@ -156,9 +156,9 @@ def customer(tmp_path: Path) -> Iterator[Callable[..., Client]]:
 
     def start(pair: Pair, *where: Any) -> Client:
         address, port = where or pair.origin.odoo
-        if not where:
-            for database in DATABASES:
-                pair.at_origin(NO_VACUUM, database)
+        ask = pair.at_recovery if where else pair.at_origin
+        for database in DATABASES:
+            ask(NO_VACUUM, database)
         client = Client.at(address, port, DATABASES, tmp_path / f"{pair.name}.journal")
         client.start()
         clients.append(client)
