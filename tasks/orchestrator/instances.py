@@ -1,7 +1,5 @@
 """Every instance that Prefect knows."""
 
-from typing import cast
-
 from prefect.client.orchestration import get_client
 
 from blocks.instance import OdooInstance
@@ -11,8 +9,18 @@ from tasks.run.step import step
 @step("read the saved instances")
 def saved() -> list[OdooInstance]:
     """Load every instance that `relevo apply` has saved."""
+    return read()
+
+
+def on(recovery: str) -> list[OdooInstance]:
+    """Load those of one recovery host; it is no step, for it is done every few minutes."""
+    return [each for each in read() if each.recovery.host.name == recovery]
+
+
+def read() -> list[OdooInstance]:
+    """Load all in one question, by their names."""
     with get_client(sync_client=True) as client:
         documents = client.read_block_documents_by_type(OdooInstance.get_block_type_slug())
-    names = sorted(document.name for document in documents if document.name)
-    # Prefect's types promise a coroutine as well, which it returns to asynchronous callers only.
-    return [cast("OdooInstance", OdooInstance.load(name)) for name in names]
+    named = sorted((each for each in documents if each.name), key=lambda each: str(each.name))
+    # What loads one by its name asks five times.
+    return [OdooInstance._load_from_block_document(each) for each in named]  # noqa: SLF001  # no other way

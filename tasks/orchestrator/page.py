@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID
@@ -32,6 +32,7 @@ from tasks.run.desk import Logger, Run
 from tasks.run.question import Question, Yes
 from tasks.run.report import Report
 from tasks.run.step import Step, heals
+from tasks.run.tags import BY_SCHEDULE
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,7 +59,7 @@ class Page:
         run = context.flow_run
         return Run(
             str(run.id), run.created, run.run_count, tuple(run.tags), bool(run.deployment_id),
-            by_schedule=run.auto_scheduled,
+            by_schedule=run.auto_scheduled or BY_SCHEDULE in run.tags,
         )  # fmt: skip
 
     def begin(self, flow: Flow[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -117,8 +118,10 @@ class Page:
     def idle(self, instances: Sequence[OdooInstance]) -> set[str]:
         return schedules.idle(instances)
 
-    def links(self) -> dict[str, dict[str, str]]:
-        return schedules.links()
+    def links(
+        self, instances: Collection[str], *, pressed: Collection[str]
+    ) -> dict[str, dict[str, str]]:
+        return schedules.links(instances, pressed=pressed)
 
     def ask(self, question: Question, *, attempt: int, wrong: str, minutes: float) -> Yes:
         return form.ask(question, attempt=attempt, wrong=wrong, minutes=minutes)

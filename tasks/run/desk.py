@@ -5,7 +5,7 @@ What a procedure has to say or to ask goes through the desk, so that no step ask
 
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
@@ -103,8 +103,10 @@ class Desk(Protocol):
         """Name the instances whose copies no schedule runs, as far as is known here."""
         ...
 
-    def links(self) -> dict[str, dict[str, str]]:
-        """Give the pages of each instance's buttons, by flow."""
+    def links(
+        self, instances: Collection[str], *, pressed: Collection[str]
+    ) -> dict[str, dict[str, str]]:
+        """Give the page of each instance, and those of the buttons of some, by flow."""
         ...
 
     def ask(self, question: "Question", *, attempt: int, wrong: str, minutes: float) -> "Yes":

@@ -8,7 +8,6 @@ import pytest
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
-from flows.follow_filestore import follow_filestore
 from flows.reconcile_filestore import reconcile_filestore
 from flows.restore_filestore import restore_filestore
 from flows.rsync_filestore import rsync_filestore
@@ -157,12 +156,11 @@ def test_a_truncated_file_at_the_origin_is_never_taken_and_is_reported_by_name(
 def followed(uno: Pair, blocks: dict[str, OdooInstance]) -> OdooInstance:
     """An instance whose follower runs."""
     rsync_filestore(blocks["vps_uno"])
-    follow_filestore(blocks["vps_uno"], watch_seconds=0)
     return blocks["vps_uno"]
 
 
 def _state(instance: OdooInstance) -> str:
-    found = [each for each in engine.conditions(instance) if each["instance"] == "vps_uno"]
+    found = [each for each in engine.written(instance)["conditions"] if each["instance"] == "vps_uno"]
     return str(found[0]["state"]) if found else ""
 
 
