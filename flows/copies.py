@@ -1,6 +1,7 @@
 """Runbook: "Replicación del Filestore" and its crontab, for all instances of a recovery host."""
 
 from flows import rsync_filestore
+from tasks.language.reader import read_by
 from tasks.orchestrator import instances, rounds
 from tasks.recovery.procedure import flow
 from tasks.rounds import passes
@@ -18,6 +19,7 @@ def copies(recovery: str) -> Report:
     switches it on again, and so may you.
     """
     everyone = instances.on(recovery)
+    read_by(next((each.language for each in everyone), "en"))
 
     went = passes.copy_all(everyone, rsync_filestore.copy_files, off=rounds.off(everyone))
     passes.tell(everyone, went, before=rounds.said_before(went))

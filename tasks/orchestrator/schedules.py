@@ -79,7 +79,7 @@ def idle(instances: Sequence[OdooInstance]) -> set[str]:
 
 
 def links(instances: Collection[str], *, pressed: Collection[str]) -> dict[str, dict[str, str]]:
-    """The page of all buttons of each instance, as "", and of each button of the `pressed`, by flow.
+    """The page of all buttons of each instance, as "", and of each of the `pressed` ones, by flow.
 
     A deployment is 17 kB, most of which is its form: no more of them are read than are shown.
     """

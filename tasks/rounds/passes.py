@@ -14,6 +14,7 @@ from blocks.errors import Busy, CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.patience import patience
 from tasks.host import lock
+from tasks.language.reader import translated
 from tasks.notices import events
 from tasks.records import records
 from tasks.records.kinds import Synced
@@ -55,9 +56,7 @@ def bound(count: int, seconds: float) -> float:
     return max(LEAST_SECONDS, SHARE * seconds / turns)
 
 
-def copy_all(
-    instances: Sequence[OdooInstance], copy: Copy, *, off: Collection[str]
-) -> list[Pass]:
+def copy_all(instances: Sequence[OdooInstance], copy: Copy, *, off: Collection[str]) -> list[Pass]:
     """Copy the files of each instance, whatever becomes of the others; tell how each ended.
 
     `off` names those whose schedule is off: somebody, or a failover, has paused their copies.
@@ -130,8 +129,13 @@ def tell(instances: Sequence[OdooInstance], passes: Sequence[Pass], *, before: s
         if went.ended == "copied":
             # Outside of the run, which Prefect would name in ten rows for each event.
             Context().run(events.tell_copied, instance)
-        elif went.refused and not words.is_known(f"{went.instance}: {went.said}", before):
+        elif went.refused and not _was_told(went, before):
             events.tell_refusal(instance, went.said)
+
+
+def _was_told(went: Pass, before: str) -> bool:
+    said = (went.said, translated(went.said))
+    return any(words.is_known(went.instance, each, before) for each in said)
 
 
 def hand_in(recovery: str, passes: Sequence[Pass]) -> Report:

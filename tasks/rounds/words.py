@@ -1,4 +1,4 @@
-"""How a round over the instances of a recovery host went, instance by instance, and what is said."""
+"""How a round over the instances of a recovery host went, and what is said of each."""
 
 import re
 from collections.abc import Sequence
@@ -65,12 +65,18 @@ def failure(recovery: str, passes: Sequence[Pass]) -> str:
     return "\n".join([head, *(f"{each.instance}: {each.said}" for each in failed)])
 
 
-def is_known(sentence: str, before: str) -> bool:
-    """Tell whether a sentence was said before, but for its figures.
+def is_known(instance: str, sentence: str, before: str) -> bool:
+    """Tell whether the round before has said this of an instance, but for its figures.
 
-    >>> is_known("12 of 40 files are gone", "vps_1: 13 of 41 files are gone\\nvps_2: no")
+    >>> before = "1 of 3 instances\\nvps_1: 13 of 41 files are gone\\nHINT: look"
+    >>> is_known("vps_1", "12 of 40 files are gone", before)
     True
-    >>> is_known("12 of 40 files are gone", "vps_1: not mounted"), is_known("gone", "")
+    >>> is_known("vps_2", "12 of 40 files are gone", before), is_known("vps_1", "shut", before)
     (False, False)
     """
-    return re.sub(r"\d+", "0", sentence) in re.sub(r"\d+", "0", before)
+    _, named, said = before.partition(f"\n{instance}: ")
+    return bool(named) and _without_figures(said).startswith(_without_figures(sentence))
+
+
+def _without_figures(text: str) -> str:
+    return re.sub(r"\d+", "0", text)

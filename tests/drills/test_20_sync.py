@@ -160,7 +160,8 @@ def followed(uno: Pair, blocks: dict[str, OdooInstance]) -> OdooInstance:
 
 
 def _state(instance: OdooInstance) -> str:
-    found = [each for each in engine.written(instance)["conditions"] if each["instance"] == "vps_uno"]
+    written = engine.written(instance)["conditions"]
+    found = [each for each in written if each["instance"] == "vps_uno"]
     return str(found[0]["state"]) if found else ""
 
 

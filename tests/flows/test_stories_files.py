@@ -9,7 +9,7 @@ import pytest
 from blocks.errors import CommandFailed, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from flows.rsync_filestore import rsync_filestore
-from tasks.filestore import copies, follower, judgement
+from tasks.filestore import copies, judgement
 from tasks.readiness import at_home, probes
 from tasks.run import terminal
 from tests.fakes import Answer, FakeHost

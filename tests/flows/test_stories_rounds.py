@@ -12,6 +12,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.states import StateType
 
 from blocks.errors import CommandFailed, Unreachable
+from blocks.host import Host
 from blocks.instance import OdooInstance, Schedules
 from blocks.lease import HELD
 from blocks.patience import at_most
@@ -31,14 +32,16 @@ GOOD = _engine("pass", {"fetched": 1, "pending": 0, "unread": []})
 UNREAD = _engine("pass", {"fetched": 1, "pending": 0, "unread": ["shut: no CONNECT"]})
 
 
-def another(instance: OdooInstance, name: str) -> OdooInstance:
+def another(instance: OdooInstance, name: str, host: str = "due") -> OdooInstance:
     place = instance.recovery
     odoo = place.odoo.model_copy(
         update={"config": PurePosixPath(f"/srv/{name}/odoo.conf"), "user": f"odoo_{name}",
                 "data_dir": PurePosixPath(f"/srv/{name}/data")}
     )  # fmt: skip
     cluster = place.cluster.model_copy(update={"name": name})
-    recovery = place.model_copy(update={"odoo": odoo, "cluster": cluster})
+    recovery = place.model_copy(update={
+        "odoo": odoo, "cluster": cluster, "host": place.host.model_copy(update={"name": host}),
+    })  # fmt: skip
     folder = PurePosixPath(f"/srv/{name}")
     return instance.model_copy(update={"name": name, "recovery": recovery, "directory": folder})
 
@@ -56,7 +59,7 @@ COMMON: dict[str, Answer] = {key: each for key, each in GOOD.items() if "vps_1" 
 LOCKED: dict[str, Answer] = {"hold vps_1 * 30": "busy 4711 failover"}
 STATES: dict[str, Mapping[str, Answer]] = {
     "vps_1": GOOD,
-    "vps_2": {**LOCKED, **GOOD},  # is being moved
+    "vps_2": {**GOOD, **LOCKED},  # is being moved
     "vps_3": {**GOOD, **serving()},  # has failed over
     "vps_4": UNREAD,
     "vps_5": {"hold vps_1 * 30": Unreachable("due did not answer", hint="see that it is up")},
@@ -232,47 +235,43 @@ def _deployed(client: SyncPrefectClient, everyone: list[OdooInstance]) -> None:
 
 
 def test_a_paused_instance_is_left_alone_and_a_run_is_no_task_for_each(
-    instance: OdooInstance, hosts: Hosts, client: SyncPrefectClient
+    instance: OdooInstance, client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = ("vps_1", "vps_2")
+    names = ("tre_1", "tre_2")
     answers: dict[str, Answer] = {}
     for name in names:
         answers |= of(name, GOOD)
-    due = FakeHost("due", answers | COMMON)
-    hosts(FakeHost("uno", LEADS), due)
-    everyone = [another(instance, name) for name in names]
+    there = {"uno": FakeHost("uno", LEADS), "tre": FakeHost("tre", answers | COMMON)}
+    monkeypatch.setattr(Host, "shell", lambda self: there[self.name].shell())
+    everyone = [another(instance, name, "tre") for name in names]
     _deployed(client, everyone)
     assert rounds.off(everyone) == {*names}, "a new instance waits for replicate"
     for each in everyone:
         schedules.turn(each, on=True)
     assert rounds.off(everyone) == set()
     schedules.pause(everyone[1])
-    assert rounds.off(everyone) == {"vps_2"} == schedules.idle(everyone)
+    assert rounds.off(everyone) == {"tre_2"} == schedules.idle(everyone)
 
-    report = copy_context().run(copies, "due")
+    report = copy_context().run(copies, "tre")
 
-    assert report.title == "the files of 1 of 2 instances on due were copied"
-    assert report.facts["vps_2"] == "left alone: its schedule is off"
-    ran = client.read_flow_runs(
-        flow_run_filter=FlowRunFilter(
-            name=FlowRunFilterName(any_=["copy the files of all instances on due"])
-        )
-    )
+    assert report.title == "the files of 1 of 2 instances on tre were copied"
+    assert report.facts["tre_2"] == "left alone: its schedule is off"
+    named = FlowRunFilterName(any_=["copy the files of all instances on tre"])
+    asked = FlowRunFilter(name=named)
+    ran = client.read_flow_runs(flow_run_filter=asked)
     assert [each.state_type for each in ran] == [StateType.COMPLETED]
-    assert client.read_task_runs() == [], "which would cost the server more than the copying"
+    tasks = client.read_task_runs(flow_run_filter=asked)
+    assert tasks == [], "which would cost the server more than the copying"
 
 
 def test_what_is_slow_goes_on_in_a_run_of_its_own(
     instance: OdooInstance, client: SyncPrefectClient
 ) -> None:
-    _deployed(client, [instance])
-    button = client.read_deployment_by_name("rsync-filestore/vps_1")
+    _deployed(client, [another(instance, "big_1")])
+    button = client.read_deployment_by_name("rsync-filestore/big_1")
 
-    rounds.go_on_alone([Pass("vps_1", "slow", 240.0), Pass("vps_2", "copied")])
+    rounds.go_on_alone([Pass("big_1", "slow", 240.0), Pass("vps_2", "copied")])
 
-    begun = [
-        each for each in client.read_flow_runs() if each.deployment_id == button.id
-    ]
+    begun = [each for each in client.read_flow_runs() if each.deployment_id == button.id]
     assert [each.parameters.get("kind") for each in begun] == ["filestore"]
     assert "by-schedule" in begun[0].tags
-

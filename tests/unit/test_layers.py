@@ -176,7 +176,9 @@ WITH_PREFECT = {
     "deployments/deployed.py", "deployments/server.py",
     "deployments/forkserver.py",  # it is what imports Prefect, so that a run need not
 }  # fmt: skip
-LOADED_AT_ONCE = {"flows/board.py", "flows/copies.py", "deployments/apply.py"}  # which only a server's run needs
+LOADED_AT_ONCE = {  # which only a server's run needs
+    "flows/board.py", "flows/copies.py", "deployments/apply.py", "deployments/deployed.py",
+}  # fmt: skip
 
 
 def test_prefect_is_spoken_to_by_what_a_shell_never_loads() -> None:

@@ -25,9 +25,7 @@ def fleet(instance: OdooInstance, count: int) -> list[OdooInstance]:
         recovery = place.model_copy(update={"odoo": odoo})
         folder = PurePosixPath(f"/srv/{name}")
         made.append(
-            instance.model_copy(
-                update={"name": name, "recovery": recovery, "directory": folder}
-            )
+            instance.model_copy(update={"name": name, "recovery": recovery, "directory": folder})
         )
     return made
 
