@@ -66,7 +66,7 @@ def flow_of(deployment: DeploymentResponse) -> str:
 
 
 @functools.cache
-def _flow(entrypoint: str) -> "Flow[..., Any]":
+def _flow(entrypoint: str) -> Flow[..., Any]:
     """Load a flow once: each of them has a deployment for each instance."""
     return cast("Flow[..., Any]", Flow.from_source(source=str(ROOT), entrypoint=entrypoint))
 
@@ -101,7 +101,7 @@ def deploy(
     yield f"{'changed' if existing else 'created'} deployment {flow.name}/{wanted.name}"
 
 
-def _version(wanted: Wanted, flow: "Flow[..., Any]", pool: str, language: Language) -> str:
+def _version(wanted: Wanted, flow: Flow[..., Any], pool: str, language: Language) -> str:
     return wanted.fingerprint(
         pool,
         COMMAND,

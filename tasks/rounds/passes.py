@@ -69,7 +69,7 @@ def copy_all(instances: Sequence[OdooInstance], copy: Copy, *, off: Collection[s
 
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         went = list(pool.map(take, going, [copy_context() for _ in going]))
-    alone = [Pass(each.name, "left alone", said=OFF) for each in instances if each.name in off]
+    alone = [Pass(each.name, "alone", said=OFF) for each in instances if each.name in off]
     return sorted((*went, *alone), key=lambda each: each.instance)
 
 
@@ -79,11 +79,11 @@ def _one(instance: OdooInstance, copy: Copy, seconds: float, often: int) -> Pass
         try:
             with understood(f"a host's answer about {name}"):
                 if said := _within(users.as_found(instance), copy, seconds, often):
-                    return Pass(name, "left alone", said=said)
+                    return Pass(name, "alone", said=said)
         except Slow:
             return Pass(name, "slow", time.monotonic() - begun)
         except Busy as error:
-            return Pass(name, "left alone", said=error.message)
+            return Pass(name, "alone", said=error.message)
         except RelevoError as error:
             log().warning("%s: %s", name, error)
             took, refused = time.monotonic() - begun, isinstance(error, Refused)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from tasks.run.moments import span
 
-Ended = Literal["copied", "left alone", "slow", "failed"]
+Ended = Literal["copied", "alone", "slow", "failed"]
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class Pass:
         """
         >>> print(Pass("vps_1", "copied", 4.2))
         copied in 4 s
-        >>> print(Pass("vps_1", "left alone", said="its schedule is off"))
+        >>> print(Pass("vps_1", "alone", said="its schedule is off"))
         left alone: its schedule is off
         >>> print(Pass("vps_1", "failed", 9.0, "uno did not answer", "see that it is up"))
         failed after 9 s: uno did not answer (see that it is up)
         """
         if self.ended == "copied":
             return f"copied in {span(self.seconds)}"
-        if self.ended == "left alone":
+        if self.ended == "alone":
             return f"left alone: {self.said}"
         if self.ended == "slow":
             return f"not done after {span(self.seconds)}: it goes on in a run of its own"
@@ -55,7 +55,7 @@ def failure(recovery: str, passes: Sequence[Pass]) -> str:
     >>> print(failure("due", [Pass("vps_1", "copied"), Pass("vps_2", "failed", said="no route")]))
     1 of 2 instances on due were not copied
     vps_2: no route
-    >>> failure("due", [Pass("vps_1", "left alone")])
+    >>> failure("due", [Pass("vps_1", "alone")])
     ''
     """
     failed = [each for each in passes if each.ended == "failed"]

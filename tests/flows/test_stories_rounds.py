@@ -88,15 +88,15 @@ def test_one_that_is_bad_locked_failed_over_or_paused_costs_the_others_nothing(
     said = {each.instance: (each.ended, each.said) for each in went}
     assert list(said) == list(STATES), "each is told by its name"
     assert said["vps_1"] == ("copied", "")
-    assert said["vps_2"][0] == "left alone"
+    assert said["vps_2"][0] == "alone"
     assert "4711 failover" in said["vps_2"][1]
-    assert said["vps_3"][0] == "left alone"
+    assert said["vps_3"][0] == "alone"
     assert "is primary, not standby" in said["vps_3"][1]
     assert said["vps_4"][0] == "failed"
     assert "shut: no CONNECT" in said["vps_4"][1]
     assert said["vps_5"] == ("failed", "due did not answer")
-    assert said["vps_6"][0] == "left alone"
-    assert said["vps_7"] == ("left alone", passes.OFF)
+    assert said["vps_6"][0] == "alone"
+    assert said["vps_7"] == ("alone", passes.OFF)
     noted = [asked for asked in due.changes if "notes/synced" in asked]
     assert [asked.split("/")[4] for asked in noted] == ["vps_1"], "whose copy was good"
     assert not [asked for asked in due.ran if "vps_7" in asked], "nobody asks of a paused one"
@@ -175,7 +175,7 @@ def test_an_answer_that_nobody_foresaw_is_said_of_its_instance_alone(
     assert [each.ended for each in went] == ["failed", "copied"]
 
 
-@pytest.mark.parametrize(("ago", "ended"), [(300.0, "left alone"), (3600.0, "copied")])
+@pytest.mark.parametrize(("ago", "ended"), [(300.0, "alone"), (3600.0, "copied")])
 def test_who_wants_fewer_copies_than_another_on_the_host_is_copied_when_it_is_due(
     instance: OdooInstance, hosts: Hosts, ago: float, ended: str
 ) -> None:
@@ -207,7 +207,7 @@ def test_each_copy_is_told_and_a_refusal_once(
     went = [
         Pass("vps_1", "copied"),
         Pass("vps_2", "failed", said=gone.format(9), refused=True),
-        Pass("vps_3", "left alone", said=passes.OFF),
+        Pass("vps_3", "alone", said=passes.OFF),
     ]
 
     passes.tell(everyone, went, before="")
