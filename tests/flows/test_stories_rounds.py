@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
-from prefect.states import StateType
+from prefect.client.schemas.objects import StateType
 
 from blocks.errors import CommandFailed, Unreachable
 from blocks.host import Host
@@ -23,6 +23,7 @@ from tasks.notices import events
 from tasks.orchestrator import rounds, schedules
 from tasks.rounds import passes
 from tasks.rounds.words import Pass
+from tasks.run.tags import SWITCH
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, serving
 from tests.flows.test_stories_files import LEADS, _engine
@@ -230,7 +231,7 @@ def _deployed(client: SyncPrefectClient, everyone: list[OdooInstance]) -> None:
     list(apply._pool(client, POOL))
     for each in everyone:
         saved = {"$ref": {"block_document_id": str(each.save(each.name.replace("_", "-")))}}
-        own = next(w for w in wanted.deployments(each) if wanted.SWITCH in w.tags)
+        own = next(w for w in wanted.deployments(each) if SWITCH in w.tags)
         list(deployed.deploy(own, {"instance": saved}, deployed.read(client), POOL))
 
 
