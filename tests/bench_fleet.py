@@ -50,7 +50,7 @@ from tests.stack import ROOT, Stack
 FIGURES = ROOT / "docs" / "benchmarks" / "fleet.json"
 COUNTS = [int(each) for each in sys.argv[1:]] or [30, 100]
 MINUTES = float(os.environ.get("RELEVO_MINUTES", "10"))
-DAY, TIMES, SETTLE_SECONDS, QUIET_SECONDS = 86400, 3, 10, 30
+DAY, TIMES, SETTLE_SECONDS, QUIET_SECONDS = 86400, 3, 10, 20
 ORIGINS = ("vps_uno", "vps_dos")
 EVENTS = ("events", "event_resources")  # kept for three days, all else for ninety
 KEPT_DAYS = {"events": 3, "runs": 90}
@@ -127,24 +127,23 @@ class Bench:
 
     def kinds(self) -> dict[str, tuple[str, dict[str, object]]]:
         """One deployment of each kind that runs by schedule."""
-        there = self.stack.request(
-            "POST", "/deployments/filter", {"limit": 200, "sort": "NAME_ASC"}
-        )
+        there = self.stack.deployments()
         follow = [each["name"] for each in there if "follow" in str(each["entrypoint"])]
-        own: dict[str, tuple[str, dict[str, object]]] = {
+        own: dict[str, tuple[str, dict[str, object]]] = {}
+        if hasattr(wanted, "rounds"):
+            own["copies"] = ("copies/respaldo", {})
+        own |= {
+            "board": ("board/all-instances", {}),
             "rsync_filestore filestore": ("rsync-filestore/vps_uno", {}),
             "rsync_filestore sources": ("rsync-filestore/vps_uno-sources", {}),
             "rsync_filestore requirements": ("rsync-filestore/vps_uno-requirements", {}),
             "reconcile_filestore": ("reconcile-filestore/vps_uno", {}),
             "build_service": ("build-service/vps_uno", {}),
-            "board": ("board/all-instances", {}),
         }
         if follow:
             own["follow_filestore"] = (f"follow-filestore/{follow[0]}", {"watch_seconds": 30})
             own["follow_filestore, 90 s longer"] = (own["follow_filestore"][0],
                                                     {"watch_seconds": 120})  # fmt: skip
-        if hasattr(wanted, "rounds"):
-            own["copies"] = ("copies/respaldo", {})
         return own
 
     def cost(self, deployment: str, **given: object) -> Counts:
