@@ -19,7 +19,7 @@ from blocks.lease import HELD, Lease, boot_seconds, regardless
 from blocks.shell import Shell, turn_stuck
 from blocks.ssh_channel import read_line
 from blocks.turn import PROGRAM, Turn
-from tasks.host.job import stop_job
+from tasks.host.job import any_running, stop_job
 from tasks.run import act
 from tasks.run.step import log
 
@@ -31,6 +31,7 @@ BEAT_SECONDS = 5
 YIELD_SECONDS = 60
 # What gives way to a procedure: copies of files, and what is built ahead.
 YIELDING = ("rsync-filestore", "reconcile-filestore", "restore-filestore", "build-service")
+VERBS = ("pass", "reconcile", "restore")  # of the engine, in what gives way
 
 # What gives way ($4) is ended at once; whoever holds the lock then takes the next turn, and what is
 # left of the run before is ended before the lock is said to be held. A beat is answered.
@@ -173,10 +174,18 @@ def _answer(shell: Shell, channel: "paramiko.Channel") -> str:
 def end_jobs(instance: OdooInstance) -> None:
     """End the long commands of what gives way; whoever copies next goes on from there."""
     shell = instance.recovery.host.shell()
-    for kind in ("filestore", "sources", "requirements"):
-        stop_job(shell, f"{instance.name}-{kind}")
-    for verb in ("pass", "reconcile", "restore"):
-        stop_job(shell, f"{instance.name}-engine-{verb}")
+    for name in _jobs(instance):
+        stop_job(shell, name)
+
+
+def is_at_work(instance: OdooInstance) -> bool:
+    """Tell whether a long command of what gives way is under way."""
+    return any_running(instance.recovery.host.shell(), _jobs(instance))
+
+
+def _jobs(instance: OdooInstance) -> list[str]:
+    kinds = ("filestore", "sources", "requirements")
+    return [f"{instance.name}-{each}" for each in (*kinds, *map("engine-{}".format, VERBS))]
 
 
 def _beat(channel: "paramiko.Channel", lease: Lease, done: threading.Event) -> None:

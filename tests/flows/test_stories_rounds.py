@@ -117,12 +117,14 @@ def test_a_round_that_could_not_copy_one_fails_and_names_it(
     assert [line.split(":")[0] for line in lines[1:]] == ["vps_4", "vps_5"]
 
 
+@pytest.mark.parametrize("is_at_work", [True, False])
 def test_what_takes_longer_than_a_round_has_time_for_is_ended_under_its_lock(
-    instance: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+    instance: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch, *, is_at_work: bool
 ) -> None:
     """Nothing may write that no lock speaks of; the others do not wait for it."""
     first, other = another(instance, "vps_1"), another(instance, "vps_2")
-    due = FakeHost("due", {"hold *": "held 1", "*": ""})
+    shown = "dead\n\nrunning\n" if is_at_work else "dead\n\nexited\n"
+    due = FakeHost("due", {"hold *": "held 1", "systemctl show *": shown, "*": ""})
     hosts(FakeHost("uno"), due)
     monkeypatch.setattr(passes, "LEAST_SECONDS", 0.3)
     monkeypatch.setattr(passes, "SHARE", 0.0)
@@ -145,8 +147,8 @@ def test_what_takes_longer_than_a_round_has_time_for_is_ended_under_its_lock(
 
     went = passes.copy_all([first, other], copy, off=())
 
-    assert [each.ended for each in went] == ["slow", "copied"]
-    assert stopped_with
+    assert [each.ended for each in went] == ["slow" if is_at_work else "failed", "copied"]
+    assert bool(stopped_with) == is_at_work, "a host that is silent is not slow"
     assert all(stopped_with)
 
 
