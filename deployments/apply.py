@@ -12,13 +12,15 @@ from prefect.client.schemas.filters import DeploymentFilterTags
 from prefect.client.schemas.objects import BlockDocument
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
-from pydantic import BaseModel, HttpUrl, SecretStr, ValidationError
+from pydantic import BaseModel, HttpUrl, SecretStr
 
+from blocks.errors import Refused
 from blocks.host import Host
 from blocks.instance import OdooInstance
 from deployments import automations, deployed, server
 from deployments.deployed import Deployed
 from deployments.wanted import BOARDS, PROCEDURES, SYNC, everything
+from tasks.orchestrator import instances as saved_instances
 from tasks.orchestrator import schedules
 from tasks.orchestrator.schedules import read_deployments
 from tasks.run.outcome import Outcome
@@ -109,8 +111,8 @@ def _block(instance: OdooInstance, document: BlockDocument | None) -> Iterator[s
 
 def _saved(document: BlockDocument) -> dict[str, Any]:
     try:
-        return _fields(OdooInstance._from_block_document(document))  # noqa: SLF001  # as load() does
-    except ValidationError:
+        return _fields(saved_instances.understood(document))
+    except Refused:
         return {}  # saved by an older Relevo whose fields were others: differs from anything
 
 

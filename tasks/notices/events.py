@@ -61,11 +61,11 @@ def tell_synced(instance: OdooInstance, kind: str) -> None:
         tell_copied(instance)
 
 
-def tell_copied(instance: OdooInstance) -> None:
+def tell_copied(instance: OdooInstance, *, apart: bool = False) -> None:
     """Reset the dead-man's switch of an instance."""
     with read_in(instance.language):
         sentence = f"the files of {instance.name} are copied"
-        emit(instance.name, SYNCED, sentence, timezone=instance.timezone)
+        emit(instance.name, SYNCED, sentence, timezone=instance.timezone, apart=apart)
 
 
 def tell_refusal(instance: OdooInstance, said: str) -> None:

@@ -127,8 +127,7 @@ def tell(instances: Sequence[OdooInstance], passes: Sequence[Pass], *, before: s
     for instance in instances if desk().emits else ():
         went = ended[instance.name]
         if went.ended == "copied":
-            # Outside of the run, which Prefect would name in ten rows for each event.
-            Context().run(events.tell_copied, instance)
+            events.tell_copied(instance, apart=True)
         elif went.refused and not _was_told(went, before):
             events.tell_refusal(instance, went.said)
 

@@ -91,8 +91,10 @@ class Desk(Protocol):
         """Make a listener that shows how many percent are done."""
         ...
 
-    def emit(self, event: str, resource: dict[str, str], payload: dict[str, str]) -> None:
-        """Let an event leave."""
+    def emit(
+        self, event: str, resource: dict[str, str], payload: dict[str, str], *, apart: bool
+    ) -> None:
+        """Let an event leave; one that is `apart` names nothing of the run that it is told in."""
         ...
 
     def copies(self, instance: OdooInstance, *, on: bool) -> bool:

@@ -61,7 +61,9 @@ class Terminal:
     def progress(self, what: str) -> Callable[[float], None]:  # noqa: ARG002  # the desk's
         return lambda _: None
 
-    def emit(self, event: str, resource: dict[str, str], payload: dict[str, str]) -> None:
+    def emit(
+        self, event: str, resource: dict[str, str], payload: dict[str, str], *, apart: bool
+    ) -> None:
         """Tell nobody: the next board sees what was done here, and tells."""
 
     def copies(self, instance: OdooInstance, *, on: bool) -> bool:  # noqa: ARG002  # the desk's
