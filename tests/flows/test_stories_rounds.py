@@ -4,12 +4,20 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextvars import copy_context
+from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.client.schemas.objects import StateType
+from prefect.events import ReceivedEvent
+from prefect.events.filters import (
+    EventFilter,
+    EventNameFilter,
+    EventOccurredFilter,
+    EventResourceFilter,
+)
 
 from blocks.errors import CommandFailed, Unreachable
 from blocks.host import Host
@@ -24,6 +32,7 @@ from tasks.orchestrator import rounds, schedules
 from tasks.rounds import passes
 from tasks.rounds.words import Pass
 from tasks.run.tags import SWITCH
+from tasks.run.wait import until
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, serving
 from tests.flows.test_stories_files import LEADS, _engine
@@ -265,6 +274,21 @@ def test_a_paused_instance_is_left_alone_and_a_run_is_no_task_for_each(
     assert [each.state_type for each in ran] == [StateType.COMPLETED]
     tasks = client.read_task_runs(flow_run_filter=asked)
     assert tasks == [], "which would cost the server more than the copying"
+    told = _told(client, "tre_1")
+    assert [each.related for each in told] == [[]], "nine rows for each, to name the run"
+
+
+def _told(client: SyncPrefectClient, instance: str) -> list[ReceivedEvent]:
+    """The copies of an instance that were told: they leave a little later."""
+    at = datetime.now(UTC)
+    asked = EventFilter(
+        occurred=EventOccurredFilter(since=at - timedelta(hours=1), until=at + timedelta(hours=1)),
+        event=EventNameFilter(name=[events.SYNCED]),
+        resource=EventResourceFilter(id=[f"relevo.instance.{instance}"]),
+    )
+    return until(
+        lambda: client.read_events(asked).events, what="the copy is told", timeout_seconds=60
+    )
 
 
 def test_what_is_slow_goes_on_in_a_run_of_its_own(
