@@ -287,7 +287,9 @@ def _told(client: SyncPrefectClient, instance: str) -> list[ReceivedEvent]:
         resource=EventResourceFilter(id=[f"relevo.instance.{instance}"]),
     )
     return until(
-        lambda: client.read_events(asked).events, what="the copy is told", timeout_seconds=60
+        lambda: client.read_events(asked, limit=9).events,
+        what="the copy is told",
+        timeout_seconds=60,
     )
 
 
