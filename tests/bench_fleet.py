@@ -54,9 +54,32 @@ DAY, TIMES, SETTLE_SECONDS, QUIET_SECONDS = 86400, 3, 10, 20
 ORIGINS = ("vps_uno", "vps_dos")
 EVENTS = ("events", "event_resources")  # kept for three days, all else for ninety
 KEPT_DAYS = {"events": 3, "runs": 90}
+SIZES = """
+SELECT json_object_agg(relname, json_build_array(n_live_tup, pg_total_relation_size(relid)))
+FROM pg_stat_user_tables
+"""
+# What stands in the database of these runs, by their ids; and what Relevo told meanwhile apart from
+# any run, which nothing else tells at that time.
 ROWS = """
-SELECT json_object_agg(relname, json_build_array(n_tup_ins, n_live_tup,
-    pg_total_relation_size(relid))) FROM pg_stat_user_tables
+WITH ours AS (SELECT id, start_time, end_time FROM flow_run WHERE id IN ({ids})),
+tasks AS (SELECT id FROM task_run WHERE flow_run_id IN (SELECT id FROM ours)),
+told AS (
+    SELECT event_id AS id FROM event_resources
+    WHERE resource_id IN (SELECT 'prefect.flow-run.' || id FROM ours)
+    UNION SELECT e.id FROM events e JOIN ours ON e.event LIKE 'relevo.%'
+        AND e.occurred BETWEEN ours.start_time AND ours.end_time + interval '5 seconds')
+SELECT json_build_object(
+    'flow_run', (SELECT count(*) FROM ours),
+    'flow_run_state', (SELECT count(*) FROM flow_run_state
+        WHERE flow_run_id IN (SELECT id FROM ours)),
+    'task_run', (SELECT count(*) FROM tasks),
+    'task_run_state', (SELECT count(*) FROM task_run_state
+        WHERE task_run_id IN (SELECT id FROM tasks)),
+    'log', (SELECT count(*) FROM log WHERE flow_run_id IN (SELECT id FROM ours)),
+    'artifact', (SELECT count(*) FROM artifact WHERE flow_run_id IN (SELECT id FROM ours)),
+    'events', (SELECT count(*) FROM told),
+    'event_resources', (SELECT count(*) FROM event_resources
+        WHERE event_id IN (SELECT id FROM told)))
 """
 Counts = dict[str, Any]
 
@@ -149,43 +172,39 @@ class Bench:
     def cost(self, deployment: str, **given: object) -> Counts:
         """What one run costs: the mean of some, without what goes on anyway."""
         idle, before, begun = self.idle(), self.counters(), time.monotonic()
-        walls = []
+        walls, runs = [], list[str]()
         for _ in range(TIMES):
             pressed = time.monotonic()
-            run = self.stack.press(deployment, **given)
-            self.stack.wait(run, 900)
+            runs.append(self.stack.press(deployment, **given))
+            self.stack.wait(runs[-1], 900)
             walls.append(round(time.monotonic() - pressed, 1))
         time.sleep(SETTLE_SECONDS)
         after, seconds = self.counters(), time.monotonic() - begun
-        rows = {
-            table: (after["rows"][table][0] - before["rows"].get(table, (0,))[0]) / TIMES
-            for table in after["rows"]
-        }
+        ids = ", ".join(f"'{each}'" for each in runs)
+        counted = json.loads(self.sql(ROWS.format(ids=ids)))
+        rows = {table: many / TIMES for table, many in counted.items() if many}
         cpu = {
-            who: max(0.0, (after["cpu"][who] - before["cpu"][who] - idle[who] * seconds) / TIMES)
-            for who in after["cpu"]
+            who: max(0.0, (after[who] - before[who] - idle[who] * seconds) / TIMES) for who in after
         }
-        rows = {table: many for table, many in rows.items() if many > 0}
-        found = {
-            "rows": rows, "cpu": cpu, "seconds": walls, "ended": self.stack.state(run)["name"],
-        }  # fmt: skip
+        ended = sorted({self.stack.state(each)["name"] for each in runs})
+        found = {"rows": rows, "cpu": cpu, "seconds": walls, "ended": ", ".join(ended)}
         print(deployment, walls, round(sum(rows.values())), found["ended"], cpu, flush=True)
         return found
 
     def idle(self) -> dict[str, float]:
-        before = self.counters()["cpu"]
+        before = self.counters()
         time.sleep(QUIET_SECONDS)
-        after = self.counters()["cpu"]
+        after = self.counters()
         return {who: (after[who] - before[who]) / QUIET_SECONDS for who in after}
 
-    def counters(self) -> Counts:
+    def counters(self) -> dict[str, float]:
+        """The CPU-seconds that each has used by now."""
         postmaster = int((self.folder / "prefect/database/postmaster.pid").read_text().split()[0])
         assert self.stack._server, "it runs"
         assert self.stack._worker, "it runs"
         roots = {"worker and runs": self.stack._worker.pid, "server": self.stack._server.pid,
                  "database": postmaster}  # fmt: skip
-        cpu = {who: of_tree(pid) for who, pid in roots.items()}
-        return {"rows": json.loads(self.sql(ROWS)), "cpu": cpu}
+        return {who: of_tree(pid) for who, pid in roots.items()}
 
     def sql(self, text: str) -> str:
         return self.stack._as_postgres(
@@ -197,8 +216,8 @@ class Bench:
         """What a row of each table takes on the disk, with its indexes."""
         self.sql("VACUUM ANALYZE")
         time.sleep(2)
-        found = json.loads(self.sql(ROWS))
-        return {table: size / live for table, (_, live, size) in found.items() if live > 20}
+        found = json.loads(self.sql(SIZES))
+        return {table: size / live for table, (live, size) in found.items() if live > 20}
 
     def runs(self, everyone: list[OdooInstance]) -> dict[str, float]:
         """How many runs a day there are of each kind, with Relevo's own intervals."""
@@ -225,7 +244,7 @@ class Bench:
         self.figures["fleet"][str(count)]["lateness"] = {
             "runs": len(late), "median": statistics.median(late),
             "p99": late[min(len(late) - 1, math.ceil(len(late) * 0.99) - 1)], "worst": late[-1],
-            "cores": {w: (after["cpu"][w] - before["cpu"][w]) / MINUTES / 60 for w in after["cpu"]},
+            "cores": {w: (after[w] - before[w]) / MINUTES / 60 for w in after},
         }  # fmt: skip
         print(self.figures["fleet"][str(count)]["lateness"], flush=True)
 
