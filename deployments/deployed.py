@@ -35,6 +35,7 @@ FORMER = {"follow_filestore"}
 class Deployed:
     """What Prefect has of ours, as it was when `apply` began."""
 
+    client: SyncPrefectClient
     all: Sequence[DeploymentResponse]
 
     @functools.cached_property
@@ -43,6 +44,10 @@ class Deployed:
 
     def find(self, flow: str, name: str) -> DeploymentResponse | None:
         return self._named.get((flow, name))
+
+    def as_it_is(self, found: DeploymentResponse) -> DeploymentResponse:
+        """Read one again: a failover may have paused it meanwhile."""
+        return self.client.read_deployment(found.id)
 
     def goes(self, instance: str) -> bool:
         """Tell whether an instance is copied by schedule now."""
@@ -57,7 +62,7 @@ class Deployed:
 
 
 def read(client: SyncPrefectClient) -> Deployed:
-    return Deployed(read_deployments(client, DeploymentFilterTags(any_=[MANAGED, ANY])))
+    return Deployed(client, read_deployments(client, DeploymentFilterTags(any_=[MANAGED, ANY])))
 
 
 def flow_of(deployment: DeploymentResponse) -> str:
@@ -123,7 +128,7 @@ def _schedules(
     if not wanted.every_seconds:
         return []
     if existing and existing.schedules:
-        active = any(schedule.active for schedule in existing.schedules)
+        active = any(schedule.active for schedule in deployed.as_it_is(existing).schedules)
     else:
         active = wanted.always or deployed.goes(wanted.instance)
     schedule = Interval(
