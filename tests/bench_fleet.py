@@ -284,15 +284,17 @@ def speaking_to(stack: Stack) -> Iterator[None]:
 
 
 def time_applies(folder: Path) -> Counts:
-    """On a Prefect of their own, without a worker."""
-    bench = Bench(folder, Lab("none"), Stack(folder / "prefect"))
-    try:
-        bench.stack.start()
-        for count in COUNTS:
+    """On a Prefect of its own for each count, without a worker."""
+    found: Counts = {"apply": {}}
+    for count in COUNTS:
+        bench = Bench(folder, Lab("none"), Stack(folder / f"prefect-{count}"))
+        bench.figures = found
+        try:
+            bench.stack.start()
             bench.time_applies(count)
-    finally:
-        bench.stack.stop()
-    return dict(bench.figures["apply"])
+        finally:
+            bench.stack.stop()
+    return dict(found["apply"])
 
 
 def measure_runs(folder: Path) -> Counts:
