@@ -112,6 +112,7 @@ class Page:
         def leave() -> None:
             if apart:  # Prefect would keep nine rows of what else the run belongs to
                 FlowRunContext.__var__.set(None)  # type: ignore[arg-type]  # it takes it for none
+                TaskRunContext.__var__.set(None)  # type: ignore[arg-type]  # as it does this
             emit_event(event=event, resource=resource, payload=payload)
 
         copy_context().run(leave)
