@@ -7,6 +7,7 @@
 # make chaos  stories of accidents, from SEED=1, N=20 of them; docs/chaos.md says what they found
 # make compare the same ten accidents for the runbook, repmgr and Relevo; docs/compare.md
 # make lab-up, make lab-down   the hosts alone
+# make bench-fleet      what 30 and 100 instances cost Prefect a day, on real runs under many names
 # make bench-filestore   the engine beside the runbook's rsync (SIZES=10000 is short)
 # make soak              ten MINUTES of normal running: does any alarm cry wolf?
 # make drill-seeds       20 power cuts of an origin while a client writes: what is lost is named
@@ -23,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SEED ?= 1
 N ?= 20
 
-.PHONY: install setup demo check test engine lint release chaos compare bench-rto bench-filestore bench-followers drill-seeds drill-power drill-suspended drill-docs drill-upgrade soak screenshots lab-up lab-down
+.PHONY: install setup demo check test engine lint release chaos compare bench-rto bench-fleet bench-filestore bench-followers drill-seeds drill-power drill-suspended drill-docs drill-upgrade soak screenshots lab-up lab-down
 
 install:
 	@.ci/setup runner
@@ -81,6 +82,11 @@ SIZES ?= 10000,100000,1000000
 bench-filestore: setup
 	@$(PYTHON) -m tests.bench --sizes $(SIZES) --rounds 5 --cold 5 --wan 5 --initial 3 --follow 30 $(BENCH)
 	@$(PYTHON) -m tests.bench.report
+
+# The figures of another release, from its own checkout, are RELEVO_BEFORE for the page.
+bench-fleet: setup
+	@$(PYTHON) -m tests.bench_fleet 30 100
+	@$(PYTHON) -m tests.bench_fleet_page "$${RELEVO_BEFORE:-docs/benchmarks/fleet.json}" docs/benchmarks/fleet.json
 
 # One follower for each instance beside one for all; docs/benchmarks/followers.md
 bench-followers: setup

@@ -3,7 +3,14 @@
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    model_validator,
+)
 
 from blocks.cluster import Cluster
 from blocks.host import Host
@@ -155,9 +162,6 @@ class Schedules(BaseModel):
     reconcile_seconds: int = Field(
         default=21600, ge=300, description="Between comparisons of the whole filestore."
     )
-    follow_seconds: int = Field(
-        default=900, ge=60, description="How long a run watches the host's follower."
-    )
     sources_seconds: int = Field(default=43200, ge=60, description="Between passes of the sources.")
     requirements_seconds: int = Field(
         default=43200, ge=60, description="Between passes of the Python requirements."
@@ -169,6 +173,14 @@ class Schedules(BaseModel):
     )
     check_seconds: int = Field(default=600, ge=60, description="Between checks.")
     drill_seconds: int = Field(default=0, ge=0, description="Between drills; 0: only on demand.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_follow_seconds(cls, said: object) -> object:
+        """Leave out what an inventory or a saved instance of before says of a flow that is gone."""
+        if not isinstance(said, dict):
+            return said
+        return {name: value for name, value in said.items() if name != "follow_seconds"}
 
 
 class Alarms(BaseModel):

@@ -8,16 +8,22 @@ from contextvars import ContextVar
 from blocks.errors import Unreachable
 
 ENDS: ContextVar[float | None] = ContextVar("ends", default=None)
+LEAST: ContextVar[float] = ContextVar("least", default=0.0)
 
 
 @contextmanager
-def patience(seconds: float) -> Iterator[None]:
-    """Ask nobody any more once so many seconds are over."""
-    token = ENDS.set(time.monotonic() + seconds)
+def patience(seconds: float, *, least: float = 0.0) -> Iterator[None]:
+    """Ask nobody any more once so many seconds are over.
+
+    What was asked before gets `least`: a command that is given up takes the connection with it,
+    which others may share.
+    """
+    token, before = ENDS.set(time.monotonic() + seconds), LEAST.set(least)
     try:
         yield
     finally:
         ENDS.reset(token)
+        LEAST.reset(before)
 
 
 def at_most(seconds: float, host: str) -> float:
@@ -27,6 +33,8 @@ def at_most(seconds: float, host: str) -> float:
     60
     >>> with patience(5): at_most(60, "uno") <= 5
     True
+    >>> with patience(5, least=10): at_most(60, "uno"), at_most(7, "uno")
+    (10, 7)
     """
     if (ends := ENDS.get()) is None:
         return seconds
@@ -36,4 +44,4 @@ def at_most(seconds: float, host: str) -> float:
             f"{host} was not asked any more, for what was asked before took too long",
             hint="see what slows down the two servers of this instance, then run this again",
         )
-    return min(seconds, left)
+    return min(seconds, max(left, LEAST.get()))

@@ -22,6 +22,7 @@ from pydantic import SecretStr
 
 from blocks.instance import OdooInstance
 from deployments import server
+from deployments.deployed import Deployed
 from deployments.wanted import board_seconds
 from tasks.language.reader import read_in, shown, translated
 from tasks.notices import emitter, events
@@ -39,8 +40,8 @@ SILENCE = (
     f"No copy of the files of {NAME} has succeeded since {SINCE}.\n\n"
     "What may be down: the origin's server, its PostgreSQL or its Odoo (then nobody can work), the "
     "recovery host, or Relevo's worker; or the schedules are off.\n\n"
-    f"Where to look: the runs of rsync-filestore/{NAME}, and on the recovery host: relevo check "
-    f"{NAME}"
+    "Where to look: the runs of copies, which name each instance, and on the recovery host: relevo "
+    f"check {NAME}"
 )
 NO_BOARD = (
     f"The readiness of no instance has been measured since {SINCE}, so nobody would be told of a "
@@ -63,7 +64,10 @@ ENDS = {
 
 
 def notify(
-    client: SyncPrefectClient, instances: list[OdooInstance], receivers: dict[str, SecretStr]
+    client: SyncPrefectClient,
+    instances: list[OdooInstance],
+    receivers: dict[str, SecretStr],
+    found: Deployed,
 ) -> Iterator[str]:
     """Make blocks and automations agree with the inventory; yield a sentence per change."""
     blocks: list[str] = []
@@ -74,7 +78,7 @@ def notify(
             yield f"{changed} receiver {name}"
     with read_in(instances[0].language if instances else "en"):
         told = list(_told(instances, blocks)) if blocks else []
-    wanted = {each.name: each for each in (*told, *_checks(client, instances))}
+    wanted = {each.name: each for each in (*told, *_checks(client, instances, found))}
     existing = {
         each.name: each for each in client.read_automations() if each.name.startswith(PREFIX)
     }
@@ -165,14 +169,17 @@ def _silence(instances: Sequence[OdooInstance], blocks: list[str]) -> Automation
     return _automation("no board", trigger, _notifications("no board", blocks, body=NO_BOARD))
 
 
-def _checks(client: SyncPrefectClient, instances: list[OdooInstance]) -> Iterator[AutomationCore]:
+def _checks(
+    client: SyncPrefectClient, instances: list[OdooInstance], found: Deployed
+) -> Iterator[AutomationCore]:
     """A fault of an instance also runs its check, where the inventory wants that.
 
     A change of place does not: what follows is no fault, and the check would fail all the while.
     """
     for instance in instances:
         if instance.alarms.run_check:
-            check = client.read_deployment_by_name(f"check/{instance.name}")
+            known = found.find("check", instance.name)
+            check = known or client.read_deployment_by_name(f"check/{instance.name}")
             yield _automation(
                 f"check {instance.name}",
                 _at_once(instance.name, *events.FAULTS),

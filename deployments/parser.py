@@ -13,7 +13,7 @@ from tasks.language.reader import translated
 FLOWS = (
     "setup_primary", "configure_ssh", "basebackup", "rsync_filestore", "build_service", "promote",
     "pg_rewind", "replicate", "failover", "failback", "switchover", "check", "drill",
-    "reconcile_filestore", "restore_filestore", "follow_filestore",
+    "reconcile_filestore", "restore_filestore",
 )  # fmt: skip
 PROCEDURES = ("failover", "failback", "switchover")
 GONE = "recovery-is-gone"

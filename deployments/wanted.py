@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from blocks.instance import OdooInstance
-from tasks.run.tags import MOVES, SCHEDULED, tag
+from tasks.run.tags import MOVES, SCHEDULED, SWITCH, host_tag, tag
 
 PROCEDURES, SYNC, BOARDS = "procedures", "sync", "boards"
 ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
@@ -16,6 +16,10 @@ BY_HAND = (
 )  # fmt: skip
 ON_THE_NIGHT = ("failover", "failback", "switchover")
 KINDS = ("filestore", "sources", "requirements")
+ROUNDS = "copies"
+# The schedule of an instance's own copy is a switch: while it is on, the rounds copy the instance.
+# It is never due itself.
+NEVER_SECONDS = 100 * 365 * 86400
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,13 @@ class Wanted:
         >>> Wanted("failover", "vps_1", "vps_1", PROCEDURES).tags
         ['instance:vps_1', 'moves']
         """
+        own = [tag(self.instance)] if self.instance else []
+        if self.flow == ROUNDS:
+            return [host_tag(self.name), SCHEDULED]
         copies = [SCHEDULED] if self.every_seconds and not self.always else []
+        switch = [SWITCH] if self.every_seconds == NEVER_SECONDS else []
         moves = [MOVES] if self.flow in ON_THE_NIGHT else []
-        return [*([tag(self.instance)] if self.instance else []), *moves, *copies]
+        return [*own, *moves, *copies, *switch]
 
     @property
     def interval(self) -> timedelta:
@@ -55,6 +63,8 @@ class Wanted:
     @property
     def anchor(self) -> datetime:
         """A beginning of its own for each, so that thirty instances do not start at once."""
+        if self.every_seconds == NEVER_SECONDS:
+            return ANCHOR
         return ANCHOR + timedelta(seconds=_number(self.name) % (self.every_seconds or 1))
 
     def fingerprint(self, *more: str) -> str:
@@ -75,7 +85,7 @@ def deployments(instance: OdooInstance) -> list[Wanted]:
         Wanted("drill", name, name, PROCEDURES, {}, schedules.drill_seconds or None),
     ]
     every = {
-        "filestore": schedules.filestore_seconds,
+        "filestore": NEVER_SECONDS,
         "sources": schedules.sources_seconds,
         "requirements": schedules.requirements_seconds,
     }
@@ -94,22 +104,19 @@ def deployments(instance: OdooInstance) -> list[Wanted]:
     return [*buttons, *copies, reconcile]
 
 
-def followers(instances: Sequence[OdooInstance]) -> list[Wanted]:
-    """One follower for each recovery host and user there, with the first of the instances.
+def rounds(instances: Sequence[OdooInstance]) -> list[Wanted]:
+    """One run for each recovery host that copies the files of all its instances.
 
-    It is no copy of one instance: a failover of that one does not stop it.
+    As often as the most impatient of them wants.
     """
-    first: dict[str, OdooInstance] = {}
+    often: dict[str, int] = {}
     for instance in instances:
-        first.setdefault(f"{instance.recovery}-{instance.recovery.odoo.user}", instance)
+        host, seconds = instance.recovery.host.name, instance.schedules.filestore_seconds
+        often[host] = min(seconds, often.get(host, seconds))
     return [
-        Wanted(
-            "follow_filestore", name, instance.name, SYNC,
-            {"watch_seconds": instance.schedules.follow_seconds - 30},
-            instance.schedules.follow_seconds, always=True,
-        )
-        for name, instance in first.items()
-    ]  # fmt: skip
+        Wanted(ROUNDS, host, "", SYNC, {"recovery": host}, seconds, always=True)
+        for host, seconds in often.items()
+    ]
 
 
 def board(instances: Sequence[OdooInstance]) -> Wanted:
@@ -125,4 +132,4 @@ def board_seconds(instances: Sequence[OdooInstance]) -> int:
 def everything(instances: Sequence[OdooInstance]) -> list[Wanted]:
     """All that Prefect is told of an inventory."""
     own = [wanted for instance in instances for wanted in deployments(instance)]
-    return [*own, *followers(instances), board(instances)]
+    return [*own, *rounds(instances), board(instances)]

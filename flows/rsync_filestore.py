@@ -24,6 +24,10 @@ def rsync_filestore(
         copy(instance, kind)
 
 
+def copy_files(instance: OdooInstance) -> None:
+    copy(instance, "filestore")
+
+
 def copy(instance: OdooInstance, kind: Literal["filestore", "sources", "requirements"]) -> None:
     copies.require_standby(instance)
     exposure.sample_link(instance)

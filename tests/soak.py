@@ -32,7 +32,7 @@ MINUTES = float(os.environ.get("MINUTES", "10"))
 KEPT = ROOT / "docs" / "benchmarks" / "soak.jsonl"
 EVIDENCE = Path("/tmp/relevo-soak")
 DEFAULTS = {
-    "schedules": {"filestore_seconds": 60, "check_seconds": 60, "follow_seconds": 120},
+    "schedules": {"filestore_seconds": 60, "check_seconds": 60},
     "alarms": {"lag_mb": 16, "lag_seconds": 60, "sync_minutes": 3, "run_check": True},
 }
 TRUE = ("another place serves", "the origin answers again")

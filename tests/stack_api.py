@@ -104,17 +104,24 @@ class Api:
         idle = "all that runs has ended"
         wait_until(lambda: not self.request("POST", "/flow_runs/count", under_way), idle, 300)
 
+    def deployments(self) -> list[dict[str, Any]]:
+        """All of them, however many pages that takes."""
+        found: list[dict[str, Any]] = []
+        asked = {"limit": 200, "sort": "CREATED_DESC"}
+        while page := self.request("POST", "/deployments/filter", {**asked, "offset": len(found)}):
+            found += page
+        return found
+
     @contextmanager
     def unscheduled(self) -> Iterator[None]:
         """Start nothing by schedule for a while; what is pressed runs."""
-        found = self.request("POST", "/deployments/filter", {"limit": 200})
-        deployments = [each for each in found if not each["paused"]]
+        deployments = [each for each in self.deployments() if not each["paused"]]
         for each in deployments:
             self.request("POST", f"/deployments/{each['id']}/pause_deployment")
         try:
             yield
         finally:
-            there = self.request("POST", "/deployments/filter", {"limit": 200})
+            there = self.deployments()
             for each in {each["id"] for each in deployments} & {each["id"] for each in there}:
                 self.request("POST", f"/deployments/{each}/resume_deployment")
 

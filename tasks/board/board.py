@@ -210,7 +210,9 @@ def publish(instances: Sequence[OdooInstance], rows: Sequence[Judged]) -> None:
     """Show what needs somebody, the worst first, and what is ready; log it in one line."""
     log().info("%s", words.nagios(rows)[1])
     clock = Clock(instances[0].timezone if instances else "UTC", dated=True)
-    text = table.page(rows, links=desk().links(), clock=clock)
+    pressed = {measured.instance for measured, colour, _ in rows if colour != "green"}
+    links = desk().links([each.name for each in instances], pressed=pressed)
+    text = table.page(rows, links=links, clock=clock)
     desk().show(text, key="board", title=table.headline(rows))
 
 

@@ -13,7 +13,6 @@ from blocks import answers
 from blocks.errors import CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from blocks.shell import Shell
-from tasks.filestore import following as reading
 from tasks.filestore import key
 from tasks.host import confine, files, layout, systemd_unit
 from tasks.host.job import LOGS, run_job, show
@@ -219,12 +218,6 @@ def _follower_unit(instance: OdooInstance) -> str:
         ),
         properties=confine.properties(writes=writes),
     )  # fmt: skip
-
-
-def conditions(instance: OdooInstance) -> list[Facts]:
-    """How it goes with an instance, and with those that share its user."""
-    with answers.understood(f"{conditions_path(instance)} on {instance.recovery}"):
-        return reading.conditions(written(instance), instance.name, shared=_shared(instance))
 
 
 def _shared(instance: OdooInstance) -> bool:

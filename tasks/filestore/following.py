@@ -8,8 +8,6 @@ from blocks.plain import plain
 from tasks.run.moments import span
 
 SILENT_SECONDS = 60.0  # it writes every five
-MOST = 200  # instances of one system user
-STATES = ("starting", "promoted", "failing", "away", "following")  # as the program says them
 LEAST_SECONDS = 300.0  # the thread that proves may rest for two minutes
 
 
@@ -54,26 +52,6 @@ class Following:
 
     def __str__(self) -> str:
         return f"{self.state} ({self.said})" if self.said else self.state
-
-
-def conditions(facts: Mapping[str, Any], instance: str, *, shared: bool) -> list[dict[str, Any]]:
-    """Take what a follower may speak of: its own instance, or those of all that share its user.
-
-    It runs as that user, whose file this is: an event of another instance would be somebody's word.
-
-    >>> facts = {"conditions": [{"instance": "vps_1", "state": "away", "said": ""},
-    ...     {"instance": "vps_2", "state": "away", "said": ""}]}
-    >>> [each["instance"] for each in conditions(facts, "vps_1", shared=False)]
-    ['vps_1']
-    >>> len(conditions(facts, "vps_1", shared=True))
-    2
-    """
-    found = dict[str, dict[str, Any]]()
-    for each in facts["conditions"]:
-        name, state = str(each["instance"]), str(each["state"])
-        if (shared or name == instance) and state in STATES and len(found) < MOST:
-            found.setdefault(name, each)
-    return list(found.values())
 
 
 def read(facts: Mapping[str, Any], instance: str, *, now: float) -> Following | None:

@@ -77,6 +77,13 @@ def is_running(shell: Shell, name: str) -> bool:
     return show(shell, _unit(name)).running
 
 
+def any_running(shell: Shell, names: Sequence[str]) -> bool:
+    """Tell whether one of several long commands is under way, in one question."""
+    argv = ("systemctl", "show", "--property=SubState", "--value", *map(_unit, names))
+    said = shell.run(argv).stdout.split()
+    return any(Unit("", each, "", 0).running for each in said)
+
+
 def await_job(shell: Shell, name: str, *, timeout_seconds: float) -> None:
     """Wait for the end of a long command, if it is under way."""
     _wait(shell, _unit(name), LOGS / f"{name}.log", timeout_seconds, lambda _: None)

@@ -9,7 +9,7 @@ comes back from the dead finds that no host executes its commands (blocks/turn.p
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from blocks import session
@@ -19,7 +19,7 @@ from blocks.lease import HELD, Lease, boot_seconds, regardless
 from blocks.shell import Shell, turn_stuck
 from blocks.ssh_channel import read_line
 from blocks.turn import PROGRAM, Turn
-from tasks.host.job import stop_job
+from tasks.host.job import any_running, stop_job
 from tasks.run import act
 from tasks.run.step import log
 
@@ -31,6 +31,7 @@ BEAT_SECONDS = 5
 YIELD_SECONDS = 60
 # What gives way to a procedure: copies of files, and what is built ahead.
 YIELDING = ("rsync-filestore", "reconcile-filestore", "restore-filestore", "build-service")
+VERBS = ("pass", "reconcile", "restore")  # of the engine, in what gives way
 
 # What gives way ($4) is ended at once; whoever holds the lock then takes the next turn, and what is
 # left of the run before is ended before the lock is said to be held. A beat is answered.
@@ -86,8 +87,9 @@ def lost_to_another_run(instance: OdooInstance) -> bool:
 
 @contextlib.contextmanager
 def held(
-    instance: OdooInstance, procedure: str, *, preempt: bool = False, beside: bool = False
-) -> Iterator[None]:
+    instance: OdooInstance, procedure: str, *, preempt: bool = False, beside: bool = False,
+    wait_seconds: float = YIELD_SECONDS,
+) -> Iterator[None]:  # fmt: skip
     """Hold the instance while a procedure runs; raise Busy when another one does.
 
     What gives way is waited for, or ended with `preempt`. `beside` is for what
@@ -95,7 +97,8 @@ def held(
     """
     shell = instance.recovery.host.shell()
     name = f"{instance.name}.{procedure}" if beside else instance.name
-    channel, said = _acquire(shell, instance, procedure, name, preempt=preempt)
+    ending = YIELDING if preempt else ()
+    channel, said = _acquire(shell, instance, (procedure, name), ending, wait_seconds)
     number, _, ended = said.partition(" ")
     lease, done = Lease(instance.name, turn=Turn(name, number)), threading.Event()
     lease.broken = lambda: channel.closed or channel.exit_status_ready()
@@ -105,7 +108,8 @@ def held(
     beats.start()
     try:
         if ended:
-            _end(shell, instance, ended)
+            log().info("ending the running %s of %s", ended, instance.name)
+            end_jobs(instance)
         act.begun(lost=lambda: lease.lost)
         yield
     finally:
@@ -118,14 +122,17 @@ def held(
 
 
 def _acquire(
-    shell: Shell, instance: OdooInstance, procedure: str, name: str, *, preempt: bool
+    shell: Shell,
+    instance: OdooInstance,
+    asked: tuple[str, str],
+    ending: Sequence[str],
+    wait_seconds: float,
 ) -> "tuple[paramiko.Channel, str]":
     """Take the lock; give what holds it, and the number of the turn with what had to be ended."""
-    deadline = time.monotonic() + YIELD_SECONDS
-    ending = " ".join(YIELDING) if preempt else ""
+    deadline, (procedure, name) = time.monotonic() + wait_seconds, asked
+    said_so = (procedure, str(LEASE_SECONDS), " ".join(ending), PROGRAM)
     while True:
-        argv = ("bash", "-c", HOLD, "hold", name, procedure, str(LEASE_SECONDS), ending, PROGRAM)
-        channel = shell.hold(argv)
+        channel = shell.hold(("bash", "-c", HOLD, "hold", name, *said_so))
         what, _, said = _answer(shell, channel).partition(" ")
         if what == "held":
             return channel, said.strip()
@@ -164,13 +171,21 @@ def _answer(shell: Shell, channel: "paramiko.Channel") -> str:
         ) from error
 
 
-def _end(shell: Shell, instance: OdooInstance, procedure: str) -> None:
-    """End the long commands of a procedure that gave way."""
-    log().info("ending the running %s of %s", procedure, instance.name)
-    for kind in ("filestore", "sources", "requirements"):
-        stop_job(shell, f"{instance.name}-{kind}")
-    for verb in ("pass", "reconcile", "restore"):
-        stop_job(shell, f"{instance.name}-engine-{verb}")
+def end_jobs(instance: OdooInstance) -> None:
+    """End the long commands of what gives way; whoever copies next goes on from there."""
+    shell = instance.recovery.host.shell()
+    for name in _jobs(instance):
+        stop_job(shell, name)
+
+
+def is_at_work(instance: OdooInstance) -> bool:
+    """Tell whether a long command of what gives way is under way."""
+    return any_running(instance.recovery.host.shell(), _jobs(instance))
+
+
+def _jobs(instance: OdooInstance) -> list[str]:
+    kinds = ("filestore", "sources", "requirements")
+    return [f"{instance.name}-{each}" for each in (*kinds, *map("engine-{}".format, VERBS))]
 
 
 def _beat(channel: "paramiko.Channel", lease: Lease, done: threading.Event) -> None:

@@ -25,6 +25,11 @@ def read_in(language: Language) -> Iterator[None]:
         READER.reset(token)
 
 
+def read_by(language: Language) -> None:
+    """Let what is said from here on, to the end of the block around, be read in a language."""
+    READER.set(language)
+
+
 def translated(text: str) -> str:
     """Say a sentence to whoever reads."""
     return catalogue.translated(text, reading())

@@ -9,10 +9,14 @@ PREFIX = "relevo."
 RESOURCE = "relevo.instance."
 
 
-def emit(instance: str, name: str, sentence: str, *, timezone: str = "", **facts: str) -> None:
+def emit(
+    instance: str, name: str, sentence: str, *, timezone: str = "", apart: bool = False,
+    **facts: str,
+) -> None:  # fmt: skip
     """Emit one event of one instance, with a sentence for whoever is told.
 
-    With a time zone it says when it was, for a mail that is sent because nothing followed.
+    With a time zone it says when it was, for a mail that is sent because nothing followed. What is
+    told often leaves `apart` from the run that tells it.
     """
     # A mail is HTML, and a chat makes links of what stands in these brackets.
     sentence, facts = _shown(sentence), {key: _shown(value) for key, value in facts.items()}
@@ -27,6 +31,7 @@ def emit(instance: str, name: str, sentence: str, *, timezone: str = "", **facts
             **({"relevo.at": _now(timezone)} if timezone else {}),
         },
         payload={"instance": instance, "said": sentence, **facts},
+        apart=apart,
     )
 
 

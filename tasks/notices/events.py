@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, build_opener
 
 from blocks.instance import OdooInstance, Place
+from tasks.language.reader import read_in
 from tasks.notices.emitter import emit
 from tasks.records import records
 from tasks.records.kinds import Synced, Told
@@ -21,7 +22,7 @@ from tasks.run.step import log, step
 
 SYNCED, RESTING, AWAITED = "relevo.sync.succeeded", "relevo.sync.resting", "relevo.sync.awaited"
 BOARD, EVERYBODY = "relevo.board.published", "all-instances"
-SERVED = "served-elsewhere"
+SERVED, REFUSED = "served-elsewhere", "filestore-refused"
 PING_SECONDS = 10
 FACES = {
     SERVED: "another place serves the customers",
@@ -30,11 +31,11 @@ FACES = {
     "lag": "the standby lags behind",
     "slot-lost": "the replication slot is lost",
     "not-synchronous": "commits do not wait for the recovery host",
-    "filestore-refused": "a copy of files was refused",
+    REFUSED: "a copy of files was refused",
     "origin-returned": "the origin answers again after a failover",
 }
 
-FAULTS = ("lag", "slot-lost", "filestore-refused")
+FAULTS = ("lag", "slot-lost", REFUSED)
 
 
 @step("tell that {place} serves {instance.name}")
@@ -57,8 +58,20 @@ def tell_synced(instance: OdooInstance, kind: str) -> None:
     """Note a good copy, and reset the dead-man's switch."""
     if kind == "filestore":
         records.record_success(instance.recovery, instance, Synced)
+        tell_copied(instance)
+
+
+def tell_copied(instance: OdooInstance, *, apart: bool = False) -> None:
+    """Reset the dead-man's switch of an instance."""
+    with read_in(instance.language):
         sentence = f"the files of {instance.name} are copied"
-        emit(instance.name, SYNCED, sentence, timezone=instance.timezone)
+        emit(instance.name, SYNCED, sentence, timezone=instance.timezone, apart=apart)
+
+
+def tell_refusal(instance: OdooInstance, said: str) -> None:
+    """Tell of a copy that refuses to go on, which will not heal by itself."""
+    with read_in(instance.language):
+        emit(instance.name, REFUSED, said)
 
 
 @step("note that a board was published")

@@ -19,7 +19,7 @@ from prefect.logging.loggers import flow_run_logger
 
 from blocks.errors import Busy, Refused
 from tasks.language.reader import read_in, shown, translated
-from tasks.notices import emitter
+from tasks.notices import emitter, events
 from tasks.plan import aftermath, aftermath_read
 from tasks.run import terminal
 from tasks.run.report import slug
@@ -64,16 +64,16 @@ def tell_refused(flow: Flow[..., object], flow_run: FlowRun, state: State[object
     error = state.result(raise_on_failure=False)
     if not isinstance(error, Refused) or isinstance(error, Busy):
         return
-    if alike(state.message or "", _last_words(flow_run)):
+    if alike(state.message or "", last_words(flow_run)):
         return
     instance = flow.validate_parameters(flow_run.parameters).get("instance")
     for tag in flow_run.tags:
         if tag.startswith(OWNER):
             with read_in(instance.language if instance else "en"):
-                emitter.emit(tag.removeprefix(OWNER), "filestore-refused", error.message)
+                emitter.emit(tag.removeprefix(OWNER), events.REFUSED, error.message)
 
 
-def _last_words(flow_run: FlowRun) -> str:
+def last_words(flow_run: FlowRun) -> str:
     """What the run before this one of the same deployment ended with."""
     if flow_run.deployment_id is None:
         return ""

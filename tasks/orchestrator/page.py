@@ -2,7 +2,8 @@
 
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID
@@ -32,6 +33,7 @@ from tasks.run.desk import Logger, Run
 from tasks.run.question import Question, Yes
 from tasks.run.report import Report
 from tasks.run.step import Step, heals
+from tasks.run.tags import BY_SCHEDULE
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,7 +60,7 @@ class Page:
         run = context.flow_run
         return Run(
             str(run.id), run.created, run.run_count, tuple(run.tags), bool(run.deployment_id),
-            by_schedule=run.auto_scheduled,
+            by_schedule=run.auto_scheduled or BY_SCHEDULE in run.tags,
         )  # fmt: skip
 
     def begin(self, flow: Flow[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -104,8 +106,16 @@ class Page:
 
         return show
 
-    def emit(self, event: str, resource: dict[str, str], payload: dict[str, str]) -> None:
-        emit_event(event=event, resource=resource, payload=payload)
+    def emit(
+        self, event: str, resource: dict[str, str], payload: dict[str, str], *, apart: bool
+    ) -> None:
+        def leave() -> None:
+            if apart:  # Prefect would keep nine rows of what else the run belongs to
+                FlowRunContext.__var__.set(None)  # type: ignore[arg-type]  # it takes it for none
+                TaskRunContext.__var__.set(None)  # type: ignore[arg-type]  # as it does this
+            emit_event(event=event, resource=resource, payload=payload)
+
+        copy_context().run(leave)
 
     def copies(self, instance: OdooInstance, *, on: bool) -> bool:
         if on:
@@ -117,8 +127,10 @@ class Page:
     def idle(self, instances: Sequence[OdooInstance]) -> set[str]:
         return schedules.idle(instances)
 
-    def links(self) -> dict[str, dict[str, str]]:
-        return schedules.links()
+    def links(
+        self, instances: Collection[str], *, pressed: Collection[str]
+    ) -> dict[str, dict[str, str]]:
+        return schedules.links(instances, pressed=pressed)
 
     def ask(self, question: Question, *, attempt: int, wrong: str, minutes: float) -> Yes:
         return form.ask(question, attempt=attempt, wrong=wrong, minutes=minutes)

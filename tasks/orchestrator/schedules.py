@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from urllib.parse import quote
 from uuid import UUID
 
@@ -24,7 +24,7 @@ from prefect.states import Cancelled, Cancelling
 
 from blocks.instance import OdooInstance
 from tasks.run.step import log
-from tasks.run.tags import BUTTONS, MANAGED, SCHEDULED, tag
+from tasks.run.tags import BUTTONS, MANAGED, SCHEDULED, host_tag, tag
 
 PAGE = 200
 UNDER_WAY = [StateType.RUNNING, StateType.PENDING, StateType.SCHEDULED]
@@ -65,7 +65,7 @@ def turn(instance: OdooInstance, *, on: bool) -> None:
 
 
 def idle(instances: Sequence[OdooInstance]) -> set[str]:
-    """Name the instances whose copies no schedule runs."""
+    """Name the instances whose copies no schedule runs: one of their own, or their host's round."""
     with get_client(sync_client=True) as client:
         found = read_deployments(client, DeploymentFilterTags(all_=[SCHEDULED]))
     off = {
@@ -74,22 +74,31 @@ def idle(instances: Sequence[OdooInstance]) -> set[str]:
         for mark in deployment.tags
         if not any(schedule.active for schedule in deployment.schedules)
     }
-    return {each.name for each in instances if tag(each.name) in off}
+    marks = {each.name: {tag(each.name), host_tag(each.recovery.host.name)} for each in instances}
+    return {name for name, its in marks.items() if its & off}
 
 
-def links() -> dict[str, dict[str, str]]:
-    """The page of each instance's buttons within the UI, by flow; "" is the list of them."""
+def links(instances: Collection[str], *, pressed: Collection[str]) -> dict[str, dict[str, str]]:
+    """The page of all buttons of each instance, as "", and of each of the `pressed` ones, by flow.
+
+    A deployment is 17 kB, most of which is its form: no more of them are read than are shown.
+    """
+    pages = {name: {"": list_of(name)} for name in instances}
+    if not pressed:
+        return pages
     with get_client(sync_client=True) as client:
-        found = read_deployments(client, DeploymentFilterTags(all_=[MANAGED]))
-    pages: dict[str, dict[str, str]] = {}
+        wanted = DeploymentFilterTags(any_=[tag(name) for name in sorted(pressed)])
+        found = read_deployments(client, wanted)
     for each in found:
-        if each.entrypoint and tag(each.name) in each.tags:
+        if each.entrypoint and each.name in pages and MANAGED in each.tags:
             flow = each.entrypoint.rpartition(":")[2].replace("_", "-")
-            own = pages.setdefault(
-                each.name, {"": f"/v2/deployments?tags={quote(all_of(each.name))}"}
-            )
-            own[flow] = f"{BUTTONS}{each.id}"
+            pages[each.name][flow] = f"{BUTTONS}{each.id}"
     return pages
+
+
+def list_of(instance: str) -> str:
+    """The page of all buttons of an instance within the UI."""
+    return f"/v2/deployments?tags={quote(all_of(instance))}"
 
 
 def all_of(instance: str) -> str:
@@ -123,7 +132,7 @@ def read_deployments(
     while True:
         page = client.read_deployments(
             deployment_filter=DeploymentFilter(tags=tags),
-            sort=DeploymentSort.NAME_ASC,
+            sort=DeploymentSort.CREATED_DESC,  # of a name there are many: their order may change
             limit=PAGE,
             offset=len(found),
         )

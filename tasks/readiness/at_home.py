@@ -255,7 +255,7 @@ NEEDS: tuple[Need, ...] = (
     ),
     Need(
         "follower", follower.judge, tried="the follower is asked when it last looked",
-        remedy="run follow-filestore", when=need.both,
+        remedy="run rsync-filestore", when=need.both,
     ),
     Need(
         "folders at the origin", writable.judge(lambda instance: instance.origin),

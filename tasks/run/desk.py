@@ -5,7 +5,7 @@ What a procedure has to say or to ask goes through the desk, so that no step ask
 
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
@@ -91,8 +91,10 @@ class Desk(Protocol):
         """Make a listener that shows how many percent are done."""
         ...
 
-    def emit(self, event: str, resource: dict[str, str], payload: dict[str, str]) -> None:
-        """Let an event leave."""
+    def emit(
+        self, event: str, resource: dict[str, str], payload: dict[str, str], *, apart: bool
+    ) -> None:
+        """Let an event leave; one that is `apart` names nothing of the run that it is told in."""
         ...
 
     def copies(self, instance: OdooInstance, *, on: bool) -> bool:
@@ -103,8 +105,10 @@ class Desk(Protocol):
         """Name the instances whose copies no schedule runs, as far as is known here."""
         ...
 
-    def links(self) -> dict[str, dict[str, str]]:
-        """Give the pages of each instance's buttons, by flow."""
+    def links(
+        self, instances: Collection[str], *, pressed: Collection[str]
+    ) -> dict[str, dict[str, str]]:
+        """Give the page of each instance, and those of the buttons of some, by flow."""
         ...
 
     def ask(self, question: "Question", *, attempt: int, wrong: str, minutes: float) -> "Yes":

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
@@ -61,7 +61,9 @@ class Terminal:
     def progress(self, what: str) -> Callable[[float], None]:  # noqa: ARG002  # the desk's
         return lambda _: None
 
-    def emit(self, event: str, resource: dict[str, str], payload: dict[str, str]) -> None:
+    def emit(
+        self, event: str, resource: dict[str, str], payload: dict[str, str], *, apart: bool
+    ) -> None:
         """Tell nobody: the next board sees what was done here, and tells."""
 
     def copies(self, instance: OdooInstance, *, on: bool) -> bool:  # noqa: ARG002  # the desk's
@@ -70,7 +72,10 @@ class Terminal:
     def idle(self, instances: Sequence[OdooInstance]) -> set[str]:  # noqa: ARG002  # the desk's
         return set()
 
-    def links(self) -> dict[str, dict[str, str]]:
+    def links(
+        self, instances: Collection[str], *, pressed: Collection[str]
+    ) -> dict[str, dict[str, str]]:
+        del instances, pressed
         return {}
 
     def ask(self, question: Question, *, attempt: int, wrong: str, minutes: float) -> Yes:  # noqa: ARG002  # a terminal asks once, and waits as long as somebody sits there

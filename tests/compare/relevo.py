@@ -38,7 +38,6 @@ class Relevo:
     def ready(self) -> None:
         """Run what the schedules run: the copy of files, and the process that follows them."""
         self._run("rsync_filestore")
-        self._run("follow_filestore", "--set", "watch_seconds=0")
 
     def failover(self) -> None:
         words = ("failover", self.pair.name, "--yes", "--origin-is-down", "--reason", REASON)

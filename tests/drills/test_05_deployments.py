@@ -3,9 +3,11 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from deployments.wanted import NEVER_SECONDS
 from tests.stack import ROOT, Stack
 
 
@@ -51,27 +53,65 @@ def test_an_instance_that_left_the_inventory_is_reported_and_removed_only_when_t
     assert _apply(stack, inventory_path) == ["nothing to change (2 instances)"]
 
 
-def test_a_schedule_that_is_paused_stays_paused(stack: Stack, inventory_path: Path) -> None:
-    def schedule() -> tuple[str, dict[str, object]]:
-        found = stack.request("GET", "/deployments/name/rsync-filestore/vps_uno")
-        return found["id"], found["schedules"][0]
+def _schedule(stack: Stack, deployment: str) -> tuple[str, dict[str, Any]]:
+    found = stack.request("GET", f"/deployments/name/{deployment}")
+    return found["id"], found["schedules"][0]
 
-    deployment, before = schedule()
-    path = f"/deployments/{deployment}/schedules/{before['id']}"
-    stack.request("PATCH", path, {"active": True})
+
+def _switch(stack: Stack, deployment: str, **change: object) -> None:
+    made, schedule = _schedule(stack, deployment)
+    stack.request("PATCH", f"/deployments/{made}/schedules/{schedule['id']}", change)
+
+
+def test_a_schedule_that_is_paused_stays_paused(stack: Stack, inventory_path: Path) -> None:
+    reconcile = "reconcile-filestore/vps_uno"
+    _switch(stack, reconcile, active=True)
     document = yaml.safe_load(inventory_path.read_text())
-    document["defaults"]["schedules"]["filestore_seconds"] = 1800
+    document["defaults"]["schedules"]["reconcile_seconds"] = 1800
     other = inventory_path.with_name("other.yaml")
     other.write_text(yaml.safe_dump(document))
 
-    assert "changed deployment rsync-filestore/vps_uno" in _apply(stack, other)
-    deployment, changed = schedule()
-    assert changed["active"] is True
-    path = f"/deployments/{deployment}/schedules/{changed['id']}"
-    stack.request("PATCH", path, {"active": False})
+    assert f"changed deployment {reconcile}" in _apply(stack, other)
+    assert _schedule(stack, reconcile)[1]["active"] is True
+    _switch(stack, reconcile, active=False)
 
     _apply(stack, inventory_path)
-    assert schedule()[1]["active"] is False
+    assert _schedule(stack, reconcile)[1]["active"] is False
+
+
+def test_what_an_earlier_release_made_goes_and_what_was_paused_stays_paused(
+    stack: Stack, inventory_path: Path
+) -> None:
+    """It had a run for each instance every five minutes, and one that watched each follower."""
+    often = {"interval": 300.0, "anchor_date": "2026-01-01T00:00:00Z", "timezone": "UTC"}
+    for name, is_on in (("vps_uno", True), ("vps_dos", False)):
+        _switch(stack, f"rsync-filestore/{name}", schedule=often, active=is_on)
+        made, _ = _schedule(stack, f"rsync-filestore/{name}")
+        stack.request("PATCH", f"/deployments/{made}", {"version": "of then"})
+    flow = stack.request("POST", "/flows/", {"name": "follow-filestore"})
+    then = {
+        "flow_id": flow["id"], "entrypoint": "flows/follow_filestore.py:follow_filestore",
+        "work_pool_name": "relevo",
+    }  # fmt: skip
+    for name, tags in (("respaldo-odoo_vps_uno", ["relevo", "instance:vps_uno"]),
+                       ("any-instance", ["any-instance"])):  # fmt: skip
+        stack.request("POST", "/deployments/", {**then, "name": name, "tags": tags})
+
+    said = _apply(stack, inventory_path)
+
+    assert "removed deployment respaldo-odoo_vps_uno" in said
+    assert {"changed deployment rsync-filestore/vps_uno", "removed deployment any-instance"} < {
+        *said
+    }
+    assert "respaldo-odoo_vps_uno" not in _names(stack)
+    kept = {name: _schedule(stack, f"rsync-filestore/{name}")[1] for name in ("vps_uno", "vps_dos")}
+    assert {name: each["active"] for name, each in kept.items()} == {
+        "vps_uno": True, "vps_dos": False,
+    }  # fmt: skip
+    assert {each["schedule"]["interval"] for each in kept.values()} == {NEVER_SECONDS}
+    assert _schedule(stack, "copies/respaldo")[1]["active"] is True
+    assert _apply(stack, inventory_path) == ["nothing to change (2 instances)"]
+    _switch(stack, "rsync-filestore/vps_uno", active=False)
 
 
 def test_a_schedule_that_is_asked_for_later_is_on_where_the_copies_are(
@@ -106,6 +146,7 @@ def test_the_generic_deployments_can_be_deployed(stack: Stack) -> None:
     found = stack.request("POST", "/deployments/filter", {"limit": 200})
     generic = {d["entrypoint"] for d in found if "any-instance" in d["tags"]}
     flows = {f"flows/{p.stem}.py:{p.stem}" for p in (ROOT / "flows").glob("[a-z]*.py")}
-    assert generic == flows - {"flows/board.py:board"}, "the board is of all instances"
+    of_all = {"flows/board.py:board", "flows/copies.py:copies"}
+    assert generic == flows - of_all, "they are of all instances"
     steps = next(d["pull_steps"] for d in found if "any-instance" in d["tags"])
     assert str(ROOT) in str(steps)

@@ -8,7 +8,6 @@ import pytest
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
-from flows.follow_filestore import follow_filestore
 from flows.reconcile_filestore import reconcile_filestore
 from flows.restore_filestore import restore_filestore
 from flows.rsync_filestore import rsync_filestore
@@ -157,12 +156,12 @@ def test_a_truncated_file_at_the_origin_is_never_taken_and_is_reported_by_name(
 def followed(uno: Pair, blocks: dict[str, OdooInstance]) -> OdooInstance:
     """An instance whose follower runs."""
     rsync_filestore(blocks["vps_uno"])
-    follow_filestore(blocks["vps_uno"], watch_seconds=0)
     return blocks["vps_uno"]
 
 
 def _state(instance: OdooInstance) -> str:
-    found = [each for each in engine.conditions(instance) if each["instance"] == "vps_uno"]
+    written = engine.written(instance)["conditions"]
+    found = [each for each in written if each["instance"] == "vps_uno"]
     return str(found[0]["state"]) if found else ""
 
 
@@ -178,6 +177,50 @@ def test_the_follower_brings_files_at_once_and_catches_up_after_a_cut(
     uno.origin.machine.heal()
     wait_until(lambda: _here(uno, late), "the file came after the cut", 120)
     assert _state(followed) in {"following", "away"}
+
+
+def test_a_round_copies_all_but_the_one_whose_origin_is_cut_off_and_names_it(
+    uno: Pair, dos: Pair, stack: Stack
+) -> None:
+    for pair in (uno, dos):
+        pair.origin.machine.write(f"{pair.origin.data_dir}/beside.txt", pair.name)
+    uno.origin.machine.cut()
+    run = stack.press("copies/respaldo")
+    state = stack.wait(run, 240)
+    uno.origin.machine.heal()
+
+    assert state["type"] == "FAILED", stack.said(run)
+    assert "1 of 2 instances on respaldo were not copied" in state["message"]
+    assert "vps_uno: " in state["message"]
+    assert "vps_dos: " not in state["message"]
+    here = f"{BASE}/{{}}/data_dir/beside.txt".format
+    assert dos.recovery.read(here("vps_dos")) == "vps_dos"
+    assert dos.recovery.run("test", "-e", here("vps_uno"), check=False).returncode == 1
+
+    stack.complete("copies/respaldo")
+
+    assert uno.recovery.read(here("vps_uno")) == "vps_uno"
+    assert stack.tasks(run) == [], "a task for each step would cost the server more than the copy"
+
+
+def test_a_round_leaves_one_alone_whose_schedule_somebody_has_switched_off(
+    uno: Pair, dos: Pair, stack: Stack
+) -> None:
+    there = stack.request("GET", "/deployments/name/rsync-filestore/vps_uno")
+    switch = f"/deployments/{there['id']}/schedules/{there['schedules'][0]['id']}"
+    uno.origin.machine.write(f"{uno.origin.data_dir}/later.txt", "later")
+    here = f"{BASE}/vps_uno/data_dir/later.txt"
+    stack.request("PATCH", switch, {"active": False})
+    try:
+        stack.complete("copies/respaldo")
+        page = stack.artifact("copies-respaldo")
+        assert "| vps_uno | left alone: its schedule is off |" in page, page
+        assert uno.recovery.run("test", "-e", here, check=False).returncode == 1
+    finally:
+        stack.request("PATCH", switch, {"active": True})
+    stack.complete("copies/respaldo")
+    assert uno.recovery.read(here) == "later"
+    assert dos.is_home()
 
 
 def test_an_origin_that_does_not_answer_fails_the_run_in_one_sentence_and_retry_goes_on(

@@ -14,7 +14,6 @@ import pytest
 
 from blocks.instance import OdooInstance
 from flows.failover import failover
-from flows.follow_filestore import follow_filestore
 from flows.rsync_filestore import rsync_filestore
 from tasks.filestore import engine
 from tests.lab.client import Client, audit
@@ -27,7 +26,8 @@ RESULTS = os.environ.get("RELEVO_SEED_RESULTS", "")
 
 
 def _followed(instance: OdooInstance) -> bool:
-    found = [each for each in engine.conditions(instance) if each["instance"] == instance.name]
+    written = engine.written(instance)["conditions"]
+    found = [each for each in written if each["instance"] == instance.name]
     return bool(found) and found[0]["state"] == "following"
 
 
@@ -40,7 +40,6 @@ def test_what_the_database_knows_has_its_file_or_stands_in_the_report(
 ) -> None:
     instance = blocks["vps_dos"]
     rsync_filestore(instance)
-    follow_filestore(instance, watch_seconds=0)
     wait_until(lambda: _followed(instance), "the follower follows", 180)
     client = customer(dos)
     documents = random.Random(seed).randrange(5, MOST_DOCUMENTS)

@@ -90,8 +90,7 @@ def test_a_lost_slot_is_told(dos: Pair, stack: Stack, told: tuple[Received, Rece
 def test_copies_that_stop_are_told_by_their_silence_and_a_failover_is_no_silence(
     uno: Pair, dos: Pair, stack: Stack, told: tuple[Received, Received]
 ) -> None:
-    for name in ("vps_dos", "vps_uno"):  # the failover has to end before a silence would be told
-        stack.complete(f"rsync-filestore/{name}")
+    stack.complete("copies/respaldo")  # the failover has to end before a silence would be told
     # A slow machine may have told of silence before these copies.
     before = [len(box.about("vps_uno", "no good copy")) for box in told]
     stack.complete("failover/vps_uno")

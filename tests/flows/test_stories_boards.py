@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLi
 from prefect.states import Pending
 
 from blocks.instance import OdooInstance
-from deployments import apply, wanted
+from deployments import apply, deployed, wanted
 from deployments.wanted import Wanted
 from tasks.orchestrator import dead_runs
 from tasks.run import terminal
@@ -21,7 +21,7 @@ POOL = "boards-of-a-test"
 
 def _deploy(client: SyncPrefectClient, wanted: Wanted, **fixed: object) -> UUID:
     list(apply._pool(client, POOL))
-    list(apply._deployment(client, wanted, fixed, POOL))
+    list(deployed.deploy(wanted, fixed, deployed.read(client), POOL))
     return client.read_deployment_by_name(f"{wanted.flow.replace('_', '-')}/{wanted.name}").id
 
 
@@ -49,7 +49,7 @@ def test_a_board_of_an_older_relevo_loses_its_limit(instance: OdooInstance) -> N
         limit = ConcurrencyLimitConfig(
             limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
         )
-        flow = Flow.from_source(source=str(apply.ROOT), entrypoint="flows/board.py:board")
+        flow = Flow.from_source(source=str(deployed.ROOT), entrypoint="flows/board.py:board")
         flow.to_deployment(  # type: ignore[union-attr]  # it is no coroutine here
             name="all-instances", concurrency_limit=limit, work_pool_name=POOL, version="older"
         ).apply(work_pool_name=POOL)

@@ -9,7 +9,7 @@ import pytest
 from blocks.errors import CommandFailed, RelevoError, Unreachable
 from blocks.instance import OdooInstance
 from flows.rsync_filestore import rsync_filestore
-from tasks.filestore import copies, follower, judgement
+from tasks.filestore import copies, judgement
 from tasks.readiness import at_home, probes
 from tasks.run import terminal
 from tests.fakes import Answer, FakeHost
@@ -173,30 +173,6 @@ def test_check_is_red_while_nobody_follows_the_files_of_an_instance(
 
     assert bool(wrong) == bool(said), wrong
     assert said in wrong
-
-
-def test_a_follower_speaks_of_no_other_instance_and_not_without_end(
-    instance: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its file is a customer's user's, who may write what he likes there."""
-    well = WELL | {"fetched": 1, "scans": 1}
-    foreign = [well | {"instance": f"vps_{number}", "state": "away"} for number in range(2, 99)]
-    again = [well | {"state": state} for state in ("away", "failing", "x" * 9000) for _ in range(9)]
-    told = list[tuple[str, str]]()
-    monkeypatch.setattr(follower, "emit", lambda who, name, _: told.append((who, name)))
-    due = FakeHost("due", {
-        "systemctl show *": RUNS,
-        "read /run/*/conditions.json": json.dumps(
-            {"at": 10000.0, "conditions": [well, *foreign, *again]}
-        ),
-    })  # fmt: skip
-    hosts(FakeHost("uno"), due)
-
-    with terminal.without_server():
-        seen = follower.watch(instance, 0)
-
-    assert told == [("vps_1", "filestore.following")]
-    assert list(seen) == ["vps_1"]
 
 
 SHUT = (

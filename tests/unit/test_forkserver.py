@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from deployments import forked, forkserver
-from deployments.apply import COMMAND, FORKED
+from deployments.deployed import COMMAND, FORKED
 
 ROOT = Path(__file__).parents[2]
 # What it is to run: a module of its own, which says who and where it is.

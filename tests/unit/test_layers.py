@@ -13,7 +13,8 @@ ORDER = ("blocks", "tasks", "flows", "deployments")
 # Each floor of tasks imports those below it, and none above: what Prefect needs stands on top.
 FLOORS = (
     "programs", "language", "run", "host", "install", "postgres", "records", "notices", "logins",
-    "odoo", "build", "standby", "synchronous", "filestore", "serving", "recovery", "receipts",
+    "odoo", "build", "standby", "synchronous", "filestore", "serving", "recovery", "rounds",
+    "receipts",
     "authority", "readiness", "discovery", "doctor", "board", "byhand", "plan", "removal",
     "orchestrator",
 )  # fmt: skip
@@ -40,6 +41,7 @@ PURE = {
     "recovery": "ports",
     "records": "commits loss",
     "removal": "rename_words words",
+    "rounds": "words",
     "run": "moments outcome tags",
     "serving": "nginx nginx_read sites x509",
     "standby": "divergence way",
@@ -171,10 +173,12 @@ OF_PREFECT = {"prefect", "httpx"}
 WITH_PREFECT = {
     "blocks/runtime.py",  # asks whether it is there
     "deployments/apply.py", "deployments/automations.py", "deployments/forms.py",
-    "deployments/server.py",
+    "deployments/deployed.py", "deployments/server.py",
     "deployments/forkserver.py",  # it is what imports Prefect, so that a run need not
 }  # fmt: skip
-LOADED_AT_ONCE = {"flows/board.py", "deployments/apply.py"}  # which only a server's run needs
+LOADED_AT_ONCE = {  # which only a server's run needs
+    "flows/board.py", "flows/copies.py", "deployments/apply.py", "deployments/deployed.py",
+}  # fmt: skip
 
 
 def test_prefect_is_spoken_to_by_what_a_shell_never_loads() -> None:

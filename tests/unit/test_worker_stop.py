@@ -36,7 +36,7 @@ def stop(pid: str, seconds: float) -> int:
 
 
 def test_a_stop_waits_for_a_procedure_and_for_nothing_that_goes_by_schedule() -> None:
-    with worker("failover", "follow-filestore", "rsync-sources", "board") as (pid, runs):
+    with worker("failover", "copies", "rsync-filestore", "board") as (pid, runs):
         with pytest.raises(subprocess.TimeoutExpired):
             stop(str(pid), 2.5)
         os.kill(runs[0], signal.SIGTERM)
