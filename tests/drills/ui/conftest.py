@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.drills.ui.desk import Desk, opened
-from tests.drills.ui.reader import READERS, Reader
+from tests.drills.ui.reader import Reader
 from tests.stack import ROOT, Stack
 
 
@@ -23,7 +23,7 @@ def generic(stack: Stack) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.fixture(params=READERS, ids=str)
+@pytest.fixture
 def reader(request: pytest.FixtureRequest, stack: Stack, inventory_path: Path) -> Iterator[Reader]:
     """Who reads: Relevo speaks to them in their language."""
     chosen: Reader = request.param

@@ -52,4 +52,3 @@ SPANISH = Reader(
     show_site="publicar vps_uno en nginx de respaldo",
     note_approval="anotar la aprobación de failover de vps_uno",
 )  # fmt: skip
-READERS = (ENGLISH, SPANISH)

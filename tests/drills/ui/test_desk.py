@@ -1,15 +1,19 @@
 """The nights an operator has: a dead server, a step that fails; and fingers that slip."""
 
+import os
+
 import pytest
 from playwright.sync_api import expect
 
 from tests.drills.ui.desk import Desk
-from tests.drills.ui.reader import ENGLISH
+from tests.drills.ui.reader import ENGLISH, SPANISH
 from tests.lab import names
 from tests.lab.machine import wait_until
 from tests.oracles import Pair, no_strangers
 
 BROKEN = "/etc/nginx/conf.d/broken.conf"
+# `make screenshots` walks through each night in both languages; `make test`, through each in one.
+BOTH = (ENGLISH, SPANISH) if os.environ.get("RELEVO_SCREENSHOTS") else ()
 
 
 def open_form(desk: Desk, flow: str) -> None:
@@ -38,6 +42,7 @@ def test_a_form_refuses_nonsense_before_there_is_a_run(desk: Desk) -> None:
     assert desk.stack.runs("failover/any-instance") == made
 
 
+@pytest.mark.parametrize("reader", BOTH or [SPANISH], indirect=True, ids=str)
 def test_a_dead_origin_is_failed_over_and_brought_home_by_somebody_at_a_browser(
     uno: Pair, desk: Desk
 ) -> None:
@@ -96,6 +101,7 @@ def test_a_dead_origin_is_failed_over_and_brought_home_by_somebody_at_a_browser(
     no_strangers(uno)
 
 
+@pytest.mark.parametrize("reader", BOTH or [ENGLISH], indirect=True, ids=str)
 def test_a_failed_step_is_found_mended_and_retried_without_another_question(
     uno: Pair, desk: Desk
 ) -> None:
