@@ -106,7 +106,7 @@ def _children(parent: int) -> list[int]:
     return [int(each) for each in path.read_text().split()]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_to_what_the_worker_started_ends_what_was_forked(
     runner: Runner, number: signal.Signals
 ) -> None:
