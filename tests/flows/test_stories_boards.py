@@ -12,6 +12,8 @@ from prefect.states import Pending
 from blocks.instance import OdooInstance
 from deployments import apply, deployed, wanted
 from deployments.wanted import Wanted
+from flows import board as boards
+from tasks.language.reader import translated
 from tasks.orchestrator import dead_runs
 from tasks.run import terminal
 
@@ -77,3 +79,21 @@ def test_a_copy_that_died_while_it_was_pending_is_ended_and_the_next_one_begins(
         assert state is not None
         assert state.is_crashed()
         assert _begin(client, copy)[1] == "PENDING"
+
+
+def test_a_board_is_read_in_the_language_of_the_inventory(
+    instance: OdooInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    spanish = instance.model_copy(update={"language": "es"})
+    for module, name in (
+        (boards.schedules, "idle"), (boards.desk, "measure"), (boards.announce, "tell"),
+        (boards.desk, "at_rest"), (boards.pages, "refresh"), (boards.desk, "catch_up"),
+        (boards.events, "tell_board"), (boards.dead_runs, "mark_dead"),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, lambda *_, **__: [])
+    monkeypatch.setattr(boards.instances, "saved", lambda: [spanish])
+    monkeypatch.setattr(boards.desk, "publish", lambda *_: said.append(translated("all well")))
+    with terminal.without_server():
+        boards.board.fn()
+    assert said == ["todo bien"]
