@@ -12,9 +12,13 @@ from prefect.states import Pending
 from blocks.instance import OdooInstance
 from deployments import apply, deployed, wanted
 from deployments.wanted import Wanted
-from flows import board as boards
+from flows.board import board
+from tasks.board import announce
+from tasks.board import board as desk
 from tasks.language.reader import translated
-from tasks.orchestrator import dead_runs
+from tasks.notices import events, schedules
+from tasks.orchestrator import dead_runs, instances
+from tasks.plan import pages
 from tasks.run import terminal
 
 pytestmark = pytest.mark.usefixtures("prefect")
@@ -86,14 +90,15 @@ def test_a_board_is_read_in_the_language_of_the_inventory(
 ) -> None:
     said: list[str] = []
     spanish = instance.model_copy(update={"language": "es"})
-    for module, name in (
-        (boards.schedules, "idle"), (boards.desk, "measure"), (boards.announce, "tell"),
-        (boards.desk, "at_rest"), (boards.pages, "refresh"), (boards.desk, "catch_up"),
-        (boards.events, "tell_board"), (boards.dead_runs, "mark_dead"),
-    ):  # fmt: skip
-        monkeypatch.setattr(module, name, lambda *_, **__: [])
-    monkeypatch.setattr(boards.instances, "saved", lambda: [spanish])
-    monkeypatch.setattr(boards.desk, "publish", lambda *_: said.append(translated("all well")))
+    nothing: dict[object, tuple[str, ...]] = {
+        schedules: ("idle",), desk: ("measure", "at_rest", "catch_up"), announce: ("tell",),
+        pages: ("refresh",), events: ("tell_board",), dead_runs: ("mark_dead",),
+    }  # fmt: skip
+    for module, names in nothing.items():
+        for name in names:
+            monkeypatch.setattr(module, name, lambda *_, **__: [])
+    monkeypatch.setattr(instances, "saved", lambda: [spanish])
+    monkeypatch.setattr(desk, "publish", lambda *_: said.append(translated("all well")))
     with terminal.without_server():
-        boards.board.fn()
+        board.fn()
     assert said == ["todo bien"]
