@@ -2,6 +2,7 @@
 
 from tasks.board import announce
 from tasks.board import board as desk
+from tasks.language.reader import read_by
 from tasks.notices import events, schedules
 from tasks.orchestrator import dead_runs, instances
 from tasks.plan import pages
@@ -19,6 +20,7 @@ def board() -> None:
     can be retried.
     """
     everyone = instances.saved()
+    read_by(next((each.language for each in everyone), "en"))
     rows = desk.measure(everyone, idle=schedules.idle(everyone))
 
     announce.tell(everyone, rows)

@@ -12,7 +12,13 @@ from prefect.states import Pending
 from blocks.instance import OdooInstance
 from deployments import apply, deployed, wanted
 from deployments.wanted import Wanted
-from tasks.orchestrator import dead_runs
+from flows.board import board
+from tasks.board import announce
+from tasks.board import board as desk
+from tasks.language.reader import translated
+from tasks.notices import events, schedules
+from tasks.orchestrator import dead_runs, instances
+from tasks.plan import pages
 from tasks.run import terminal
 
 pytestmark = pytest.mark.usefixtures("prefect")
@@ -77,3 +83,22 @@ def test_a_copy_that_died_while_it_was_pending_is_ended_and_the_next_one_begins(
         assert state is not None
         assert state.is_crashed()
         assert _begin(client, copy)[1] == "PENDING"
+
+
+def test_a_board_is_read_in_the_language_of_the_inventory(
+    instance: OdooInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    spanish = instance.model_copy(update={"language": "es"})
+    nothing: dict[object, tuple[str, ...]] = {
+        schedules: ("idle",), desk: ("measure", "at_rest", "catch_up"), announce: ("tell",),
+        pages: ("refresh",), events: ("tell_board",), dead_runs: ("mark_dead",),
+    }  # fmt: skip
+    for module, names in nothing.items():
+        for name in names:
+            monkeypatch.setattr(module, name, lambda *_, **__: [])
+    monkeypatch.setattr(instances, "saved", lambda: [spanish])
+    monkeypatch.setattr(desk, "publish", lambda *_: said.append(translated("all well")))
+    with terminal.without_server():
+        board.fn()
+    assert said == ["todo bien"]
