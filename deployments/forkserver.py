@@ -184,11 +184,19 @@ class Server:
             client.close()
             return None
         self.asked_at = time.monotonic()
-        if not self._can(asked):
-            _close(asked.files)
+        try:
+            process = os.fork() if self._can(asked) else -1
+        except OSError:  # no room for another: the client tries by itself, and says what is wrong
+            process = -1
+        if process == 0:
+            self._let_go(client)
+            return asked
+        _close(asked.files)
+        if process < 0:
             client.close()
-            return None
-        return self._fork(asked, client)
+        else:
+            self._watch(process, client)
+        return None
 
     def _can(self, asked: Asked) -> bool:
         """Tell whether what is imported is what this process would import."""
@@ -198,18 +206,14 @@ class Server:
         mine = (sys.executable, sys.path[0])
         return (asked.executable, asked.folder) == mine and asked.words[:1] == ["-m"]
 
-    def _fork(self, asked: Asked, client: socket.socket) -> Asked | None:
-        if (process := os.fork()) == 0:
-            self._let_go(client)
-            return asked
-        _close(asked.files)
+    def _watch(self, process: int, client: socket.socket) -> None:
+        """Tell a client which process stands for it, and see to the end of both."""
         ends = os.pidfd_open(process)
         self.runs[ends], self.clients[client] = client, (process, ends)
         self.waits.register(ends, selectors.EVENT_READ)
         self.waits.register(client, selectors.EVENT_READ)
         with contextlib.suppress(OSError):  # a client that has gone already is found gone next
             client.sendall(f"+{process}\n".encode())
-        return None
 
     def _let_go(self, client: socket.socket) -> None:
         """Close in a new process what belongs to the server."""
