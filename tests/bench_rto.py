@@ -34,6 +34,7 @@ PORT = 8169
 IMPORTS = "import deployments.cli, flows.failover"
 RUNTIMES = {"shell": {"RELEVO_RUNTIME": "shell"}, "button": {}}
 # How many times the bare minimum each way may take.
+FIRST = 1.5
 WANTED = {"relevo failover": 1.7, "the button": 3.0}
 PROBE = (
     "while ! curl -s -o /dev/null -m 5 http://127.0.0.1:$1/web/login; "
@@ -60,7 +61,7 @@ the shell, to the first answer of Odoo over HTTP on the recovery host.
 {table}
 
 {steps}
-From the button to the first step running: {first} s; wanted: under 5 s, {met}.
+From the button to the first step running: {first} s; wanted: at most 1.5 s, {met}.
 The start of Python alone, with Relevo imported: {shell} s in the shell, which loads no Prefect, and
 {button} s in the process of a run, which does.
 
@@ -223,7 +224,7 @@ def _page(measured: Bench, load: float) -> str:
         of_button=_shares(button, median(first), least),
         commands=f"{median(measured.steps['commands: how many']):.0f}",
         when=f"{datetime.now(UTC):%Y-%m-%d}", cores=os.cpu_count(), load=load, rounds=ROUNDS,
-        table="\n".join(rows), first=_said(first), met=_met(statistics.median(first) < 5),
+        table="\n".join(rows), first=_said(first), met=_met(round(statistics.median(first), 1) <= FIRST),
         steps=_steps(measured.steps, before["steps"]), **imports,
     )  # fmt: skip
 
