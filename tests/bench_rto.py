@@ -63,17 +63,16 @@ the shell, to the first answer of Odoo over HTTP on the recovery host.
 {steps}
 From the button to the first step running: {first} s; wanted: at most 1.5 s, {met}.
 The start of Python alone, with Relevo imported: {shell} s in the shell, which loads no Prefect, and
-{button} s in the process of a run, which does.
+{button} s in a run that could not be forked.
 
 The bare minimum is what a person with perfect memory types: promote, start the unit, wait. It
 proves nothing, notes nothing, keeps no second procedure out and asks nobody. What the others
 take beyond it hardly depends on Odoo: where Odoo takes longer to start, the ratio falls.
 
 ## What stands in the way, and what was done
-- Importing Prefect: the shell does without, the process of a run cannot. lexicon is imported only
-  when DNS is changed.
+- Importing Prefect: the shell does without, and the process of a run is forked from one that has
+  imported it. lexicon is imported only when DNS is changed.
 - The worker asks the server: every second (`PREFECT_WORKER_QUERY_SECONDS=1`), not every ten.
-- The process of a run: one interpreter (`command`), not two.
 - A person reads the plan: the process waits meanwhile, and goes on within a second of the yes.
 - ssh: one connection to a host, shared by all steps; psql is called past Debian's Perl script.
 - Pausing the schedules, the checkpoint and `systemctl enable` come after the start of Odoo.
