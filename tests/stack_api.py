@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.lab.machine import wait_until
 
+UNDER_WAY = {"flow_runs": {"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}}}
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 PASSWORD = "stack-basic-auth"
 COMPLETE_SECONDS = 300
@@ -97,12 +98,14 @@ class Api:
 
     def end_all(self) -> None:
         """Cancel all that runs, or is about to, and wait until it has ended."""
-        state = {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}
-        under_way = {"flow_runs": {"state": state}}
-        for run in self.request("POST", "/flow_runs/filter", under_way):
+        for run in self.request("POST", "/flow_runs/filter", UNDER_WAY):
             self.cancel(run["id"])
+        self.wait_until_idle()
+
+    def wait_until_idle(self) -> None:
+        """Wait until nothing runs, or is about to."""
         idle = "all that runs has ended"
-        wait_until(lambda: not self.request("POST", "/flow_runs/count", under_way), idle, 300)
+        wait_until(lambda: not self.request("POST", "/flow_runs/count", UNDER_WAY), idle, 300)
 
     def deployments(self) -> list[dict[str, Any]]:
         """All of them, however many pages that takes."""

@@ -129,10 +129,14 @@ def last_heard(recovery: Place) -> str:
 
 
 def _require_silence(instance: OdooInstance, heard: str, *, deadline: float) -> None:
-    """Refuse to call an origin down whose WAL goes on arriving: only its ssh is shut to us."""
+    """Refuse to call an origin down whose WAL goes on arriving: only its ssh is shut to us.
+
+    A stream that is broken now may begin again: so long as is waited for a word, it may.
+    """
     recovery = instance.recovery
-    while last := last_heard(recovery):
-        if last != heard:
+    while True:
+        last = last_heard(recovery)
+        if last and last != heard:
             raise Refused(
                 f"SSH login to {instance.origin} failed, but {instance.origin} is still running: "
                 f"{recovery} received WAL from it at {last}",

@@ -62,14 +62,16 @@ def test_a_rehearsal_of_a_switchover_changes_nothing(
     # All of them write by themselves; that of the other instance keeps its notes on the same host.
     uno.origin.machine.run("systemctl", "stop", "odoo")
     followers = [engine.follower(each) for each in (instance, blocks["vps_dos"])]
-    # After a boot of the recovery host they wait for their schedule, and there is none to stop.
-    running = [
-        each
-        for each in followers
-        if uno.recovery.run("systemctl", "is-active", each, check=False).stdout == "active\n"
-    ]
+    running: list[str] = []
     try:
         with stack.unscheduled():
+            stack.wait_until_idle()  # a round that has begun copies, and then it follows
+            # After a boot of the recovery host they wait for the next round: none is to be stopped.
+            active = ("systemctl", "is-active", *followers)
+            said = uno.recovery.run(*active, check=False).stdout.split()
+            running += [
+                name for name, state in zip(followers, said, strict=True) if state == "active"
+            ]
             for follower in running:
                 uno.recovery.run("systemctl", "stop", follower)
             uno.at_origin("CHECKPOINT")
