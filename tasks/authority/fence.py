@@ -30,6 +30,12 @@ LISTEN_SECONDS, POLL_SECONDS = 2, 0.2
 # A walreceiver asks a sender that says nothing for an answer after half of wal_receiver_timeout: so
 # long is waited for the word of an idle origin whose host is there, and cannot be asked.
 ANSWER_SECONDS = 35
+AGAIN_SECONDS = 12  # within which a standby asks twice for a stream that was broken
+# By whether there is a stream, and whether the origin's host is there.
+PATIENCE = {
+    (True, True): ANSWER_SECONDS, (True, False): LISTEN_SECONDS,
+    (False, True): AGAIN_SECONDS, (False, False): 0,
+}  # fmt: skip
 SINCE = 'echo $(($(date +%s) - $(stat -c %Y "$1" 2>/dev/null || echo 0)))'
 
 
@@ -100,8 +106,7 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool, reason: str = "
     heard, asked = last_heard(recovery), time.monotonic()
     if why := why_unheard(origin):
         _require_judged(origin, why, loss_accepted=loss_accepted)
-        patience = ANSWER_SECONDS if isinstance(why, ShutOut) else LISTEN_SECONDS
-        _require_silence(instance, heard, deadline=asked + patience)
+        _require_silence(instance, heard, since=asked, is_there=isinstance(why, ShutOut))
         return False
     with _said_of_a_broken_disk(origin):
         keys.require_believed(instance, origin)
@@ -128,10 +133,10 @@ def last_heard(recovery: Place) -> str:
     return recovery.cluster.value(recovery.host.shell(), sql)
 
 
-def _require_silence(instance: OdooInstance, heard: str, *, deadline: float) -> None:
+def _require_silence(instance: OdooInstance, heard: str, *, since: float, is_there: bool) -> None:
     """Refuse to call an origin down whose WAL goes on arriving: only its ssh is shut to us.
 
-    A stream that is broken now may begin again: so long as is waited for a word, it may.
+    Where its host is there, a stream that is broken now may begin again.
     """
     recovery = instance.recovery
     while True:
@@ -143,7 +148,7 @@ def _require_silence(instance: OdooInstance, heard: str, *, deadline: float) -> 
                 hint=f"restore the SSH login to {instance.origin}, or power it off at the hoster; "
                 "then run this again",
             )
-        if time.monotonic() > deadline:
+        if time.monotonic() - since >= PATIENCE[bool(last), is_there]:
             return
         time.sleep(POLL_SECONDS)
 

@@ -73,6 +73,11 @@ def copy_all(instances: Sequence[OdooInstance], copy: Copy, *, off: Collection[s
     return sorted((*went, *alone), key=lambda each: each.instance)
 
 
+def unread(name: str, why: RelevoError) -> Pass:
+    """Tell of an instance that cannot be read, and so was not copied."""
+    return Pass(name, "failed", said=why.message, hint=why.hint, refused=True)
+
+
 def _one(instance: OdooInstance, copy: Copy, seconds: float, often: int) -> Pass:
     name, begun = instance.name, time.monotonic()
     with terminal.without_server():
