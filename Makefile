@@ -45,7 +45,7 @@ check: lint
 
 # Two at a time, each with a lab of its own: most of a drill is waiting.
 test: lint
-	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=30
+	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=12
 
 # Without a release, on the newest that this machine has.
 POSTGRES ?=
