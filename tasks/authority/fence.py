@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from blocks import lease
+from blocks.answers import understood
 from blocks.errors import CommandFailed, LoginRefused, Refused, ShutOut, Unreachable
 from blocks.instance import OdooInstance, Place
 from blocks.odoo import Odoo
@@ -29,13 +30,10 @@ HELD_SECONDS = 10
 LISTEN_SECONDS, POLL_SECONDS = 2, 0.2
 # A walreceiver asks a sender that says nothing for an answer after half of wal_receiver_timeout: so
 # long is waited for the word of an idle origin whose host is there, and cannot be asked.
-ANSWER_SECONDS = 35
+ASKS_AFTER, SPARE_SECONDS = 0.5, 5
+USUAL_TIMEOUT, MOST_TIMEOUT = 60, 300  # 0 is for ever: such a one never asks
 AGAIN_SECONDS = 12  # within which a standby asks twice for a stream that was broken
-# By whether there is a stream, and whether the origin's host is there.
-PATIENCE = {
-    (True, True): ANSWER_SECONDS, (True, False): LISTEN_SECONDS,
-    (False, True): AGAIN_SECONDS, (False, False): 0,
-}  # fmt: skip
+TIMEOUT = "SELECT setting FROM pg_settings WHERE name = 'wal_receiver_timeout'"
 SINCE = 'echo $(($(date +%s) - $(stat -c %Y "$1" 2>/dev/null || echo 0)))'
 
 
@@ -133,12 +131,22 @@ def last_heard(recovery: Place) -> str:
     return recovery.cluster.value(recovery.host.shell(), sql)
 
 
+def _asks_within(recovery: Place) -> float:
+    """How soon a walreceiver has asked, and been answered, where its sender says nothing."""
+    said = recovery.cluster.value(recovery.host.shell(), TIMEOUT)
+    with understood(f"the timeout of the stream on {recovery}"):
+        timeout = (int(said) / 1000) or MOST_TIMEOUT
+    return ASKS_AFTER * min(max(timeout, USUAL_TIMEOUT), MOST_TIMEOUT) + SPARE_SECONDS
+
+
 def _require_silence(instance: OdooInstance, heard: str, *, since: float, is_there: bool) -> None:
     """Refuse to call an origin down whose WAL goes on arriving: only its ssh is shut to us.
 
     Where its host is there, a stream that is broken now may begin again.
     """
     recovery = instance.recovery
+    heard_within = _asks_within(recovery) if is_there else LISTEN_SECONDS
+    begins_within = AGAIN_SECONDS if is_there else 0
     while True:
         last = last_heard(recovery)
         if last and last != heard:
@@ -148,7 +156,7 @@ def _require_silence(instance: OdooInstance, heard: str, *, since: float, is_the
                 hint=f"restore the SSH login to {instance.origin}, or power it off at the hoster; "
                 "then run this again",
             )
-        if time.monotonic() - since >= PATIENCE[bool(last), is_there]:
+        if time.monotonic() - since >= (heard_within if last else begins_within):
             return
         time.sleep(POLL_SECONDS)
 
