@@ -25,6 +25,4 @@ def copies(recovery: str) -> Report:
     went = passes.copy_all(everyone, rsync_filestore.copy_files, off=rounds.off(everyone))
     went += [passes.unread(*each) for each in saved.unread.items()]
     passes.tell(everyone, went, before=rounds.said_before(went))
-    rounds.go_on_alone(went)
-
-    return passes.hand_in(recovery, went)
+    return passes.hand_in(recovery, rounds.go_on_alone(went))

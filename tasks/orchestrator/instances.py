@@ -30,8 +30,11 @@ def saved() -> Saved:
 
 
 def on(recovery: str) -> Saved:
-    """Load those of one recovery host; it is no step, for it is done every few minutes."""
-    return _read(lambda document: _recovery(document) == recovery)
+    """Load those of one recovery host; it is no step, for it is done every few minutes.
+
+    One that names none that can be read may be of this host as well, and is among the `unread`.
+    """
+    return _read(lambda document: _recovery(document) in {recovery, None})
 
 
 def _read(wanted: Callable[[BlockDocument], bool]) -> Saved:
@@ -49,12 +52,12 @@ def _read(wanted: Callable[[BlockDocument], bool]) -> Saved:
     return Saved(found, unread)
 
 
-def _recovery(document: BlockDocument) -> str:
+def _recovery(document: BlockDocument) -> str | None:
     """The recovery host that a saved instance names, which may be of another release."""
-    host: object = document.data
+    found: object = document.data
     for key in ("recovery", "host", "name"):
-        host = host.get(key) if isinstance(host, dict) else None
-    return str(host)
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _name(document: BlockDocument) -> str:

@@ -109,9 +109,10 @@ def _within(instance: OdooInstance, copy: Copy, seconds: float, often: int) -> s
             with patience(seconds, least=COMMAND_SECONDS):
                 copy(instance)
         except Unreachable:
-            if time.monotonic() < ends or not lock.is_at_work(instance):
-                raise  # who is silent is not slow
-            lock.end_jobs(instance)
+            if time.monotonic() < ends:
+                raise
+            if lock.is_at_work(instance):  # which a host that is silent does not say
+                lock.end_jobs(instance)
             raise Slow from None
     return ""
 

@@ -119,8 +119,11 @@ def test_one_saved_instance_that_cannot_be_read_is_red_and_costs_the_others_noth
         instance.save("vps-1", overwrite=True)
         document = UUID(str(other.save("vps-9", overwrite=True)))
         strange = {**client.read_block_document(document).data, "directory": 7}
-        client.update_block_document(document, BlockDocumentUpdate(data=strange))
+        homeless = {**strange, "recovery": {"at": "due"}}
         try:
+            client.update_block_document(document, BlockDocumentUpdate(data=homeless))
+            assert list(instances.on("elsewhere").unread) == ["vps_9"], "nobody knows whose it is"
+            client.update_block_document(document, BlockDocumentUpdate(data=strange))
             with terminal.without_server():
                 everywhere = instances.saved()
             for found in (instances.on("due"), everywhere):

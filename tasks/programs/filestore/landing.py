@@ -158,10 +158,17 @@ class Arrivals:
         return lasting
 
     def settle(self) -> None:
-        """Name all that has come, once the disk has it."""
-        while self.syncing:
-            self._name()
-        self._settle(self.landing.settle())
+        """Name all that has come, once the disk has it; leave nothing of it where it has not."""
+        try:
+            while self.syncing:
+                self._name()
+            self._settle(self.landing.settle())
+        finally:
+            for landing, synced, _ in self.syncing:
+                synced.exception()  # nothing is taken away from who works on it
+                landing.close()
+            self.syncing.clear()
+            self.landing.close()
 
     def last(self) -> list[Key]:
         """Have the disk take all names, and say what it had not taken."""
