@@ -28,8 +28,7 @@ STOP_SECONDS = 120
 ASKED_SECONDS = 20
 HELD_SECONDS = 10
 LISTEN_SECONDS, POLL_SECONDS = 2, 0.2
-# A walreceiver asks a sender that says nothing for an answer after half of wal_receiver_timeout: so
-# long is waited for the word of an idle origin whose host is there, and cannot be asked.
+# A walreceiver asks a sender that says nothing for a word after half of wal_receiver_timeout.
 ASKS_AFTER, SPARE_SECONDS = 0.5, 5
 USUAL_TIMEOUT, MOST_TIMEOUT = 60, 300  # 0 is for ever: such a one never asks
 AGAIN_SECONDS = 12  # within which a standby asks twice for a stream that was broken
@@ -104,7 +103,7 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool, reason: str = "
     heard, asked = last_heard(recovery), time.monotonic()
     if why := why_unheard(origin):
         _require_judged(origin, why, loss_accepted=loss_accepted)
-        _require_silence(instance, heard, since=asked, is_there=isinstance(why, ShutOut))
+        _require_silence(instance, why, heard, since=asked)
         return False
     with _said_of_a_broken_disk(origin):
         keys.require_believed(instance, origin)
@@ -139,13 +138,15 @@ def _asks_within(recovery: Place) -> float:
     return ASKS_AFTER * min(max(timeout, USUAL_TIMEOUT), MOST_TIMEOUT) + SPARE_SECONDS
 
 
-def _require_silence(instance: OdooInstance, heard: str, *, since: float, is_there: bool) -> None:
+def _require_silence(instance: OdooInstance, why: Unreachable, heard: str, *, since: float) -> None:
     """Refuse to call an origin down whose WAL goes on arriving: only its ssh is shut to us.
 
-    Where its host is there, a stream that is broken now may begin again.
+    Where its host is there, a stream that is broken now may begin again. A connection that was
+    refused may be a ban of its firewall's: a stream that stands then is given its time as well.
     """
-    recovery = instance.recovery
-    heard_within = _asks_within(recovery) if is_there else LISTEN_SECONDS
+    recovery, is_there = instance.recovery, isinstance(why, ShutOut)
+    refuses = is_there or isinstance(why.__cause__, ConnectionRefusedError)
+    heard_within = _asks_within(recovery) if refuses else LISTEN_SECONDS
     begins_within = AGAIN_SECONDS if is_there else 0
     while True:
         last = last_heard(recovery)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from blocks.errors import LoginRefused, Refused, RelevoError, ShutOut
+from blocks.errors import LoginRefused, Refused, RelevoError, ShutOut, Unreachable
 from blocks.instance import OdooInstance
 from flows.failover import failover
 from tasks.authority import fence
@@ -56,6 +56,24 @@ def test_a_stream_that_begins_again_tells_that_the_origin_is_alive(
     """It was broken in the moment in which it was looked at first."""
     heard: dict[str, Answer] = {"SELECT max(last_msg_receipt_time)*": ["\n", "\n", "10:00:02\n"]}
     hosts(shut(OTHER_KEY), FakeHost("due", heard | standby()))
+
+    with (
+        terminal.without_server(),
+        pytest.raises(Refused, match=r"is still running: due received WAL .* at 10:00:02"),
+    ):
+        fence.fence_origin(instance, loss_accepted=True)
+
+
+def test_a_refused_connection_beside_a_stream_may_be_a_ban_and_is_listened_to(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """An idle sender says nothing for half a minute; fail2ban's ban refuses at once."""
+    heard: dict[str, Answer] = {
+        "SELECT max(last_msg_receipt_time)*": [*["10:00:01\n"] * 20, "10:00:02\n"]
+    }
+    banned = Unreachable("uno did not answer", hint="see that uno is up")
+    banned.__cause__ = ConnectionRefusedError()
+    hosts(shut(banned), FakeHost("due", heard | standby()))
 
     with (
         terminal.without_server(),
