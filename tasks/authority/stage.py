@@ -22,7 +22,10 @@ def record(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
     """Write down, before the promotion, what was known and why it is done; and the receipt."""
     begun = records.read(instance.recovery, instance, Failover) is not None
     # One of a run that never came to the promotion is written anew: this run knows better.
-    promoted = begun and observe(instance.recovery).is_primary
+    known = receipts.ask(instance, ask_origin=False).newest if begun else None
+    promoted = (
+        known is not None and known.taker == "recovery" and observe(instance.recovery).is_primary
+    )
     notes = [] if promoted else [records.as_write(instance, _noted(exposure, reason))]
     receipts.award(instance, exposure, reason=reason, notes=notes)
 
@@ -96,11 +99,15 @@ def start_fallen_origin(instance: OdooInstance) -> None:
 def leader_is_down(instance: OdooInstance) -> bool:
     """Tell whether customers were moved to a cluster that does not run any more.
 
-    Somebody may have brought them home by hand since, past all receipts.
+    Somebody may have brought them home by hand since, past all receipts. Or a failback has handed
+    the write right to an origin that has died since: then this cluster is the only one.
     """
-    if observe(instance.recovery).answers or _new_primary(instance) != instance.recovery.kind:
+    recovery = observe(instance.recovery)
+    if recovery.answers or not (new_primary := _new_primary(instance)):
         return False
     origin = observe_if_reachable(instance.origin)
+    if new_primary == "origin":
+        return origin is None and recovery.control is not None and recovery.control.shut_down
     return origin is None or not origin.is_primary
 
 

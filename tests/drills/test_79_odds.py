@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +14,6 @@ from flows.replicate import replicate
 from tasks.plan.measure import draw
 from tasks.postgres.observe import observe
 from tasks.run import terminal
-from tests.killing import KILLED, killed_at
 from tests.lab.machine import Machine, wait_until
 from tests.oracles import Pair, no_strangers, ready
 
@@ -273,33 +271,6 @@ def test_a_leader_that_has_crashed_is_started_by_the_button_that_is_pressed_next
     # Stopped cleanly by somebody, it has handed over nothing, and no files either.
     uno.recovery.run("systemctl", "stop", _unit(uno))
     failback(block)
-    assert _serves_at_home(uno)
-    assert uno.at_origin("SELECT count(*) FROM outage", "cliente1") == "1000"
-    uno.at_origin("DROP TABLE outage", "cliente1")
-    no_strangers(uno)
-
-
-@pytest.mark.parametrize(
-    "step", ["require the receipt by which", "promote uno", "start Odoo on uno"]
-)
-def test_an_origin_that_loses_power_in_the_middle_of_the_hand_over_is_started_and_goes_on(
-    uno: Pair, blocks: Blocks, inventory_path: Path, tmp_path: Path, step: str
-) -> None:
-    """The recovery host is demoted, the origin has the receipt: nobody else may start."""
-    block, said = blocks[uno.name], tmp_path / "said"
-    failover(block)
-    uno.at_recovery("CREATE TABLE outage AS SELECT generate_series(1, 1000) AS n", "cliente1")
-    assert killed_at(inventory_path, uno.name, "failback", step, said) == KILLED
-    uno.origin.machine.kill()
-    uno.origin.machine.boot()
-    with pytest.raises(Refused, match=r"was never finished|run failback"):
-        check(block)
-    with pytest.raises(Refused, match="was never finished") as refused:
-        replicate(block)
-    assert refused.value.hint == "run failback, which goes on from there"
-
-    failback(block)
-
     assert _serves_at_home(uno)
     assert uno.at_origin("SELECT count(*) FROM outage", "cliente1") == "1000"
     uno.at_origin("DROP TABLE outage", "cliente1")
