@@ -24,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SEED ?= 1
 N ?= 20
 
-.PHONY: install setup demo check test engine lint release chaos compare bench-rto bench-move bench-fleet bench-filestore bench-followers drill-seeds drill-power drill-suspended drill-docs drill-upgrade soak screenshots lab-up lab-down
+.PHONY: install setup demo check test engine lint release chaos compare bench-rto bench-move bench-clone bench-fleet bench-filestore bench-followers drill-seeds drill-power drill-suspended drill-docs drill-upgrade soak screenshots lab-up lab-down
 
 install:
 	@.ci/setup runner
@@ -61,6 +61,10 @@ bench-rto: setup
 
 bench-move: setup
 	@$(PYTHON) -m tests.bench_move
+
+# Of this machine's release; RELEVO_ENGINE_POSTGRES=`.ci/postgres 17` is another.
+bench-clone: setup
+	@$(PYTHON) -m tests.bench_clone
 
 # The pictures of the README and of docs/, made anew by the browser suite.
 screenshots: setup
