@@ -9,7 +9,7 @@ from blocks.errors import Refused, ShutOut, Unreachable
 from blocks.instance import Place
 from blocks.plain import plain
 from blocks.shell import Shell
-from tasks.host import together
+from tasks.host import files, together
 from tasks.postgres import commands, controldata, lsclusters, wal
 from tasks.postgres.controldata import ControlData
 from tasks.postgres.wal import Leader, Lsn
@@ -201,6 +201,18 @@ def _missing_hint(place: Place) -> str:
         f"where the cluster was lost, make an empty one (pg_createcluster {version} {name}), and "
         "run failback with reclone once the recovery host serves"
     )
+
+
+def require_programs(place: Place) -> None:
+    """Refuse a host that has lost PostgreSQL's programs, as an upgrade of its system may do."""
+    cluster = place.cluster
+    if files.missing(place.host.shell(), cluster.bin_dir / "postgres"):
+        raise Refused(
+            f"{place} has no PostgreSQL {cluster.version} any more, with which {cluster} runs",
+            hint=f"install postgresql-{cluster.version} on {place} (from PostgreSQL's own "
+            f"repository, if its system has another release), then run systemctl start "
+            f"{cluster.unit} there",
+        )
 
 
 def read_control(shell: Shell, place: Place, directory: PurePosixPath) -> ControlData | None:
