@@ -98,7 +98,7 @@ def _unfit(instance: OdooInstance, *, own: bool, release: str) -> str:
         return "there is none"
     said = imported.ask(instance, _venv(instance), packages.used(instance))
     if said.wrong:
-        return f"it {said.wrong}"
+        return said.wrong
     if not said.pip:
         return "that which is there has no pip"
     if own == said.shares:

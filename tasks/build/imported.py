@@ -65,22 +65,22 @@ class Imported:
         """Why Odoo would not start with it, and of packages which.
 
         >>> Imported("3.13", of=("3.11",)).wrong
-        'runs with Python 3.13 now, and its environment is of 3.11'
+        'its Python is 3.13 now, and its environment was made for 3.11'
         >>> Imported("3.11", of=("3.11",), lost={"lxml": "ImportError: libxml2.so.2"}).wrong
-        'has lost Python packages that it imports: lxml (ImportError: libxml2.so.2)'
+        'it has lost Python packages that it imports: lxml (ImportError: libxml2.so.2)'
         >>> Imported("3.11", of=("3.11",)).wrong
         ''
         """
         if self.died:
-            return f"has an environment whose Python does not work: {self.died}"
+            return f"its environment has a Python that does not work: {self.died}"
         if self.python not in self.of:
             others = " and ".join(self.of) or "none"
-            return f"runs with Python {self.python} now, and its environment is of {others}"
+            return f"its Python is {self.python} now, and its environment was made for {others}"
         if not self.lost:
             return ""
         shown = [f"{name} ({why})" for name, why in list(self.lost.items())[:SHOWN]]
         more = f" and {len(self.lost) - SHOWN} more" if len(self.lost) > SHOWN else ""
-        return f"has lost Python packages that it imports: {', '.join(shown)}{more}"
+        return f"it has lost Python packages that it imports: {', '.join(shown)}{more}"
 
 
 def ask(instance: OdooInstance, environment: PurePosixPath, names: Sequence[str]) -> Imported:
@@ -130,4 +130,6 @@ def require(instance: OdooInstance, said: Imported) -> None:
             f"install them on {instance.recovery} again (Debian calls them python3-NAME), or run "
             "build-service, which installs those of the origin"
         )
-    raise Refused(f"Odoo of {instance.name} on {instance.recovery} {said.wrong}", hint=again)
+    raise Refused(
+        f"Odoo of {instance.name} would not start on {instance.recovery}: {said.wrong}", hint=again
+    )

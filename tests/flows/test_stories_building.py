@@ -243,25 +243,25 @@ GONE = {"lxml.etree": "ImportError: libxml2.so.2: cannot open shared object file
     [
         (
             imports(python="3.13", of=["3.11"]),
-            "runs with Python 3.13 now, and its environment is of 3.11",
+            "its Python is 3.13 now, and its environment was made for 3.11",
             "run build-service, which makes a new environment",
         ),
         (
             imports(python="3.13", of=[], lost={"lxml": "ModuleNotFoundError: none"}),
-            "runs with Python 3.13 now, and its environment is of none",
+            "its Python is 3.13 now, and its environment was made for none",
             "run build-service, which makes a new environment",
         ),
         (
             imports("lxml==4.9.3", lost=GONE),
-            r"has lost Python packages that it imports: lxml\.etree \(ImportError: libxml2",
+            r"it has lost Python packages that it imports: lxml\.etree \(ImportError: libxml2",
             "run build-service, which makes a new environment",
         ),
         (
             imports(shares=True, lost={"lxml": "ModuleNotFoundError: No module named 'lxml'"}),
-            "has lost Python packages that it imports: lxml ",
+            "it has lost Python packages that it imports: lxml ",
             r"install them on due again \(Debian",
         ),
-        (1, "has an environment whose Python does not work: it ended with status 1", "run build"),
+        (1, "its environment has a Python that does not work: it ended with status 1", "run build"),
     ],
 )
 def test_an_environment_with_which_odoo_would_end_at_its_first_import_is_red_by_day(

@@ -1,5 +1,6 @@
 """What a real environment says of itself, after what an upgrade of its host does to it."""
 
+import getpass
 import json
 import os
 import subprocess
@@ -13,7 +14,7 @@ from blocks.errors import Refused
 from blocks.host import Host
 from blocks.instance import OdooInstance
 from blocks.shell import Completed
-from tasks.build import imported
+from tasks.build import environment, imported
 from tasks.build.imported import Imported
 from tasks.build.trial import TRY
 
@@ -42,12 +43,12 @@ class Here:
 
     host = "due"
 
-    def run(self, argv: Sequence[str], **_: object) -> Completed:
-        inner = argv[argv.index("--") + 1 :]
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    def run(self, argv: Sequence[str], *, stdin: str = "", **_: object) -> Completed:
+        inner = argv[argv.index("--") + 1 :] if argv[0] == "systemd-run" else argv
+        variables = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         try:
             done = subprocess.run(
-                inner, capture_output=True, text=True, check=False, env=environment
+                inner, capture_output=True, text=True, check=False, env=variables, input=stdin
             )
         except FileNotFoundError:
             return Completed(tuple(argv), 1, "", f"Failed to find executable {inner[0]}\n")
@@ -102,7 +103,7 @@ def test_one_of_a_python_that_the_system_no_longer_is_says_so(
 
     said = asked(instance, venv)
 
-    assert said.wrong == f"runs with Python {NOW} now, and its environment is of 3.2"
+    assert said.wrong == f"its Python is {NOW} now, and its environment was made for 3.2"
     assert {*said.lost} == {*NAMES}
     with pytest.raises(Refused, match="HINT: run build-service"):
         imported.require(instance, said)
@@ -115,7 +116,7 @@ def test_one_whose_python_was_removed_says_so(instance: OdooInstance, venv: Path
 
     said = asked(instance, venv)
 
-    assert "whose Python does not work: Failed to find executable" in said.wrong
+    assert "a Python that does not work: Failed to find executable" in said.wrong
 
 
 def test_one_that_has_lost_what_makes_it_one_says_so(instance: OdooInstance, venv: Path) -> None:
@@ -170,3 +171,26 @@ def test_a_trial_names_the_compiled_parts_of_what_was_imported(tmp_path: Path) -
     assert found["bad"] == []
     assert {"yaml", "yaml._yaml"} <= {*found["used"]}
     assert "yaml.loader" not in found["used"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as somebody else")
+def test_a_build_exchanges_an_environment_that_an_upgrade_has_broken_for_one_that_works(
+    instance: OdooInstance, venv: Path
+) -> None:
+    """It is made beside, and the one that was there is kept until then."""
+    (venv / "lib" / f"python{NOW}").rename(venv / "lib" / "python3.2")
+    odoo = instance.recovery.odoo.model_copy(update={"user": getpass.getuser()})
+    mine = instance.recovery.model_copy(update={"odoo": odoo})
+    origin_s = instance.origin.odoo.model_copy(update={"python": PurePosixPath(sys.executable)})
+    theirs = instance.origin.model_copy(update={"odoo": origin_s})
+    block = instance.model_copy(
+        update={"recovery": mine, "origin": theirs, "directory": PurePosixPath(venv.parent)}
+    )
+
+    python = environment.prepare(block)
+
+    assert python == PurePosixPath(f"{venv}.new/bin/python")
+    environment.put_in_place(block)
+    assert asked(block, venv, "pip").wrong == ""
+    assert not venv.with_name("venv.new").exists()
+    assert environment.prepare(block) == PurePosixPath(venv / "bin" / "python")
