@@ -5,7 +5,7 @@ from blocks.instance import OdooInstance, Place
 from tasks.build import build
 from tasks.host import files
 from tasks.odoo import odoo_conf, service
-from tasks.postgres.observe import ClusterState, observe, require_programs
+from tasks.postgres.observe import ClusterState, observe
 from tasks.records import records
 from tasks.records.kinds import Failover, Identity
 from tasks.run.step import log, step
@@ -30,7 +30,6 @@ def require_ready(instance: OdooInstance) -> None:
     if not state.answers:
         _require_limits(state)
         state.require_asked()
-        require_programs(recovery)
         raise Refused(
             f"the standby of {instance.name} on {recovery} is {state}",
             hint=f"run systemctl start {recovery.cluster.unit} there, and read its log",

@@ -100,11 +100,11 @@ def _unfit(instance: OdooInstance, *, own: bool, release: str) -> str:
     if said.wrong:
         return said.wrong
     if not said.pip:
-        return "that which is there has no pip"
+        return "the present one has no pip"
     if own == said.shares:
-        return "the origin's was made anew"
+        return "the origin has one of another kind"
     same = release in {"", said.python}
-    return "" if same else f"the one that is there is of Python {said.python}"
+    return "" if same else f"the present one is of Python {said.python}"
 
 
 def _beside(instance: OdooInstance) -> str:

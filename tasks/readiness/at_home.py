@@ -58,8 +58,6 @@ def roles(instance: OdooInstance, ends: Ends) -> str:
         raise RelevoError(unheard(instance.origin, ends.why))
     if sentence := limits.why(recovery):
         raise RelevoError(sentence)
-    if not recovery.answers:
-        require_programs(instance.recovery)
     if origin.is_primary and not recovery.answers:
         # One that was made meanwhile has no folder here, and ends the standby that replays it.
         clone.require_no_tablespaces(instance.origin)
@@ -121,6 +119,7 @@ def _built(instance: OdooInstance) -> list[str]:
 
 
 def _parity(instance: OdooInstance) -> list[str]:
+    require_programs(instance.recovery)
     replica.refuse_lacking_locales(instance)  # without its own a database lets nobody in
     pair = compatibility.measure(instance)
     if wrong := judge.wrong(pair):

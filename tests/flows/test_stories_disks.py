@@ -203,9 +203,7 @@ def test_a_standby_that_a_new_tablespace_has_ended_is_down_for_that(
     """It has no such folder, and PostgreSQL of a standby ends at what it cannot replay."""
     leads = f"5432 online f {DATA}\n" + control("in_production")
     down = "5433 down unknown /pg/vps_1\n" + control("in_archive_recovery")
-    due = FakeHost(
-        "due", {"look 13 vps_1 *": down, "read *": "", "missing *": "", "configured *": LIMITS}
-    )
+    due = FakeHost("due", {"look 13 vps_1 *": down, "read *": "", "configured *": LIMITS})
     spaces = '[{"spcname": "fast"}]'
     hosts(FakeHost("uno", {"look 13 main *": leads, "SELECT spcname *": spaces}), due)
 
