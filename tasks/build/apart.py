@@ -21,13 +21,10 @@ def run(
     writes: Sequence[PurePosixPath] = (),
     properties: Sequence[str] = (),
 ) -> Completed:
-    """Run a command of an instance's Odoo, however it ends.
-
-    Besides its user's home it may write below `writes`.
-    """
+    """Run a command of an instance's Odoo, however it ends; it may write below `writes` alone."""
     recovery = instance.recovery
     found = confine.properties(
-        writes=(*writes, layout.home(instance)),
+        writes=writes,
         network=False,
         hidden=(
             layout.ssh(instance), layout.postgres(instance), instance.directory / "engine",
@@ -39,6 +36,6 @@ def run(
         f"--property=WorkingDirectory={folder or '/'}",
         f"--property=EnvironmentFile=-{environment}",
         f"--property=RuntimeMaxSec={seconds}",
-        *confine.options((*properties, *found)), "--", *argv,
+        *confine.options((*found, *properties)), "--", *argv,
     )  # fmt: skip
     return recovery.host.shell().run(run, check=False, timeout_seconds=seconds + 30)

@@ -15,6 +15,7 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from blocks.plain import plain
 from tasks.build import apart
+from tasks.host import confine
 
 SECONDS = 120
 SHOWN, LONGEST = 10, 200
@@ -87,9 +88,11 @@ def ask(instance: OdooInstance, environment: PurePosixPath, names: Sequence[str]
     """Let the Python of an environment import modules, as Odoo's user and with Odoo's variables."""
     folder = instance.copied(instance.origin.odoo.program).parent
     python = str(environment / "bin" / "python")
+    at_home = str(instance.directory).startswith(confine.HOMES)  # which is hidden otherwise
     done = apart.run(
         instance, (python, "-c", IMPORT, str(folder), str(environment), *names), seconds=SECONDS,
-        environment=instance.directory / "environment", properties=("Nice=19",),
+        environment=instance.directory / "environment",
+        properties=("Nice=19", *(("ProtectHome=read-only",) if at_home else ())),
     )  # fmt: skip
     verdict = re.search(r"^RELEVO (.*)$", done.stdout, re.MULTILINE)
     if not verdict:

@@ -11,6 +11,7 @@ from blocks.instance import OdooInstance
 from blocks.plain import plain
 from blocks.shell import Completed
 from tasks.build import apart, modules
+from tasks.host import layout
 from tasks.run.step import log
 
 TRY_SECONDS = 300
@@ -147,5 +148,5 @@ def _apart(instance: OdooInstance, staged: Staged, argv: Sequence[str]) -> Compl
     python = PurePosixPath(staged.command[0])
     return apart.run(
         instance, argv, seconds=TRY_SECONDS, environment=staged.environment, folder=staged.folder,
-        writes=(instance.directory / "sources", python.parents[1]),
+        writes=(instance.directory / "sources", python.parents[1], layout.home(instance)),
     )  # fmt: skip

@@ -4,7 +4,7 @@ import base64
 import json
 import socket
 import subprocess
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -276,7 +276,22 @@ def test_an_environment_with_which_odoo_would_end_at_its_first_import_is_red_by_
     (asked,) = (each for each in due.ran if each.startswith("systemd-run"))
     assert f"--uid={instance.recovery.odoo.user}" in asked
     assert "PrivateNetwork=yes" in asked
+    assert "ReadWritePaths" not in asked
+    assert "ProtectHome=read-only" not in asked
     assert asked.endswith(" lxml lxml.etree")
+
+
+def test_an_environment_below_home_is_seen_by_who_asks_it(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    at_home = instance.model_copy(update={"directory": PurePosixPath("/home/relevo/vps_1")})
+    due = FakeHost("due", {IMPORTS: imports(shares=True), "read *": "lxml\n"})
+    hosts(FakeHost("uno"), due)
+
+    packages.measure(at_home)
+
+    (asked,) = (each for each in due.ran if each.startswith("systemd-run"))
+    assert asked.index("ProtectHome=yes") < asked.index("ProtectHome=read-only")
 
 
 @pytest.mark.parametrize(
