@@ -135,10 +135,9 @@ def _go_on(given: argparse.Namespace, settings: Settings) -> int:
     heir = _registered(new, secrets, settings)
     with _saying_where(heir, old):
         with break_glass.journalled(logs, f"rename-{new}"):
+            with lock.held(heir, "rename"):
+                inherited.adopt(heir, old)
             whole = examine.has_replica(heir)
-            if not whole:
-                with lock.held(heir, "rename"):
-                    inherited.adopt(heir, old)
         if not whole:
             values = {"allow_restart": given.allow_restart}
             break_glass.run(heir, "replicate", logs, values)

@@ -58,6 +58,7 @@ def _changed(found: Rename) -> Iterator[str]:
     yield f"its files go to {found.directory}, are compared, and do not travel again"
     for path, why in found.copied:
         yield f"{path} is copied again: {why}"
+    yield f"the certificates of its site on nginx go to that of {found.new}"
     for each in found.site:
         yield f"goes to the site of {found.new}, and names that Odoo: {each}"
     yield f"its entry in {found.inventory} gets the new name; {found.backup} keeps the text"
