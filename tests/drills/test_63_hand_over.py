@@ -21,9 +21,7 @@ def _serves_at_home(pair: Pair) -> bool:
     return odoo.stdout == "active\n" and pair.at_origin("SELECT pg_is_in_recovery()") == "f"
 
 
-@pytest.mark.parametrize(
-    "step", ["require the receipt by which", "promote uno", "start Odoo on uno"]
-)
+@pytest.mark.parametrize("step", ["require the receipt by which", "start Odoo on uno"])
 def test_an_origin_that_loses_power_in_the_middle_of_the_hand_over_is_started_and_goes_on(
     uno: Pair, blocks: Blocks, inventory_path: Path, tmp_path: Path, step: str
 ) -> None:
