@@ -115,12 +115,12 @@ def _keep(instance: OdooInstance, flow: str, *, ended: str, text: str, good: boo
         LOG.warning("the run is not noted on %s: %s", instance.recovery, error.message)
 
 
-def drawn(instance: OdooInstance, procedure: Procedure) -> Plan:
+def drawn(instance: OdooInstance, procedure: Procedure, *, reclone: bool = False) -> Plan:
     """Measure, and change nothing."""
     from tasks.plan import measure  # noqa: PLC0415  # which no failover waits for
 
     with terminal.without_server():
-        return measure.draw(instance, procedure)
+        return measure.draw(instance, procedure, reclone=reclone)
 
 
 def say_plan(instance: OdooInstance, procedure: Procedure, *, language: Language) -> int:
@@ -142,13 +142,19 @@ def code_of(made: Plan) -> int:
 
 
 def ask(
-    instance: OdooInstance, procedure: Procedure, *, reason: str, by: str, instead: str = YES
+    instance: OdooInstance,
+    procedure: Procedure,
+    *,
+    reason: str,
+    by: str,
+    instead: str = YES,
+    reclone: bool = False,
 ) -> dict[str, Any]:
     """Show the plan, and have the name typed; a wrong name ends it with nothing changed."""
     from tasks.plan import approval, summary  # noqa: PLC0415  # which no failover waits for
 
     _require_somebody(instead)
-    made = drawn(instance, procedure)
+    made = drawn(instance, procedure, reclone=reclone)
     say(summary.summary(made))
     if made.situation.refusals:
         raise Refused(
@@ -162,7 +168,8 @@ def ask(
 def ask_for(instance: OdooInstance, procedure: Procedure, values: dict[str, Any]) -> dict[str, Any]:
     """Ask the same before a flow that has no command of its own; give what it is to be told."""
     reason, by = (str(values.get(name, "")) for name in ("reason", "approved_by"))
-    said = ask(instance, procedure, reason=reason, by=by, instead=UNATTENDED)
+    reclone = bool(values.get("reclone"))
+    said = ask(instance, procedure, reason=reason, by=by, instead=UNATTENDED, reclone=reclone)
     return {**values, "decide": "unattended", **said}
 
 

@@ -106,7 +106,10 @@ def _fail(
     values[own] = getattr(given, own)
     if not given.yes:
         procedure = _meant(given.command, given)
-        values |= break_glass.ask(instance, procedure, reason=given.reason, by=given.approved_by)
+        values |= break_glass.ask(
+            instance, procedure, reason=given.reason, by=given.approved_by,
+            reclone=bool(values.get("reclone")),
+        )  # fmt: skip
     break_glass.run(instance, given.command, settings.logs(), values)
     return 0
 

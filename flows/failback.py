@@ -66,7 +66,7 @@ def failback(
     """
     origin = instance.origin
     decided = approval.obtain(
-        instance, "failback", decide, at_a_loss=accept_loss,
+        instance, "failback", decide, at_a_loss=accept_loss, reclone=reclone,
         reason=reason, approved_by=approved_by, wait_minutes=wait_minutes,
     )  # fmt: skip
     if not decided.approved:
@@ -107,7 +107,8 @@ def prepare_origin(instance: OdooInstance, *, reclone: bool) -> None:
 def hand_over(instance: OdooInstance, *, accept_loss: bool = False, reason: str = "") -> None:
     origin, recovery = instance.origin, instance.recovery
 
-    stage.start_fallen_origin(instance)
+    if stage.start_fallen_origin(instance):
+        return  # it had been promoted already
     if not accept_loss:
         receipts.require_genuine(instance)
         replication.require_receiving(origin, recovery)

@@ -46,7 +46,7 @@ def pg_rewind(
     """
     origin = instance.origin
     decided = approval.obtain(
-        instance, "pg_rewind", decide,
+        instance, "pg_rewind", decide, reclone=reclone,
         reason=reason, approved_by=approved_by, wait_minutes=wait_minutes,
     )  # fmt: skip
     if not decided.approved:

@@ -6,8 +6,9 @@ from tasks.postgres import cluster
 from tasks.postgres.observe import ClusterState, observe, received
 from tasks.postgres.wal import Lsn
 from tasks.receipts import receipts
-from tasks.run.step import step
+from tasks.run.step import log, step
 from tasks.run.wait import until
+from tasks.standby import replication
 
 RECEIVE_SECONDS = 120
 
@@ -105,3 +106,39 @@ def holds_all_of(old_primary: ClusterState, new_primary: Place) -> bool:
     if control is None or there is None or there.system_identifier != control.system_identifier:
         return False
     return control.ends_at(received(new_primary))
+
+
+def revived(instance: OdooInstance, state: ClusterState) -> ClusterState:
+    """Start an origin that is down and has not handed over all it has; give what it is then.
+
+    A move that died in the middle may have left it so, or a crash. One that does not start, and one
+    that has not the write right any more, stays as it is.
+    """
+    state.require_asked()
+    origin, recovery = instance.origin, instance.recovery
+    if state.online or state.gone or not observe(recovery).is_standby:
+        return state
+    known = receipts.newest(instance)
+    if holds_all_of(state, recovery) or (known is not None and known.taker != "origin"):
+        return state
+    log().warning("%s is down, and %s lacks what it wrote last: it is started", origin, recovery)
+    try:
+        cluster.start(origin)
+        until(
+            lambda: replication.is_streaming(instance, recovery, origin),
+            what=f"{recovery} streams from {origin}", timeout_seconds=RECEIVE_SECONDS,
+        )  # fmt: skip
+    except CommandFailed as error:
+        log().warning("%s", error.message)
+    return observe(origin)
+
+
+def keeps_right(instance: OdooInstance, place: Place) -> bool:
+    """Tell whether a place serves on after a hand-over that did not happen; start it for that."""
+    if (state := observe(place)).answers:
+        return state.is_primary
+    known = receipts.newest(instance)
+    if place.kind != ("origin" if known is None else known.taker):
+        return False
+    log().warning("nothing was handed over: PostgreSQL on %s is started again", place)
+    return cluster.start(place).is_primary

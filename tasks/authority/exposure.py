@@ -33,7 +33,7 @@ def measure(instance: OdooInstance, *, lossless: bool) -> Exposure:
     """Say, before the promotion, what had not been streamed when the origin was last heard of."""
     kept = records.read(instance.recovery, instance, Failover)
     if kept is not None and observe(instance.recovery).is_primary:
-        return _since_handed_back(instance) or kept.exposure
+        return kept.exposure
     if lossless:
         return Exposure.none()
     shell, cluster = instance.recovery.host.shell(), instance.recovery.cluster
@@ -41,7 +41,7 @@ def measure(instance: OdooInstance, *, lossless: bool) -> Exposure:
     has = Lsn.parse(str(row["received"] or "0/0"))
     told = Lsn.parse(str(row["sent"])) if row["sent"] else has
     asked = instance.replication.synchronous != "off"
-    return Exposure.estimate(
+    estimated = Exposure.estimate(
         now=float(row["now"] or 0),
         last_commit=float(row["commit"]) if row["commit"] else None,
         received=has,
@@ -50,20 +50,20 @@ def measure(instance: OdooInstance, *, lossless: bool) -> Exposure:
         next_xid=int(row["next_xid"] or 0),
         notice=synchronous_state.notice_in_force(instance) if asked else None,
     )
+    if kept is None or estimated.last_commit or estimated.synchronous:
+        return estimated
+    return since_handed_back(instance) or estimated
 
 
-def _since_handed_back(instance: OdooInstance) -> Exposure | None:
+def since_handed_back(instance: OdooInstance) -> Exposure | None:
     """What the origin may have written since a failback gave it the write right, if one has."""
     known = receipts.ask(instance, ask_origin=False).newest
     if known is None or known.taker != "origin":
         return None
     with understood(f"the receipt of {instance.name} of epoch {known.epoch}"):
-        at = datetime.fromisoformat(known.time)
-        now = datetime.fromisoformat(records.now(instance.recovery.host.shell()))
-        seconds = (now - at).total_seconds()
-    return Exposure(
-        lossless=False, seconds=max(0.0, seconds), about_bytes=None, last_commit=known.time
-    )
+        at = datetime.fromisoformat(known.time).timestamp()
+        now = datetime.fromisoformat(records.now(instance.recovery.host.shell())).timestamp()
+    return Exposure.estimate(now=now, last_commit=at, received=Lsn(0), known_lag=0, samples=[])
 
 
 def describe(instance: OdooInstance, exposure: Exposure) -> str:
@@ -95,7 +95,7 @@ def sample_link(instance: OdooInstance) -> None:
 def require_accepted(instance: OdooInstance, exposure: Exposure, *, loss_accepted: bool) -> None:
     """Refuse to lose anything that nobody has agreed to lose."""
     log().info("exposure of %s: %s", instance.name, exposure)
-    if exposure.lossless or loss_accepted:
+    if exposure.lossless or loss_accepted or _is_promoted(instance):
         return
     raise Refused(
         f"{instance.origin} does not answer (or stopped uncleanly); failing over now may lose: "
@@ -103,3 +103,10 @@ def require_accepted(instance: OdooInstance, exposure: Exposure, *, loss_accepte
         hint="confirm from another source that it is down and will stay down (power it off at the "
         "hoster), then run failover with origin_is_down and a reason",
     )
+
+
+def _is_promoted(instance: OdooInstance) -> bool:
+    """Tell whether an earlier run has promoted with a receipt: what is lost was agreed to then."""
+    known = receipts.ask(instance, ask_origin=False).newest
+    promoted = known is not None and known.taker == "recovery"
+    return promoted and observe(instance.recovery).is_primary

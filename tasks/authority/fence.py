@@ -109,7 +109,7 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool, reason: str = "
         keys.require_believed(instance, origin)
         state = observe_if_there(origin)
     if not loss_accepted:
-        state.require_asked()
+        state = demotion.revived(instance, state)
     if state.is_primary and not observe(recovery).is_primary:
         _require_streaming(instance, loss_accepted=loss_accepted)
         with closed(instance, origin):
@@ -293,7 +293,7 @@ def closed(instance: OdooInstance, place: Place) -> Iterator[None]:
         if lock.lost_to_another_run(instance):
             raise
         with lease.regardless():
-            if observe(place).is_primary:
+            if demotion.keeps_right(instance, place):
                 log().warning("nothing was handed over: Odoo on %s serves again", place)
                 cluster.start_at_boot(place, "auto")  # first: Odoo may fail to start
                 service.start(place)

@@ -2,6 +2,7 @@
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
+from tasks.authority import stage
 from tasks.build import build
 from tasks.host import files
 from tasks.odoo import odoo_conf, service
@@ -28,6 +29,8 @@ def require_ready(instance: OdooInstance) -> None:
             hint="find out who promoted it; if customers are served from there, run failback",
         )
     if not state.answers:
+        if sentence := stage.half_done(instance):
+            raise Refused(sentence, hint="run failback, which goes on from there")
         _require_limits(state)
         state.require_asked()
         raise Refused(

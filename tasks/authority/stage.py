@@ -6,13 +6,21 @@ from typing import Literal
 from blocks.errors import Refused, Unreachable
 from blocks.instance import OdooInstance
 from tasks.postgres import cluster
-from tasks.postgres.observe import observe, observe_if_reachable, observe_or_why, unheard
+from tasks.postgres.observe import (
+    ClusterState,
+    observe,
+    observe_if_reachable,
+    observe_leader,
+    observe_or_why,
+    unheard,
+)
 from tasks.receipts import receipts
 from tasks.records import records
 from tasks.records.kinds import Failover
 from tasks.records.loss import Exposure
 from tasks.run.moments import Clock
 from tasks.run.step import log, step
+from tasks.standby import rejoin
 
 Stage = Literal["failed over", "handing over", "home"]
 
@@ -68,6 +76,9 @@ def start_fallen_primary(instance: OdooInstance, *, origin_is_down: bool = False
     Not beside an origin that is merely silent: somebody may have promoted it by hand since.
     """
     origin, recovery = instance.origin, instance.recovery
+    if is_stranded(instance):
+        _start_stranded(instance, origin_is_down=origin_is_down)
+        return
     if not leader_is_down(instance):
         return
     state, why = observe_or_why(origin)
@@ -82,32 +93,69 @@ def start_fallen_primary(instance: OdooInstance, *, origin_is_down: bool = False
     cluster.start(recovery)
 
 
+def _start_stranded(instance: OdooInstance, *, origin_is_down: bool) -> None:
+    """Start the cluster that had to give the write right away, as what it is since: a standby.
+
+    An origin that runs after all shows itself by its stream, and nothing is written here before the
+    receipt is there.
+    """
+    origin, recovery = instance.origin, instance.recovery
+    if not origin_is_down:
+        raise Refused(
+            f"a failback gave {origin} the write right, and {origin} does not serve; PostgreSQL on "
+            f"{recovery} is down since",
+            hint=f"run failback when {origin} is back, which goes on; if another source confirms "
+            "that it is down and will stay down, run failover with origin_is_down and a reason",
+        )
+    log().warning(
+        "%s had the write right and does not serve: %s starts behind it", origin, recovery
+    )
+    rejoin.write_signals(instance, recovery, origin, observe(recovery).directory)
+    cluster.start(recovery)
+
+
+def is_stranded(instance: OdooInstance) -> bool:
+    """Tell whether a failback gave the write right to an origin that does not serve any more.
+
+    The recovery host was stopped cleanly for it, and follows nobody yet.
+    """
+    recovery = observe(instance.recovery)
+    if recovery.answers or recovery.control is None or not recovery.control.shut_down:
+        return False
+    if _new_primary(instance) != "origin":
+        return False
+    origin = observe_if_reachable(instance.origin)
+    return origin is None or origin.gone or _is_another(origin, recovery)
+
+
+def _is_another(origin: ClusterState, recovery: ClusterState) -> bool:
+    """Tell whether two clusters have nothing to do with each other: one was made anew."""
+    if origin.control is None or recovery.control is None:
+        return False
+    return origin.control.system_identifier != recovery.control.system_identifier
+
+
 @step("start PostgreSQL on {instance.origin}, if it has the write right and is down")
-def start_fallen_origin(instance: OdooInstance) -> None:
+def start_fallen_origin(instance: OdooInstance) -> bool:
     """Start the cluster that a failback has handed the write right to, where it has fallen since.
 
-    It may be a standby still, or promoted already.
+    It may be a standby still, or promoted already, which is told.
     """
     origin = observe_if_reachable(instance.origin)
     if origin is None or origin.gone or origin.answers or observe(instance.recovery).is_primary:
-        return
-    if _new_primary(instance) == "origin":
-        log().warning("%s has the write right, and its PostgreSQL is down", instance.origin)
-        cluster.start(instance.origin)
+        return False
+    log().warning("%s is to have the write right, and its PostgreSQL is down", instance.origin)
+    return cluster.start(instance.origin).is_primary
 
 
 def leader_is_down(instance: OdooInstance) -> bool:
     """Tell whether customers were moved to a cluster that does not run any more.
 
-    Somebody may have brought them home by hand since, past all receipts. Or a failback has handed
-    the write right to an origin that has died since: then this cluster is the only one.
+    Somebody may have brought them home by hand since, past all receipts.
     """
-    recovery = observe(instance.recovery)
-    if recovery.answers or not (new_primary := _new_primary(instance)):
+    if observe(instance.recovery).answers or _new_primary(instance) != instance.recovery.kind:
         return False
     origin = observe_if_reachable(instance.origin)
-    if new_primary == "origin":
-        return origin is None and recovery.control is not None and recovery.control.shut_down
     return origin is None or not origin.is_primary
 
 
@@ -138,11 +186,14 @@ def how_far(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
     if recovery.is_primary:
         return "failed over"
     new_primary = _new_primary(instance)
+    if new_primary == "origin":
+        _require_heir(instance, origin, recovery)
     if origin.is_primary and new_primary == "origin":
         return "home"
-    if origin.is_standby and not recovery.online and (new_primary == "origin" or at_a_loss):
+    entitled = new_primary == "origin" or at_a_loss
+    if origin.is_standby and not recovery.online and entitled:
         return "handing over"
-    if new_primary == "origin" and not (origin.online or recovery.online or origin.gone):
+    if entitled and not (origin.online or origin.gone):
         return "handing over"  # and it is started first
     if not at_a_loss and leader_is_down(instance):
         return "failed over"  # and it is started first
@@ -151,3 +202,25 @@ def how_far(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
         f"{instance.recovery} is {recovery}",
         hint="run check to see what is wrong; failback is for an instance that was failed over",
     )
+
+
+def _require_heir(instance: OdooInstance, origin: ClusterState, recovery: ClusterState) -> None:
+    """Refuse an origin that has the write right and is not what it was given to.
+
+    A hoster may have brought back last night's state, or an empty cluster may have been made.
+    """
+    was_leader = recovery.control is not None and recovery.control.shut_down
+    older = (
+        origin.is_primary
+        and was_leader
+        and recovery.control is not None
+        and observe_leader(instance.origin).timeline <= recovery.control.last_timeline
+    )
+    if older or _is_another(origin, recovery):
+        what = "was set back to an older state" if older else "is another one"
+        raise Refused(
+            f"the cluster on {instance.origin} {what}: it does not hold what {instance.recovery} "
+            "gave it",
+            hint=f"stop Odoo and PostgreSQL on {instance.origin} and power it off, then run "
+            f"failover with origin_is_down and a reason: {instance.recovery} has what it gave away",
+        )

@@ -65,6 +65,7 @@ def obtain(
     reason: str = "",
     approved_by: str = "",
     at_a_loss: bool = False,
+    reclone: bool = False,
     wait_minutes: Minutes = WAIT_MINUTES,
 ) -> Decision:
     """Show what would be done, and find out whether somebody wants it.
@@ -82,7 +83,7 @@ def obtain(
         return _decided(given, kept)
     from tasks.plan import measure, summary  # noqa: PLC0415  # which no failover waits for
 
-    drawn = measure.draw(instance, procedure, at_a_loss=at_a_loss)
+    drawn = measure.draw(instance, procedure, at_a_loss=at_a_loss, reclone=reclone)
     refused, lacking = (
         "; ".join(each) for each in (drawn.situation.refusals, drawn.situation.lacking)
     )

@@ -8,45 +8,49 @@ from typing import TypeAlias
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
-from tasks.authority import demotion, exposure, fence, handover, keys, promotable, stage
+from tasks.authority import demotion, fence, handover, keys, promotable, stage
 from tasks.authority.situation import FORWARD, SILENT, Plan, Procedure, Situation
 from tasks.filestore import documents
-from tasks.plan import placeholders
+from tasks.plan import gauges, placeholders
 from tasks.postgres.observe import (
     ClusterState,
     observe,
     observe_if_reachable,
     observe_or_why,
-    received,
     unheard,
 )
-from tasks.postgres.wal import Lsn
 from tasks.readiness import at_home
 from tasks.readiness.probes import Ends, Found
 from tasks.records import records
-from tasks.records.commits import CommitNotice
-from tasks.records.kinds import Failover
 from tasks.records.loss import Exposure
 from tasks.recovery import users
-from tasks.run.step import log, step
-from tasks.standby import clone, limits, old_primary, rejoin, replication
-from tasks.synchronous import synchronous_state
+from tasks.run.step import step
+from tasks.standby import limits, old_primary
 
 Origin: TypeAlias = ClusterState | None  # none where it does not answer
 
 
 @step("draw up the {procedure} of {instance.name}")
-def draw(instance: OdooInstance, procedure: Procedure, *, at_a_loss: bool = False) -> Plan:
+def draw(
+    instance: OdooInstance,
+    procedure: Procedure,
+    *,
+    at_a_loss: bool = False,
+    reclone: bool = False,
+) -> Plan:
     """Measure both ends and say what would be done, and what would be refused.
 
     `at_a_loss`: a failback that takes the write right from a recovery host which cannot hand over.
+    `reclone`: the origin is to be copied anew, whatever it has.
     """
     instance = users.as_found(instance)
     if procedure == "recovery is gone":
         return _recovery_is_gone(instance)
     (origin, why), recovery = observe_or_why(instance.origin), observe(instance.recovery)
-    if at_a_loss and procedure == "failback":
-        found = _failback(instance, origin, recovery, at_a_loss=True)
+    if procedure in HOMEWARD and (at_a_loss or reclone):
+        found = HOMEWARD[procedure](
+            instance, origin, recovery, at_a_loss=at_a_loss, reclone=reclone
+        )
     else:
         found = MEASURES[procedure](instance, origin, recovery)
     lacking = _lacking(instance, procedure, Ends(origin, recovery), found.refusals)
@@ -81,8 +85,8 @@ def _lacking(
 
 def _failover(instance: OdooInstance, origin: Origin, recovery: ClusterState) -> Situation:
     refusals: list[str] = []
-    streaming = bool(origin and origin.is_primary and _streams(instance))
-    down = stage.leader_is_down(instance)
+    streaming = bool(origin and origin.is_primary and gauges.streams(instance))
+    down = stage.leader_is_down(instance) or stage.is_stranded(instance)
     try:
         if not down:
             promotable.require_ready(instance)
@@ -95,32 +99,37 @@ def _failover(instance: OdooInstance, origin: Origin, recovery: ClusterState) ->
             f"{instance.origin} accepts writes and {instance.recovery} does not follow it"
         )
     lossless = streaming or _handed_over(instance, origin, recovery)
-    lag_bytes, lag_seconds = _lag(instance, recovery, leads=streaming)
+    lag_bytes, lag_seconds = gauges.lag(instance, recovery, leads=streaming)
     return Situation(
         at=records.now(instance.recovery.host.shell()),
         origin=str(origin or SILENT),
         recovery=str(recovery),
         streaming=streaming,
-        exposure=Exposure.none() if lossless else _exposure(instance, recovery),
+        exposure=Exposure.none() if lossless else gauges.exposed(instance, recovery),
         lag_bytes=lag_bytes,
         lag_seconds=lag_seconds,
         last_drill=last_drill(instance),
         predicted_seconds=predicted_seconds(instance),
-        notice=_notice(instance, recovery),
+        notice=gauges.notice(instance, recovery),
         leader_is_down=down,
         refusals=tuple(refusals),
     )
 
 
 def _failback(
-    instance: OdooInstance, origin: Origin, recovery: ClusterState, *, at_a_loss: bool = False
+    instance: OdooInstance,
+    origin: Origin,
+    recovery: ClusterState,
+    *,
+    at_a_loss: bool = False,
+    reclone: bool = False,
 ) -> Situation:
     refusals: list[str] = []
     way, why = "", ""
     try:
         reached = stage.how_far(instance, at_a_loss=at_a_loss)
         if reached == "failed over" and origin is not None and recovery.is_primary:
-            way, why = _way(instance, origin)
+            way, why = gauges.way(instance, origin, reclone=reclone)
         if at_a_loss:
             way, why = "at a loss", demotion.given_up(instance.recovery, instance.origin)
     except RelevoError as error:
@@ -139,9 +148,16 @@ def _failback(
     )
 
 
-def _pg_rewind(instance: OdooInstance, origin: Origin, recovery: ClusterState) -> Situation:
+def _pg_rewind(
+    instance: OdooInstance,
+    origin: Origin,
+    recovery: ClusterState,
+    *,
+    at_a_loss: bool = False,
+    reclone: bool = False,
+) -> Situation:
     """What a failback would do first; it is refused where there is nothing to rejoin."""
-    situation = _failback(instance, origin, recovery)
+    situation = _failback(instance, origin, recovery, at_a_loss=at_a_loss, reclone=reclone)
     if situation.refusals:
         return situation
     wrong = old_primary.not_serving(instance.recovery) or old_primary.following(instance)
@@ -151,7 +167,7 @@ def _pg_rewind(instance: OdooInstance, origin: Origin, recovery: ClusterState) -
 def _switchover(instance: OdooInstance, origin: Origin, recovery: ClusterState) -> Situation:
     refusals = _objections(instance, instance.origin, instance.recovery)
     leads = bool(origin and origin.is_primary)
-    lag_bytes, lag_seconds = _lag(instance, recovery, leads=leads)
+    lag_bytes, lag_seconds = gauges.lag(instance, recovery, leads=leads)
     return Situation(
         at=records.now(instance.recovery.host.shell()),
         origin=str(origin or SILENT),
@@ -209,6 +225,7 @@ MEASURES: dict[Procedure, Callable[[OdooInstance, Origin, ClusterState], Situati
     "switchover": _switchover,
     "switchover home": _switchover_home,
 }
+HOMEWARD = {"failback": _failback, "pg_rewind": _pg_rewind}
 
 
 def _handed_over(instance: OdooInstance, origin: Origin, recovery: ClusterState) -> bool:
@@ -216,59 +233,6 @@ def _handed_over(instance: OdooInstance, origin: Origin, recovery: ClusterState)
     if origin is None or origin.gone or origin.answers or not recovery.is_standby:
         return False
     return demotion.stopped_whole(instance.origin, instance.recovery)
-
-
-def _way(instance: OdooInstance, origin: ClusterState) -> tuple[str, str]:
-    if origin.is_standby and _streams(instance, back=True):
-        return "follow", f"{instance.origin} follows {instance.recovery} already"
-    way = rejoin.choose(instance, instance.origin, instance.recovery)
-    rejoin.require_room(instance, instance.origin, instance.recovery, way)
-    if way.kind == "reclone" and clone.wal_is(instance.origin) == "link":
-        return way.kind, f"{way.why}; {instance.origin} {clone.WAL_LINK}"
-    return way.kind, way.why
-
-
-def _streams(instance: OdooInstance, *, back: bool = False) -> bool:
-    ends = (instance.origin, instance.recovery) if back else (instance.recovery, instance.origin)
-    try:
-        return replication.is_streaming(instance, *ends)
-    except RelevoError as error:
-        log().warning("the stream of %s cannot be seen: %s", instance.name, error.message)
-        return False
-
-
-def _notice(instance: OdooInstance, recovery: ClusterState) -> CommitNotice | None:
-    """What the origin last said of its commits; it needs not be asked."""
-    if instance.replication.synchronous == "off" or not recovery.is_standby:
-        return None
-    return synchronous_state.last_notice(instance).notice
-
-
-def _exposure(instance: OdooInstance, recovery: ClusterState) -> Exposure:
-    begun = records.read(instance.recovery, instance, Failover)
-    if begun is not None and stage.leader_is_down(instance):
-        return begun.exposure
-    if not recovery.answers:
-        return Exposure(lossless=False, seconds=None, about_bytes=None, last_commit="")
-    return exposure.measure(instance, lossless=False)
-
-
-def _lag(
-    instance: OdooInstance, recovery: ClusterState, *, leads: bool
-) -> tuple[int | None, float | None]:
-    """How far the standby is behind: bytes not replayed, and seconds since it last replayed."""
-    if not recovery.is_standby:
-        return None, None
-    replayed, seconds = replication.replay(instance.recovery)
-    if leads:
-        origin = instance.origin
-        sql = "SELECT pg_current_wal_lsn()"
-        ahead = Lsn.parse(origin.cluster.value(origin.host.shell(), sql)) - replayed
-    else:
-        ahead = received(instance.recovery) - replayed
-    if ahead <= 0:
-        return 0, 0.0
-    return ahead, seconds
 
 
 def _with_documents(

@@ -63,9 +63,46 @@ def test_an_origin_that_dies_for_good_once_it_has_the_write_right_is_failed_over
 
     assert "how much is not known" in report.facts["may be lost"]
     assert uno.at_recovery("SELECT count(*) FROM outage", "cliente1") == "1000"
+    assert uno.at_recovery("SELECT to_regclass('only_here') IS NULL", "cliente1") == "t"
     uno.origin.machine.boot()
-    failback(block)
+    with pytest.raises(Refused, match="failback with reclone"):
+        failback(block)
+    failback(block, reclone=True)
     assert _serves_at_home(uno)
     assert uno.at_origin("SELECT to_regclass('only_here') IS NULL", "cliente1") == "t"
     uno.at_origin("DROP TABLE outage", "cliente1")
     no_strangers(uno)
+
+
+CRASH = """
+set -e
+sed -i s/auto/manual/ "$1/start.conf"
+systemctl kill --signal=KILL "$2"
+"""
+
+
+def test_an_origin_that_crashed_while_it_was_demoted_is_started_and_hands_over_all_it_has(
+    uno: Pair, blocks: Blocks, inventory_path: Path, tmp_path: Path
+) -> None:
+    """Its Odoo is off and its PostgreSQL stays down: nobody serves, and nothing need be lost."""
+    block, said, machine = blocks[uno.name], tmp_path / "said", uno.origin.machine
+    assert killed_at(inventory_path, uno.name, "failover", "demote uno", said) == KILLED
+    uno.recovery.run("systemctl", "stop", _standby(uno))
+    uno.at_origin("CREATE TABLE outage AS SELECT generate_series(1, 1000) AS n", "cliente1")
+    folder = f"/etc/postgresql/{uno.origin.version}/{uno.origin.cluster}"
+    unit = f"postgresql@{uno.origin.version}-{uno.origin.cluster}"
+    machine.run("sh", "-c", CRASH, "crash", folder, unit)
+    uno.recovery.run("systemctl", "start", _standby(uno))
+
+    report = failover(block)
+
+    assert report.facts["may be lost"] == "nothing"
+    assert uno.at_recovery("SELECT count(*) FROM outage", "cliente1") == "1000"
+    failback(block)
+    assert _serves_at_home(uno)
+    uno.at_origin("DROP TABLE outage", "cliente1")
+    no_strangers(uno)
+
+
+def _standby(pair: Pair) -> str:
+    return f"postgresql@{pair.lab.generation.postgres}-{pair.name}"

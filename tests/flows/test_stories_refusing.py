@@ -260,7 +260,7 @@ def test_a_leader_that_is_down_is_not_started_beside_an_origin_that_is_merely_si
     moved = {"read /var/lib/relevo/vps_1/failover.json": begun()}
     fallen = "5433 down unknown /pg/vps_1\n" + control("in_production")
     back = "5433 online f /pg/vps_1\n" + control("in_production")
-    looks: dict[str, Answer] = {"look 13 vps_1 *": [fallen, fallen, fallen, back]}
+    looks: dict[str, Answer] = {"look 13 vps_1 *": [*[fallen] * 5, back]}
     due = FakeHost("due", looks | moved | {"systemctl *": ""})
     hosts(dead(), due)
 
