@@ -145,7 +145,9 @@ def start_fallen_origin(instance: OdooInstance) -> bool:
     if origin is None or origin.gone or origin.answers or observe(instance.recovery).is_primary:
         return False
     log().warning("%s is to have the write right, and its PostgreSQL is down", instance.origin)
-    return cluster.start(instance.origin).is_primary
+    started = cluster.start(instance.origin)
+    _require_heir(instance, started, observe(instance.recovery))
+    return started.is_primary
 
 
 def leader_is_down(instance: OdooInstance) -> bool:
