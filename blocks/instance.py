@@ -153,6 +153,25 @@ class Filestore(BaseModel):
     )
 
 
+class TimeMachine(BaseModel):
+    """Any second of the last days, kept on the recovery host, from the standby alone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    days: int = Field(ge=1, le=3650, description="Days of which any second can be brought back.")
+    limit_gb: int = Field(
+        ge=1,
+        le=1_000_000,
+        description="GB that it may take on the recovery host; the oldest days go first.",
+    )
+    base_days: int = Field(default=7, ge=1, le=365, description="Days between base backups.")
+
+    @property
+    def files_days(self) -> int:
+        """For how long deleted files are kept for it: the oldest base backup is older than days."""
+        return self.days + self.base_days + 1
+
+
 class Schedules(BaseModel):
     """How often what is copied, in seconds."""
 
@@ -242,6 +261,9 @@ class OdooInstance(Block):
         default_factory=dict, description="For domains with one of their own."
     )
     filestore: Filestore = Field(default_factory=Filestore, description="Files and trash.")
+    time_machine: TimeMachine | None = Field(
+        default=None, description="How far one can go back; None: to no second but now."
+    )
     schedules: Schedules = Field(default_factory=Schedules, description="How often.")
     alarms: Alarms = Field(default_factory=Alarms, description="When alarms are sent.")
     language: Language = Field(
@@ -262,6 +284,12 @@ class OdooInstance(Block):
     @property
     def trash(self) -> PurePosixPath:
         return self.directory / "trash"
+
+    @property
+    def trash_days(self) -> int:
+        """Days for which deleted files are kept: as long as a database that names them."""
+        kept, past = self.filestore.retention_days, self.time_machine
+        return max(kept, past.files_days) if past else kept
 
     def copied(self, path: PurePosixPath) -> PurePosixPath:
         """Where the recovery host has a file of the origin's sources, if it is one of them."""

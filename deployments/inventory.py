@@ -23,6 +23,7 @@ from blocks.instance import (
     Replication,
     Schedules,
     Synchronous,
+    TimeMachine,
 )
 from blocks.names import (
     TRIED,
@@ -161,6 +162,7 @@ class InstanceEntry(Entry):
     certificate: Certificate | None = None
     certificates: dict[DomainName, Certificate] = Field(default_factory=dict)
     filestore: Filestore = Filestore()
+    time_machine: TimeMachine | None = None
     schedules: Schedules = Schedules()
     alarms: Alarms = Alarms()
     replication: ReplicationEntry = ReplicationEntry()
@@ -241,6 +243,7 @@ def _instance(
         certificate=entry.certificate,
         certificates=entry.certificates,
         filestore=entry.filestore,
+        time_machine=entry.time_machine,
         schedules=entry.schedules,
         alarms=entry.alarms,
         language=document.language,

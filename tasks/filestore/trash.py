@@ -45,7 +45,7 @@ def purge(instance: OdooInstance) -> None:
     if {*known} == {*days} and 0 <= passed < RARELY_SECONDS:
         return
     seen = grown(known, days, passed)
-    limit = instance.filestore.retention_days * DAY
+    limit = instance.trash_days * DAY
     old = [name for name in days if seen[name] > limit]
     if old:
         _delete(instance, old)

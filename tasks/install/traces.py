@@ -15,7 +15,8 @@ from tasks.install.programs import GUARDS, LIBRARY
 
 RUN = PurePosixPath("/run/relevo")
 PROGRAMS = (
-    "divergence", "door", "filestore.pyz", "fresh-start", "guard", "right", "synchronous",
+    "archive.pyz", "bringback.pyz", "divergence", "door", "filestore.pyz", "fresh-start", "guard",
+    "right", "synchronous",
 )  # fmt: skip
 AROUND = (
     GUARDS, PurePosixPath("/etc/relevo/synchronous"), GUARDS.parent, STATE, LIBRARY, LOGS,

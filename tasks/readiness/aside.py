@@ -16,7 +16,7 @@ from tasks.run.step import step
 from tasks.standby import diverged
 
 # What a clone, a copy or a drill left that was cut off: it is made anew, and no evidence.
-UNFINISHED = (".relevo-new", ".drill")
+UNFINISHED = (".relevo-new", ".drill", ".look")
 PARTIAL = ".partial"
 COUNT_SECONDS = 600
 

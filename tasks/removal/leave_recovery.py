@@ -9,6 +9,7 @@ import re
 from blocks import users
 from blocks.errors import CommandFailed
 from blocks.instance import OdooInstance
+from tasks.archive import archive
 from tasks.filestore import engine
 from tasks.host import files
 from tasks.host.files import STATE
@@ -46,7 +47,7 @@ def stop(instance: OdooInstance) -> Outcome:
     """
     recovery, shell, name = instance.recovery, instance.recovery.host.shell(), instance.name
     socket = f"{door.unit(instance)}.socket"
-    ours = [recovery.odoo.unit, socket]
+    ours = [recovery.odoo.unit, socket, archive.unit(instance)]
     if _has_own_follower(instance):
         ours.append(f"{engine.follower(instance)}.service")
     there = {str(UNITS / unit) for unit in ours} - set(

@@ -65,6 +65,7 @@ EXCEPTIONS = {
     "tasks/programs/door.py:carry": "part by part, and handed on",
     "tasks/install/zipapp.py:_texts": "our own programs, as they are installed with us",
     "tasks/install/programs.py:script": "our own program, as it is installed with us",
+    "tasks/past/scratch.py:opened": "a stopwatch",
     "tasks/readiness/drill_steps.py:clone": "a stopwatch",
     "tasks/readiness/drill_steps.py:promote": "a stopwatch",
     "tasks/run/timing.py:Stopwatch.stop": "a stopwatch",

@@ -30,6 +30,8 @@ EXCEPTIONS = {
     "tasks/programs/filestore/__main__.py:follow.tell": "under /run, which no power cut survives",
     "tasks/programs/filestore/disk.py:move": "a name for what the disk has: Landing syncs before",
     "tasks/programs/gate/disk.py:move": "a name for what the disk has: Files.settle syncs before",
+    "tasks/programs/archive/keeper.py:Keeper.begin": "a log, read when a base backup failed",
+    "tasks/programs/archive/store.py:Store.put_aside": "what is spoiled, for evidence",
     "tasks/programs/divergence/cluster.py:started": "of a throw-away cluster",
     "tasks/programs/divergence/cluster.py:save": "synced before the summary is written",
     "tasks/programs/divergence/spreadsheet.py:tame_file": "synced before the summary is written",

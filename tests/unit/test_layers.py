@@ -13,15 +13,15 @@ ORDER = ("blocks", "tasks", "flows", "deployments")
 # Each floor of tasks imports those below it, and none above: what Prefect needs stands on top.
 FLOORS = (
     "programs", "language", "run", "host", "install", "postgres", "records", "notices", "logins",
-    "odoo", "build", "standby", "synchronous", "filestore", "serving", "recovery", "rounds",
-    "receipts",
-    "authority", "readiness", "discovery", "doctor", "board", "byhand", "plan", "removal",
-    "orchestrator",
+    "odoo", "build", "standby", "synchronous", "filestore", "archive", "serving", "recovery",
+    "rounds", "receipts", "authority", "readiness", "past", "discovery", "doctor", "board",
+    "byhand", "plan", "removal", "orchestrator",
 )  # fmt: skip
 MOST_FILES, MOST_LINES = 12, 300
 MOST_LINES_OF_A_FLOW, SHORT = 30, 16
 # Values, texts and decisions: nothing in them asks a host, so a test needs no double.
 PURE = {
+    "archive": "kept unit_file",
     "authority": "guard_files situation",
     "board": "alarms table words",
     "build": "freeze programs_compared",

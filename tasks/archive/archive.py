@@ -1,0 +1,126 @@
+"""The time machine of an instance: installed where its inventory wants one, asked, taken away.
+
+A program on the recovery host keeps base backups and WAL, from the standby alone: see
+tasks/programs/archive. The origin has no setting, slot, sender or load more than before.
+"""
+
+from pathlib import PurePosixPath
+from typing import Any
+
+from blocks import answers, pinned
+from blocks.errors import CommandFailed, RelevoError
+from blocks.instance import OdooInstance, TimeMachine
+from tasks.archive import unit_file
+from tasks.archive.kept import Kept
+from tasks.host import files, layout
+from tasks.host.files import STATE
+from tasks.install import programs
+from tasks.install.programs import LIBRARY, UNITS
+from tasks.programs.archive.settings import Settings
+from tasks.run.moments import Clock
+from tasks.run.step import log, step
+
+PROGRAM = LIBRARY / "archive.pyz"
+MARK = "RELEVO "
+JUDGE_SECONDS = 300
+
+
+def unit(instance: OdooInstance) -> str:
+    return f"relevo-archive-{instance.name}.service"
+
+
+def folder(instance: OdooInstance) -> PurePosixPath:
+    """Where the past is kept: a folder of the cluster's user, who alone may enter it."""
+    return STATE / instance.name / "archive"
+
+
+def settings_path(instance: OdooInstance) -> PurePosixPath:
+    return layout.postgres(instance) / "archive.json"
+
+
+@step("apply the time machine of {instance.name} on {instance.recovery}")
+def apply(instance: OdooInstance) -> None:
+    """Have the past kept where the inventory says so; keep no more where it does not."""
+    if instance.time_machine is None:
+        _stop(instance)
+    else:
+        _install(instance, instance.time_machine)
+
+
+def _install(instance: OdooInstance, policy: TimeMachine) -> None:
+    shell, recovery = instance.recovery.host.shell(), instance.recovery
+    user = recovery.cluster.owner
+    programs.install_program(shell, PROGRAM, "archive")
+    owner = files.owner(shell, user)
+    files.make_directory(shell, folder(instance), owner=owner, mode="700")
+    files.install(shell, settings_path(instance), _settings(instance, policy).text())
+    text = unit_file.render(
+        instance=instance.name, user=user, cluster_unit=recovery.cluster.unit,
+        folder=folder(instance),
+        command=("/usr/bin/python3", "-I", str(PROGRAM), "keep", str(settings_path(instance))),
+    )  # fmt: skip
+    programs.install_watcher(shell, unit(instance), text)
+
+
+def _settings(instance: OdooInstance, policy: TimeMachine) -> Settings:
+    cluster = instance.recovery.cluster
+    return Settings(
+        instance=instance.name,
+        socket=str(cluster.sockets),
+        port=cluster.port,
+        bin=str(cluster.bin_dir),
+        version=cluster.version,
+        options=pinned.superuser(cluster.version, seconds=10),
+        folder=str(folder(instance)),
+        days=policy.days,
+        base_days=min(policy.base_days, policy.days),
+        limit_bytes=policy.limit_gb * 10**9,
+    )
+
+
+def _stop(instance: OdooInstance) -> None:
+    """Stop the program where there is one; what it has kept stays until somebody deletes it."""
+    shell, path = instance.recovery.host.shell(), UNITS / unit(instance)
+    if not files.exists(shell, path):
+        return
+    shell.run(("systemctl", "disable", "--now", unit(instance)), timeout_seconds=120)
+    files.remove(shell, path)
+    shell.run(("systemctl", "daemon-reload"))
+    log().warning(
+        "nothing more of %s is kept; what was kept stays in %s on %s",
+        instance.name, folder(instance), instance.recovery,
+    )  # fmt: skip
+
+
+def measure(instance: OdooInstance) -> list[str]:
+    """Say to which seconds one can go back; raise where that does not reach up to now."""
+    if (policy := instance.time_machine) is None:
+        return ["off"]
+    found, clock = look(instance), Clock(instance.timezone, dated=True)
+    if why := found.objection(policy, clock):
+        raise RelevoError("; ".join((why, *found.remarks(clock))))
+    return [found.sentence(policy, clock), *found.remarks(clock)]
+
+
+def look(instance: OdooInstance) -> Kept:
+    """Have the program look at all that is kept."""
+    shell, user = instance.recovery.host.shell(), instance.recovery.cluster.owner
+    argv = ("python3", "-I", str(PROGRAM), "judge", str(settings_path(instance)))
+    output = shell.run(argv, user=user, timeout_seconds=JUDGE_SECONDS).stdout
+    what = f"what the time machine of {instance.name} says on {instance.recovery}"
+    with answers.understood(what):
+        return Kept.read(last(output, what))
+
+
+def last(output: str, what: str) -> dict[str, Any]:
+    r"""What the program said last.
+
+    >>> last('noise\nRELEVO {"a": 1}\n', "it")
+    {'a': 1}
+    """
+    for line in reversed(output.splitlines()):
+        if line.startswith(MARK):
+            return answers.facts(line.removeprefix(MARK), what)
+    raise CommandFailed(
+        f"{what} is nothing", hint="read the journal of its unit there, then run this again"
+    )
