@@ -37,9 +37,10 @@ def look(instance: OdooInstance, at: datetime, *, minutes: int = 60) -> Report:
                 "base backup": past.base,
                 "newest commit in it": past.newest,
                 "seconds until the copy was open": past.seconds,
-                "files": laid,
+                "files": str(laid),
                 "left behind": "nothing",
             },
+            documents=laid.documents,
         ),
         key=f"look-{instance.name}",
     )

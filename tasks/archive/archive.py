@@ -10,13 +10,16 @@ from typing import Any
 from blocks import answers, pinned
 from blocks.errors import CommandFailed, RelevoError
 from blocks.instance import OdooInstance, TimeMachine
-from tasks.archive import unit_file
+from tasks.archive import cost, proof, unit_file
 from tasks.archive.kept import Kept
 from tasks.host import files, layout
 from tasks.host.files import STATE
 from tasks.install import programs
 from tasks.install.programs import LIBRARY, UNITS
 from tasks.programs.archive.settings import Settings
+from tasks.records import records
+from tasks.records.kinds import Trash
+from tasks.records.proven import Proven
 from tasks.run.moments import Clock
 from tasks.run.step import log, step
 
@@ -93,13 +96,22 @@ def _stop(instance: OdooInstance) -> None:
 
 
 def measure(instance: OdooInstance) -> list[str]:
-    """Say to which seconds one can go back; raise where that does not reach up to now."""
+    """Say to which seconds one can go back, at what cost, and when that was last tried.
+
+    :raises RelevoError: where it does not reach up to now, or the last try has failed.
+    """
     if (policy := instance.time_machine) is None:
         return ["off"]
     found, clock = look(instance), Clock(instance.timezone, dated=True)
-    if why := found.objection(policy, clock):
-        raise RelevoError("; ".join((why, *found.remarks(clock))))
-    return [found.sentence(policy, clock), *found.remarks(clock)]
+    proven = records.read(instance.recovery, instance, Proven)
+    remarks = [*found.remarks(clock), *proof.remarks(proven, clock)]
+    wrong = filter(None, (found.objection(policy, clock), proof.objection(proven, clock)))
+    if why := "; ".join(wrong):
+        raise RelevoError("; ".join((why, *remarks)))
+    trash = records.read(instance.recovery, instance, Trash) or Trash(at=0.0)
+    paid = cost.measured(found, policy, trash.sizes, trash.seen)
+    said = (found.sentence(policy, clock), str(paid), proof.sentence(proven, clock))
+    return ["; ".join(said), *remarks]
 
 
 def look(instance: OdooInstance) -> Kept:

@@ -26,6 +26,8 @@ class Kept:
     gaps: tuple[tuple[float, float], ...] = ()
     bases: int = 0
     spoiled: tuple[str, ...] = field(default=())
+    wal_a_day: float | None = None
+    base: float | None = None
 
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> Self:
@@ -44,12 +46,34 @@ class Kept:
             gaps=tuple((float(a), float(b)) for a, b in facts["gaps"]),
             bases=int(facts["bases"]),
             spoiled=tuple(plain(str(each)) for each in facts["spoiled"]),
+            wal_a_day=_or_none(facts.get("wal_a_day")),  # a program of before does not say it
+            base=_or_none(facts.get("base")),
         )  # fmt: skip
 
     @property
     def is_beginning(self) -> bool:
         """It has nothing yet, and takes its first base backup."""
         return self.since is None and bool(self.state.get("taking"))
+
+    def second(self, share: float) -> float | None:
+        """Give the second that lies at a share of all that can be brought back.
+
+        >>> kept = Kept(1.0, 1.0, {}, now=100.0, since=0.0, gaps=((20.0, 60.0),))
+        >>> [kept.second(share) for share in (0.0, 0.25, 0.5, 0.9)]
+        [0.0, 15.0, 70.0, 94.0]
+        >>> Kept(1.0, 1.0, {}).second(0.5)
+        """
+        if self.since is None:
+            return None
+        begins = [self.since, *(end for _, end in self.gaps)]
+        ends = [*(begin for begin, _ in self.gaps), self.now if self.until is None else self.until]
+        whole = [(a, b) for a, b in zip(begins, ends, strict=True) if a < b]
+        left = share * sum(b - a for a, b in whole)
+        for begin, end in whole:
+            if left < end - begin:
+                return begin + left
+            left -= end - begin
+        return None
 
     def objection(self, policy: TimeMachine, clock: Clock) -> str:
         """Say what is wrong now; nothing where any second up to now is kept.

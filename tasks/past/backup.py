@@ -59,11 +59,12 @@ class Backup:
             files=int(made["files"]),
             from_trash=int(made["from_trash"]),
             missing=int(made["missing"]),
-            documents=[_document(database, each) for each in made["documents"]],
+            documents=[document(database, each) for each in made["documents"]],
         )
 
 
-def _document(database: str, each: list[Any]) -> Document:
+def document(database: str, each: list[Any]) -> Document:
+    """A document whose file nobody has, as the program names it."""
     number, name, record, file = each
     return Document(
         database=database, attachment=int(number), name=str(name), record=str(record), created="",
@@ -121,7 +122,7 @@ def run(
     }  # fmt: skip
     argv = (*lines.GENTLY, "python3", "-I", str(PROGRAM), verb, json.dumps(facts), *words)
     said = run_job(
-        shell, f"{instance.name}-look-{verb}", argv, user=recovery.odoo.user,
+        shell, f"{instance.name}-{past.stage.kind}-{verb}", argv, user=recovery.odoo.user,
         timeout_seconds=PACK_SECONDS,
         on_progress=progress.reporter(f"files of {instance.name} as it was"),
     )  # fmt: skip

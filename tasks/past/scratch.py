@@ -20,8 +20,8 @@ from tasks.host.job import run_job, show, stop_job
 from tasks.notices import progress
 from tasks.readiness import drill_commands as lines
 from tasks.readiness import drill_steps
-from tasks.readiness.drill_steps import Stage
-from tasks.run.moments import Clock
+from tasks.readiness.drill_steps import Kind, Stage
+from tasks.run.moments import Clock, size
 from tasks.run.step import log, step
 from tasks.run.wait import until
 
@@ -66,11 +66,11 @@ def require_kept(instance: OdooInstance) -> None:
 
 
 @contextmanager
-def opened(instance: OdooInstance, at: datetime) -> Iterator[Past]:
+def opened(instance: OdooInstance, at: datetime, *, kind: Kind = "look") -> Iterator[Past]:
     """Open an instance as it was at a moment; leave nothing of that."""
     require_kept(instance)
-    end_left_over(instance)
-    with drill_steps.stage(instance, kind="look") as stage:
+    end_left_over(instance, kind)
+    with drill_steps.stage(instance, kind=kind) as stage:
         made = fill(stage, at)
         replay(stage, made, at)
         seconds = stage.watch.read()
@@ -85,11 +85,11 @@ def _newest(stage: Stage) -> str:
         return clock.at(float(said)) if said else "none since the base backup"
 
 
-def end_left_over(instance: OdooInstance) -> None:
+def end_left_over(instance: OdooInstance, kind: Kind) -> None:
     """End what a run that died has left at work; what it made is taken away by the next one."""
     shell = instance.recovery.host.shell()
     for what in JOBS:
-        stop_job(shell, f"{instance.name}-look-{what}")
+        stop_job(shell, f"{instance.name}-{kind}-{what}")
 
 
 @step("copy the base backup before {at} of {stage.instance.name}")
@@ -103,7 +103,7 @@ def fill(stage: Stage, at: datetime) -> dict[str, Any]:
         str(archive.settings_path(instance)), f"{at.timestamp():.6f}", str(stage.directory),
     )  # fmt: skip
     output = run_job(
-        shell, f"{instance.name}-look-clone", argv, user=user, timeout_seconds=FILL_SECONDS,
+        shell, f"{instance.name}-{stage.kind}-clone", argv, user=user, timeout_seconds=FILL_SECONDS,
         on_progress=progress.reporter(f"base backup of {instance.name}"),
     )  # fmt: skip
     what = f"what the time machine of {instance.name} says on {recovery}"
@@ -117,6 +117,12 @@ def fill(stage: Stage, at: datetime) -> dict[str, Any]:
 def _refusal(instance: OdooInstance, at: datetime, made: dict[str, Any]) -> Refused:
     """Say why nobody can go there, and where one can."""
     clock = Clock(instance.timezone, dated=True)
+    if made["refused"] == "room":
+        return Refused(
+            f"{instance.recovery} has {size(float(made['free']))} free, but {instance.name} as it "
+            f"was needs {size(float(made['need']))} for a copy",
+            hint=f"make room on {instance.recovery}",
+        )
     if made["refused"] == "future":
         return Refused(f"{clock.at(at)} has not come yet", hint="name a moment that is over")
     if made["since"] is None:

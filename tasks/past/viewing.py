@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from blocks.answers import understood
@@ -12,6 +13,7 @@ from tasks.host.job import show
 from tasks.past import backup
 from tasks.past.scratch import Past, words
 from tasks.readiness import drill_steps
+from tasks.run.document import Document
 from tasks.run.step import log, step
 
 PROXY = "/lib/systemd/systemd-socket-proxyd"
@@ -19,11 +21,27 @@ LOCAL_PORT = 8069
 LOOK_SECONDS = 5.0
 
 
+@dataclass(frozen=True)
+class Laid:
+    """How many files came out of the trash, and which ones nobody has."""
+
+    from_trash: int
+    missing: int
+    documents: list[Document]
+
+    def __str__(self) -> str:
+        """
+        >>> str(Laid(3, 1, []))
+        '3 from the trash; 1 that nobody has'
+        """
+        return f"{self.from_trash} from the trash; {self.missing} that nobody has"
+
+
 @contextmanager
-def files_of_then(past: Past, databases: list[str]) -> Iterator[str]:
+def files_of_then(past: Past, databases: list[str]) -> Iterator[Laid]:
     """Lay what was deleted since beneath the files of now, for as long as this lasts."""
     shell, instance = past.stage.shell, past.stage.instance
-    folder = layout.home(instance) / "looked-at"
+    folder = layout.home(instance) / f"files-of-{past.stage.kind}"
     files.remove_tree(shell, folder)
     owner = files.owner(shell, instance.recovery.odoo.user)
     files.make_directory(shell, folder, owner=owner, mode="700")
@@ -35,12 +53,19 @@ def files_of_then(past: Past, databases: list[str]) -> Iterator[str]:
 
 
 @step("look for the files that {past.stage.instance.name} had")
-def _laid(past: Past, folder: PurePosixPath, databases: list[str]) -> str:
-    """Say how many came out of the trash, and how many nobody has."""
-    made = backup.run(past, "link", folder, *databases, database=databases[0])
+def _laid(past: Past, folder: PurePosixPath, databases: list[str]) -> Laid:
+    """Have a second name given to what only the trash has; name what nobody has."""
+    made = backup.run(past, "link", folder, *databases)
     with understood(f"what {backup.PROGRAM.name} says"):
-        lost = sum(int(each) for each in made["missing"].values())
-        return f"{int(made['linked'])} from the trash; {lost} that nobody has"
+        return Laid(
+            from_trash=int(made["linked"]),
+            missing=sum(int(each) for each in made["missing"].values()),
+            documents=[
+                backup.document(database, each)
+                for database, rows in made["documents"].items()
+                for each in rows
+            ],
+        )
 
 
 @contextmanager

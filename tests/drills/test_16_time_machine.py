@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from blocks.errors import Refused
+from blocks.errors import CommandFailed, Refused
 from blocks.instance import Filestore, OdooInstance, TimeMachine
 from flows.bring_back import bring_back
 from flows.check import check
+from flows.drill import drill
 from flows.failback import failback
 from flows.failover import failover
 from flows.reconcile_filestore import reconcile_filestore
@@ -26,47 +27,67 @@ from flows.rsync_filestore import rsync_filestore
 from tasks.archive import archive
 from tasks.past import viewing
 from tasks.run import terminal
+from tasks.run.report import Report
 from tests.documents import block, filled
 from tests.lab.client import Client, Odoo, Written, written
 from tests.lab.machine import wait_until
 from tests.oracles import Pair, no_strangers
 from tests.stack import Stack
 
+SETTINGS = "SELECT name, setting FROM pg_settings ORDER BY name"
 OF_THE_ORIGIN = (
-    "SELECT name, setting FROM pg_settings ORDER BY name",
     "SELECT slot_name, slot_type, temporary FROM pg_replication_slots",
     "SELECT application_name, state FROM pg_stat_replication",
     "SELECT rolname, rolsuper, rolreplication FROM pg_roles ORDER BY rolname",
 )
+# What a way home leaves at an origin, with a time machine or without: whom it followed meanwhile.
+OF_A_MOVE = ("primary_conninfo|", "primary_slot_name|")
 UNITS = "systemctl list-units --plain --no-legend --type=service | awk '{print $1}' | grep -v '@'"
+CONFIG = "sha256sum $(find /etc/postgresql -type f | sort)"
 WAL = "SELECT pg_switch_wal() FROM pg_create_restore_point('drill')"
 DATABASE, MASTER = "cliente1", "labmaster"
 
 
-def _origin(pair: Pair) -> list[str]:
-    """What of the origin must be the same with a time machine and without."""
-    machine = pair.origin.machine
-    units = machine.run("sh", "-c", UNITS).stdout
-    config = machine.run("sh", "-c", "sha256sum $(find /etc/postgresql -type f | sort)").stdout
-    return [*map(pair.at_origin, OF_THE_ORIGIN), units, config]
+def _origin(pair: Pair) -> set[str]:
+    """What PostgreSQL at the origin must have with a time machine as without, whatever moved."""
+    said = (pair.at_origin(SETTINGS), *map(pair.at_origin, OF_THE_ORIGIN))
+    return {line for text in said for line in text.splitlines() if not line.startswith(OF_A_MOVE)}
+
+
+def _all_of_origin(pair: Pair) -> set[str]:
+    """The same with its files and units, which a move changes and a time machine must not."""
+    run = pair.origin.machine.run
+    said = (pair.at_origin(SETTINGS), *(run("sh", "-c", each).stdout for each in (UNITS, CONFIG)))
+    return {line for text in said for line in text.splitlines()} | _origin(pair)
 
 
 @pytest.fixture
 def kept(uno: Pair, blocks: dict[str, OdooInstance]) -> Iterator[OdooInstance]:
     """vps_uno with a time machine, which has its first base backup."""
-    plain, before = blocks[uno.name], _origin(uno)
+    plain, before, all_of_it = blocks[uno.name], _origin(uno), _all_of_origin(uno)
     block = plain.model_copy(update={"time_machine": TimeMachine(days=7, limit_gb=20)})
     with terminal.without_server():
         archive.apply(block)
         wait_until(lambda: archive.look(block).since is not None, "a base backup", 120)
-    assert _origin(uno) == before
+    assert _all_of_origin(uno) ^ all_of_it == set()
     try:
         yield block
-        assert _origin(uno) == before
+        wait_until(uno.is_home, "it follows")
+        assert _origin(uno) ^ before == set()
     finally:
         with terminal.without_server():
             archive.apply(plain)
-        uno.recovery.run("rm", "-rf", f"/var/lib/relevo/{uno.name}/archive")
+        noted = f"/var/lib/relevo/{uno.name}"
+        uno.recovery.run("rm", "-rf", f"{noted}/archive", f"{noted}/notes/proven.json")
+
+
+@pytest.fixture
+def untouched(uno: Pair, kept: OdooInstance) -> Iterator[None]:
+    """Nothing at all of the origin is otherwise after a drill in which nobody moved."""
+    del kept
+    before = _all_of_origin(uno)
+    yield
+    assert _all_of_origin(uno) ^ before == set()
 
 
 def _now() -> datetime:
@@ -145,6 +166,7 @@ def _quiet(client: Client) -> datetime:
     return at
 
 
+@pytest.mark.usefixtures("untouched")
 def test_what_was_dropped_deleted_and_overwritten_comes_back(
     uno: Pair,
     kept: OdooInstance,
@@ -215,6 +237,7 @@ def _in_the_inventory(stack: Stack) -> Iterator[None]:
         path.write_text(before)
 
 
+@pytest.mark.usefixtures("untouched")
 def test_a_spoiled_segment_is_named_and_a_look_into_its_time_is_refused(
     uno: Pair, kept: OdooInstance, tmp_path: Path
 ) -> None:
@@ -276,6 +299,7 @@ def test_seconds_before_during_and_after_a_failover_come_back(
     no_strangers(uno, time_machine=True)
 
 
+@pytest.mark.usefixtures("untouched")
 def test_an_instance_as_it_was_is_open_for_a_while_and_leaves_nothing(
     uno: Pair, kept: OdooInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,6 +330,7 @@ def test_an_instance_as_it_was_is_open_for_a_while_and_leaves_nothing(
     no_strangers(uno, time_machine=True)
 
 
+@pytest.mark.usefixtures("untouched")
 def test_what_was_not_then_is_refused_and_the_page_opens_what_was(
     uno: Pair, kept: OdooInstance, stack: Stack, tmp_path: Path
 ) -> None:
@@ -323,3 +348,74 @@ def test_what_was_not_then_is_refused_and_the_page_opens_what_was(
         said = stack.run(*_inventory(stack), *shlex.split(filled(typed, names))[1:])
     assert "done" in said
     no_strangers(uno, time_machine=True)
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_random_second_is_opened_in_turn_with_now_and_its_proof_is_on_the_board(
+    uno: Pair, kept: OdooInstance
+) -> None:
+    assert "the time machine is not proven yet" in check(kept).facts["why"]
+    report = drill(kept, opens="past")
+    assert report.title == f"{uno.name} could be opened as it was at {_second(report)}"
+    assert report.facts["databases that answered"] == "cliente1, cliente2"
+    assert report.facts["files"].endswith("; 0 that nobody has")
+    said = check(kept).facts["time machine"]
+    assert f", of {_second(report)}" in said
+    assert " a day" in said
+
+    assert drill(kept, opens="now").title.startswith(f"{uno.name} could be served from")
+    assert _second(drill(kept))  # the turn of the past
+    assert "second that was opened" not in drill(kept).facts
+    no_strangers(uno, time_machine=True)
+
+
+def _second(report: Report) -> str:
+    return report.facts["second that was opened"]
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_second_that_cannot_be_opened_turns_the_check_red_until_one_can(
+    uno: Pair, kept: OdooInstance
+) -> None:
+    config = str(kept.recovery.odoo.config)
+    good = uno.recovery.read(config)
+    uno.recovery.write(config, good.replace("http_port = ", "http_port = nonsense"))
+    try:
+        with pytest.raises(CommandFailed, match="nonsense"):
+            drill(kept, opens="past")
+    finally:
+        uno.recovery.write(config, good)
+    with pytest.raises(Refused, match=r"the last proof of the time machine failed .* ago: Odoo of"):
+        check(kept)
+    drill(kept, opens="past")
+    assert "last proof" in check(kept).facts["time machine"]
+    no_strangers(uno, time_machine=True)
+
+
+def test_replicate_switches_it_on_where_the_inventory_says_so_and_off_again(
+    uno: Pair, stack: Stack, blocks: dict[str, OdooInstance]
+) -> None:
+    unit, before = f"relevo-archive-{uno.name}.service", _all_of_origin(uno)
+    argv = (*_inventory(stack), "run", "replicate", uno.name)
+    try:
+        with _in_the_inventory(stack):
+            block = blocks[uno.name]
+            assert block.time_machine
+            assert block.time_machine.days == 14
+            stack.run(*argv)
+            with terminal.without_server():
+                wait_until(lambda: archive.look(block).since is not None, "a base backup", 120)
+            assert uno.recovery.run("systemctl", "is-enabled", unit).stdout == "enabled\n"
+            assert check(block).facts["time machine"].startswith("any second since")
+            uno.recovery.kill()
+            uno.recovery.boot()  # the unit is there again with the host
+            wait_until(uno.is_home, "it follows", 120)
+            uno.recovery.wait_until_succeeds("systemctl", "is-active", unit)
+        assert blocks[uno.name].time_machine is None
+        stack.run(*argv)
+        assert uno.recovery.run("systemctl", "is-active", unit, check=False).stdout != "active\n"
+        assert check(blocks[uno.name]).facts["time machine"] == "off"
+        assert _all_of_origin(uno) ^ before == set()
+        no_strangers(uno, time_machine=True)
+    finally:
+        uno.recovery.run("rm", "-rf", f"/var/lib/relevo/{uno.name}/archive")

@@ -1,15 +1,17 @@
 """The time machine as the runner meets it: off, well, with a gap, and refusing."""
 
 import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from blocks.errors import Refused, RelevoError
+from blocks.errors import CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import Filestore, OdooInstance, TimeMachine
 from flows.bring_back import bring_back
 from tasks.archive import archive
+from tasks.past import proof
 from tasks.readiness import at_home, failed_over
 from tasks.readiness.probes import Need
 from tests.fakes import FakeHost
@@ -18,8 +20,11 @@ from tests.flows.conftest import Hosts, dead, need, standby
 WELL = {
     "bytes": 2e9, "free": 9e9, "state": {"at": 1000.0, "kind": "", "said": "", "taking": ""},
     "now": 1001.0, "since": 60.0, "until": None, "reaches_now": True, "gaps": [], "bases": 2,
-    "spoiled": [],
+    "spoiled": [], "wal_a_day": 2e8, "base": 7e8,
 }  # fmt: skip
+Facts = dict[str, object]
+PROVEN: Facts = {"at": time.time() - 7200, "moment": 600.0}
+TRASH = {"at": 0, "seen": {"a": 172800.0}, "sizes": {"a": 2_000_000}}
 JUDGE = f"python3 -I {archive.PROGRAM} judge /var/lib/relevo/vps_1/postgres/archive.json"
 AT = datetime(2026, 11, 24, 18, tzinfo=UTC)
 
@@ -29,8 +34,17 @@ def kept(instance: OdooInstance) -> OdooInstance:
     return instance.model_copy(update={"time_machine": TimeMachine(days=7, limit_gb=10)})
 
 
-def says(facts: dict[str, object]) -> FakeHost:
-    return FakeHost("due", {JUDGE: f"RELEVO {json.dumps(facts)}\n"})
+def says(facts: Facts, *, proven: Facts | None = PROVEN, drilled: Facts | None = None) -> FakeHost:
+    """A recovery host whose time machine says so, and what came of the last drills."""
+    return FakeHost(
+        "due",
+        {
+            JUDGE: f"RELEVO {json.dumps(facts)}\n",
+            "read */notes/proven.json": json.dumps(proven) if proven else "",
+            "read */notes/drilled.json": json.dumps(drilled) if drilled else "",
+            "read */notes/trash.json": json.dumps(TRASH),
+        },
+    )
 
 
 @pytest.mark.parametrize("needs", [at_home.NEEDS, failed_over.NEEDS])
@@ -46,14 +60,50 @@ def test_check_says_since_when_any_second_can_be_brought_back(
     kept: OdooInstance, hosts: Hosts
 ) -> None:
     hosts(dead(), says(WELL))
-    assert archive.measure(kept) == [
-        "any second since 1970-01-01 00:01:00 (UTC); 2.0 GB of 10 GB, 2 base backups"
-    ]
+    (said,) = archive.measure(kept)
+    assert said == (
+        "any second since 1970-01-01 00:01:00 (UTC); 2.0 GB of 10 GB, 2 base backups; "
+        "301 MB a day (WAL 200 MB, base backups 100 MB, deleted files 1.0 MB); "
+        "last proof 2 h ago, of 1970-01-01 00:10:00 (UTC)"
+    )
+
+
+def test_a_cost_that_was_measured_for_a_moment_is_not_said(
+    kept: OdooInstance, hosts: Hosts
+) -> None:
+    hosts(dead(), says({**WELL, "wal_a_day": None}))
+    (said,) = archive.measure(kept)
+    assert "; its cost of a day is not measured yet; " in said
+
+
+def test_a_proof_that_failed_is_red_and_one_that_missed_files_is_amber(
+    kept: OdooInstance, hosts: Hosts
+) -> None:
+    hosts(dead(), says(WELL, proven={**PROVEN, "failed": "Odoo did not answer"}))
+    with pytest.raises(RelevoError) as said:
+        archive.measure(kept)
+    assert said.value.message == (
+        "the last proof of the time machine failed 2 h ago: Odoo did not answer"
+    )
+    hosts(dead(), says(WELL, proven={**PROVEN, "missing": 3}))
+    _, remark = archive.measure(kept)
+    assert remark.startswith("3 files of 1970-01-01 00:10:00 (UTC) are nowhere")
+
+
+def test_what_was_never_opened_or_long_ago_is_amber(kept: OdooInstance, hosts: Hosts) -> None:
+    hosts(dead(), says(WELL, proven={**PROVEN, "at": time.time() - 100 * 86400}))
+    assert archive.measure(kept)[1] == (
+        "the last proof of the time machine was 100 d ago: run drill with opens=past"
+    )
+    hosts(dead(), says(WELL, proven=None))
+    said, remark = archive.measure(kept)
+    assert said.endswith("; no proof yet")
+    assert remark == "the time machine is not proven yet: run drill with opens=past"
 
 
 def test_a_gap_is_a_remark_with_both_of_its_ends(kept: OdooInstance, hosts: Hosts) -> None:
     hosts(dead(), says({**WELL, "gaps": [[120.0, 180.0]]}))
-    _, remark = archive.measure(kept)
+    _, remark, *_ = archive.measure(kept)
     assert remark == (
         "nobody can go back to what was between 1970-01-01 00:02:00 (UTC) and "
         "1970-01-01 00:03:00 (UTC)"
@@ -85,7 +135,8 @@ def test_what_is_not_kept_now_is_red(
 def test_the_first_base_backup_is_no_alarm(kept: OdooInstance, hosts: Hosts) -> None:
     state = {"at": 1000.0, "kind": "", "said": "", "taking": "20261124T180000Z"}
     hosts(dead(), says({**WELL, "since": None, "state": state}))
-    assert archive.measure(kept) == ["the first base backup is being taken"]
+    said, *_ = archive.measure(kept)
+    assert said.startswith("the first base backup is being taken; ")
 
 
 def test_nothing_is_brought_back_of_an_instance_that_keeps_nothing(
@@ -117,3 +168,61 @@ def test_deleted_files_are_kept_as_long_as_a_database_that_names_them(
     assert long.trash_days == 71
     few = kept.model_copy(update={"filestore": Filestore(retention_days=1)})
     assert few.trash_days == 15
+
+
+def is_past(instance: OdooInstance, opens: proof.Opens) -> bool:
+    """Tell whether a drill opens the past."""
+    at = proof.choose(instance, opens)
+    assert at is None or 60 <= at.timestamp() < 1001
+    return at is not None
+
+
+def ago(seconds: float) -> Facts:
+    return {"at": time.time() - seconds, "seconds": 1.0, "moment": 60.0}
+
+
+@pytest.mark.parametrize(
+    ("drilled", "proven", "past"),
+    [
+        (None, None, False),
+        (ago(60), None, True),
+        (ago(60), ago(3600), True),
+        (ago(3600), ago(60), False),
+    ],
+)
+def test_a_drill_opens_now_and_a_random_second_of_the_past_in_turn(
+    kept: OdooInstance, hosts: Hosts, drilled: Facts | None, proven: Facts | None, *, past: bool
+) -> None:
+    hosts(dead(), says(WELL, drilled=drilled, proven=proven))
+    assert is_past(kept, "in turn") is past
+    assert is_past(kept, "past")
+    assert not is_past(kept, "now")
+
+
+def test_a_drill_opens_now_where_no_past_is_kept(
+    instance: OdooInstance, kept: OdooInstance, hosts: Hosts
+) -> None:
+    hosts(dead(), says({**WELL, "since": None}, drilled=ago(60), proven=None))
+    assert not is_past(instance, "in turn")
+    assert not is_past(kept, "in turn")
+    with pytest.raises(Refused, match="has no time machine"):
+        proof.choose(instance, "past")
+    with pytest.raises(Refused, match="has no whole base backup"):
+        proof.choose(kept, "past")
+
+
+def test_what_comes_of_a_proof_is_noted_and_a_host_that_is_silent_is_no_verdict(
+    kept: OdooInstance, hosts: Hosts
+) -> None:
+    hosts(dead(), due := FakeHost("due", {"*": ""}))
+    with pytest.raises(CommandFailed), proof.noted(kept, AT):
+        raise CommandFailed("Odoo of vps_1 would not\nrun on due")
+    assert json.loads(due.wrote[-1])["failed"] == "Odoo of vps_1 would not run on due"
+    with proof.noted(kept, AT) as trial:
+        trial.missing = 2
+    assert json.loads(due.wrote[-1]) | {"at": 0} == {
+        "at": 0, "failed": "", "missing": 2, "moment": AT.timestamp(), "version": 1,
+    }  # fmt: skip
+    with pytest.raises(Unreachable), proof.noted(kept, AT):
+        raise Unreachable("due did not answer")
+    assert len(due.wrote) == 2

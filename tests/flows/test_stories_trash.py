@@ -50,6 +50,13 @@ def test_a_day_that_has_lain_there_for_its_retention_is_deleted(
     assert any(asked.startswith("install") and "notes/trash.json" in asked for asked in due.ran)
 
 
+def test_what_a_day_takes_is_noted_with_it(instance: OdooInstance, hosts: Hosts) -> None:
+    due = _recovery("a", "b", seen={"a": 1}, ago=7200)
+    due.answers = {"nice *": f"4096\t{instance.trash}/a\n9\t/elsewhere\n", **due.answers}
+    _purge(instance, hosts, due)
+    assert json.loads(due.wrote[-1])["sizes"] == {"a": 4096}
+
+
 def test_a_trash_that_was_just_looked_at_is_left(instance: OdooInstance, hosts: Hosts) -> None:
     due = _recovery("old", seen={"old": 400}, ago=60)
     assert _purge(instance, hosts, due) == []

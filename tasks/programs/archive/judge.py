@@ -140,7 +140,8 @@ def facts(settings: Settings) -> dict[str, Any]:
     """Say all that somebody should know of the past of an instance."""
     ledger, store = Ledger(settings.folder), Store(settings)
     try:
-        taken = sum(store.size_of_wal().values()) + sum(b.size for b, _ in ledger.bases())
+        bases = [base for base, _ in ledger.bases()]
+        taken = sum(store.size_of_wal().values()) + sum(base.size for base in bases)
         state = _state(settings)
         disk = os.statvfs(settings.folder)
         said = {"bytes": taken, "state": state, "free": disk.f_bavail * disk.f_frsize}
@@ -153,6 +154,8 @@ def facts(settings: Settings) -> dict[str, Any]:
         return {
             **said,
             "now": where.now,
+            "wal_a_day": window.per_day(store.arrivals(), where.now),
+            "base": max(bases, key=lambda each: each.taken).size if bases else None,
             "since": found.since,
             "until": found.until,
             "reaches_now": found.reaches_now,

@@ -13,7 +13,7 @@ from .cluster import Where
 from .judge import Judge
 from .ledger import Ledger
 from .settings import Settings
-from .store import Store
+from .store import Full, Store
 
 TAIL = "relevo_tail"
 # What a standby's backup brings along: with it the copy would stay a standby, and never end.
@@ -33,7 +33,10 @@ def prepare(settings: Settings, at: float, scratch: str) -> dict[str, Any]:
                 "refused": "future" if at > where.now else "gap", "since": found.since,
                 "until": found.until, "gaps": found.gaps,
             }  # fmt: skip
-        store.require_room(base.size)
+        try:
+            store.require_room(base.size)
+        except Full as error:
+            return {"refused": "room", "need": base.size, "free": int(str(error))}
         subprocess.run(
             ["cp", "-a", "--reflink=auto", f"{store.base(base.label)}/.", scratch], check=True
         )

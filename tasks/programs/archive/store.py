@@ -112,6 +112,12 @@ class Store:
         with os.scandir(self.settings.wal) as entries:
             return {e.name: e.stat().st_size for e in entries if names.SEGMENT.match(e.name)}
 
+    def arrivals(self) -> list[tuple[float, int]]:
+        """When each segment came in, and what it takes."""
+        with os.scandir(self.settings.wal) as entries:
+            found = [e.stat() for e in entries if names.SEGMENT.match(e.name)]
+        return [(each.st_mtime, each.st_size) for each in found]
+
     def put_aside(self, segment: str) -> None:
         """Keep what is spoiled under another name, as evidence."""
         with contextlib.suppress(FileNotFoundError):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Callable, Collection, Sequence  # Python 3.8
 
-DAY = 86400.0
+HOUR, DAY = 3600.0, 86400.0
+WEEK = 7 * DAY
 BASES_AT_LEAST = 3  # a limit must hold one that is in use, one that follows it, and WAL
 
 
@@ -151,3 +152,17 @@ def superfluous(
             break
         gone.append(kept.pop(0))
     return gone
+
+
+def per_day(arrivals: Sequence[tuple[float, int]], now: float) -> float | None:
+    """Give the bytes of WAL that came in a day, of the last week; none before an hour is over.
+
+    >>> per_day([(0.0, 70), (9 * DAY, 140), (10 * DAY, 140)], now=10 * DAY)
+    40.0
+    >>> per_day([(0.0, 70)], now=60.0), per_day([], now=60.0)
+    (None, None)
+    """
+    passed = min(WEEK, now - min((at for at, _ in arrivals), default=now))
+    if passed < HOUR:
+        return None
+    return sum(size for at, size in arrivals if now - at <= passed) / passed * DAY

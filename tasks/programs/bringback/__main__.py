@@ -185,7 +185,7 @@ def sha256(path: str) -> str:
 def link(facts: Facts, databases: list[str]) -> dict[str, Any]:
     """Lay what was deleted since where a filestore has it; say how many files nobody has."""
     linked = 0
-    missing: dict[str, int] = {}
+    lost: dict[str, list[str]] = {database: [] for database in databases}
     for database in databases:
         mine = replace(facts, database=database)
         for name in ask(mine, FILES).split():
@@ -193,13 +193,17 @@ def link(facts: Facts, databases: list[str]) -> dict[str, Any]:
                 continue
             found = find(facts.filestore, facts.trash, database, name)
             if not found:
-                missing[database] = missing.get(database, 0) + 1
+                lost[database].append(name)
                 continue
             target = f"{facts.output}/filestore/{database}/{name}"
             os.makedirs(os.path.dirname(target), exist_ok=True)
             second_name(found, target)
             linked += 1
-    return {"linked": linked, "missing": missing}
+    named = {each: behind(replace(facts, database=each), lost[each][:NAMED]) for each in databases}
+    return {
+        "linked": linked, "documents": named,
+        "missing": {database: len(names) for database, names in lost.items()},
+    }  # fmt: skip
 
 
 def second_name(path: str, target: str) -> None:
