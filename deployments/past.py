@@ -25,10 +25,19 @@ def look(
 def bring_back(
     given: argparse.Namespace, instances: list[OdooInstance], secrets: Secrets, settings: Settings
 ) -> int:
-    """Write a database as it was as a backup of Odoo's."""
+    """Write a database as it was as a backup of Odoo's, or records of it as CSV."""
     instance = chosen.one(given.instance, instances, secrets)
     at = moment(given.at, instance.timezone)
     values = {"at": at, "database": given.database, "to": given.to.absolute()}
+    which = {"domain": given.domain, "ids": given.ids}
+    if given.model:
+        values |= {"model": given.model, **which}
+        break_glass.run(instance, "bring_back_records", settings.logs(), values)
+        return 0
+    if any(which.values()):
+        raise Refused(
+            "a domain and ids choose records of a model", hint="name the model, as res.partner"
+        )
     break_glass.run(instance, "bring_back", settings.logs(), values)
     return 0
 

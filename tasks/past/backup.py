@@ -34,20 +34,26 @@ PART_BYTES = 8 << 20  # at a time; as text a third more, which a command may say
 
 
 @dataclass(frozen=True)
-class Backup:
-    """What is in a backup, and which files of it nobody has."""
+class Whole:
+    """A file as it was made on the recovery host."""
 
     size: int
     sha256: str
+
+    def __str__(self) -> str:
+        return moments.size(self.size)
+
+
+@dataclass(frozen=True)
+class Backup(Whole):
+    """What is in a backup, and which files of it nobody has."""
+
     version: str
     rows: int
     files: int
     from_trash: int
     missing: int
     documents: list[Document]
-
-    def __str__(self) -> str:
-        return moments.size(self.size)
 
     @classmethod
     def read(cls, database: str, made: dict[str, Any]) -> Self:
@@ -86,13 +92,20 @@ def require_database(past: Past, database: str) -> None:
 @contextmanager
 def written(past: Past, database: str) -> Iterator[tuple[PurePosixPath, Backup]]:
     """Have a backup on the recovery host for as long as this lasts."""
+    with room(past) as folder:
+        yield folder / "backup.zip", pack(past, database, folder / "backup.zip")
+
+
+@contextmanager
+def room(past: Past) -> Iterator[PurePosixPath]:
+    """Have a folder of Odoo's user on the recovery host for as long as this lasts."""
     shell, instance = past.stage.shell, past.stage.instance
     folder = layout.home(instance) / "brought-back"
     files.remove_tree(shell, folder)
     owner = files.owner(shell, instance.recovery.odoo.user)
     files.make_directory(shell, folder, owner=owner, mode="700")
     try:
-        yield folder / "backup.zip", pack(past, database, folder / "backup.zip")
+        yield folder
     finally:
         files.remove_tree(shell, folder)
 
@@ -132,23 +145,23 @@ def run(
     return made
 
 
-@step("bring the backup to {target}")
-def fetch(past: Past, path: PurePosixPath, backup: Backup, target: Path) -> None:
-    """Bring the backup here, part by part; it gets its name when it is right and on the disk."""
+@step("bring the file to {target}")
+def fetch(past: Past, path: PurePosixPath, made: Whole, target: Path) -> None:
+    """Bring a file here, part by part; it gets its name when it is right and on the disk."""
     shell, user = past.stage.shell, past.stage.instance.recovery.odoo.user
     beside, digest = target.with_name(f".{target.name}.part"), hashlib.sha256()
     try:
         with beside.open("wb") as file:
             beside.chmod(0o600)
-            for number in range(-(-backup.size // PART_BYTES)):
+            for number in range(-(-made.size // PART_BYTES)):
                 part = _part(shell, path, number, user=user)
                 digest.update(part)
                 file.write(part)
             file.flush()
             os.fsync(file.fileno())
-        if digest.hexdigest() != backup.sha256:
+        if digest.hexdigest() != made.sha256:
             raise CommandFailed(
-                f"the backup that came from {shell.host} is not the one that was made there",
+                f"the file that came from {shell.host} is not the one that was made there",
                 hint="run this again",
             )
         beside.replace(target)

@@ -27,7 +27,7 @@ from tasks.run.wait import until
 
 FILL_SECONDS, REPLAY_SECONDS, OPEN_SECONDS = 12 * 3600, 12 * 3600, 24 * 3600
 NEWEST = "SELECT extract(epoch FROM pg_last_xact_replay_timestamp())::float8"
-JOBS = ("clone", "pack", "link")
+JOBS = ("clone", "pack", "link", "table")
 # What PostgreSQL says, and ends, when all WAL that there is lies before the target.
 NOTHING_LATER = "before configured recovery target was reached"
 BRING = "if test -e {tail}/%f; then cp {tail}/%f %p; else test -e {wal}/%f && cp {wal}/%f %p; fi"

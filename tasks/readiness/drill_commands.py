@@ -103,6 +103,30 @@ def odoo(
     )  # fmt: skip
 
 
+def odoo_shell(
+    command: Sequence[str],
+    *,
+    program: PurePosixPath,
+    asked: PurePosixPath,
+    database: str,
+    port: int,
+    data_dir: PurePosixPath,
+) -> Argv:
+    """Feed a program to the shell of the Odoo that a unit runs, on another cluster.
+
+    >>> odoo_shell(("/venv/python", "/odoo-bin", "-c", "/c"), program=PurePosixPath("/p"),
+    ...     asked=PurePosixPath("/a"), database="db", port=1, data_dir=PurePosixPath("/d"))[5:9]
+    ('/venv/python', '/odoo-bin', 'shell', '-c')
+    """
+    python, binary, *options = command
+    return (
+        f"RELEVO_ASKED={asked}", "sh", "-c", 'exec "$@" <"$0"', str(program),
+        python, binary, "shell", *options, "--db_port", str(port),
+        "--data-dir", str(data_dir), "--database", database, "--no-http",
+        "--workers", "0", "--max-cron-threads", "0",
+    )  # fmt: skip
+
+
 def view(
     *,
     data: PurePosixPath,

@@ -123,7 +123,7 @@ def require_apart(stage: Stage) -> None:
         data=odoo.data_dir, layer=trial, user=odoo.user, folder=None,
         variables=build.variables(stage.instance), command=("true",),
     )  # fmt: skip
-    done = shell.run(lines.try_unit(view, *_apart(stage)), check=False, timeout_seconds=90)
+    done = shell.run(lines.try_unit(view, *apart(stage)), check=False, timeout_seconds=90)
     if done.status != 0:
         said = done.tail or f"systemd-run ended with status {done.status}"
         raise Refused(
@@ -208,7 +208,7 @@ def start_odoo(stage: Stage) -> None:
             port=stage.cluster.port, data_dir=stage.layer / "data", workers=_has_workers(stage),
         ),
     )  # fmt: skip
-    shell.run(lines.start_unit(unit, command, *_apart(stage), seconds=stage.seconds))
+    shell.run(lines.start_unit(unit, command, *apart(stage), seconds=stage.seconds))
 
 
 def _has_workers(stage: Stage) -> bool:
@@ -230,10 +230,10 @@ def _silent_chat(stage: Stage) -> str:
     return f"the live chat does not answer at {url}{CHAT}: {page}"
 
 
-def _apart(stage: Stage) -> tuple[str, ...]:
-    """What systemd is told of the rehearsed Odoo."""
+def apart(stage: Stage, *writes: PurePosixPath) -> tuple[str, ...]:
+    """What systemd is told of the rehearsed Odoo, which may write in its layer and these alone."""
     found = confine.properties(
-        writes=(stage.layer,), network=False, mounts=True,
+        writes=(stage.layer, *writes), network=False, mounts=True,
         hidden=(layout.ssh(stage.instance), layout.postgres(stage.instance)),
     )  # fmt: skip
     return ("PrivateMounts=yes", *found)

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import csv
 import hashlib
 import json
 import shlex
@@ -12,12 +13,14 @@ import zipfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from blocks.errors import CommandFailed, Refused
+from blocks.errors import CommandFailed, Refused, RelevoError
 from blocks.instance import Filestore, OdooInstance, TimeMachine
 from flows.bring_back import bring_back
+from flows.bring_back_records import bring_back_records
 from flows.check import check
 from flows.drill import drill
 from flows.failback import failback
@@ -213,11 +216,17 @@ def test_what_was_dropped_deleted_and_overwritten_comes_back(
         "NAME": uno.name, "DATABASE": DATABASE, f"/root/{DATABASE}.zip": str(later),
         "2026-11-24 17:59:30": without_bills.isoformat(),
     }  # fmt: skip
-    with _in_the_inventory(stack):
-        stack.run(*_inventory(stack), *shlex.split(filled(typed, names))[1:])
+    _typed(stack, typed, names)
     _require_as_of(uno, later, journal, without_bills)
     uno.at_origin("DROP TABLE IF EXISTS bill", DATABASE)
     no_strangers(uno, time_machine=True)
+
+
+def _typed(stack: Stack, text: str, names: dict[str, str]) -> str:
+    """Run a command of the page, with names in the place of its own."""
+    with _in_the_inventory(stack):
+        line = filled(text, names).replace("\\\n", " ")
+        return stack.run(*_inventory(stack), *shlex.split(line)[1:])
 
 
 def _inventory(stack: Stack) -> tuple[str, str]:
@@ -344,9 +353,7 @@ def test_what_was_not_then_is_refused_and_the_page_opens_what_was(
     assert not never.exists()
     typed = block("docs/undo.md", "Look first", "relevo look")
     names = {"NAME": uno.name, "2026-11-24 17:59:30": _now().isoformat(), "60": "0"}
-    with _in_the_inventory(stack):
-        said = stack.run(*_inventory(stack), *shlex.split(filled(typed, names))[1:])
-    assert "done" in said
+    assert "done" in _typed(stack, typed, names)
     no_strangers(uno, time_machine=True)
 
 
@@ -388,8 +395,7 @@ def test_a_second_that_cannot_be_opened_turns_the_check_red_until_one_can(
     with pytest.raises(Refused, match=r"the last proof of the time machine failed .* ago: Odoo of"):
         check(kept)
     typed = block("docs/undo.md", "Prove it", "relevo run drill")
-    with _in_the_inventory(stack):
-        stack.run(*_inventory(stack), *shlex.split(filled(typed, {"NAME": uno.name}))[1:])
+    _typed(stack, typed, {"NAME": uno.name})
     assert "last proof" in check(kept).facts["time machine"]
     no_strangers(uno, time_machine=True)
 
@@ -421,3 +427,77 @@ def test_replicate_switches_it_on_where_the_inventory_says_so_and_off_again(
         no_strangers(uno, time_machine=True)
     finally:
         uno.recovery.run("rm", "-rf", f"/var/lib/relevo/{uno.name}/archive")
+
+
+PARTNERS: list[dict[str, Any]] = [
+    {"name": "Garcia, Ana", "email": "ana@example.com", "comment": "una\notra línea"},
+    {"name": "=HYPERLINK(1)", "email": "garcia@example.com", "active": False},
+    {"name": "Garcia hijo", "email": "hijo@example.com"},
+]
+
+
+@pytest.mark.usefixtures("untouched")
+def test_chosen_records_come_back_as_a_table_and_odoo_takes_them(
+    uno: Pair, kept: OdooInstance, stack: Stack, tmp_path: Path
+) -> None:
+    """Deleted and changed ones, archived ones too, through Odoo's own import."""
+    odoo = Odoo(*uno.origin.odoo, DATABASE)
+    ana, archived, son = (int(str(odoo.call("res.partner", "create", each))) for each in PARTNERS)
+    time.sleep(1)
+    at = _now()
+    time.sleep(1)
+    odoo.call("res.partner", "write", [ana], {"name": "x", "email": "x"})
+    odoo.call("res.partner", "unlink", [son])
+
+    typed = block("docs/undo.md", "Bring some records back", "relevo bring-back")
+    table = tmp_path / "garcia.csv"
+    names = {
+        "NAME": uno.name, "DATABASE": DATABASE, "/root/garcia.csv": str(table),
+        "2026-11-24 17:59:30": at.isoformat(),
+    }  # fmt: skip
+    _typed(stack, typed, names)
+    rows = _table(table)
+    assert {int(row[".id"]) for row in rows} >= {ana, son}
+    (row,) = [row for row in rows if row[".id"] == str(ana)]
+    assert (row["name"], row["email"]) == (PARTNERS[0]["name"], PARTNERS[0]["email"])
+    assert "otra" in row["comment"]
+
+    by_ids = tmp_path / "ids.csv"
+    report = bring_back_records(
+        kept, at, DATABASE, "res.partner", by_ids, ids=f"{archived},{son},99999999"
+    )
+    assert report.facts["ids that were no records then"] == "99999999"
+    found = {row[".id"]: row for row in _table(by_ids)}
+    assert found[str(archived)]["name"] == "'=HYPERLINK(1)"
+    assert found[str(archived)]["active"] == "False"
+
+    back = [[row[".id"], row["name"], row["email"]]]
+    assert f"[{ana}]" in str(odoo.call("res.partner", "load", [".id", "name", "email"], back))
+    gone = found[str(son)]
+    odoo.call("res.partner", "load", ["name", "email"], [[gone["name"], gone["email"]]])
+    for each in (PARTNERS[0], PARTNERS[2]):
+        asked = f"SELECT name FROM res_partner WHERE email = '{each['email']}'"
+        assert uno.at_origin(asked, DATABASE) == each["name"]
+    no_strangers(uno, time_machine=True)
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.usefixtures("untouched")
+def test_records_that_cannot_be_read_are_refused_and_leave_nothing(
+    uno: Pair, kept: OdooInstance, tmp_path: Path
+) -> None:
+    never, at = tmp_path / "never.csv", _now()
+    for model, domain, said in (
+        ("no.such.model", "[]", "has no model no.such.model"),
+        ("base.module.update", "[]", "keeps no records"),
+        ("res.partner", "[('no_such_field', '=', 1)]", "Odoo cannot read res.partner of then"),
+        ("res.partner", "[('name', '=', 'nadie se llama así')]", "no record of res.partner was"),
+    ):
+        with pytest.raises(RelevoError, match=said):
+            bring_back_records(kept, at, DATABASE, model, never, domain=domain)
+    assert not never.exists()
+    no_strangers(uno, time_machine=True)

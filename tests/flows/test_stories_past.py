@@ -3,16 +3,20 @@
 import json
 import time
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from blocks.errors import CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import Filestore, OdooInstance, TimeMachine
 from flows.bring_back import bring_back
+from flows.bring_back_records import bring_back_records
 from tasks.archive import archive
-from tasks.past import proof
+from tasks.past import backup, export, proof
+from tasks.past.chosen import choose
+from tasks.past.scratch import Past
 from tasks.readiness import at_home, failed_over
+from tasks.readiness.drill_steps import Stage
 from tasks.readiness.probes import Need
 from tests.fakes import FakeHost
 from tests.flows.conftest import Hosts, dead, need, standby
@@ -226,3 +230,42 @@ def test_what_comes_of_a_proof_is_noted_and_a_host_that_is_silent_is_no_verdict(
     with pytest.raises(Unreachable), proof.noted(kept, AT):
         raise Unreachable("due did not answer")
     assert len(due.wrote) == 2
+
+
+def test_records_are_chosen_at_the_door_and_written_over_nothing(
+    kept: OdooInstance, hosts: Hosts, tmp_path: Path
+) -> None:
+    hosts(uno := FakeHost("uno"), due := FakeHost("due"))
+    path = tmp_path / "partners.csv"
+    with pytest.raises(Refused, match="is no name of a model"):
+        bring_back_records(kept, AT, "shop", "res partner", path, ids="1")
+    with pytest.raises(Refused, match="is no domain"):
+        bring_back_records(kept, AT, "shop", "res.partner", path, domain="name = 'Ana'")
+    path.touch()
+    with pytest.raises(Refused, match="is there already"):
+        bring_back_records(kept, AT, "shop", "res.partner", path, ids="1")
+    assert uno.ran == due.ran == []
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ({"refused": "unknown"}, "shop has no model res.partner"),
+        ({"refused": "nothing-kept"}, "res.partner keeps no records"),
+        ({"refused": "too-many"}, "more than 100000 records of res.partner fit"),
+        ({"refused": "too-big"}, "the records of res.partner take more than 256 MB"),
+        ({"refused": "", "complaint": "ValueError: x"}, "Odoo cannot read res.partner of then: V"),
+        ({"rows": 0, "lacking": [], "sha256": "", "size": 9}, "no record of res.partner was there"),
+        ({}, "is not understood"),
+    ],
+)
+def test_records_that_cannot_be_read_are_refused_with_a_sentence(
+    kept: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch,
+    made: dict[str, object], said: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(backup, "run", lambda *_, **__: made)
+    hosts(dead(), FakeHost("due"))
+    stage = Stage(kept, PurePosixPath("/scratch"), kept.recovery.cluster, kind="look")
+    past = Past(stage, AT, "base", "never", "1.0")
+    with pytest.raises(RelevoError, match=said):
+        export.table(past, "shop", choose("res.partner", "[]", ""), PurePosixPath("/h/r.csv"))

@@ -34,7 +34,7 @@ EXCEPTIONS = {
     "tasks/programs/archive/store.py:Store.put_aside": "what is spoiled, for evidence",
     "tasks/programs/divergence/cluster.py:started": "of a throw-away cluster",
     "tasks/programs/divergence/cluster.py:save": "synced before the summary is written",
-    "tasks/programs/divergence/spreadsheet.py:tame_file": "synced before the summary is written",
+    "tasks/programs/spreadsheet.py:tame_file": "synced by who asks for it",
     "tasks/programs/filestore/landing.py:Landing.admit": "beside; synced by Landing.settle",
     "tasks/programs/gate/disk.py:store": "beside; synced by Files.settle",
     "tasks/programs/gate/service.py:Service.__init__": "the client's pipe",

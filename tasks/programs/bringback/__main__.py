@@ -5,6 +5,7 @@ programs. It runs as Odoo's user, and asks as Odoo's role.
 
     bringback pack FACTS              the facts are JSON: see Facts
     bringback link FACTS DATABASE...  give what only the trash has a second name below a folder
+    bringback table FACTS             let no text be a formula in what Odoo has written of records
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any  # Python 3.8
 from ..bounded import run
 from ..durable import sync
 from .files import find
+from .table import table
 
 MARK = "RELEVO "
 ASK_SECONDS, ASK_BYTES = 3600.0, 512 << 20
@@ -121,7 +123,7 @@ def write(facts: Facts) -> dict[str, Any]:
         for path in (dump, beside):
             if os.path.exists(path):
                 os.unlink(path)
-    return {**said, "sha256": sha256(facts.output), "size": os.path.getsize(facts.output)}
+    return said
 
 
 def dump_to(facts: Facts, path: str) -> None:
@@ -174,12 +176,13 @@ def require_room(path: str) -> None:
         raise Failed(f"the disk has {free >> 20} MB free, which are left to the clusters")
 
 
-def sha256(path: str) -> str:
+def measured(path: str) -> dict[str, Any]:
+    """What the file that was made has to be where it comes to."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while part := file.read(1 << 20):
             digest.update(part)
-    return digest.hexdigest()
+    return {"sha256": digest.hexdigest(), "size": os.path.getsize(path)}
 
 
 def link(facts: Facts, databases: list[str]) -> dict[str, Any]:
@@ -215,11 +218,18 @@ def second_name(path: str, target: str) -> None:
         shutil.copyfile(path, target)
 
 
+def do(verb: str, facts: Facts, words: list[str]) -> dict[str, Any]:
+    if verb == "link":
+        return link(facts, words)
+    found = table(facts.output) if verb == "table" else write(facts)
+    return {**found, **measured(facts.output)} if os.path.exists(facts.output) else found
+
+
 def main(arguments: list[str]) -> int:
     verb, given, *words = arguments
     facts = Facts(**json.loads(given))
     try:
-        found = link(facts, words) if verb == "link" else write(facts)
+        found = do(verb, facts, words)
     except Failed as error:
         found = {"failed": str(error)}
     print(MARK + json.dumps(found), flush=True)
