@@ -10,7 +10,7 @@ from typing import Any
 from blocks import answers, pinned
 from blocks.errors import CommandFailed, RelevoError
 from blocks.instance import OdooInstance, TimeMachine
-from tasks.archive import cost, proof, unit_file
+from tasks.archive import cost, left, proof, unit_file
 from tasks.archive.kept import Kept
 from tasks.host import files, layout
 from tasks.host.files import STATE
@@ -55,8 +55,11 @@ def _install(instance: OdooInstance, policy: TimeMachine) -> None:
     user = recovery.cluster.owner
     programs.install_program(shell, PROGRAM, "archive")
     owner = files.owner(shell, user)
+    adopted = left.adopt(instance, folder(instance))
     files.make_directory(shell, folder(instance), owner=owner, mode="700")
     files.install(shell, settings_path(instance), _settings(instance, policy).text())
+    if adopted:
+        _run(instance, "renew")
     text = unit_file.render(
         instance=instance.name, user=user, cluster_unit=recovery.cluster.unit,
         folder=folder(instance),
@@ -116,12 +119,16 @@ def measure(instance: OdooInstance) -> list[str]:
 
 def look(instance: OdooInstance) -> Kept:
     """Have the program look at all that is kept."""
-    shell, user = instance.recovery.host.shell(), instance.recovery.cluster.owner
-    argv = ("python3", "-I", str(PROGRAM), "judge", str(settings_path(instance)))
-    output = shell.run(argv, user=user, timeout_seconds=JUDGE_SECONDS).stdout
+    output = _run(instance, "judge")
     what = f"what the time machine of {instance.name} says on {instance.recovery}"
     with answers.understood(what):
         return Kept.read(last(output, what))
+
+
+def _run(instance: OdooInstance, verb: str) -> str:
+    shell, user = instance.recovery.host.shell(), instance.recovery.cluster.owner
+    argv = ("python3", "-I", str(PROGRAM), verb, str(settings_path(instance)))
+    return shell.run(argv, user=user, timeout_seconds=JUDGE_SECONDS).stdout
 
 
 def last(output: str, what: str) -> dict[str, Any]:

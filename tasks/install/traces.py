@@ -39,7 +39,8 @@ def others(shell: Shell, name: str) -> list[str]:
         "find", *sorted(there), "-mindepth", "1", "-maxdepth", "1", "-type", "d", "-printf",
         r"%f\n",
     )  # fmt: skip
-    return sorted(set(shell.run(argv).stdout.splitlines()) - {name})
+    found = set(shell.run(argv).stdout.splitlines()) - {name}
+    return sorted(each for each in found if not each.startswith("."))  # what is of no instance
 
 
 def forget_logs(shell: Shell, folder: PurePosixPath, pattern: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from blocks.answers import understood
 from blocks.instance import OdooInstance, Place
+from tasks.archive import archive, left
 from tasks.filestore import key
 from tasks.host import files
 from tasks.postgres.observe import observe
@@ -45,7 +46,14 @@ def found(instance: OdooInstance, place: Place) -> list[Kept]:
         for path in paths(place)
         if path.suffix != ".only-here"
     ]
-    return [*kept, *(_files(instance, place) if place.kind == "origin" else [])]
+    return [*kept, *(_files if place.kind == "origin" else _past)(instance, place)]
+
+
+def _past(instance: OdooInstance, place: Place) -> list[Kept]:
+    """What a time machine has kept, and where it waits for the next replica of that cluster."""
+    if not files.exists(place.host.shell(), archive.folder(instance)):
+        return []
+    return [Kept(str(place), str(left.waiting(instance)), "the past that its time machine has")]
 
 
 def _files(instance: OdooInstance, place: Place) -> list[Kept]:

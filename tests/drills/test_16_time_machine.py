@@ -48,7 +48,7 @@ OF_A_MOVE = ("primary_conninfo|", "primary_slot_name|")
 UNITS = "systemctl list-units --plain --no-legend --type=service | awk '{print $1}' | grep -v '@'"
 CONFIG = "sha256sum $(find /etc/postgresql -type f | sort)"
 WAL = "SELECT pg_switch_wal() FROM pg_create_restore_point('drill')"
-DATABASE, MASTER = "cliente1", "labmaster"
+DATABASE, MASTER, NEW = "cliente1", "labmaster", "vps_nueva"
 
 
 def _origin(pair: Pair) -> set[str]:
@@ -427,6 +427,38 @@ def test_replicate_switches_it_on_where_the_inventory_says_so_and_off_again(
         no_strangers(uno, time_machine=True)
     finally:
         uno.recovery.run("rm", "-rf", f"/var/lib/relevo/{uno.name}/archive")
+
+
+def test_another_name_keeps_the_past(
+    uno: Pair, kept: OdooInstance, stack: Stack, blocks: dict[str, OdooInstance], tmp_path: Path
+) -> None:
+    """There and back: what waits is that of the same cluster, under whatever name."""
+    _bills(uno)
+    time.sleep(1)
+    at, since = _now(), _window(kept)
+    time.sleep(1)
+    uno.at_origin("DROP TABLE bill", DATABASE)
+    stack.env.setdefault("RELEVO_LOG_DIR", str(stack.folder / "runs"))
+    with _in_the_inventory(stack), stack.unscheduled():
+        for old, new in ((uno.name, NEW), (NEW, uno.name)):
+            argv = (*_inventory(stack), "rename", old, new, "--yes", "--reason", "drill")
+            assert "is renamed to" in stack.run(*argv)
+            assert _window(blocks[new]) == since
+            backup = tmp_path / f"{new}.zip"
+            bring_back(blocks[new], at, DATABASE, backup)
+            restored = Restored(uno, backup, "de_entonces")
+            try:
+                assert uno.at_origin("SELECT count(*) FROM bill", restored.name) == "201"
+            finally:
+                restored.drop()
+        assert uno.recovery.run("ls", "-A", "/var/lib/relevo").stdout.find(".past") < 0
+        stack.complete("board/all-instances")
+        no_strangers(uno, time_machine=True)
+
+
+def _window(block: OdooInstance) -> float | None:
+    with terminal.without_server():
+        return archive.look(block).since
 
 
 PARTNERS: list[dict[str, Any]] = [

@@ -15,7 +15,9 @@ import pytest
 from blocks import pinned
 from tasks.install import zipapp
 from tasks.past.scratch import BRING
+from tasks.programs.archive.ledger import Ledger, sign
 from tasks.programs.archive.settings import Settings
+from tasks.programs.archive.store import signature
 from tests.engine.clusters import Server, Twins, program, tools
 from tests.lab.machine import wait_until
 
@@ -282,6 +284,30 @@ def test_a_keeper_that_was_killed_goes_on(twins: Twins, machine: Machine) -> Non
     wait_until(lambda: not machine.judge()["gaps"], "no gap", 10)
     assert machine.judge()["reaches_now"]
     assert rows(machine.open(at)) == 0
+
+
+def test_a_past_that_has_changed_hands_is_whole_and_is_not_read_again(
+    twins: Twins, machine: Machine
+) -> None:
+    switch(twins, 3)
+    wait_until(lambda: len(machine.segments()) > 2, "segments are copied", 30)
+    machine.stop()
+    for path in machine.folder.rglob("*"):
+        shutil.chown(path, "root", "root")
+        shutil.chown(path, "postgres", "postgres")
+    ledger, store = Ledger(str(machine.folder)), machine.folder / "wal"
+    before = {name: known for name, (_, _, known) in ledger.segments().items()}
+    assert not any(sign(str(store / name)) == known for name, known in before.items())
+
+    subprocess.run(machine.argv("renew"), check=True, cwd="/")
+
+    for name, (_, _, known) in ledger.segments().items():
+        assert sign(str(store / name)) == known
+    ((base, known),) = ledger.bases()
+    assert signature(str(machine.folder / "base" / base.label))[0] == known
+    ledger.close()
+    found = machine.judge()
+    assert (found["spoiled"], found["reaches_now"]) == ([], True)
 
 
 def test_more_than_the_bytes_is_never_kept(twins: Twins, machine: Machine) -> None:

@@ -11,15 +11,15 @@ from blocks.errors import CommandFailed, Refused, RelevoError, Unreachable
 from blocks.instance import Filestore, OdooInstance, TimeMachine
 from flows.bring_back import bring_back
 from flows.bring_back_records import bring_back_records
-from tasks.archive import archive
+from tasks.archive import archive, left
 from tasks.past import backup, export, proof
 from tasks.past.chosen import choose
 from tasks.past.scratch import Past
 from tasks.readiness import at_home, failed_over
 from tasks.readiness.drill_steps import Stage
 from tasks.readiness.probes import Need
-from tests.fakes import FakeHost
-from tests.flows.conftest import Hosts, dead, need, standby
+from tests.fakes import Answer, FakeHost
+from tests.flows.conftest import Hosts, dead, identity, need, standby
 
 WELL = {
     "bytes": 2e9, "free": 9e9, "state": {"at": 1000.0, "kind": "", "said": "", "taking": ""},
@@ -269,3 +269,48 @@ def test_records_that_cannot_be_read_are_refused_with_a_sentence(
     past = Past(stage, AT, "base", "never", "1.0")
     with pytest.raises(RelevoError, match=said):
         export.table(past, "shop", choose("res.partner", "[]", ""), PurePosixPath("/h/r.csv"))
+
+
+SYSTEM = json.loads(identity("in_archive_recovery"))["system_identifier"]
+FOLDER, WAITS = "/var/lib/relevo/vps_1/archive", f"/var/lib/relevo/.past/{SYSTEM}"
+
+
+def leaving(**there: int) -> FakeHost:
+    """A recovery host on which the past of vps_1 is in its folder, or waits."""
+    paths = {f"test -e {FOLDER}": there["folder"], f"test -e {WAITS}": there["waits"]}
+    acts: dict[str, Answer] = {
+        "give_tree *": "", "take *": "", "move *": "", "rm -rf *": "", "empty *": "",
+    }  # fmt: skip
+    return FakeHost("due", {**paths, **acts, **standby()})
+
+
+def test_the_past_of_an_instance_that_is_taken_out_waits_for_its_next_replica(
+    kept: OdooInstance, hosts: Hosts
+) -> None:
+    owner, folder = kept.recovery.cluster.owner, PurePosixPath(FOLDER)
+    hosts(dead(), due := leaving(folder=0, waits=1))
+    left.keep(kept, folder, delete=False)
+    assert due.changes == [
+        f"give_tree {FOLDER} {owner}: root:", "take /var/lib/relevo/.past root 700",
+        f"move {FOLDER} {WAITS}",
+    ]  # fmt: skip
+    hosts(dead(), due := leaving(folder=1, waits=0))
+    assert left.adopt(kept, folder)
+    assert due.changes[:2] == [f"give_tree {WAITS} root: {owner}:", f"move {WAITS} {FOLDER}"]
+
+
+def test_a_past_is_deleted_only_if_that_is_asked_for_and_never_mixed(
+    kept: OdooInstance, hosts: Hosts
+) -> None:
+    folder = PurePosixPath(FOLDER)
+    hosts(dead(), due := leaving(folder=0, waits=0))
+    with pytest.raises(Refused, match="the past of the same cluster"):
+        left.keep(kept, folder, delete=False)
+    assert not left.adopt(kept, folder)
+    assert due.changes == []
+    left.keep(kept, folder, delete=True)
+    assert due.changes == [f"rm -rf --one-file-system {FOLDER}"]
+    hosts(dead(), due := leaving(folder=1, waits=1))
+    left.keep(kept, folder, delete=False)
+    assert not left.adopt(kept, folder)
+    assert due.changes == []

@@ -5,6 +5,7 @@ programs. It runs as the owner of the cluster.
 
     keep SETTINGS               stay; copy the WAL, take base backups, let the oldest go
     judge SETTINGS              say to which seconds one can go back
+    renew SETTINGS              take what is there for what it was, after it has changed hands
     prepare SETTINGS AT FOLDER  fill an empty folder, from which a cluster of that second begins
 """
 
@@ -15,7 +16,7 @@ import signal
 import sys
 import threading
 
-from .judge import facts
+from .judge import facts, renew
 from .keeper import Keeper
 from .prepare import prepare
 from .settings import read
@@ -35,6 +36,9 @@ def main(arguments: list[str]) -> int:
     if verb == "keep":
         return keep(path)
     known = read(path)
+    if verb == "renew":
+        renew(known)
+        return 0
     found = prepare(known, float(words[0]), words[1]) if verb == "prepare" else facts(known)
     print(MARK + json.dumps(found), flush=True)
     return 0
