@@ -28,6 +28,7 @@ from blocks.names import (
 )
 from blocks.odoo import Odoo
 from blocks.runtime import Block
+from blocks.time_machine import TimeMachine
 
 
 class Place(BaseModel):
@@ -151,25 +152,6 @@ class Filestore(BaseModel):
     sessions: bool = Field(
         default=True, description="Copy the sessions too: users stay logged in after a failover."
     )
-
-
-class TimeMachine(BaseModel):
-    """Any second of the last days, kept on the recovery host, from the standby alone."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    days: int = Field(ge=1, le=3650, description="Days of which any second can be brought back.")
-    limit_gb: int = Field(
-        ge=1,
-        le=1_000_000,
-        description="GB that it may take on the recovery host; the oldest days go first.",
-    )
-    base_days: int = Field(default=7, ge=1, le=365, description="Days between base backups.")
-
-    @property
-    def files_days(self) -> int:
-        """For how long deleted files are kept for it: the oldest base backup is older than days."""
-        return self.days + self.base_days + 1
 
 
 class Schedules(BaseModel):

@@ -23,7 +23,6 @@ from blocks.instance import (
     Replication,
     Schedules,
     Synchronous,
-    TimeMachine,
 )
 from blocks.names import (
     TRIED,
@@ -48,6 +47,7 @@ from blocks.names import (
     is_zone,
 )
 from blocks.odoo import Odoo
+from blocks.time_machine import TimeMachine
 from deployments import ports
 from deployments.secrets import Secrets
 

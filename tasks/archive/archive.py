@@ -9,11 +9,12 @@ from typing import Any
 
 from blocks import answers, pinned
 from blocks.errors import CommandFailed, RelevoError
-from blocks.instance import OdooInstance, TimeMachine
-from tasks.archive import cost, left, proof, unit_file
+from blocks.instance import OdooInstance
+from blocks.time_machine import TimeMachine
+from tasks.archive import cost, left, mass, proof, unit_file
 from tasks.archive.kept import Kept
+from tasks.archive.place import folder
 from tasks.host import files, layout
-from tasks.host.files import STATE
 from tasks.install import programs
 from tasks.install.programs import LIBRARY, UNITS
 from tasks.programs.archive.settings import Settings
@@ -30,11 +31,6 @@ JUDGE_SECONDS = 300
 
 def unit(instance: OdooInstance) -> str:
     return f"relevo-archive-{instance.name}.service"
-
-
-def folder(instance: OdooInstance) -> PurePosixPath:
-    """Where the past is kept: a folder of the cluster's user, who alone may enter it."""
-    return STATE / instance.name / "archive"
 
 
 def settings_path(instance: OdooInstance) -> PurePosixPath:
@@ -81,6 +77,8 @@ def _settings(instance: OdooInstance, policy: TimeMachine) -> Settings:
         days=policy.days,
         base_days=min(policy.base_days, policy.days),
         limit_bytes=policy.limit_gb * 10**9,
+        alarm_rows=policy.alarm_rows,
+        alarm_share=policy.alarm_share,
     )
 
 
@@ -108,6 +106,7 @@ def measure(instance: OdooInstance) -> list[str]:
     found, clock = look(instance), Clock(instance.timezone, dated=True)
     proven = records.read(instance.recovery, instance, Proven)
     remarks = [*found.remarks(clock), *proof.remarks(proven, clock)]
+    remarks += mass.remarks(instance, clock)
     wrong = filter(None, (found.objection(policy, clock), proof.objection(proven, clock)))
     if why := "; ".join(wrong):
         raise RelevoError("; ".join((why, *remarks)))

@@ -6,7 +6,7 @@ WAL, and a share of a base backup, are the program's figures; deleted files are 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from blocks.instance import TimeMachine
+from blocks.time_machine import TimeMachine
 from tasks.archive.kept import Kept
 from tasks.run.moments import DAY, HOUR, size
 
@@ -46,8 +46,8 @@ def measured(
 def trash_a_day(sizes: Mapping[str, int], seen: Mapping[str, float]) -> float | None:
     """What a day puts into the trash, of the last week; `seen` is for how long each has lain there.
 
-    >>> trash_a_day({"old": 900, "a": 100, "b": 300}, {"old": 9 * DAY, "a": 6 * DAY, "b": 60.0})
-    57.142857142857146
+    >>> trash_a_day({"old": 900, "a": 100, "b": 320}, {"old": 9 * DAY, "a": 6 * DAY, "b": 60.0})
+    60.0
     >>> trash_a_day({"a": 100}, {"a": 0.0}), trash_a_day({}, {})
     (None, 0.0)
     """

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from blocks.instance import TimeMachine
 from blocks.plain import plain
+from blocks.time_machine import TimeMachine
 from tasks.run.moments import Clock, size, span
 
 SILENT_SECONDS = 120.0  # it writes every twenty

@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 
 from blocks.answers import understood
 from blocks.instance import OdooInstance, Place
-from tasks.archive import archive, left
+from tasks.archive import left
+from tasks.archive import place as past
 from tasks.filestore import key
 from tasks.host import files
 from tasks.postgres.observe import observe
@@ -51,7 +52,7 @@ def found(instance: OdooInstance, place: Place) -> list[Kept]:
 
 def _past(instance: OdooInstance, place: Place) -> list[Kept]:
     """What a time machine has kept, and where it waits for the next replica of that cluster."""
-    if not files.exists(place.host.shell(), archive.folder(instance)):
+    if not files.exists(place.host.shell(), past.folder(instance)):
         return []
     return [Kept(str(place), str(left.waiting(instance)), "the past that its time machine has")]
 

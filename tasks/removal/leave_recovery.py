@@ -9,7 +9,7 @@ import re
 from blocks import users
 from blocks.errors import CommandFailed
 from blocks.instance import OdooInstance
-from tasks.archive import archive, left
+from tasks.archive import archive, left, place
 from tasks.filestore import engine
 from tasks.host import files
 from tasks.host.files import STATE
@@ -84,7 +84,7 @@ def drop_cluster(instance: OdooInstance, *, delete_kept: bool) -> None:
     recovery, shell = instance.recovery, instance.recovery.host.shell()
     found = recovery.cluster
     if files.exists(shell, found.config_dir / "postgresql.conf"):
-        left.keep(instance, archive.folder(instance), delete=delete_kept)
+        left.keep(instance, place.folder(instance), delete=delete_kept)
         _delete_data(instance, delete_kept=delete_kept)
     shell.run(("systemctl", "reset-failed", found.unit), check=False)
     files.remove_tree(shell, found.config_dir)

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from blocks.errors import CommandFailed, Refused, RelevoError
-from blocks.instance import Filestore, OdooInstance, TimeMachine
+from blocks.instance import Filestore, OdooInstance
+from blocks.time_machine import TimeMachine
 from flows.bring_back import bring_back
 from flows.bring_back_records import bring_back_records
 from flows.check import check
@@ -35,6 +37,7 @@ from tests.documents import block, filled
 from tests.lab.client import Client, Odoo, Written, written
 from tests.lab.machine import wait_until
 from tests.oracles import Pair, no_strangers
+from tests.receivers import web
 from tests.stack import Stack
 
 SETTINGS = "SELECT name, setting FROM pg_settings ORDER BY name"
@@ -81,7 +84,8 @@ def kept(uno: Pair, blocks: dict[str, OdooInstance]) -> Iterator[OdooInstance]:
         with terminal.without_server():
             archive.apply(plain)
         noted = f"/var/lib/relevo/{uno.name}"
-        uno.recovery.run("rm", "-rf", f"{noted}/archive", f"{noted}/notes/proven.json")
+        notes = (f"{noted}/notes/{each}.json" for each in ("proven", "warned"))
+        uno.recovery.run("rm", "-rf", f"{noted}/archive", *notes)
 
 
 @pytest.fixture
@@ -459,6 +463,41 @@ def test_another_name_keeps_the_past(
 def _window(block: OdooInstance) -> float | None:
     with terminal.without_server():
         return archive.look(block).since
+
+
+SOME, TIMES = 300, 5  # that Odoo creates or deletes within a client's patience
+
+
+def test_a_mass_deletion_is_told_and_an_import_is_not(
+    uno: Pair, kept: OdooInstance, stack: Stack
+) -> None:
+    """By a web hook, as whoever is on duty hears of it, without a button pressed."""
+    odoo = Odoo(*uno.origin.odoo, DATABASE)
+    secrets = stack.folder.parent / "secrets.yaml"
+    before, wrong = secrets.read_text(), "rows of res_partner in cliente1 were deleted"
+    try:
+        with _in_the_inventory(stack), web() as hook:
+            notify = {"chat": f"http://127.0.0.1:{hook.port}/hook"}
+            secrets.write_text(yaml.safe_dump({**yaml.safe_load(before), "notify": notify}))
+            stack.run(*_inventory(stack), "apply")
+            made = [
+                odoo.call("res.partner", "create", [{"name": f"masa {n}"} for n in range(SOME)])
+                for _ in range(TIMES)
+            ]
+            time.sleep(100)  # more than a look and a run of watch
+            assert hook.about(wrong) == []
+            since = time.monotonic()
+            for ids in made:
+                odoo.call("res.partner", "unlink", ids)
+            wait_until(lambda: hook.about(wrong), "somebody is told", 180)
+            assert time.monotonic() - since < 120
+            assert wrong in check(kept).facts["why"]
+            time.sleep(70)
+            assert len(hook.about(wrong)) == 1
+    finally:
+        secrets.write_text(before)
+        stack.run(*_inventory(stack), "apply", "--prune")
+    no_strangers(uno, time_machine=True)
 
 
 PARTNERS: list[dict[str, Any]] = [

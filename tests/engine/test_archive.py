@@ -310,6 +310,48 @@ def test_a_past_that_has_changed_hands_is_whole_and_is_not_read_again(
     assert (found["spoiled"], found["reaches_now"]) == ([], True)
 
 
+def seen_by(machine: Machine) -> list[dict[str, Any]]:
+    path = machine.folder / "mass.json"
+    found: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+    return found
+
+
+def test_mass_changes_are_seen_and_what_is_daily_work_is_not(
+    twins: Twins, machine: Machine
+) -> None:
+    """An import, an update of all rows and a deletion that is taken back are daily work."""
+    primary = twins.primary
+    machine.stop()
+    machine.configure(alarm_rows=1000, alarm_share=0.2)
+    primary.sql("CREATE TABLE bill (n int, said text)")
+    primary.sql("CREATE TABLE ledger AS SELECT n, repeat('x', 900) FROM generate_series(1, 9000) n")
+    twins.catch_up()
+    machine.start()
+    time.sleep(3)  # its first look
+    primary.sql("INSERT INTO bill SELECT n, repeat('x', 50) FROM generate_series(1, 10000) n")
+    primary.sql("UPDATE bill SET said = said || 'y'")
+    primary.sql("DELETE FROM bill WHERE n <= 900")
+    primary.sql("BEGIN; DELETE FROM bill; ROLLBACK")
+    twins.catch_up()
+    time.sleep(20)  # two looks
+    assert seen_by(machine) == []
+
+    primary.sql("BEGIN; SAVEPOINT a; DELETE FROM bill WHERE n <= 5000; RELEASE a; COMMIT")
+    twins.catch_up()
+    wait_until(lambda: seen_by(machine), "it is seen", 30)
+    (deleted,) = seen_by(machine)
+    assert (deleted["kind"], deleted["rows"]) == ("deleted", 5000)
+    assert 0.2 < deleted["share"] <= 1
+    asked = f"SELECT relname FROM pg_class WHERE pg_relation_filenode(oid) = {deleted['file']}"
+    assert twins.standby.sql(asked) == [("bill",)]
+
+    primary.sql("DROP TABLE ledger")
+    primary.sql("CHECKPOINT")
+    twins.catch_up()
+    wait_until(lambda: len(seen_by(machine)) > 1, "it is seen", 90)
+    assert seen_by(machine)[1]["kind"] == "shrank"
+
+
 def test_more_than_the_bytes_is_never_kept(twins: Twins, machine: Machine) -> None:
     machine.stop()
     size = sum(f.stat().st_size for f in (machine.folder / "base").rglob("*") if f.is_file())

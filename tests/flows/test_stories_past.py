@@ -8,16 +8,19 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from blocks.errors import CommandFailed, Refused, RelevoError, Unreachable
-from blocks.instance import Filestore, OdooInstance, TimeMachine
+from blocks.instance import Filestore, OdooInstance
+from blocks.time_machine import TimeMachine
 from flows.bring_back import bring_back
 from flows.bring_back_records import bring_back_records
-from tasks.archive import archive, left
+from tasks.archive import archive, left, mass
+from tasks.notices import emitter
 from tasks.past import backup, export, proof
 from tasks.past.chosen import choose
 from tasks.past.scratch import Past
 from tasks.readiness import at_home, failed_over
 from tasks.readiness.drill_steps import Stage
 from tasks.readiness.probes import Need
+from tasks.run.moments import Clock
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, dead, identity, need, standby
 
@@ -47,6 +50,7 @@ def says(facts: Facts, *, proven: Facts | None = PROVEN, drilled: Facts | None =
             "read */notes/proven.json": json.dumps(proven) if proven else "",
             "read */notes/drilled.json": json.dumps(drilled) if drilled else "",
             "read */notes/trash.json": json.dumps(TRASH),
+            "read */archive/mass.json *": "",
         },
     )
 
@@ -314,3 +318,84 @@ def test_a_past_is_deleted_only_if_that_is_asked_for_and_never_mixed(
     left.keep(kept, folder, delete=False)
     assert not left.adopt(kept, folder)
     assert due.changes == []
+
+
+def saw(*changes: Facts, named: dict[str, Answer], told: tuple[str, ...] = ()) -> FakeHost:
+    """A recovery host whose time machine has seen mass changes."""
+    return FakeHost(
+        "due",
+        {
+            **named,
+            "read */archive/mass.json *": json.dumps(changes),
+            "read */notes/warned.json": json.dumps({"keys": told}),
+            "read */odoo.conf": "[options]\ndb_user = odoo\n",
+            "SELECT d.datname *": json.dumps(
+                [{"name": "shop", "owner": "odoo", "role": "odoo", "may": True}]
+            ),
+            "install *": "",
+            "*": "",
+        },
+    )
+
+
+NOW = time.time()
+GONE: Facts = {
+    "kind": "deleted", "database": "shop", "file": 16400, "rows": 1200, "share": 0.9, "at": NOW,
+}  # fmt: skip
+SHRANK: Facts = {"kind": "shrank", "database": "shop", "from": 4e9, "to": 1e9, "at": NOW}
+NAMED: dict[str, Answer] = {"SELECT c.relname *": '[{"name": "res_partner", "passing": false}]'}
+
+
+def events_of(
+    kept: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch, due: FakeHost
+) -> list[str]:
+    """What is told of what a recovery host has seen."""
+    said: list[str] = []
+    monkeypatch.setattr(emitter, "emit", lambda *words: said.append(words[2]))
+    hosts(dead(), due)
+    mass.tell([kept])
+    return said
+
+
+def test_mass_changes_are_told_once_by_the_name_of_their_table(
+    kept: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due = saw(GONE, SHRANK, named=NAMED)
+    first, second = events_of(kept, hosts, monkeypatch, due)
+    assert first.startswith("vps_1: 1200 rows of res_partner in shop were deleted by ")
+    assert second.startswith("vps_1: shop took 4.0 GB and takes 1.0 GB, seen at ")
+    told = tuple(json.loads(due.wrote[-1])["keys"])
+    assert len(told) == 2
+    assert events_of(kept, hosts, monkeypatch, saw(GONE, SHRANK, told=told, named=NAMED)) == []
+    hosts(dead(), saw(GONE, named=NAMED))
+    assert len(mass.remarks(kept, Clock())) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "passing"), [("bus_bus", False), ("base_import_import", True), ("mail_mail", False)]
+)
+def test_what_empties_itself_is_no_news(
+    kept: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch, name: str, *, passing: bool
+) -> None:
+    row = json.dumps([{"name": name, "passing": passing}])
+    due = saw(GONE, named={"SELECT c.relname *": row})
+    assert events_of(kept, hosts, monkeypatch, due) == []
+
+
+def test_what_is_old_or_of_a_table_that_is_gone_or_of_another_s_database_is_no_news(
+    kept: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due = saw({**GONE, "at": NOW - 2 * 86400}, named=NAMED)
+    assert events_of(kept, hosts, monkeypatch, due) == []
+    due = saw(GONE, named={"SELECT c.relname *": "[]"})
+    assert events_of(kept, hosts, monkeypatch, due) == []
+    assert (
+        events_of(kept, hosts, monkeypatch, saw({**GONE, "database": "other"}, named=NAMED)) == []
+    )
+
+
+def test_an_instance_that_cannot_be_asked_of_mass_changes_stops_no_other(
+    kept: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoiled = FakeHost("due", {"read */archive/mass.json *": "{", "*": ""})
+    assert events_of(kept, hosts, monkeypatch, spoiled) == []

@@ -27,6 +27,7 @@ from .judge import PARTS, Judge, Seen, verifying
 from .ledger import SPOILED, Ledger
 from .settings import DAY, Settings
 from .store import Full, Gone, Store, signature
+from .watch import Watch
 from .window import Base
 
 BEAT_SECONDS, LOOK_SECONDS, SAID_SECONDS = 2.0, 30.0, 20.0
@@ -42,7 +43,7 @@ class Keeper:
         self.settings = settings
         self.store, self.ledger = Store(settings), Ledger(settings.folder)
         self.judge = Judge(settings, self.ledger, self.store)
-        self.known = set(self.ledger.segments())
+        self.known, self.watch = set(self.ledger.segments()), Watch(settings)
         self.taking: subprocess.Popen[bytes] | None = None
         self.label, self.failed, self.why = "", 0.0, ""
         self.reading: subprocess.Popen[bytes] | None = None
@@ -82,7 +83,8 @@ class Keeper:
             where = cluster.locate(self.settings)
         except (Away, OSError) as error:
             return {"kind": "away", "said": str(error)}
-        tried = [_tried(act, where) for act in (self.copy, self.care_now_and_then)]
+        acts = (self.copy, self.care_now_and_then, self.watch.look_now_and_then)
+        tried = [_tried(act, where) for act in acts]
         failed = [each for each in tried if each["kind"]]
         return failed[0] if failed else {"kind": "base" if self.why else "", "said": self.why}
 

@@ -24,6 +24,8 @@ class Settings:
     days: int
     base_days: int
     limit_bytes: int
+    alarm_rows: int = 0
+    alarm_share: float = 1.0
 
     @property
     def wal(self) -> str:
@@ -40,4 +42,5 @@ class Settings:
 def read(path: str) -> Settings:
     """Read the settings; pass over what another release had in them besides."""
     facts = json.loads(read_text(path))
-    return Settings(**{each.name: facts[each.name] for each in fields(Settings)})
+    known = {each.name for each in fields(Settings)}
+    return Settings(**{name: value for name, value in facts.items() if name in known})
