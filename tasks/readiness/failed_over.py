@@ -66,9 +66,10 @@ def _origin(instance: OdooInstance) -> list[str]:
 # Wherever customers are served.
 TIME_MACHINE = Need(
     "time machine", archive.measure,
-    tried="all that is kept is compared with what it was when it came in; gaps are looked for",
+    tried="all that is kept is compared with what it was when it came in; gaps are looked for; "
+        "every other drill opens a random second of it",
     remedy="read the journal of relevo-archive-NAME.service on the recovery host",
-    moves=("look",), when=standby, hosts="recovery",
+    moves=("look",), by=("check", "drill"), when=standby, hosts="recovery",
 )  # fmt: skip
 # What the failback will need, and customers until then.
 NEEDS: tuple[Need, ...] = (
