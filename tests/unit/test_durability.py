@@ -22,6 +22,8 @@ WRITES = {"write_text", "write_bytes"}
 EXCEPTIONS = {
     "tasks/removal/inherited.py:_keep": "a folder of what came in synced, with its second name",
     "tasks/removal/inherited.py:adopt": "the same, with its third",
+    "tasks/archive/left.py:keep": "a folder of what came in synced, with its second name",
+    "tasks/archive/left.py:adopt": "the same, with its first again",
     "tasks/standby/rejoin.py:_replace": "pg_basebackup syncs what it has copied",
     "tasks/programs/files/tree.py:name": "synced by rename and exchange, when all names are given",
     "tasks/programs/filestore/state_file.py:StateFile.put_aside": "what is spoiled, for evidence",

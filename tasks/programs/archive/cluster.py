@@ -7,7 +7,7 @@ import os
 import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..bounded import run
 from . import names
@@ -39,6 +39,7 @@ SELECT json_build_object(
     'page', current_setting('wal_block_size')::int)
 FROM pg_control_checkpoint() AS c, pg_control_recovery() AS r
 """
+NAMES = "SELECT json_object_agg(oid, datname) FROM pg_database"
 COMMIT = re.compile(r"desc: COMMIT(?:_PREPARED)? (?:\d+: )?(\d{4}-[-\d]+ \d\d:\d\d:[.\d]+) UTC")
 
 
@@ -76,18 +77,29 @@ class Where:
 
 
 def locate(settings: Settings) -> Where:
+    """Ask the cluster where it stands."""
+    facts = _ask(settings, WHERE)
+    places = {name: names.position(facts[name]) for name in ("lsn", "replayed")}
+    return Where(**{**facts, **places})
+
+
+def databases(settings: Settings) -> dict[int, str]:
+    """Name the databases by their numbers."""
+    return {int(oid): str(name) for oid, name in _ask(settings, NAMES).items()}
+
+
+def _ask(settings: Settings, sql: str) -> dict[str, Any]:
     """Ask the cluster itself, as its owner and in the database `postgres` alone."""
     argv = [
         f"{settings.bin}/psql", "-XAtq", "-w", "-h", settings.socket, "-p", str(settings.port),
-        "-U", "postgres", "-d", "postgres", "-v", "ON_ERROR_STOP=1", "-c", WHERE,
+        "-U", "postgres", "-d", "postgres", "-v", "ON_ERROR_STOP=1", "-c", sql,
     ]  # fmt: skip
     env = {"PGOPTIONS": settings.options, "PGCONNECT_TIMEOUT": "5", "PATH": "/usr/bin:/bin"}
     done = run(argv, seconds=ASK_SECONDS, env=env)
     if done.status != 0:
         raise Away(done.said[-300:])
-    facts = json.loads(done.text)
-    places = {name: names.position(facts[name]) for name in ("lsn", "replayed")}
-    return Where(**{**facts, **places})
+    found: dict[str, Any] = json.loads(done.text)
+    return found
 
 
 def last_commit(settings: Settings, path: str) -> float | None:

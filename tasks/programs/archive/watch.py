@@ -17,8 +17,9 @@ from subprocess import DEVNULL, PIPE
 from typing import Any, Iterator  # Python 3.8
 
 from .. import durable
-from ..bounded import TooLong, TooMuch, lines, read_text, run
-from .cluster import ASK_SECONDS, Where
+from ..bounded import TooLong, TooMuch, lines, read_text
+from . import cluster
+from .cluster import Away, Where
 from .mass import Lost, Relation, Sizes, Tally
 from .settings import DAY, Settings
 
@@ -27,7 +28,6 @@ READ_SECONDS, LINE_BYTES, MOST_LINES = 30.0, 1 << 20, 2_000_000
 PAGE = 8192
 KEPT = 20  # of what was seen
 GENTLY = ("nice", "-n", "19")
-NAMES = "SELECT json_object_agg(oid, datname) FROM pg_database"
 
 
 class Watch:
@@ -113,15 +113,8 @@ class Watch:
 
     def _learn_names(self) -> None:
         """Ask for the names of the databases; those that are gone are remembered."""
-        known = self.settings
-        argv = [
-            f"{known.bin}/psql", "-XAtq", "-w", "-h", known.socket, "-p", str(known.port),
-            "-U", "postgres", "-d", "postgres", "-v", "ON_ERROR_STOP=1", "-c", NAMES,
-        ]  # fmt: skip
-        env = {"PGOPTIONS": known.options, "PGCONNECT_TIMEOUT": "5", "PATH": "/usr/bin:/bin"}
-        done = run(argv, seconds=ASK_SECONDS, env=env)
-        if done.status == 0:
-            self.names.update((int(oid), name) for oid, name in json.loads(done.text).items())
+        with contextlib.suppress(Away):  # it is asked again
+            self.names.update(cluster.databases(self.settings))
 
     def _name(self, database: int) -> str:
         if database not in self.names:
