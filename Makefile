@@ -25,7 +25,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SEED ?= 1
 N ?= 20
 
-.PHONY: install setup demo check test engine lint release chaos compare bench-rto bench-fleet bench-filestore bench-followers drill-seeds drill-power drill-suspended drill-docs drill-undo drill-upgrade soak screenshots lab-up lab-down
+.PHONY: install setup demo check test engine lint release chaos compare bench-rto bench-move bench-clone bench-fleet bench-filestore bench-followers drill-seeds drill-power drill-suspended drill-docs drill-undo drill-upgrade soak screenshots lab-up lab-down
 
 install:
 	@.ci/setup runner
@@ -46,7 +46,7 @@ check: lint
 
 # Two at a time, each with a lab of its own: most of a drill is waiting.
 test: lint
-	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=30
+	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=12
 
 # Without a release, on the newest that this machine has.
 POSTGRES ?=
@@ -59,6 +59,13 @@ release: setup
 
 bench-rto: setup
 	@$(PYTHON) -m tests.bench_rto
+
+bench-move: setup
+	@$(PYTHON) -m tests.bench_move
+
+# Of this machine's release; RELEVO_ENGINE_POSTGRES=`.ci/postgres 17` is another.
+bench-clone: setup
+	@$(PYTHON) -m tests.bench_clone
 
 # The pictures of the README and of docs/, made anew by the browser suite.
 screenshots: setup

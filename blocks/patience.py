@@ -7,6 +7,11 @@ from contextvars import ContextVar
 
 from blocks.errors import Unreachable
 
+
+class Late(TimeoutError):
+    """What was asked did not end in its time, over a connection that may be as good as ever."""
+
+
 ENDS: ContextVar[float | None] = ContextVar("ends", default=None)
 LEAST: ContextVar[float] = ContextVar("least", default=0.0)
 
@@ -15,8 +20,7 @@ LEAST: ContextVar[float] = ContextVar("least", default=0.0)
 def patience(seconds: float, *, least: float = 0.0) -> Iterator[None]:
     """Ask nobody any more once so many seconds are over.
 
-    What was asked before gets `least`: a command that is given up takes the connection with it,
-    which others may share.
+    What was asked before gets `least`, so that a command that has begun may end.
     """
     token, before = ENDS.set(time.monotonic() + seconds), LEAST.set(least)
     try:

@@ -12,6 +12,7 @@ import socket
 import struct
 import tempfile
 import threading
+import time
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -30,6 +31,7 @@ SILENCE_SECONDS = 20
 REST_SECONDS = 60
 BEGIN_SECONDS = 30
 MOST_AT_ONCE = 4
+ROOM_SECONDS, POLL_SECONDS = 30, 0.02
 
 
 class Pipe(Protocol):
@@ -133,7 +135,7 @@ class Relay:
         self.links: dict[int, Link] = {}
         self.numbers = itertools.cycle(range(1, 1 << 16))
         self.sending, self.opening = threading.Lock(), threading.Lock()
-        self.begun, self.opened = threading.Event(), 0
+        self.begun, self.opened, self.expected = threading.Event(), 0, 0
         self.over, self.used, self.sent = False, boot_seconds(), boot_seconds()
         self.why: Exception = EOFError("the connection was closed")
         threading.Thread(target=self._carry_down, daemon=True).start()
@@ -146,6 +148,18 @@ class Relay:
     def open(self, where: str) -> Link:
         """Begin a session at a socket's path, or at host:port; raise why the program is gone."""
         self.used = boot_seconds()
+        try:
+            link = self._link()
+        finally:
+            self.expect(-1)
+        try:
+            self.send(b"o", link.number, where.encode())
+        except OSError:
+            link.end()
+            raise
+        return link
+
+    def _link(self) -> Link:
         if not self.begun.wait(BEGIN_SECONDS):
             self.close()
             raise TimeoutError(f"it did not begin within {BEGIN_SECONDS} s")
@@ -154,12 +168,12 @@ class Relay:
             link = Link(self, next(number for number in self.numbers if number not in self.links))
             self.links[link.number] = link
             self.opened += 1
-        try:
-            self.send(b"o", link.number, where.encode())
-        except OSError:
-            link.end()
-            raise
         return link
+
+    def expect(self, more: int) -> None:
+        """Count who is about to begin a session: nobody lets go of the relay meanwhile."""
+        with self.opening:
+            self.expected += more
 
     def require(self) -> None:
         """Raise why the program has ended, if it has."""
@@ -217,7 +231,7 @@ class Relay:
 
     @property
     def busy(self) -> bool:
-        return any(link.meter.open for link in list(self.links.values()))
+        return self.expected > 0 or any(link.meter.open for link in list(self.links.values()))
 
     def _hand_out(self, waiting: bytearray) -> None:
         while len(waiting) >= HEAD.size:
@@ -241,7 +255,10 @@ _dialling: dict[Hashable, threading.Lock] = {}
 
 
 def reach(pipes: Pipes, user: str) -> Relay:
-    """The relay of a system user on a host in this run's turn, started if there is none."""
+    """The relay of a system user on a host in this run's turn, started if there is none.
+
+    Whoever asks for it opens one session on it.
+    """
     with _dialling.setdefault(pipes.key, threading.Lock()):
         key = (pipes.key, user, my_turn())
         relay = _relays.get(key)
@@ -250,6 +267,7 @@ def reach(pipes: Pipes, user: str) -> Relay:
                 relay.close()
             _make_room(pipes.key)
             relay = _relays[key] = Relay(pipes, user)
+        relay.expect(+1)
         return relay
 
 
@@ -261,11 +279,18 @@ def leave(over: Turn) -> None:
 
 
 def _make_room(host: Hashable) -> None:
-    """Let go of a relay that nobody uses: sshd bears few channels on one connection."""
-    ours = [(key, each) for key, each in _relays.items() if key[0] == host and each.lives]
-    if len(ours) < MOST_AT_ONCE:
-        return
-    resting = [(key, each) for key, each in ours if not each.busy]
-    for key, each in sorted(resting, key=lambda pair: pair[1].used)[:1]:
-        each.close()
-        _relays.pop(key, None)
+    """Let go of a relay that nobody uses: sshd bears few channels on one connection.
+
+    Where all are in use, wait for one a while.
+    """
+    deadline = time.monotonic() + ROOM_SECONDS
+    while True:
+        ours = [(key, each) for key, each in list(_relays.items()) if key[0] == host and each.lives]
+        if len(ours) < MOST_AT_ONCE or time.monotonic() > deadline:
+            return
+        resting = [(key, each) for key, each in ours if not each.busy]
+        for key, each in sorted(resting, key=lambda pair: pair[1].used)[:1]:
+            each.close()
+            _relays.pop(key, None)
+        if not resting:
+            time.sleep(POLL_SECONDS)

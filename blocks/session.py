@@ -15,6 +15,7 @@ from psycopg.pq import ExecStatus, TransactionStatus
 from blocks import pinned
 from blocks.errors import CommandFailed, StatementFailed
 from blocks.lease import boot_seconds, my_turn, require_lease
+from blocks.patience import Late
 from blocks.plain import plain
 from blocks.relay import PORT, Link, Pipes, Relay, leave, reach
 from blocks.sql import Composed, Login, Parameter, Question, Row, Statement
@@ -64,7 +65,7 @@ class Session:
         self.link.end()
 
     def ask(self, question: Question) -> list[Row]:
-        """Ask one question; raise StatementFailed, or Gone, or TimeoutError."""
+        """Ask one question; raise StatementFailed, or Gone, or Late."""
         before = self.link.sent
         self.link.meter.begin()
         self.relay.used = boot_seconds()
@@ -115,7 +116,7 @@ class Session:
         """Tell a refusal from a session that has ended, and both from what we cut ourselves."""
         link = self.link
         if link.late:
-            return TimeoutError(link.why)
+            return Late(link.why)
         if link.too_much:
             return StatementFailed(f"{self.named} answered a question with {link.why}")
         if link.over or self.connection.closed:

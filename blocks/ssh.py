@@ -9,7 +9,7 @@ from blocks import at_hand, session, sql, turn
 from blocks.errors import CommandFailed, Unreachable
 from blocks.lease import Lease, require_lease
 from blocks.paramiko_alone import paramiko
-from blocks.patience import at_most
+from blocks.patience import Late, at_most
 from blocks.relay import Pipe
 from blocks.shell import SAID_BYTES, Completed, command_line, own_words, turn_stuck
 from blocks.ssh_channel import begin, converse, skip_to_begin
@@ -19,6 +19,7 @@ from blocks.ssh_login import (
     Address,
     connect_alone,
     forget,
+    in_turn,
     is_connected,
     kept_connection,
     open_session,
@@ -74,8 +75,11 @@ class SshShell:
     ) -> Completed | None:
         """Run a command; on a host that has not heard of this run's turn yet, in two goes."""
         for _ in range(ENTRIES):
-            with contextlib.closing(self._start(argv, user)) as channel:
-                done = converse(channel, tuple(argv), stdin, timeout_seconds, limit_bytes)
+            with (
+                in_turn(self.address, timeout_seconds) as left,
+                contextlib.closing(self._start(argv, user)) as channel,
+            ):
+                done = converse(channel, tuple(argv), stdin, left, limit_bytes)
             if done is None or not self._unheard(done):
                 return done
         raise EOFError("the host forgets whose turn it is")
@@ -104,12 +108,13 @@ class SshShell:
         return True
 
     def _enter(self, lease: Lease, mine: Turn) -> None:
-        channel = open_session(self.address)
-        require_lease()
-        argv = mine.entering()
-        begin(channel, command_line(argv, user="root", login=self.address.user))
-        with contextlib.closing(channel):
-            done = converse(channel, ("python3", "(turn)"), b"", ENTER_SECONDS, SAID_BYTES)
+        with (
+            in_turn(self.address, ENTER_SECONDS) as left,
+            contextlib.closing(open_session(self.address)) as channel,
+        ):
+            require_lease()
+            begin(channel, command_line(mine.entering(), user="root", login=self.address.user))
+            done = converse(channel, ("python3", "(turn)"), b"", left, SAID_BYTES)
         assert done is not None, "it says a line"
         if turn.verdict(done.status, done.stderr) == "over":
             raise lease.refused_by(self.host)
@@ -183,7 +188,8 @@ class SshShell:
         try:
             yield
         except BROKEN as error:
-            forget(self.address, kept)
+            if not isinstance(error, Late):  # others have commands on it
+                forget(self.address, kept)
             require_lease()  # whoever took it over has ended what was asked
             raise Unreachable(
                 f"{self.address} did not answer while running {what}: {error or 'timed out'}",

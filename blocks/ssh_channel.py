@@ -6,6 +6,7 @@ import threading
 import time
 
 from blocks.paramiko_alone import paramiko
+from blocks.patience import Late
 from blocks.shell import BEGINS, Completed, own_words
 from blocks.ssh_login import BROKEN, GREETING_BYTES
 
@@ -43,7 +44,7 @@ def converse(
     out, err = bytearray(), bytearray()
     while not channel.closed or channel.recv_ready() or channel.recv_stderr_ready():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"it did not finish within {timeout_seconds:.0f} s")
+            raise Late(f"it did not finish within {timeout_seconds:.0f} s")
         if not (channel.recv_ready() or channel.recv_stderr_ready()):
             if channel.exit_status_ready() and channel.eof_received:
                 break

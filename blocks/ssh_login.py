@@ -14,10 +14,12 @@ from pathlib import Path
 
 from blocks.errors import LoginRefused, RelevoError, ShutOut, Unreachable
 from blocks.paramiko_alone import paramiko
+from blocks.patience import Late
 
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # our errors say it in sentences
 
 CONNECT_SECONDS = 10
+COMMANDS = 5  # on one connection, of sshd's ten: the others are for relays (blocks/relay.py)
 DEAD_PEER_SECONDS = 20
 GREETING_BYTES = 1 << 16  # before the command, and before the protocol
 PACKET_BYTES = 1 << 19  # OpenSSH's largest packet is half of it
@@ -43,6 +45,7 @@ class Address:
 _transports: dict[Address, paramiko.Transport] = {}
 _spare: dict[Address, Future[paramiko.Transport]] = {}
 _dialling: dict[Address, threading.Lock] = {}
+_turns: dict[Address, threading.BoundedSemaphore] = {}
 
 
 def connection(address: Address) -> paramiko.Transport:
@@ -84,6 +87,22 @@ def connect_alone(address: Address) -> paramiko.Transport:
     if ahead is not None and ahead.exception() is None and ahead.result().is_active():
         return ahead.result()
     return connect(address)
+
+
+@contextlib.contextmanager
+def in_turn(address: Address, seconds: float) -> Iterator[float]:
+    """Wait until few enough commands are under way on the shared connection.
+
+    Give the seconds that are left then; raise Late where there are none.
+    """
+    begun = time.monotonic()
+    turns = _turns.setdefault(address, threading.BoundedSemaphore(COMMANDS))
+    if not turns.acquire(timeout=seconds):
+        raise Late(f"{COMMANDS} other commands were under way there for {seconds:.0f} s")
+    try:
+        yield max(seconds - (time.monotonic() - begun), 1.0)
+    finally:
+        turns.release()
 
 
 def open_session(address: Address) -> paramiko.Channel:

@@ -14,7 +14,7 @@ from blocks.errors import Refused, RelevoError
 from blocks.instance import OdooInstance
 from blocks.names import Language
 from blocks.plain import plain
-from deployments import break_glass, chosen, exit_codes, inventory, inventory_file, parser
+from deployments import break_glass, chosen, exit_codes, inventory, inventory_file, parser, reserved
 from deployments.parser import GONE, PROCEDURES
 from deployments.secrets import Secrets
 from deployments.settings import Settings
@@ -62,6 +62,7 @@ def _run_command(given: argparse.Namespace, asked: Language | None) -> int:
         document = inventory_file.read(settings.inventory_path())
         secrets = Secrets(settings.secrets_path())
         instances = inventory.instances(document, secrets)
+        reserved.require(document.instances, secrets)
     except RelevoError as error:
         return _say(error, NOT_KNOWN.get(given.command, 2))
     with read_in(asked or document.language):

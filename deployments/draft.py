@@ -7,6 +7,7 @@ from pathlib import Path
 from blocks.errors import Refused, RelevoError
 from blocks.host import Host
 from blocks.instance import OdooInstance
+from blocks.reserved import is_reserved
 from deployments import inventory
 from deployments import ports as allotted
 from deployments.book import Book
@@ -70,10 +71,12 @@ def _unused(name: str, names: Collection[str]) -> str:
     """
     >>> _unused("uno", {"uno", "uno_2"}), _unused("due", {"uno"})
     ('uno_3', 'due')
+    >>> _unused("guard", {})
+    'guard_2'
     """
     number = 2
     found = name
-    while found in names:
+    while found in names or is_reserved(found):
         found, number = f"{name}_{number}", number + 1
     return found
 

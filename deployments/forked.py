@@ -4,6 +4,9 @@ Run as `python -I -S forked.py -m prefect.engine`. It imports next to nothing: a
 it. The fork server (`forkserver.py`) has Prefect and Relevo in its memory, and forks. This one
 stands in for what was forked: it passes signals on, and ends as that ends. Where nobody forks, it
 becomes the command itself, and leaves a fork server behind for the next run.
+
+What was forked begins only when it is told to, down a pipe of which this holds the other end. So a
+run begins once, whoever dies in between: without that word, what was forked ends.
 """
 
 import os
@@ -15,6 +18,7 @@ import time
 NAME = "relevo-forkserver"
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)
 ANSWER_SECONDS = 5
+BEGIN = b"!"
 LOST = 1  # how it ends where nobody can say how the run has ended
 
 
@@ -45,16 +49,21 @@ def ask(words: list[str]) -> socket.socket | None:
     given += [f"{name}={value}" for name, value in os.environ.items()]
     text = os.fsencode("\0".join(given))
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    told, tell = os.pipe()
     try:
         sock.settimeout(ANSWER_SECONDS)
         sock.connect(f"{folder()}/{NAME}.sock")
-        socket.send_fds(sock, [len(text).to_bytes(8, "big")], [0, 1, 2])
+        socket.send_fds(sock, [len(text).to_bytes(8, "big")], [0, 1, 2, told])
         sock.sendall(text)
         if sock.recv(1) == b"+":
+            os.write(tell, BEGIN)
             sock.settimeout(None)
             return sock
     except OSError:  # nobody listens there, or not as we speak: the run starts as it would without
         pass
+    finally:
+        os.close(told)
+        os.close(tell)
     sock.close()
     return None
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from deployments import forked
 
 IDLE_SECONDS, LOOK_SECONDS, ASK_SECONDS = 3600.0, 2.0, 5.0
-MOST_BYTES, SIZE_BYTES, FILES = 4 << 20, 8, 3
+MOST_BYTES, SIZE_BYTES, FILES = 4 << 20, 8, 4
 # What a run imports when it needs it, and nearly every run does.
 ENGINE = (
     "prefect.flow_engine", "prefect.task_engine", "prefect._internal.metrics",
@@ -59,10 +59,17 @@ class Asked:
         words, variables = rest[: int(count)], rest[int(count) :]
         return cls(executable, folder, words, dict(v.split("=", 1) for v in variables), files)
 
+    def is_begun(self) -> bool:
+        """Wait until the client says so; one that has gone, or has begun by itself, does not."""
+        *_, told = self.files
+        word = os.read(told, len(forked.BEGIN))
+        os.close(told)
+        return word == forked.BEGIN
+
     def become(self) -> None:
         """Be that process, but for what is imported."""
         os.setsid()
-        for number, each in enumerate(self.files):
+        for number, each in enumerate(self.files[:-1]):
             os.dup2(each, number)
             os.close(each)
         os.chdir(self.folder)
@@ -208,7 +215,13 @@ class Server:
 
     def _watch(self, process: int, client: socket.socket) -> None:
         """Tell a client which process stands for it, and see to the end of both."""
-        ends = os.pidfd_open(process)
+        try:
+            ends = os.pidfd_open(process)
+        except OSError:  # it cannot be watched, so it does not begin: the client does
+            client.close()
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            return
         self.runs[ends], self.clients[client] = client, (process, ends)
         self.waits.register(ends, selectors.EVENT_READ)
         self.waits.register(client, selectors.EVENT_READ)
@@ -271,7 +284,8 @@ def main() -> int:
     warm()
     if threading.active_count() > 1:  # of a process with threads, a fork may hang for ever
         return 1
-    if asked := Server(home / f"{forked.NAME}.sock", lock).serve():
+    asked = Server(home / f"{forked.NAME}.sock", lock).serve()
+    if asked and asked.is_begun():
         asked.become()
         asked.run()
     return 0

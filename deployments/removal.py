@@ -60,7 +60,7 @@ def drawn(survey: Survey, secrets: Secrets, *, server: str = "") -> Removal:
         recovery_is_gone=wishes.recovery_is_gone,
         delete_kept=wishes.delete_kept,
         last_copy=survey.last_copy,
-        kept=tuple(map(str, survey.kept)),
+        kept=tuple(map(str, (*survey.kept, *survey.site))),
         restarts=survey.restarts,
     )
 
@@ -89,6 +89,8 @@ def remove(
     held = nullcontext() if wishes.recovery_is_gone else lock.held(found, "remove", preempt=True)
     with held:
         found = removal.survey(instance, wishes).instance  # again: now nobody else changes it
+        if heir:
+            inherited.require(found, heir)
         leave_prefect(found)
         keep_receipts(found, secrets, wishes, why=why, heir=heir)
         if not wishes.origin_is_gone:
@@ -107,7 +109,8 @@ def remove(
 def _empty_recovery(
     instance: OdooInstance, wishes: Wishes, heir: OdooInstance | None
 ) -> Iterator[str]:
-    site = leave_recovery.stop(instance)
+    name = heir.name if heir else ""
+    site = leave_recovery.stop(instance, heir=name, delete_kept=wishes.delete_kept)
     if not site.done:
         yield f"{instance.name} is off nginx of {instance.recovery}, but {site.sentence}"
     leave_recovery.drop_cluster(instance, delete_kept=wishes.delete_kept)

@@ -13,6 +13,7 @@ the removal; the new one alone, and it goes on behind that.
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from blocks.errors import Refused, RelevoError
@@ -58,8 +59,10 @@ def command(
     heir = rename_files.heir_of(instance, new, path, secrets)
     with terminal.without_server():
         found = survey(instance, Wishes())
-        rename_door.require(found.instance, heir, allow_restart=given.allow_restart)
-        plan = _drawn(found, heir, path, secrets, may_restart=given.allow_restart)
+        again = rename_door.require(found.instance, heir, allow_restart=given.allow_restart)
+        copied = tuple((str(each), why) for each, why in again.items())
+        drawn = _drawn(found, heir, path, secrets)
+        plan = replace(drawn, copied=copied, may_restart=given.allow_restart)
     say(rename_words.page(plan))
     if given.plan_only:
         return 0
@@ -85,9 +88,7 @@ def _named(old: str, instances: list[OdooInstance], secrets: Secrets) -> OdooIns
     return chosen.one(old, instances, secrets)
 
 
-def _drawn(
-    found: Survey, heir: OdooInstance, path: Path, secrets: Secrets, *, may_restart: bool
-) -> Rename:
+def _drawn(found: Survey, heir: OdooInstance, path: Path, secrets: Secrets) -> Rename:
     from deployments import server  # noqa: PLC0415  # Prefect, which break glass never loads
 
     instance = found.instance
@@ -104,9 +105,8 @@ def _drawn(
         secrets=str(secrets.path),
         server=server.named(),
         given=tuple(secrets.given(instance.name)),
-        copied=tuple(map(str, inherited.immovable(instance))),
         kept=tuple(map(str, found.kept)),
-        may_restart=may_restart,
+        site=tuple(map(str, found.site)),
     )
 
 
@@ -135,10 +135,9 @@ def _go_on(given: argparse.Namespace, settings: Settings) -> int:
     heir = _registered(new, secrets, settings)
     with _saying_where(heir, old):
         with break_glass.journalled(logs, f"rename-{new}"):
+            with lock.held(heir, "rename"):
+                inherited.adopt(heir, old)
             whole = examine.has_replica(heir)
-            if not whole:
-                with lock.held(heir, "rename"):
-                    inherited.adopt(heir, old)
         if not whole:
             values = {"allow_restart": given.allow_restart}
             break_glass.run(heir, "replicate", logs, values)

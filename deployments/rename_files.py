@@ -9,6 +9,7 @@ from pathlib import Path
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
+from blocks.reserved import is_reserved, sentence
 from deployments import chosen, inventory, ports, signers
 from deployments.book import Book
 from deployments.secrets import Secrets, write
@@ -33,6 +34,8 @@ def heir_of(instance: OdooInstance, new: str, path: Path, secrets: Secrets) -> O
     book = Book.open(path)
     if new in book.document().instances:
         raise Refused(f"the inventory has an instance {new} already", hint="choose another name")
+    if is_reserved(new):
+        raise Refused(sentence(new), hint="choose another name; nothing was changed")
     _require_unused(instance, new, secrets)
     _require_writable(path.resolve().parent, secrets.path.parent)
     try:

@@ -19,12 +19,13 @@ def board() -> None:
     a run without a server left to do, and marks runs whose process is presumed dead, so that they
     can be retried.
     """
-    everyone = instances.saved()
+    saved = instances.saved()
+    everyone = saved.instances
     read_by(next((each.language for each in everyone), "en"))
     rows = desk.measure(everyone, idle=schedules.idle(everyone))
 
     announce.tell(everyone, rows)
-    desk.publish(everyone, rows)
+    desk.publish(everyone, [*rows, *(desk.unread(*each) for each in saved.unread.items())])
     events.tell_board(everyone)
     pages.refresh(desk.at_rest(everyone, rows))
     desk.catch_up(everyone, rows)

@@ -18,11 +18,11 @@ def copies(recovery: str) -> Report:
     alone while the schedule of its rsync-filestore is off: a failover switches it off, a failback
     switches it on again, and so may you.
     """
-    everyone = instances.on(recovery)
+    saved = instances.on(recovery)
+    everyone = saved.instances
     read_by(next((each.language for each in everyone), "en"))
 
     went = passes.copy_all(everyone, rsync_filestore.copy_files, off=rounds.off(everyone))
+    went += [passes.unread(*each) for each in saved.unread.items()]
     passes.tell(everyone, went, before=rounds.said_before(went))
-    rounds.go_on_alone(went)
-
-    return passes.hand_in(recovery, went)
+    return passes.hand_in(recovery, rounds.go_on_alone(went))

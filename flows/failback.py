@@ -107,6 +107,7 @@ def prepare_origin(instance: OdooInstance, *, reclone: bool) -> None:
 def hand_over(instance: OdooInstance, *, accept_loss: bool = False, reason: str = "") -> None:
     origin, recovery = instance.origin, instance.recovery
 
+    stage.start_fallen_origin(instance)
     if not accept_loss:
         receipts.require_genuine(instance)
         replication.require_receiving(origin, recovery)

@@ -12,7 +12,6 @@ import fcntl
 import json
 import os
 import re
-import shutil
 import statistics
 import subprocess
 import sys
@@ -90,10 +89,24 @@ compare the ways within one table only.
 
 
 def main() -> int:
-    folder = Path(tempfile.mkdtemp(prefix="relevo-bench-"))
+    load = os.getloadavg()[0]
+    with (
+        tempfile.TemporaryDirectory(prefix="relevo-bench-") as folder,
+        prepared(Path(folder)) as (lab, stack, path),
+    ):
+        measured = Bench(lab, stack, path).measure()
+    FIGURES.write_text(json.dumps({"seconds": measured.seconds, "steps": measured.steps}) + "\n")
+    page = _page(measured, load)
+    print(page)
+    FIGURES.with_suffix(".md").write_text(page)
+    return 0
+
+
+@contextlib.contextmanager
+def prepared(folder: Path) -> Iterator[tuple[Lab, Stack, Path]]:
+    """Have a lab with a server and a replicated instance; give the inventory's path besides."""
     folder.chmod(0o755)
     lab, stack = Lab(), Stack(folder / "prefect")
-    load = os.getloadavg()[0]
     try:
         lab.up()
         stack.start()
@@ -101,16 +114,10 @@ def main() -> int:
         stack.run("--inventory", str(path), "apply")
         stack.start_worker()
         stack.complete("replicate/vps_uno")
-        measured = Bench(lab, stack, path).measure()
+        yield lab, stack, path
     finally:
         stack.stop()
         lab.down()
-        shutil.rmtree(folder, ignore_errors=True)
-    FIGURES.write_text(json.dumps({"seconds": measured.seconds, "steps": measured.steps}) + "\n")
-    page = _page(measured, load)
-    print(page)
-    FIGURES.with_suffix(".md").write_text(page)
-    return 0
 
 
 @contextlib.contextmanager
@@ -211,7 +218,7 @@ def _page(measured: Bench, load: float) -> str:
     rows = []
     for way, seconds in all_seconds.items():
         times = statistics.median(seconds) / least
-        wanted = f"at most {WANTED[way]} | {_met(times <= WANTED[way])}" if way in WANTED else "|"
+        wanted = f"at most {WANTED[way]} | {met(times <= WANTED[way])}" if way in WANTED else "|"
         rows.append(f"| {way} | {_said(seconds)} | {times:.1f} | {wanted} |")
     before, median = _before(), statistics.median
     for way, seconds in before["seconds"].items():
@@ -223,7 +230,7 @@ def _page(measured: Bench, load: float) -> str:
         of_button=_shares(button, median(first), least),
         commands=f"{median(measured.steps['commands: how many']):.0f}",
         when=f"{datetime.now(UTC):%Y-%m-%d}", cores=os.cpu_count(), load=load, rounds=ROUNDS,
-        table="\n".join(rows), first=_said(first), met=_met(round(median(first), 1) <= FIRST),
+        table="\n".join(rows), first=_said(first), met=met(round(median(first), 1) <= FIRST),
         steps=_steps(measured.steps, before["steps"]), **imports,
     )  # fmt: skip
 
@@ -262,7 +269,7 @@ def _steps(now: dict[str, list[float]], before: dict[str, list[float]]) -> str:
     return "\n".join([*lines, f"| all others | {rest:.1f} | |", ""])
 
 
-def _met(yes: bool) -> str:
+def met(yes: bool) -> str:
     return "met" if yes else "**not met**"
 
 

@@ -31,8 +31,8 @@ LOOKS = (
     "lacking *", "missing *", "configured *", "listens *", "receipts *", "outdated *",
     "systemctl is-active *", "systemctl is-enabled *", "started *",
     "bound *", "elsewhere *", "wal-is *", "layout *", "same *", "side *", "tools *",
-    "locale -a", "grep *", "stat *", "nginx -T", "/usr/sbin/sshd -T *",
-    "systemctl show *", "ss -Hltn *", "df *", "du *", "date *", "getent *", "id -gn *",
+    "locale -a", "grep *", "stat *", "findmnt *", "nginx -T", "/usr/sbin/sshd -T *",
+    "outside *", "systemctl show *", "ss -Hltn *", "df *", "du *", "date *", "getent *", "id -gn *",
 )  # fmt: skip
 # What the program for files is asked, in the words that one would type.
 TYPED = {"exists": "test -e", "remove": "rm -f", "remove_tree": "rm -rf --one-file-system"}

@@ -1,9 +1,13 @@
 """What a failover would lose: measured and agreed to before the promotion, never after."""
 
+from datetime import datetime
+
+from blocks.answers import understood
 from blocks.errors import CommandFailed, Refused, Unreachable
 from blocks.instance import OdooInstance
 from tasks.postgres.observe import observe
 from tasks.postgres.wal import Lsn
+from tasks.receipts import receipts
 from tasks.records import records
 from tasks.records.kinds import Failover, Link
 from tasks.records.loss import Exposure, Sample, kept, sentence
@@ -29,7 +33,7 @@ def measure(instance: OdooInstance, *, lossless: bool) -> Exposure:
     """Say, before the promotion, what had not been streamed when the origin was last heard of."""
     kept = records.read(instance.recovery, instance, Failover)
     if kept is not None and observe(instance.recovery).is_primary:
-        return kept.exposure
+        return _since_handed_back(instance) or kept.exposure
     if lossless:
         return Exposure.none()
     shell, cluster = instance.recovery.host.shell(), instance.recovery.cluster
@@ -45,6 +49,20 @@ def measure(instance: OdooInstance, *, lossless: bool) -> Exposure:
         samples=_samples(instance),
         next_xid=int(row["next_xid"] or 0),
         notice=synchronous_state.notice_in_force(instance) if asked else None,
+    )
+
+
+def _since_handed_back(instance: OdooInstance) -> Exposure | None:
+    """What the origin may have written since a failback gave it the write right, if one has."""
+    known = receipts.ask(instance, ask_origin=False).newest
+    if known is None or known.taker != "origin":
+        return None
+    with understood(f"the receipt of {instance.name} of epoch {known.epoch}"):
+        at = datetime.fromisoformat(known.time)
+        now = datetime.fromisoformat(records.now(instance.recovery.host.shell()))
+        seconds = (now - at).total_seconds()
+    return Exposure(
+        lossless=False, seconds=max(0.0, seconds), about_bytes=None, last_commit=known.time
     )
 
 

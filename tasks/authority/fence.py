@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from blocks import lease
+from blocks.answers import understood
 from blocks.errors import CommandFailed, LoginRefused, Refused, ShutOut, Unreachable
 from blocks.instance import OdooInstance, Place
 from blocks.odoo import Odoo
@@ -27,9 +28,11 @@ STOP_SECONDS = 120
 ASKED_SECONDS = 20
 HELD_SECONDS = 10
 LISTEN_SECONDS, POLL_SECONDS = 2, 0.2
-# A walreceiver asks a sender that says nothing for an answer after half of wal_receiver_timeout: so
-# long is waited for the word of an idle origin whose host is there, and cannot be asked.
-ANSWER_SECONDS = 35
+# A walreceiver asks a sender that says nothing for a word after half of wal_receiver_timeout.
+ASKS_AFTER, SPARE_SECONDS = 0.5, 5
+USUAL_TIMEOUT, MOST_TIMEOUT = 60, 300  # 0 is for ever: such a one never asks
+AGAIN_SECONDS = 12  # within which a standby asks twice for a stream that was broken
+TIMEOUT = "SELECT setting FROM pg_settings WHERE name = 'wal_receiver_timeout'"
 SINCE = 'echo $(($(date +%s) - $(stat -c %Y "$1" 2>/dev/null || echo 0)))'
 
 
@@ -100,8 +103,7 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool, reason: str = "
     heard, asked = last_heard(recovery), time.monotonic()
     if why := why_unheard(origin):
         _require_judged(origin, why, loss_accepted=loss_accepted)
-        patience = ANSWER_SECONDS if isinstance(why, ShutOut) else LISTEN_SECONDS
-        _require_silence(instance, heard, deadline=asked + patience)
+        _require_silence(instance, why, heard, since=asked)
         return False
     with _said_of_a_broken_disk(origin):
         keys.require_believed(instance, origin)
@@ -128,12 +130,24 @@ def last_heard(recovery: Place) -> str:
     return recovery.cluster.value(recovery.host.shell(), sql)
 
 
-def _require_silence(instance: OdooInstance, heard: str, *, deadline: float) -> None:
+def _asks_within(recovery: Place) -> float:
+    """How soon a walreceiver has asked, and been answered, where its sender says nothing."""
+    said = recovery.cluster.value(recovery.host.shell(), TIMEOUT)
+    with understood(f"the timeout of the stream on {recovery}"):
+        timeout = (int(said) / 1000) or MOST_TIMEOUT
+    return ASKS_AFTER * min(max(timeout, USUAL_TIMEOUT), MOST_TIMEOUT) + SPARE_SECONDS
+
+
+def _require_silence(instance: OdooInstance, why: Unreachable, heard: str, *, since: float) -> None:
     """Refuse to call an origin down whose WAL goes on arriving: only its ssh is shut to us.
 
-    A stream that is broken now may begin again: so long as is waited for a word, it may.
+    Where its host is there, a stream that is broken now may begin again. A connection that was
+    refused may be a ban of its firewall's: a stream that stands then is given its time as well.
     """
-    recovery = instance.recovery
+    recovery, is_there = instance.recovery, isinstance(why, ShutOut)
+    refuses = is_there or isinstance(why.__cause__, ConnectionRefusedError)
+    heard_within = _asks_within(recovery) if refuses else LISTEN_SECONDS
+    begins_within = AGAIN_SECONDS if is_there else 0
     while True:
         last = last_heard(recovery)
         if last and last != heard:
@@ -143,7 +157,7 @@ def _require_silence(instance: OdooInstance, heard: str, *, deadline: float) -> 
                 hint=f"restore the SSH login to {instance.origin}, or power it off at the hoster; "
                 "then run this again",
             )
-        if time.monotonic() > deadline:
+        if time.monotonic() - since >= (heard_within if last else begins_within):
             return
         time.sleep(POLL_SECONDS)
 

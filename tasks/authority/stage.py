@@ -22,7 +22,10 @@ def record(instance: OdooInstance, exposure: Exposure, *, reason: str) -> None:
     """Write down, before the promotion, what was known and why it is done; and the receipt."""
     begun = records.read(instance.recovery, instance, Failover) is not None
     # One of a run that never came to the promotion is written anew: this run knows better.
-    promoted = begun and observe(instance.recovery).is_primary
+    known = receipts.ask(instance, ask_origin=False).newest if begun else None
+    promoted = (
+        known is not None and known.taker == "recovery" and observe(instance.recovery).is_primary
+    )
     notes = [] if promoted else [records.as_write(instance, _noted(exposure, reason))]
     receipts.award(instance, exposure, reason=reason, notes=notes)
 
@@ -48,12 +51,11 @@ def require_ended(instance: OdooInstance) -> None:
 
 
 def half_done(instance: OdooInstance) -> str:
-    """Say when the origin serves again, and what the move left open was never closed."""
+    """Say when the origin has the write right again, and the move was never closed."""
     begun = records.read(instance.recovery, instance, Failover)
     if begun is None or observe(instance.recovery).is_primary:
         return ""
-    origin = observe_if_reachable(instance.origin)
-    if origin is None or not origin.is_primary or _new_primary(instance) != "origin":
+    if observe_if_reachable(instance.origin) is None or _new_primary(instance) != "origin":
         return ""
     at = Clock(instance.timezone).when(begun.time)
     return f"the move of {instance.name} that began at {at}, was never finished"
@@ -80,14 +82,32 @@ def start_fallen_primary(instance: OdooInstance, *, origin_is_down: bool = False
     cluster.start(recovery)
 
 
+@step("start PostgreSQL on {instance.origin}, if it has the write right and is down")
+def start_fallen_origin(instance: OdooInstance) -> None:
+    """Start the cluster that a failback has handed the write right to, where it has fallen since.
+
+    It may be a standby still, or promoted already.
+    """
+    origin = observe_if_reachable(instance.origin)
+    if origin is None or origin.gone or origin.answers or observe(instance.recovery).is_primary:
+        return
+    if _new_primary(instance) == "origin":
+        log().warning("%s has the write right, and its PostgreSQL is down", instance.origin)
+        cluster.start(instance.origin)
+
+
 def leader_is_down(instance: OdooInstance) -> bool:
     """Tell whether customers were moved to a cluster that does not run any more.
 
-    Somebody may have brought them home by hand since, past all receipts.
+    Somebody may have brought them home by hand since, past all receipts. Or a failback has handed
+    the write right to an origin that has died since: then this cluster is the only one.
     """
-    if observe(instance.recovery).answers or _new_primary(instance) != instance.recovery.kind:
+    recovery = observe(instance.recovery)
+    if recovery.answers or not (new_primary := _new_primary(instance)):
         return False
     origin = observe_if_reachable(instance.origin)
+    if new_primary == "origin":
+        return origin is None and recovery.control is not None and recovery.control.shut_down
     return origin is None or not origin.is_primary
 
 
@@ -122,6 +142,8 @@ def how_far(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
         return "home"
     if origin.is_standby and not recovery.online and (new_primary == "origin" or at_a_loss):
         return "handing over"
+    if new_primary == "origin" and not (origin.online or recovery.online or origin.gone):
+        return "handing over"  # and it is started first
     if not at_a_loss and leader_is_down(instance):
         return "failed over"  # and it is started first
     raise Refused(

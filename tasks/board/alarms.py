@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from blocks.reserved import is_reserved, sentence
 from tasks.run.moments import size, span
 
 Colour = Literal["green", "amber", "red"]
@@ -138,6 +139,12 @@ def _long_ago(measured: Measured) -> Iterator[str]:
             yield f"the last {name} was {span(age)} ago: run {button}"
 
 
+def _named(name: str) -> Iterator[str]:
+    """Say of a name that no new instance gets how to be rid of it."""
+    if is_reserved(name):
+        yield f"{sentence(name)}: run relevo rename {name} NEW"
+
+
 def verdict(measured: Measured, limits: Limits) -> tuple[Colour, list[str]]:
     """Judge one instance; the worst of its findings gives the colour.
 
@@ -162,7 +169,7 @@ def verdict(measured: Measured, limits: Limits) -> tuple[Colour, list[str]]:
     synced = measured.age(measured.synced_at)
     if measured.served == "origin" and (synced is None or synced > limits.sync_seconds):
         red.append(f"files not copied for {span(synced)}" if synced else "files not copied yet")
-    amber += _long_ago(measured)
+    amber += [*_long_ago(measured), *_named(measured.instance)]
     if red:
         return "red", [*red, *amber]
     return ("amber" if amber else "green"), amber

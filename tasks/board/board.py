@@ -80,6 +80,12 @@ def _judge(instance: OdooInstance, *, idle: bool) -> Judged:
     return (measured, *verdict(measured, limits(instance)))
 
 
+def unread(name: str, why: RelevoError) -> Judged:
+    """Show an instance that cannot be read: it is red, and nothing more is known of it."""
+    said = f"{why.message}: {why.hint}"
+    return Measured(name, _now(), wrong=(said,)), "red", [said]
+
+
 def _away(instance: OdooInstance, why: str) -> Measured:
     """Without the recovery host there is one thing that the origin knows: how its commits stand."""
     measured = Measured(instance.name, _now(), wrong=(why,))

@@ -97,7 +97,8 @@ def try_out(instance: OdooInstance) -> None:
             break
         python = environment.add(instance, more)
     trial.require(instance, tried)
-    files.install(instance.recovery.host.shell(), folder / packages.USED, packages.listed(tried))
+    text = packages.noted(instance, python.parents[1], tried)
+    files.install(instance.recovery.host.shell(), folder / packages.USED, text)
     _verify(instance, folder / instance.recovery.odoo.unit)
 
 

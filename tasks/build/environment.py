@@ -12,14 +12,13 @@ from pathlib import PurePosixPath
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance
 from blocks.plain import plain
-from tasks.build import freeze
+from tasks.build import freeze, imported, packages
 from tasks.build.trial import Tried
 from tasks.host import durable, files
 from tasks.run.step import log
 
 ROUNDS = 10
 PIP_SECONDS = 1800
-SYSTEM, LONGEST = "include-system-site-packages = true", 1 << 12  # of its pyvenv.cfg
 SHOWN = 20  # of what is left out, by name
 # Arguments: names as they are imported. Prints which packages the origin has them from.
 PACKAGES_OF = """
@@ -74,11 +73,10 @@ def prepare(instance: OdooInstance) -> PurePosixPath:
     shell, recovery = instance.recovery.host.shell(), instance.recovery
     files.remove_tree(shell, _fresh(instance))  # of a run that died
     own, version = _at_origin(instance)
-    python3 = _alike(instance, version) if own else "python3"
-    if not files.exists(shell, _python(_venv(instance))):
+    python3, release = _alike(instance, version) if own else ("python3", _of_system(instance))
+    if why := _unfit(instance, own=own, release=release):
+        log().info("a new environment is made for Odoo of %s: %s", instance.name, why)
         _make(instance, python3, system=not own)
-    elif own == _shares(instance) or not _is_of(instance, python3):
-        _make(instance, python3, system=not own)  # the origin's was made anew
     text = files.read(shell, instance.directory / "requirements.txt")
     if others := freeze.left_out(text):
         log().warning(
@@ -94,10 +92,19 @@ def prepare(instance: OdooInstance) -> PurePosixPath:
     return add(instance, missing, ("--no-deps",)) if missing else python
 
 
-def _shares(instance: OdooInstance) -> bool:
-    """Tell whether the environment that is there uses the packages of the system too."""
-    shell, path = instance.recovery.host.shell(), _venv(instance) / "pyvenv.cfg"
-    return SYSTEM in files.read(shell, path, at_most=LONGEST)
+def _unfit(instance: OdooInstance, *, own: bool, release: str) -> str:
+    """Say why the environment that is there cannot be gone on with; nothing where it can."""
+    if not files.exists(instance.recovery.host.shell(), _python(_venv(instance))):
+        return "there is none"
+    said = imported.ask(instance, _venv(instance), packages.used(instance))
+    if said.wrong:
+        return said.wrong
+    if not said.pip:
+        return "the present one has no pip"
+    if own == said.shares:
+        return "the origin has one of another kind"
+    same = release in {"", said.python}
+    return "" if same else f"the present one is of Python {said.python}"
 
 
 def _beside(instance: OdooInstance) -> str:
@@ -116,7 +123,14 @@ def _make(instance: OdooInstance, python3: str, *, system: bool) -> None:
     shell, user, fresh = instance.recovery.host.shell(), _user(instance), _fresh(instance)
     options = ("--system-site-packages",) if system else ()
     files.make_directory(shell, fresh, owner=files.owner(shell, user), mode="750")
-    shell.run((python3, "-m", "venv", *options, str(fresh)), user=user, timeout_seconds=300)
+    argv = (python3, "-m", "venv", *options, str(fresh))
+    done = shell.run(argv, user=user, check=False, timeout_seconds=300)
+    if done.status != 0:
+        raise Refused(
+            f"{python3} on {instance.recovery} makes no environment for Odoo of {instance.name}: "
+            f"{done.tail}",
+            hint=f"install {python3}-venv on {instance.recovery}, then run build-service again",
+        )
 
 
 def _user(instance: OdooInstance) -> str:
@@ -136,12 +150,19 @@ def _at_origin(instance: OdooInstance) -> tuple[bool, str]:
     return found[1] == "True", found[2]
 
 
-def _alike(instance: OdooInstance, version: str) -> str:
+def _of_system(instance: OdooInstance) -> str:
+    """Ask for the release of the recovery host's own Python."""
+    said = instance.recovery.host.shell().run(("python3", "-I", "-c", WHICH)).stdout
+    found = ANSWER.fullmatch(said.strip())
+    return found[2] if found else ""
+
+
+def _alike(instance: OdooInstance, version: str) -> tuple[str, str]:
     """Name the Python of the origin's release; the system's, and say so, where there is none."""
     shell, python3 = instance.recovery.host.shell(), f"python{version}"
-    own = ANSWER.fullmatch(shell.run(("python3", "-I", "-c", WHICH)).stdout.strip())
-    if own and own[2] == version:
-        return "python3"
+    release = _of_system(instance)
+    if release == version:
+        return "python3", release
     able = shell.run(("sh", "-c", ABLE, "able", python3), check=False).status == 0
     if not able:
         log().warning(
@@ -149,13 +170,7 @@ def _alike(instance: OdooInstance, version: str) -> str:
             "the one that is there",
             instance.name, version, instance.recovery,
         )  # fmt: skip
-    return python3 if able else "python3"
-
-
-def _is_of(instance: OdooInstance, python3: str) -> bool:
-    """Tell whether the environment that is there is of that Python."""
-    shell, venv = instance.recovery.host.shell(), _venv(instance)
-    return python3 == "python3" or files.exists(shell, venv / "lib" / python3)
+    return (python3, version) if able else ("python3", release)
 
 
 def lacking(instance: OdooInstance, tried: Tried) -> list[str]:
@@ -173,7 +188,7 @@ def lacking(instance: OdooInstance, tried: Tried) -> list[str]:
 
 
 def add(
-    instance: OdooInstance, packages: Sequence[str], options: tuple[str, ...] = ()
+    instance: OdooInstance, requirements: Sequence[str], options: tuple[str, ...] = ()
 ) -> PurePosixPath:
     """Install packages in a copy of the environment that is there.
 
@@ -187,13 +202,14 @@ def add(
         shell.run(copy, user=user, timeout_seconds=PIP_SECONDS)
     argv = (
         str(_python(fresh)), "-m", "pip", "install", "--no-input", "--disable-pip-version-check",
-        *options, "--", *packages,
+        "--no-cache-dir",  # which may hold what was built here with libraries that are gone
+        *options, "--", *requirements,
     )  # fmt: skip
     done = shell.run(argv, user=user, check=False, timeout_seconds=PIP_SECONDS)
     if done.status != 0:
         raise Refused(
-            f"{len(packages)} Python packages of {instance.origin} cannot be installed on "
-            f"{instance.recovery}: {', '.join(packages[:10])}\n{done.tail}",
+            f"{len(requirements)} Python packages of {instance.origin} cannot be installed on "
+            f"{instance.recovery}: {', '.join(requirements[:10])}\n{done.tail}",
             hint="install them there as Debian packages or let the host reach a package index, "
             "then run build-service again",
         )

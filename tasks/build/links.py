@@ -20,6 +20,7 @@ PACKAGED = (PurePosixPath("/usr/lib"), PurePosixPath("/usr/share"))
 # is copied lead to the copy from now on.
 LEAD = """
 import os, sys
+sys.setrecursionlimit(10000)  # os.walk goes a call deeper for each folder
 base, *sources = sys.argv[1:]
 count = 0
 for source in sources:

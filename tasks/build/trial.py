@@ -10,8 +10,8 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from blocks.plain import plain
 from blocks.shell import Completed
-from tasks.build import modules
-from tasks.host import confine, layout
+from tasks.build import apart, modules
+from tasks.host import layout
 from tasks.run.step import log
 
 TRY_SECONDS = 300
@@ -62,8 +62,11 @@ def is_installed(module):
     if os.path.basename(path).startswith("__init__."):
         folder = os.path.dirname(folder)
     return folder.endswith("-packages")
-used = sorted(name for name in set(sys.modules) if "." not in name
-              and is_installed(sys.modules[name]))
+def is_compiled(module):
+    path = getattr(module, "__file__", None) or ""
+    return path.endswith(".so") and "-packages/" in path
+used = sorted(name for name, module in list(sys.modules.items())
+              if (is_installed(module) if "." not in name else is_compiled(module)))
 print("RELEVO " + json.dumps({"bad": bad, "lacking": lacking, "asked": asked, "used": used}))
 """
 
@@ -82,7 +85,7 @@ class Tried:
     """What came of it: modules that cannot be loaded, and Python packages that are not there.
 
     `asked` are packages that manifests ask for, and that nothing needs at once; `used` are what was
-    imported of those that are installed.
+    imported of those that are installed, with the compiled parts of each.
     """
 
     modules: tuple[str, ...]
@@ -142,22 +145,8 @@ def require(instance: OdooInstance, tried: Tried) -> None:
 
 
 def _apart(instance: OdooInstance, staged: Staged, argv: Sequence[str]) -> Completed:
-    """Run a customer's code with nothing around it: no network, no database, no other's files."""
-    recovery = instance.recovery
     python = PurePosixPath(staged.command[0])
-    found = confine.properties(
+    return apart.run(
+        instance, argv, seconds=TRY_SECONDS, environment=staged.environment, folder=staged.folder,
         writes=(instance.directory / "sources", python.parents[1], layout.home(instance)),
-        network=False,
-        hidden=(
-            layout.ssh(instance), layout.postgres(instance), instance.directory / "engine",
-            recovery.odoo.data_dir, instance.trash, recovery.cluster.sockets,
-        ),
     )  # fmt: skip
-    run = (
-        "systemd-run", "--quiet", "--pipe", "--wait", "--collect", f"--uid={recovery.odoo.user}",
-        f"--property=WorkingDirectory={staged.folder or '/'}",
-        f"--property=EnvironmentFile=-{staged.environment}",
-        f"--property=RuntimeMaxSec={TRY_SECONDS}",
-        *confine.options(found), "--", *argv,
-    )  # fmt: skip
-    return recovery.host.shell().run(run, check=False, timeout_seconds=TRY_SECONDS + 30)

@@ -43,6 +43,8 @@ MOUNTING = (
 )
 # One instance may not take the whole machine from the others.
 MEMORY, TASKS = "60%", 2048
+# At which services listen; the ports above are those that a kernel gives out by itself.
+OF_SERVICES = "1-32767"
 HOMES = ("/home", "/root", "/run/user")
 
 
@@ -91,6 +93,18 @@ def properties(
 
 def _only(peers: Sequence[str]) -> tuple[str, str]:
     return "IPAddressDeny=any", f"IPAddressAllow={' '.join(('localhost', *peers))}"
+
+
+def only_port(port: int) -> tuple[str, str]:
+    """List what a unit's file says of a service that may listen at one port, and at no other's.
+
+    systemd knows it since release 249, and passes over it in a file before that; it does nothing
+    on a kernel without BPF.
+
+    >>> only_port(5433)
+    ('SocketBindAllow=5433', 'SocketBindDeny=1-32767')
+    """
+    return f"SocketBindAllow={port}", f"SocketBindDeny={OF_SERVICES}"
 
 
 def section(found: Sequence[str]) -> str:

@@ -7,18 +7,21 @@ user.
 
 import base64
 import hashlib
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
 from blocks import at_hand
+from blocks.answers import understood
 from blocks.errors import CommandFailed
 from blocks.shell import Completed, Shell
 from tasks.host import source
 
 STATE = PurePosixPath("/var/lib/relevo")
-PROGRAM = source.source("files", "rights", "way", "content", "tree", "gift", "together", "__main__")
+PROGRAM = source.source(
+    "files", "rights", "way", "content", "descent", "tree", "gift", "together", "__main__"
+)
 BEGIN = ("python3", "-I", "-S", "-c", source.begin(PROGRAM), "files")
 ABSENT, REFUSED = 1, 3
 EDITS = 20
@@ -133,13 +136,45 @@ def take(shell: Shell, path: PurePosixPath, *, group: str, mode: str) -> None:
     ask(shell, "take", path, group, mode)
 
 
-def give_tree(shell: Shell, path: PurePosixPath, *, former: str, user: str) -> list[str]:
-    """Give a user all that a former one owns in a tree, links themselves and not what they name.
+@dataclass(frozen=True)
+class Left:
+    """How many files of a tree keep their owner, for they have names elsewhere; one of them."""
 
-    Name what was left as it is: files that have other names outside of the tree.
+    count: int
+    name: str
+
+
+def give_tree(shell: Shell, path: PurePosixPath, *, former: str, user: str) -> Left:
+    """Give a user all that a former one owns in a tree, links themselves and not what they name."""
+    return give_trees(shell, [path], former=former, user=user)[path]
+
+
+def give_trees(
+    shell: Shell, paths: Sequence[PurePosixPath], *, former: str, user: str
+) -> dict[PurePosixPath, Left]:
+    """Give trees away together: a file whose names are all in them is left in none.
+
+    Say of each what was left; of one that is not there, nothing was.
     """
-    output = ask(shell, "give_tree", path, f"{former}:", f"{user}:", timeout_seconds=GIVE_SECONDS)
-    return output.stdout.splitlines()
+    return _of_each(shell, "give_tree", paths, f"{former}:", f"{user}:")
+
+
+def outside(
+    shell: Shell, paths: Sequence[PurePosixPath], *, user: str
+) -> dict[PurePosixPath, Left]:
+    """Say what would be left of a user's trees if they were given away together."""
+    return _of_each(shell, "outside", paths, f"{user}:")
+
+
+def _of_each(
+    shell: Shell, verb: str, paths: Sequence[PurePosixPath], *words: str
+) -> dict[PurePosixPath, Left]:
+    first, *more = paths
+    output = ask(shell, verb, first, *words, *more, timeout_seconds=GIVE_SECONDS).stdout
+    with understood(f"what {shell.host} says of {first}"):
+        said = [line.split(" ", 1) for line in output.split("\n")[:-1]]
+        left = [Left(int(count), name) for count, name in said]
+        return dict(zip(paths, left, strict=True))
 
 
 def remove(shell: Shell, *paths: PurePosixPath) -> None:

@@ -33,6 +33,21 @@ systemctl reset-failed "$1" 2>/dev/null
 exit 0
 """
 END_BYTES = 4 << 20
+# All that is done for an instance in units of its own; a name of a unit is said in full, for what
+# stands before and behind an instance's name may be another's.
+ENGINE = ("pass", "reconcile", "restore", "verdict", "heal", "push")
+KINDS = (
+    "filestore", "sources", "requirements", *map("engine-{}".format, ENGINE), "basebackup",
+    "rewind", "quarantine", "divergence", "drill-clone", "drill-odoo", "drill-postgres",
+)  # fmt: skip
+# Of units that are not there systemctl knows nothing, and stops none of the others.
+STOP = """
+for unit in $(systemctl list-units --all --plain --no-legend "$@" | awk '{print $1}'); do
+    systemctl stop "$unit" || exit
+    systemctl reset-failed "$unit" 2>/dev/null
+done
+exit 0
+"""
 POLL_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5)
 EXITS = {"success", "exit-code"}  # what systemd calls the result of one that ended by itself
 
@@ -149,6 +164,21 @@ def stop_job(shell: Shell, name: str) -> None:
     unit = _unit(name)
     shell.run(("systemctl", "stop", unit), check=False, timeout_seconds=120)
     shell.run(("systemctl", "reset-failed", unit), check=False)
+
+
+def units(instance: str) -> list[str]:
+    """Name the units of an instance's long commands, there or not.
+
+    >>> units("vps_1")[0]
+    'relevo-vps_1-filestore.service'
+    """
+    return [_unit(f"{instance}-{kind}") for kind in KINDS]
+
+
+def stop_all(shell: Shell, instance: str, *, timeout_seconds: float) -> None:
+    """End all long commands of an instance, and what is left of those that have ended."""
+    argv = ("sh", "-c", STOP, "stop-units", *units(instance))
+    shell.run(argv, timeout_seconds=timeout_seconds)
 
 
 def _unit(name: str) -> str:

@@ -1,34 +1,67 @@
 """Every instance that Prefect knows."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import BlockDocument
 from pydantic import ValidationError
 
 from blocks.errors import Refused
 from blocks.instance import OdooInstance
-from tasks.run.step import step
+from tasks.run.step import log, step
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The instances that `relevo apply` has saved; `unread` says why others cannot be read.
+
+    One that cannot be read costs the others nothing.
+    """
+
+    instances: list[OdooInstance]
+    unread: Mapping[str, Refused] = field(default_factory=dict)
 
 
 @step("read the saved instances")
-def saved() -> list[OdooInstance]:
+def saved() -> Saved:
     """Load every instance that `relevo apply` has saved."""
-    return read()
+    return _read(lambda _: True)
 
 
-def on(recovery: str) -> list[OdooInstance]:
-    """Load those of one recovery host; it is no step, for it is done every few minutes."""
-    return [each for each in read() if each.recovery.host.name == recovery]
+def on(recovery: str) -> Saved:
+    """Load those of one recovery host; it is no step, for it is done every few minutes.
+
+    One that names none that can be read may be of this host as well, and is among the `unread`.
+    """
+    return _read(lambda document: _recovery(document) in {recovery, None})
 
 
-def read() -> list[OdooInstance]:
+def _read(wanted: Callable[[BlockDocument], bool]) -> Saved:
     """Load all in one question, by their names."""
     with get_client(sync_client=True) as client:
         documents = client.read_block_documents_by_type(OdooInstance.get_block_type_slug())
-    return [
-        understood(each)
-        for each in sorted(documents, key=lambda each: each.name or "")
-        if each.name
-    ]
+    found: list[OdooInstance] = []
+    unread: dict[str, Refused] = {}
+    for each in sorted(filter(wanted, documents), key=lambda each: each.name or ""):
+        try:
+            found.append(understood(each))
+        except Refused as error:
+            log().warning("%s", error)
+            unread[_name(each)] = error
+    return Saved(found, unread)
+
+
+def _recovery(document: BlockDocument) -> str | None:
+    """The recovery host that a saved instance names, which may be of another release."""
+    found: object = document.data
+    for key in ("recovery", "host", "name"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def _name(document: BlockDocument) -> str:
+    return str(document.data.get("name") or document.name)
 
 
 def understood(document: BlockDocument) -> OdooInstance:
@@ -41,6 +74,6 @@ def understood(document: BlockDocument) -> OdooInstance:
         return OdooInstance.model_validate(document.data)
     except ValidationError:
         raise Refused(
-            f"the saved instance {document.name} is of another release of Relevo",
+            f"the saved instance {_name(document)} is of another release of Relevo",
             hint="run relevo apply",
         ) from None

@@ -10,7 +10,7 @@ from typing import Any
 from blocks.errors import RelevoError, ShutOut, Unreachable
 from blocks.instance import OdooInstance, Place
 from tasks.authority.situation import SILENT
-from tasks.host import lock
+from tasks.host import job, lock
 from tasks.odoo import service
 from tasks.plan.aftermath_read import Aftermath, End
 from tasks.postgres.observe import ClusterState, observe
@@ -18,7 +18,7 @@ from tasks.records import records
 from tasks.records.kinds import Decided
 from tasks.recovery import users
 
-LONG = "systemctl list-units --plain --no-legend --state=running \"$1\" | awk '{print $1}'"
+LONG = "systemctl list-units --plain --no-legend --state=running \"$@\" | awk '{print $1}'"
 
 
 def say(flow: Any, flow_run: Any, state: Any) -> None:
@@ -77,6 +77,6 @@ def _end(place: Place, state: ClusterState) -> End:
 
 def _long(instance: OdooInstance, place: Place) -> list[str]:
     """The long commands of this instance that outlive the run which began them."""
-    pattern = f"relevo-{instance.name}-*"
-    output = place.host.shell().run(("sh", "-c", LONG, "long", pattern), check=False).stdout
+    argv = ("sh", "-c", LONG, "long", *job.units(instance.name))
+    output = place.host.shell().run(argv, check=False).stdout
     return output.split()

@@ -11,12 +11,14 @@ from tasks.postgres.postgresql_conf import quote
 
 FILE = "postgresql.auto.conf"
 # A restore from a backup leaves its target in a primary, where it means nothing; a standby would
-# stop there. One that is held back on purpose is behind when it is needed.
+# stop there. One that is held back on purpose is behind when it is needed. And a stream that asks
+# seldom for a word, or begins seldom again, tells too late whether the leader is alive.
 OURS = (
-    "primary_conninfo", "primary_slot_name", "restore_command", "recovery_min_apply_delay",
-    "recovery_target", "recovery_target_action", "recovery_target_inclusive",
-    "recovery_target_lsn", "recovery_target_name", "recovery_target_time",
-    "recovery_target_timeline", "recovery_target_xid",
+    "hot_standby", "primary_conninfo", "primary_slot_name", "restore_command",
+    "recovery_min_apply_delay", "recovery_target", "recovery_target_action",
+    "recovery_target_inclusive", "recovery_target_lsn", "recovery_target_name",
+    "recovery_target_time", "recovery_target_timeline", "recovery_target_xid",
+    "wal_receiver_status_interval", "wal_receiver_timeout", "wal_retrieve_retry_interval",
 )  # fmt: skip
 # What names one machine: its archive, its doors, its folders. On another it would point at nothing,
 # and WAL that cannot be archived fills the disk.

@@ -39,12 +39,23 @@ def control(cluster: Cluster, directory: PurePosixPath, verb: str, *options: str
     return (str(cluster.bin_dir / "pg_ctl"), "-D", str(directory), "-s", verb, *options)
 
 
-def base_backup(cluster: Cluster, *, directory: PurePosixPath, conninfo: str, slot: str) -> Argv:
-    """Copy a running cluster into an empty directory, WAL included."""
+def base_backup(
+    cluster: Cluster, *, directory: PurePosixPath, conninfo: str, slot: str, packed: bool = False
+) -> Argv:
+    """Copy a running cluster into an empty directory, WAL included.
+
+    `packed` has the server compress what it sends, which PostgreSQL 15 and later can.
+
+    >>> packed = base_backup(Cluster(version=15), directory=PurePosixPath("/data"), conninfo="",
+    ...     slot="s", packed=True)
+    >>> packed[-1]
+    '--compress=server-zstd:1'
+    """
     return (
         str(cluster.bin_dir / "pg_basebackup"), "--no-password", "--dbname", conninfo,
         "--pgdata", str(directory), "--wal-method=stream", "--checkpoint=fast",
         "--slot", slot, "--progress", "--verbose",
+        *(("--compress=server-zstd:1",) if packed else ()),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from blocks.errors import Refused, ShutOut, Unreachable
 from blocks.instance import Place
 from blocks.plain import plain
 from blocks.shell import Shell
-from tasks.host import together
+from tasks.host import files, together
 from tasks.postgres import commands, controldata, lsclusters, wal
 from tasks.postgres.controldata import ControlData
 from tasks.postgres.wal import Leader, Lsn
@@ -96,6 +96,7 @@ set -- $(as_owner "$bin/psql" -p "$port" -XqAtwF' ' -c "SELECT pg_is_in_recovery
 if [ "$2" = "$conf" ]; then
     role=$1 directory=$3 status=online
 else
+    [ -x "$bin/postgres" ] || { echo lost; exit 0; }
     command -v pg_lsclusters >/dev/null || exit 0
     all=$(runuser -u "$owner" -- pg_lsclusters --no-header) || exit $?
     line=$(printf '%s\\n' "$all" | grep -E "^$version +$name ") || exit 0
@@ -115,7 +116,7 @@ as_owner "$bin/pg_controldata" -D "$directory" 2>/dev/null
 [ -z "$said" ] || printf '%s%.500s\\n' "$mark" "$said"
 exit 0
 """
-SAID = "psql said: "
+SAID, LOST = "psql said: ", "lost"
 # Argument: a port. Says what listens there, over TCP or at a socket.
 LISTENS = 'ss -Hltn "sport = :$1"; ss -Hlx | grep -F ".s.PGSQL.$1 " || true'
 
@@ -144,8 +145,8 @@ def observe(place: Place) -> ClusterState:
     cluster = place.cluster
     output = together.ask(place.host.shell(), looking(place)).stdout
     line, _, control = output.partition("\n")
-    if not line:
-        raise _missing(place)
+    if line in {"", LOST}:
+        raise _missing(place, programs=not line)
     control, _, refusal = control.partition(SAID)
     with understood(f"what pg_lsclusters on {place} says of {cluster}"):
         port, status, role, directory, *owners = line.split()
@@ -183,13 +184,24 @@ def listening(shell: Shell, port: int) -> bool:
     return bool(shell.run(("sh", "-c", LISTENS, "listens", str(port))).stdout.strip())
 
 
-def _missing(place: Place) -> Refused:
-    """Say that there is no such cluster; or that it has lost its configuration, and runs."""
+def _missing(place: Place, *, programs: bool) -> Refused:
+    """Say that there is no such cluster, or nothing to run it; or that it runs all the same."""
     cluster, shell = place.cluster, place.host.shell()
     sentence, hint = f"there is no cluster {cluster} on {place}", _missing_hint(place)
+    if not programs:
+        sentence, hint = _without_programs(place)
     if not listening(shell, cluster.port):
         return NoCluster(sentence, hint=hint)
     return Refused(f"{sentence}, and something listens on its port {cluster.port}", hint=hint)
+
+
+def _without_programs(place: Place) -> tuple[str, str]:
+    version = place.cluster.version
+    hint = (
+        f"install postgresql-{version} on {place} (from PostgreSQL's own repository where its "
+        f"system has another release), then run systemctl start {place.cluster.unit} there"
+    )
+    return f"{place} has no PostgreSQL {version} any more, which runs {place.cluster}", hint
 
 
 def _missing_hint(place: Place) -> str:
@@ -201,6 +213,13 @@ def _missing_hint(place: Place) -> str:
         f"where the cluster was lost, make an empty one (pg_createcluster {version} {name}), and "
         "run failback with reclone once the recovery host serves"
     )
+
+
+def require_programs(place: Place) -> None:
+    """Refuse a host that has lost PostgreSQL's programs: a cluster that runs would not again."""
+    if files.missing(place.host.shell(), place.cluster.bin_dir / "postgres"):
+        sentence, hint = _without_programs(place)
+        raise Refused(sentence, hint=hint)
 
 
 def read_control(shell: Shell, place: Place, directory: PurePosixPath) -> ControlData | None:

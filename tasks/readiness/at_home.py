@@ -9,7 +9,7 @@ from tasks.authority import guard, keys, promotable, stage
 from tasks.build import build, carried, modules, packages, programs_of_odoo
 from tasks.filestore import follower
 from tasks.logins import login
-from tasks.postgres.observe import observe, unheard
+from tasks.postgres.observe import observe, require_programs, unheard
 from tasks.postgres.wal import Lsn
 from tasks.readiness import compatibility, failed_over, preflight, sources, writable
 from tasks.readiness import compatibility_rules as judge
@@ -29,7 +29,7 @@ from tasks.receipts import receipt_files
 from tasks.recovery import door, users
 from tasks.run.moments import size
 from tasks.serving import dns, https, site
-from tasks.standby import clone, limits, replication, slot
+from tasks.standby import clone, limits, replica, replication, slot
 from tasks.synchronous import synchronous_state
 
 
@@ -118,6 +118,8 @@ def _built(instance: OdooInstance) -> list[str]:
 
 
 def _parity(instance: OdooInstance) -> list[str]:
+    require_programs(instance.recovery)
+    replica.refuse_lacking_locales(instance)  # without its own a database lets nobody in
     pair = compatibility.measure(instance)
     if wrong := judge.wrong(pair):
         raise RelevoError("; ".join(wrong))
@@ -176,8 +178,8 @@ NEEDS: tuple[Need, ...] = (
     ),
     Need(
         "parity", _parity,
-        tried="versions (those of Relevo's programs too), sorting, extensions, clocks and disks "
-        "are compared",
+        tried="versions (those of Relevo's programs too), locales, sorting, extensions, clocks and "
+        "disks are compared",
         remedy="run replicate", moves=need.EVERY_MOVE, by=("preflight", "check"), when=need.both,
     ),
     Need(
@@ -240,7 +242,8 @@ NEEDS: tuple[Need, ...] = (
     ),
     Need(
         "packages", packages.measure,
-        tried="the packages of its environment are compared with the list of the origin's",
+        tried="its Python imports what Odoo imported when it was built; the packages of its "
+        "environment are compared with the list of the origin's",
         remedy="run build-service", by=("build", "check"), when=need.standby,
     ),
     Need(

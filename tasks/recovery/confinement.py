@@ -150,7 +150,9 @@ def _install(instance: OdooInstance, directory: PurePosixPath, *, former: str) -
         hidden=(layout.home(instance),),
     )
     drop_in = systemd_unit.cluster_drop_in(
-        user=owner, pid_file=recovery.cluster.sockets / "postmaster.pid", properties=found
+        user=owner,
+        pid_file=recovery.cluster.sockets / "postmaster.pid",
+        properties=(*found, *confine.only_port(recovery.cluster.port)),
     )
     files.install(shell, UNITS / f"{recovery.cluster.unit}.d" / "relevo-users.conf", drop_in)
     shell.run(("systemctl", "daemon-reload"))

@@ -12,7 +12,7 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance, Place
 from tasks.build import build
 from tasks.host import files, layout, lock, managed_block
-from tasks.host.job import stop_job
+from tasks.host.job import ENGINE, stop_job
 from tasks.logins import login
 from tasks.odoo import odoo_conf, service
 from tasks.postgres import hba
@@ -178,12 +178,14 @@ def _move(instance: OdooInstance, former: Owners) -> None:
 
 
 def _give_folders(instance: OdooInstance, former: str) -> None:
+    """Give them together: one file may have names in several of them."""
     shell, user = instance.recovery.host.shell(), instance.recovery.odoo.user
-    for folder in layout.of_odoo(instance):
-        if left := files.give_tree(shell, folder, former=former, user=user):
+    given = files.give_trees(shell, layout.of_odoo(instance), former=former, user=user)
+    for folder, left in given.items():
+        if left.count:
             log().warning(
                 "%d files below %s still belong to %s, for they have other names elsewhere: %s",
-                len(left), folder, former, ", ".join(left[:5]),
+                left.count, folder, former, left.name,
             )  # fmt: skip
 
 
@@ -192,7 +194,7 @@ def _stop_copies(instance: OdooInstance) -> None:
     shell, name = instance.recovery.host.shell(), instance.name
     for kind in ("filestore", "sources", "requirements"):
         stop_job(shell, f"{name}-{kind}")
-    for verb in ("pass", "reconcile", "restore", "verdict", "heal", "push"):
+    for verb in ENGINE:
         stop_job(shell, f"{name}-engine-{verb}")
 
 

@@ -11,7 +11,7 @@ from blocks.errors import CommandFailed
 from blocks.instance import OdooInstance
 from tasks.archive import archive, left, place
 from tasks.filestore import engine
-from tasks.host import files
+from tasks.host import files, job
 from tasks.host.files import STATE
 from tasks.host.job import LOGS
 from tasks.install import traces
@@ -40,12 +40,12 @@ done
 
 
 @step("stop what runs for {instance.name} on {instance.recovery}")
-def stop(instance: OdooInstance) -> Outcome:
+def stop(instance: OdooInstance, *, heir: str = "", delete_kept: bool = False) -> Outcome:
     """Stop Odoo, copies, follower and door, and take their units away; at last the site.
 
     Tell whether nginx has forgotten that one: it may stumble over another site.
     """
-    recovery, shell, name = instance.recovery, instance.recovery.host.shell(), instance.name
+    recovery, shell = instance.recovery, instance.recovery.host.shell()
     socket = f"{door.unit(instance)}.socket"
     ours = [recovery.odoo.unit, socket, archive.unit(instance)]
     if _has_own_follower(instance):
@@ -55,12 +55,13 @@ def stop(instance: OdooInstance) -> Outcome:
     )
     if named := [unit for unit in ours if str(UNITS / unit) in there]:
         shell.run(("systemctl", "disable", "--now", *named), timeout_seconds=STOP_SECONDS)
-    long = (f"relevo-{name}-*", f"{door.unit(instance)}@*.service", _slice(instance))
-    shell.run(("systemctl", "stop", *long), timeout_seconds=STOP_SECONDS)
-    shell.run(("systemctl", "reset-failed", *long, *ours), check=False)
+    job.stop_all(shell, instance.name, timeout_seconds=STOP_SECONDS)
+    handing = (f"{door.unit(instance)}@*.service", _slice(instance))
+    shell.run(("systemctl", "stop", *handing), timeout_seconds=STOP_SECONDS)
+    shell.run(("systemctl", "reset-failed", *handing, *ours), check=False)
     files.remove(shell, *(UNITS / unit for unit in ours), UNITS / f"{door.unit(instance)}@.service")
     shell.run(("systemctl", "daemon-reload"))
-    return site.forget(instance)
+    return site.forget(instance, heir=heir, delete_kept=delete_kept)
 
 
 def _slice(instance: OdooInstance) -> str:
@@ -108,7 +109,9 @@ def _delete_data(instance: OdooInstance, *, delete_kept: bool) -> None:
         aside.delete(instance, recovery)
     else:
         for path in aside.paths(recovery):
-            files.give_tree(shell, path, former=recovery.cluster.owner, user="root")
+            left = files.give_tree(shell, path, former=recovery.cluster.owner, user="root")
+            if left.count:
+                log().warning("%s keeps its owner: it has other names elsewhere", left.name)
     files.remove_tree(shell, observe(recovery).directory)
 
 

@@ -1,9 +1,11 @@
 """Whether an instance can be taken out now, and what that would take away: nothing is changed."""
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from blocks.errors import Refused, Unreachable
 from blocks.instance import OdooInstance, Place
+from blocks.plain import plain
 from tasks.authority import fence
 from tasks.host import files
 from tasks.odoo import service
@@ -16,8 +18,10 @@ from tasks.records import records
 from tasks.records.kinds import Failover
 from tasks.recovery import users
 from tasks.run.step import step
+from tasks.serving import site_files
 from tasks.standby import replication
 
+SHOWN = 5  # by name
 RESTARTS = """
 SELECT name FROM pg_settings WHERE sourcefile = $1 AND context = 'postmaster' ORDER BY name
 """
@@ -44,6 +48,7 @@ class Survey:
     kept: tuple[Kept, ...] = ()
     restarts: tuple[str, ...] = ()
     last_copy: bool = False
+    site: tuple[Kept, ...] = ()
 
 
 @step("see whether {instance.name} can be removed")
@@ -57,6 +62,7 @@ def survey(instance: OdooInstance, wishes: Wishes) -> Survey:
         _require_as_said(found, place, wishes)
     if not wishes.recovery_is_gone:
         _require_at_rest(found, wishes)
+        _require_unmounted(found)
     if not wishes.origin_is_gone:
         _require_served(found, wishes)
     last_copy = wishes.origin_is_gone and not wishes.recovery_is_gone and _has_copy(found)
@@ -68,7 +74,8 @@ def survey(instance: OdooInstance, wishes: Wishes) -> Survey:
             hint=f"copy away what somebody may want: {_whereabouts(found)} and "
             f"{recovery.odoo.data_dir} there. Add --delete-kept when nobody needs them any more",
         )
-    return Survey(found, wishes, tuple(_kept(found, wishes)), _restarts(found, wishes), last_copy)
+    kept, restarts = tuple(_kept(found, wishes)), _restarts(found, wishes)
+    return Survey(found, wishes, kept, restarts, last_copy, _site(found, wishes))
 
 
 def _require_as_said(instance: OdooInstance, place: Place, wishes: Wishes) -> None:
@@ -110,6 +117,25 @@ def _require_at_rest(instance: OdooInstance, wishes: Wishes) -> None:
         raise Refused(
             f"a move of {name} to {recovery} was not finished",
             hint=f"run relevo failback {name}, which goes on from there, then run this again",
+        )
+
+
+def _require_unmounted(instance: OdooInstance) -> None:
+    """Refuse what would end half-way: no other disk is emptied, and none can be deleted."""
+    recovery = instance.recovery
+    said = recovery.host.shell().run(("findmnt", "--raw", "--noheadings", "--output", "TARGET"))
+    folders = (instance.directory, recovery.odoo.data_dir)
+    found = [
+        each
+        for each in said.stdout.split()
+        if any(PurePosixPath(each).is_relative_to(folder) for folder in folders)
+    ]
+    if found:
+        raise Refused(
+            f"{', '.join(found)} on {recovery} is a disk of its own, which is not deleted with "
+            f"{instance.directory}",
+            hint=f"stop what works there, run umount {' '.join(reversed(found))}, and run this "
+            "again: what is on that disk stays",
         )
 
 
@@ -161,6 +187,15 @@ def _kept(instance: OdooInstance, wishes: Wishes) -> list[Kept]:
         if not wishes.is_gone(place) and _has_cluster(place)
     ]
     return [each for place in there for each in aside.found(instance, place)]
+
+
+def _site(instance: OdooInstance, wishes: Wishes) -> tuple[Kept, ...]:
+    """What people wrote for nginx in the folder of its site; nobody else has that."""
+    if wishes.recovery_is_gone or not (names := site_files.of_people(instance)):
+        return ()
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    what = f"what people wrote for nginx ({plain(', '.join(names[:SHOWN]))}{more})"
+    return (Kept(str(instance.recovery), str(site_files.folder(instance)), what),)
 
 
 def _restarts(instance: OdooInstance, wishes: Wishes) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from tasks.readiness.probes import Need
 from tasks.recovery import allotted
 from tasks.removal import inherited
 from tasks.run.step import step
+from tasks.serving import site_files
 from tasks.standby import clone
 
 SLOT = "SELECT slot_name FROM pg_replication_slots WHERE slot_name = ANY($1::text[])"
@@ -29,19 +30,28 @@ CLUSTERS = PurePosixPath("/var/lib/postgresql")
 
 
 @step("see whether {instance.name} can be renamed to {heir.name}")
-def require(instance: OdooInstance, heir: OdooInstance, *, allow_restart: bool) -> None:
-    """Refuse a name that a host has already, and what the set-up of it would be refused for."""
+def require(
+    instance: OdooInstance, heir: OdooInstance, *, allow_restart: bool
+) -> dict[PurePosixPath, str]:
+    """Refuse a name that a host has already, and what the set-up of it would be refused for.
+
+    Say which files are copied again, and why.
+    """
     if found := [*_at_recovery(instance, heir), *_at_origin(heir)]:
         said = "; ".join(found)
         raise Refused(f"the name {heir.name} is in use: {said}", hint="choose another name")
     preflight.require_hosts(heir)
     ahead.require_but(instance, _needs(heir), allow_restart=allow_restart)
+    return inherited.require(instance, heir)
 
 
 def _at_recovery(instance: OdooInstance, heir: OdooInstance) -> list[str]:
     """Name what is there of the new name, but for what an earlier run has kept for it."""
     place, shell = heir.recovery, heir.recovery.host.shell()
-    paths = [place.cluster.config_dir, STATE / heir.name, UNITS / place.odoo.unit]
+    paths = [
+        place.cluster.config_dir, STATE / heir.name, UNITS / place.odoo.unit,
+        site_files.folder(heir),
+    ]  # fmt: skip
     gone = files.missing(shell, *paths)
     found = [f"{path} is on {place}" for path in paths if str(path) not in gone]
     if not files.exists(shell, inherited.room(heir.directory, instance.name)):

@@ -20,8 +20,9 @@ class Rename:
     secrets: str
     server: str = ""
     given: tuple[str, ...] = ()
-    copied: tuple[str, ...] = ()
+    copied: tuple[tuple[str, str], ...] = ()
     kept: tuple[str, ...] = ()
+    site: tuple[str, ...] = ()
     may_restart: bool = False
 
 
@@ -55,8 +56,11 @@ def _meanwhile(found: Rename) -> Iterator[str]:
 def _changed(found: Rename) -> Iterator[str]:
     yield f"all else of it goes at {found.origin} and on {found.recovery}, as at a removal"
     yield f"its files go to {found.directory}, are compared, and do not travel again"
-    for path in found.copied:
-        yield f"{path} is copied again: it is on another disk, or a link"
+    for path, why in found.copied:
+        yield f"{path} is copied again: {why}"
+    yield f"the certificates of its site on nginx go to that of {found.new}"
+    for each in found.site:
+        yield f"goes to the site of {found.new}, and names that Odoo: {each}"
     yield f"its entry in {found.inventory} gets the new name; {found.backup} keeps the text"
     if found.given:
         yield f"in {found.secrets} the new name gets {', '.join(found.given)}"

@@ -73,6 +73,11 @@ def copy_all(instances: Sequence[OdooInstance], copy: Copy, *, off: Collection[s
     return sorted((*went, *alone), key=lambda each: each.instance)
 
 
+def unread(name: str, why: RelevoError) -> Pass:
+    """Tell of an instance that cannot be read, and so was not copied."""
+    return Pass(name, "failed", said=why.message, hint=why.hint, refused=True)
+
+
 def _one(instance: OdooInstance, copy: Copy, seconds: float, often: int) -> Pass:
     name, begun = instance.name, time.monotonic()
     with terminal.without_server():
@@ -104,9 +109,10 @@ def _within(instance: OdooInstance, copy: Copy, seconds: float, often: int) -> s
             with patience(seconds, least=COMMAND_SECONDS):
                 copy(instance)
         except Unreachable:
-            if time.monotonic() < ends or not lock.is_at_work(instance):
-                raise  # who is silent is not slow
-            lock.end_jobs(instance)
+            if time.monotonic() < ends:
+                raise
+            if lock.is_at_work(instance):  # which a host that is silent does not say
+                lock.end_jobs(instance)
             raise Slow from None
     return ""
 

@@ -4,6 +4,7 @@ Both forms show the same names with the same certificates, and answer at a path 
 has: so by day everything can be tried that the night changes but one line.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -92,6 +93,18 @@ def own(instance: str) -> str:
     '/etc/nginx/relevo/vps_1/own/*.conf'
     """
     return f"/etc/nginx/relevo/{instance}/own/*.conf"
+
+
+def renamed(text: str, old: str, new: str) -> str:
+    """Let directives that people wrote name the Odoo of another instance.
+
+    >>> renamed("proxy_pass http://odoo_a; include /etc/nginx/relevo/a/own/x; # a", "a", "b")
+    'proxy_pass http://odoo_b; include /etc/nginx/relevo/b/own/x; # a'
+    >>> renamed("odoo_a_longpolling $odoo_a_connection odoo_ab odoo_a_b", "a", "b")
+    'odoo_b_longpolling $odoo_b_connection odoo_ab odoo_a_b'
+    """
+    text = re.sub(rf"\bodoo_{old}(?=(_longpolling|_connection)?\b)", f"odoo_{new}", text)
+    return text.replace(f"/etc/nginx/relevo/{old}/", f"/etc/nginx/relevo/{new}/")
 
 
 def path(instance: str) -> str:

@@ -13,7 +13,6 @@ from blocks.instance import OdooInstance
 from blocks.plain import plain
 from blocks.shell import Shell
 from tasks.host import files
-from tasks.install import traces
 from tasks.odoo import http, service
 from tasks.postgres.observe import observe
 from tasks.run.outcome import Outcome
@@ -21,12 +20,10 @@ from tasks.run.step import log, step
 from tasks.run.wait import until
 from tasks.serving import nginx, nginx_read, site_files, sites
 from tasks.serving.nginx import Form
-from tasks.serving.site_files import NGINX, SITES, folder
+from tasks.serving.site_files import ENTRIES, NGINX, SITES, folder
 
 NGINX_SECONDS = 20
 INCLUDE = f"include {SITES}/*/shown.conf;"
-# Folders of which a distribution's nginx reads all files; where it does, ours goes there.
-ENTRIES = NGINX / "conf.d/relevo.conf", NGINX / "sites-enabled/relevo.conf"
 READS = """
 said=$(nginx -T 2>&1) || { printf '%s\\n' "$said" >&2; exit 1; }
 printf '%s\\n' "$said" | grep '^# configuration file '
@@ -212,12 +209,11 @@ def _take_away(instance: OdooInstance) -> None:
         files.remove(shell, shown)
 
 
-def forget(instance: OdooInstance) -> Outcome:
+def forget(instance: OdooInstance, *, heir: str = "", delete_kept: bool = False) -> Outcome:
     """Take the site away, with its certificates; tell whether nginx has forgotten it.
 
-    The line by which nginx reads our sites goes with the last of them.
+    What people wrote in its folder stays, unless it is to be deleted. For another name all waits.
     """
-    shell = instance.recovery.host.shell()
     forgotten = Outcome(
         done=True, sentence=f"nginx on {instance.recovery} no longer shows {instance.name}"
     )
@@ -227,10 +223,7 @@ def forget(instance: OdooInstance) -> Outcome:
         log().error("%s", error)
         forgotten = Outcome(done=False, sentence=error.message)
     site_files.forget_former(instance)
-    files.remove_tree(shell, folder(instance))
-    traces.forget_empty(shell, (SITES,))
-    if not files.exists(shell, SITES):
-        files.remove(shell, *ENTRIES)
+    site_files.leave(instance, heir=heir, delete_kept=delete_kept)
     return forgotten
 
 

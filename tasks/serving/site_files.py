@@ -4,13 +4,22 @@ from pathlib import PurePosixPath
 
 from blocks.errors import Refused
 from blocks.instance import Certificate, OdooInstance
+from blocks.shell import Shell
 from tasks.host import files
+from tasks.install import traces
 from tasks.odoo import odoo_conf
+from tasks.run.step import log
 from tasks.serving import nginx
 from tasks.serving.nginx import Form, Names
 
 NGINX = PurePosixPath("/etc/nginx")
 SITES = NGINX / "relevo"
+# Folders of which a distribution's nginx reads all files; where it does, ours goes there.
+ENTRIES = NGINX / "conf.d/relevo.conf", NGINX / "sites-enabled/relevo.conf"
+# What we write in the folder of a site; all else there is people's.
+FORMS = ("shown.conf", "standby.conf", "serving.conf")
+PAIR = ("fullchain.pem", "privkey.pem", "brought.pem")
+FOLDERS = ("certificates", "trial")
 
 
 def folder(instance: OdooInstance) -> PurePosixPath:
@@ -84,3 +93,95 @@ def forget_former(instance: OdooInstance) -> None:
     """Remove the site of Relevo 0.1, which had the same names."""
     places = (NGINX / place / instance.name for place in ("sites-enabled", "sites-available"))
     files.remove(instance.recovery.host.shell(), *places)
+
+
+def of_people(instance: OdooInstance) -> list[str]:
+    """Name what people wrote in the folder of a site: directives of theirs, which nobody else has.
+
+    As they are below that folder; nothing is changed.
+    """
+    shell, home = instance.recovery.host.shell(), folder(instance)
+    if not files.exists(shell, home):
+        return []
+    argv = ("find", str(home), "-mindepth", "1", "!", "-type", "d", "-printf", r"%P\0")
+    said = shell.run(argv).stdout.split("\0")
+    return sorted(each for each in said if each and not _is_ours(each))
+
+
+def _is_ours(name: str) -> bool:
+    """
+    >>> _is_ours("serving.conf"), _is_ours("certificates/a.com/privkey.pem")
+    (True, True)
+    >>> _is_ours("own/limits.conf"), _is_ours("own/serving.conf")
+    (False, False)
+    """
+    return name in {*FORMS, *PAIR} or name.split("/", maxsplit=1)[0] in FOLDERS
+
+
+def waiting(former: str, name: str) -> PurePosixPath:
+    """Where the site of an instance that gets another name waits for it; nginx shows none there.
+
+    >>> waiting("vps_1", "vps_2")
+    PurePosixPath('/etc/nginx/relevo/vps_2.of-vps_1')
+    """
+    return SITES / f"{name}.of-{former}"
+
+
+def leave(instance: OdooInstance, *, heir: str, delete_kept: bool) -> None:
+    """Take the files of a site away, or let them wait for the name that it gets.
+
+    The line by which nginx reads our sites goes with the last of them.
+    """
+    shell, home = instance.recovery.host.shell(), folder(instance)
+    if heir and files.exists(shell, home):
+        _set_aside(shell, home, waiting(instance.name, heir))
+    elif delete_kept:
+        files.remove_tree(shell, home)
+    else:
+        files.remove(shell, *(home / each for each in (*FORMS, *PAIR)))
+        for each in FOLDERS:
+            files.remove_tree(shell, home / each)
+    traces.forget_empty(shell, (home / "own", home, SITES))
+    if not heir and not _shown(shell):
+        files.remove(shell, *ENTRIES)
+
+
+def _set_aside(shell: Shell, home: PurePosixPath, target: PurePosixPath) -> None:
+    if files.exists(shell, target):  # of a run that was cut off; what is here was made anew since
+        files.remove_tree(shell, home)
+        return
+    files.remove(shell, *(home / each for each in FORMS))
+    files.move(shell, home, target)
+
+
+def _shown(shell: Shell) -> bool:
+    """Tell whether any site of ours is still there."""
+    if not files.exists(shell, SITES):
+        return False
+    argv = ("find", str(SITES), "-mindepth", "2", "-maxdepth", "2", "-name", FORMS[0])
+    return bool(shell.run(argv).stdout)
+
+
+def adopt(instance: OdooInstance, former: str) -> None:
+    """Put the site that waits in its place: certificates, and what people wrote of it."""
+    shell, home, there = (
+        instance.recovery.host.shell(),
+        folder(instance),
+        waiting(former, instance.name),
+    )
+    if not files.exists(shell, there):
+        return
+    if files.exists(shell, home):
+        log().warning("%s stays there: %s has a site of its own", there, instance.name)
+        return
+    files.move(shell, there, home)
+    for each in of_people(instance):
+        _rename_in(shell, home / each, former, instance.name)
+
+
+def _rename_in(shell: Shell, path: PurePosixPath, former: str, name: str) -> None:
+    """Let directives lead to the Odoo of the new name, as ours do."""
+    if path.suffix == ".conf":
+        text = files.read(shell, path)
+        if (changed := nginx.renamed(text, former, name)) != text:
+            files.install(shell, path, changed, mode="600")

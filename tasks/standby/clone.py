@@ -23,6 +23,10 @@ WAL_LINK = "has a link for pg_wal, in whose place the clone puts a folder of the
 WAL_IS = """
 if [ -L "$1" ]; then echo link; elif mountpoint -q "$1"; then echo mount; else echo folder; fi
 """
+PACKS_SINCE = 15
+# A server that was built with zstd offers it for its WAL too, and a program names its library.
+PACKS = "SELECT 'zstd' = ANY (enumvals) FROM pg_settings WHERE name = 'wal_compression'"
+UNPACKS = 'ldd "$1" | grep -q libzstd'
 SLOT = "SELECT active FROM pg_replication_slots WHERE slot_name = $1"
 
 
@@ -53,8 +57,9 @@ def make(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPath:
     # A base backup that bore the standby's name would confirm commits, and keep none if it failed.
     conninfo = login.stream_conninfo(instance, node, leader, name=slot(instance))
     command = commands.base_backup(
-        node.cluster, directory=target, conninfo=conninfo, slot=slot(instance)
-    )
+        node.cluster, directory=target, conninfo=conninfo, slot=slot(instance),
+        packed=is_packed(node, leader),
+    )  # fmt: skip
     run_job(
         shell, _job(instance), command, user=node.cluster.owner, timeout_seconds=CLONE_SECONDS,
         spares=(target,),
@@ -62,6 +67,15 @@ def make(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPath:
     )  # fmt: skip
     _require_whole(node, leader, target)
     return target
+
+
+def is_packed(node: Place, leader: Place) -> bool:
+    """Tell whether a base backup is compressed on its way: both ends have to know how."""
+    if leader.cluster.version < PACKS_SINCE:
+        return False
+    program = str(node.cluster.bin_dir / "pg_basebackup")
+    unpacks = node.host.shell().run(("sh", "-c", UNPACKS, "unpacks", program), check=False)
+    return unpacks.status == 0 and leader.cluster.value(leader.host.shell(), PACKS) == "t"
 
 
 def abandon(instance: OdooInstance, node: Place, leader: Place) -> None:

@@ -128,7 +128,7 @@ def _chosen(instance: OdooInstance, node: Place, leader: Place) -> Way:
         return way
     if not _lacking(node, state.directory, "standby.signal"):
         return way  # a standby that stopped cleanly, which pg_rewind takes as it is
-    rewind.keep(node)
+    rewind.keep(instance, node)
     try:
         rewind.recover_offline(node)
     except CommandFailed as error:

@@ -72,7 +72,7 @@ def rewind(instance: OdooInstance, node: Place, leader: Place) -> None:
             hint="run failback: it follows after a finished rewind and re-clones after a dead one",
         )
     assert state.control is not None, "a node without a control file is re-cloned"
-    kept = keep(node)
+    kept = keep(instance, node)
     diverged.examine(instance, node, leader, kept, state.control.last_timeline)
     own = files.read(shell, state.directory / auto_conf.FILE)
     records.write(node, instance, AutoConf(text=own))
@@ -87,19 +87,22 @@ def rewind(instance: OdooInstance, node: Place, leader: Place) -> None:
     )  # fmt: skip
 
 
-def keep(node: Place) -> PurePosixPath:
+def keep(instance: OdooInstance, node: Place) -> PurePosixPath:
     """Copy the data directory aside before anything in it is taken back; say where to."""
+    name = (
+        f"{instance.name}-quarantine"  # clusters of one server may have one name, of two releases
+    )
     shell, state = node.host.shell(), observe(node)
     assert state.control is not None, "a node without a control file is re-cloned"
     target = quarantine(state.directory, state.control)
     if kept := require_room(node, state.directory, state.control):
         return kept
     partial, owner = target.with_name(target.name + ".partial"), node.cluster.owner
-    if not is_running(shell, f"{node.cluster.name}-quarantine"):
+    if not is_running(shell, name):
         files.remove_tree(shell, partial)
         files.make_directory(shell, partial, owner=f"{owner}:", mode="700")
     run_job(
-        shell, f"{node.cluster.name}-quarantine",
+        shell, name,
         # What a link names is copied too: a pg_wal on another disk is about to change.
         ("cp", "-aL", "--reflink=auto", f"{state.directory}/.", str(partial)),
         user=owner, timeout_seconds=clone.CLONE_SECONDS,

@@ -158,7 +158,7 @@ def _half_given(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Die when the standby is stopped and a part of its data directory belongs to its new user."""
     data, give = f"/var/lib/postgresql/{pair.origin.version}/{pair.name}", files.give_tree
 
-    def die(shell: Shell, path: PurePosixPath, *, former: str, user: str) -> list[str]:
+    def die(shell: Shell, path: PurePosixPath, *, former: str, user: str) -> files.Left:
         if str(path) != data:
             return give(shell, path, former=former, user=user)
         give(shell, path / "base", former=former, user=user)

@@ -23,12 +23,46 @@ NEW = "vps_nueva"
 FILES = r"""
 cd {}/{}/data_dir/filestore && find . -type f ! -name '*.relevo-part' -printf '%i %p\n' | sort
 """
+# What nobody else has: a file with names in the trash and in data_dir, as after a restore; folders
+# deeper than a process may have files open; directives for nginx, which name this Odoo.
+OWN = r"""
+cd {base}/{name} && owner=$(stat -c %U data_dir) && day=trash/2026-01-01
+runuser -u "$owner" -- mkdir -p "$day"
+file=$(find data_dir/filestore -type f ! -name '*.relevo-part' | sort | head -n 1)
+runuser -u "$owner" -- ln "$file" "$day/kept"
+cd "$day" && runuser -u "$owner" -- python3 -c '
+import os
+for _ in range(1200):
+    os.mkdir("d")
+    os.chdir("d")
+'
+mkdir -p /etc/nginx/relevo/{name}/own
+echo 'client_body_timeout 61s; # odoo_{name}' >/etc/nginx/relevo/{name}/own/people.conf
+"""
+KEPT = r"""
+cd {base}/{name}
+stat -c '%h %U' trash/2026-01-01/kept
+find trash/2026-01-01 -type d -name d | wc -l
+cat /etc/nginx/relevo/{name}/own/people.conf
+"""
+AWAY = "rm -rf {base}/{name}/trash/2026-01-01 /etc/nginx/relevo/{name}/own"
 MARK = "# the first of all customers\n"
 
 
 def inodes(pair: Pair) -> set[str]:
     script = FILES.format(inventory.BASE, pair.name)
     return set(pair.recovery.run("sh", "-c", script).stdout.splitlines())
+
+
+def at_recovery(pair: Pair, script: str) -> list[str]:
+    text = script.replace("{base}", str(inventory.BASE)).replace("{name}", pair.name)
+    return pair.recovery.run("sh", "-ec", text).stdout.splitlines()
+
+
+def require_kept(pair: Pair) -> None:
+    """See that all of OWN is there, under the new name."""
+    own = f"client_body_timeout 61s; # odoo_{pair.name}"
+    assert at_recovery(pair, KEPT) == [f"2 odoo_{pair.name}", "1200", own]
 
 
 def processes(pair: Pair) -> tuple[str, str]:
@@ -77,6 +111,7 @@ def test_an_instance_is_renamed_though_it_is_killed_and_nothing_of_the_old_name_
     with stack.unscheduled():
         client = customer(uno)
         wait_until(lambda: len(inodes(uno)) > 10, "files have followed", 60)
+        at_recovery(uno, OWN)
         before, running = inodes(uno), processes(uno)
         said, server = stack.folder / "said", (stack.api, stack.env["PREFECT_API_AUTH_STRING"])
         new = Pair(uno.lab, NEW, uno.origin, uno.port, uno.http_port)
@@ -97,6 +132,7 @@ def test_an_instance_is_renamed_though_it_is_killed_and_nothing_of_the_old_name_
         assert processes(new) == running, "something was restarted at the origin"
         assert before <= inodes(new), "files have travelled again"
         assert of(new, uno.name) == []
+        require_kept(new)
         assert inventory_path.read_text() == (
             MARK + text.replace("  vps_uno:\n", f"  {NEW}: # the oldest\n")
         )
@@ -122,6 +158,8 @@ def test_an_instance_is_renamed_though_it_is_killed_and_nothing_of_the_old_name_
         argv = ("--inventory", str(inventory_path), "rename", NEW, uno.name, "--yes")
         stack.run(*argv, "--reason", "drill")
         assert of(uno, NEW) == []
+        require_kept(uno)
+        at_recovery(uno, AWAY)
         stack.complete("board/all-instances")
         no_strangers(uno)
     inventory_path.write_text(text)

@@ -9,7 +9,9 @@ from pathlib import PurePosixPath
 import pytest
 from pydantic import SecretStr
 
+from blocks.errors import Refused
 from blocks.instance import OdooInstance
+from flows.build_service import build_service
 from tasks.host.files import STATE
 from tasks.install.programs import LIBRARY
 from tasks.readiness import at_home
@@ -345,6 +347,66 @@ def test_a_need_that_is_taken_away_turns_the_next_check_red_and_its_remedy_is_sa
     assert lacks, f"still said: {found.facts}"
     assert any(word in found.facts[need.name] for word in ("HINT: ", "run ", "start it"))
     wait_until(lambda: is_there(need, block), f"{need.name} is back", 30)
+
+
+# What an upgrade leaves. Arguments: a venv, and the name of a Python that is not there.
+UPGRADED = 'mv "$1"/lib/python3* "$1/lib/$2"'
+REMOVED = 'ln -sfn "/usr/bin/$2" "$1/bin/python3"'
+CUT = """
+part=$("$1/bin/python" -c "import psycopg2._psycopg; print(psycopg2._psycopg.__file__)")
+mv "$part" "$part.kept" && head -c 100 "$part.kept" >"$part" && echo "$part"
+"""
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (UPGRADED, "its environment was made for 3.2"),
+        (REMOVED, "its environment has a Python that does not work"),
+    ],
+)
+def test_an_environment_that_an_upgrade_has_broken_is_red_and_the_next_build_makes_another(
+    uno: Pair, blocks: dict[str, OdooInstance], broken: str, said: str
+) -> None:
+    block = blocks[uno.name]
+    need = next(each for each in at_home.NEEDS if each.name == "packages")
+    venv = str(block.directory / "venv")
+    uno.recovery.run("sh", "-ec", broken, "break", venv, "python3.2")
+
+    found = asked(need, block)
+    assert said in found.failed["packages"]
+    assert "HINT: run build-service" in found.facts["packages"]
+
+    build_service(block)
+    assert is_there(need, block), asked(need, block).facts
+    uno.recovery.run(f"{venv}/bin/python", "-c", "import psycopg2")
+    uno.recovery.run("test", "!", "-e", f"{venv}.new")
+
+
+def test_a_compiled_package_that_is_there_and_cannot_be_loaded_is_named(
+    uno: Pair, blocks: dict[str, OdooInstance]
+) -> None:
+    """As after an upgrade of the library that it was built with."""
+    block = blocks[uno.name]
+    need = next(each for each in at_home.NEEDS if each.name == "packages")
+    venv = str(block.directory / "venv")
+    part = uno.recovery.run("sh", "-ec", CUT, "cut", venv).stdout.strip()
+    try:
+        found = asked(need, block)
+    finally:
+        uno.recovery.run("mv", f"{part}.kept", part)
+    assert "psycopg2 (ImportError: " in found.failed["packages"]
+    assert is_there(need, block)
+
+
+def test_a_postgresql_whose_package_was_removed_is_said_with_what_brings_it_back(
+    uno: Pair, blocks: dict[str, OdooInstance]
+) -> None:
+    version = uno.lab.generation.postgres
+    with _away(uno.recovery, f"/usr/lib/postgresql/{version}/bin"):
+        gone = pytest.raises(Refused, match=f"has no PostgreSQL {version} any more")
+        with terminal.without_server(), gone:
+            look_at_both(blocks[uno.name])
 
 
 def test_nothing_that_was_taken_away_is_still_away(uno: Pair, dos: Pair) -> None:

@@ -32,7 +32,7 @@ from tests.suspended import (
 )  # fmt: skip
 
 NAME = "vps_uno"
-SEEDS = range(int(os.environ.get("RELEVO_SUSPENDED_SEEDS", "8")))
+SEEDS = range(int(os.environ.get("RELEVO_SUSPENDED_SEEDS", "4")))
 RESULTS = os.environ.get("RELEVO_SUSPENDED_RESULTS", "")
 WAYS = ("stopped", "stopped", "stopped", "pre-empted", "origin frozen", "recovery frozen")
 

@@ -19,9 +19,17 @@ from tests.stack import Stack
 # All that Relevo or a package could write, but for logs, and but for what runs by itself.
 FILES = (
     "find /etc /usr /opt /srv /home /root /var/lib/relevo /var/lib/odoo /var/spool -xdev -type f "
-    "! -path '*/sessions/*' ! -path '*/__pycache__/*' ! -name '*.sqlite-shm' "
+    "! -path '*/sessions/*' ! -path '*/__pycache__/*' ! -name 'state.sqlite*' "
     "-exec sha256sum {} + 2>/dev/null | sort"
 )
+# What the engine knows of the files, but for when it has looked at them last.
+KNOWN = """
+import glob, sqlite3
+for path in sorted(glob.glob('/opt/*/*/*/engine/state.sqlite')):
+    for line in sqlite3.connect(path).iterdump():
+        if not line.startswith('INSERT INTO "fact"'):
+            print(path, line)
+"""
 # Newer releases of pg_dump put a word of their own into each dump, by chance.
 DUMP = """
 socket=$(find /run/relevo-postgresql /run/postgresql -name .s.PGSQL.{0} 2>/dev/null)
@@ -36,6 +44,7 @@ def _hashes(pair: Pair) -> set[str]:
     said = set()
     for machine, port in pair.ends:
         lines = machine.run("sh", "-c", f"{FILES}; {UNITS}").stdout.splitlines()
+        lines += machine.run("python3", "-c", KNOWN).stdout.splitlines()
         lines.append(machine.run("sh", "-c", DUMP.format(port)).stdout)
         lines.append(machine.psql(port, "SELECT pg_is_in_recovery(), pg_postmaster_start_time()"))
         lines.append(machine.psql(port, "SELECT * FROM pg_replication_slots").split("|")[0])

@@ -9,6 +9,7 @@ from tests.oracles import Pair
 
 OTHER_GLIBC = "#!/bin/sh\necho glibc 2.99\n"
 GETCONF = "/usr/local/bin/getconf"
+LOCALE, NO_LOCALES = "/usr/local/bin/locale", "#!/bin/sh\necho POSIX\n"
 # Odoo's own databases sort by bytes, so that another glibc does them no harm.
 BY_GLIBC = """
 SELECT quote_ident(collname) FROM pg_collation
@@ -38,3 +39,16 @@ def test_other_sorting_is_said_and_a_lacking_extension_is_refused(
         uno.at_origin("DROP TABLE sorted", "cliente1")
     assert "2.99" in said
     assert "REINDEX after a move (cliente1: 1 indexes of text)" in said
+
+
+def test_a_locale_that_the_recovery_host_has_lost_is_red(
+    uno: Pair, blocks: dict[str, OdooInstance]
+) -> None:
+    """PostgreSQL lets nobody into a database whose locale its host has no more."""
+    uno.recovery.write(LOCALE, NO_LOCALES, mode=0o755)
+    try:
+        with pytest.raises(Refused, match="respaldo lacks the locales of"):
+            check(blocks["vps_uno"])
+    finally:
+        uno.recovery.run("rm", LOCALE)
+    assert "glibc" in check(blocks["vps_uno"]).facts["parity"]

@@ -13,6 +13,7 @@ from tasks.run import terminal
 from tests.attacks import canary, days, identity
 from tests.attacks.oracle import TOOL, Stage, only_own
 from tests.lab.machine import wait_until
+from tests.lab.trouble import LabError
 from tests.oracles import Pair
 
 MINE = "a password of his own"
@@ -104,6 +105,26 @@ def test_settings_of_the_origin_open_no_door_in_a_new_clone_and_run_as_nobody_el
             uno.at_origin(f"ALTER SYSTEM RESET {name}")
         if not uno.is_home():
             basebackup(block, reclone=True)
+
+
+LISTEN = """python3 -c 'import socket; socket.create_server(("127.0.0.1", {}))'"""
+HELD_TO_ITS_PORT = 249  # the release of systemd that knows how
+
+
+def test_a_superuser_takes_no_port_of_another_customer(stage: Stage) -> None:
+    """Whoever listens there first would keep the other's failover from being done.
+
+    An older systemd lets it be, and the failover says that the port is taken: the threat model
+    names that.
+    """
+    uno, dos = stage.attacker, stage.victim
+    release = int(uno.recovery.run("systemctl", "--version").stdout.split()[1])
+    taken = []
+    for port in (dos.http_port, dos.http_port + 3):
+        with suppress(LabError):
+            uno.at_recovery(f"COPY (SELECT 1) TO PROGRAM $p${LISTEN.format(port)}$p$")
+            taken.append(port)
+    assert bool(taken) == (release < HELD_TO_ITS_PORT), taken
 
 
 # Where its data lies is asked of the standby; what lies beside it, named so, is cleared away.

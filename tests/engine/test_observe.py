@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -123,3 +123,21 @@ def test_limits_are_raised_where_the_next_start_reads_them(place: Place) -> None
     control(place, "restart")
     shown = "SELECT current_setting('max_connections') || ' ' || current_setting('work_mem')"
     assert place.cluster.value(place.host.shell(), shown) == "170 8MB"
+
+
+def test_a_cluster_whose_programs_were_removed_is_said_to_lack_them_and_not_to_be_starting(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after an upgrade of the host's system, and a removal of what that calls obsolete."""
+    gone = property(lambda _: PurePosixPath("/usr/lib/postgresql/removed/bin"))
+    monkeypatch.setattr(Cluster, "bin_dir", gone)
+
+    lacks = f"uno has no PostgreSQL {place.cluster.version} any more"
+    with pytest.raises(Refused, match=f"{lacks}.* and something listens") as runs:
+        observe(place)
+    assert not isinstance(runs.value, NoCluster)
+
+    control(place, "stop")
+    with pytest.raises(NoCluster, match=lacks):
+        observe(place)
+    assert observe_if_there(place).gone

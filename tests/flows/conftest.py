@@ -135,6 +135,7 @@ def standby(**more: Answer) -> dict[str, Answer]:
         ),
         "SELECT pg_is_wal_replay_paused()": "f\n",
         "SELECT max(last_msg_receipt_time) FROM pg_stat_wal_receiver": "\n",
+        "SELECT setting FROM pg_settings WHERE name = 'wal_receiver_timeout'": "60000\n",
         "read /srv/vps_1/odoo.conf": "[options]\ndb_user = odoo\n",
         "read /etc/systemd/system/odoo_vps_1.service": "",
         "read /var/lib/relevo/vps_1/identity.json": identity("in_archive_recovery"),

@@ -6,20 +6,26 @@ from uuid import UUID
 import pytest
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import BlockDocumentUpdate
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.states import Pending
 
+from blocks.errors import CommandFailed
 from blocks.instance import OdooInstance
 from deployments import apply, deployed, wanted
 from deployments.wanted import Wanted
 from flows.board import board
-from tasks.board import announce
+from tasks.board import announce, table
 from tasks.board import board as desk
 from tasks.language.reader import translated
 from tasks.notices import events, schedules
 from tasks.orchestrator import dead_runs, instances
+from tasks.orchestrator.instances import Saved
 from tasks.plan import pages
+from tasks.rounds import passes
+from tasks.rounds.words import Pass
 from tasks.run import terminal
+from tasks.run.moments import Clock
 
 pytestmark = pytest.mark.usefixtures("prefect")
 POOL = "boards-of-a-test"
@@ -97,8 +103,41 @@ def test_a_board_is_read_in_the_language_of_the_inventory(
     for module, names in nothing.items():
         for name in names:
             monkeypatch.setattr(module, name, lambda *_, **__: [])
-    monkeypatch.setattr(instances, "saved", lambda: [spanish])
+    monkeypatch.setattr(instances, "saved", lambda: Saved([spanish]))
     monkeypatch.setattr(desk, "publish", lambda *_: said.append(translated("all well")))
     with terminal.without_server():
         board.fn()
     assert said == ["todo bien"]
+
+
+def test_one_saved_instance_that_cannot_be_read_is_red_and_costs_the_others_nothing(
+    instance: OdooInstance,
+) -> None:
+    """A release that reads other fields came, and nobody has run `relevo apply` yet."""
+    other = instance.model_copy(update={"name": "vps_9"})
+    with get_client(sync_client=True) as client:
+        instance.save("vps-1", overwrite=True)
+        document = UUID(str(other.save("vps-9", overwrite=True)))
+        strange = {**client.read_block_document(document).data, "directory": 7}
+        homeless = {**strange, "recovery": {"at": "due"}}
+        try:
+            client.update_block_document(document, BlockDocumentUpdate(data=homeless))
+            assert list(instances.on("elsewhere").unread) == ["vps_9"], "nobody knows whose it is"
+            client.update_block_document(document, BlockDocumentUpdate(data=strange))
+            with terminal.without_server():
+                everywhere = instances.saved()
+            for found in (instances.on("due"), everywhere):
+                assert "vps_1" in [each.name for each in found.instances]
+                assert list(found.unread) == ["vps_9"]
+            assert instances.on("elsewhere") == Saved([])
+        finally:
+            client.delete_block_document(document)
+
+    _, colour, why = row = desk.unread("vps_9", found.unread["vps_9"])
+    assert colour == "red"
+    assert why == ["the saved instance vps_9 is of another release of Relevo: run relevo apply"]
+    assert "vps_9" in table.page([row], links={}, clock=Clock())
+    went = passes.unread("vps_9", found.unread["vps_9"])
+    assert str(went).startswith("failed")
+    with pytest.raises(CommandFailed, match="vps_9: the saved instance vps_9"):
+        passes.hand_in("due", [Pass("vps_1", "copied"), went])

@@ -6,9 +6,9 @@ from pathlib import PurePosixPath
 import pytest
 
 from blocks.errors import Refused
-from blocks.instance import OdooInstance
+from blocks.instance import OdooInstance, Place
 from tasks.run import terminal
-from tasks.standby import rejoin, replica, replication
+from tasks.standby import clone, rejoin, replica, replication
 from tests.fakes import Answer, FakeHost
 from tests.flows.conftest import Hosts, control, identity, standby
 
@@ -68,11 +68,11 @@ def test_what_a_rewind_has_overwritten_is_taken_from_the_record(
 def test_a_recovery_host_gets_the_origin_s_settings_without_its_archive(
     instance: OdooInstance, hosts: Hosts, there: str
 ) -> None:
-    clone = {
+    made = {
         "read *auto_conf.json": "", f"read {FRESH}/postgresql.auto.conf": ARCHIVES,
         "grep *MemTotal*": "MemTotal:       33554432 kB\n",
     }  # fmt: skip
-    hosts(FakeHost("uno", leading()), FakeHost("due", down("vps_1", 5433, there) | clone))
+    hosts(FakeHost("uno", leading()), FakeHost("due", down("vps_1", 5433, there) | made))
 
     text = rejoin._alter_system(instance, instance.recovery, instance.origin, FRESH)
 
@@ -83,11 +83,11 @@ def test_buffers_for_which_the_recovery_host_has_no_memory_are_left_out_and_said
     instance: OdooInstance, hosts: Hosts, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With them PostgreSQL does not start there: pgtune sets them by ALTER SYSTEM."""
-    clone = {
+    made = {
         "read *auto_conf.json": "", f"read {FRESH}/postgresql.auto.conf": ARCHIVES,
         "grep *MemTotal*": "MemTotal:       8388608 kB\n",
     }  # fmt: skip
-    hosts(FakeHost("uno", leading()), FakeHost("due", down("vps_1", 5433, "") | clone))
+    hosts(FakeHost("uno", leading()), FakeHost("due", down("vps_1", 5433, "") | made))
 
     with terminal.without_server(), caplog.at_level("WARNING", "relevo"):
         text = rejoin._alter_system(instance, instance.recovery, instance.origin, FRESH)
@@ -214,3 +214,24 @@ def test_a_node_that_rejoins_is_told_the_certificate_that_its_leader_has_today(
     assert [each.split()[1] for each in due.changes if each.startswith("install ")] == [
         "/pg/.postgresql/relevo_vps_1_origin.pem"
     ]
+
+
+@pytest.mark.parametrize(
+    ("version", "offers", "unpacks", "packed"),
+    [(17, "t\n", 0, True), (17, "f\n", 0, False), (17, "t\n", 1, False), (13, "t\n", 0, False)],
+    ids=["both", "the server has no zstd", "the program has no zstd", "too old"],
+)
+def test_a_base_backup_is_compressed_where_both_ends_know_how(
+    instance: OdooInstance, hosts: Hosts, *, version: int, offers: str, unpacks: int, packed: bool
+) -> None:
+    def released(place: Place) -> Place:
+        cluster = place.cluster.model_copy(update={"version": version})
+        return place.model_copy(update={"cluster": cluster})
+
+    origin, recovery = released(instance.origin), released(instance.recovery)
+    hosts(
+        FakeHost("uno", {clone.PACKS: offers}),
+        FakeHost("due", {f"unpacks /usr/lib/postgresql/{version}/bin/pg_basebackup": unpacks}),
+    )
+
+    assert clone.is_packed(recovery, origin) is packed

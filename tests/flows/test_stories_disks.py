@@ -120,7 +120,7 @@ def test_a_copy_that_is_there_already_needs_no_room(instance: OdooInstance, host
     uno.answers = {**uno.answers, "test -e *": 0}
     hosts(uno, FakeHost("due"))
 
-    kept = rewind.keep(instance.origin)
+    kept = rewind.keep(instance, instance.origin)
 
     assert kept.name.startswith("main.quarantine-1-")
 
@@ -136,7 +136,7 @@ def test_what_is_kept_aside_has_its_name_when_the_disk_has_its_content(
     }  # fmt: skip
     hosts(uno, FakeHost("due"))
 
-    kept = rewind.keep(instance.origin)
+    kept = rewind.keep(instance, instance.origin)
 
     last = uno.changes[-2:]
     assert last == [f"sync --file-system {kept}.partial", f"move {kept}.partial {kept}"]

@@ -160,7 +160,7 @@ def test_a_replicated_server_is_asked_for_every_need_and_nothing_is_changed(
     """Whatever the answers are worth: no question is one that acts."""
     uno, due = (
         FakeHost("uno", {**UNO, "*": ""}),
-        FakeHost("due", {"true": "", **standby(), "*": ""}),
+        FakeHost("due", {"true": "", "locale -a": RECOVERY["locale -a"], **standby(), "*": ""}),
     )
     hosts(uno, due)
 

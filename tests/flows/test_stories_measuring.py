@@ -106,6 +106,41 @@ def test_what_needs_a_cluster_that_is_not_there_is_not_asked(
     assert not found.is_good("stream")
 
 
+@pytest.mark.parametrize(("listens", "more"), [("", ""), ("LISTEN\n", ", and something listens")])
+def test_a_postgresql_that_an_upgrade_took_is_said_with_what_brings_it_back(
+    instance: OdooInstance, hosts: Hosts, listens: str, more: str
+) -> None:
+    """It was said to be starting, or to be replicated anew."""
+    due = FakeHost("due", {"look 13 vps_1 *": "lost\n", "listens 5433": listens})
+    hosts(dead(), due)
+
+    said = rf"(?s)due has no PostgreSQL 13 any more, which runs 13/vps_1{more}.*HINT: install post"
+    with pytest.raises(Refused, match=said):
+        look_at_both(instance)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "has", "said"),
+    [
+        (
+            "/usr/lib/postgresql/13/bin/postgres\n",
+            "es_ES.utf8\n",
+            "due has no PostgreSQL 13 any",
+        ),
+        ("", "C\nPOSIX\n", "due lacks the locales of uno: es_ES.UTF-8\nHINT: generate them"),
+    ],
+)
+def test_what_an_upgrade_takes_from_a_cluster_that_still_runs_is_red(
+    instance: OdooInstance, hosts: Hosts, lacking: str, has: str, said: str
+) -> None:
+    """Whoever was connected stays, and after the next start nobody comes in."""
+    uno = FakeHost("uno", {"SELECT DISTINCT l AS locale*": '[{"locale": "es_ES.UTF-8"}]'})
+    hosts(uno, FakeHost("due", {"missing *": lacking, "locale -a": has}))
+
+    with pytest.raises(Refused, match=said):
+        need(at_home.NEEDS, "parity").ask(instance)
+
+
 def test_that_commits_go_on_without_a_dead_recovery_host_is_told_once_and_noted_at_the_origin(
     instance: OdooInstance, hosts: Hosts, told: list[str]
 ) -> None:

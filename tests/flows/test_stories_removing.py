@@ -49,7 +49,7 @@ def at_home(**more: Answer) -> dict[str, Answer]:
 
 
 def following(**more: Answer) -> dict[str, Answer]:
-    base: dict[str, Answer] = {"true": "", "find /var/lib/postgresql/13 *": "", **standby()}
+    base: dict[str, Answer] = {"true": "", "find *": "", "findmnt *": "/\n/proc\n", **standby()}
     return {**more, **base, **more}
 
 
@@ -144,6 +144,39 @@ def test_a_host_that_answers_is_not_gone(instance: OdooInstance, hosts: Hosts, k
     assert f"leave out --{kind}-is-gone" in refused(instance, uno, due, wishes)
 
 
+def test_a_disk_of_its_own_below_the_files_is_named_before_anything_is_deleted(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """No other disk is emptied, and its folder cannot be deleted: it ended half-way."""
+    mounts = "/\n/srv\n/srv/vps_1/data_dir/filestore\n/srv/vps_10\n"
+    uno, due = FakeHost("uno", at_home()), FakeHost("due", following(**{"findmnt *": mounts}))
+    hosts(uno, due)
+
+    said = refused(instance, uno, due)
+
+    assert said.startswith("/srv/vps_1/data_dir/filestore on due is a disk of its own")
+    assert "run umount /srv/vps_1/data_dir/filestore, and run this again" in said
+
+
+@pytest.mark.parametrize("name", ["vps_1", "guard", "door"])
+def test_what_runs_for_an_instance_is_stopped_by_its_whole_name(
+    instance: OdooInstance, hosts: Hosts, name: str
+) -> None:
+    """A pattern like relevo-guard-* would stop the guards of all others."""
+    due = FakeHost("due", following(**{"*": ""}))
+    hosts(FakeHost("uno"), due)
+
+    with terminal.without_server():
+        leave_recovery.stop(instance.model_copy(update={"name": name}))
+
+    patterns = {
+        word for each in due.ran if "systemctl" in each or "stop-units" in each
+        for word in each.split() if "*" in word
+    }  # fmt: skip
+    assert {each.strip("'") for each in patterns} == {f"relevo-door-{name}@*.service"}
+    assert any(f"relevo-{name}-rewind.service" in each for each in due.ran)
+
+
 def test_the_last_copy_is_deleted_only_if_that_is_asked_for(
     instance: OdooInstance, hosts: Hosts
 ) -> None:
@@ -192,7 +225,8 @@ def test_a_recovery_host_is_not_taken_for_gone_while_the_origin_says_otherwise(
 def test_the_plan_names_what_goes_what_stays_and_what_nobody_else_has(
     instance: OdooInstance, hosts: Hosts, tmp_path: Path
 ) -> None:
-    hosts(FakeHost("uno", at_home()), FakeHost("due", following()))
+    site = {"find /etc/nginx/relevo/vps_1 *": "own/a.conf\0shown.conf\0certificates/x/a.pem\0"}
+    hosts(FakeHost("uno", at_home()), FakeHost("due", following(**site)))
 
     found = walk.drawn(seen(instance), Secrets(tmp_path / "secrets.yaml"))
     page = words.page(found)
@@ -202,6 +236,9 @@ def test_the_plan_names_what_goes_what_stays_and_what_nobody_else_has(
     assert "the users odoo_vps_1 and db_vps_1" in page
     assert f"stays where it is (--delete-kept would delete it):\n  - {ASIDE} on uno: 5 rows" in page
     assert "/etc/passwd" not in page, "a name that is none of ours"
+    nginx = "/etc/nginx/relevo/vps_1 on due: what people wrote for nginx (own/a.conf)"
+    assert f"  - {nginx}\n" in page
+    assert f"kept: {nginx}\n" in words.ended(found, [])
     asked = replace(found, delete_kept=True)
     assert "is deleted, as --delete-kept says:\n  - " + ASIDE in words.page(asked)
     assert f"kept: {ASIDE} on uno" in words.ended(found, [])

@@ -126,13 +126,28 @@ def test_a_round_that_could_not_copy_one_fails_and_names_it(
     assert [line.split(":")[0] for line in lines[1:]] == ["vps_4", "vps_5"]
 
 
-@pytest.mark.parametrize("is_at_work", [True, False])
+SILENT = Unreachable("due did not answer", hint="see that it is up")
+
+
+@pytest.mark.parametrize(
+    ("shown", "ended", "is_stopped"),
+    [
+        pytest.param("dead\n\nrunning\n", "slow", True, id="a long command is at work"),
+        pytest.param("dead\n\nexited\n", "slow", False, id="a plain one was late"),
+        pytest.param(SILENT, "failed", False, id="who is silent is not slow"),
+    ],
+)
 def test_what_takes_longer_than_a_round_has_time_for_is_ended_under_its_lock(
-    instance: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch, *, is_at_work: bool
+    instance: OdooInstance,
+    hosts: Hosts,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    shown: Answer,
+    ended: str,
+    is_stopped: bool,
 ) -> None:
     """Nothing may write that no lock speaks of; the others do not wait for it."""
     first, other = another(instance, "vps_1"), another(instance, "vps_2")
-    shown = "dead\n\nrunning\n" if is_at_work else "dead\n\nexited\n"
     due = FakeHost("due", {"hold *": "held 1", "systemctl show *": shown, "*": ""})
     hosts(FakeHost("uno"), due)
     monkeypatch.setattr(passes, "LEAST_SECONDS", 0.3)
@@ -156,8 +171,8 @@ def test_what_takes_longer_than_a_round_has_time_for_is_ended_under_its_lock(
 
     went = passes.copy_all([first, other], copy, off=())
 
-    assert [each.ended for each in went] == ["slow" if is_at_work else "failed", "copied"]
-    assert bool(stopped_with) == is_at_work, "a host that is silent is not slow"
+    assert [each.ended for each in went] == [ended, "copied"]
+    assert bool(stopped_with) == is_stopped
     assert all(stopped_with)
 
 
@@ -299,8 +314,14 @@ def test_what_is_slow_goes_on_in_a_run_of_its_own(
     _deployed(client, [another(instance, "big_1")])
     button = client.read_deployment_by_name("rsync-filestore/big_1")
 
-    rounds.go_on_alone([Pass("big_1", "slow", 240.0), Pass("vps_2", "copied")])
+    went = rounds.go_on_alone([
+        Pass("gone_1", "slow", 240.0), Pass("big_1", "slow", 240.0), Pass("vps_2", "copied"),
+    ])  # fmt: skip
 
+    assert [(each.instance, each.ended) for each in went] == [
+        ("gone_1", "failed"), ("big_1", "slow"), ("vps_2", "copied"),
+    ]  # fmt: skip
+    assert "rsync-filestore/gone_1 could not be started" in went[0].said, "it was removed meanwhile"
     begun = [each for each in client.read_flow_runs() if each.deployment_id == button.id]
     assert [each.parameters.get("kind") for each in begun] == ["filestore"]
     assert "by-schedule" in begun[0].tags

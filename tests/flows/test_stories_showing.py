@@ -153,7 +153,8 @@ def test_a_site_whose_domains_have_gone_from_the_inventory_goes_from_nginx(
 def test_a_site_that_nginx_cannot_be_told_to_forget_is_taken_away_and_said_to_be_left(
     instance: OdooInstance, hosts: Hosts
 ) -> None:
-    answers: dict[str, Answer] = {"reads-of-nginx": 1, "test -e *": 0, "empty *": ""}
+    others = {"find *": "/etc/nginx/relevo/vps_2/shown.conf\n"}
+    answers: dict[str, Answer] = {"reads-of-nginx": 1, "test -e *": 0, "empty *": "", **others}
     due = recovery(**answers)
     hosts(FakeHost("uno"), due)
 
@@ -162,7 +163,24 @@ def test_a_site_that_nginx_cannot_be_told_to_forget_is_taken_away_and_said_to_be
 
     assert not forgotten.done
     assert forgotten.sentence.startswith("nginx on due does not accept its configuration")
-    assert f"rm -rf --one-file-system {FOLDER}" in due.ran
+    assert f"rm -rf --one-file-system {FOLDER}/certificates" in due.ran
+    assert not [each for each in due.ran if "rm -f" in each and "conf.d" in each], "vps_2 is shown"
+
+
+@pytest.mark.parametrize("delete_kept", [False, True])
+def test_what_people_wrote_for_nginx_stays_until_it_is_to_be_deleted(
+    instance: OdooInstance, hosts: Hosts, *, delete_kept: bool
+) -> None:
+    answers: dict[str, Answer] = {"reads-of-nginx": "", "test -e *": 0, "empty *": "", "find *": ""}
+    due = recovery(**answers)
+    hosts(FakeHost("uno"), due)
+
+    with terminal.without_server():
+        site.forget(instance, delete_kept=delete_kept)
+
+    assert (f"rm -rf --one-file-system {FOLDER}" in due.ran) is delete_kept
+    assert not [each for each in due.ran if f"{FOLDER}/own" in each and each.startswith("rm")]
+    assert any(f"{FOLDER}/privkey.pem" in each for each in due.ran) is not delete_kept
 
 
 ORIGINS = """\

@@ -2,7 +2,7 @@
 
 import pytest
 
-from blocks.errors import LoginRefused, Refused, RelevoError, ShutOut
+from blocks.errors import LoginRefused, Refused, RelevoError, ShutOut, Unreachable
 from blocks.instance import OdooInstance
 from flows.failover import failover
 from tasks.authority import fence
@@ -41,12 +41,57 @@ def test_another_host_key_is_said_and_no_failover_goes_on_without_a_yes(
 
 
 def test_a_yes_to_another_host_key_counts_as_it_may_be_a_rescue_system(
-    instance: OdooInstance, hosts: Hosts
+    instance: OdooInstance, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(fence, "AGAIN_SECONDS", 0.5)
     hosts(shut(OTHER_KEY), FakeHost("due", standby()))
 
     with terminal.without_server():
         assert fence.fence_origin(instance, loss_accepted=True) is False
+
+
+def test_a_stream_that_begins_again_tells_that_the_origin_is_alive(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """It was broken in the moment in which it was looked at first."""
+    heard: dict[str, Answer] = {"SELECT max(last_msg_receipt_time)*": ["\n", "\n", "10:00:02\n"]}
+    hosts(shut(OTHER_KEY), FakeHost("due", heard | standby()))
+
+    with (
+        terminal.without_server(),
+        pytest.raises(Refused, match=r"is still running: due received WAL .* at 10:00:02"),
+    ):
+        fence.fence_origin(instance, loss_accepted=True)
+
+
+def test_a_refused_connection_beside_a_stream_may_be_a_ban_and_is_listened_to(
+    instance: OdooInstance, hosts: Hosts
+) -> None:
+    """An idle sender says nothing for half a minute; fail2ban's ban refuses at once."""
+    heard: dict[str, Answer] = {
+        "SELECT max(last_msg_receipt_time)*": [*["10:00:01\n"] * 20, "10:00:02\n"]
+    }
+    banned = Unreachable("uno did not answer", hint="see that uno is up")
+    banned.__cause__ = ConnectionRefusedError()
+    hosts(shut(banned), FakeHost("due", heard | standby()))
+
+    with (
+        terminal.without_server(),
+        pytest.raises(Refused, match=r"is still running: due received WAL .* at 10:00:02"),
+    ):
+        fence.fence_origin(instance, loss_accepted=True)
+
+
+@pytest.mark.parametrize(
+    ("timeout", "seconds"), [("60000\n", 35), ("1000\n", 35), ("120000\n", 65), ("0\n", 155)]
+)
+def test_an_idle_stream_is_given_the_time_that_it_takes_to_ask_for_a_word(
+    instance: OdooInstance, hosts: Hosts, timeout: str, seconds: float
+) -> None:
+    """What the origin was set to came along with the base backup, of an older Relevo at least."""
+    hosts(FakeHost("uno"), FakeHost("due", {fence.TIMEOUT: timeout}))
+
+    assert fence._asks_within(instance.recovery) == seconds
 
 
 @pytest.mark.parametrize("said", [{}, {"origin_is_down": True, "reason": "it is dead"}])

@@ -20,10 +20,12 @@ RENAMES = {"rename", "replace", "renames", "move"}
 WRITES = {"write_text", "write_bytes"}
 # Where a rename or a write needs no sync of its own, and why.
 EXCEPTIONS = {
-    "tasks/removal/inherited.py:_keep": "a folder of what came in synced, with its second name",
+    "tasks/removal/inherited.py:keep": "a folder of what came in synced, with its second name",
     "tasks/removal/inherited.py:adopt": "the same, with its third",
     "tasks/archive/left.py:keep": "a folder of what came in synced, with its second name",
     "tasks/archive/left.py:adopt": "the same, with its first again",
+    "tasks/serving/site_files.py:_set_aside": "a folder of what was synced when it was installed",
+    "tasks/serving/site_files.py:adopt": "the same, with its third name",
     "tasks/standby/rejoin.py:_replace": "pg_basebackup syncs what it has copied",
     "tasks/programs/files/tree.py:name": "synced by rename and exchange, when all names are given",
     "tasks/programs/filestore/state_file.py:StateFile.put_aside": "what is spoiled, for evidence",

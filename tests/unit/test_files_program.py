@@ -318,6 +318,117 @@ def test_a_tree_is_deleted_whatever_its_modes(world: World) -> None:
     assert not tree.exists()
 
 
+def few_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the program open no more than a few files at a time, as the hard limit may say."""
+    head = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))\n"
+    patch(monkeypatch, "\nimport sys, types\n", f"\nimport sys, types\n{head}")
+
+
+def deep(top: Path, levels: int) -> None:
+    """Make folders in each other, of a user's, with a file in the last; longer than any path."""
+    before = Path.cwd()
+    top.mkdir()
+    try:
+        os.chdir(top)
+        for _ in range(levels):
+            Path("d").mkdir()
+            os.chdir("d")
+        Path("last").write_text("")
+    finally:
+        os.chdir(before)
+    subprocess.run(("chown", "-R", OWNER, str(top)), check=True)
+
+
+@pytest.mark.parametrize("levels", [100, 3000])
+def test_a_tree_is_deleted_however_deep_it_is(
+    world: World, monkeypatch: pytest.MonkeyPatch, levels: int
+) -> None:
+    few_descriptors(monkeypatch)
+    deep(world.user / "deep", levels)
+
+    files.remove_tree(SHELL, there(world.user / "deep"))
+
+    assert names(world.user) == []
+
+
+def test_a_tree_is_given_away_however_deep_it_is(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few_descriptors(monkeypatch)
+    deep(world.top / "deep", 3000)
+
+    files.give_tree(SHELL, there(world.top / "deep"), former=str(USER), user=str(OTHER))
+
+    found = subprocess.run(
+        ("find", str(world.top / "deep"), "-not", "-uid", str(OTHER), "-printf", "."),
+        check=True, capture_output=True,
+    )  # fmt: skip
+    assert found.stdout == b""
+    subprocess.run(("rm", "-rf", str(world.top / "deep")), check=True)
+
+
+def trees(world: World, **links: str) -> list[PurePosixPath]:
+    """Three folders of a user, one file in each, and more names for some: trash="data_dir"."""
+    made = [world.top / name for name in ("data_dir", "trash", "sources")]
+    for folder in made:
+        folder.mkdir()
+        (folder / folder.name).write_text(folder.name)
+    for name, other in links.items():
+        os.link(world.top / other / other, world.top / name / "again")
+    for path in (*made, *(each for folder in made for each in folder.iterdir())):
+        os.chown(path, USER, USER)
+    return [there(path) for path in made]
+
+
+def test_a_file_with_names_in_several_trees_is_given_with_all_of_them(world: World) -> None:
+    """What was restored from the trash has one name there, and another in data_dir."""
+    made = trees(world, trash="data_dir")
+    for path in made:
+        alone = files.outside(SHELL, [path], user=str(USER))[path]
+        assert alone.count == (0 if path.name == "sources" else 1)
+
+    assert not any(e.count for e in files.outside(SHELL, made, user=str(USER)).values())
+    assert whose(world.top / "trash")[0] == USER, "it was only looked at"
+    left = files.give_trees(SHELL, made, former=str(USER), user=str(OTHER))
+
+    assert list(left) == made
+    assert not any(each.count for each in left.values())
+    for path in made:
+        assert {whose(each)[0] for each in (Path(path), *Path(path).iterdir())} == {OTHER}
+
+
+def test_a_file_with_a_name_elsewhere_is_left_and_its_trees_are_named(world: World) -> None:
+    made = trees(world, trash="data_dir")
+    os.link(world.top / "data_dir" / "data_dir", world.user / "mine")
+
+    left = files.give_trees(SHELL, made, former=str(USER), user=str(OTHER))
+
+    assert [each.count for each in left.values()] == [1, 1, 0]
+    assert left[made[1]].name == "trash/again"
+    assert whose(world.user / "mine")[0] == USER
+    (world.user / "mine").unlink()
+    left = files.give_trees(SHELL, made, former=str(USER), user=str(OTHER))
+    assert not any(each.count for each in left.values())
+    assert whose(world.top / "trash" / "again")[0] == OTHER
+
+
+def test_what_is_gone_by_now_needs_no_deleting_and_the_rest_is_deleted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Odoo removes a folder of sessions in the moment in which the tree is deleted."""
+    (world.user / "tree" / "a").mkdir(parents=True)
+    (world.user / "tree" / "b").mkdir()
+    for name in ("tree", "tree/a", "tree/b"):
+        os.chown(world.user / name, USER, USER)
+    act = "walk.down(below.pop(), enter)"
+    gone = "os.rmdir(below[-1], dir_fd=walk.opened) if len(below) == 2 else None; "
+    patch(monkeypatch, act, gone + act)
+
+    files.remove_tree(SHELL, there(world.user / "tree"))
+
+    assert names(world.user) == []
+
+
 def test_nothing_is_moved_over_something(world: World) -> None:
     one, two = world.user / "one", world.user / "two"
     one.write_text("1")
@@ -405,6 +516,29 @@ def test_a_link_that_is_swapped_for_another_s_file_gives_nothing_away(
     files.give_tree(SHELL, there(full), former=str(USER), user="65531")
 
     assert whose(full / "link")[0] == OTHER
+
+
+@pytest.mark.parametrize("to", ["user", "root"])
+def test_a_folder_that_is_moved_away_under_the_walk_takes_nobody_along(
+    world: World, monkeypatch: pytest.MonkeyPatch, to: str
+) -> None:
+    """The way back from it is another folder's then: nothing of that one is deleted."""
+    tree, victim = world.user / "tree", world.top / to / "victim"
+    (tree / "a" / "b").mkdir(parents=True)
+    (victim / "a").mkdir(parents=True)
+    (victim / "kept").write_text("")
+    for path in (tree, tree / "a", tree / "a" / "b"):
+        os.chown(path, USER, USER)
+    world.before = world.of_root()
+    act = "name = self.names.pop()"
+    foe = f"self.names[1:] == ['a', 'b'] and os.rename('{tree}/a/b', '{victim}/b'); {act}"
+    patch(monkeypatch, act, foe.replace("'", "\\'"))
+
+    refused(lambda: files.remove_tree(SHELL, there(tree)), "was moved away")
+
+    assert (victim / "kept").exists()
+    assert tree.exists()
+    (victim / "b").rmdir()
 
 
 def test_a_temporary_file_that_is_swapped_for_a_link_takes_no_owner_from_root_s(

@@ -180,5 +180,28 @@ def test_nobody_else_and_no_nonsense_is_served(runner: Runner) -> None:
     assert runner.said()[1] == 7
 
 
+def test_what_was_forked_for_a_client_that_has_begun_by_itself_runs_nothing(
+    runner: Runner, tmp_path: Path
+) -> None:
+    """A server that stalls, or dies in between, once let one run begin twice."""
+    runner.warm()
+    env = {**runner.env, "SAID": "never"}
+    words = [sys.executable, str(ROOT), "2", "-m", "told", *(f"{k}={v}" for k, v in env.items())]
+    text = os.fsencode("\0".join(words))
+    told, tell = os.pipe()
+    with (tmp_path / "said").open("w") as said, socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(runner.socket))
+        files = [said.fileno()] * 3
+        socket.send_fds(client, [len(text).to_bytes(8, "big")], [*files, told])
+        client.sendall(text)
+        with client.makefile("r") as lines:
+            child = int(lines.readline())
+            assert forked.alive(child), "it waits for the word"
+            os.close(tell)
+            assert lines.readline() == "0\n", "it ended, and ran nothing"
+    os.close(told)
+    assert (tmp_path / "said").read_text() == ""
+
+
 def test_the_worker_is_told_to_ask_the_fork_server() -> None:
     assert COMMAND.endswith("forked.py -m prefect.engine")

@@ -198,7 +198,9 @@ def test_the_plan_says_from_when_to_when_there_is_no_replica_and_how_much_is_cop
             old="vps_1", new="vps_9", origin="uno", recovery="due", size="4.2 GB",
             directory="/srv/vps_9", archive="/etc/relevo/removed/vps_1-x.json",
             inventory="/etc/relevo/inventory.yaml", backup="/etc/relevo/inventory.before",
-            secrets="/etc/relevo/secrets.yaml", given=("dns",), copied=("/srv/vps_1/trash",),
+            secrets="/etc/relevo/secrets.yaml", given=("dns",),
+            copied=(("/srv/vps_1/sources", "it is on another disk, or a link"),),
+            site=("/etc/nginx/relevo/vps_1 on due: own/a.conf",),
         )
     )  # fmt: skip
 
@@ -206,7 +208,8 @@ def test_the_plan_says_from_when_to_when_there_is_no_replica_and_how_much_is_cop
         "from when the copy on due is deleted, until the check of vps_9 ends",
         "4.2 GB of PostgreSQL are copied from uno meanwhile",
         "as evidence, they count for nothing any more",
-        "/srv/vps_1/trash is copied again",
+        "/srv/vps_1/sources is copied again: it is on another disk, or a link",
+        "goes to the site of vps_9, and names that Odoo: /etc/nginx/relevo/vps_1 on due: own/a",
         "nothing is restarted there",
         "the new name gets dns",
         "relevo rename vps_1 vps_9 goes on",

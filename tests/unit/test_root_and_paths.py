@@ -56,6 +56,7 @@ MAY = {
     "tasks/host/sshd.py MAKE_KEY": "that folder and /etc/relevo/guard are root's",
     "tasks/readiness/writable.py WRITE": "all that it is asked of is root's: units, records, nginx",
     "tasks/serving/site.py OWN": "/etc/nginx is root's",
+    "tasks/serving/site_files.py find": "/etc/nginx is root's",
     "tasks/recovery/users.py FOUND": "reads a record of root's, and asks whose some folders are",
     "tasks/install/programs.py OUTDATED": "/usr/local/lib/relevo and /etc/relevo are root's",
 }

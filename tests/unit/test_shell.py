@@ -6,6 +6,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from blocks.shell import BEGINS, Completed
 from blocks.ssh import SshShell
 from blocks.ssh_channel import read_line
 
+MAX_SESSIONS = 10
 KEY = paramiko.RSAKey.generate(2048)
 
 
@@ -179,6 +181,53 @@ def test_a_broken_connection_that_many_find_costs_none_of_them_a_command(
         assert ssh_login.connection(shell.address) is opened
         assert opened.is_active()
         assert tries == [kept, kept]
+
+
+class Narrow(Hostile):
+    """It bears no more than ten sessions on a connection, as sshd by itself."""
+
+    def __init__(self) -> None:
+        super().__init__(self._well)
+        self.open, self.most = set[int](), 0
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        if len(self.open) >= MAX_SESSIONS:
+            return paramiko.common.OPEN_FAILED_CONNECT_FAILED
+        self.open.add(chanid)
+        self.most = max(self.most, len(self.open))
+        return paramiko.common.OPEN_SUCCEEDED
+
+    def _well(self, channel: paramiko.Channel) -> None:
+        time.sleep(0.02)
+        channel.send_exit_status(0)
+        self.open.discard(channel.get_id())
+        channel.close()
+
+
+def test_however_many_ask_at_once_sshd_bears_it(tmp_path: Path) -> None:
+    """A board measures sixteen instances at once, over the one connection to their host."""
+    narrow = Narrow()
+    with hostile(tmp_path, narrow) as host, ThreadPoolExecutor(16) as pool:
+        asked = [pool.submit(host.shell().run, ("true",)) for _ in range(64)]
+        assert [each.result().status for each in asked] == [0] * 64
+    assert narrow.most <= ssh_login.COMMANDS
+
+
+def test_a_command_that_is_late_costs_those_of_others_nothing(tmp_path: Path) -> None:
+    """A round gives each instance its share of time, and all share the connection."""
+
+    def slow(channel: paramiko.Channel) -> None:
+        time.sleep(1.5)
+        channel.send_exit_status(0)
+        channel.close()
+
+    with hostile(tmp_path, Hostile(slow)) as host, ThreadPoolExecutor(2) as pool:
+        shell = host.shell()
+        other = pool.submit(shell.run, ("rsync",))
+        late = pool.submit(shell.run, ("sync",), timeout_seconds=0.5)
+        with pytest.raises(Unreachable, match="it did not finish within"):
+            late.result()
+        assert other.result().status == 0
 
 
 def test_a_command_that_hears_late_of_a_broken_connection_leaves_the_new_one_alone(

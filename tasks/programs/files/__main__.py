@@ -8,7 +8,7 @@ import sys
 from contextlib import ExitStack, suppress
 
 from .content import MOST_BYTES, content, sha256, write
-from .gift import give_tree, take
+from .gift import Gift, take
 from .rights import Refusal, keeper, owner_of, person, rights_of
 from .together import Command, answer, asked
 from .tree import deaf, delete, exchange, make, rename
@@ -83,13 +83,24 @@ def take_folder(path: str, group: str, mode: str) -> str:
     return ""
 
 
-def give(path: str, former: str, user: str) -> str:
-    with ExitStack() as work, suppress(FileNotFoundError, NotADirectoryError):
-        spot = walk(work, path, follow=False)
-        if spot.facts is not None:
-            left = give_tree(spot, owner_of(former), owner_of(user))
-            return "".join(f"{name}\n" for name in left)
-    return ""
+def give(path: str, former: str, user: str, *more: str) -> str:
+    """Give trees away together; say of each what is left."""
+    return given(Gift(owner_of(former), owner_of(user)), path, *more)
+
+
+def outside(path: str, user: str, *more: str) -> str:
+    """Say what would be left of a user's trees, if they were given away together."""
+    return given(Gift(owner_of(user), None), path, *more)
+
+
+def given(gift: Gift, *paths: str) -> str:
+    for each in paths:
+        with ExitStack() as work, suppress(FileNotFoundError, NotADirectoryError):
+            spot = walk(work, each, follow=False)
+            if spot.facts is not None:
+                gift.give_tree(spot)
+        gift.trees += 1
+    return "".join(f"{count} {name}\n" for count, name in gift.left())
 
 
 def remove(*paths: str) -> str:
@@ -167,6 +178,7 @@ VERBS: dict[str, tuple[Callable[..., str], str]] = {
     "make_directory": (make_directory, "cannot make"),
     "take": (take_folder, "cannot make root's"),
     "give_tree": (give, "cannot give away"),
+    "outside": (outside, "cannot look through"),
     "remove": (remove, "cannot remove"),
     "remove_tree": (remove_tree, "cannot delete"),
     "move": (move, "cannot move"),
@@ -192,7 +204,6 @@ def one(words: list[str]) -> tuple[int, bytes, bytes]:
 def main(words: list[str]) -> int:
     """Do what is asked, and say it."""
     os.umask(0o022)
-    sys.setrecursionlimit(10000)
     status, out, err = one(words)
     sys.stdout.buffer.write(out)
     sys.stderr.buffer.write(err)

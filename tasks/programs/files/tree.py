@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 
 from .content import give
+from .descent import descend
 from .rights import Owner, Refusal, person, rights_of
 from .way import FOLDER, Spot, find, sync
 
@@ -47,12 +48,30 @@ def make(spot: Spot, who: int, owner: Owner, mode: int) -> None:
 
 def delete(spot: Spot, who: int) -> None:
     """Delete a name and all that is below it; each folder is emptied by its own owner."""
-    device = os.fstat(spot.folder).st_dev
     with rights_of(who):
         if _unlinked(spot.folder, spot.name):
             sync(spot.folder)
             return
-    _fell(spot.folder, spot.name, who, device)
+    device = os.fstat(spot.folder).st_dev
+
+    def empty(opened: int, names: list[str]) -> list[str]:
+        facts, name = os.fstat(opened), names[-1]
+        if facts.st_dev != device:
+            raise Refusal(
+                f"another file system is mounted on {name}, and all else may be gone by now",
+                "unmount it (findmnt shows it), then run this again",
+            )
+        with rights_of(facts.st_uid):
+            if facts.st_mode & stat.S_IRWXU != stat.S_IRWXU:
+                os.fchmod(opened, stat.S_IMODE(facts.st_mode) | stat.S_IRWXU)
+            return [each for each in os.listdir(opened) if not _unlinked(opened, each)]
+
+    def fell(folder: int, name: str) -> None:
+        owner = who if folder == spot.folder else os.fstat(folder).st_uid
+        with rights_of(owner), suppress(FileNotFoundError):
+            os.rmdir(name, dir_fd=folder)
+
+    descend(spot.folder, spot.name, empty, fell)
     with rights_of(who):
         sync(spot.folder)
 
@@ -66,26 +85,6 @@ def _unlinked(folder: int, name: str) -> bool:
     except FileNotFoundError:
         pass
     return True
-
-
-def _fell(folder: int, name: str, who: int, device: int) -> None:
-    with ExitStack() as work:
-        opened = os.open(name, FOLDER, dir_fd=folder)
-        work.callback(os.close, opened)
-        facts = os.fstat(opened)
-        if facts.st_dev != device:
-            raise Refusal(
-                f"another file system is mounted on {name}, and all else may be gone by now",
-                "unmount it (findmnt shows it), then run this again",
-            )
-        with rights_of(facts.st_uid):
-            if facts.st_mode & stat.S_IRWXU != stat.S_IRWXU:
-                os.fchmod(opened, stat.S_IMODE(facts.st_mode) | stat.S_IRWXU)
-            below = [each for each in os.listdir(opened) if not _unlinked(opened, each)]
-        for each in below:
-            _fell(opened, each, facts.st_uid, device)
-    with rights_of(who):
-        os.rmdir(name, dir_fd=folder)
 
 
 def rename(spot: Spot, to: Spot) -> None:

@@ -158,6 +158,7 @@ def short(facts: Facts) -> Facts:
 
 def main(arguments: list[str]) -> int:
     given = parser().parse_args(arguments)
+    sys.setrecursionlimit(10000)  # os.walk goes a call deeper for each folder
     try:
         if given.verb == "follow":
             follow(given)

@@ -22,6 +22,7 @@ from .comparison import Found, differences
 from .databases import Databases
 from .decide import ABSENT, BAD, LOST, Head
 from .fetch import Fetcher, Progress
+from .line import Line
 from .names import Key, is_file
 from .origin import Origin
 from .settings import Settings
@@ -49,7 +50,8 @@ class Engine:
         self.cluster = Cluster(settings.socket, settings.port, settings.role)
         self.state = State(f"{settings.work}/state.sqlite")
         self.store = Store(settings.filestore, settings.work, settings.trash)
-        self.origin = Origin(settings.channel, settings.origin)
+        line = Line(self.state.fact("line"), partial(self.state.note, "line"))
+        self.origin = Origin(settings.channel, settings.origin, line)
         self.fetcher = Fetcher(self.store, self.state, self.origin, report)
         self.databases = Databases(settings.role)
         self.seen: dict[str, set[str]] = {}

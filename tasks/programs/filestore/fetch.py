@@ -117,8 +117,8 @@ class Fetcher:
             try:
                 self._parts(arrivals, at)
             finally:
-                arrivals.settle()  # what has come need not come again
-                self._forget(arrivals.take(), [])
+                self.state.done(arrivals.last())  # what has come need not come again
+                self.fetched += arrivals.count
 
     def _parts(self, arrivals: Arrivals, at: float | None) -> None:
         forgotten: Future[None] | None = None
@@ -127,9 +127,10 @@ class Fetcher:
             batch = Batch(arrivals, self.state, part, self._progressed)
             self._get(self.origin, batch)
             self.report(self.progress)
+            arrivals.have(batch.here)
             if forgotten:
                 forgotten.result()
-            forgotten = arrivals.disk.submit(self._forget, arrivals.take(), batch.here)
+            forgotten = arrivals.disk.submit(self.state.done, arrivals.take())
             last = part[-1]
         if forgotten:
             forgotten.result()
@@ -139,13 +140,6 @@ class Fetcher:
         self.progress.size += size
         if self.progress.files % SAY == 0:
             self.report(self.progress)
-
-    def _forget(self, named: list[Key], here: list[Key]) -> None:
-        """Have what has come, or was here, pending no more, once the disk has its name."""
-        if named or here:
-            self.store.sync(always=True)
-            self.state.done([*named, *here])
-            self.fetched += len(named)
 
     def now(self, keys: Sequence[Key]) -> None:
         """Fetch some files that are not noted as pending."""

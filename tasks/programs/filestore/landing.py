@@ -21,7 +21,9 @@ from .names import Key
 from .store import Store
 
 FEW = 8  # files whose syncs, one by one, cost less than that of the whole file system
-TOGETHER = 256  # files that the disk takes and that are named at once
+# Files, and bytes, that the disk takes and that are named at once. Each piece is twice the one
+# before: a few files have not to wait for many, and of many files the disk is asked seldom.
+FIRST, MOST, MOST_BYTES = 128, 2048, 64 << 20
 PIECES = 4  # that the disk may be behind
 LANDINGS = itertools.count()
 
@@ -72,13 +74,14 @@ class Landing:
                 return True
         return False
 
-    def sync(self) -> None:
-        """Have the disk take what is here."""
-        if len(self.waiting) > FEW:
+    def sync(self) -> bool:
+        """Have the disk take what is here; tell whether it took all else as well."""
+        if many := len(self.waiting) > FEW:
             sync_disk(self.opened)
         else:
             for beside, _ in self.waiting:
                 sync(beside)
+        return many
 
     def name(self) -> list[Key]:
         """Give what the disk has its names; say what has its name now."""
@@ -107,43 +110,73 @@ class Arrivals:
     """What comes in, in pieces: the disk takes one while the next comes.
 
     A thread of its own waits for the disk; names are given by the one that receives. Two threads
-    at many short system calls would take the interpreter from each other at each.
+    at many short system calls would take the interpreter from each other at each. The disk takes
+    the names of one piece with the contents of the next.
     """
 
     def __init__(self, store: Store, disk: ThreadPoolExecutor) -> None:
         self.store, self.disk = store, disk
         self.landing = Landing(store)
-        self.syncing: deque[tuple[Landing, Future[None]]] = deque()
+        self.piece, self.size = FIRST, 0  # how many files there may be, how many bytes there are
+        self.syncing: deque[tuple[Landing, Future[bool], list[Key]]] = deque()
         self.named: list[Key] = []
+        self.lasting: list[Key] = []
+        self.count = 0
 
     def admit(self, key: Key, answer: Answer) -> bool:
         """Take a content as `Landing.admit` does, and let the disk take a piece that is full."""
         good = self.landing.admit(key, answer)
-        if len(self.landing.waiting) >= TOGETHER:
+        self.size += answer.size
+        if len(self.landing.waiting) >= self.piece or self.size >= MOST_BYTES:
             full, self.landing = self.landing, Landing(self.store)
-            self.syncing.append((full, self.disk.submit(full.sync)))
+            self.piece, self.size = min(2 * self.piece, MOST), 0
+            named, self.named = self.named, []
+            self.syncing.append((full, self.disk.submit(full.sync), named))
             while self.syncing and (len(self.syncing) > PIECES or self.syncing[0][1].done()):
                 self._name()
         return good
 
     def _name(self) -> None:
-        landing, synced = self.syncing.popleft()
+        landing, synced, named = self.syncing.popleft()
         try:
-            synced.result()
-            self.named += landing.name()
+            (self.lasting if synced.result() else self.named).extend(named)
+            self._settle(landing.name())
         finally:
             landing.close()
 
+    def _settle(self, named: list[Key]) -> None:
+        self.named += named
+        self.count += len(named)
+
+    def have(self, keys: Iterable[Key]) -> None:
+        """Take for named what was found in its place: its name may not be on the disk yet."""
+        self.named += keys
+
     def take(self) -> list[Key]:
-        """Say what was named since this was asked last."""
-        named, self.named = self.named, []
-        return named
+        """Say what the disk has, with its name, since this was asked last."""
+        lasting, self.lasting = self.lasting, []
+        return lasting
 
     def settle(self) -> None:
-        """Name all that has come, once the disk has it."""
-        while self.syncing:
-            self._name()
-        self.named += self.landing.settle()
+        """Name all that has come, once the disk has it; leave nothing of it where it has not."""
+        try:
+            while self.syncing:
+                self._name()
+            self._settle(self.landing.settle())
+        finally:
+            for landing, synced, _ in self.syncing:
+                synced.exception()  # nothing is taken away from who works on it
+                landing.close()
+            self.syncing.clear()
+            self.landing.close()
+
+    def last(self) -> list[Key]:
+        """Have the disk take all names, and say what it had not taken."""
+        self.settle()
+        left, self.named = [*self.take(), *self.named], []
+        if left:
+            self.store.sync(always=True)
+        return left
 
 
 def _write(file: int, part: memoryview) -> None:

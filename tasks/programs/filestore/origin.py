@@ -16,12 +16,14 @@ import io
 import os
 import subprocess
 import threading
+import time
 import zlib
 from collections import deque
 from itertools import chain
 from typing import IO, Callable, Iterable, Sequence  # Python 3.8
 
 from .answer import ABSENT, ANSWER, LIST_BYTES, NO, OK, Answer, sizes
+from .line import Line
 from .pipes import CHUNK, Inward, Outward, Patience, Silence, last_words
 from .trouble import OriginAway, OriginStrange, Trouble
 
@@ -36,19 +38,29 @@ READ_BY_HAND = "read its filestore by hand"
 class Origin:
     """The far end. One conversation at a time; each opens the connection if there is none."""
 
-    def __init__(self, command: Sequence[str], name: str) -> None:
-        self.command, self.name = list(command), name
+    def __init__(self, command: Sequence[str], name: str, line: Line | None = None) -> None:
+        self.command, self.name, self.line = list(command), name, line or Line()
         self.lock = threading.RLock()
         self.process: subprocess.Popen[bytes] | None = None
         self.ends: tuple[Outward, IO[bytes], Patience] | None = None
 
     def twin(self) -> Origin:
         """Give another connection to the same end."""
-        return Origin(self.command, self.name)
+        return Origin(self.command, self.name, self.line)
 
     def get(self, paths: Iterable[str], receive: Callable[[str, Answer], None]) -> None:
         """Ask for files; `receive` gets each answer, in order."""
-        self._converse(((f"get {path}\n", path, "") for path in paths), receive)
+        came, begun = 0, time.monotonic()
+
+        def taken(path: str, answer: Answer) -> None:
+            nonlocal came
+            came += answer.size
+            receive(path, answer)
+
+        with self.lock:
+            self._converse(((f"get {path}\n", path, "") for path in paths), taken)
+            if self.line.saw(came, time.monotonic() - begun):
+                self.close()
 
     def sums(self, paths: Iterable[str]) -> dict[str, str]:
         """Ask for the sha1 of files; what is not there has none."""
@@ -156,7 +168,7 @@ class Origin:
         if self.ends is None or self.process is None or self.process.poll() is not None:
             self.close()
             self.process = subprocess.Popen(  # the settings' own command
-                self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                self.line.command(self.command), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )  # fmt: skip
             assert self.process.stdout is not None
