@@ -14,6 +14,6 @@ def watch(recovery: str) -> None:
     rows that are deleted in numbers, and for databases that shrink; this only reads what it has
     seen, and sends an event of each, once. Nothing is paused and nothing is changed.
     """
-    everyone = [each for each in instances.on(recovery) if each.time_machine]
+    everyone = [each for each in instances.on(recovery).instances if each.time_machine]
     read_by(next((each.language for each in everyone), "en"))
     mass.tell([each for each in everyone if each.time_machine and each.time_machine.alarm_rows])
