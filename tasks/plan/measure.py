@@ -54,6 +54,12 @@ def draw(
     else:
         found = MEASURES[procedure](instance, origin, recovery)
     lacking = _lacking(instance, procedure, Ends(origin, recovery), found.refusals)
+    if procedure in FORWARD and _may_hand_over(origin, recovery, found):
+        said = (
+            f"PostgreSQL on {instance.origin}: it is down, and its host answers; leave "
+            "origin_is_down off, and it is started first and hands over what it has"
+        )
+        lacking = (said, *lacking)
     found = replace(found, lacking=lacking)
     found = _with_documents(instance, recovery, found)
     if unknown := keys.objections(instance, origin_answers=origin is not None):
@@ -63,6 +69,12 @@ def draw(
     if procedure in FORWARD and (alive := fence.objection(instance.origin, why)):
         found = replace(found, refusals=(*found.refusals, f"{alive.message}: {alive.hint}"))
     return Plan(procedure, found, placeholders.names(instance), instance.timezone)
+
+
+def _may_hand_over(origin: Origin, recovery: ClusterState, found: Situation) -> bool:
+    """Tell whether the origin may still have what would be lost, and be started for that."""
+    down = origin is not None and not (origin.online or origin.gone)
+    return down and recovery.is_standby and not found.exposure.lossless
 
 
 def _lacking(
