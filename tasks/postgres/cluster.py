@@ -157,6 +157,17 @@ def start_at_boot(place: Place, how: str) -> None:
         shell.run(("systemctl", "daemon-reload"))
 
 
+def starts_at_boot(place: Place) -> bool:
+    """Tell whether a boot starts a cluster: by Debian's start.conf, or by its unit itself."""
+    shell = place.host.shell()
+    lines = files.read(shell, place.cluster.config_dir / "start.conf").splitlines()
+    chosen = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+    if not chosen or chosen[0] == "auto":
+        return True
+    argv = ("systemctl", "is-enabled", place.cluster.unit)
+    return shell.run(argv, check=False).stdout.strip() == "enabled"
+
+
 def config_owner(shell: Shell, cluster: Cluster, *, group: bool = False) -> str:
     """Who owns a cluster's configuration: its own user as Debian has it, or root where confined.
 

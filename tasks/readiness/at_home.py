@@ -1,5 +1,6 @@
 """What check measures, place by place."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -10,6 +11,7 @@ from tasks.build import build, carried, modules, packages
 from tasks.build import programs_of_odoo as programs
 from tasks.filestore import follower
 from tasks.logins import login
+from tasks.postgres import cluster
 from tasks.postgres.observe import observe, require_programs, unheard
 from tasks.postgres.wal import Lsn
 from tasks.readiness import compatibility, failed_over, preflight, sources, writable
@@ -75,7 +77,7 @@ def _moves(instance: OdooInstance) -> str:
     return "none under way"
 
 
-def _stream(instance: OdooInstance) -> str:
+def _stream(instance: OdooInstance) -> list[str]:
     origin, recovery = instance.origin, instance.recovery
     replication.require_no_fork(recovery, origin)
     if not replication.is_streaming(instance, recovery, origin):
@@ -84,7 +86,17 @@ def _stream(instance: OdooInstance) -> str:
     sql = "SELECT pg_last_wal_replay_lsn()"
     replayed = Lsn.parse(recovery.cluster.value(recovery.host.shell(), sql))
     now = Lsn.parse(origin.cluster.value(origin.host.shell(), "SELECT pg_current_wal_lsn()"))
-    return f"streaming, {size(max(0, now - replayed))} behind"
+    return [f"streaming, {size(max(0, now - replayed))} behind", *_boots(instance)]
+
+
+def _boots(instance: OdooInstance) -> Iterator[str]:
+    """Name a cluster that would stay down after a boot: a move that died may have left it so."""
+    for place in (instance.origin, instance.recovery):
+        if not cluster.starts_at_boot(place):
+            yield (
+                f"PostgreSQL {place.cluster} on {place} does not start at boot: write auto into "
+                f"{place.cluster.config_dir / 'start.conf'} there"
+            )
 
 
 def _commits(instance: OdooInstance) -> str:
