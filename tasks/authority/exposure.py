@@ -50,9 +50,15 @@ def measure(instance: OdooInstance, *, lossless: bool) -> Exposure:
         next_xid=int(row["next_xid"] or 0),
         notice=synchronous_state.notice_in_force(instance) if asked else None,
     )
-    if kept is None or estimated.last_commit or estimated.synchronous:
-        return estimated
-    return since_handed_back(instance) or estimated
+    handed = since_handed_back(instance) if kept else None
+    return handed if handed and _is_closer(handed, estimated) else estimated
+
+
+def _is_closer(handed: Exposure, estimated: Exposure) -> bool:
+    """Tell whether a hand-over home bounds a loss better than what was streamed, or sampled."""
+    if estimated.synchronous or handed.seconds is None:
+        return False
+    return estimated.seconds is None or handed.seconds < estimated.seconds
 
 
 def since_handed_back(instance: OdooInstance) -> Exposure | None:

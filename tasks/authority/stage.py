@@ -20,7 +20,6 @@ from tasks.records.kinds import Failover
 from tasks.records.loss import Exposure
 from tasks.run.moments import Clock
 from tasks.run.step import log, step
-from tasks.standby import rejoin
 
 Stage = Literal["failed over", "handing over", "home"]
 
@@ -99,6 +98,8 @@ def _start_stranded(instance: OdooInstance, *, origin_is_down: bool) -> None:
     An origin that runs after all shows itself by its stream, and nothing is written here before the
     receipt is there.
     """
+    from tasks.standby import rejoin  # noqa: PLC0415  # which no other failover waits for
+
     origin, recovery = instance.origin, instance.recovery
     if not origin_is_down:
         raise Refused(
