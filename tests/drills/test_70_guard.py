@@ -211,6 +211,7 @@ def test_where_the_policy_is_to_hold_a_boot_waits_for_the_answer(
     wait_until(lambda: _serves(pair) and _odoo_is_up(machine), "it serves once it is told", 30)
     config = machine.read(CONFIG)
     machine.write(CONFIG, config.replace('"unanswered": "hold"', '"unanswered": "serve"'))
+    machine.run("systemctl", "restart", f"relevo-guard-{pair.name}")
     wait_until(pair.is_home, "the recovery host follows again", 60)
     no_strangers(pair)
 
