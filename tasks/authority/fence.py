@@ -246,8 +246,7 @@ def fence_old_primary(instance: OdooInstance, old_primary: Place) -> None:
     if state.is_primary:
         log().warning("%s had come back as a second primary of %s", old_primary, instance.name)
     if not state.is_standby:
-        cluster.give_up_start(old_primary)
-        cluster.stop_any(old_primary)
+        cluster.stop_starting(old_primary)
 
 
 def since_asked(instance: OdooInstance) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from blocks.plain import plain
 from blocks.shell import Shell
 from tasks.host import together
 from tasks.odoo import customers, http
-from tasks.postgres import cluster
+from tasks.postgres import cluster, observe
 from tasks.run.outcome import Outcome
 from tasks.run.step import step
 from tasks.run.wait import until
@@ -74,7 +74,8 @@ def require_free_port(shell: Shell, instance: OdooInstance, *, workers: int = 0)
         listening = together.ask(shell, listening_at(port)).stdout.strip()
         if listening and not is_active(shell, odoo.unit):
             raise Refused(
-                f"port {port} on {instance.recovery} is taken by something else",
+                f"port {port} on {instance.recovery} is taken by another program: "
+                f"{observe.holder(shell, port)}",
                 hint=f"give {instance.name} another recovery.{name} in the inventory, apply it and "
                 "run build-service again",
             )

@@ -135,13 +135,15 @@ def stop_any(place: Place) -> None:
         stop(place)
 
 
-def give_up_start(place: Place) -> None:
-    """Have systemd give up a start that a boot has begun, and wait for nothing.
+def stop_starting(place: Place) -> None:
+    """Stop a cluster that a boot may be starting just now, and prove that it is down.
 
-    It proves nothing: whoever asks for it stops the cluster next, and proves that it is down.
+    systemd gives the start up and is not waited for: it can hang. Without this the boot's start
+    would come after the stop, on files that are being replaced.
     """
     argv = ("systemctl", "stop", "--no-block", place.cluster.unit)
     place.host.shell().run(argv, check=False)
+    stop_any(place)
 
 
 def start_at_boot(place: Place, how: str) -> None:

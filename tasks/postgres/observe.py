@@ -1,5 +1,6 @@
 """The clusters as they are. Who is primary is asked here, never read from a saved block."""
 
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -118,6 +119,7 @@ exit 0
 """
 SAID, LOST = "psql said: ", "lost"
 # Argument: a port. Says what listens there, over TCP or at a socket.
+HOLDER = re.compile(r'\(\("([^"]+)",pid=(\d+)')
 LISTENS = 'ss -Hltn "sport = :$1"; ss -Hlx | grep -F ".s.PGSQL.$1 " || true'
 
 
@@ -182,6 +184,12 @@ def _control(output: str, place: Place) -> ControlData:
 def listening(shell: Shell, port: int) -> bool:
     """Tell whether something listens on a port of PostgreSQL's, over TCP or at a socket."""
     return bool(shell.run(("sh", "-c", LISTENS, "listens", str(port))).stdout.strip())
+
+
+def holder(shell: Shell, port: int) -> str:
+    """Name the program that listens on a port, and its process."""
+    found = HOLDER.search(shell.run(("ss", "-Hltn", "-p", f"sport = :{port}"), check=False).stdout)
+    return f"{plain(found[1])} ({found[2]})" if found else "?"
 
 
 def _missing(place: Place, *, programs: bool) -> Refused:

@@ -12,7 +12,7 @@ from tasks.host import files
 from tasks.logins import roles
 from tasks.odoo import customers, service
 from tasks.postgres import cluster_settings, hba
-from tasks.postgres.observe import listening
+from tasks.postgres.observe import holder, listening
 from tasks.readiness import probes
 from tasks.readiness.compatibility import EXTENSIONS
 from tasks.readiness.probes import Need, SetUp
@@ -170,7 +170,8 @@ def _postgres_port(instance: OdooInstance) -> str:
     recovery, shell = instance.recovery, instance.recovery.host.shell()
     if is_new(instance) and listening(shell, recovery.cluster.port):
         raise Refused(
-            f"port {recovery.cluster.port} on {recovery} is taken by something else",
+            f"port {recovery.cluster.port} on {recovery} is taken by another program: "
+            f"{holder(shell, recovery.cluster.port)}",
             hint=f"give {instance.name} another recovery.postgres_port in the inventory, and "
             "apply it",
         )

@@ -85,6 +85,7 @@ def drop_cluster(instance: OdooInstance, *, delete_kept: bool) -> None:
     found = recovery.cluster
     if files.exists(shell, found.config_dir / "postgresql.conf"):
         _delete_data(instance, delete_kept=delete_kept)
+    shell.run(("systemctl", "stop", found.unit), check=False, timeout_seconds=STOP_SECONDS)
     shell.run(("systemctl", "reset-failed", found.unit), check=False)
     files.remove_tree(shell, found.config_dir)
     drop_ins = UNITS / f"{found.unit}.d"
@@ -101,7 +102,7 @@ def drop_cluster(instance: OdooInstance, *, delete_kept: bool) -> None:
 def _delete_data(instance: OdooInstance, *, delete_kept: bool) -> None:
     """Delete the data; what is kept aside becomes root's: its own user goes, and its number."""
     recovery, shell = instance.recovery, instance.recovery.host.shell()
-    cluster.stop_any(recovery)
+    cluster.stop_starting(recovery)
     aside.sweep(recovery)
     if delete_kept:
         aside.delete(instance, recovery)

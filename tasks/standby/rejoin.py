@@ -81,7 +81,7 @@ def rejoin(
     _prepare(instance, node, leader)
     aside = None
     if not observe(node).is_standby or reclone:
-        cluster.stop_any(node)
+        cluster.stop_starting(node)
         aside = _by_a_way(instance, node, leader, meant=why if reclone else "")
     _follow(instance, node, leader)
     return aside
@@ -140,7 +140,7 @@ def _chosen(instance: OdooInstance, node: Place, leader: Place) -> Way:
 def _replace(instance: OdooInstance, node: Place, leader: Place) -> PurePosixPath:
     """Put a new clone in the place of the data directory, which is kept; say where."""
     fresh = clone.make(instance, node, leader)
-    cluster.stop_any(node)
+    cluster.stop_starting(node)
     shell, state = node.host.shell(), observe(node)
     # A standby that asked for what is gone has spoiled its slot once more.
     replication.ensure_slot(leader.host.shell(), leader, instance.name)

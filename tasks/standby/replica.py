@@ -142,7 +142,7 @@ def clone(instance: OdooInstance, *, reclone: bool) -> None:
     if anew and observe(recovery).is_standby:
         rejoin.renew(instance, recovery, origin)
     else:
-        cluster.stop_any(recovery)
+        cluster.stop_starting(recovery)
         aside = rejoin.rejoin(
             instance, recovery, origin, reclone=anew, why=_why(instance, reclone=reclone)
         )

@@ -144,6 +144,8 @@ def _forget(lab: Lab, pair: Pair) -> None:
     version, machine = str(lab.generation.postgres), lab.respaldo
     machine.run("systemctl", "disable", "--now", f"odoo_{pair.name}.service", check=False)
     machine.run("pg_dropcluster", "--stop", version, pair.name, check=False)
+    held = f"config_file=/etc/postgresql/{version}/{pair.name}/"  # by whatever means it was started
+    machine.run("pkill", "-KILL", "-f", held, check=False)
     machine.run("systemctl", "stop", f"relevo-follow-odoo_{pair.name}.service", check=False)
     machine.run("rm", "-rf", f"/etc/postgresql/{version}/{pair.name}")
     machine.run("rm", "-rf", f"/var/lib/relevo/{pair.name}", f"{inventory.BASE}/{pair.name}")

@@ -186,7 +186,7 @@ FAULTS = {
     "options lost from ExecStart": Fault(
         "settings of Odoo", "list_db of odoo.conf", _in_conf("/^list_db/d")
     ),
-    "taken port": Fault("service", "is taken by something else", _taken_port, _free_port),
+    "taken port": Fault("service", "is taken by another program: ", _taken_port, _free_port),
     "missing role": Fault("login at the origin", "has lost roles of Relevo", _no_role),
     "websocket closed": Fault("site", "serving.conf", _no_websocket),
     "expired certificate": Fault("certificates", "has -3 days left", _expire, _renew),
