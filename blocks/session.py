@@ -141,7 +141,8 @@ def silent(named: str, login: Login, why: str, sqlstate: str = "") -> StatementF
         )
         if refused
         else f"run systemctl status {login.unit} there",
-        sqlstate=sqlstate,
+        # libpq itself ends a session that asks for a password: PostgreSQL has said no code then.
+        sqlstate=sqlstate or (f"{NO_ENTRY}000" if refused else ""),
     )
 
 

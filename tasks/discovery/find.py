@@ -86,7 +86,16 @@ def _entry(asked: Server, running: Running | None, name: str, peer: str) -> Entr
             part(entry, asked, found)
         except (CommandFailed, Refused) as error:
             entry.remark(error.message)
+    _pin_address(entry)
     return entry
+
+
+def _pin_address(entry: Entry) -> None:
+    """Write the server's address in the place of a name that a failover points elsewhere."""
+    host, domains = entry.values.get("host"), entry.values.get("domains")
+    named = str(host["address"]) if isinstance(host, dict) else ""
+    if isinstance(domains, list) and named.lower() in domains:
+        entry.put("host.address", next(iter(server.known_here(named)), named))
 
 
 def _host(entry: Entry, asked: Server, peer: str) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import time
+from collections.abc import Mapping
 
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import Dns, OdooInstance, Place
@@ -33,7 +34,6 @@ def point(instance: OdooInstance, place: Place) -> Outcome:
             done=True,
             sentence=f"by hand: point {names} at {target} (no DNS provider in the inventory)",
         )
-    gone = list[str]()
     try:
         if place.kind == "recovery":
             _note(instance, instance.dns)
@@ -41,13 +41,8 @@ def point(instance: OdooInstance, place: Place) -> Outcome:
         before = _noted(instance) if place.kind == "origin" else {}
         ours = place.host.shown_addresses
         wanted = {domain: {**before.get(domain, {}), **ours} for domain in instance.domains}
-        for domain, mine in wanted.items():
-            require_lease()  # a provider does not judge whose turn it is
-            removed = provider.change(instance.dns, domain, mine)
-            gone += [f"{each} of {domain}" for each in removed if each.split()[0] not in mine]
-        for domain, mine in wanted.items():
-            _prove(instance.dns, domain, place, mine)
-        if before:  # one that could not be read stays, and is warned of
+        pointed, failed = _change_each(instance, instance.dns, place, wanted)
+        if before and not failed:  # one that could not be read stays, and is warned of
             records.forget(instance.recovery, instance, Names)
     except CommandFailed as error:
         log().error("%s", error)
@@ -55,8 +50,47 @@ def point(instance: OdooInstance, place: Place) -> Outcome:
             done=False,
             sentence=f"not done: {error.message}. By hand: point {names} at {target}",
         )
-    lost = f"; removed: {', '.join(gone)}" if gone else ""
-    return Outcome(done=True, sentence=f"{names}: {target}{lost}")
+    lost = f"; removed: {', '.join(gone)}" if (gone := _removed(pointed, wanted)) else ""
+    if not failed:
+        return Outcome(done=True, sentence=f"{names}: {target}{lost}")
+    why = "; ".join(dict.fromkeys(failed.values()))
+    rest, done = ", ".join(failed), ", ".join(each for each in wanted if each not in failed)
+    said = f"not done: {why}. By hand: point {rest} at {target}"
+    return Outcome(done=False, sentence=f"{said}. Done: {done}{lost}" if done else said)
+
+
+def _change_each(
+    instance: OdooInstance, known: Dns, place: Place, wanted: Mapping[str, Mapping[str, str]]
+) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Change and prove each name by itself; give what was removed, and why others were not done."""
+    pointed, failed = dict[str, list[str]](), dict[str, str]()
+    for domain, mine in wanted.items():
+        require_lease()  # a provider does not judge whose turn it is
+        try:
+            pointed[domain] = provider.change(known, domain, mine, beside=instance.domains)
+        except CommandFailed as error:
+            log().error("%s", error)
+            failed[domain] = error.message
+    ends = time.monotonic() + PROVE_SECONDS  # of all together: their servers are the same
+    for domain in pointed:
+        try:
+            _prove(known, domain, place, wanted[domain], seconds=max(1, ends - time.monotonic()))
+        except CommandFailed as error:
+            log().error("%s", error)
+            failed[domain] = error.message
+    return pointed, failed
+
+
+def _removed(
+    pointed: Mapping[str, list[str]], wanted: Mapping[str, Mapping[str, str]]
+) -> list[str]:
+    """Name the records of a kind that a name no longer has at all."""
+    return [
+        f"{each} of {domain}"
+        for domain, removed in pointed.items()
+        for each in removed
+        if each.split()[0] not in wanted[domain]
+    ]
 
 
 def addresses(instance: OdooInstance, place: Place) -> str:
@@ -85,7 +119,9 @@ def _noted(instance: OdooInstance) -> dict[str, dict[str, str]]:
     return known.addresses if known else {}
 
 
-def _prove(known: Dns, domain: str, place: Place, wanted: dict[str, str]) -> None:
+def _prove(
+    known: Dns, domain: str, place: Place, wanted: Mapping[str, str], *, seconds: float
+) -> None:
     """Require that the name servers of the zone say it too, which may take them a moment."""
     from tasks.serving import resolver  # noqa: PLC0415  # which no start of Odoo waits for
 
@@ -96,7 +132,7 @@ def _prove(known: Dns, domain: str, place: Place, wanted: dict[str, str]) -> Non
         return not said[-1]
 
     try:
-        until(shown, what=f"{domain} leads to {place}", timeout_seconds=PROVE_SECONDS, every=1)
+        until(shown, what=f"{domain} leads to {place}", timeout_seconds=seconds, every=1)
     except CommandFailed as error:
         raise CommandFailed(said[-1] if said else error.message, hint=error.hint) from error
 
@@ -129,7 +165,9 @@ def _try(instance: OdooInstance, place: Place) -> list[str]:
         return list(noted.remarks)
     try:
         said = [
-            provider.rehearse(instance.dns, domain, place.host.shown_addresses)
+            provider.rehearse(
+                instance.dns, domain, place.host.shown_addresses, beside=instance.domains
+            )
             for domain in instance.domains
         ]
     except CommandFailed as error:

@@ -3,7 +3,7 @@
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -37,15 +37,19 @@ def addresses(provider: Dns, domain: str) -> dict[str, list[str]]:
         return _in_time(act)
 
 
-def change(provider: Dns, domain: str, wanted: Mapping[str, str]) -> list[str]:
+def change(
+    provider: Dns, domain: str, wanted: Mapping[str, str], *, beside: Collection[str] = ()
+) -> list[str]:
     """Let a name have these addresses, by kind of record, and no others; give what was removed.
 
     What is wanted is made before what is there is removed: a provider that fails half way leaves
-    a name that leads somewhere.
+    a name that leads somewhere. An alias of a name that is changed `beside` it follows that one.
     """
 
     def act() -> list[str]:
         with _client(provider) as client:
+            if _alias(provider, client, domain, beside):
+                return []
             had = {kind: _records(provider, client, kind, domain) for kind in KINDS}
             for kind, address in wanted.items():
                 if address not in had[kind]:
@@ -64,15 +68,20 @@ def change(provider: Dns, domain: str, wanted: Mapping[str, str]) -> list[str]:
         return _in_time(act)
 
 
-def rehearse(provider: Dns, domain: str, wanted: Mapping[str, str]) -> str:
+def rehearse(
+    provider: Dns, domain: str, wanted: Mapping[str, str], *, beside: Collection[str] = ()
+) -> str:
     """Try that the provider lets us write, by a record that nobody reads; give a remark.
 
-    Where it lets us write no other name, the address that is there is made once more.
+    Where it lets us write no other name, the address that is there is made once more. Raise
+    CommandFailed for an alias of a name that no move changes: it could not be changed either.
     """
 
     def act() -> str:
         name = f"_relevo.{domain}"
         with _client(provider) as client:
+            if _alias(provider, client, domain, beside):
+                return ""
             try:
                 try:
                     client.create_record(rtype="TXT", name=name, content=TRIED)
@@ -90,6 +99,23 @@ def rehearse(provider: Dns, domain: str, wanted: Mapping[str, str]) -> str:
 
     with _explained(f"{provider.provider} does not let Relevo change the records of {domain}"):
         return _in_time(act)
+
+
+def _alias(provider: Dns, client: Any, domain: str, beside: Collection[str]) -> str:
+    """Give the name that a domain is an alias of; nothing where it has addresses of its own.
+
+    Beside a CNAME no address may stand (RFC 1034, 3.6.2), so such a name cannot be pointed.
+    """
+    found = [each.rstrip(".").lower() for each in _records(provider, client, "CNAME", domain)]
+    if not found:
+        return ""
+    if found[0] not in {each.lower() for each in beside}:
+        raise CommandFailed(
+            f"{domain} is an alias (CNAME) of {found[0]}, which is none of the instance's domains",
+            hint=f"give {domain} an address of its own (an A record) at the DNS provider, or add "
+            f"{found[0]} to the domains of the instance",
+        )
+    return found[0]
 
 
 @contextmanager

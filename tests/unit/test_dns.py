@@ -98,6 +98,28 @@ def test_a_taker_with_both_gets_both_and_a_second_time_nothing_is_done(plain: Pr
     assert plain.did == []
 
 
+WWW = "www.example.com"
+
+
+def test_an_alias_of_a_name_that_moves_with_it_follows_by_itself(plain: Provider) -> None:
+    """Beside a CNAME no address may stand: a provider refuses it, and BIND ignores it."""
+    plain.records.append(("CNAME", WWW, f"{SHOP}."))
+    before = [*plain.records]
+    assert provider.rehearse(KNOWN, WWW, {"A": "192.0.2.1"}, beside=(SHOP, WWW)) == ""
+    assert provider.change(KNOWN, WWW, {"A": "192.0.2.2"}, beside=(SHOP, WWW)) == []
+    assert (plain.records, plain.did) == (before, [])
+
+
+def test_an_alias_of_a_name_that_nobody_moves_is_refused_by_day(plain: Provider) -> None:
+    plain.records.append(("CNAME", WWW, "vps1.hoster.net."))
+    said = "www.example.com is an alias .CNAME. of vps1.hoster.net, which is none of the"
+    with pytest.raises(CommandFailed, match=said):
+        provider.rehearse(KNOWN, WWW, {"A": "192.0.2.1"}, beside=(WWW,))
+    with pytest.raises(CommandFailed, match=said):
+        provider.change(KNOWN, WWW, {"A": "192.0.2.2"}, beside=(WWW,))
+    assert plain.did == []
+
+
 @pytest.mark.parametrize("verb", ["create", "delete"])
 def test_a_provider_that_breaks_half_way_leaves_a_name_that_leads_somewhere(
     plain: Provider, verb: str
@@ -256,6 +278,27 @@ def test_names_that_a_provider_does_not_change_are_left_to_do(
     assert pointed.sentence.endswith(f"By hand: point {SHOP} at 192.0.2.1")
 
 
+def test_a_name_that_cannot_be_pointed_stops_no_other(
+    plain: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of three is an alias of a stranger's name; the last cannot be proven."""
+    monkeypatch.setattr(records, "read", lambda *_: None)
+    far = "far.example.com"
+    plain.records += [("CNAME", WWW, "vps1.hoster.net."), ("A", far, "192.0.2.9")]
+    monkeypatch.setattr(names, "PROVE_SECONDS", 0)
+    monkeypatch.setattr(resolver, "astray", lambda _, name, __: "ns says no" if name == far else "")
+    block = _instance().model_copy(update={"domains": (WWW, SHOP, far)})
+
+    with terminal.without_server():
+        pointed = names.point(block, block.origin)
+
+    assert not pointed.done
+    assert f"By hand: point {WWW}, {far} at 192.0.2.1. Done: {SHOP}" in pointed.sentence
+    assert "is an alias (CNAME) of vps1.hoster.net" in pointed.sentence
+    assert "ns says no" in pointed.sentence
+    assert ("A", SHOP, "192.0.2.1") in plain.records
+
+
 def test_a_spoiled_note_of_names_does_not_keep_them_from_being_pointed(
     plain: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,7 +307,7 @@ def test_a_spoiled_note_of_names_does_not_keep_them_from_being_pointed(
         for name in ("origin", "recovery")
     }
     monkeypatch.setattr(Host, "shell", lambda self: FakeShell(hosts[self.name]))
-    monkeypatch.setattr(names, "_prove", lambda *_: None)
+    monkeypatch.setattr(names, "_prove", lambda *_, **__: None)
     block = _instance()
 
     with terminal.without_server():
