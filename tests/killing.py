@@ -32,12 +32,16 @@ def _failover(instance: OdooInstance) -> object:
     return failover.fn(instance, decide="unattended", reason="drill")
 
 
+def _forced(instance: OdooInstance) -> object:
+    return failover.fn(instance, decide="unattended", reason="drill", origin_is_down=True)
+
+
 def _failback(instance: OdooInstance) -> object:
     return failback.fn(instance, decide="unattended", reason="drill")
 
 
 PROCEDURES: dict[str, Callable[[OdooInstance], object]] = {
-    "failover": _failover, "failback": _failback,
+    "failover": _failover, "forced failover": _forced, "failback": _failback,
     "drill": drill.fn, "replicate": replicate.fn, "rsync-filestore": rsync_filestore.fn,
 }  # fmt: skip
 RENAME = "rename to "

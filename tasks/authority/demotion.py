@@ -6,6 +6,7 @@ from tasks.postgres import cluster
 from tasks.postgres.observe import ClusterState, observe, received
 from tasks.postgres.wal import Lsn
 from tasks.receipts import receipts
+from tasks.receipts.receipt import last_word
 from tasks.run.step import log, step
 from tasks.run.wait import until
 from tasks.standby import replication
@@ -28,7 +29,7 @@ def demote(
     if not state.is_standby:
         cluster.start_at_boot(old_primary, "manual")  # also where somebody else has stopped it
         cluster.stop_any(old_primary)
-    require_received(old_primary, new_primary)
+    require_received(instance, old_primary, new_primary)
     if not observe(new_primary).is_primary:
         receipts.record_demotion(instance, old_primary, new_primary, reason=reason)
 
@@ -62,9 +63,11 @@ def require_streaming_standby(old_primary: Place, new_primary: Place) -> None:
         )
 
 
-def require_received(old_primary: Place, new_primary: Place) -> Lsn:
+def require_received(instance: OdooInstance, old_primary: Place, new_primary: Place) -> Lsn:
     """Require that the new primary holds the old one's shutdown checkpoint: nothing is lost."""
     control = observe(old_primary).control
+    if control is not None and control.was_standby:
+        control = last_word(control, receipts.newest(instance), old_primary.kind)
     if control is None or not control.shut_down:
         raise Refused(
             f"the control file on {old_primary} does not show a clean shutdown",

@@ -33,7 +33,7 @@ def measure(instance: OdooInstance, *, lossless: bool) -> Exposure:
     """Say, before the promotion, what had not been streamed when the origin was last heard of."""
     kept = records.read(instance.recovery, instance, Failover)
     if kept is not None and observe(instance.recovery).is_primary:
-        return kept.exposure
+        return (None if is_promoted(instance) else since_handed_back(instance)) or kept.exposure
     if lossless:
         return Exposure.none()
     shell, cluster = instance.recovery.host.shell(), instance.recovery.cluster
@@ -64,7 +64,7 @@ def _is_closer(handed: Exposure, estimated: Exposure) -> bool:
 def since_handed_back(instance: OdooInstance) -> Exposure | None:
     """What the origin may have written since a failback gave it the write right, if one has."""
     known = receipts.ask(instance, ask_origin=False).newest
-    if known is None or known.taker != "origin":
+    if known is None or known.taker != "origin" or known.kind == "first":
         return None
     with understood(f"the receipt of {instance.name} of epoch {known.epoch}"):
         at = datetime.fromisoformat(known.time).timestamp()
@@ -101,7 +101,7 @@ def sample_link(instance: OdooInstance) -> None:
 def require_accepted(instance: OdooInstance, exposure: Exposure, *, loss_accepted: bool) -> None:
     """Refuse to lose anything that nobody has agreed to lose."""
     log().info("exposure of %s: %s", instance.name, exposure)
-    if exposure.lossless or loss_accepted or _is_promoted(instance):
+    if exposure.lossless or loss_accepted or is_promoted(instance):
         return
     raise Refused(
         f"{instance.origin} does not answer (or stopped uncleanly); failing over now may lose: "
@@ -111,7 +111,7 @@ def require_accepted(instance: OdooInstance, exposure: Exposure, *, loss_accepte
     )
 
 
-def _is_promoted(instance: OdooInstance) -> bool:
+def is_promoted(instance: OdooInstance) -> bool:
     """Tell whether an earlier run has promoted with a receipt: what is lost was agreed to then."""
     known = receipts.ask(instance, ask_origin=False).newest
     promoted = known is not None and known.taker == "recovery"

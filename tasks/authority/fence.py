@@ -10,7 +10,7 @@ from blocks.errors import CommandFailed, LoginRefused, Refused, ShutOut, Unreach
 from blocks.instance import OdooInstance, Place
 from blocks.odoo import Odoo
 from blocks.shell import Shell
-from tasks.authority import demotion, keys
+from tasks.authority import demotion, exposure, keys
 from tasks.filestore import copies
 from tasks.host import lock, together
 from tasks.odoo import service
@@ -118,7 +118,7 @@ def fence_origin(instance: OdooInstance, *, loss_accepted: bool, reason: str = "
             demotion.demote(instance, origin, recovery, reason=reason)
         return True
     lossless = demotion.holds_all_of(state, recovery)
-    if lossless or loss_accepted or observe(recovery).is_primary:
+    if lossless or loss_accepted or exposure.is_promoted(instance):
         with _said_of_a_broken_disk(origin):
             fence_old_primary(instance, origin)
     return lossless

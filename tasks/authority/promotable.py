@@ -6,7 +6,8 @@ from tasks.authority import stage
 from tasks.build import build
 from tasks.host import files
 from tasks.odoo import odoo_conf, service
-from tasks.postgres.observe import ClusterState, observe
+from tasks.postgres.observe import ClusterState, observe, observe_if_reachable
+from tasks.receipts import receipts
 from tasks.records import records
 from tasks.records.kinds import Failover, Identity
 from tasks.run.step import log, step
@@ -28,6 +29,8 @@ def require_ready(instance: OdooInstance) -> None:
             "failover of Relevo promoted it",
             hint="find out who promoted it; if customers are served from there, run failback",
         )
+    if state.is_primary and (origin := _origin_if_entitled(instance)):
+        stage.require_not_overruled(instance, origin)
     if not state.answers:
         if sentence := stage.half_done(instance):
             raise Refused(sentence, hint="run failback, which goes on from there")
@@ -43,6 +46,14 @@ def require_ready(instance: OdooInstance) -> None:
     _require_built(instance)
     conf = files.read(shell, recovery.odoo.config)
     service.require_free_port(shell, instance, workers=odoo_conf.workers(conf))
+
+
+def _origin_if_entitled(instance: OdooInstance) -> ClusterState | None:
+    """Ask an origin that may be dead only where the write right is its own."""
+    known = receipts.ask(instance, ask_origin=False).newest
+    if known is None or known.taker != "origin":
+        return None
+    return observe_if_reachable(instance.origin)
 
 
 def require_replay(standby: Place) -> None:

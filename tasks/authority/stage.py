@@ -118,15 +118,42 @@ def _start_stranded(instance: OdooInstance, *, origin_is_down: bool) -> None:
 def is_stranded(instance: OdooInstance) -> bool:
     """Tell whether a failback gave the write right to an origin that does not serve any more.
 
-    The recovery host was stopped cleanly for it, and follows nobody yet.
+    The recovery host was stopped cleanly for it, and follows nobody yet; or it was started since as
+    a standby, and went down again.
     """
     recovery = observe(instance.recovery)
-    if recovery.answers or recovery.control is None or not recovery.control.shut_down:
+    if recovery.answers or recovery.control is None:
+        return False
+    begun = recovery.control.was_standby and records.read(instance.recovery, instance, Failover)
+    if not (recovery.control.shut_down or begun):
         return False
     if _new_primary(instance) != "origin":
         return False
     origin = observe_if_reachable(instance.origin)
     return origin is None or origin.gone or _is_another(origin, recovery)
+
+
+def require_not_overruled(instance: OdooInstance, origin: ClusterState) -> None:
+    """Refuse a recovery host that gave the write right away and was started by hand since.
+
+    Beside an origin that has used it: customers may have written there. One that only follows yet
+    has lost nothing by it, and one that was promoted by hand has a timeline of its own.
+    """
+    known, recovery = receipts.newest(instance), instance.recovery
+    if known is None or known.taker != "origin" or known.kind == "first":
+        return
+    if origin.is_standby or origin.control is None or origin.control.was_standby:
+        return
+    if _is_another(origin, observe(recovery)):
+        return
+    if observe_leader(recovery).timeline > known.timeline:
+        return
+    raise Refused(
+        f"{recovery} gave the write right to {instance.origin}, which has used it, and PostgreSQL "
+        f"on {recovery} was started by hand since",
+        hint=f"run systemctl stop {recovery.cluster.unit} on {recovery}, then failback, which goes "
+        "on; what was written there since is kept aside",
+    )
 
 
 def _is_another(origin: ClusterState, recovery: ClusterState) -> bool:
@@ -187,6 +214,7 @@ def how_far(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
             hint="run failback again when the server is up and reachable by ssh",
         )
     if recovery.is_primary:
+        require_not_overruled(instance, origin)
         return "failed over"
     new_primary = _new_primary(instance)
     if new_primary == "origin":
@@ -194,7 +222,8 @@ def how_far(instance: OdooInstance, *, at_a_loss: bool = False) -> Stage:
     if origin.is_primary and new_primary == "origin":
         return "home"
     entitled = new_primary == "origin" or at_a_loss
-    if origin.is_standby and not recovery.online and entitled:
+    follows = recovery.is_standby and new_primary == "origin"  # a failover had started it so
+    if origin.is_standby and entitled and (follows or not recovery.online):
         return "handing over"
     if entitled and not (origin.online or origin.gone):
         return "handing over"  # and it is started first
@@ -212,12 +241,9 @@ def _require_heir(instance: OdooInstance, origin: ClusterState, recovery: Cluste
 
     A hoster may have brought back last night's state, or an empty cluster may have been made.
     """
-    was_leader = recovery.control is not None and recovery.control.shut_down
+    left = _timeline_it_left(instance, recovery)
     older = (
-        origin.is_primary
-        and was_leader
-        and recovery.control is not None
-        and observe_leader(instance.origin).timeline <= recovery.control.last_timeline
+        origin.is_primary and left is not None and observe_leader(instance.origin).timeline <= left
     )
     if older or _is_another(origin, recovery):
         what = "was set back to an older state" if older else "is another one"
@@ -227,3 +253,16 @@ def _require_heir(instance: OdooInstance, origin: ClusterState, recovery: Cluste
             hint=f"stop Odoo and PostgreSQL on {instance.origin} and power it off, then run "
             f"failover with origin_is_down and a reason: {instance.recovery} has what it gave away",
         )
+
+
+def _timeline_it_left(instance: OdooInstance, recovery: ClusterState) -> int | None:
+    """Give the timeline on which the recovery host handed over, which its heir has left.
+
+    Its receipt says it. One by which something was given up does not: both may have gone on from
+    there by the same number.
+    """
+    known = receipts.newest(instance)
+    if known is not None and known.kind == "demotion" and known.taker == "origin":
+        return known.timeline
+    control = recovery.control
+    return control.last_timeline if control is not None and control.shut_down else None

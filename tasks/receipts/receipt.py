@@ -4,9 +4,10 @@ Each change of roles has one, numbered by its epoch. The newest says who may wri
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal, TypeAlias
 
+from tasks.postgres.controldata import ControlData
 from tasks.postgres.wal import Lsn
 
 Side: TypeAlias = Literal["origin", "recovery"]
@@ -89,6 +90,27 @@ def next_epoch(known: Receipt | None, *, both_asked: bool) -> int:
     """
     newest = known.epoch if known else 0
     return newest + (1 if both_asked else UNSEEN + 1)
+
+
+def last_word(
+    control: ControlData | None, receipt: Receipt | None, giver: Side
+) -> ControlData | None:
+    """What an old primary wrote last: as its control file says it, or as its receipt does.
+
+    One that was demoted and has only followed since has written nothing more.
+    """
+    if control is None or receipt is None or not control.was_standby:
+        return control
+    if receipt.kind != "demotion" or receipt.giver != giver:
+        return control
+    if receipt.timeline != control.last_timeline:
+        return control
+    ended = replace(
+        control, state="shut down", timeline=receipt.timeline,
+        checkpoint=Lsn.parse(receipt.checkpoint), minimum_recovery_end=Lsn(0),
+    )  # fmt: skip
+    holds = control.minimum_recovery_end
+    return ended if holds <= ended.checkpoint or ended.ends_at(holds) else control
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,7 @@ def objection(
     instance: OdooInstance, old_primary: Place, new_primary: Place, receipt: Receipt | None
 ) -> str:
     """Why a receipt does not entitle the new primary to write now; nothing when it does."""
-    control = observe(old_primary).control
+    control = reading.last_word(observe(old_primary).control, receipt, old_primary.kind)
     if control is None or not control.shut_down:
         return f"{old_primary} was not shut down cleanly"
     stand = Stand(

@@ -74,6 +74,53 @@ def test_an_origin_that_dies_for_good_once_it_has_the_write_right_is_failed_over
     no_strangers(uno)
 
 
+def test_an_origin_that_comes_back_beside_a_forced_failover_that_died_is_led_home(
+    uno: Pair, blocks: Blocks, inventory_path: Path, tmp_path: Path
+) -> None:
+    """Both are standbys then, and the receipt gives the write right to the origin."""
+    block, said = blocks[uno.name], tmp_path / "said"
+    failover(block)
+    uno.at_recovery("CREATE TABLE outage AS SELECT generate_series(1, 1000) AS n", "cliente1")
+    receipt = "require the receipt by which"
+    assert killed_at(inventory_path, uno.name, "failback", receipt, said) == KILLED
+    uno.origin.machine.kill()
+    ready = f"require that {uno.recovery.name} can take over"
+    assert killed_at(inventory_path, uno.name, "forced failover", ready, said) == KILLED
+    assert uno.at_recovery("SELECT pg_is_in_recovery()") == "t"
+    uno.origin.machine.boot()
+
+    failback(block)
+
+    assert _serves_at_home(uno)
+    assert uno.at_origin("SELECT count(*) FROM outage", "cliente1") == "1000"
+    uno.at_origin("DROP TABLE outage", "cliente1")
+    no_strangers(uno)
+
+
+def test_a_recovery_host_that_was_started_by_hand_overrules_no_origin_that_serves(
+    uno: Pair, blocks: Blocks, inventory_path: Path, tmp_path: Path
+) -> None:
+    """The origin has the write right, and used it: neither button fences it, whatever runs there."""
+    block, said = blocks[uno.name], tmp_path / "said"
+    failover(block)
+    assert killed_at(inventory_path, uno.name, "failback", "start Odoo on uno", said) == KILLED
+    uno.at_origin("CREATE TABLE only_here AS SELECT 1 AS n", "cliente1")
+    uno.recovery.run("systemctl", "start", _standby(uno))
+    assert uno.at_recovery("SELECT pg_is_in_recovery()") == "f"
+    for move in (failover, failback):
+        with pytest.raises(Refused, match="was started by hand since"):
+            move(block)
+    assert uno.at_origin("SELECT n FROM only_here", "cliente1") == "1"
+    uno.recovery.run("systemctl", "stop", _standby(uno))
+
+    failback(block)
+
+    assert _serves_at_home(uno)
+    assert uno.at_origin("SELECT n FROM only_here", "cliente1") == "1"
+    uno.at_origin("DROP TABLE only_here", "cliente1")
+    no_strangers(uno)
+
+
 CRASH = """
 set -e
 sed -i s/auto/manual/ "$1/start.conf"
