@@ -100,7 +100,7 @@ def test_an_origin_that_comes_back_beside_a_forced_failover_that_died_is_led_hom
 def test_a_recovery_host_that_was_started_by_hand_overrules_no_origin_that_serves(
     uno: Pair, blocks: Blocks, inventory_path: Path, tmp_path: Path
 ) -> None:
-    """The origin has the write right, and used it: neither button fences it, whatever runs there."""
+    """The origin has the write right and used it: neither button fences it."""
     block, said = blocks[uno.name], tmp_path / "said"
     failover(block)
     assert killed_at(inventory_path, uno.name, "failback", "start Odoo on uno", said) == KILLED
