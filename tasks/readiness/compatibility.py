@@ -54,7 +54,13 @@ for port; do python3 -I -S -c "$reach" "$address" "$port"; done
 ABILITIES = """
 SELECT 'on' IN (current_setting('wal_log_hints'), current_setting('data_checksums')) AS rewindable,
     current_setting('archive_mode') <> 'off' AS archives,
-    current_setting('shared_preload_libraries') AS preloaded
+    current_setting('shared_preload_libraries') AS preloaded,
+    current_setting('fsync') AS fsync
+"""
+# A promotion empties them, and a standby never has their rows (PostgreSQL manual, CREATE TABLE).
+UNLOGGED = """
+SELECT c.oid::regclass::text AS name FROM pg_class c
+WHERE c.relpersistence = 'u' AND c.relkind = 'r' ORDER BY 1 LIMIT 20
 """
 SIZE = "SELECT sum(pg_database_size(oid))::bigint FROM pg_database"
 # What a database asks of its server.
@@ -123,6 +129,7 @@ def measure(instance: OdooInstance) -> Pair:
         owners={each.name: [each.owner] for each in odoos.databases},
         shut=_shut_to_customers(instance),
         address=recovery.host.shown_address,
+        unlogged=_names(all_of_them, UNLOGGED),
     )
 
 
@@ -186,6 +193,7 @@ def _side(instance: OdooInstance, place: Place) -> Side:
         preloaded=libraries(str(able.get("preloaded", ""))),
         certificate_days=days_left,
         certificate_known=is_known,
+        fsync=able.get("fsync", "on") == "on",
     )
 
 

@@ -21,7 +21,8 @@ class Side:
     whether it puts its WAL into an archive while it leads, `wal_is` whether its pg_wal is a folder,
     a link or a mount, `free_for_wal` what is free there, `programs` the versions of Relevo's
     programs there, `preloaded` the libraries that its PostgreSQL loads, `certificate_days` how long
-    the other side believes its PostgreSQL, and `certificate_known` whether it does.
+    the other side believes its PostgreSQL, `certificate_known` whether it does, and `fsync` whether
+    a power cut leaves its PostgreSQL whole.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Side:
     preloaded: tuple[str, ...] = ()
     certificate_days: int | None = None
     certificate_known: bool = True
+    fsync: bool = True
 
     @property
     def wal_bytes(self) -> int:
@@ -50,7 +52,8 @@ class Pair:
     """Both servers, and what the databases ask of them.
 
     `owners` is whose each database of an Odoo is, and `role` that of the Odoo which moves. `shut`
-    are ports at which the recovery host's `address` answers no customer.
+    are ports at which the recovery host's `address` answers no customer, and `unlogged` the tables
+    that no standby has.
     """
 
     origin: Side
@@ -64,6 +67,7 @@ class Pair:
     owners: dict[str, list[str]] = field(default_factory=dict)
     shut: tuple[str, ...] = ()
     address: str = ""
+    unlogged: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def skew_seconds(self) -> float:
@@ -105,6 +109,12 @@ def wrong(pair: Pair) -> list[str]:
             f"the clocks of {pair.origin.name} and {pair.recovery.name} are "
             f"{pair.skew_seconds:.0f} s apart: let both follow a time server"
         )
+    found += [
+        f"PostgreSQL on {side.name} runs with fsync = off: a power cut there damages its data, and "
+        "nobody would notice; switch it on and reload PostgreSQL"
+        for side in (pair.origin, pair.recovery)
+        if not side.fsync
+    ]
     found += [
         f"{database} uses {', '.join(names)}, which {pair.recovery.name} lacks"
         for database, names in pair.lacking.items()
@@ -175,6 +185,12 @@ def remarks(pair: Pair) -> list[str]:
         for database, owners in pair.owners.items()
         for owner in owners
         if pair.role and owner != pair.role
+    ]
+    found += [
+        f"{database} has tables that are not replicated (UNLOGGED) and are empty after each move: "
+        f"{', '.join(names)}; ALTER TABLE ... SET LOGGED keeps them"
+        for database, names in pair.unlogged.items()
+        if names
     ]
     found += _of_the_way(pair)
     if there.archives and not here.archives:

@@ -121,3 +121,14 @@ def test_a_library_that_only_the_origin_preloads_is_said() -> None:
 def test_a_firewall_between_customers_and_the_recovery_host_is_said() -> None:
     (said,) = remarks(Pair(ONE, TWO, shut=("80", "443"), address="192.0.2.9"))
     assert said.startswith("uno cannot reach due at 192.0.2.9 port 80 and 443, where customers")
+
+
+def test_a_server_that_a_power_cut_would_damage_is_wrong() -> None:
+    (said,) = wrong(Pair(replace(ONE, fsync=False), TWO))
+    assert said.startswith("PostgreSQL on uno runs with fsync = off: ")
+
+
+def test_tables_that_no_standby_has_are_said_by_name() -> None:
+    (said,) = remarks(Pair(ONE, TWO, unlogged={"shop": ["bus_bus", "bi.sales"], "other": []}))
+    assert said.startswith("shop has tables that are not replicated (UNLOGGED) and are empty after")
+    assert "bus_bus, bi.sales" in said
