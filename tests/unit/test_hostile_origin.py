@@ -309,14 +309,15 @@ def test_rows_without_end_are_not_kept(tmp_path: Path, monkeypatch: pytest.Monke
 def settings(folder: Path, instance: str) -> Path:
     work = folder / instance / "engine"
     work.mkdir(parents=True)
-    path = work / "settings.json"
-    path.write_text(
+    path, beside = work / "settings.json", work / "settings.json.new"
+    beside.write_text(
         Settings(
             instance=instance, origin="uno", socket=str(folder), port=5432, role="odoo",
             filestore=str(folder / instance / "filestore"), work=str(work),
             trash=str(folder / instance / "trash"), channel=("false",),
         ).text()
     )  # fmt: skip
+    beside.replace(path)  # as Relevo installs it: whoever follows may read at any moment
     return path
 
 
