@@ -1,5 +1,7 @@
 """The write right taken from one side for the other: only after a proof, or with a reason."""
 
+import time
+
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from tasks.postgres import cluster
@@ -12,6 +14,8 @@ from tasks.run.wait import until
 from tasks.standby import replication
 
 RECEIVE_SECONDS = 120
+FOLLOW_SECONDS = 15
+STREAM_SECONDS = 40  # from a start to a stream: a standby tries again every five seconds
 
 
 @step("demote {old_primary}, in favour of {new_primary}", retries=0)
@@ -115,7 +119,8 @@ def revived(instance: OdooInstance, state: ClusterState) -> ClusterState:
     """Start an origin that is down and has not handed over all it has; give what it is then.
 
     A move that died in the middle may have left it so, or a crash. One that does not start, and one
-    that has not the write right any more, stays as it is.
+    that has not the write right any more, stays as it is. So does one that its standby cannot
+    follow: it was set back to an older state, and has nothing to hand over.
     """
     state.require_asked()
     origin, recovery = instance.origin, instance.recovery
@@ -129,11 +134,22 @@ def revived(instance: OdooInstance, state: ClusterState) -> ClusterState:
         cluster.start(origin)
         until(
             lambda: replication.is_streaming(instance, recovery, origin),
-            what=f"{recovery} streams from {origin}", timeout_seconds=RECEIVE_SECONDS,
+            what=f"{recovery} streams from {origin}", timeout_seconds=STREAM_SECONDS,
         )  # fmt: skip
     except CommandFailed as error:
-        log().warning("%s", error.message)
+        log().warning("%s: %s is left down, as it was", error.message, origin)
+        cluster.stop_any(origin)
     return observe(origin)
+
+
+def comes_to_follow(instance: OdooInstance, standby: Place, leader: Place) -> bool:
+    """Tell whether a standby follows, or does so soon: a reboot of either breaks the stream."""
+    ends = time.monotonic() + FOLLOW_SECONDS
+    while not replication.is_streaming(instance, standby, leader):
+        if time.monotonic() > ends:
+            return False
+        time.sleep(1)
+    return True
 
 
 def keeps_right(instance: OdooInstance, place: Place) -> bool:
