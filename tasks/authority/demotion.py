@@ -119,8 +119,8 @@ def revived(instance: OdooInstance, state: ClusterState) -> ClusterState:
     """Start an origin that is down and has not handed over all it has; give what it is then.
 
     A move that died in the middle may have left it so, or a crash. One that does not start, and one
-    that has not the write right any more, stays as it is. So does one that its standby cannot
-    follow: it was set back to an older state, and has nothing to hand over.
+    that has not the write right any more, stays as it is. So does one that was stopped cleanly
+    before what its standby has: it was set back to an older state, and has nothing to hand over.
     """
     state.require_asked()
     origin, recovery = instance.origin, instance.recovery
@@ -128,6 +128,8 @@ def revived(instance: OdooInstance, state: ClusterState) -> ClusterState:
         return state
     known = receipts.newest(instance)
     if holds_all_of(state, recovery) or (known is not None and known.taker != "origin"):
+        return state
+    if state.control and state.control.shut_down and state.control.checkpoint < received(recovery):
         return state
     log().warning("%s is down, and %s lacks what it wrote last: it is started", origin, recovery)
     try:
@@ -137,8 +139,7 @@ def revived(instance: OdooInstance, state: ClusterState) -> ClusterState:
             what=f"{recovery} streams from {origin}", timeout_seconds=STREAM_SECONDS,
         )  # fmt: skip
     except CommandFailed as error:
-        log().warning("%s: %s is left down, as it was", error.message, origin)
-        cluster.stop_any(origin)
+        log().warning("%s", error.message)
     return observe(origin)
 
 
