@@ -13,6 +13,7 @@
 # make drill-seeds       20 power cuts of an origin while a client writes: what is lost is named
 # make drill-power       N=20 power cuts at random moments of procedures, at either end
 # make drill-docs       each page of docs, typed to the letter on hosts that Relevo never saw
+# make drill-undo       the time machine: what was deleted comes back, origin and replay notice nothing
 # make drill-upgrade     an instance of before the own users, moved by a run that dies at two moments
 # make drill-suspended   50 runs that are stopped in the middle, and woken beside a newer one
 
@@ -24,7 +25,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SEED ?= 1
 N ?= 20
 
-.PHONY: install setup demo check test engine lint release chaos compare bench-rto bench-move bench-clone bench-fleet bench-filestore bench-followers drill-seeds drill-power drill-suspended drill-docs drill-upgrade soak screenshots lab-up lab-down
+.PHONY: install setup demo check test engine lint release chaos compare bench-rto bench-move bench-clone bench-fleet bench-filestore bench-followers drill-seeds drill-power drill-suspended drill-docs drill-undo drill-upgrade soak screenshots lab-up lab-down
 
 install:
 	@.ci/setup runner
@@ -114,6 +115,9 @@ drill-power: setup
 
 drill-docs: setup
 	@RELEVO_DOCS=1 $(PYTHON) -m pytest tests/drills/test_15_documents.py
+
+drill-undo: setup
+	@RELEVO_UNDO=1 $(PYTHON) -m pytest tests/drills/test_16_time_machine.py
 
 drill-upgrade: setup
 	@RELEVO_LONG=1 $(PYTHON) -m pytest tests/drills/test_12_upgrade.py

@@ -28,6 +28,7 @@ from blocks.names import (
 )
 from blocks.odoo import Odoo
 from blocks.runtime import Block
+from blocks.time_machine import TimeMachine
 
 
 class Place(BaseModel):
@@ -242,6 +243,9 @@ class OdooInstance(Block):
         default_factory=dict, description="For domains with one of their own."
     )
     filestore: Filestore = Field(default_factory=Filestore, description="Files and trash.")
+    time_machine: TimeMachine | None = Field(
+        default=None, description="How far one can go back; None: to no second but now."
+    )
     schedules: Schedules = Field(default_factory=Schedules, description="How often.")
     alarms: Alarms = Field(default_factory=Alarms, description="When alarms are sent.")
     language: Language = Field(
@@ -262,6 +266,12 @@ class OdooInstance(Block):
     @property
     def trash(self) -> PurePosixPath:
         return self.directory / "trash"
+
+    @property
+    def trash_days(self) -> int:
+        """Days for which deleted files are kept: as long as a database that names them."""
+        kept, past = self.filestore.retention_days, self.time_machine
+        return max(kept, past.files_days) if past else kept
 
     def copied(self, path: PurePosixPath) -> PurePosixPath:
         """Where the recovery host has a file of the origin's sources, if it is one of them."""

@@ -198,6 +198,8 @@ COMMANDS: dict[str, Command] = {
     "rotate-key": _of("changes", "rotate_key"),
     "remove": _of("changes", "remove"),
     "rename": _of("rename", "command"),
+    "look": _of("past", "look"),
+    "bring-back": _of("past", "bring_back"),
 }
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ from blocks.names import (
     is_zone,
 )
 from blocks.odoo import Odoo
+from blocks.time_machine import TimeMachine
 from deployments import ports
 from deployments.secrets import Secrets
 
@@ -161,6 +162,7 @@ class InstanceEntry(Entry):
     certificate: Certificate | None = None
     certificates: dict[DomainName, Certificate] = Field(default_factory=dict)
     filestore: Filestore = Filestore()
+    time_machine: TimeMachine | None = None
     schedules: Schedules = Schedules()
     alarms: Alarms = Alarms()
     replication: ReplicationEntry = ReplicationEntry()
@@ -241,6 +243,7 @@ def _instance(
         certificate=entry.certificate,
         certificates=entry.certificates,
         filestore=entry.filestore,
+        time_machine=entry.time_machine,
         schedules=entry.schedules,
         alarms=entry.alarms,
         language=document.language,

@@ -13,7 +13,7 @@ from tasks.language.reader import translated
 FLOWS = (
     "setup_primary", "configure_ssh", "basebackup", "rsync_filestore", "build_service", "promote",
     "pg_rewind", "replicate", "failover", "failback", "switchover", "check", "drill",
-    "reconcile_filestore", "restore_filestore",
+    "reconcile_filestore", "restore_filestore", "look", "bring_back", "bring_back_records",
 )  # fmt: skip
 PROCEDURES = ("failover", "failback", "switchover")
 GONE = "recovery-is-gone"
@@ -43,6 +43,7 @@ def build() -> argparse.ArgumentParser:
     rotate.add_argument("instance", help=NAMED)
     _add_remove(commands)
     _add_rename(commands)
+    _add_past(commands)
     _add_run(commands)
     for each in commands.choices.values():
         _add_language(each)
@@ -217,6 +218,33 @@ def _add_rename(commands: Commands) -> None:
         "--allow-restart", action="store_true",
         help="restart PostgreSQL at the origin if its settings need that",
     )  # fmt: skip
+
+
+def _add_past(commands: Commands) -> None:
+    """Add what opens an instance as it was."""
+    look = commands.add_parser("look", help="open an instance as it was, beside that of now")
+    back = commands.add_parser(
+        "bring-back", help="write a database as it was as a backup, or records of it as CSV"
+    )
+    for each in (look, back):
+        each.add_argument("instance", help=NAMED)
+        each.add_argument(
+            "--at", required=True, metavar="TIME",
+            help='the moment: "2026-11-24 17:59:30", in the time zone of the inventory',
+        )  # fmt: skip
+    look.add_argument(
+        "--minutes", type=int, default=60, help="for how long it stays open; default: 60"
+    )
+    back.add_argument("--database", required=True, help="which one")
+    back.add_argument(
+        "--to", required=True, type=Path, metavar="FILE", help="the backup, a zip; or the CSV"
+    )
+    back.add_argument(
+        "--model", default="", help="records of this model alone, as CSV: res.partner"
+    )
+    chosen = back.add_mutually_exclusive_group()
+    chosen.add_argument("--domain", default="", help="which of them, as Odoo writes it; [] is all")
+    chosen.add_argument("--ids", default="", metavar="ID,ID", help="which of them, by their ids")
 
 
 def _add_run(commands: Commands) -> None:

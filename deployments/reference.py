@@ -42,7 +42,7 @@ FLOWS = f"""# The flows
 Made of the files in `flows/` {MADE}
 
 Each is a button in Prefect, and `relevo run FLOW INSTANCE --set NAME=VALUE` in a shell. Besides,
-`board` and `copies` (one for each recovery host) run by schedule.
+`board` runs by schedule, and for each recovery host `copies`; where it has a time machine, `watch`.
 """
 # Which block says what the fields of an entry mean, where the entry does not.
 SAME: dict[type[BaseModel], type[BaseModel]] = {

@@ -24,6 +24,7 @@ from blocks.errors import Refused
 from blocks.instance import OdooInstance
 from deployments import ports, signers
 from deployments.secrets import Secrets, write
+from tasks.archive import archive as time_machine
 from tasks.host import lock
 from tasks.readiness import aside
 from tasks.receipts import receipt_files
@@ -95,6 +96,8 @@ def remove(
         keep_receipts(found, secrets, wishes, why=why, heir=heir)
         if not wishes.origin_is_gone:
             synchronous.leave(found, recovery_is_gone=wishes.recovery_is_gone)
+        if not (wishes.origin_is_gone or wishes.recovery_is_gone or wishes.delete_kept):
+            time_machine.finish(found)
         if not wishes.recovery_is_gone:
             said += _empty_recovery(found, wishes, heir)
         if not wishes.origin_is_gone:

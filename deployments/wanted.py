@@ -16,7 +16,7 @@ BY_HAND = (
 )  # fmt: skip
 ON_THE_NIGHT = ("failover", "failback", "switchover")
 KINDS = ("filestore", "sources", "requirements")
-ROUNDS = "copies"
+ROUNDS, WATCH_SECONDS = "copies", 60
 # The schedule of an instance's own copy is a switch: while it is on, the rounds copy the instance.
 # It is never due itself.
 NEVER_SECONDS = 100 * 365 * 86400
@@ -119,6 +119,27 @@ def rounds(instances: Sequence[OdooInstance]) -> list[Wanted]:
     ]
 
 
+def watches(instances: Sequence[OdooInstance]) -> list[Wanted]:
+    """One run for each recovery host with a time machine that is to tell of mass changes."""
+    hosts = dict.fromkeys(
+        each.recovery.host.name
+        for each in instances
+        if each.time_machine and each.time_machine.alarm_rows
+    )
+    return [
+        Wanted(
+            "watch",
+            f"mass-changes-{host}",
+            "",
+            SYNC,
+            {"recovery": host},
+            WATCH_SECONDS,
+            always=True,
+        )
+        for host in hosts
+    ]
+
+
 def board(instances: Sequence[OdooInstance]) -> Wanted:
     """One run that measures all instances, as often as the most impatient of them wants."""
     every = board_seconds(instances)
@@ -132,4 +153,4 @@ def board_seconds(instances: Sequence[OdooInstance]) -> int:
 def everything(instances: Sequence[OdooInstance]) -> list[Wanted]:
     """All that Prefect is told of an inventory."""
     own = [wanted for instance in instances for wanted in deployments(instance)]
-    return [*own, *rounds(instances), board(instances)]
+    return [*own, *rounds(instances), *watches(instances), board(instances)]

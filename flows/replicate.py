@@ -2,6 +2,7 @@
 
 from blocks.instance import OdooInstance
 from flows import basebackup, build_service, configure_ssh, rsync_filestore, setup_primary
+from tasks.archive import archive
 from tasks.authority import exposure, guard, keys, stage
 from tasks.filestore import follower
 from tasks.host import durable, lock
@@ -41,6 +42,7 @@ def replicate(instance: OdooInstance, *, allow_restart: bool = True) -> None:
         build_service.build(instance)
         watch_over(instance)
         follower.start(instance)
+        archive.apply(instance)
 
         schedules.resume(instance)
         synchronous.apply(instance)

@@ -85,7 +85,7 @@ def ready(report: Report) -> None:
     assert report.facts["why"] in {NOTHING, "no drill or move yet"}
 
 
-def no_strangers(pair: Pair) -> None:
+def no_strangers(pair: Pair, *, time_machine: bool = False) -> None:
     """Nothing is left of a procedure: slots, signal files, markers, permissions, records."""
     version, data = pair.lab.generation.postgres, "/var/lib/postgresql"
     slots = "SELECT string_agg(slot_name || ' ' || active, ',') FROM pg_replication_slots"
@@ -101,7 +101,7 @@ def no_strangers(pair: Pair) -> None:
     receipts = {"receipts", "right.json"}
     records = {
         "identity.json", "link.json", "notes", "by-hand", "asked", "users.json", "postgres",
-        "signers", "reports", *receipts,
+        "signers", "reports", *receipts, *(["archive"] if time_machine else []),
     }  # fmt: skip
     history = {"history.jsonl", "history.1.jsonl"}
     assert set(_lines(recovery, f"ls /var/lib/relevo/{pair.name}")) <= records | history
@@ -144,7 +144,7 @@ def no_strangers(pair: Pair) -> None:
 
 def _of(pair: Pair, units: list[str]) -> list[str]:
     """The units of an instance, but for those that always are there."""
-    lasting = ("relevo-follow-", "relevo-door-")
+    lasting = ("relevo-follow-", "relevo-door-", "relevo-archive-")
     return [unit for unit in units if pair.name in unit and not unit.startswith(lasting)]
 
 

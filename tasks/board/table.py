@@ -11,6 +11,8 @@ from tasks.run.moments import DAY, Clock, size, span
 SHOWN = {"green": "🟢 green", "amber": "🟠 *amber*", "red": "🔴 **RED**"}
 TODO = ("", "instance", "served from", "why, and what to press")
 READY = ("instance", "served from", "lag", "files copied", "last drill or move")
+TIME_MACHINE, OFF = "time machine", {"off", "not measured"}
+PAST = ("instance", "what it keeps, at which cost, and when that was last tried")
 # The pages of an instance's buttons, by the name of their flow; "" is where all of them are.
 Buttons = Mapping[str, Mapping[str, str]]
 
@@ -25,6 +27,9 @@ def page(rows: Sequence[Judged], *, links: Buttons, clock: Clock) -> str:
         lines += ["", *_table(TODO, (_todo(row, links) for row in todo))]
     if ready:
         lines += ["", "## Ready", "", *_table(READY, (_ready(row[0], links) for row in ready))]
+    if kept := [row[0] for row in ranked if row[0].facts.get(TIME_MACHINE, "off") not in OFF]:
+        shown = ((_name(each, links), _kept(each)) for each in kept)
+        lines += ["", "## Time machine", "", *_table(PAST, shown)]
     return "\n".join(lines)
 
 
@@ -127,6 +132,10 @@ def _ready(measured: Measured, links: Buttons) -> Sequence[str]:
         f"{behind} {sparkline(measured.lags[-30:])}{waits}",
         _ago(measured, measured.synced_at), _ago(measured, measured.drilled_at),
     )  # fmt: skip
+
+
+def _kept(measured: Measured) -> str:
+    return markdown(measured.facts[TIME_MACHINE].replace("\n", " "))
 
 
 def _ago(measured: Measured, moment: float | None) -> str:

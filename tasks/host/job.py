@@ -36,9 +36,11 @@ END_BYTES = 4 << 20
 # All that is done for an instance in units of its own; a name of a unit is said in full, for what
 # stands before and behind an instance's name may be another's.
 ENGINE = ("pass", "reconcile", "restore", "verdict", "heal", "push")
+STAGED = ("clone", "odoo", "postgres", "pack", "link", "table")
 KINDS = (
     "filestore", "sources", "requirements", *map("engine-{}".format, ENGINE), "basebackup",
-    "rewind", "quarantine", "divergence", "drill-clone", "drill-odoo", "drill-postgres",
+    "rewind", "quarantine", "divergence", *map("drill-{}".format, STAGED),
+    *map("look-{}".format, (*STAGED, "door")),
 )  # fmt: skip
 # Of units that are not there systemctl knows nothing, and stops none of the others.
 STOP = """

@@ -54,6 +54,7 @@ def installed(instance: OdooInstance, place: Place) -> list[PurePosixPath]:
     if place.kind == "recovery":
         names += ["right", "filestore.pyz"]
         names += ["door"] if place.cluster.confined else []
+        names += ["archive.pyz"] if instance.time_machine else []
     else:
         names += ["guard", f"{instance.name}-gate"]
         names += ["synchronous"] if instance.replication.synchronous != "off" else []

@@ -15,7 +15,8 @@ from tasks.install.programs import GUARDS, LIBRARY
 
 RUN = PurePosixPath("/run/relevo")
 PROGRAMS = (
-    "divergence", "door", "filestore.pyz", "fresh-start", "guard", "right", "synchronous",
+    "archive.pyz", "bringback.pyz", "divergence", "door", "filestore.pyz", "fresh-start", "guard",
+    "right", "synchronous",
 )  # fmt: skip
 AROUND = (
     GUARDS, PurePosixPath("/etc/relevo/synchronous"), GUARDS.parent, STATE, LIBRARY, LOGS,
@@ -38,7 +39,8 @@ def others(shell: Shell, name: str) -> list[str]:
         "find", *sorted(there), "-mindepth", "1", "-maxdepth", "1", "-type", "d", "-printf",
         r"%f\n",
     )  # fmt: skip
-    return sorted(set(shell.run(argv).stdout.splitlines()) - {name})
+    found = set(shell.run(argv).stdout.splitlines()) - {name}
+    return sorted(each for each in found if not each.startswith("."))  # what is of no instance
 
 
 def forget_logs(shell: Shell, folder: PurePosixPath, pattern: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tasks.install.release import stamped
 
 PROGRAMS = Path(__file__).parents[1] / "programs"
-SHARED = ("__init__", "acting", "bounded", "durable", "journal")
+SHARED = ("__init__", "acting", "bounded", "durable", "journal", "spreadsheet")
 EPOCH = (1980, 1, 1, 0, 0, 0)
 SHEBANG = "#!/usr/bin/python3 -I\n"
 MAIN = "import sys\n\nfrom programs.{name}.__main__ import main\n\nsys.exit(main(sys.argv[1:]))\n"

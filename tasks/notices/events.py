@@ -22,7 +22,7 @@ from tasks.run.step import log, step
 
 SYNCED, RESTING, AWAITED = "relevo.sync.succeeded", "relevo.sync.resting", "relevo.sync.awaited"
 BOARD, EVERYBODY = "relevo.board.published", "all-instances"
-SERVED, REFUSED = "served-elsewhere", "filestore-refused"
+SERVED, REFUSED, MASS = "served-elsewhere", "filestore-refused", "mass-change"
 PING_SECONDS = 10
 FACES = {
     SERVED: "another place serves the customers",
@@ -33,6 +33,7 @@ FACES = {
     "not-synchronous": "commits do not wait for the recovery host",
     REFUSED: "a copy of files was refused",
     "origin-returned": "the origin answers again after a failover",
+    MASS: "many rows were deleted, or a database shrank",
 }
 
 FAULTS = ("lag", "slot-lost", REFUSED)

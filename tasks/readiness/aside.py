@@ -9,6 +9,8 @@ from pathlib import PurePosixPath
 
 from blocks.answers import understood
 from blocks.instance import OdooInstance, Place
+from tasks.archive import left
+from tasks.archive import place as past
 from tasks.filestore import key
 from tasks.host import files
 from tasks.postgres.observe import observe
@@ -16,7 +18,7 @@ from tasks.run.step import step
 from tasks.standby import diverged
 
 # What a clone, a copy or a drill left that was cut off: it is made anew, and no evidence.
-UNFINISHED = (".relevo-new", ".drill")
+UNFINISHED = (".relevo-new", ".drill", ".look")
 PARTIAL = ".partial"
 COUNT_SECONDS = 600
 
@@ -45,7 +47,14 @@ def found(instance: OdooInstance, place: Place) -> list[Kept]:
         for path in paths(place)
         if path.suffix != ".only-here"
     ]
-    return [*kept, *(_files(instance, place) if place.kind == "origin" else [])]
+    return [*kept, *(_files if place.kind == "origin" else _past)(instance, place)]
+
+
+def _past(instance: OdooInstance, place: Place) -> list[Kept]:
+    """What a time machine has kept, and where it waits for the next replica of that cluster."""
+    if not files.exists(place.host.shell(), past.folder(instance)):
+        return []
+    return [Kept(str(place), str(left.waiting(instance)), "the past that its time machine has")]
 
 
 def _files(instance: OdooInstance, place: Place) -> list[Kept]:

@@ -6,8 +6,7 @@ from functools import partial
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance
 from tasks.authority import guard, keys, promotable, stage
-from tasks.build import build, carried, modules, packages
-from tasks.build import programs_of_odoo as programs
+from tasks.build import build, carried, modules, packages, programs_of_odoo
 from tasks.filestore import follower
 from tasks.logins import login
 from tasks.postgres.observe import observe, require_programs, unheard
@@ -248,7 +247,7 @@ NEEDS: tuple[Need, ...] = (
         remedy="run build-service", by=("build", "check"), when=need.standby,
     ),
     Need(
-        "programs of Odoo", programs.measure,
+        "programs of Odoo", programs_of_odoo.measure,
         tried="what the origin's Odoo uses is looked for: wkhtmltopdf, fonts, services of its host",
         remedy="install on the recovery host what the origin has", when=need.both,
     ),
@@ -283,4 +282,5 @@ NEEDS: tuple[Need, ...] = (
         tried="the free space is measured on each disk: data, WAL and files",
         remedy="free space there", hosts="recovery",
     ),
+    failed_over.TIME_MACHINE,
 )  # fmt: skip

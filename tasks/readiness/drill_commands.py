@@ -17,8 +17,8 @@ if tail -n +2 /proc/net/route | grep -q . || grep -qsv ' lo$' /proc/net/ipv6_rou
     echo "there is a network here (see PrivateNetwork= of systemd): no rehearsal is safe" >&2
     exit 1
 fi
-data=$1 layer=$2 user=$3 folder=$4 variables=$5
-shift 5
+data=$1 layer=$2 user=$3 folder=$4 variables=$5 beneath=$6
+shift 6
 cd "$data"
 if [ "$(stat -c %U .)" != "$user" ]; then
     echo "$data belongs to $(stat -c %U .), and $user would see what is not its own" >&2
@@ -26,7 +26,18 @@ if [ "$(stat -c %U .)" != "$user" ]; then
 fi
 mkdir -p "$layer/upper" "$layer/work" "$layer/data" "$layer/home"
 chown --reference=. "$layer/upper" "$layer/home"
-mount -t overlay overlay -o "lowerdir=.,upperdir=$layer/upper,workdir=$layer/work" "$layer/data"
+lower=.
+if [ -n "$beneath" ]; then
+    exec 3<"$beneath"
+    if [ "$(stat -L -c %U /proc/self/fd/3)" != "$user" ]; then
+        echo "$beneath does not belong to $user, who would see what is not its own" >&2
+        exit 1
+    fi
+    lower=.:/proc/self/fd/3
+fi
+layers=lowerdir=$lower,upperdir=$layer/upper,workdir=$layer/work
+mount -t overlay overlay -o "$layers" "$layer/data"
+exec 3<&-
 cd /
 [ -e "$variables" ] || variables=/dev/null
 exec setpriv --reuid "$user" --regid "$(id -g "$user")" --init-groups --inh-caps=-all \\
@@ -52,13 +63,13 @@ def clone(cluster: Cluster, directory: PurePosixPath) -> Argv:
     )  # fmt: skip
 
 
-def serve(cluster: Cluster, directory: PurePosixPath) -> Argv:
+def serve(cluster: Cluster, directory: PurePosixPath, **more: str) -> Argv:
     """Run a clone with the standby's own configuration, on a socket and with no port.
 
     >>> "port=65432" in serve(Cluster(version=13, port=65432), PurePosixPath("/clone"))
     True
     """
-    settings = {
+    settings: dict[str, object] = {
         "config_file": cluster.config_dir / "postgresql.conf",
         "data_directory": directory,
         "port": cluster.port,
@@ -73,6 +84,7 @@ def serve(cluster: Cluster, directory: PurePosixPath) -> Argv:
         "logging_collector": "off",
         "shared_buffers": "64MB",
         **({"stats_temp_directory": "pg_stat_tmp"} if cluster.version < NO_STATISTICS else {}),
+        **more,
     }
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     return (str(cluster.bin_dir / "postgres"), "-D", str(directory), *options)
@@ -91,6 +103,30 @@ def odoo(
     )  # fmt: skip
 
 
+def odoo_shell(
+    command: Sequence[str],
+    *,
+    program: PurePosixPath,
+    asked: PurePosixPath,
+    database: str,
+    port: int,
+    data_dir: PurePosixPath,
+) -> Argv:
+    """Feed a program to the shell of the Odoo that a unit runs, on another cluster.
+
+    >>> odoo_shell(("/venv/python", "/odoo-bin", "-c", "/c"), program=PurePosixPath("/p"),
+    ...     asked=PurePosixPath("/a"), database="db", port=1, data_dir=PurePosixPath("/d"))[5:9]
+    ('/venv/python', '/odoo-bin', 'shell', '-c')
+    """
+    python, binary, *options = command
+    return (
+        f"RELEVO_ASKED={asked}", "sh", "-c", 'exec "$@" <"$0"', str(program),
+        python, binary, "shell", *options, "--db_port", str(port),
+        "--data-dir", str(data_dir), "--database", database, "--no-http",
+        "--workers", "0", "--max-cron-threads", "0",
+    )  # fmt: skip
+
+
 def view(
     *,
     data: PurePosixPath,
@@ -99,8 +135,10 @@ def view(
     folder: PurePosixPath | None,
     variables: PurePosixPath,
     command: Sequence[str],
+    beneath: PurePosixPath | None = None,
 ) -> Argv:
-    words = (str(data), str(layer), user, str(folder or "/"), str(variables))
+    """Run a command as a user who sees these files, and below them those that are `beneath`."""
+    words = (str(data), str(layer), user, str(folder or "/"), str(variables), str(beneath or ""))
     return ("sh", "-c", VIEW, "view", *words, *command)
 
 
@@ -113,7 +151,13 @@ def try_unit(command: Sequence[str], *properties: str) -> Argv:
     )  # fmt: skip
 
 
-def start_unit(unit: str, command: Sequence[str], *properties: str, user: str = "root") -> Argv:
+def start_unit(
+    unit: str,
+    command: Sequence[str],
+    *properties: str,
+    user: str = "root",
+    seconds: int = AT_MOST_SECONDS,
+) -> Argv:
     """Run a command as a unit of its own.
 
     A unit that names root as its user loses CAP_SETUID to its system call filter (systemd 257).
@@ -124,6 +168,6 @@ def start_unit(unit: str, command: Sequence[str], *properties: str, user: str = 
     become = () if user == "root" else (f"--uid={user}",)
     return (
         "systemd-run", "--quiet", "--collect", f"--unit={unit}", *become,
-        "--property=WorkingDirectory=/", f"--property=RuntimeMaxSec={AT_MOST_SECONDS}",
+        "--property=WorkingDirectory=/", f"--property=RuntimeMaxSec={seconds}",
         *confine.options((*LOW, *properties)), "--", *command,
     )  # fmt: skip

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import Literal, TypeAlias
 
 from blocks.answers import facts
 from blocks.cluster import Cluster
@@ -28,9 +29,12 @@ from tasks.standby.clone import CLONE_SECONDS, require_no_tablespaces
 
 START_SECONDS = 600
 RUN = PurePosixPath("/run/relevo-drill")
-# A port that has no socket; nothing listens on it but that.
+# A port that has no socket; nothing listens on it but that. Each kind looks for one of its own.
+FREE_PORT = 'p=$2; while [ -e "$1/.s.PGSQL.$p" ]; do p=$((p - 1)); done; echo "$p"'
 CHAT, CHAT_SECONDS = "/websocket", 20
-FREE_PORT = 'p=65432; while [ -e "$1/.s.PGSQL.$p" ]; do p=$((p - 1)); done; echo "$p"'
+FIRST_PORT = {"drill": "65432", "look": "65232"}
+# What is played on a stage: a failover of now, or an instance as it was.
+Kind: TypeAlias = Literal["drill", "look"]
 
 
 @dataclass
@@ -41,6 +45,9 @@ class Stage:
     directory: PurePosixPath
     cluster: Cluster
     watch: Stopwatch = field(default_factory=lambda: Stopwatch(from_now=True))
+    kind: Kind = "drill"
+    seconds: int = lines.AT_MOST_SECONDS
+    beneath: PurePosixPath | None = None
 
     @property
     def shell(self) -> Shell:
@@ -48,14 +55,18 @@ class Stage:
 
     @property
     def layer(self) -> PurePosixPath:
-        return RUN / self.instance.name
+        return _layer(self.instance, self.kind)
 
     def unit(self, what: str) -> str:
-        return _unit(self.instance, what)
+        return _unit(self.instance, what, self.kind)
 
 
-def _unit(instance: OdooInstance, what: str) -> str:
-    return f"relevo-{instance.name}-drill-{what}.service"
+def _layer(instance: OdooInstance, kind: Kind) -> PurePosixPath:
+    return RUN / (instance.name if kind == "drill" else f"{instance.name}.{kind}")
+
+
+def _unit(instance: OdooInstance, what: str, kind: Kind) -> str:
+    return f"relevo-{instance.name}-{kind}-{what}.service"
 
 
 @step("require that {instance.recovery} has a standby of {instance.name} for the drill")
@@ -71,30 +82,31 @@ def require_standby(instance: OdooInstance) -> None:
 
 
 @contextmanager
-def stage(instance: OdooInstance) -> Iterator[Stage]:
+def stage(instance: OdooInstance, kind: Kind = "drill") -> Iterator[Stage]:
     """Prepare the place, and clear it away whatever happens there."""
     shell, recovery = instance.recovery.host.shell(), instance.recovery
     standby = observe(recovery).directory
-    directory = standby.with_name(f"{standby.name}.drill")
-    clear(instance, directory)
+    directory = standby.with_name(f"{standby.name}.{kind}")
+    clear(instance, directory, kind)
     sockets = recovery.cluster.value(shell, "SHOW unix_socket_directories").split(",")[0].strip()
-    argv = ("sh", "-c", FREE_PORT, "port", sockets)
+    argv = ("sh", "-c", FREE_PORT, "port", sockets, FIRST_PORT[kind])
     port = int(shell.run(argv, user=recovery.cluster.owner).stdout)
     cluster = recovery.cluster.model_copy(update={"port": port})
     try:
-        yield Stage(instance, directory, cluster)
+        yield Stage(instance, directory, cluster, kind=kind)
     finally:
-        clear(instance, directory)
+        clear(instance, directory, kind)
 
 
-@step("clear away the drill of {instance.name}")
-def clear(instance: OdooInstance, directory: PurePosixPath) -> None:
-    """Stop what an earlier or dead drill has started, delete its clone, and prove it."""
+@step("clear away the {kind} of {instance.name}")
+def clear(instance: OdooInstance, directory: PurePosixPath, kind: Kind) -> None:
+    """Stop what an earlier or dead run has started, delete its clone, and prove it."""
     shell = instance.recovery.host.shell()
-    stop_job(shell, f"{instance.name}-drill-clone")
+    stop_job(shell, f"{instance.name}-{kind}-clone")
     for what in ("odoo", "postgres"):
-        shell.run(("systemctl", "stop", _unit(instance, what)), check=False, timeout_seconds=120)
-    files.remove_tree(shell, RUN / instance.name)
+        unit = _unit(instance, what, kind)
+        shell.run(("systemctl", "stop", unit), check=False, timeout_seconds=120)
+    files.remove_tree(shell, _layer(instance, kind))
     files.remove_tree(shell, directory)
 
 
@@ -111,7 +123,7 @@ def require_apart(stage: Stage) -> None:
         data=odoo.data_dir, layer=trial, user=odoo.user, folder=None,
         variables=build.variables(stage.instance), command=("true",),
     )  # fmt: skip
-    done = shell.run(lines.try_unit(view, *_apart(stage)), check=False, timeout_seconds=90)
+    done = shell.run(lines.try_unit(view, *apart(stage)), check=False, timeout_seconds=90)
     if done.status != 0:
         said = done.tail or f"systemd-run ended with status {done.status}"
         raise Refused(
@@ -190,13 +202,13 @@ def start_odoo(stage: Stage) -> None:
     command = lines.view(
         data=odoo.data_dir, layer=stage.layer, user=odoo.user,
         folder=systemd_unit.folder_of(files.read(shell, UNITS / odoo.unit)),
-        variables=build.variables(stage.instance),
+        variables=build.variables(stage.instance), beneath=stage.beneath,
         command=lines.odoo(
             build.in_force(stage.instance),
             port=stage.cluster.port, data_dir=stage.layer / "data", workers=_has_workers(stage),
         ),
     )  # fmt: skip
-    shell.run(lines.start_unit(unit, command, *_apart(stage)))
+    shell.run(lines.start_unit(unit, command, *apart(stage), seconds=stage.seconds))
 
 
 def _has_workers(stage: Stage) -> bool:
@@ -218,10 +230,10 @@ def _silent_chat(stage: Stage) -> str:
     return f"the live chat does not answer at {url}{CHAT}: {page}"
 
 
-def _apart(stage: Stage) -> tuple[str, ...]:
-    """What systemd is told of the rehearsed Odoo."""
+def apart(stage: Stage, *writes: PurePosixPath) -> tuple[str, ...]:
+    """What systemd is told of the rehearsed Odoo, which may write in its layer and these alone."""
     found = confine.properties(
-        writes=(stage.layer,), network=False, mounts=True,
+        writes=(stage.layer, *writes), network=False, mounts=True,
         hidden=(layout.ssh(stage.instance), layout.postgres(stage.instance)),
     )  # fmt: skip
     return ("PrivateMounts=yes", *found)
@@ -234,10 +246,10 @@ def _inside(stage: Stage) -> tuple[str, ...]:
 
 
 @step("wait until Odoo answers for every database of the clone of {stage.instance.name}")
-def wait_until_serving(stage: Stage) -> list[str]:
+def wait_until_serving(stage: Stage, databases: list[str] | None = None) -> list[str]:
     """Ask Odoo for each of the databases, as at a failover."""
     shell, unit, recovery = stage.shell, stage.unit("odoo"), stage.instance.recovery
-    databases = odoo_databases(recovery)
+    databases = odoo_databases(recovery) if databases is None else databases
     program = ("python3", "-I", "-c", http.LOGIN, str(recovery.odoo.http_port), *databases)
     said: dict[str, str] = {}
 

@@ -5,10 +5,11 @@ from functools import partial
 
 from blocks.errors import RelevoError
 from blocks.instance import OdooInstance, Place
+from tasks.archive import archive
 from tasks.authority import keys
 from tasks.postgres.observe import observe_or_why, unheard
 from tasks.readiness import writable
-from tasks.readiness.probes import ODOO, Ends, Need, files, http, odoo, origin_host
+from tasks.readiness.probes import ODOO, Ends, Need, files, http, odoo, origin_host, standby
 from tasks.receipts import receipt_files, receipts
 from tasks.recovery import users
 from tasks.serving import dns, https, renewal, site
@@ -62,6 +63,14 @@ def _origin(instance: OdooInstance) -> list[str]:
     return [sentence, f"{sentence}: what customers write is only on {recovery}"]
 
 
+# Wherever customers are served.
+TIME_MACHINE = Need(
+    "time machine", archive.measure,
+    tried="all that is kept is compared with what it was when it came in; gaps are looked for; "
+        "every other drill opens a random second of it",
+    remedy="read the journal of relevo-archive-NAME.service on the recovery host",
+    moves=("look",), by=("check", "drill"), when=standby, hosts="recovery",
+)  # fmt: skip
 # What the failback will need, and customers until then.
 NEEDS: tuple[Need, ...] = (
     Need(
@@ -123,4 +132,5 @@ NEEDS: tuple[Need, ...] = (
         "origin", _origin, tried="the origin is asked what its PostgreSQL does",
         remedy="repair the origin, then run failback", moves=("failback", "rejoin"),
     ),
+    TIME_MACHINE,
 )  # fmt: skip

@@ -79,7 +79,7 @@ def both(ends: Ends) -> bool:
     return ends.leads and ends.recovery.is_standby
 
 
-Move: TypeAlias = Literal["replicate", "failover", "switchover", "failback", "rejoin"]
+Move: TypeAlias = Literal["replicate", "failover", "switchover", "failback", "rejoin", "look"]
 Trier: TypeAlias = Literal["preflight", "build", "check", "drill"]
 EVERY_MOVE: tuple[Move, ...] = ("failover", "switchover", "failback", "rejoin")
 

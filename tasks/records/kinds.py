@@ -285,8 +285,12 @@ class Aside(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Trash(Record):
-    """How many seconds each day of the trash was seen to lie there; at the recovery host."""
+    """How many seconds each day of the trash was seen to lie there, and the bytes that it takes.
+
+    At the recovery host.
+    """
 
     name = "notes/trash"
     at: float
     seen: dict[str, float] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)

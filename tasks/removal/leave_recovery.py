@@ -9,6 +9,7 @@ import re
 from blocks import users
 from blocks.errors import CommandFailed
 from blocks.instance import OdooInstance
+from tasks.archive import archive, left, place
 from tasks.filestore import engine
 from tasks.host import files, job
 from tasks.host.files import STATE
@@ -46,7 +47,7 @@ def stop(instance: OdooInstance, *, heir: str = "", delete_kept: bool = False) -
     """
     recovery, shell = instance.recovery, instance.recovery.host.shell()
     socket = f"{door.unit(instance)}.socket"
-    ours = [recovery.odoo.unit, socket]
+    ours = [recovery.odoo.unit, socket, archive.unit(instance)]
     if _has_own_follower(instance):
         ours.append(f"{engine.follower(instance)}.service")
     there = {str(UNITS / unit) for unit in ours} - set(
@@ -84,6 +85,7 @@ def drop_cluster(instance: OdooInstance, *, delete_kept: bool) -> None:
     recovery, shell = instance.recovery, instance.recovery.host.shell()
     found = recovery.cluster
     if files.exists(shell, found.config_dir / "postgresql.conf"):
+        left.keep(instance, place.folder(instance), delete=delete_kept)
         _delete_data(instance, delete_kept=delete_kept)
     shell.run(("systemctl", "stop", found.unit), check=False, timeout_seconds=STOP_SECONDS)
     shell.run(("systemctl", "reset-failed", found.unit), check=False)

@@ -30,8 +30,10 @@ from tests.oracles import Pair
 from tests.stack import Stack
 
 WORKER = "PYTEST_XDIST_WORKER"
-# It installs Relevo anew on a lab of its own, which is too long for each change: `make drill-docs`.
-collect_ignore = [] if os.environ.get("RELEVO_DOCS") else ["test_15_documents.py"]
+# Too long for each change: one installs Relevo anew on a lab of its own (`make drill-docs`), one
+# goes back and forth in time (`make drill-undo`).
+BY_HAND = {"RELEVO_DOCS": "test_15_documents.py", "RELEVO_UNDO": "test_16_time_machine.py"}
+collect_ignore = [drills for wish, drills in BY_HAND.items() if not os.environ.get(wish)]
 
 
 @pytest.fixture(scope="session")

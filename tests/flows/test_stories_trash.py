@@ -50,6 +50,23 @@ def test_a_day_that_has_lain_there_for_its_retention_is_deleted(
     assert any(asked.startswith("install") and "notes/trash.json" in asked for asked in due.ran)
 
 
+def test_what_a_day_takes_is_noted_with_it(instance: OdooInstance, hosts: Hosts) -> None:
+    due = _recovery("a", "b", seen={"a": 1}, ago=7200)
+    due.answers = {"nice *": f"4096\t{instance.trash}/a\n9\t/elsewhere\n", **due.answers}
+    _purge(instance, hosts, due)
+    assert json.loads(due.wrote[-1])["sizes"] == {"a": 4096}
+
+
+def test_a_day_that_is_over_is_measured_once(instance: OdooInstance, hosts: Hosts) -> None:
+    due = _recovery("2026-11-26", "2026-11-27", "2026-11-28", seen={}, ago=7200)
+    noted = {"at": time.time() - 7200, "seen": {}, "sizes": {"2026-11-26": 5, "2026-11-01": 6}}
+    due.answers = {**due.answers, "read */notes/trash.json": json.dumps(noted)}
+    _purge(instance, hosts, due)
+    (measured,) = (asked for asked in due.ran if asked.startswith("nice "))
+    assert measured.endswith(f" -- {instance.trash}/2026-11-27 {instance.trash}/2026-11-28")
+    assert json.loads(due.wrote[-1])["sizes"] == {"2026-11-26": 5}
+
+
 def test_a_trash_that_was_just_looked_at_is_left(instance: OdooInstance, hosts: Hosts) -> None:
     due = _recovery("old", seen={"old": 400}, ago=60)
     assert _purge(instance, hosts, due) == []

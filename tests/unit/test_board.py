@@ -121,6 +121,21 @@ def test_the_board_counts_and_shows_first_what_needs_somebody_and_what_to_press(
     assert lines[-1] == "| vps_1 | origin | 0 bytes ▁▁█ | 60 s ago | 24 h ago |"
 
 
+def test_a_time_machine_says_what_it_keeps_what_that_costs_and_when_it_was_tried() -> None:
+    said = "any second since 2027-01-01 00:00:00 (UTC); 2.0 GB of 10 GB, 2 base backups"
+    keeps = replace(READY, facts={"time machine": said})
+    off = replace(READY, instance="vps_2", facts={"time machine": "off"})
+
+    lines = page((keeps, "green", []), (off, "green", []))
+
+    assert lines[lines.index("## Time machine") + 2 :] == [
+        "| instance | what it keeps, at which cost, and when that was last tried |",
+        "|---|---|",
+        f"| vps_1 | {said} |",
+    ]
+    assert "## Time machine" not in page((off, "green", []))
+
+
 def test_a_board_fits_a_phone() -> None:
     """Four columns for what needs somebody were tried at 390 pixels; five for what is ready."""
     heads = [line for line in page((READY, "green", []), (READY, "red", [])) if " | why" in line]

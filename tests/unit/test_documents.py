@@ -19,6 +19,7 @@ SPANISH = {
     "docs/server.md": "docs/es/servidor.md",
     "docs/synchronous.md": "docs/es/sincrono.md",
     "docs/take-out.md": "docs/es/retirar.md",
+    "docs/undo.md": "docs/es/deshacer.md",
 }
 # Made by a program from what the code says, and held against it by its own tests; or results.
 MADE = ("docs/reference/", "docs/benchmarks/")

@@ -17,6 +17,8 @@ NEEDED = {
     "run": ["drill", "vps_clientes_1"], "completion": ["bash"], "replicate": ["--all"],
     **{name: ["vps_clientes_1"] for name in (*parser.PROCEDURES, "rotate-key", "remove")},
     "rename": ["vps_clientes_1", "vps_clientes_9"],
+    "look": ["vps_clientes_1", "--at", "2026-11-24"],
+    "bring-back": ["vps_clientes_1", "--at", "2026-11-24", "--database", "a", "--to", "a.zip"],
 }  # fmt: skip
 
 

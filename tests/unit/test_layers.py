@@ -13,15 +13,15 @@ ORDER = ("blocks", "tasks", "flows", "deployments")
 # Each floor of tasks imports those below it, and none above: what Prefect needs stands on top.
 FLOORS = (
     "programs", "language", "run", "host", "install", "postgres", "records", "notices", "logins",
-    "odoo", "build", "standby", "synchronous", "filestore", "serving", "recovery", "rounds",
-    "receipts",
-    "authority", "readiness", "discovery", "doctor", "board", "byhand", "plan", "removal",
-    "orchestrator",
+    "odoo", "build", "standby", "synchronous", "filestore", "archive", "serving", "recovery",
+    "rounds", "receipts", "authority", "readiness", "past", "discovery", "doctor", "board",
+    "byhand", "plan", "removal", "orchestrator",
 )  # fmt: skip
 MOST_FILES, MOST_LINES = 12, 300
 MOST_LINES_OF_A_FLOW, SHORT = 30, 16
 # Values, texts and decisions: nothing in them asks a host, so a test needs no double.
 PURE = {
+    "archive": "cost kept place proof unit_file",
     "authority": "guard_files situation",
     "board": "alarms table words",
     "build": "freeze programs_compared",
@@ -177,7 +177,8 @@ WITH_PREFECT = {
     "deployments/forkserver.py",  # it is what imports Prefect, so that a run need not
 }  # fmt: skip
 LOADED_AT_ONCE = {  # which only a server's run needs
-    "flows/board.py", "flows/copies.py", "deployments/apply.py", "deployments/deployed.py",
+    "flows/board.py", "flows/copies.py", "flows/watch.py", "deployments/apply.py",
+    "deployments/deployed.py",
 }  # fmt: skip
 
 

@@ -17,5 +17,5 @@ def test_each_need_says_how_it_is_tried_for_which_move_and_what_mends_it(
         assert each.tried, each.name
         assert each.remedy, each.name
         assert each.moves, each.name
-        assert set(each.moves) <= {"replicate", *EVERY_MOVE}, each.name
+        assert set(each.moves) <= {"replicate", "look", *EVERY_MOVE}, each.name
         assert each.by, each.name

@@ -19,7 +19,7 @@ from tasks.build.freeze import left_out, missing, parse
 from tasks.logins import ssh
 from tasks.odoo import odoo_conf
 from tasks.postgres.auto_conf import merged
-from tasks.programs.divergence.spreadsheet import tame
+from tasks.programs.spreadsheet import tame
 from tasks.run.document import Document
 from tasks.run.moments import Clock
 from tasks.run.report import Report, Strong, timeline

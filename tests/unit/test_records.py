@@ -13,6 +13,7 @@ from tasks.postgres.wal import Lsn
 from tasks.records import kinds
 from tasks.records.kinds import Approval, Owners
 from tasks.records.loss import Exposure, Sample
+from tasks.records.proven import Proven, Warned
 from tasks.records.schema import HINT, Record, parse
 from tasks.recovery import allotted
 
@@ -55,7 +56,9 @@ WRITTEN: list[Record] = [
     kinds.LeftOutSources(count=7, named=("null", "zero")),
     kinds.LeftOutFilestore(count=1, named=("null",)),
     kinds.Aside(seen={"/pg/13/main.quarantine-1-0-28": 1795867200.5}),
-    kinds.Trash(at=1795867200.5, seen={"2026-11-27": 86400.0}),
+    kinds.Trash(at=1795867200.5, seen={"2026-11-27": 86400.0}, sizes={"2026-11-27": 4096}),
+    Warned(keys=("shop 16400 1795867200",)),
+    Proven(at=1795867200.5, moment=1795860000.25, failed="no page", missing=2),
     allotted.Ports(
         instances={"vps_1": {"postgres_port": 5433, "http_port": 8169, "longpolling_port": 8172}}
     ),

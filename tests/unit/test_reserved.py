@@ -78,6 +78,7 @@ def test_each_long_command_of_an_instance_has_a_unit_that_is_known_by_its_whole_
         )
     # In which KINDS says what may stand, and what is no unit.
     others = {"engine-{verb}", "drill-{what}", "{kind}", "{each}", "gate", "{number}"}
+    others |= {"{kind}-clone", "{kind}-{what}"}
 
     assert found - others <= set(job.KINDS)
     assert {"basebackup", "rewind", "quarantine"} <= found

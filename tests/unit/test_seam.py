@@ -78,6 +78,8 @@ WITHOUT = [
     (("plan", "recovery-is-gone", "vps_1"), 0), (FORCED, 5), (("failback", "vps_1", "--yes"), 5),
     (("switchover", "vps_1", "--yes"), 5), (("run", "build-service", "vps_1"), 5),
     (("discover",), 5), (("doctor",), 2), (("replicate", "vps_1"), 5),
+    (("look", "vps_1", "--at", "2026-11-24"), 5),
+    (("bring-back", "vps_1", "--at", "2026-11-24", "--database", "a", "--to", "a.zip"), 5),
 ]  # fmt: skip
 NAMES = [words[0] for words, _ in WITHOUT]
 

@@ -22,6 +22,7 @@ PSQL = {
     "tasks/postgres/observe.py", "tasks/filestore/documents.py", "tasks/logins/login.py",
     "tasks/authority/guard.py",
     "tasks/synchronous/synchronous.py", "tasks/programs/divergence/cluster.py",
+    "tasks/programs/archive/cluster.py", "tasks/programs/bringback/__main__.py",
 }  # fmt: skip
 # These run what they are configured with, and the keeper writes its own word beside a role's name,
 # which the door (blocks/names.py) lets through for its letters: it has no libpq.

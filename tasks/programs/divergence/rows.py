@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ..spreadsheet import tame_file
 from .cluster import NotRead, ask, save
-from .spreadsheet import tame_file
 from .wal import Story
 
 DATABASES = """
