@@ -12,7 +12,7 @@ from blocks.errors import CommandFailed
 SENSELESS = (
     ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError,
 )  # fmt: skip
-LOOK = "look at what it answers there, and repair or remove what is damaged"
+LOOK = "run the command there by hand, and repair or remove what is damaged"
 
 
 @contextlib.contextmanager
@@ -24,7 +24,7 @@ def understood(what: str) -> Iterator[None]:
     Traceback (most recent call last):
     blocks.errors.CommandFailed: the port of 13/main on uno is not understood: ValueError: invalid \
 literal for int() with base 10: 'none'
-    HINT: look at what it answers there, and repair or remove what is damaged
+    HINT: run the command there by hand, and repair or remove what is damaged
     """
     try:
         yield
@@ -46,7 +46,7 @@ def facts(text: str, what: str) -> dict[str, Any]:
     >>> facts('{"a": 1}', "it"), facts("[]", "it")
     Traceback (most recent call last):
     blocks.errors.CommandFailed: it is not understood: ValueError: it is not a JSON object
-    HINT: look at what it answers there, and repair or remove what is damaged
+    HINT: run the command there by hand, and repair or remove what is damaged
     """
     with understood(what):
         found = json.loads(text)

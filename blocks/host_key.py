@@ -37,8 +37,8 @@ def ask(host: str, port: int) -> ShownKey:
     except BROKEN as error:
         raise Unreachable(
             f"{host} port {port} did not show its host key: {error or 'timed out'}",
-            hint="see that it is up, that its sshd listens at this port, and that a firewall lets "
-            "this machine in",
+            hint="check that it is up, that its sshd listens at this port, and that no firewall "
+            "blocks this machine",
         ) from error
     kept = known.get(key.get_name())
     if known and kept != key:

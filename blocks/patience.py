@@ -45,7 +45,7 @@ def at_most(seconds: float, host: str) -> float:
     left = ends - time.monotonic()
     if left <= 0:
         raise Unreachable(
-            f"{host} was not asked any more, for what was asked before took too long",
-            hint="see what slows down the two servers of this instance, then run this again",
+            f"{host} was not asked: the questions before took too long",
+            hint="find out what slows down the two servers of this instance, then run this again",
         )
     return min(seconds, max(left, LEAST.get()))

@@ -82,7 +82,7 @@ class Session:
             ) from error
         except ValueError as error:
             raise StatementFailed(
-                f"{self.named} answered with a figure that is none: {error}"
+                f"{self.named} answered with an invalid number: {error}"
             ) from error
         finally:
             limit.cancel()

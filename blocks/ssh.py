@@ -56,7 +56,8 @@ class SshShell:
             raise CommandFailed(
                 f"{argv[0]} on {self.host} printed more than {limit_bytes} bytes and was stopped: "
                 f"{shlex.join(argv)[:300]}",
-                hint=f"see what it prints on {self.host}: Relevo asks for nothing that long",
+                hint=f"run it by hand on {self.host} to see what it prints: Relevo expects "
+                "a short output",
                 argv=argv,
             )
         if completed.status != 0:
@@ -82,7 +83,7 @@ class SshShell:
                 done = converse(channel, tuple(argv), stdin, left, limit_bytes)
             if done is None or not self._unheard(done):
                 return done
-        raise EOFError("the host forgets whose turn it is")
+        raise EOFError("the host does not keep the turn of this run")
 
     def _start(self, argv: Sequence[str], user: str, kind: Kind = "ends") -> paramiko.Channel:
         """Send a command with the turn of this run.
@@ -158,7 +159,7 @@ class SshShell:
             if skip_to_begin(channel) or not self._unheard(self._ended(channel, argv)):
                 return channel
             channel.close()
-        raise EOFError("the host forgets whose turn it is")
+        raise EOFError("the host does not keep the turn of this run")
 
     def _ended(self, channel: paramiko.Channel, argv: Sequence[str]) -> Completed:
         """What a command that is at its end has said; status 0 where the connection broke."""

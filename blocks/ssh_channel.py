@@ -85,7 +85,7 @@ def _one(channel: paramiko.Channel, deadline: float) -> bytes:
     """One byte, before a time; none at the end."""
     left = deadline - time.monotonic()
     if left <= 0:
-        raise TimeoutError("it takes too long to say what it has to say")
+        raise TimeoutError("it takes too long to answer")
     channel.settimeout(left)
     try:
         return channel.recv(1)

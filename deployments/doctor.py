@@ -28,7 +28,7 @@ def command(
     """Examine one instance or all, and say what to fix first."""
     del settings
     if given.instance and given.all:
-        raise Refused("an instance and --all were named", hint="name one of them")
+        raise Refused("an instance and --all were named", hint="give one of the two")
     asked = [chosen.named(given.instance, instances)] if given.instance else instances
     known = {each.name: list(_known_here(each.name, secrets)) for each in asked}
     examined = []

@@ -139,7 +139,7 @@ def _add_discover(commands: Commands) -> None:
     discover.add_argument(
         "--inventory",
         default=argparse.SUPPRESS,
-        help="what is known already, as before the command",
+        help="the inventory, as before the command",
     )
     discover.add_argument(
         "--write", metavar="FILE", help="append to this inventory, or begin it; default: print"
@@ -197,7 +197,7 @@ def _add_remove(commands: Commands) -> None:
     remove.add_argument("--plan-only", action="store_true", help="show what would be removed")
     for place in ("origin", "recovery"):
         remove.add_argument(
-            f"--{place}-is-gone", action="store_true", help="it does not answer, and never will"
+            f"--{place}-is-gone", action="store_true", help="this server is lost for good"
         )
     remove.add_argument(
         "--delete-kept", action="store_true",

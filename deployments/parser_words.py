@@ -10,7 +10,7 @@ DESCRIPTION = (
     "relevo: apply an inventory, and run the procedures from a shell when no server is up."
 )
 EPILOG = """\
-examples, on the night itself (none of them needs a server):
+examples for an emergency (none needs a Prefect server):
   relevo status                                 who serves each instance now
   relevo plan failover vps_1                    what would be done and lost, with every command
   relevo plan failback vps_1 --language es      in Spanish; so can every command
@@ -33,15 +33,15 @@ and on other days:
   relevo run replicate vps_1                    any other procedure, without a server
   relevo rotate-key vps_1                       a new key for its receipts; the old one is retired
   relevo remove vps_1                           remove it; customers at home notice nothing
-  relevo rename vps_1 vps_9                     give it another name; its files do not travel
+  relevo rename vps_1 vps_9                     give it another name; its files are not copied again
 
 exit codes: 0 done, 1 failed, 2 bad input, 3 refused, 4 busy, 5 a host did not answer
             check: 0 all green, 1 a warning, 2 critical, 3 not known
             discover: 0 nothing is left to do, 1 something is, 5 a server did not answer
             doctor: 0 all well, 1 something to fix, 2 not all could be asked
-            replicate: 0 all done, else that of the set-ups that failed, 1 where these differ
+            replicate: 0 all done, else the code of the failure, 1 if failures differ
             status: 0 all known, 1 two servers accept writes, else 5 who serves is not known
-            141: whoever read the output has gone
+            141: the program that read the output has ended
 The log is printed here and kept in /var/log/relevo/runs (or RELEVO_LOG_DIR).
 """
 # A command with its arguments, and behind it what it is for; a line without one is all words.

@@ -202,9 +202,9 @@ def _line(kept: Kept, clock: Clock) -> str:
     line = f"{translated(clock.when(entry.begun))}  {entry.procedure:<18} {ended:<18} {person}"
     doubt = ""
     if "recovery" not in kept.places:
-        doubt = "the origin alone says so"
+        doubt = "only the origin has a record of it"
     elif kept.ends == ("origin",):
-        doubt = "the origin alone says how it ended"
+        doubt = "only the origin has a record of its end"
     why = "; ".join(filter(None, (entry.reason, translated(entry.said), translated(doubt))))
     return f"{line}: {why}" if why else line
 

@@ -63,7 +63,8 @@ def _require_unused(instance: OdooInstance, new: str, secrets: Secrets) -> None:
     }
     if found := [str(path) for path, has in known.items() if has]:
         raise Refused(
-            f"{' and '.join(found)} have an entry {new} already, which is in no inventory",
+            f"{' and '.join(found)} already have an entry {new}, "
+            "but the inventory has no such instance",
             hint="choose another name, or remove that entry if nobody needs it",
         )
 

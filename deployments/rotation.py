@@ -56,7 +56,7 @@ def rotate(read: Read, secrets: Secrets) -> str:
     return _remember(
         read,
         secrets,
-        f"epoch {epoch} of {instance.name} is signed with the new key, and both hosts believe it",
+        f"epoch {epoch} of {instance.name} is signed with the new key, and both hosts accept it",
     )
 
 

@@ -61,7 +61,7 @@ class Secrets:
             if self._there:
                 raise Refused(
                     f"{self.path} was there when this run began, and is gone",
-                    hint="bring it back, then run this again",
+                    hint="restore that file, then run this again",
                 ) from None
             return {}
         except OSError as error:
@@ -181,7 +181,7 @@ class Secrets:
             if field in raw.setdefault(name, {}):
                 raise Refused(
                     f"another run has made passwords for {name} at the same time",
-                    hint="run this again, which takes those",
+                    hint="run this again: it uses the passwords of the other run",
                 )
             raw[name][field] = self._raw[name][field]
         self._raw = raw

@@ -136,6 +136,6 @@ def _refusal(what: str, found: dict[str, str]) -> Refused:
     said = "; ".join(f"{name} ({why})" for name, why in found.items())
     names = " and ".join(f"`relevo rotate-key {name}`" for name in found)
     return Refused(
-        f"{what} {said}, and the guards would not believe a new one; nothing was changed",
+        f"{what} {said}, and the guards would not trust a new one; nothing was changed",
         hint=f"restore secrets.yaml from its backup, or run {names}",
     )

@@ -97,7 +97,7 @@ SCRIPTED = (
     ),
     "port {port} is served by {unit}, not by {wanted} (odoo.unit)",
     "there is a network here (see PrivateNetwork= of systemd): no rehearsal is safe",
-    "{data} belongs to {owner}, and {user} would see what is not its own",
+    "{data} belongs to {owner}, not to {user}, who must not read other instances",
     "its home is {known}, and not {wanted}",
 )  # fmt: skip
 CODE = re.compile(

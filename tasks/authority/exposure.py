@@ -107,7 +107,7 @@ def require_accepted(instance: OdooInstance, exposure: Exposure, *, loss_accepte
         f"{instance.origin} does not answer (or stopped uncleanly); failing over now may lose: "
         f"{exposure}",
         hint="confirm from another source that it is down and will stay down (power it off at the "
-        "hoster), then run failover with origin_is_down and a reason",
+        "provider), then run failover with origin_is_down and a reason",
     )
 
 

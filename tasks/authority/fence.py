@@ -47,7 +47,7 @@ def stop_odoo(place: Place) -> None:
         shell.run(("systemctl", verb, odoo.unit), check=False, timeout_seconds=STOP_SECONDS)
     until(
         lambda: _is_down(shell, odoo),
-        what=f"{odoo.unit} on {place} is down, and port {odoo.http_port} with it",
+        what=f"{odoo.unit} on {place} is down, and nothing listens at port {odoo.http_port}",
         timeout_seconds=STOP_SECONDS,
         hint=f"run systemctl status {odoo.unit} there, and ss -ltnp to see who listens",
     )
@@ -154,8 +154,8 @@ def _require_silence(instance: OdooInstance, why: Unreachable, heard: str, *, si
             raise Refused(
                 f"SSH login to {instance.origin} failed, but {instance.origin} is still running: "
                 f"{recovery} received WAL from it at {last}",
-                hint=f"restore the SSH login to {instance.origin}, or power it off at the hoster; "
-                "then run this again",
+                hint=f"restore the SSH login to {instance.origin}, or power it off at the "
+                "provider; then run this again",
             )
         if time.monotonic() - since >= (heard_within if last else begins_within):
             return
@@ -180,8 +180,8 @@ def objection(origin: Place, why: Unreachable | None) -> Refused | None:
         return None
     return Refused(
         f"{origin} is running, but the SSH login failed: {why.message}",
-        hint=f"{why.hint}; or power {origin} off at the hoster, and see that it is off; then run "
-        "this again",
+        hint=f"{why.hint}; or power {origin} off at the provider, and check that it is off; then "
+        "run this again",
     )
 
 
@@ -193,8 +193,8 @@ def _said_of_a_broken_disk(origin: Place) -> Iterator[None]:
     except (Unreachable, CommandFailed) as error:
         raise Refused(
             f"{origin} is reachable but could not be fenced: {error.message.splitlines()[-1]}",
-            hint=f"power {origin} off at the hoster, see that it is down, then run this again with "
-            "origin_is_down",
+            hint=f"power {origin} off at the provider, check that it is down, then run this "
+            "again with origin_is_down",
         ) from error
 
 
@@ -204,7 +204,7 @@ def _require_streaming(instance: OdooInstance, *, loss_accepted: bool) -> None:
     if not replication.is_streaming(instance, recovery, origin):
         raise Refused(
             f"{origin} answers and accepts writes, and {recovery} does not follow it"
-            + (": origin_is_down is not true" if loss_accepted else ""),
+            + ("; but origin_is_down is set" if loss_accepted else ""),
             hint="fix the replication first (check says why); or stop the origin for good and run "
             "failover with origin_is_down",
         )
@@ -274,8 +274,9 @@ def fence_returned(instance: OdooInstance, *, lossless: bool) -> None:
     else:  # its guard has to
         until(
             lambda: time.monotonic() > receipt_there + HELD_SECONDS,
-            what=f"the guard at {origin} has had its time", timeout_seconds=HELD_SECONDS + 1,
-        )  # fmt: skip
+            what=f"the guard at {origin} has had time to fence it",
+            timeout_seconds=HELD_SECONDS + 1,
+        )
 
 
 @contextmanager

@@ -153,7 +153,7 @@ def require_answered(instance: OdooInstance) -> dict[str, object]:
     if not said.get("answered") or not isinstance(said.get("known"), dict):
         raise Refused(
             f"{origin} asks {instance.recovery} who may write {instance.name}, and gets no "
-            f"{'answer' if not said.get('answered') else 'receipt that it can believe'}",
+            f"{'answer' if not said.get('answered') else 'receipt that it can accept'}",
             hint=f"let {origin.host.peer_address} reach sshd of {instance.recovery} at "
             f"{instance.recovery.host.peer_address} port {instance.recovery.host.port}, and run "
             "replicate again",

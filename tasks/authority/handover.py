@@ -80,7 +80,8 @@ def _roles(instance: OdooInstance, old_primary: Place, new_primary: Place) -> st
     here, there = observe(old_primary), observe(new_primary)
     if there.is_primary and here.is_standby:
         raise Refused(
-            f"it is already served from {new_primary}", hint="do nothing: it is where it should be"
+            f"it is already served from {new_primary}",
+            hint="leave it as it is: the customers are already there",
         )
     if not here.is_primary or not there.is_standby:
         raise Refused(

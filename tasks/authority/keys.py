@@ -85,7 +85,7 @@ def measure(instance: OdooInstance) -> str:
         if why:
             raise RelevoError(f"{why}: {_hint(instance)}")
     retired = len(instance.retired_keys)
-    return "the guard believes it" + (f", and {retired} retired ones" if retired else "")
+    return "the guard trusts it" + (f", and {retired} retired ones" if retired else "")
 
 
 def traces(instance: OdooInstance, place: Place) -> str:
@@ -96,7 +96,7 @@ def traces(instance: OdooInstance, place: Place) -> str:
     return f"{place} knows its signing key" if kept.signers.current else ""
 
 
-@step("see which signing keys of {instance.name} both hosts believe")
+@step("see which signing keys of {instance.name} both hosts trust")
 def survey(instance: OdooInstance, new: SecretStr | None) -> dict[str, int]:
     """Find the keys to be retired, each with the last epoch that it signed; none if none is known.
 
@@ -111,7 +111,7 @@ def survey(instance: OdooInstance, new: SecretStr | None) -> dict[str, int]:
     here, there = _named(recovery), _named(origin)
     if here and there and here - ours != there - ours:
         raise Refused(
-            f"{instance.recovery} and {instance.origin} believe different signing keys of "
+            f"{instance.recovery} and {instance.origin} trust different signing keys of "
             f"{instance.name}, and secrets.yaml does not say which is right",
             hint="restore secrets.yaml; or find out who wrote "
             f"{receipt_files.signers_path(instance, instance.origin)} there",
@@ -179,7 +179,7 @@ def renew(instance: OdooInstance) -> int:
     return known.epoch
 
 
-@step("check that the guard of {instance.name} believes epoch {epoch}")
+@step("check that the guard of {instance.name} accepts epoch {epoch}")
 def require_heard(instance: OdooInstance, epoch: int) -> None:
     """Refuse to retire a key before the guard at the origin believes the new one."""
     origin = instance.origin
@@ -189,12 +189,12 @@ def require_heard(instance: OdooInstance, epoch: int) -> None:
     heard = guard.require_answered(instance)["epoch"]
     if heard != epoch:
         raise Refused(
-            f"the guard of {origin} believes epoch {heard}, and not {epoch} of the new key",
+            f"the guard of {origin} accepts epoch {heard}, and not {epoch} of the new key",
             hint=f"read journalctl -u {guard.watcher_unit(instance)} there, then run this again",
         )
 
 
-@step("let both hosts believe only the new signing key of {instance.name}")
+@step("let both hosts trust only the new signing key of {instance.name}")
 def retire(instance: OdooInstance) -> None:
     """Leave the retired keys no more than the epochs that they signed."""
     for place in (instance.origin, instance.recovery):

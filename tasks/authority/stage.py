@@ -105,8 +105,9 @@ def _start_stranded(instance: OdooInstance, *, origin_is_down: bool) -> None:
         raise Refused(
             f"a failback gave {origin} the write right, and {origin} does not serve; PostgreSQL on "
             f"{recovery} is down since",
-            hint=f"run failback when {origin} is back, which goes on; if another source confirms "
-            "that it is down and will stay down, run failover with origin_is_down and a reason",
+            hint=f"run failback when {origin} is back: it goes on from there; if another "
+            "source confirms that it is down and will stay down, run failover with origin_is_down "
+            "and a reason",
         )
     log().warning(
         "%s had the write right and does not serve: %s starts behind it", origin, recovery
@@ -220,10 +221,11 @@ def _require_heir(instance: OdooInstance, origin: ClusterState, recovery: Cluste
         and observe_leader(instance.origin).timeline <= recovery.control.last_timeline
     )
     if older or _is_another(origin, recovery):
-        what = "was set back to an older state" if older else "is another one"
+        what = "was restored to an older state" if older else "is a different cluster"
         raise Refused(
             f"the cluster on {instance.origin} {what}: it does not hold what {instance.recovery} "
             "gave it",
             hint=f"stop Odoo and PostgreSQL on {instance.origin} and power it off, then run "
-            f"failover with origin_is_down and a reason: {instance.recovery} has what it gave away",
+            f"failover with origin_is_down and a reason: {instance.recovery} still has "
+            "all that it handed over",
         )

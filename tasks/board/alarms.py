@@ -88,7 +88,9 @@ def alarms(measured: Measured, limits: Limits) -> dict[str, str]:
     if measured.two_writers:
         return {"two-writers": f"{name}: {measured.two_writers}"}
     if measured.nobody_works:
-        found["not-served"] = f"{name}: nobody can work, as far as is seen: {measured.nobody_works}"
+        found["not-served"] = (
+            f"{name}: nobody can work, as far as is known: {measured.nobody_works}"
+        )
     if measured.served == "recovery":
         if measured.origin_answers and not measured.handed_over:
             found["origin-returned"] = (

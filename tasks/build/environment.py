@@ -102,7 +102,7 @@ def _unfit(instance: OdooInstance, *, own: bool, release: str) -> str:
     if not said.pip:
         return "the present one has no pip"
     if own == said.shares:
-        return "the origin has one of another kind"
+        return "the origin has an environment of another kind"
     same = release in {"", said.python}
     return "" if same else f"the present one is of Python {said.python}"
 

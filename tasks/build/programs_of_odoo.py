@@ -52,7 +52,7 @@ def _lonely(instance: OdooInstance, origin: Tools, recovery: Tools) -> Iterator[
     if ports := judge.alone(origin, recovery, known):
         yield (
             f"Odoo on {place} is connected to port {' and '.join(map(str, ports))} of its own "
-            f"host, where {instance.recovery} has nobody: install there what listens at the origin"
+            f"host, and nothing listens there on {instance.recovery}: install that service there"
         )
 
 
@@ -67,7 +67,7 @@ def _mails(instance: OdooInstance) -> Iterator[str]:
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         yield (
             f"{plain(', '.join(names[:SHOWN]))}{more} send mail by port 25 of their own server, "
-            f"where {recovery} has nobody: install there what {instance.origin} has"
+            f"and nothing listens there on {recovery}: install the mail server of {instance.origin}"
         )
 
 

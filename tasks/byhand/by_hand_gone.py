@@ -5,7 +5,7 @@ from tasks.byhand.by_hand_step import Step, ask, at_boot, copied, directory, odo
 
 POWER_OFF = Step(
     "you",
-    "Confirm from another source (the hoster's panel, a telephone) that {recovery} is down, and "
+    "Confirm from another source (the provider's panel, a telephone) that {recovery} is down, and "
     "power it off so that it stays down.",
     "Confirme por otro medio (el panel del proveedor, un teléfono) que {recovery} está caído, y "
     "apáguelo para que siga así.",
@@ -93,7 +93,7 @@ BEFORE_IT_BOOTS = Step(
         ),
         "fi",
     ),
-    note_en="Do not boot it on the network. Boot it in the hoster's rescue mode, mount its disk, "
+    note_en="Do not boot it on the network. Boot it in the provider's rescue mode, mount its disk, "
     "enter it with chroot, and paste the block there; do so for every instance that it served. "
     "Then boot it.",
     note_es="No lo arranque conectado a la red. Arránquelo en el modo de rescate del proveedor, "

@@ -129,11 +129,11 @@ SERVE_ON = Step(
 )
 FENCE = Step(
     "you",
-    "Confirm from another source (the hoster's panel, a telephone) that {origin} is down, and "
+    "Confirm from another source (the provider's panel, a telephone) that {origin} is down, and "
     "power it off so that it stays down.",
     "Confirme por otro medio (el panel del proveedor, un teléfono) que {origin} está caído, y "
     "apáguelo para que siga así.",
-    note_en="Power it off at the hoster, also where you can still log in, and see that it is off. "
+    note_en="Power it off at the provider, even if you can still log in, and check that it is off. "
     "Two servers that accept changes at once cannot be merged afterwards. Write down who says so "
     "and when. If {origin} still serves its customers, stop here: {recovery} does not follow it, "
     "and moving them would lose their work. Mend the replication instead.",

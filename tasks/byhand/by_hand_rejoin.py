@@ -46,8 +46,8 @@ BEFORE_BOOT = Step(
         "said=$(LC_ALL=C systemctl disable {origin_unit} 2>&1) ||",
         "  printf '%s\\n' \"$said\" | grep 'does not exist'",
     ),
-    note_en="Boot it in the hoster's rescue mode, mount its disk, enter it with chroot, and paste "
-    "the block there. Then boot it. Otherwise it would come up and accept changes beside "
+    note_en="Boot it in the provider's rescue mode, mount its disk, enter it with chroot, and "
+    "paste the block there. Then boot it. Otherwise it would come up and accept changes beside "
     "{recovery}.",
     note_es="Arránquelo en el modo de rescate del proveedor, monte su disco, entre con chroot y "
     "pegue allí el bloque. Después arránquelo. De otro modo arrancaría y aceptaría cambios a la "

@@ -172,7 +172,7 @@ def _odoo(entry: Entry, asked: Server, found: Program) -> None:
             entry.offer(Odoo, f"odoo.{field}", str(path))
         else:
             runs = found.started.words[0] if found.started.words else "nothing"
-            entry.lack(f"odoo.{field}", f"{found.unit} runs {runs}, which does not tell it")
+            entry.lack(f"odoo.{field}", f"{found.unit} runs {runs}, which does not show this path")
     entry.offer(Odoo, "odoo.http_port", found.http_port)
     entry.offer(Odoo, "odoo.longpolling_port", found.gevent_port)
     for said in _odd(asked, found):
@@ -198,7 +198,7 @@ def _odd(asked: Server, found: Program) -> Iterator[str]:
     """Say where the settings and what runs are not the same."""
     running = next(each for each in asked.seen.odoos if each.unit == found.unit)
     if not asked.seen.up:
-        yield f"{found.unit} is not running, so it was read and not seen"
+        yield f"{found.unit} is not running, so only its configuration was read"
     elif found.http_port not in running.ports:
         yield f"{found.unit} listens at {running.ports or 'no port'}, not at {found.http_port}"
     if found.workers and asked.seen.up and found.gevent_port not in running.gevent_ports:

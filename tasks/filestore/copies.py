@@ -288,7 +288,7 @@ def push(instance: OdooInstance, *, when: str) -> None:
     if facts["refused"]:
         path, why = next(iter(facts["refused"].items()))
         raise CommandFailed(
-            f"{engine.count(facts, 'refused')} files of {instance.name} could not be given to "
+            f"{engine.count(facts, 'refused')} files of {instance.name} could not be copied to "
             f"{instance.origin}, {path} among them: {why}",
             hint="fix what it names, then run failback again",
         )

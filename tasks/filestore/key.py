@@ -154,7 +154,7 @@ def prove(instance: OdooInstance) -> None:
     if shell.run((*ssh(instance), instance.name, "id"), user=user, check=False).status == 0:
         raise Refused(
             f"the key of {instance.name} opens a shell at {instance.origin}",
-            hint=f"see how sshd_config there treats authorized_keys of {instance.origin.host.user}",
+            hint=f"check AuthorizedKeysFile in sshd_config there, for {instance.origin.host.user}",
         )
 
 

@@ -30,7 +30,7 @@ def sessions(instance: OdooInstance) -> list[str]:
     argv = ("test", "-L", str(folder))
     if origin.host.shell().run(argv, user=origin.odoo.user, check=False).status != 0:
         return []
-    return [f"{folder} on {origin} is a link: a move takes no sessions along, users log in again"]
+    return [f"{folder} on {origin} is a link: a move does not copy sessions, so users log in again"]
 
 
 def remarks(instance: OdooInstance) -> list[str]:

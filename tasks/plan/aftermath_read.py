@@ -89,7 +89,7 @@ class Aftermath:
                 f"{again}, which goes on from here; or, to stay on {writer.place}: "
                 f"systemctl enable --now {writer.unit} there"
             )
-        return f"{again} when it is wanted: what is done is found done"
+        return f"{again} when you want to finish it: completed steps are skipped"
 
     @property
     def _writers(self) -> list[End]:

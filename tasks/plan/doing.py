@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 SEE_IT_DOWN = (
-    "confirm from another source (the hoster's panel, a telephone) that {origin} is down",
+    "confirm from another source (the provider's panel, a telephone) that {origin} is down",
     "power {origin} off, so that it stays down",
     "decide whether the loss stated above is acceptable",
 )
@@ -99,5 +99,5 @@ def _shown(names: Mapping[str, str], *, home: bool = False) -> tuple[str, ...]:
     place = "origin" if home else "recovery"
     point = (POINT if names.get("dns") else LEAVE).replace("{shown}", f"{{{place}_shown}}")
     if home:
-        return (point, "let the site on nginx of {recovery} stand by")
+        return (point, "take the site off nginx on {recovery}, ready for the next failover")
     return (*SHOW, point)

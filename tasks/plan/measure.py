@@ -56,8 +56,8 @@ def draw(
     lacking = _lacking(instance, procedure, Ends(origin, recovery), found.refusals)
     if procedure in FORWARD and _may_hand_over(origin, recovery, found):
         said = (
-            f"PostgreSQL on {instance.origin}: it is down, and its host answers; leave "
-            "origin_is_down off, and it is started first and hands over what it has"
+            f"PostgreSQL on {instance.origin} is down, but its host answers; leave origin_is_down "
+            "off: Relevo starts it first, and it hands over with nothing lost"
         )
         lacking = (said, *lacking)
     found = replace(found, lacking=lacking)

@@ -103,7 +103,7 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield from listed("Before you approve, you ...", steps.before)
     yield from ("", "## Relevo will then ...", "")
     if situation.refusals:
-        yield from ("(when what it is refused for is fixed)", "")
+        yield from ("(after the reasons for the refusal are fixed)", "")
     yield from (f"{number}. {markdown(each)}" for number, each in enumerate(steps.then, 1))
 
 

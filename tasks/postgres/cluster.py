@@ -122,7 +122,7 @@ def _stop(place: Place, directory: PurePosixPath) -> str:
             raise
         raise CommandFailed(
             f"PostgreSQL {place.cluster} on {place} is still shutting down after {STOP_SECONDS} s: "
-            "it waits until every standby, backup and the archiver have what was written",
+            "it waits until every standby, every backup and the archiver have all WAL",
             hint=f"run ps -u postgres on {place}, end the walsender that hangs, and start this "
             "again when the cluster is down; nothing is lost",
         ) from error

@@ -31,20 +31,20 @@ PORTS = (
 EXTENSION = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 
-@step("check ahead what {instance.name} would be refused for later")
+@step("check now all that could make {instance.name} fail later")
 def require(instance: OdooInstance, *, allow_restart: bool = True) -> None:
     """Refuse a set-up before it changes anything, and with all that speaks against it."""
     _require(instance, (*_of_the_origin(allow_restart=allow_restart), *OF_BOTH))
 
 
-@step("check ahead what {instance.name} would be refused for under another name")
+@step("check now all that could make {instance.name} fail under another name")
 def require_but(instance: OdooInstance, others: Mapping[str, Need], *, allow_restart: bool) -> None:
     """Ask all of a set-up, some of it in another way: what is there goes before."""
     needs = (*_of_the_origin(allow_restart=allow_restart), *OF_BOTH)
     _require(instance, [others.get(each.name, each) for each in needs])
 
 
-@step("require what {instance.origin} would be refused for later as primary")
+@step("require that {instance.origin} can be set up as primary")
 def require_origin(instance: OdooInstance, *, allow_restart: bool) -> None:
     """Refuse the set-up of a primary before it changes anything."""
     _require(instance, _of_the_origin(allow_restart=allow_restart))
@@ -101,7 +101,7 @@ def _ssl(instance: OdooInstance) -> str:
 
 def _name(instance: OdooInstance) -> str:
     roles.require_one_name(instance, instance.origin)
-    return f"no other instance is made of {instance.origin.cluster}"
+    return f"no other instance uses {instance.origin.cluster}"
 
 
 def _roles(instance: OdooInstance) -> str:
@@ -205,7 +205,7 @@ def _clone(instance: OdooInstance, *, reclone: bool = False) -> str:
 
 RESTART = SetUp(
     "restart of the origin", _restart, tried="settings that wait for a restart are asked for",
-    remedy="bring them into force, or take them back", when=probes.primary,
+    remedy="apply these settings with a restart, or undo them", when=probes.primary,
 )  # fmt: skip
 LOCALES = SetUp(
     "locales", _locales, tried="each locale of a database is looked for on the recovery host",

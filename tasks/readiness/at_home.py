@@ -190,7 +190,7 @@ NEEDS: tuple[Need, ...] = (
     ),
     Need(
         "HTTP at the origin", need.http(lambda instance: instance.origin),
-        tried="Odoo is asked for a page as a browser asks, past nginx",
+        tried="Odoo is asked for a page as a browser asks, but not through nginx",
         remedy="read the journal of its unit there", moves=("failback",), when=need.primary,
         before=True,
     ),
@@ -226,8 +226,8 @@ NEEDS: tuple[Need, ...] = (
     ),
     replace(
         preflight.SETTINGS, ask=carried.measure, before=False, moves=("failover", "switchover"),
-        tried="what the origin's Odoo is started with is compared with the inventory, and with "
-        "what the last build made of it",
+        tried="the start settings of the origin's Odoo are compared with the inventory, and with "
+        "the last build",
     ),
     Need(
         "modules", modules.measure,

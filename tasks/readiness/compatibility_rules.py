@@ -113,8 +113,8 @@ def wrong(pair: Pair) -> list[str]:
     for side, other in ((pair.origin, pair.recovery), (pair.recovery, pair.origin)):
         if not side.certificate_known:
             found.append(
-                f"PostgreSQL on {side.name} has another certificate than {other.name} was told, "
-                "and its next connection fails: run replicate, which tells it"
+                f"the certificate of PostgreSQL on {side.name} has changed, so the next connection "
+                f"of {other.name} will fail: run replicate, which installs the new certificate"
             )
         if (days := side.certificate_days) is not None and days < LEAST_DAYS:
             found.append(

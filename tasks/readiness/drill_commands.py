@@ -21,7 +21,7 @@ data=$1 layer=$2 user=$3 folder=$4 variables=$5
 shift 5
 cd "$data"
 if [ "$(stat -c %U .)" != "$user" ]; then
-    echo "$data belongs to $(stat -c %U .), and $user would see what is not its own" >&2
+    echo "$data belongs to $(stat -c %U .), not to $user, who must not read other instances" >&2
     exit 1
 fi
 mkdir -p "$layer/upper" "$layer/work" "$layer/data" "$layer/home"

@@ -261,7 +261,7 @@ def wait_until_serving(stage: Stage) -> list[str]:
         words = f": {'; '.join(wrong)}\n{_words(shell, unit)}" if wrong else ""
         raise CommandFailed(
             error.message + words,
-            hint=error.hint or f"journalctl -u {unit} on {recovery}",
+            hint=error.hint or f"run journalctl -u {unit} on {recovery}",
         ) from error
     _wait_for_chat(stage)
     log().info("%s answered for %s", stage.instance.name, ", ".join(databases))

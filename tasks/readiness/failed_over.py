@@ -71,7 +71,7 @@ NEEDS: tuple[Need, ...] = (
     ),
     Need(
         "HTTP", http(lambda instance: instance.recovery),
-        tried="Odoo is asked for a page as a browser asks, past nginx",
+        tried="Odoo is asked for a page as a browser asks, but not through nginx",
         remedy="read the journal of its unit there", moves=("failover",),
     ),
     Need(

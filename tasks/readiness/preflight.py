@@ -188,9 +188,9 @@ def _layout(instance: OdooInstance) -> str:
 
 SETTINGS = Need(
     "settings of Odoo", odoo_settings.measure,
-    tried="what the origin's Odoo is started with is compared with the inventory: its command "
+    tried="the start settings of the origin's Odoo are compared with the inventory: its command "
     "line, its environment, odoo.conf",
-    remedy="say it in odoo.conf, or correct the inventory", by=("preflight", "build", "check"),
+    remedy="set it in odoo.conf, or correct the inventory", by=("preflight", "build", "check"),
     moves=("replicate", "failover", "switchover"), when=probes.primary, before=True,
 )  # fmt: skip
 FIX = "fix it on the origin, or in the inventory, and run this again"

@@ -59,7 +59,7 @@ def parse(text: str) -> Receipt:
     except (json.JSONDecodeError, TypeError, RecursionError) as error:
         raise ValueError(f"not a receipt: {error}") from error
     if receipt.text() != text or not isinstance(receipt.epoch, int) or receipt.epoch < 1:
-        raise ValueError("not a receipt: not in its one form")
+        raise ValueError("not a receipt: it is not in the standard form")
     return receipt
 
 

@@ -113,13 +113,13 @@ def _lacking(
         if epoch not in kept.all and kept.signers.believes(kept.signed.get(epoch, ""), epoch):
             raise Refused(
                 f"{path} on {place} is a receipt of a signing key that the guard of "
-                f"{instance.origin} believes, and secrets.yaml does not name that key",
+                f"{instance.origin} trusts, and secrets.yaml does not name that key",
                 hint=f"restore the newest secrets.yaml, or run `relevo rotate-key {instance.name}`",
             )
         if kept.files.get(epoch) not in {None, wanted[epoch]}:
             raise Refused(
                 f"{path} on {place} is another receipt of the same epoch",
-                hint="compare both hosts, then move one away: two procedures wrote at once",
+                hint="compare both hosts, then move the wrong receipt away: two runs wrote at once",
             )
         if epoch not in kept.files:
             aside = path.with_suffix(f".{secrets.token_hex(4)}.false")
@@ -273,7 +273,7 @@ def award(
         )  # fmt: skip
 
 
-@step("look up what the move of {instance.name} to {place} has cost")
+@step("look up what the move of {instance.name} to {place} has lost")
 def cost(instance: OdooInstance, place: Place) -> str:
     """Say what was lost, as the newest receipt has it, whichever run wrote it."""
     known = newest(instance)

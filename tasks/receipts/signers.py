@@ -65,20 +65,20 @@ def objection(
     >>> objection(new, Signers((new,)), signed={1: new}, known={1}, who="uno")
     ''
     >>> objection(new, Signers((old,)), signed={}, known=set(), who="uno")
-    'the signing key in secrets.yaml is not the one that uno believes'
+    'the signing key in secrets.yaml is not the one that uno trusts'
     >>> objection(new, Signers(), signed={3: old}, known=set(), who="uno")
-    'the signing key in secrets.yaml is not the one that uno believes'
+    'the signing key in secrets.yaml is not the one that uno trusts'
     >>> objection(old, Signers((new,), {old: 7}), signed={}, known=set(), who="uno")
-    'the signing key in secrets.yaml was retired: uno believes it up to epoch 7, and no newer one'
+    'the signing key in secrets.yaml was retired: uno trusts it up to epoch 7 only'
     >>> objection(old, Signers((old, new)), signed={7: old, 8: new}, known={7}, who="uno")
     'rotate-key was started and never finished: uno already has epoch 8 of a new key'
     """
     if mine in host.retired and mine not in host.current:
         return (
-            f"the signing key in secrets.yaml was retired: {who} believes it up to epoch "
-            f"{host.retired[mine]}, and no newer one"
+            f"the signing key in secrets.yaml was retired: {who} trusts it up to epoch "
+            f"{host.retired[mine]} only"
         )
-    stranger = f"the signing key in secrets.yaml is not the one that {who} believes"
+    stranger = f"the signing key in secrets.yaml is not the one that {who} trusts"
     if host.current and mine not in host.current:
         return stranger
     if not host.current and signed and not known:

@@ -64,7 +64,7 @@ class Entry(Record):
     def __post_init__(self) -> None:
         for moment in filter(None, (self.begun, self.ended)):
             if moment.tzinfo is None or not FIRST_YEAR <= moment.year <= LAST_YEAR:
-                raise ValueError(f"{moment} is no time at which anything was done")
+                raise ValueError(f"{moment} is not a valid time for an entry of the history")
 
     def as_text(self) -> str:
         """Give the line, which is short whatever somebody has typed."""

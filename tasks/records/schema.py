@@ -14,7 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from blocks.answers import facts
 from blocks.errors import CommandFailed, Refused
 
-HINT = "look at both clusters, then move this file away and run again"
+HINT = "check which cluster accepts writes, then move this file away and run this again"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -110,8 +110,8 @@ def judge(instance: OdooInstance) -> str:
     recovery = instance.recovery
     if recovery.cluster.confined and is_open(instance):
         raise RelevoError(
-            f"PostgreSQL of {instance.name} on {recovery} can be reached from outside while it "
-            "only follows: run replicate, which closes its door"
+            f"PostgreSQL of {instance.name} on {recovery} is a standby, but accepts connections "
+            "from other servers: run replicate, which closes its port to them"
         )
     return "shut" if recovery.cluster.confined else "none: it listens at all times"
 

@@ -80,7 +80,7 @@ def _kept(found: Rename) -> Iterator[str]:
 
 
 def _stays(found: Rename) -> Iterator[str]:
-    yield f"the receipts, copied to {found.archive}: as evidence, they count for nothing any more"
+    yield f"the receipts, copied to {found.archive}: as evidence only, without any write right"
     yield "DNS, as it is"
 
 

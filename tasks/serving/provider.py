@@ -83,8 +83,8 @@ def rehearse(provider: Dns, domain: str, wanted: Mapping[str, str]) -> str:
                 kind, address = next(iter(wanted.items()))
                 client.create_record(rtype=kind, name=domain, content=address)
                 return (
-                    f"{provider.provider} does not let Relevo write {name}: only making {domain} "
-                    "once more was tested"
+                    f"{provider.provider} does not let Relevo write {name}: only a second record "
+                    f"of {domain} could be tested"
                 )
         return ""
 

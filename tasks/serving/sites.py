@@ -158,7 +158,7 @@ def _take(site: Site, domains: dict[str, Pair | None], remarks: list[str]) -> No
     for name in site.names:
         if PATTERN.search(name):
             remarks.append(
-                f"nginx leads {name} to Odoo, which is a pattern: list each name that customers "
+                f"nginx sends {name} to Odoo, and that is a pattern: list each name that customers "
                 "use in domains"
             )
         elif name not in NOBODY and not NUMBER.fullmatch(name):

@@ -108,4 +108,4 @@ def parse(text: str) -> Divergence:
         tables = tuple(Table(**each) for each in facts.pop("tables"))
         return Divergence(**{**facts, "unread": tuple(facts.get("unread", ()))}, tables=tables)
     except (TypeError, AttributeError, KeyError) as error:
-        raise ValueError(f"no summary: {error}") from error
+        raise ValueError(f"not a valid summary: {error}") from error

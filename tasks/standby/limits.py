@@ -74,8 +74,8 @@ def why(state: ClusterState) -> str:
     each = ", ".join(f"{name} is {has} there and must be {needs}" for name, (has, needs)
                      in found.items())  # fmt: skip
     return (
-        f"PostgreSQL {state.place.cluster} on {state.place} cannot replay what the other server "
-        f"wrote: {each}; run replicate, which raises it"
+        f"PostgreSQL {state.place.cluster} on {state.place} cannot replay the WAL of the other "
+        f"server: {each}; run replicate, which raises these settings"
     )
 
 

@@ -38,7 +38,7 @@ def choose(instance: OdooInstance, node: Place, leader: Place) -> Way:
     if way.kind == "refuse":
         raise Refused(
             f"{node} cannot follow {leader}: {way.why}",
-            hint="run basebackup or failback with reclone if it may be thrown away: the old "
+            hint="run basebackup or failback with reclone if its data is not needed: the old "
             "directory is kept beside the new one",
         )
     return way

@@ -189,9 +189,9 @@ def _require_same_origin(instance: OdooInstance) -> None:
         raise Refused(
             f"{origin} is the cluster {control.system_identifier}, and {recovery} has the copy of "
             f"{known.system_identifier}: the origin was reinstalled or replaced",
-            hint="run basebackup with reclone if the new one is meant, which keeps the old copy "
-            f"aside; if not, leave the copy on {recovery} there: it is what is left of the "
-            "old one",
+            hint="run basebackup with reclone to replicate the new cluster: the old copy is kept "
+            f"aside; if the old data is still needed, leave {recovery} as it is: its copy may be "
+            "the last one",
         )
 
 

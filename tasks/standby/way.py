@@ -63,7 +63,10 @@ def _from_a_former_timeline(node: ControlData, leader: Leader) -> Way:
     if node.ends_at(fork):
         return Way("follow", f"the leader has its shutdown checkpoint at {node.checkpoint}")
     if node.shut_down and node.checkpoint < fork:
-        return Way("reclone", f"it ended at {node.checkpoint}, before the fork: it was set back")
+        return Way(
+            "reclone",
+            f"it ended at {node.checkpoint}, before the fork: it was restored to an older state",
+        )
     return _beyond(node, fork)
 
 

@@ -105,7 +105,7 @@ def _take_back(instance: OdooInstance, *, recovery_is_gone: bool = False) -> Non
         raise Refused(
             f"commits at {origin} wait for {instance.recovery}, which does not answer and must be "
             "told of this change first",
-            hint=f"bring it back first; or, if {origin} has to work on without it, run there: "
+            hint=f"start that server first; or, if {origin} has to work on without it, run there: "
             f"{LIBRARY}/synchronous {folder(instance)}/config.json release",
         )
     _stop(instance)

@@ -115,7 +115,7 @@ def measure(instance: OdooInstance) -> str:
     wanted = instance.replication.synchronous
     notice = None if wanted == "off" else last_notice(instance).notice
     if wanted != "off" and (notice is None or (notice.waits, notice.policy) != (True, wanted)):
-        raise RelevoError(f"{instance.recovery} has not been told that commits wait for it")
+        raise RelevoError(f"{instance.recovery} has no record yet that commits wait for it")
     return sentence
 
 

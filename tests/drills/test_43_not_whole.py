@@ -144,7 +144,7 @@ def test_an_origin_that_lets_us_in_and_cannot_be_written_to_has_to_be_powered_of
             Refused, match=r"uno is reachable but could not be fenced: .*Read-only"
         ) as said:
             failover(block, origin_is_down=True, reason="drill")
-        assert "power uno off at the hoster" in str(said.value)
+        assert "power uno off at the provider" in str(said.value)
         assert uno.at_recovery("SELECT pg_is_in_recovery()") == "t"
     finally:
         machine.run("umount", folder)

@@ -61,7 +61,7 @@ def test_a_failover_and_a_failback_cancelled_anywhere_end_well_when_pressed_agai
 
         with dawdling(uno):
             said = _cancelled_at(uno, stack, "failover", "stop Odoo on uno")
-        assert "press failover again when it is wanted" in said
+        assert "press failover again when you want to finish it" in said
         enabled = uno.origin.machine.run("systemctl", "is-enabled", uno.origin.unit).stdout
         assert (enabled, stack.schedules("vps_uno")) == ("enabled\n", on)
 

@@ -222,7 +222,7 @@ def test_a_certificate_of_postgresql_that_is_new_or_ends_is_said_before_the_stre
     machine, block = uno.origin.machine, blocks[uno.name]
     unit = f"postgresql@{uno.origin.version}-{uno.origin.cluster}"
     with _another_file(machine, PRIVATE, "true"), _another_file(machine, PEM, "sh", "-c", SHORT):
-        with pytest.raises(Refused, match="uno has another certificate than respaldo was told"):
+        with pytest.raises(Refused, match="certificate of PostgreSQL on uno has changed"):
             check(block)
         machine.run("systemctl", "reload", unit)
         for told in (replicate, check):

@@ -456,7 +456,7 @@ def test_a_figure_that_is_none_is_an_error_of_this_cluster_alone(
     cluster: Cluster, shell: LocalShell, figure: str
 ) -> None:
     """It would end the board of all, or make what `--json` prints no JSON."""
-    with pytest.raises(StatementFailed, match="answered with a figure that is none"):
+    with pytest.raises(StatementFailed, match="answered with an invalid number"):
         cluster.query(shell, f"SELECT {figure} AS seconds")
     assert cluster.value(shell, "SELECT 1.5") == "1.5", "the session is still good"
 

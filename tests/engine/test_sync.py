@@ -107,7 +107,7 @@ def test_a_truncated_source_is_never_admitted_and_is_reported_by_name(twins: Twi
         assert (verdict.missing, verdict.wrong, verdict.agreed_lsn) == (0, 1, "")
         (loss,) = verdict.losses
         assert (loss.name, loss.record, loss.author) == ("document 13", "res.partner,1", "Ana")
-        assert "5 bytes at the origin are not its content" in loss.why
+        assert "5 bytes at the origin have another checksum" in loss.why
 
 
 def test_a_good_copy_is_never_replaced_and_repairs_the_origin(twins: Twins) -> None:

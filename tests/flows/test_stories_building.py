@@ -435,7 +435,7 @@ def test_a_service_of_its_own_host_that_odoo_uses_is_looked_for_on_the_other(
     )
     hosts(FakeHost("uno", {"tools *": said}), FakeHost("due", {"tools *": ""}))
     _, remark = programs_of_odoo.measure(instance)
-    assert remark.startswith("Odoo on uno is connected to port 6379 of its own host, where due")
+    assert remark.startswith("Odoo on uno is connected to port 6379 of its own host, and")
 
     redis = {"tools *": "listens 127.0.0.1:6379\n"}
     hosts(FakeHost("uno", {"tools *": said}), FakeHost("due", redis))

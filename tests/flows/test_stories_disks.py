@@ -152,7 +152,7 @@ def test_a_folder_that_du_cannot_read_whole_is_measured_all_the_same(
         files.used_bytes(instance.origin.host.shell(), PurePosixPath("/pg"), user="postgres")
 
 
-@pytest.mark.parametrize(("is_link", "said"), [(0, "is a link: a move takes no"), (1, "")])
+@pytest.mark.parametrize(("is_link", "said"), [(0, "is a link: a move does not"), (1, "")])
 def test_sessions_that_lie_elsewhere_are_said_and_left_there(
     instance: OdooInstance, hosts: Hosts, is_link: int, said: str
 ) -> None:

@@ -383,7 +383,7 @@ def test_the_history_of_both_hosts_is_read_as_one(
     )
     assert second == (
         f"{_when(LATER)}  drill              no end is known    nobody known: "
-        "the origin alone says so"
+        "only the origin has a record of it"
     )
 
     assert past(instance, as_json=True) == 0
@@ -407,7 +407,7 @@ def test_an_end_that_the_origin_alone_tells_is_marked(
     assert past(instance) == 0
     assert capsys.readouterr().out == (
         f"{_when(NOON)}  failover           done after 60 s    Ana: a fire; "
-        "the origin alone says how it ended\n"
+        "only the origin has a record of its end\n"
     )
 
     assert past(instance, as_json=True) == 0

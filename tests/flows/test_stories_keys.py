@@ -158,7 +158,7 @@ def test_a_forced_failover_with_a_regenerated_key_touches_nothing(
     due.answers = {"receipts *": kept, **standby()}
     hosts(uno, due)
 
-    with pytest.raises(Refused, match=r"not the one that the guard of uno .* believes") as refused:
+    with pytest.raises(Refused, match=r"not the one that the guard of uno .* trusts") as refused:
         failover(with_key(instance, OTHER), origin_is_down=True, reason="it burns")
 
     assert "relevo rotate-key vps_1" in refused.value.hint
@@ -441,7 +441,7 @@ def test_a_key_that_only_one_host_names_is_nobody_s(
     disks[0].files[path] += allowed_signers(Signers((public(OTHER),)), namespace=NAMESPACE)
     before = runner[0].path.read_text()
 
-    with pytest.raises(Refused, match="believe different signing keys"):
+    with pytest.raises(Refused, match="trust different signing keys"):
         rotate(runner)
 
     assert runner[0].path.read_text() == before
@@ -485,7 +485,7 @@ def test_a_guard_that_does_not_believe_the_new_key_keeps_the_old_one(
     disks[0].files[str(guard.config_path(instance))] = "{}"
     monkeypatch.setattr(guard, "require_answered", lambda _: {"epoch": 2, "taker": "recovery"})
 
-    with pytest.raises(Refused, match="believes epoch 2, and not 3 of the new key"):
+    with pytest.raises(Refused, match="accepts epoch 2, and not 3 of the new key"):
         rotate(runner)
 
     assert public(Secrets(runner[0].path).of("vps_1").signing) == public(OLD)

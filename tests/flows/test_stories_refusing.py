@@ -328,7 +328,7 @@ def test_a_run_that_lost_its_lock_points_no_domain(
     [
         pytest.param(
             {"ss -Hltn *": "LISTEN 0 128 0.0.0.0:8069 0.0.0.0:*\n"},
-            "odoo.service on uno is down, and port 8069 with it",
+            "odoo.service on uno is down, and nothing listens at port 8069",
             id="a_script_that_stops_nothing",
         ),
         pytest.param(

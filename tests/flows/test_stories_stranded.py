@@ -52,7 +52,7 @@ def test_an_origin_that_was_made_anew_is_given_nothing(
     )
 
     with terminal.without_server():
-        with pytest.raises(Refused, match="the cluster on uno is another one") as refused:
+        with pytest.raises(Refused, match="the cluster on uno is a different cluster") as refused:
             stage.how_far(instance)
         assert stage.is_stranded(instance), "a failover starts the recovery host"
 

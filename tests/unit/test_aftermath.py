@@ -21,8 +21,8 @@ def aftermath(
 @pytest.mark.parametrize(
     ("origin", "recovery", "odoo", "served", "next_step"),
     [
-        ("primary", "standby", (True, False), "customers are served from uno", "when it is wanted"),
-        ("down", "primary", (False, True), "customers are served from due", "when it is wanted"),
+        ("primary", "standby", (True, False), "customers are served from uno", "when you want to"),
+        ("down", "primary", (False, True), "customers are served from due", "when you want to"),
         (
             "primary", "standby", (False, False), "uno accepts writes and its Odoo is off",
             "to stay on uno: systemctl enable --now odoo.service",

@@ -101,7 +101,7 @@ def test_a_certificate_of_postgresql_that_ends_is_said_for_weeks_and_then_wrong(
 
 def test_a_certificate_of_which_the_other_side_was_not_told_is_wrong() -> None:
     (said,) = wrong(Pair(replace(ONE, certificate_known=False), TWO))
-    assert said.startswith("PostgreSQL on uno has another certificate than due was told, and ")
+    assert said.startswith("the certificate of PostgreSQL on uno has changed, so the next ")
 
 
 def test_another_icu_counts_only_where_text_is_sorted_by_it() -> None:

@@ -383,7 +383,7 @@ def test_each_site_of_nginx_has_its_certificate_and_sites_of_others_are_left_out
         }
     }
     said = "\n".join(entry.remarks)
-    assert "nginx leads *.clientes.example.com to Odoo, which is a pattern" in said
+    assert "nginx sends *.clientes.example.com to Odoo, and that is a pattern" in said
     assert "nginx sends who asks for viejo.example.com to cliente1.example.com: add it to" in said
     assert "blog.example.com" not in said
     assert "cliente1.example.com/fullchain.pem has 0 days left" in said
@@ -488,7 +488,7 @@ def test_an_odoo_that_is_down_is_read_from_its_unit(look: Servers) -> None:
 
     entry, fake = look(answers)
 
-    assert entry.remarks == ["odoo.service is not running, so it was read and not seen"]
+    assert entry.remarks == ["odoo.service is not running, so only its configuration was read"]
     assert loaded(entry)["odoo"]["python"] == "/usr/bin/python3"
     assert_only_asked(fake)
 

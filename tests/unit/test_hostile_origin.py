@@ -80,7 +80,7 @@ def test_an_answer_of_any_size_is_not_read(verb: str, kind: bytes) -> None:
     there = says(f"head({kind!r}, 3 << 30)\nwhile True: out.write(bytes(1 << 20))")
     with pytest.raises(Oversize, match="uno announces 3221225472 bytes") as told:
         ASK[verb](there)
-    assert told.value.hint.startswith("see ")
+    assert told.value.hint.startswith("find out ")
     assert there.process is None, "it is not listened to any more"
 
 
@@ -220,7 +220,7 @@ def test_one_endless_file_keeps_no_other_from_being_fetched(here: Store) -> None
     fetcher.now([key(at) for at in range(4)])
     assert sorted(noted.why) == [key(at).path for at in range(4)]
     assert noted.why[key(1).path].startswith(f"{BAD}: uno announces 9223372036854775808 bytes")
-    assert noted.why[key(2).path] == f"{BAD}: 3 bytes at the origin are not its content"
+    assert noted.why[key(2).path] == f"{BAD}: 3 bytes at the origin have another checksum"
     assert [path for path in Path(here.work).rglob("*") if path.is_file()] == []
 
 

@@ -54,7 +54,7 @@ CASES = [
     ),
     Case(
         "a clean shutdown of a server that was set back to an older state is cloned",
-        FORMER_PRIMARY, "reclone", "it was set back",
+        FORMER_PRIMARY, "reclone", "it was restored to an older state",
         leader=replace(LEADER, forks={1: Lsn.parse("0/5100000")}),
     ),
     Case(

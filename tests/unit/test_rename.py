@@ -117,7 +117,7 @@ def test_a_name_that_files_beside_the_inventory_have_is_in_use(path: Path) -> No
     beside = path.with_name(ports.FILE)
     beside.write_text(beside.read_text() + yaml.safe_dump({"vps_9": dict.fromkeys(PORTS, 7000)}))
 
-    assert f"{beside} have an entry vps_9 already" in refused(path, "vps_9")
+    assert f"{beside} already have an entry vps_9" in refused(path, "vps_9")
 
 
 def test_the_heir_is_as_the_inventory_will_say_it_and_nothing_is_written(path: Path) -> None:
@@ -207,7 +207,7 @@ def test_the_plan_says_from_when_to_when_there_is_no_replica_and_how_much_is_cop
     for said in (
         "from when the copy on due is deleted, until the check of vps_9 ends",
         "4.2 GB of PostgreSQL are copied from uno meanwhile",
-        "as evidence, they count for nothing any more",
+        "as evidence only, without any write right",
         "/srv/vps_1/sources is copied again: it is on another disk, or a link",
         "goes to the site of vps_9, and names that Odoo: /etc/nginx/relevo/vps_1 on due: own/a",
         "nothing is restarted there",

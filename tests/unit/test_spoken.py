@@ -49,7 +49,7 @@ def test_who_serves_is_said_in_spanish_and_each_name_stays() -> None:
     assert head.split() == ["instancia", "origen", "respaldo", "se", "atiende", "desde"]
     said = [re.split(r"  +", line) for line in lines]
     assert [each[0] for each in said] == [NAME] * 4
-    assert [each[1] for each in said] == ["primario", "primario", "parado", "no responde"]
+    assert [each[1] for each in said] == ["primario", "primario", "detenido", "no responde"]
     assert [each[-1] for each in said][:3] == [HOST, f"AMBOS: {HOST} y {OTHER}", "nadie"]
     assert said[3][2:] == ["?", "se desconoce: uno no responde"]
     assert [*status.lines(rows)][2].endswith(f"BOTH: {HOST} and {OTHER}")
@@ -155,7 +155,7 @@ def test_every_field_of_a_form_has_a_name_in_spanish() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("streaming, 5.2 MB behind", "en streaming, con 5,2 MB de retraso"),
+        ("streaming, 5.2 MB behind", "recibe WAL, con 5,2 MB de retraso"),
         ("1.0 MB free", "1,0 MB libres"),
         ("the last drill or move was 100 d ago: run drill", "hace 100 d: ejecute drill"),
         (

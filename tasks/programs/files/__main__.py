@@ -38,14 +38,14 @@ def install(path: str, owner: str, mode: str, former: str = "", text: str = "") 
     if former:
         sha256(b"")  # has Python read what that takes, before it may read nothing but the user's
     if not said.endswith(b"\n"):
-        raise Refusal("what was to be written did not arrive whole", "run this again")
+        raise Refusal("the content of the file arrived incomplete", "run this again")
     with ExitStack() as work:
         spot = walk(work, path, make=True)
         who = keeper(spot.folder)
         if who not in {0, wanted.uid}:
             raise Refusal(
-                f"its folder belongs to {person(who)}, where root writes nothing, and "
-                f"{person(who)} cannot make a file of {person(wanted.uid)}",
+                f"its folder belongs to {person(who)}: root does not write there, and "
+                f"{person(who)} cannot make a file for {person(wanted.uid)}",
                 f"give the folder to root or to {person(wanted.uid)}",
             )
         lock(work, who)

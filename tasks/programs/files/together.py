@@ -16,7 +16,7 @@ CHUNK = 1 << 16
 def asked(said: bytes) -> list[list[str]]:
     """Read what is asked: a line for each thing, its words in base64."""
     if not said.endswith(b"\n"):
-        raise Refusal("what was asked did not arrive whole", "run this again")
+        raise Refusal("the request arrived incomplete", "run this again")
     return [
         [os.fsdecode(binascii.a2b_base64(word)) for word in line.split(b" ")]
         for line in said.splitlines()

@@ -26,7 +26,10 @@ def make(spot: Spot, who: int, owner: Owner, mode: int) -> None:
     """
     made, device = False, os.fstat(spot.folder).st_dev
     if os.geteuid() not in {0, owner.uid}:
-        raise Refusal(f"a link of {person(os.geteuid())} leads there, who can make it for no other")
+        raise Refusal(
+            f"a link of {person(os.geteuid())} leads there, "
+            "and only root can make it for another user"
+        )
     if spot.facts is None:
         with rights_of(who if who == owner.uid else 0), suppress(FileExistsError):
             os.mkdir(spot.name, PRIVATE, dir_fd=spot.folder)

@@ -63,7 +63,7 @@ def parts(path: str) -> list[str]:
 def enter(work: ExitStack, folder: int | None, name: str) -> int:
     """Hold what has a name in a folder, whatever it is; follow no link."""
     if name == ".." and folder is not None and os.geteuid() == 0 and os.fstat(folder).st_uid != 0:
-        raise Refusal("a link goes back out of a folder that is not root's")
+        raise Refusal("a link leads through .. out of a folder that root does not own")
     held = os.open(name, HELD, dir_fd=folder)
     work.callback(os.close, held)
     return held

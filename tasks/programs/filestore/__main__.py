@@ -96,7 +96,9 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="filestore", description=__doc__)
     made.add_argument("verb", choices=[*VERBS, "follow"])
     made.add_argument("settings", help="the settings of an instance; a pattern for follow")
-    made.add_argument("--repair", action="store_true", help="give the origin what it has spoiled")
+    made.add_argument(
+        "--repair", action="store_true", help="restore files that are damaged at the origin"
+    )
     made.add_argument("--accept-deletions", action="store_true")
     made.add_argument("--conditions", default="", help="follow: where to write how it goes")
     made.add_argument("--day", default="")
@@ -134,9 +136,9 @@ def run(given: argparse.Namespace) -> None:
             raise
         engine.state.put_aside()
         raise Trouble(
-            f"what the filestore engine knew of {engine.settings.instance} is spoiled ({error}); "
-            f"it was put aside as {engine.state.path}.spoiled",
-            "run this again: without it everything is compared",
+            f"the state file of the filestore engine of {engine.settings.instance} is damaged "
+            f"({error}); it was put aside as {engine.state.path}.spoiled",
+            "run this again: it then compares every file",
         ) from error
     finally:
         engine.close()

@@ -44,7 +44,7 @@ class Answer:
             raise Oversize(
                 f"{self.name} announces {self.size} bytes for {what}, and no more than {limit} "
                 "are taken",
-                f"see what answers at {self.name}: Relevo's gate there never says this",
+                f"find out which program answers at {self.name}: it is not Relevo's gate",
             )
 
     def text(self, limit: int = TEXT_BYTES) -> bytes:
@@ -85,7 +85,7 @@ def sizes(answer: Answer) -> Iterator[tuple[str, int]]:
                 raise ValueError(f"it has more than {NAMES} files, or a line without an end")
             yield from map(_listed, lines)
         if unpacker.unused_data:
-            raise ValueError("more follows where it should end")
+            raise ValueError("the answer is longer than announced")
     if waiting or not unpacker.eof:
         raise ValueError("it is cut off")
 

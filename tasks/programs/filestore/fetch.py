@@ -92,7 +92,7 @@ class Batch:
             raise
         self.store.require_room(answer.size)
         if not self.arrivals.admit(key, answer):
-            self._fail(key, BAD, f"{answer.size} bytes at the origin are not its content")
+            self._fail(key, BAD, f"{answer.size} bytes at the origin have another checksum")
 
     def _fail(self, key: Key, state: str, why: str, since: float = 0.0) -> None:
         self.state.failed(key, state, why=why, since=since)

@@ -36,7 +36,7 @@ class Patience:
         ready = select.select(reading, writing, [], max(self.left, 0))
         self.left -= time.monotonic() - begun
         if self.left <= 0 or not (ready[0] or ready[1]):
-            raise Silence(f"no answer for {SILENCE_SECONDS:.0f} s, or next to none")
+            raise Silence(f"no answer for {SILENCE_SECONDS:.0f} s, or a very slow one")
 
     def moved(self, size: int) -> int:
         self.left = min(self.left + size / SLOWEST, SILENCE_SECONDS)

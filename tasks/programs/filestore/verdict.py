@@ -15,7 +15,7 @@ NAMED = 1000
 WORDS = 200  # characters of what customers call their documents
 WHY = {
     QUEUED: "not fetched yet",
-    ABSENT: "not at the origin; a collector may have taken it, or it is lost",
+    ABSENT: "not at the origin: Odoo's cleaning may have deleted it, or it is lost",
     LOST: "lost at the origin",
     BAD: "spoiled at the origin",
 }
