@@ -81,4 +81,4 @@ def test_a_mail_is_written_in_spanish() -> None:
     bodies = [action.body for each in told for action in each.actions]  # type: ignore[union-attr]
 
     assert all("El panel: " in body for body in bodies)
-    assert any("Qué puede haber caído" in body for body in bodies)
+    assert any("Qué puede haber fallado" in body for body in bodies)
