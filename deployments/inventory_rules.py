@@ -35,7 +35,6 @@ def clashes(document: Document) -> Iterator[str]:
     yield from _root_users("recovery", document.recovery)
     yield from _without_public_address(document)
     yield from _namesakes(document)
-    yield from _moving_addresses(document)
     yield from twins.find(document)
 
 
@@ -64,26 +63,6 @@ def _without_public_address(document: Document) -> Iterator[str]:
     for place, server in shown:
         if server.public_address is None and server.peer_address not in {None, server.address}:
             yield f"{place}.public_address: is needed, because domains are to point at this server"
-
-
-def _moving_addresses(document: Document) -> Iterator[str]:
-    """Find servers that are reached by a name that a failover points at another server."""
-    domains = {
-        domain.lower(): name
-        for name, entry in document.instances.items()
-        for domain in entry.domains
-    }
-    servers = {"recovery": document.recovery} | {
-        f"instances.{name}.host": entry.host for name, entry in document.instances.items()
-    }
-    for place, server in servers.items():
-        for field in ("address", "peer_address", "public_address"):
-            said = str(getattr(server, field) or "").lower()
-            if said in domains:
-                yield (
-                    f"{place}.{field}: {said} is a domain of {domains[said]}, and a failover "
-                    "points it at another server: write the IP address of the server here"
-                )
 
 
 def _namesakes(document: Document) -> Iterator[str]:

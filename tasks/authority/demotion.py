@@ -1,7 +1,5 @@
 """The write right taken from one side for the other: only after a proof, or with a reason."""
 
-import time
-
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from tasks.postgres import cluster
@@ -14,7 +12,6 @@ from tasks.run.wait import until
 from tasks.standby import replication
 
 RECEIVE_SECONDS = 120
-FOLLOW_SECONDS = 15
 STREAM_SECONDS = 40  # from a start to a stream: a standby tries again every five seconds
 
 
@@ -141,16 +138,6 @@ def revived(instance: OdooInstance, state: ClusterState) -> ClusterState:
     except CommandFailed as error:
         log().warning("%s", error.message)
     return observe(origin)
-
-
-def comes_to_follow(instance: OdooInstance, standby: Place, leader: Place) -> bool:
-    """Tell whether a standby follows, or does so soon: a reboot of either breaks the stream."""
-    ends = time.monotonic() + FOLLOW_SECONDS
-    while not replication.is_streaming(instance, standby, leader):
-        if time.monotonic() > ends:
-            return False
-        time.sleep(1)
-    return True
 
 
 def keeps_right(instance: OdooInstance, place: Place) -> bool:

@@ -201,7 +201,7 @@ def _said_of_a_broken_disk(origin: Place) -> Iterator[None]:
 def _require_streaming(instance: OdooInstance, *, loss_accepted: bool) -> None:
     """Refuse to stop a healthy origin whose standby does not follow it."""
     origin, recovery = instance.origin, instance.recovery
-    if not demotion.comes_to_follow(instance, recovery, origin):
+    if not replication.comes_to_follow(instance, recovery, origin):
         raise Refused(
             f"{origin} answers and accepts writes, and {recovery} does not follow it"
             + (": origin_is_down is not true" if loss_accepted else ""),

@@ -55,8 +55,12 @@ def point(instance: OdooInstance, place: Place) -> Outcome:
         return Outcome(done=True, sentence=f"{names}: {target}{lost}")
     why = "; ".join(dict.fromkeys(failed.values()))
     rest, done = ", ".join(failed), ", ".join(each for each in wanted if each not in failed)
-    said = f"not done: {why}. By hand: point {rest} at {target}"
-    return Outcome(done=False, sentence=f"{said}. Done: {done}{lost}" if done else said)
+    if not done:
+        return Outcome(done=False, sentence=f"not done: {why}. By hand: point {rest} at {target}")
+    return Outcome(
+        done=False,
+        sentence=f"not done: {why}. By hand: point {rest} at {target}. Done: {done}{lost}",
+    )
 
 
 def _change_each(
@@ -143,6 +147,7 @@ def judge(instance: OdooInstance, place: Place) -> list[str]:
 
     if not instance.domains:
         return ["no domains in the inventory"]
+    _require_fixed_addresses(instance)
     if instance.dns is None:
         return ["no DNS provider in the inventory: change the names by hand"]
     host = place.host
@@ -154,6 +159,20 @@ def judge(instance: OdooInstance, place: Place) -> list[str]:
                 "or the records of the zone",
             )
     return [f"{len(instance.domains)} names lead to {place}", *_try(instance, place)]
+
+
+def _require_fixed_addresses(instance: OdooInstance) -> None:
+    """Refuse a server that is reached by a name which the next move points at the other one.
+
+    By day, and not where the inventory is read: a failover itself works, and the way home does not.
+    """
+    for place in (instance.origin, instance.recovery):
+        if (name := place.host.address.lower()) in {each.lower() for each in instance.domains}:
+            raise Refused(
+                f"{place} is reached as {name}, a domain that a failover points at another server",
+                hint=f"write the IP address of {place} in the place of {name} in the inventory, "
+                "then run relevo apply",
+            )
 
 
 def _try(instance: OdooInstance, place: Place) -> list[str]:
@@ -173,7 +192,8 @@ def _try(instance: OdooInstance, place: Place) -> list[str]:
     except CommandFailed as error:
         raise Refused(
             error.message,
-            hint=f"correct dns of {instance.name} in the inventory and its options in secrets.yaml",
+            hint=error.hint
+            or f"correct dns of {instance.name} in the inventory and its options in secrets.yaml",
         ) from error
     remarks = [each for each in said if each]
     tried = Provider(at=time.time(), mark=mark, remarks=tuple(remarks))

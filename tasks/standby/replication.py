@@ -1,5 +1,7 @@
 """Slots, and the stream between two clusters."""
 
+import time
+
 from blocks.errors import CommandFailed, Refused
 from blocks.instance import OdooInstance, Place
 from blocks.shell import Shell
@@ -10,7 +12,7 @@ from tasks.run.step import step
 from tasks.run.wait import until
 
 STREAM_SECONDS = 120
-RECEIVE_SECONDS, REPLAY_SECONDS = 20, 60
+RECEIVE_SECONDS, REPLAY_SECONDS, FOLLOW_SECONDS = 20, 60, 15
 # A record that is flushed at once, for it is committed.
 MARK = "SELECT pg_create_restore_point('relevo') FROM txid_current()"
 SLOT = """
@@ -67,6 +69,16 @@ def is_streaming(instance: OdooInstance, standby: Place, leader: Place) -> bool:
         leader.cluster.query(leader.host.shell(), SENDS, instance.name)
         and standby.cluster.query(standby.host.shell(), RECEIVES, *source)
     )
+
+
+def comes_to_follow(instance: OdooInstance, standby: Place, leader: Place) -> bool:
+    """Tell whether a standby follows, or does so soon: a reboot of either breaks the stream."""
+    ends = time.monotonic() + FOLLOW_SECONDS
+    while not is_streaming(instance, standby, leader):
+        if time.monotonic() > ends:
+            return False
+        time.sleep(1)
+    return True
 
 
 MOST_BEHIND_BYTES = 64 << 20

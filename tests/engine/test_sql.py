@@ -29,6 +29,7 @@ from tasks.postgres import observe
 from tasks.postgres.wal import Lsn
 from tasks.programs.divergence.rows import export
 from tasks.programs.divergence.wal import Story
+from tasks.readiness import compatibility
 from tasks.run.document import Document
 from tests.engine.clusters import TABLE, Server, tools
 from tests.engine.local import LocalShell, cluster_of
@@ -343,6 +344,17 @@ def test_where_odoo_s_user_is_not_let_in_its_password_does_on_loopback(
         conf.write_text(before[1])
         ini.unlink()
         server.restart()
+
+
+def test_tables_that_no_standby_has_are_named(server: Server, place: Place) -> None:
+    server.sql(
+        "SET ROLE odoo; CREATE UNLOGGED TABLE chat (n int); CREATE TABLE kept (n int)", "shop"
+    )
+    try:
+        said = customers.each(customers.databases(place), compatibility.UNLOGGED).rows["shop"]
+        assert [row["name"] for row in said] == ["public.chat"]
+    finally:
+        server.sql("DROP TABLE chat, kept", "shop")
 
 
 @pytest.mark.parametrize("method", ["md5", "reject"])

@@ -17,7 +17,7 @@ import pytest
 from pydantic import SecretStr
 
 from blocks.cluster import Cluster
-from blocks.errors import CommandFailed
+from blocks.errors import CommandFailed, Refused
 from blocks.host import Host
 from blocks.instance import Dns, OdooInstance, Place, Replication
 from blocks.odoo import Odoo
@@ -276,6 +276,32 @@ def test_names_that_a_provider_does_not_change_are_left_to_do(
     assert not pointed.done
     assert pointed.sentence.startswith("not done: cloudflare did not change the records of shop")
     assert pointed.sentence.endswith(f"By hand: point {SHOP} at 192.0.2.1")
+
+
+@pytest.mark.parametrize("end", ["origin", "recovery"])
+def test_a_server_that_is_reached_by_a_name_which_moves_is_named_by_day(end: str) -> None:
+    """After a failover the way home would lead to the other server."""
+    block = _instance()
+    place: Place = getattr(block, end)
+    moving = place.model_copy(
+        update={"host": place.host.model_copy(update={"address": "Shop.example.com"})}
+    )
+    block = block.model_copy(update={end: moving, "dns": None})
+    with pytest.raises(Refused, match=f"is reached as {SHOP}, a domain that a failover") as said:
+        names.judge(block, block.origin)
+    assert said.value.hint.startswith("write the IP address of ")
+
+
+def test_an_alias_is_refused_with_its_own_remedy(
+    plain: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain.records.append(("CNAME", WWW, "vps1.hoster.net."))
+    monkeypatch.setattr(resolver, "astray", lambda *_: "")
+    monkeypatch.setattr(records, "read", lambda *_: None)
+    block = _instance().model_copy(update={"domains": (WWW,)})
+    with pytest.raises(Refused, match="is an alias") as said:
+        names.judge(block, block.origin)
+    assert said.value.hint.startswith(f"give {WWW} an address of its own (an A record)")
 
 
 def test_a_name_that_cannot_be_pointed_stops_no_other(
