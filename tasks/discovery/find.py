@@ -91,7 +91,13 @@ def _entry(asked: Server, running: Running | None, name: str, peer: str) -> Entr
 
 
 def _pin_address(entry: Entry) -> None:
-    """Write the server's address in the place of a name that a failover points elsewhere."""
+    """Write the server's address in the place of a name that a failover points elsewhere.
+
+    >>> one = Entry("a", {"host": {"address": "localhost"}, "domains": ["localhost"]})
+    >>> _pin_address(one)
+    >>> one.values["host"]["address"] in {"127.0.0.1", "::1"}
+    True
+    """
     host, domains = entry.values.get("host"), entry.values.get("domains")
     named = str(host["address"]) if isinstance(host, dict) else ""
     if isinstance(domains, list) and named.lower() in domains:
